@@ -1,0 +1,127 @@
+"""The operator's pages: symbols, what providers call them, and boards."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Prefetch, QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from quotes import live, providers
+from quotes.models import Board, BoardSymbol, ProviderSymbol, Symbol
+
+
+class ProviderSymbolInline(admin.TabularInline):
+    """A symbol's names at the providers."""
+
+    model = ProviderSymbol
+    extra = 1
+
+
+class PlaceInline(admin.TabularInline):
+    """The boards that a symbol stands on."""
+
+    model = BoardSymbol
+    extra = 1
+    verbose_name = _("board")
+    verbose_name_plural = _("boards")
+
+
+class SymbolInline(admin.TabularInline):
+    """A board's symbols in order."""
+
+    model = BoardSymbol
+    extra = 3
+    autocomplete_fields = ("symbol",)
+    ordering = ("position", "pk")
+
+
+@admin.register(Symbol)
+class SymbolAdmin(admin.ModelAdmin):
+    """Symbols: searched, filtered, switched off and on."""
+
+    list_display = ("code", "name", "kind", "exchange", "currency", "last", "codes", "active")
+    list_display_links = ("code", "name")
+    list_filter = ("active", "kind", "boards", "currency", "exchange")
+    list_editable = ("active",)
+    search_fields = ("code", "name", "provider_symbols__code")
+    search_help_text = _("Symbol, name or a provider's code")
+    list_per_page = 100
+    actions = ("switch_on", "switch_off")
+    inlines = (ProviderSymbolInline, PlaceInline)
+    fieldsets = (
+        (None, {"fields": ("code", "name", "kind", "exchange", "currency", "active")}),
+        (_("Prices"), {"fields": ("tick_size", "stale_after", "start")}),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Symbol]:
+        """Read codes and last quotes with the symbols."""
+        codes = Prefetch("provider_symbols", ProviderSymbol.objects.order_by("provider"))
+        return super().get_queryset(request).select_related("last_quote").prefetch_related(codes)
+
+    @admin.display(description=_("last"))
+    def last(self, symbol: Symbol) -> str:
+        """Show the newest price that this process knows."""
+        parts = live.current()
+        state = parts.store.states.get(symbol.code) if parts else None
+        quote = state.quote if state else None
+        if quote is None and hasattr(symbol, "last_quote"):
+            quote = symbol.last_quote.quote
+        return f"{quote.last:f} {quote.currency}" if quote else "—"
+
+    @admin.display(description=_("provider codes"))
+    def codes(self, symbol: Symbol) -> str:
+        """Show what the providers of this site call the symbol."""
+        return ", ".join(
+            f"{row.provider} {row.code}"
+            for row in symbol.provider_symbols.all()
+            if row.provider in providers.REGISTRY
+        )
+
+    @admin.action(description=_("Switch on"))
+    def switch_on(self, request: HttpRequest, chosen: QuerySet[Symbol]) -> None:
+        """List the chosen symbols again."""
+        self._switch(request, chosen, active=True)
+
+    @admin.action(description=_("Switch off"))
+    def switch_off(self, request: HttpRequest, chosen: QuerySet[Symbol]) -> None:
+        """Take the chosen symbols off all pages."""
+        self._switch(request, chosen, active=False)
+
+    def _switch(self, request: HttpRequest, chosen: QuerySet[Symbol], *, active: bool) -> None:
+        for symbol in chosen:
+            symbol.active = active
+            symbol.save(update_fields=["active"])
+            self.log_change(request, symbol, [{"changed": {"fields": ["active"]}}])
+        on = ngettext("%d symbol switched on.", "%d symbols switched on.", len(chosen))
+        off = ngettext("%d symbol switched off.", "%d symbols switched off.", len(chosen))
+        self.message_user(request, (on if active else off) % len(chosen))
+
+
+@admin.register(Board)
+class BoardAdmin(admin.ModelAdmin):
+    """Boards: their titles, their symbols, and the order of both."""
+
+    list_display = ("title", "slug", "position", "size")
+    list_editable = ("position",)
+    search_fields = ("title", "slug")
+    prepopulated_fields = {"slug": ("title",)}
+    inlines = (SymbolInline,)
+
+    @admin.display(description=_("symbols"))
+    def size(self, board: Board) -> int:
+        """Count the board's symbols."""
+        return board.places.count()
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Number the places from one up again, so that the next edit finds room."""
+        super().save_related(request, form, formsets, change)
+        places = list(form.instance.places.order_by("position", "pk"))
+        for number, place in enumerate(places, start=1):
+            place.position = number
+        BoardSymbol.objects.bulk_update(places, ["position"])
+
+

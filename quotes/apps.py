@@ -1,0 +1,18 @@
+"""The app."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class QuotesConfig(AppConfig):
+    """Live market quotes."""
+
+    name = "quotes"
+    verbose_name = _("Quotes")
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Register the system checks and what follows changes of listings."""
+        from quotes import checks, listings  # noqa: F401, PLC0415

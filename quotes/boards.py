@@ -1,0 +1,151 @@
+"""Boards: which symbols are listed where, and which rows of a board one page shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlencode
+from zlib import crc32
+
+
+from quotes.models import Board, BoardSymbol, Symbol
+from quotes.quote import Quote
+from quotes.store import State
+
+SORTS: dict[str, Callable[[State], Any]] = {
+    "symbol": lambda state: state.symbol.code,
+    "name": lambda state: state.symbol.name.casefold(),
+    "last": lambda state: _of(state, "last"),
+    "change": lambda state: _of(state, "change"),
+    "percent": lambda state: _of(state, "change_percent"),
+    "bid": lambda state: _of(state, "bid"),
+    "ask": lambda state: _of(state, "ask"),
+    "volume": lambda state: _of(state, "volume"),
+    "time": lambda state: state.quote and state.quote.time,
+}
+SEARCH_LENGTH = 50  # characters of a search that are read
+
+
+@dataclass(frozen=True, slots=True)
+class BoardView:
+    """One board as this process last read it: codes in order, and a mark that changes with it."""
+
+    slug: str
+    title: str
+    codes: tuple[str, ...]
+    mark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """All that is listed: active symbols by code, boards by slug, both in order."""
+
+    symbols: Mapping[str, Symbol] = field(default_factory=dict)
+    boards: Mapping[str, BoardView] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class BoardQuery:
+    """What a visitor asked of a board: bookmarkable, and kept through sort, filter and pages."""
+
+    search: str = ""
+    kind: str = ""
+    sort: str = ""  # a key of SORTS, with "-" for descending
+    page: int = 1
+
+    @classmethod
+    def read(cls, params: Mapping[str, str]) -> BoardQuery:
+        """Read a query string; what is not understood counts as not asked."""
+        kind = params.get("kind", "")
+        sort = params.get("sort", "")
+        page = params.get("page", "")
+        return cls(
+            search=params.get("q", "").strip()[:SEARCH_LENGTH],
+            kind=kind if kind in Symbol.Kind.values else "",
+            sort=sort if sort.removeprefix("-") in SORTS else "",
+            page=int(page) if page.isascii() and page.isdigit() and len(page) < 6 else 1,
+        )
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """What was asked, as the names and values of a query string."""
+        page = str(self.page) if self.page > 1 else ""
+        pairs = {"q": self.search, "kind": self.kind, "sort": self.sort, "page": page}
+        return [(name, value) for name, value in pairs.items() if value]
+
+    def encode(self, **changes: Any) -> str:
+        """Write the query string, with changes: `?q=bit&sort=-change`, or `?` for none."""
+        return "?" + urlencode(replace(self, **changes).pairs)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The rows that one page of a board shows."""
+
+    codes: tuple[str, ...]
+    total: int  # rows on all pages
+    page: int
+    pages: int
+    kinds: tuple[str, ...]  # kinds that the board has at all
+
+
+def select(
+    board: BoardView, states: Mapping[str, State], query: BoardQuery, page_size: int
+) -> Selection:
+    """Choose and order the rows of a board; a page too far is the last one."""
+    listed = [states[code] for code in board.codes if code in states]
+    found = [state for state in listed if _matches(state.symbol, query)]
+    pages = max(1, -(-len(found) // page_size))
+    page = min(max(query.page, 1), pages)
+    rows = _sorted(found, query.sort)[(page - 1) * page_size : page * page_size]
+    return Selection(
+        codes=tuple(state.symbol.code for state in rows),
+        total=len(found),
+        page=page,
+        pages=pages,
+        kinds=tuple(dict.fromkeys(state.symbol.kind for state in listed)),
+    )
+
+
+def load_catalogue() -> Catalogue:
+    """Read what is listed from the database, in a number of queries that rows do not change."""
+    symbols = {symbol.code: symbol for symbol in Symbol.objects.filter(active=True)}
+    codes: dict[int, list[str]] = {}
+    places = BoardSymbol.objects.filter(symbol__active=True).order_by("position", "pk")
+    for board_id, code in places.values_list("board_id", "symbol__code"):
+        if code in symbols:  # it may have been switched on since the first query
+            codes.setdefault(board_id, []).append(code)
+    boards = {
+        board.slug: BoardView(board.slug, board.title, tuple(codes.get(board.pk, ())))
+        for board in Board.objects.all()
+    }
+    return Catalogue(symbols, {slug: _marked(board, symbols) for slug, board in boards.items()})
+
+
+def _marked(board: BoardView, symbols: Mapping[str, Symbol]) -> BoardView:
+    shown = [board.title, *(f"{code}:{symbols[code].kind}" for code in board.codes)]
+    return replace(board, mark=f"{crc32(chr(10).join(shown).encode()):08x}")
+
+
+def _matches(symbol: Symbol, query: BoardQuery) -> bool:
+    if query.kind and symbol.kind != query.kind:
+        return False
+    wanted = query.search.casefold()
+    return any(wanted in text.casefold() for text in (symbol.code, symbol.name, symbol.exchange))
+
+
+def _sorted(states: list[State], sort: str) -> list[State]:
+    if not sort:
+        return states
+    key = SORTS[sort.removeprefix("-")]
+    known = [state for state in states if key(state) is not None]
+    unknown = [state for state in states if key(state) is None]
+    # what has no value stands last in either direction; equals keep the board's order
+    return sorted(known, key=key, reverse=sort.startswith("-")) + unknown
+
+
+def _of(state: State, name: str) -> Decimal | None:
+    quote: Quote | None = state.quote
+    return None if quote is None else getattr(quote, name)

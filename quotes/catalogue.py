@@ -1,0 +1,221 @@
+"""The catalogue: a CSV of symbols, checked row by row and loaded all or nothing."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import TextIO
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from quotes.models import Board, BoardSymbol, ProviderSymbol, Symbol
+from quotes.quote import price
+
+STARTER = Path(__file__).with_name("catalogue.csv")
+STARTER_BOARDS = {  # slug: title, kinds
+    "crypto": ("Crypto", ("crypto",)),
+    "stock-market": ("Stock market", ("stock", "etf", "index")),
+}
+REQUIRED = ("symbol", "name", "kind", "exchange", "currency")
+NUMBERS = ("tick_size", "start")
+PROVIDERS = {  # column: provider
+    "coinbase": "coinbase",
+    "binance": "binance",
+    "kraken": "kraken",
+    "coingecko_id": "coingecko",
+    "yahoo": "yahoo",
+}
+MINOR_UNITS = {"GBp": "GBP", "GBX": "GBP", "ZAc": "ZAR", "ILA": "ILS"}
+
+
+class BadCatalogue(Exception):
+    """Raised when a catalogue can't be loaded; has one line of text per fault."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults
+
+
+@dataclass(slots=True)
+class Entry:
+    """One row of a catalogue, checked."""
+
+    line: int
+    symbol: Symbol
+    codes: dict[str, str]  # by provider
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one row."""
+
+    line: int
+    code: str
+    done: str  # "added", "updated", "unchanged"
+
+
+@dataclass(slots=True)
+class Known:
+    """What the database holds already."""
+
+    symbols: dict[str, Symbol] = field(default_factory=dict)
+    codes: dict[tuple[int, str], ProviderSymbol] = field(default_factory=dict)
+
+
+def read(file: TextIO) -> list[Entry]:
+    """Read and check a CSV; raise BadCatalogue with every fault and its line number."""
+    try:
+        return _read(csv.DictReader(file, strict=True))
+    except UnicodeDecodeError as error:
+        raise BadCatalogue([f"not UTF-8: {error.reason} at byte {error.start}"]) from error
+    except csv.Error as error:
+        raise BadCatalogue([f"not a CSV file: {error}"]) from error
+
+
+def load(entries: list[Entry], board: str = "") -> Iterator[Outcome]:
+    """Add and update symbols, in one transaction; put new ones at the end of a board.
+
+    Nothing is deleted, and what people changed in the admin beside it stays: switched off stays
+    off. Without a board, each symbol goes on the starter board of its kind.
+    """
+    with transaction.atomic():
+        known = Known(
+            symbols={symbol.code: symbol for symbol in Symbol.objects.all()},
+            codes={(row.symbol_id, row.provider): row for row in ProviderSymbol.objects.all()},
+        )
+        places = _places(board)
+        for entry in entries:
+            done = _save(entry, known)
+            placed = places(known.symbols[entry.symbol.code])
+            yield Outcome(
+                entry.line,
+                entry.symbol.code,
+                "updated" if placed and done == "unchanged" else done,
+            )
+
+
+def _read(rows: csv.DictReader[str]) -> list[Entry]:
+    columns = rows.fieldnames or []
+    allowed = (*REQUIRED, *PROVIDERS, *NUMBERS)
+    if missing := [name for name in REQUIRED if name not in columns]:
+        raise BadCatalogue(
+            [f"line 1: no column {missing[0]!r}; the columns are {', '.join(allowed)}"]
+        )
+    if unknown := [name for name in columns if name not in allowed]:
+        raise BadCatalogue(
+            [f"line 1: unknown column {unknown[0]!r}; the columns are {', '.join(allowed)}"]
+        )
+    entries, faults, lines = [], [], {}
+    for row in rows:
+        try:
+            entry = _entry(rows.line_num, row)
+            first = lines.setdefault(entry.symbol.code, entry.line)
+            if first != entry.line:
+                raise ValueError(f"symbol {entry.symbol.code!r} stands on line {first} already")
+            entries.append(entry)
+        except (ValueError, ValidationError) as error:
+            faults.append(f"line {rows.line_num}: {_words(error)}")
+    if not entries and not faults:
+        faults.append("no rows below the line of columns")
+    if faults:
+        raise BadCatalogue(faults)
+    return entries
+
+
+def _entry(line: int, row: dict[str, str]) -> Entry:
+    if None in row or None in row.values():
+        raise ValueError(f"{sum(v is not None for v in row.values())} cells, not as many as line 1")
+    cells = {name: value.strip() for name, value in row.items()}
+    symbol = Symbol(
+        code=cells["symbol"],
+        name=cells["name"],
+        kind=cells["kind"],
+        exchange=cells["exchange"],
+        currency=MINOR_UNITS.get(cells["currency"], cells["currency"]),
+        tick_size=_number("tick_size", cells),
+        start=_number("start", cells),
+    )
+    symbol.clean_fields()
+    codes = {p: cells[column] for column, p in PROVIDERS.items() if cells.get(column)}
+    for provider, code in codes.items():
+        ProviderSymbol(provider=provider, code=code).clean_fields(exclude=["symbol"])
+    return Entry(line, symbol, codes)
+
+
+def _number(name: str, cells: dict[str, str]) -> Decimal | None:
+    if not (given := cells.get(name, "")):
+        return None
+    if (value := price(given)) is None:
+        raise ValueError(f"{name} {given!r} is no number above 0")
+    return value
+
+
+def _words(error: ValueError | ValidationError) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error)
+    return "; ".join(f"{name}: {' '.join(texts)}" for name, texts in error.message_dict.items())
+
+
+def _save(entry: Entry, known: Known) -> str:
+    symbol = known.symbols.get(entry.symbol.code)
+    if symbol is None:
+        symbol = known.symbols[entry.symbol.code] = entry.symbol
+        symbol.save()
+        done = "added"
+    else:
+        done = "updated" if _update(symbol, entry.symbol) else "unchanged"
+    for provider, code in entry.codes.items():
+        if _save_code(symbol, provider, code, known) and done == "unchanged":
+            done = "updated"
+    return done
+
+
+def _update(symbol: Symbol, given: Symbol) -> bool:
+    names = ["name", "kind", "exchange", "currency"]
+    # an empty cell says nothing: a tick size that was learnt stays
+    names += [name for name in NUMBERS if getattr(given, name) is not None]
+    changed = [name for name in names if getattr(symbol, name) != getattr(given, name)]
+    for name in changed:
+        setattr(symbol, name, getattr(given, name))
+    if changed:
+        symbol.save(update_fields=changed)
+    return bool(changed)
+
+
+def _save_code(symbol: Symbol, provider: str, code: str, known: Known) -> bool:
+    row = known.codes.get((symbol.pk, provider))
+    if row is not None and row.code == code:
+        return False
+    row = row or ProviderSymbol(symbol=symbol, provider=provider)
+    row.code = code
+    row.save()
+    return True
+
+
+def _places(board: str) -> Callable[[Symbol], bool]:
+    """Return what puts a symbol on its board, and says whether it was not there yet."""
+    boards: dict[str, tuple[Board, set[int]]] = {}
+
+    def find(slug: str, title: str) -> tuple[Board, set[int]]:
+        if slug not in boards:
+            found, _ = Board.objects.get_or_create(
+                slug=slug, defaults={"title": title, "position": Board.objects.count()}
+            )
+            boards[slug] = (found, set(found.places.values_list("symbol_id", flat=True)))
+        return boards[slug]
+
+    def place(symbol: Symbol) -> bool:
+        slug = board or next(s for s, (_, kinds) in STARTER_BOARDS.items() if symbol.kind in kinds)
+        title = STARTER_BOARDS[slug][0] if slug in STARTER_BOARDS else slug.replace("-", " ")
+        found, there = find(slug, title[:1].upper() + title[1:])
+        if symbol.pk in there:
+            return False
+        there.add(symbol.pk)
+        BoardSymbol.objects.create(board=found, symbol=symbol, position=len(there))
+        return True
+
+    return place

@@ -1,0 +1,67 @@
+"""System checks: what is wrong with the settings is said at start, with what is allowed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, register
+
+from quotes import conf
+from quotes.providers import make_provider
+
+
+@register()
+def check_settings(**kwargs: Any) -> list[CheckMessage]:
+    """Check QUOTES: its keys, and the values that only mean something together."""
+    if unknown := sorted(getattr(settings, "QUOTES", {}).keys() - conf.DEFAULTS.keys()):
+        return [Error(conf.unknown_keys(unknown), id="quotes.E001")]
+    return [*_check_feed(), *_check_providers(), *_check_numbers()]
+
+
+def _check_feed() -> list[CheckMessage]:
+    if conf.get("FEED") not in ("inline", "external"):
+        return [
+            Error(
+                f"Unexpected QUOTES['FEED'] {conf.get('FEED')!r}, must be one of: inline, external",
+                id="quotes.E002",
+            )
+        ]
+    alias = conf.get("CHANNEL_LAYER")
+    layer = getattr(settings, "CHANNEL_LAYERS", {}).get(alias)
+    if layer is None:
+        return [
+            Error(
+                f"QUOTES needs the channel layer {alias!r}, which CHANNEL_LAYERS lacks",
+                hint="For one process: {'default': {'BACKEND': "
+                "'channels.layers.InMemoryChannelLayer', 'CONFIG': {'capacity': 1000}}}",
+                id="quotes.E003",
+            )
+        ]
+    if conf.get("FEED") == "external" and "InMemory" in layer["BACKEND"]:
+        return [
+            Error(
+                "QUOTES_FEED=external needs a layer between processes, and this one is in memory",
+                hint="Set REDIS_URL, or QUOTES_FEED=inline.",
+                id="quotes.E004",
+            )
+        ]
+    return []
+
+
+def _check_providers() -> list[CheckMessage]:
+    errors: list[CheckMessage] = []
+    for name in conf.get("PROVIDERS"):
+        try:
+            make_provider(name, conf.get("PROVIDER_OPTIONS").get(name, {}))
+        except ValueError as error:
+            errors.append(Error(str(error), hint="See QUOTES_PROVIDERS.", id="quotes.E005"))
+    return errors
+
+
+def _check_numbers() -> list[CheckMessage]:
+    return [
+        Error(f"QUOTES[{name!r}] is {conf.get(name)!r}, must be a number above 0", id="quotes.E006")
+        for name in ("PACE", "PULSE", "PAGE_SIZE", "MAX_SYMBOLS")
+        if not isinstance(conf.get(name), int | float) or conf.get(name) <= 0
+    ]

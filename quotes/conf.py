@@ -1,0 +1,35 @@
+"""The app's settings: one dict, `QUOTES`, merged over these defaults."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+DEFAULTS: dict[str, Any] = {
+    "FEED": "inline",  # "inline": the feed runs in the web process; "external": `runfeed` does
+    "PROVIDERS": ["simulated"],  # in order of preference
+    "PROVIDER_OPTIONS": {},  # {"coinbase": {"rest_url": "…"}}
+    "PACE": 0.25,  # seconds between two frames to one page, at least
+    "PULSE": 5.0,  # seconds between two signs of life; pages doubt after 15
+    "PAGE_SIZE": 50,  # rows of a board on one page
+    "MAX_SYMBOLS": 200,  # symbols that one socket may watch
+    "ORIGINS": [],  # foreign origins that may open sockets: "https://partner.example"
+    "EMBED_ORIGINS": [],  # origins that may frame /embed/ pages
+    "CHANNEL_LAYER": "default",  # alias in CHANNEL_LAYERS
+    "STALE_AFTER": {"crypto": 60, "stock": 900, "etf": 900, "index": 900},  # seconds, by kind
+}
+
+
+def get(name: str) -> Any:
+    """Return a setting of the app; raise ImproperlyConfigured for an unknown key in QUOTES."""
+    given = getattr(settings, "QUOTES", {})
+    if unknown := sorted(given.keys() - DEFAULTS.keys()):
+        raise ImproperlyConfigured(unknown_keys(unknown))
+    return given.get(name, DEFAULTS[name])
+
+
+def unknown_keys(unknown: list[str]) -> str:
+    """Word the error for keys of QUOTES that are none of ours."""
+    return f"Unknown key {unknown[0]!r} in QUOTES, must be one of: {', '.join(sorted(DEFAULTS))}"

@@ -1,0 +1,138 @@
+"""Numbers and times as people read them, in the reader's language.
+
+Formatting happens once per tick and language, with separators looked up once per language:
+Django's own filters do the same work for every cell of every row.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from functools import cache
+from typing import NamedTuple
+
+from django.utils import timezone, translation
+from django.utils.formats import get_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext, ngettext
+
+MINUS = "−"
+ARROWS = {"up": "▲", "down": "▼", "flat": "•"}
+COLLAPSE_BELOW = Decimal("0.0001")
+UNITS = ((Decimal(10) ** 12, "T"), (Decimal(10) ** 9, "B"), (Decimal(10) ** 6, "M"))
+
+
+class Separators(NamedTuple):
+    """What stands between digits in one language."""
+
+    decimal: str
+    thousand: str
+
+
+@cache
+def separators(language: str) -> Separators:
+    """Return the separators of a language, as Django knows them."""
+    return Separators(
+        get_format("DECIMAL_SEPARATOR", language, use_l10n=True),
+        get_format("THOUSAND_SEPARATOR", language, use_l10n=True),
+    )
+
+
+def number(value: Decimal, digits: int, language: str) -> str:
+    """Write a number with this many decimals, rounded half up: 64123.4 as 64,123.40."""
+    rounded = value.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
+    text = f"{abs(rounded):,f}"
+    if rounded < 0:
+        text = MINUS + text
+    marks = separators(language)
+    return text.translate({ord(","): marks.thousand, ord("."): marks.decimal})
+
+
+def signed(value: Decimal, digits: int, language: str) -> str:
+    """Write a number with its sign; what rounds to zero has none."""
+    rounded = value.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
+    if not rounded:
+        return number(Decimal(0), digits, language)
+    return ("+" if rounded > 0 else "") + number(rounded, digits, language)
+
+
+def percent(value: Decimal, language: str) -> str:
+    """Write a percentage with sign and two decimals: +1.25 %."""
+    return signed(value, 2, language) + "\N{NO-BREAK SPACE}%"
+
+
+def compact(value: Decimal, language: str) -> str:
+    """Write a large number short: 1234567 as 1.23M; a small one with two decimals at most."""
+    for size, unit in UNITS:
+        if value >= size:
+            return number(value / size, 2, language) + unit
+    if value >= 1000 or value == value.to_integral_value():
+        return number(value, 0, language)
+    return number(value, 2, language)
+
+
+def plain(value: Decimal) -> str:
+    """Write every digit for machines and screen readers: never an exponent."""
+    return f"{value:f}"
+
+
+def price_digits(value: Decimal, digits: int | None) -> int:
+    """Return how many decimals a price takes: its tick size's, else those it came with.
+
+    A price that its tick size would round to zero keeps two digits that say something.
+    """
+    if digits is None:
+        exponent = value.as_tuple().exponent
+        digits = max(2, -exponent if isinstance(exponent, int) else 2)
+    if value and abs(value) < Decimal(1).scaleb(-digits):
+        digits = 1 - value.adjusted()
+    return min(digits, 12)
+
+
+def price(value: Decimal, digits: int | None, language: str) -> SafeString:
+    """Write a price; below 0.0001 its zeros are counted in a <sub>: 0.0₅1234.
+
+    Screen readers and the clipboard get the whole number.
+    """
+    digits = price_digits(value, digits)
+    text = number(value, digits, language)
+    if not 0 < value < COLLAPSE_BELOW:
+        return mark_safe(text)  # noqa: S308  digits and separators only
+    mark = separators(language).decimal
+    fraction = text.partition(mark)[2]
+    rest = fraction.lstrip("0")
+    return format_html(
+        '<span class="tiny" aria-hidden="true">0{}0<sub>{}</sub>{}</span>'
+        '<span class="whole">{}</span>',
+        mark,
+        len(fraction) - len(rest),
+        rest,
+        text,
+    )
+
+
+def direction(change: Decimal | None, digits: int) -> str:
+    """Return "up", "down" or "flat", as the change reads when it is rounded."""
+    if change is None:
+        return "flat"
+    rounded = change.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
+    return "up" if rounded > 0 else "down" if rounded < 0 else "flat"
+
+
+def clock(moment: datetime) -> str:
+    """Write the time of day in the site's time zone, to the second."""
+    return f"{timezone.localtime(moment):%H:%M:%S}"
+
+
+def age(seconds: float, language: str) -> str:
+    """Write how old something is, in the largest unit that fits: “5 minutes old”."""
+    span = timedelta(seconds=seconds)
+    with translation.override(language):
+        if span.days:
+            return ngettext("%(n)d day old", "%(n)d days old", span.days) % {"n": span.days}
+        if hours := span.seconds // 3600:
+            return ngettext("%(n)d hour old", "%(n)d hours old", hours) % {"n": hours}
+        if minutes := span.seconds // 60:
+            return ngettext("%(n)d minute old", "%(n)d minutes old", minutes) % {"n": minutes}
+        return gettext("less than a minute old")

@@ -1,0 +1,231 @@
+"""What is listed, and what was last heard of it."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import ClassVar
+
+from django.core.validators import MinValueValidator, RegexValidator
+from django.db import models
+from django.urls import reverse
+from django.utils.functional import cached_property
+from django.utils.translation import gettext_lazy as _
+
+from quotes.quote import Quote
+
+code_validator = RegexValidator(
+    r"^[A-Z0-9^][A-Z0-9.^=_:-]{0,23}\Z",
+    _(
+        "“%(value)s” is no symbol: use 1 to 24 capital letters, digits and . ^ = _ : -, "
+        "as in BTC-USD, BRK.B or ^GSPC."
+    ),
+)
+
+positive = MinValueValidator(Decimal("0.000000000001"))
+
+
+class Symbol(models.Model):
+    """Something that has a price: a pair of currencies, a share, a fund, an index."""
+
+    class Kind(models.TextChoices):
+        CRYPTO = "crypto", _("Crypto")
+        STOCK = "stock", _("Stock")
+        ETF = "etf", _("ETF")
+        INDEX = "index", _("Index")
+
+    code = models.CharField(
+        _("symbol"),
+        max_length=24,
+        unique=True,
+        validators=[code_validator],
+        help_text=_("As visitors know it and as it stands in addresses: BTC-USD, AAPL, ^GSPC."),
+    )
+    name = models.CharField(_("name"), max_length=100)
+    kind = models.CharField(_("kind"), max_length=10, choices=Kind)
+    exchange = models.CharField(_("exchange"), max_length=30, blank=True)
+    currency = models.CharField(
+        _("currency"),
+        max_length=10,
+        validators=[
+            RegexValidator(
+                r"^[A-Z0-9]{2,10}\Z",
+                _("“%(value)s” is no currency code: use USD, EUR, USDT. Pence are 0.01 GBP."),
+            )
+        ],
+        help_text=_("The currency of its prices: USD, EUR, USDT."),
+    )
+    tick_size = models.DecimalField(
+        _("tick size"),
+        max_digits=20,
+        decimal_places=12,
+        null=True,
+        blank=True,
+        validators=[positive],
+        help_text=_(
+            "The smallest step of its price, which sets the digits shown. "
+            "Left empty, it is learnt from the provider."
+        ),
+    )
+    start = models.DecimalField(
+        _("start"),
+        max_digits=24,
+        decimal_places=12,
+        null=True,
+        blank=True,
+        validators=[positive],
+        help_text=_("Where the simulated market begins. Real providers do not use it."),
+    )
+    stale_after = models.PositiveIntegerField(
+        _("stale after"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text=_(
+            "Seconds after which its price is shown as old while its market is open. "
+            "Left empty, the setting for its kind applies."
+        ),
+    )
+    active = models.BooleanField(
+        _("active"),
+        default=True,
+        help_text=_("Switched off, it leaves all pages at once and is not asked for any more."),
+    )
+
+    class Meta:
+        ordering = ("code",)
+        verbose_name = _("symbol")
+        verbose_name_plural = _("symbols")
+
+    def __str__(self) -> str:
+        return self.code
+
+    def get_absolute_url(self) -> str:
+        """Return the address of its page."""
+        return reverse("quotes:symbol", args=[self.code])
+
+    @cached_property
+    def digits(self) -> int | None:
+        """Decimals of its prices by tick size; None while that is not known."""
+        if self.tick_size is None:
+            return None
+        exponent = self.tick_size.normalize().as_tuple().exponent
+        return max(0, -int(exponent))
+
+
+class ProviderSymbol(models.Model):
+    """What a provider calls a symbol."""
+
+    symbol = models.ForeignKey(
+        Symbol, models.CASCADE, related_name="provider_symbols", verbose_name=_("symbol")
+    )
+    provider = models.SlugField(_("provider"), max_length=20, help_text=_("coinbase, kraken, …"))
+    code = models.CharField(_("code"), max_length=60, help_text=_("Its name there: XXBTZUSD."))
+
+    class Meta:
+        ordering = ("symbol", "provider")
+        verbose_name = _("provider code")
+        verbose_name_plural = _("provider codes")
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["symbol", "provider"],
+                name="one_code_per_symbol_and_provider",
+                violation_error_message=_("This symbol has a code of that provider already."),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.provider}:{self.code}"
+
+
+class Board(models.Model):
+    """A page of symbols in an order of its own."""
+
+    slug = models.SlugField(
+        _("slug"), max_length=50, unique=True, help_text=_("Its address: /boards/<slug>/.")
+    )
+    title = models.CharField(_("title"), max_length=100)
+    position = models.PositiveIntegerField(
+        _("position"), default=0, help_text=_("Boards are listed by position, then title.")
+    )
+    symbols = models.ManyToManyField(
+        Symbol, through="BoardSymbol", related_name="boards", verbose_name=_("symbols")
+    )
+
+    class Meta:
+        ordering = ("position", "title")
+        verbose_name = _("board")
+        verbose_name_plural = _("boards")
+
+    def __str__(self) -> str:
+        return self.title
+
+    def get_absolute_url(self) -> str:
+        """Return the address of its page."""
+        return reverse("quotes:board", args=[self.slug])
+
+
+class BoardSymbol(models.Model):
+    """A symbol's place on a board."""
+
+    board = models.ForeignKey(Board, models.CASCADE, related_name="places")
+    symbol = models.ForeignKey(Symbol, models.CASCADE, related_name="places")
+    position = models.PositiveIntegerField(_("position"), default=0)
+
+    class Meta:
+        ordering = ("position", "pk")
+        verbose_name = _("symbol on the board")
+        verbose_name_plural = _("symbols on the board")
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["board", "symbol"],
+                name="once_on_a_board",
+                violation_error_message=_("This symbol is on the board already."),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.symbol} on {self.board}"
+
+
+class LastQuote(models.Model):
+    """The newest quote of a symbol, as the feed last wrote it down.
+
+    The quote is kept as it travels (`Quote.to_wire`): SQLite's decimals lose digits.
+    """
+
+    symbol = models.OneToOneField(
+        Symbol, models.CASCADE, primary_key=True, related_name="last_quote"
+    )
+    epoch = models.PositiveBigIntegerField()  # which run of the feed
+    batch = models.PositiveBigIntegerField()  # which batch of that run
+    wire = models.JSONField()
+
+    class Meta:
+        verbose_name = _("last quote")
+        verbose_name_plural = _("last quotes")
+
+    def __str__(self) -> str:
+        return str(self.quote.last)
+
+    @property
+    def quote(self) -> Quote:
+        """The quote itself."""
+        return Quote.from_wire(self.wire)
+
+
+class FeedLease(models.Model):
+    """The one row that says which process runs the feed, and how many have before it."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    epoch = models.PositiveBigIntegerField(default=0)
+    holder = models.CharField(max_length=100, blank=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("feed lease")
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=models.Q(id=1), name="one_feed_lease")
+        ]
+
+    def __str__(self) -> str:
+        return f"feed {self.epoch}, {self.holder or 'nobody'}"

@@ -1,0 +1,125 @@
+"""Providers: the sources of quotes.
+
+A provider turns one source's wire format into `Quote`s and knows nothing of Django. It is given
+`Instrument`s and returns or yields quotes of those; whatever goes wrong crosses the seam as one
+exception, `ProviderError`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from importlib import import_module
+from typing import Any, ClassVar
+
+from quotes.quote import Quote
+
+
+class ProviderError(Exception):
+    """Raised when a source can't be read: what was asked, what came, in lower case.
+
+    `retry_after` is the number of seconds the source asked us to stay away, if it did.
+    `refused` says that asking again is no use until the operator acts (401, 403, 451).
+    """
+
+    def __init__(
+        self, message: str, *, retry_after: float | None = None, refused: bool = False
+    ) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        self.refused = refused
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instrument:
+    """A symbol as a provider knows it."""
+
+    symbol: str  # ours: "BTC-USD"
+    code: str  # theirs: "XXBTZUSD"
+    kind: str = "crypto"  # "crypto", "stock", "etf", "index"
+    currency: str = "USD"
+    tick_size: Decimal | None = None  # the smallest step of its price
+    name: str = ""
+    start: Decimal | None = None  # where a simulated market begins
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candle:
+    """Open, high, low, close and volume of one stretch of time that begins at `start` (UTC)."""
+
+    start: datetime
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    volume: Decimal | None = None
+
+
+class Provider(ABC):
+    """A source of quotes.
+
+    Each method returns what the source knows of the instruments it is given and leaves out the
+    rest; it raises ProviderError, and nothing else, when the source can't be read. A code that
+    the source does not know is named with the reason in `unknown`, and costs the others nothing.
+    """
+
+    name: ClassVar[str]  # as in QUOTES_PROVIDERS: "coinbase"
+    title: ClassVar[str]  # as people know it: "Coinbase"
+    attribution: ClassVar[str]  # the line that its terms, or honesty, want on every page
+    streams: ClassVar[bool] = False  # whether `stream` is there
+    needs_code: ClassVar[bool] = True  # whether a symbol must have a code of this provider
+    poll_interval: ClassVar[float] = 5.0  # seconds between two calls of `quotes`
+
+    def __init__(self) -> None:
+        self.unknown: dict[str, str] = {}  # code: reason
+
+    @abstractmethod
+    async def quotes(self, instruments: Sequence[Instrument]) -> list[Quote]:
+        """Return the newest quote of each instrument that the source knows."""
+
+    def stream(self, instruments: Sequence[Instrument]) -> AsyncIterator[Quote]:
+        """Yield quotes as they come, until the source fails (ProviderError)."""
+        raise NotImplementedError(f"{self.name} has no stream, poll `quotes`")
+
+    async def candles(
+        self, instrument: Instrument, step: int, start: datetime, end: datetime
+    ) -> list[Candle]:
+        """Return the candles of `step` seconds from `start` to before `end`, oldest first."""
+        return []
+
+    async def instruments(self) -> list[Instrument]:
+        """Return all instruments of the source, or none where it keeps no list.
+
+        `symbol` is empty in them: the source does not know our names.
+        """
+        return []
+
+    async def aclose(self) -> None:
+        """Close the connections that are kept between calls."""
+
+
+REGISTRY = {
+    "coinbase": "quotes.providers.coinbase.Coinbase",
+    "simulated": "quotes.providers.simulated.Simulated",
+}
+
+
+def provider_class(name: str) -> type[Provider]:
+    """Return the class of a provider's name; raise ValueError for an unknown one."""
+    if name not in REGISTRY:
+        raise ValueError(f"Unknown provider {name!r}, must be one of: {', '.join(REGISTRY)}")
+    module, _, attribute = REGISTRY[name].rpartition(".")
+    found: type[Provider] = getattr(import_module(module), attribute)
+    return found
+
+
+def make_provider(name: str, options: Mapping[str, Any]) -> Provider:
+    """Build a provider with its options; raise ValueError for a name or option it lacks."""
+    wanted = provider_class(name)
+    try:
+        return wanted(**options)
+    except TypeError as error:
+        raise ValueError(f"unusable options for provider {name!r}: {error}") from error

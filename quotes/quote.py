@@ -1,0 +1,120 @@
+"""A quote: what a market says of one symbol at one moment."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+REFERENCE_KINDS = ("none", "prev_close", "rolling_24h", "utc_day")
+SESSIONS = ("always", "pre", "regular", "break", "post", "closed", "halted")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quote:
+    """The newest prices of a symbol as one provider tells them.
+
+    Prices are positive Decimals in `currency`, exactly as they came; what the provider did not
+    say is None. Times are aware UTC.
+    """
+
+    symbol: str
+    provider: str
+    currency: str  # ISO 4217 or a crypto code: USD, USDT, GBP; never pence
+    last: Decimal
+    received_at: datetime
+    source_time: datetime | None = None  # the exchange's own time of this price
+    bid: Decimal | None = None
+    ask: Decimal | None = None
+    open: Decimal | None = None
+    high: Decimal | None = None
+    low: Decimal | None = None
+    reference: Decimal | None = None  # the price that change is measured from
+    reference_kind: str = "none"  # one of REFERENCE_KINDS
+    volume: Decimal | None = None  # units of the base, or shares
+    volume_window: str | None = None  # "24h" or "session"
+    session: str | None = None  # one of SESSIONS
+    delay: int | None = None  # seconds late by licence; 0 is real time, None unknown
+    sequence: int | None = None  # orders quotes of one connection only
+
+    @property
+    def time(self) -> datetime:
+        """When this price was made, or came, where the provider does not say."""
+        return self.source_time or self.received_at
+
+    @property
+    def change(self) -> Decimal | None:
+        """Last less reference, in the quote's currency."""
+        return None if self.reference is None else self.last - self.reference
+
+    @property
+    def change_percent(self) -> Decimal | None:
+        """Change as a percentage of the reference."""
+        if self.reference is None:
+            return None
+        return (self.last - self.reference) / self.reference * 100
+
+    def to_wire(self) -> list[Any]:
+        """Give the fields in order as values that JSON and msgpack carry without loss."""
+        return [_plain(getattr(self, name)) for name in FIELDS]
+
+    @classmethod
+    def from_wire(cls, values: list[Any]) -> Quote:
+        """Read what `to_wire` gave; raise ValueError where it is something else."""
+        if len(values) != len(FIELDS):
+            raise ValueError(f"a quote has {len(FIELDS)} fields on the wire, not {len(values)}")
+        given = dict(zip(FIELDS, values, strict=True))
+        for name in PRICES:
+            if given[name] is not None:
+                given[name] = Decimal(given[name])
+        for name in TIMES:
+            if given[name] is not None:
+                given[name] = datetime.fromisoformat(given[name])
+        return cls(**given)
+
+
+FIELDS = tuple(field.name for field in fields(Quote))
+PRICES = ("last", "bid", "ask", "open", "high", "low", "reference", "volume")
+TIMES = ("received_at", "source_time")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return value
+
+
+def decimal(value: Any) -> Decimal | None:
+    """Read a number from a provider's JSON; None for what is no finite number."""
+    if value is None or isinstance(value, bool | float):
+        # A float has already lost digits: parse with `loads` instead.
+        return None
+    try:
+        number = Decimal(value)
+    except (InvalidOperation, ValueError, TypeError):
+        return None
+    return number if number.is_finite() else None
+
+
+def price(value: Any) -> Decimal | None:
+    """Read a price from a provider's JSON; 0, "", NaN and negative numbers are no price."""
+    number = decimal(value)
+    return number if number is not None and number > 0 else None
+
+
+def loads(raw: str | bytes) -> Any:
+    """Parse JSON with every fraction as a Decimal, so that no digit is lost."""
+    return json.loads(raw, parse_float=Decimal)
+
+
+def utc(value: str | None) -> datetime | None:
+    """Read an RFC 3339 time as aware UTC (nanoseconds are cut); None where it is none."""
+    try:
+        moment = datetime.fromisoformat(value or "")
+    except (ValueError, TypeError):
+        return None
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

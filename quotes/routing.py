@@ -1,0 +1,112 @@
+"""Sockets by address, and the one ASGI application around a Django site."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from channels.routing import ProtocolTypeRouter, URLRouter
+from django.conf import settings
+from django.http.request import split_domain_port, validate_host
+from django.urls import path
+
+from quotes import conf, consumers, live
+
+logger = logging.getLogger(__name__)
+
+LOCAL_HOSTS = [".localhost", "127.0.0.1", "[::1]"]
+
+websocket_urlpatterns = [
+    path("ws/cryptoupdates/", consumers.CryptoUpdatesConsumer.as_asgi()),
+    path("ws/stock-market/", consumers.StockConsumer.as_asgi()),
+    path("ws/boards/<slug:slug>/", consumers.BoardConsumer.as_asgi()),
+    path("ws/quotes/", consumers.QuotesConsumer.as_asgi()),
+]
+
+
+def live_application(http: Callable[..., Any]) -> Callable[..., Any]:
+    """Put the sockets and the live parts around a site's ASGI application.
+
+    In a site of your own:  application = live_application(get_asgi_application())
+    """
+    routes = {"http": http, "websocket": same_origin(found(URLRouter(websocket_urlpatterns)))}
+    return with_live_parts(ProtocolTypeRouter(routes))
+
+
+def with_live_parts(application: Callable[..., Any]) -> Callable[..., Any]:
+    """Start the live parts with the server, or with what it is asked first."""
+
+    async def wrapped(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await lifespan(receive, send)
+            return
+        # daphne lets any client set the prefix of all addresses; a site has its own setting
+        scope["root_path"] = settings.FORCE_SCRIPT_NAME or ""
+        await live.ensure_started()
+        await application(scope, receive, send)
+
+    return wrapped
+
+
+async def lifespan(receive: Any, send: Any) -> None:
+    """Answer a server that tells when it starts and stops; daphne does not."""
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            await live.ensure_started()
+            await send({"type": "lifespan.startup.complete"})
+        elif message["type"] == "lifespan.shutdown":
+            await live.stop()
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+
+
+def found(router: Callable[..., Any]) -> Callable[..., Any]:
+    """Refuse a socket whose address leads nowhere, instead of failing on it."""
+
+    async def wrapped(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        try:
+            await router(scope, receive, send)
+        except ValueError as error:
+            if "No route found" not in str(error):
+                raise
+            await send({"type": "websocket.close"})
+
+    return wrapped
+
+
+def same_origin(application: Callable[..., Any]) -> Callable[..., Any]:
+    """Refuse sockets that pages of other origins open, before they are accepted."""
+
+    async def wrapped(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        headers = dict(scope["headers"])
+        origin = headers.get(b"origin", b"").decode("latin1")
+        if allowed(origin, headers.get(b"host", b"").decode("latin1")):
+            await application(scope, receive, send)
+            return
+        logger.info("refused a socket of origin %.100r", origin)
+        await send({"type": "websocket.close"})
+
+    return wrapped
+
+
+def allowed(origin: str, host: str) -> bool:
+    """Say whether a page of this origin may open a socket to this host.
+
+    Its own pages may, host and port alike, and those that QUOTES["ORIGINS"] lists whole.
+    """
+    if origin in conf.get("ORIGINS"):
+        return True
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return False
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        return False
+    if parts.netloc.lower() != host.lower():
+        return False
+    hosts = settings.ALLOWED_HOSTS or (LOCAL_HOSTS if settings.DEBUG else [])
+    domain, _ = split_domain_port(host)
+    return bool(domain) and validate_host(domain, hosts)

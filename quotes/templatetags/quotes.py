@@ -1,0 +1,109 @@
+"""Live quotes in any template: `{% load quotes %}{% live_quotes "BTC-USD" "AAPL" %}`.
+
+The first tag of a page also brings what makes the page live, once: the stylesheet, htmx, and an
+opener that asks for a socket to everything that all tags of the page show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from django import template
+from django.template import Context
+from django.template.loader import render_to_string
+from django.utils import translation
+from django.utils.safestring import SafeString, mark_safe
+
+from quotes import conf, live, records
+from quotes.addresses import Address
+from quotes.boards import load_catalogue
+from quotes.fragments import Fragments
+from quotes.store import Store
+
+register = template.Library()
+
+
+@register.simple_tag(takes_context=True)
+def quotes_head(context: Context, *, htmx: bool = True) -> SafeString:
+    """Bring the stylesheet and htmx; for the <head>, where a page would rather have them.
+
+    `htmx=False` leaves htmx out, for a site that has htmx 4 and its hx-ws extension already.
+    """
+    _page(context)["head"] = True
+    return SafeString(render_to_string("quotes/_head.html", {"htmx": htmx}))
+
+
+@register.simple_tag(takes_context=True)
+def live_quotes(context: Context, *codes: str | Iterable[str]) -> SafeString:
+    """Show a live table of symbols: codes, or lists of codes."""
+    flat = [code for given in codes for code in ([given] if isinstance(given, str) else given)]
+    return _show(context, "listing", tuple(flat))
+
+
+@register.simple_tag(takes_context=True)
+def live_quote(context: Context, code: str) -> SafeString:
+    """Show a live price in a line of text."""
+    return _show(context, "price", (code,))
+
+
+@register.simple_tag(takes_context=True)
+def quotes_socket(context: Context, address: Address) -> SafeString:
+    """Open the page's socket, at its end, for an address and all tags before it."""
+    page = _page(context)
+    merged = replace(
+        address,
+        symbols=address.symbols if address.board else (*address.symbols, *page["listing"]),
+        price=(*address.price, *page["price"]),
+    )
+    return SafeString(render_to_string("quotes/_socket.html", {"address": merged}))
+
+
+@register.simple_tag(takes_context=True)
+def quotes_own_socket(context: Context) -> str:
+    """Say that the page ends with `quotes_socket`, so that no tag brings an opener."""
+    _page(context)["opener"] = True
+    return ""
+
+
+def _show(context: Context, widget: str, codes: tuple[str, ...]) -> SafeString:
+    language = translation.get_language() or "en"
+    fragments = _fragments(codes)
+    page = _page(context)
+    page[widget].extend(codes)
+    known = [code for code in codes if code in fragments.store.states]
+    shown = {
+        "codes": ",".join(codes),
+        "rows": [fragments.paint(widget, code, language) for code in known],
+        "unknown": [code for code in codes if code not in fragments.store.states],
+        "head": not page["head"],
+        "opener": not page["opener"],
+        "pulse": fragments.pulse(language, "opening"),
+        "language": language,
+    }
+    page["head"] = page["opener"] = True
+    return mark_safe(render_to_string(f"quotes/live_{widget}.html", shown).strip())  # noqa: S308
+
+
+def _page(context: Context) -> dict[str, Any]:
+    """Return what the tags of this page know of each other."""
+    request = context.get("request")
+    keep = context.render_context.dicts[0] if request is None else request.__dict__
+    page: dict[str, Any] = keep.setdefault(
+        "quotes_page", {"head": False, "opener": False, "listing": [], "price": []}
+    )
+    return page
+
+
+def _fragments(codes: Iterable[str]) -> Fragments:
+    """Return this process's fragments; where nothing is live, of what the database has."""
+    parts = live.current()
+    if parts is not None:
+        return parts.fragments
+    store = Store(stale_after=conf.get("STALE_AFTER"))
+    wanted = set(codes)
+    store.keep(s for s in load_catalogue().symbols.values() if s.code in wanted)
+    for version, quote in records.load_last_quotes():
+        store.put(version, [quote])
+    return Fragments(store)

@@ -1,0 +1,17 @@
+"""Addresses of the pages: include them where you like."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from quotes import views
+
+app_name = "quotes"
+urlpatterns = [
+    path("", views.index, name="index"),
+    path("boards/<slug:slug>/", views.board, name="board"),
+    path("symbols/<str:code>/", views.symbol, name="symbol"),
+    path("live/", views.live_again, name="live"),
+    path("embed/quotes/", views.embed, name="embed"),
+    path("healthz", views.healthz, name="healthz"),
+]

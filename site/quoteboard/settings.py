@@ -1,0 +1,214 @@
+"""The site's settings, read from the environment. docs/configuration.md lists every variable."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import environ
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+
+from quotes.providers import REGISTRY
+
+ROOT = Path(__file__).resolve().parents[2]
+env = environ.Env()
+
+
+def flag(name: str, default: bool) -> bool:
+    """Read True or False from the environment; fail at once for anything else."""
+    given = env.str(name, str(default))
+    if given not in ("True", "False"):
+        raise ImproperlyConfigured(f"Unexpected value {name}={given}, use 'True' or 'False'")
+    return given == "True"
+
+
+def choice(name: str, allowed: tuple[str, ...], default: str) -> str:
+    """Read one of the allowed words from the environment; fail at once for anything else."""
+    given: str = env.str(name, default)
+    if given not in allowed:
+        raise ImproperlyConfigured(
+            f"Unexpected value {name}={given}, must be one of: {', '.join(allowed)}"
+        )
+    return given
+
+
+def words(name: str, default: str = "") -> list[str]:
+    """Read a comma-separated list from the environment."""
+    return [word.strip() for word in env.str(name, default).split(",") if word.strip()]
+
+
+def provider_options(name: str) -> dict[str, Any]:
+    """Collect <NAME>_REST_URL and its kin for one provider."""
+    options = ("rest_url", "ws_url", "api_key", "rate", "seed")
+    given = {option: env.str(f"{name}_{option}".upper(), "") for option in options}
+    return {option: value for option, value in given.items() if value}
+
+
+DEBUG = flag("DJANGO_DEBUG", False)
+SECRET_KEY = env.str("DJANGO_SECRET_KEY", "")
+if not SECRET_KEY:
+    if not DEBUG:
+        raise ImproperlyConfigured(
+            "DJANGO_SECRET_KEY is empty: set it to a long random text, "
+            "or set DJANGO_DEBUG=True on a machine of your own."
+        )
+    SECRET_KEY = "for-development-on-this-machine-only"  # noqa: S105
+
+ALLOWED_HOSTS = words("DJANGO_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+CSRF_TRUSTED_ORIGINS = words("DJANGO_CSRF_TRUSTED_ORIGINS")
+
+INSTALLED_APPS = [
+    "daphne",  # before staticfiles: its runserver serves the sockets too
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "csp",
+    "django_htmx",
+    "quotes",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "servestatic.middleware.ServeStaticMiddleware",
+    "django.middleware.gzip.GZipMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+
+ROOT_URLCONF = "quoteboard.urls"
+ASGI_APPLICATION = "quoteboard.asgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [ROOT / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+DATABASES = {"default": env.db("DATABASE_URL", f"sqlite:///{ROOT / 'db.sqlite3'}")}
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    DATABASES["default"]["OPTIONS"] = {
+        "timeout": 5,
+        "transaction_mode": "IMMEDIATE",
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    }
+    # A file, because the feed writes from a thread of its own.
+    DATABASES["default"]["TEST"] = {"NAME": ROOT / "var" / "test.sqlite3"}
+else:
+    # Persistent connections leak under ASGI; a pool does not.
+    DATABASES["default"]["CONN_MAX_AGE"] = 0
+    DATABASES["default"]["OPTIONS"] = {"pool": {"min_size": 1, "max_size": 8, "timeout": 5}}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+REDIS_URL = env.str("REDIS_URL", "")
+if REDIS_URL:
+    CHANNEL_LAYERS: dict[str, Any] = {
+        "default": {
+            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "CONFIG": {
+                "prefix": "quotes",
+                "hosts": [
+                    {
+                        "address": REDIS_URL,
+                        "socket_connect_timeout": 2,
+                        "socket_timeout": 2,
+                        "socket_keepalive": True,
+                        "health_check_interval": 5,
+                    }
+                ],
+            },
+        }
+    }
+else:
+    CHANNEL_LAYERS = {
+        "default": {
+            "BACKEND": "channels.layers.InMemoryChannelLayer",
+            "CONFIG": {"capacity": 1000},
+        }
+    }
+
+QUOTES = {
+    "FEED": choice("QUOTES_FEED", ("inline", "external"), "inline"),
+    "PROVIDERS": words("QUOTES_PROVIDERS", "simulated"),
+    "PROVIDER_OPTIONS": {name: provider_options(name) for name in REGISTRY},
+    "ORIGINS": words("QUOTES_ORIGINS"),
+    "EMBED_ORIGINS": words("QUOTES_EMBED_ORIGINS"),
+}
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("de", "Deutsch")]
+TIME_ZONE = env.str("DJANGO_TIME_ZONE", "UTC")
+USE_TZ = True
+
+# Absolute: a relative one takes a prefix from whoever sends the first request.
+STATIC_URL = "/static/"
+STATIC_ROOT = ROOT / "staticfiles"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "servestatic.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "connect-src": [SELF],
+        "img-src": [SELF],
+        "font-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+    }
+}
+X_FRAME_OPTIONS = "DENY"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+if flag("DJANGO_HTTPS", False):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_SSL_REDIRECT = True
+    SECURE_HSTS_SECONDS = env.int("DJANGO_HSTS_SECONDS", 31536000)
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+    SECURE_HSTS_PRELOAD = True
+    SESSION_COOKIE_SECURE = True
+    CSRF_COOKIE_SECURE = True
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"},
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": "WARNING"},
+    "loggers": {
+        "quotes": {"level": "INFO"},
+        # its INFO lines print whole addresses, keys in the query included
+        "httpx": {"level": "WARNING"},
+    },
+}
