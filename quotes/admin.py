@@ -123,5 +123,3 @@ class BoardAdmin(admin.ModelAdmin):
         for number, place in enumerate(places, start=1):
             place.position = number
         BoardSymbol.objects.bulk_update(places, ["position"])
-
-

@@ -147,8 +147,12 @@ class Source:
         level = logging.DEBUG if self.told.get(what) == str(error) else logging.WARNING
         self.told[what] = str(error)
         logger.log(
-            level, "%s: %s stopped, trying again in %.0f s: %s",
-            self.provider.name, what, wait, error,
+            level,
+            "%s: %s stopped, trying again in %.0f s: %s",
+            self.provider.name,
+            what,
+            wait,
+            error,
         )
         self.pending.wake.set()
 

@@ -19,6 +19,7 @@ from django.utils.translation import gettext
 
 from quotes import formats
 from quotes.providers import REGISTRY, provider_class
+from quotes.quote import Quote
 from quotes.store import State, Store
 
 # Each widget's template, and how htmx finds its places on a page. A row of a board is found by
@@ -65,7 +66,9 @@ class Shown:
     def __init__(self, state: State, language: str) -> None:
         self.state, self.language = state, language
         self.symbol, self.quote = state.symbol, state.quote
-        self.digits = formats.price_digits(self.quote.last, state.symbol.digits) if self.quote else 2
+        self.digits = (
+            formats.price_digits(self.quote.last, state.symbol.digits) if self.quote else 2
+        )
 
     def __getattr__(self, name: str) -> str | SafeString:
         """Format one of the quote's prices: `shown.last`, `shown.bid`."""
@@ -225,8 +228,11 @@ class Fragments:
 
     def opening(self, watch: Watch) -> str:
         """Join everything that a page which just opened its socket needs to be current."""
-        notes = addressed(self.notes(watch))
-        return self.snapshot(watch) + notes + addressed(self.pulse(watch.language))
+        return self.snapshot(watch) + self.about(watch) + addressed(self.pulse(watch.language))
+
+    def about(self, watch: Watch) -> str:
+        """Join what a page must say of its prices and their sources as a message."""
+        return addressed(self.notes(watch)) + addressed(self.sources(watch))
 
     def pulse(self, language: str, condition: str = "live") -> SafeString:
         """Return the sign of life that keeps a page from doubting its socket.
@@ -238,21 +244,25 @@ class Fragments:
         return self.render("quotes/_pulse.html", language, context)
 
     def notes(self, watch: Watch) -> SafeString:
-        """Return what a page must say of its sources: who, simulated, failing, unknown codes."""
-        quotes = [state.quote for code in watch.codes if (state := self.store.states.get(code))]
-        providers = sorted({quote.provider for quote in quotes if quote})
+        """Return what a page must say of its prices: simulated, failing, not listed."""
+        quotes = self._quotes(watch)
         outages = [
             (provider_title(name), formats.clock(since))
             for name, since in sorted(self.store.outages.items())
-            if name in providers or None in quotes
+            if None in quotes or name in _providers(quotes)
         ]
         context = {
-            "simulated": "simulated" in providers,
-            "attributions": [provider_class(name).attribution for name in providers],
+            "simulated": "simulated" in _providers(quotes),
             "outages": outages,
             "unknown": watch.unknown,
         }
         return self.render("quotes/_notes.html", watch.language, context)
+
+    def sources(self, watch: Watch) -> SafeString:
+        """Return whom the prices of a page come from, in the words that they ask for."""
+        names = _providers(self._quotes(watch))
+        lines = [provider_class(name).attribution for name in names if name in REGISTRY]
+        return self.render("quotes/_sources.html", watch.language, {"attributions": lines})
 
     def render(self, template: str, language: str, context: dict[str, Any]) -> SafeString:
         """Render a template in a language, without its last line end."""
@@ -260,9 +270,11 @@ class Fragments:
         with translation.override(language):
             return mark_safe(get_template(template).render(context).strip())  # noqa: S308
 
-    def _join(
-        self, watch: Watch, codes: Collection[str], flash: Callable[[str], str]
-    ) -> str:
+    def _quotes(self, watch: Watch) -> list[Quote | None]:
+        states = self.store.states
+        return [states[code].quote for code in watch.codes if code in states]
+
+    def _join(self, watch: Watch, codes: Collection[str], flash: Callable[[str], str]) -> str:
         return "".join(
             addressed(
                 self.paint(widget, code, watch.language),
@@ -272,6 +284,10 @@ class Fragments:
             for widget, code in watch.places()
             if code in codes and code in self.store.states
         )
+
+
+def _providers(quotes: list[Quote | None]) -> list[str]:
+    return sorted({quote.provider for quote in quotes if quote})
 
 
 def addressed(html: str, swap: str = "true", flash: str = "") -> str:

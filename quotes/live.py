@@ -170,7 +170,7 @@ class Live:
 
     def changed_notes(self, watch: Watch) -> str:
         """Return a page's notes if they are not what it was told last."""
-        notes = addressed(self.fragments.notes(watch))
+        notes = self.fragments.about(watch)
         if self.notes.get(watch) == notes:
             return ""
         self.notes[watch] = notes

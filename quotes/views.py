@@ -36,6 +36,7 @@ def page(request: HttpRequest, parts: Live, address: Address, **more: Any) -> di
         "watch": watch,
         "boards": parts.catalogue.boards.values(),
         "notes": parts.fragments.notes(watch),
+        "sources": parts.fragments.sources(watch),
         "pulse": parts.fragments.pulse(address.language, "opening"),
         "language": address.language,
     } | more
@@ -108,7 +109,12 @@ def columns() -> list[tuple[str, str]]:
 def column(query: BoardQuery, sort: str, heading: str) -> dict[str, str]:
     """Return a heading with the link that sorts by it: descending first, but for names."""
     if not sort:
-        return {"heading": heading, "name": heading.split()[0].lower(), "link": "", "order": ""}
+        return {
+            "heading": heading,
+            "name": "day" if heading == _("Day range") else "state",
+            "link": "",
+            "order": "",
+        }
     first, second = (sort, "-" + sort) if sort == "symbol" else ("-" + sort, sort)
     following = {first: second, second: ""}.get(query.sort, first)
     orders = {sort: "ascending", "-" + sort: "descending"}
@@ -161,7 +167,7 @@ async def live_again(request: HttpRequest) -> HttpResponse:
     fragments = parts.fragments
     answer = [
         rows or fragments.snapshot(watch),
-        addressed(fragments.notes(watch)),
+        fragments.about(watch),
         addressed(fragments.pulse(address.language, late)),
         addressed(fragments.render("quotes/_socket.html", address.language, {"address": address})),
     ]
@@ -196,9 +202,7 @@ async def embed(request: HttpRequest) -> HttpResponse:
     theme = request.GET.get("theme", "auto")
     watch = address.watch(parts.catalogue)
     rows = [parts.fragments.paint("listing", code, address.language) for code in watch.listing]
-    context = page(
-        request, parts, address, rows=rows, theme=theme if theme in THEMES else "auto"
-    )
+    context = page(request, parts, address, rows=rows, theme=theme if theme in THEMES else "auto")
     with translation.override(address.language):
         return render(request, "quotes/embed.html", context)
 
@@ -208,4 +212,3 @@ async def healthz(request: HttpRequest) -> HttpResponse:
     """Say that this process answers."""
     await live.ensure_started()
     return HttpResponse("ok", content_type="text/plain")
-

@@ -51,7 +51,8 @@ class Command(BaseCommand):
         if self.stderr.isatty():
             self.stderr.write("\r", ending="")
         done = ", ".join(f"{counts[word]} {word}" for word in ("added", "updated", "unchanged"))
-        self.stdout.write(self.style.SUCCESS(f"{path.name}: {len(entries)} rows, {done}"))
+        if options["verbosity"]:
+            self.stdout.write(self.style.SUCCESS(f"{path.name}: {len(entries)} rows, {done}"))
 
     def read(self, path: Path, board: str) -> list[catalogue.Entry]:
         """Read the file; raise CommandError with every fault."""

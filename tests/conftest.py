@@ -1,0 +1,94 @@
+"""What all tests share. Servers and browsers are real; where one is missing, a test is skipped
+with what to install, except in CI, where nothing may be skipped."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("DJANGO_DEBUG", "True")
+os.environ["QUOTES_FEED"] = "inline"
+
+import pytest
+
+from tests.servers import Site, manage, site
+
+NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+
+
+def lacking(what: str, package: str) -> None:
+    """Skip a test for want of a program; in CI, fail it."""
+    reason = f"{what} is missing: install it with “apt-get install {package}”"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The system's Chromium."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    if found is None:
+        lacking("Chromium", "chromium")
+    assert found is not None
+    return found
+
+
+@pytest.fixture(scope="session")
+def database_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with the starter catalogue, to copy."""
+    path = tmp_path_factory.mktemp("template") / "template.sqlite3"
+    url = f"sqlite:///{path}"
+    manage("migrate", "--verbosity", "0", DATABASE_URL=url)
+    manage("loadcatalogue", "--verbosity", "0", DATABASE_URL=url)
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA journal_mode=DELETE")  # one file, without a -wal beside it
+    connection.close()
+    return path
+
+
+@pytest.fixture(params=["daphne", "uvicorn"])
+def running_site(
+    request: pytest.FixtureRequest, tmp_path: Path, database_template: Path
+) -> Iterator[Site]:
+    """The site with the simulated market, under each server in turn."""
+    with site(tmp_path, database_template, request.param) as running:
+        yield running
+
+
+@pytest.fixture
+def make_quote() -> Callable[..., Any]:
+    """Return a maker of quotes: AAPL at 101, previous close 100, unless told otherwise."""
+    from quotes.quote import Quote
+
+    def make(symbol: str = "AAPL", last: str = "101", **more: Any) -> Quote:
+        given = {
+            "provider": "simulated",
+            "currency": "USD",
+            "reference": Decimal(100),
+            "reference_kind": "prev_close",
+            "received_at": NOW,
+        } | more
+        return Quote(symbol=symbol, last=Decimal(last), **given)
+
+    return make
+
+
+@pytest.fixture
+async def live_parts(transactional_db: None, settings: Any) -> AsyncIterator[Any]:
+    """The live parts of this process, listening to the layer, without a feed."""
+    from channels.layers import channel_layers
+
+    from quotes import live
+
+    settings.QUOTES = settings.QUOTES | {"FEED": "external", "PACE": 0.02}
+    channel_layers.backends = {}
+    parts = await live.ensure_started()
+    yield parts
+    await live.stop()

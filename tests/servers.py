@@ -1,0 +1,167 @@
+"""Real servers for tests: the site on a free port, with a database of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+PATIENCE = 20.0  # seconds for anything that must happen
+
+
+def free_port() -> int:
+    """Return a port that was free a moment ago."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+def eventually(happened: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
+    """Wait until something is true and return it; fail with `what` it was."""
+    end = time.monotonic() + patience
+    while True:
+        try:
+            if result := happened():
+                return result
+        except (OSError, AssertionError):
+            pass
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {patience:.0f} s: {what}")
+        time.sleep(0.05)
+
+
+def environment(**given: str) -> dict[str, str]:
+    """Return the environment for a process of the project, without what this one was given."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("DJANGO_", "QUOTES_"))}
+    path = os.pathsep.join([str(ROOT / "site"), str(ROOT)])
+    base = {"PYTHONPATH": path, "DJANGO_SETTINGS_MODULE": "quoteboard.settings"}
+    return kept | base | {"DJANGO_DEBUG": "True"} | given
+
+
+def manage(*arguments: str, check: bool = True, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run manage.py and return what it said."""
+    return subprocess.run(
+        [sys.executable, str(ROOT / "manage.py"), *arguments],
+        env=environment(**env),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=check,
+        timeout=120,
+    )
+
+
+class Site:
+    """The site as a process, under daphne or uvicorn; it can be killed and started again."""
+
+    def __init__(self, folder: Path, server: str = "daphne", **env: str) -> None:
+        self.folder, self.server, self.port = folder, server, free_port()
+        self.env = {"DATABASE_URL": f"sqlite:///{folder / 'site.sqlite3'}"} | env
+        self.log = folder / "site.log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Its address over HTTP, without a last slash."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def ws(self) -> str:
+        """Its address for sockets, without a last slash."""
+        return f"ws://127.0.0.1:{self.port}"
+
+    def start(self) -> Site:
+        """Start it and wait until it answers."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command(), env=environment(**self.env), cwd=ROOT, stdout=log, stderr=log
+            )
+        eventually(self.answers, f"{self.server} answers; its log:\n{self.log.read_text()[-2000:]}")
+        return self
+
+    def command(self) -> list[str]:
+        """Return the command line of the server."""
+        if self.server == "daphne":
+            address = f"127.0.0.1:{self.port}"
+            return [sys.executable, "manage.py", "runserver", "--noreload", address]
+        options = "--ws websockets-sansio --ws-per-message-deflate false --lifespan on".split()
+        where = ["--host", "127.0.0.1", "--port", str(self.port)]
+        return [sys.executable, "-m", "uvicorn", *options, *where, "quoteboard.asgi:application"]
+
+    def answers(self) -> bool:
+        """Whether it answers; fail at once where the process has ended."""
+        if self.process is not None and self.process.poll() is not None:
+            raise RuntimeError(f"the server ended:\n{self.log.read_text()[-3000:]}")
+        return self.get("/healthz") == "ok"
+
+    def get(self, path: str, **headers: str) -> str:
+        """Fetch a page."""
+        request = urllib.request.Request(self.url + path, headers=headers)
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return response.read().decode()
+
+    def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run manage.py on its database."""
+        return manage(*arguments, **self.env)
+
+    def kill(self) -> None:
+        """End it at once, as `kill -9` does."""
+        self.end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """Ask it to end, and wait for that."""
+        self.end(signal.SIGTERM)
+
+    def end(self, number: int) -> None:
+        """Send a signal to it, if it runs, and wait."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(number)
+            try:
+                self.process.wait(15)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait(5)
+        self.process = None
+
+
+@contextmanager
+def site(folder: Path, template: Path, server: str = "daphne", **env: str) -> Iterator[Site]:
+    """Run the site on a copy of a database."""
+    shutil.copy(template, folder / "site.sqlite3")
+    running = Site(folder, server, **env)
+    try:
+        yield running.start()
+    finally:
+        running.stop()
+
+
+class Command:
+    """Another process of the tests, whose first line on stdout says that it is ready."""
+
+    def __init__(self, *arguments: str, **env: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, *arguments],
+            env=environment(**env),
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        self.ready = self.process.stdout.readline().strip()
+
+    def stop(self) -> None:
+        """End it."""
+        self.process.kill()
+        self.process.wait(5)
+        assert self.process.stdout is not None
+        self.process.stdout.close()

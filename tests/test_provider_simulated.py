@@ -1,0 +1,496 @@
+"""The simulated market: plausible, on its grid, the same for a seed, at the rate asked for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from quotes.providers import Instrument, make_provider
+from quotes.providers.simulated import BURST, Simulated
+from quotes.quote import Quote
+
+NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+BTC = Instrument(symbol="BTC-USD", code="", start=Decimal(64000), tick_size=Decimal("0.01"))
+AAPL = Instrument(symbol="AAPL", code="", kind="stock", start=Decimal(200))
+SPY = Instrument(symbol="SPY", code="", kind="etf", start=Decimal(600))
+GSPC = Instrument(symbol="^GSPC", code="", kind="index", start=Decimal(6000))
+ALL = [BTC, AAPL, SPY, GSPC]
+
+unhurried = settings(deadline=None, max_examples=50)  # a busy machine fails no test
+seeds = st.integers(0, 10**6)
+instruments = st.builds(
+    Instrument,
+    symbol=st.sampled_from(["BTC-USD", "AAPL", "PEPE-USD"]),
+    code=st.just(""),
+    kind=st.sampled_from(["crypto", "stock", "etf", "index"]),
+    tick_size=st.sampled_from(
+        [None, *map(Decimal, ("0.01", "0.010000000000", "0.25", "5", "1E-8"))]
+    ),
+    start=st.none() | st.decimals(Decimal("1E-8"), Decimal(10**6), places=8),
+)
+
+
+class FakeTime:
+    """A clock that only sleeping moves, by what was asked and the delay of a busy machine."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.sleeps = 0
+        self.delay = 0.0
+
+    def options(self) -> dict[str, Any]:
+        return {"clock": self.clock, "sleep": self.sleep, "monotonic": lambda: self.seconds}
+
+    def clock(self) -> datetime:
+        return NOON + timedelta(seconds=self.seconds)
+
+    async def sleep(self, seconds: float) -> None:
+        self.sleeps += 1
+        self.seconds += seconds + self.delay
+        self.delay = 0.0
+
+
+@pytest.fixture
+def fake_time() -> FakeTime:
+    return FakeTime()
+
+
+def simulated(seed: int | str | None = 7, rate: float | str = 60, **options: Any) -> Simulated:
+    return Simulated(rate, seed, **FakeTime().options() | options)
+
+
+async def take(provider: Simulated, chosen: Sequence[Instrument], count: int) -> list[Quote]:
+    """Return the first quotes of a stream."""
+    taken: list[Quote] = []
+    async with aclosing(provider.stream(chosen)) as stream:
+        async for quote in stream:
+            taken.append(quote)
+            if len(taken) == count:
+                break
+    return taken
+
+
+async def take_until(
+    provider: Simulated, chosen: Sequence[Instrument], time: FakeTime, end: float
+) -> Counter[str]:
+    """Count the ticks of each symbol after the snapshot, up to a moment of the fake time."""
+    ticks: Counter[str] = Counter()
+    async with aclosing(provider.stream(chosen)) as stream:
+        for _ in chosen:
+            await anext(stream)
+        async for quote in stream:
+            if time.seconds > end:
+                break
+            ticks[quote.symbol] += 1
+    return ticks
+
+
+def told(quotes: Sequence[Quote], symbol: str = "") -> list[list[Any]]:
+    """Return all that quotes say except when, of one symbol or of all."""
+    chosen = [quote for quote in quotes if symbol in ("", quote.symbol)]
+    return [[quote.symbol, quote.sequence, *values(quote)] for quote in chosen]
+
+
+def values(quote: Quote) -> list[Any]:
+    prices = [quote.last, quote.bid, quote.ask, quote.open, quote.high, quote.low]
+    return [*prices, quote.reference, quote.volume]
+
+
+@unhurried
+@given(instruments, seeds, st.sampled_from([0.001, 1, 60, 6000]))
+async def test_every_quote_is_positive_and_on_the_tick_grid(
+    instrument: Instrument, seed: int, rate: float
+) -> None:
+    tick = instrument.tick_size or Decimal("1E-12")
+    for quote in await take(simulated(seed, rate), [instrument], 60):
+        for price in values(quote)[:-1]:
+            assert price > 0
+            assert price % tick == 0
+
+
+@unhurried
+@given(instruments, seeds, st.sampled_from([0.001, 1, 60, 6000]))
+async def test_last_lies_between_bid_and_ask_and_between_low_and_high(
+    instrument: Instrument, seed: int, rate: float
+) -> None:
+    for quote in await take(simulated(seed, rate), [instrument], 60):
+        assert quote.bid <= quote.last <= quote.ask
+        assert quote.bid < quote.ask
+        assert quote.low <= quote.last <= quote.high
+        assert quote.low <= quote.open <= quote.high
+
+
+@unhurried
+@given(instruments, seeds)
+async def test_volume_and_sequence_rise_with_every_quote(instrument: Instrument, seed: int) -> None:
+    for before, after in pairwise(await take(simulated(seed), [instrument], 60)):
+        assert after.volume > before.volume > 0
+        assert after.sequence > before.sequence
+
+
+@unhurried
+@given(instruments, seeds)
+async def test_every_quote_survives_the_wire(instrument: Instrument, seed: int) -> None:
+    for quote in await take(simulated(seed), [instrument], 5):
+        assert Quote.from_wire(quote.to_wire()) == quote
+
+
+@unhurried
+@given(seeds)
+async def test_the_same_seed_gives_the_same_sequence(seed: int) -> None:
+    first, second = [await take(simulated(seed), ALL, 100) for _ in range(2)]
+
+    assert first == second
+
+
+async def test_the_sequence_of_a_seed_does_not_depend_on_the_clock() -> None:
+    slow = FakeTime()
+    slow.delay = 0.9
+    later = slow.options() | {"clock": lambda: NOON + timedelta(days=100)}
+
+    assert told(await take(simulated(**later), ALL, 300)) == told(await take(simulated(), ALL, 300))
+
+
+@unhurried
+@given(seeds, st.lists(st.sampled_from([AAPL, SPY, GSPC]), unique=True))
+async def test_a_symbol_walks_the_same_way_whoever_walks_beside_it(
+    seed: int, neighbours: list[Instrument]
+) -> None:
+    together = told(await take(simulated(seed), [*neighbours, BTC], 120), "BTC-USD")
+    alone = told(await take(simulated(seed), [BTC], len(together)))
+
+    assert len(together) >= 29
+    assert together == alone
+
+
+async def test_polling_walks_the_same_way_as_streaming() -> None:
+    provider = simulated()
+    polled = [quote for _ in range(20) for quote in await provider.quotes([BTC])]
+
+    assert told(polled) == told(await take(simulated(), [BTC], 20))
+
+
+@pytest.mark.parametrize("seed", [None, ""])
+async def test_without_a_seed_every_market_is_another(seed: str | None) -> None:
+    first, second = [await take(simulated(seed), [BTC], 20) for _ in range(2)]
+
+    assert told(first) != told(second)
+
+
+async def test_a_seed_from_the_environment_is_the_same_as_the_number() -> None:
+    assert told(await take(simulated("7"), ALL, 40)) == told(await take(simulated(7), ALL, 40))
+
+
+@pytest.mark.parametrize(
+    ("start", "tick", "last"),
+    [
+        ("64000", "0.010000000000", "64000.00"),
+        ("101.004", "0.01", "101.00"),
+        ("101", "0.25", "101.00"),
+        ("1003", "5", "1005"),
+        ("0.001", "0.01", "0.01"),
+        ("0.00001234", None, "0.00001234"),
+        ("0.2", None, "0.2000"),
+        ("200", None, "200.00"),
+        (None, None, "100.00"),
+    ],
+)
+async def test_the_market_begins_at_the_start_on_the_tick_grid(
+    start: str | None, tick: str | None, last: str
+) -> None:
+    instrument = Instrument(
+        symbol="AAPL",
+        code="",
+        start=start and Decimal(start),
+        tick_size=tick and Decimal(tick),
+    )
+    [quote] = await simulated().quotes([instrument])
+
+    assert str(quote.last) == last
+
+
+async def test_a_crypto_quote_tells_of_24_hours_and_never_closes() -> None:
+    [quote] = await simulated().quotes([BTC])
+
+    assert (quote.provider, quote.symbol, quote.currency) == ("simulated", "BTC-USD", "USD")
+    assert (quote.reference_kind, quote.volume_window) == ("rolling_24h", "24h")
+    assert (quote.session, quote.delay) == ("always", 0)
+    assert quote.open == quote.reference
+    assert quote.volume % 1 != 0
+
+
+@pytest.mark.parametrize("instrument", [AAPL, SPY, GSPC], ids=lambda instrument: instrument.kind)
+async def test_other_quotes_tell_of_a_session_and_whole_shares(instrument: Instrument) -> None:
+    [quote] = await simulated().quotes([instrument])
+
+    assert (quote.reference_kind, quote.volume_window) == ("prev_close", "session")
+    assert (quote.session, quote.delay) == ("regular", 0)
+    assert quote.volume % 1 == 0
+
+
+async def test_a_quote_carries_the_time_of_the_clock(fake_time: FakeTime) -> None:
+    *_, tick = await take(simulated(**fake_time.options()), [BTC], 3)
+
+    assert tick.source_time == tick.received_at == NOON + timedelta(seconds=2)
+
+
+async def test_the_clock_is_aware_utc_unless_another_is_given() -> None:
+    [quote] = await Simulated().quotes([BTC])
+
+    assert abs(datetime.now(UTC) - quote.source_time) < timedelta(seconds=5)
+
+
+@unhurried
+@given(seeds)
+async def test_the_change_of_the_first_day_is_plausible(seed: int) -> None:
+    for quote in await simulated(seed).quotes(ALL):
+        assert abs(quote.change_percent) < 25
+
+
+@pytest.mark.parametrize("instrument", ALL, ids=lambda instrument: instrument.kind)
+@pytest.mark.parametrize("rate", [1, 60, 6000])
+async def test_a_visitor_sees_prices_move(instrument: Instrument, rate: int) -> None:
+    lasts = [quote.last for quote in await take(simulated(rate=rate), [instrument], 30)]
+
+    assert len(set(lasts)) > 3
+    assert max(lasts) < min(lasts) * Decimal("1.1")
+
+
+@pytest.mark.parametrize("instrument", ALL, ids=lambda instrument: instrument.kind)
+@pytest.mark.parametrize("rate", [1, 0.001], ids=["two weeks", "twenty years"])
+async def test_last_stays_within_factor_three_of_the_start(
+    instrument: Instrument, rate: float
+) -> None:
+    for quote in await take(simulated(rate=rate), [instrument], 20_000 if rate == 1 else 10_500):
+        assert instrument.start / 3 < quote.last < instrument.start * 3
+
+
+async def test_two_symbols_walk_apart() -> None:
+    twin = replace(AAPL, symbol="MSFT")
+    quotes = await take(simulated(), [AAPL, twin], 60)
+    apple, microsoft = [
+        [values(quote) for quote in quotes if quote.symbol == symbol] for symbol in ("AAPL", "MSFT")
+    ]
+
+    assert apple != microsoft
+
+
+async def test_symbols_take_turns_in_a_mixed_order() -> None:
+    symbols = [quote.symbol for quote in await take(simulated(), ALL, 44)]
+    rounds = {tuple(symbols[at : at + 4]) for at in range(4, 44, 4)}
+
+    assert len(rounds) > 3
+    assert all(len(set(turns)) == 4 for turns in rounds)
+
+
+async def test_a_new_day_begins_where_the_last_one_ended() -> None:
+    quotes = await take(simulated(rate=1), [AAPL], 24 * 60 + 1)
+    close, morning = quotes[-2:]
+
+    assert morning.reference == morning.open == close.last
+    assert morning.high - morning.low == abs(morning.last - close.last)
+    assert morning.volume < close.volume
+
+
+async def test_a_symbol_that_gets_another_name_goes_on_from_where_it_is() -> None:
+    provider = simulated()
+    for _ in range(20):
+        [before] = await provider.quotes([AAPL])
+    renamed = replace(AAPL, name="Apple", code="apple")
+    [after] = await provider.quotes([renamed])
+
+    assert after.sequence == before.sequence + 1
+    assert after.reference == before.reference
+
+
+async def test_a_stream_begins_with_a_quote_of_each_at_once(fake_time: FakeTime) -> None:
+    quotes = await take(simulated(rate=1, **fake_time.options()), ALL, 4)
+
+    assert [quote.symbol for quote in quotes] == ["BTC-USD", "AAPL", "SPY", "^GSPC"]
+    assert fake_time.sleeps == 0
+
+
+async def test_a_second_stream_goes_on_where_the_first_one_ended() -> None:
+    provider = simulated()
+    *_, before = await take(provider, [BTC], 10)
+    after, *_ = await take(provider, [BTC], 10)
+
+    assert after.sequence == before.sequence + 1
+
+
+async def test_a_stream_of_nothing_ends() -> None:
+    assert await take(simulated(), [], 1) == []
+
+
+@pytest.mark.parametrize("rate", [1, 6000])
+async def test_every_symbol_ticks_at_the_rate(rate: int, fake_time: FakeTime) -> None:
+    provider = simulated(rate=rate, **fake_time.options())
+    ticks = await take_until(provider, ALL, fake_time, 60.5)
+
+    for instrument in ALL:
+        assert ticks[instrument.symbol] == pytest.approx(rate, rel=0.01, abs=0.1)
+
+
+async def test_slow_ticks_are_spread_evenly(fake_time: FakeTime) -> None:
+    provider = simulated(rate=1, **fake_time.options())
+    seconds = [quote.time.second for quote in await take(provider, ALL, 8)]
+
+    assert seconds == [0, 0, 0, 0, 15, 30, 45, 0]
+
+
+async def test_thousands_of_ticks_a_second_share_their_sleeps(fake_time: FakeTime) -> None:
+    provider = simulated(rate=60 * 1250, **fake_time.options())
+    ticks = await take_until(provider, ALL, fake_time, 2.0)
+
+    assert ticks.total() == pytest.approx(2 * 5000, rel=0.02)
+    assert fake_time.sleeps <= 201
+
+
+async def test_a_sleep_that_ends_early_brings_no_tick_early(fake_time: FakeTime) -> None:
+    provider = simulated(rate=60, **fake_time.options())
+    fake_time.delay = -0.9
+    ticks = await take_until(provider, ALL, fake_time, 10.1)
+
+    assert ticks.total() == 40
+
+
+async def test_a_short_delay_is_caught_up(fake_time: FakeTime) -> None:
+    provider = simulated(rate=6000, **fake_time.options())
+    fake_time.delay = 0.9
+    ticks = await take_until(provider, [BTC], fake_time, 5.0)
+
+    assert ticks["BTC-USD"] == pytest.approx(500, abs=2)
+
+
+async def test_the_ticks_missed_in_a_stall_are_dropped(fake_time: FakeTime) -> None:
+    provider = simulated(rate=6000, **fake_time.options())
+    fake_time.delay = 60.0
+    ticks = await take_until(provider, [BTC], fake_time, 61.0)
+
+    assert ticks["BTC-USD"] == pytest.approx(100, abs=2)
+
+
+async def test_a_rate_beyond_the_machine_still_lets_others_work(fake_time: FakeTime) -> None:
+    provider = simulated(rate=1e9, **fake_time.options())
+    await take(provider, ALL, 10 * BURST)
+
+    assert fake_time.sleeps >= 9
+
+
+async def test_a_stream_runs_on_the_real_clock() -> None:
+    assert len(await take(Simulated(rate=1e6), ALL, 200)) == 200
+
+
+@pytest.mark.parametrize("rate", [60, 0.5, "60", "0.5", "6000"])
+def test_a_rate_is_a_number_or_its_text(rate: float | str) -> None:
+    assert Simulated(rate).rate == float(rate)
+
+
+@pytest.mark.parametrize("rate", [0, -1, "", "fast", "nan", "inf", float("nan"), 1e308, None])
+def test_another_rate_is_refused(rate: Any) -> None:
+    with pytest.raises(ValueError, match="must be a number of ticks a minute above 0"):
+        Simulated(rate)
+
+
+def test_options_come_from_the_environment_as_strings() -> None:
+    provider = make_provider("simulated", {"rate": "120", "seed": "7"})
+
+    assert isinstance(provider, Simulated)
+    assert provider.rate == 120
+
+
+def test_an_option_that_it_lacks_is_refused() -> None:
+    with pytest.raises(ValueError, match="unusable options for provider 'simulated'"):
+        make_provider("simulated", {"api_key": "secret"})
+
+
+def test_it_says_that_it_is_no_real_market() -> None:
+    assert Simulated.attribution == "SIMULATED prices, not a real market"
+    assert not Simulated.needs_code
+
+
+async def test_it_keeps_no_list_of_instruments() -> None:
+    assert await simulated().instruments() == []
+
+
+@unhurried
+@given(instruments, seeds, st.sampled_from([60, 3600, 86400]))
+async def test_candles_are_positive_consistent_and_on_the_tick_grid(
+    instrument: Instrument, seed: int, step: int
+) -> None:
+    tick = instrument.tick_size or Decimal("1E-12")
+    start = NOON - timedelta(seconds=50 * step)
+    for candle in await simulated(seed).candles(instrument, step, start, NOON):
+        assert 0 < candle.low <= min(candle.open, candle.close)
+        assert max(candle.open, candle.close) <= candle.high
+        assert not any(last % tick for last in (candle.open, candle.high, candle.low, candle.close))
+        assert candle.volume > 0
+
+
+async def test_candles_follow_each_other_without_a_gap() -> None:
+    candles = await simulated().candles(AAPL, 60, NOON - timedelta(hours=1), NOON)
+
+    assert [candle.start for candle in candles] == [
+        NOON - timedelta(minutes=minutes) for minutes in range(60, 0, -1)
+    ]
+    assert all(before.close == after.open for before, after in pairwise(candles))
+
+
+async def test_candles_begin_at_whole_steps() -> None:
+    start = NOON - timedelta(minutes=2, seconds=-1)
+    [candle] = await simulated().candles(AAPL, 60, start, NOON - timedelta(seconds=1))
+
+    assert candle.start == NOON - timedelta(minutes=1)
+
+
+async def test_the_past_is_the_same_for_the_same_seed_and_every_stretch_of_time() -> None:
+    long = await simulated().candles(AAPL, 60, NOON - timedelta(hours=2), NOON)
+    short = await simulated().candles(AAPL, 60, NOON - timedelta(hours=1), NOON)
+    other = await simulated(8).candles(AAPL, 60, NOON - timedelta(hours=1), NOON)
+
+    assert long[60:] == short
+    assert other != short
+
+
+async def test_minutes_and_hours_tell_of_the_same_past() -> None:
+    minutes = await simulated().candles(AAPL, 60, NOON - timedelta(hours=1), NOON)
+    [hour] = await simulated().candles(AAPL, 3600, NOON - timedelta(hours=1), NOON)
+
+    assert (hour.open, hour.close) == (minutes[0].open, minutes[-1].close)
+
+
+async def test_the_past_leads_to_where_the_market_begins() -> None:
+    candles = await simulated().candles(AAPL, 60, NOON - timedelta(hours=1), NOON)
+
+    assert candles[-1].close == AAPL.start
+
+
+async def test_walking_does_not_change_the_past() -> None:
+    walked = simulated()
+    await take(walked, [AAPL], 100)
+    span = (NOON - timedelta(hours=1), NOON)
+
+    assert await walked.candles(AAPL, 60, *span) == await simulated().candles(AAPL, 60, *span)
+
+
+async def test_of_more_than_a_thousand_candles_the_newest_are_given() -> None:
+    candles = await simulated().candles(BTC, 60, NOON - timedelta(days=30), NOON)
+
+    assert len(candles) == 1000
+    assert candles[-1].start == NOON - timedelta(minutes=1)
+
+
+async def test_no_candle_comes_from_the_future() -> None:
+    tomorrow = NOON + timedelta(days=1)
+
+    assert await simulated().candles(BTC, 60, NOON, tomorrow) == []
