@@ -9,8 +9,8 @@ The address says everything, so that a reconnect needs nothing else:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from urllib.parse import quote, urlencode
 
 from django.conf import settings
@@ -34,7 +34,7 @@ class Address:
 
     board: str = ""
     mark: str = ""  # of the board when its rows were chosen; another mark now means other rows
-    query: BoardQuery = BoardQuery()
+    query: BoardQuery = field(default_factory=BoardQuery)
     symbols: tuple[str, ...] = ()
     price: tuple[str, ...] = ()
     panel: tuple[str, ...] = ()

@@ -9,7 +9,6 @@ from typing import Any
 from urllib.parse import urlencode
 from zlib import crc32
 
-
 from quotes.models import Board, BoardSymbol, Symbol
 from quotes.quote import Quote
 from quotes.store import State

@@ -109,7 +109,9 @@ def _read(rows: csv.DictReader[str]) -> list[Entry]:
         raise BadCatalogue(
             [f"line 1: unknown column {unknown[0]!r}; the columns are {', '.join(allowed)}"]
         )
-    entries, faults, lines = [], [], {}
+    entries: list[Entry] = []
+    faults: list[str] = []
+    lines: dict[str, int] = {}
     for row in rows:
         try:
             entry = _entry(rows.line_num, row)

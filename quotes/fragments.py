@@ -128,12 +128,14 @@ class Shown:
     @property
     def low_value(self) -> str:
         """Low for machines, never above last: the day's range includes now."""
-        return formats.plain(min(self.quote.low, self.quote.last)) if self.quote else ""
+        quote = self.quote
+        return formats.plain(min(quote.low, quote.last)) if quote and quote.low else ""
 
     @property
     def high_value(self) -> str:
         """High for machines, never below last."""
-        return formats.plain(max(self.quote.high, self.quote.last)) if self.quote else ""
+        quote = self.quote
+        return formats.plain(max(quote.high, quote.last)) if quote and quote.high else ""
 
     @property
     def datetime(self) -> str:

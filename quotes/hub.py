@@ -110,7 +110,7 @@ class Hub:
             waiting_for = sent.send(None)
         except StopIteration:
             return  # it went out at once
-        except Exception as error:  # noqa: BLE001  each server has its own word for "gone"
+        except Exception as error:
             logger.debug("a page has gone: %r", error)
             self.unsubscribe(subscriber)
             return
@@ -131,7 +131,7 @@ class Hub:
             subscriber.sending = None
             self.unsubscribe(subscriber)
             await subscriber.send({"type": "websocket.close", "code": SLOW})
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             logger.debug("a slow page has gone: %r", error)
             subscriber.sending = None
             self.unsubscribe(subscriber)

@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any, TypeVar
 
 from asgiref.sync import sync_to_async
@@ -183,7 +184,7 @@ class Live:
             pulses: dict[str, str] = {}
             for language in {watch.language for watch in self.hub.watches}:
                 pulses[language] = addressed(self.fragments.pulse(language))
-            self.hub.tell(lambda watch, pulses=pulses: pulses.get(watch.language, ""))
+            self.hub.tell(partial(_in_language, pulses))
 
     # The feed
 
@@ -203,7 +204,7 @@ class Live:
         async with asyncio.TaskGroup() as tasks:
             running = tasks.create_task(leading.run())
             try:
-                while await self.in_database(records.still_leads, holder, epoch):
+                while await self.in_database(records.still_leads, holder, epoch):  # noqa: ASYNC110
                     await asyncio.sleep(RENEW_EVERY)
                 logger.warning("%s lost the feed's lease of epoch %s", holder, epoch)
             finally:
@@ -306,11 +307,15 @@ class Leading:
             self.unwritten = quotes | self.unwritten
 
 
+def _in_language(texts: dict[str, str], watch: Watch) -> str:
+    return texts[watch.language]
+
+
 async def send(message: dict[str, Any]) -> None:
     """Send a message to every process; one that can't be sent is logged, and not tried again."""
     try:
         await get_channel_layer(conf.get("CHANNEL_LAYER")).group_send(GROUP, message)
-    except Exception as error:  # noqa: BLE001  each layer has its own; the next message is newer
+    except Exception as error:
         logger.warning("the layer did not take a message: %s", error)
 
 
@@ -339,7 +344,7 @@ def current() -> Live | None:
 async def ensure_started() -> Live:
     """Start the live parts of this process, once, and return them."""
     global _live, _starting  # noqa: PLW0603
-    if _starting is None:
+    if _live is None or _starting is None:
         _live = Live()
         _starting = asyncio.create_task(_live.start(feed=conf.get("FEED") == "inline"))
     try:
@@ -347,13 +352,12 @@ async def ensure_started() -> Live:
     except Exception:
         await stop()  # the next one may try again
         raise
-    assert _live is not None
     return _live
 
 
 async def stop() -> None:
     """Stop the live parts of this process."""
-    global _live, _starting  # noqa: PLW0603
+    global _live, _starting
     stopping, _live, _starting = _live, None, None
     if stopping is not None:
         await stopping.stop()

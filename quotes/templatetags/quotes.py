@@ -89,7 +89,7 @@ def _show(context: Context, widget: str, codes: tuple[str, ...]) -> SafeString:
 def _page(context: Context) -> dict[str, Any]:
     """Return what the tags of this page know of each other."""
     request = context.get("request")
-    keep = context.render_context.dicts[0] if request is None else request.__dict__
+    keep: dict[Any, Any] = context.render_context.dicts[0] if request is None else vars(request)
     page: dict[str, Any] = keep.setdefault(
         "quotes_page", {"head": False, "opener": False, "listing": [], "price": []}
     )

@@ -17,7 +17,7 @@ env = environ.Env()
 
 def flag(name: str, default: bool) -> bool:
     """Read True or False from the environment; fail at once for anything else."""
-    given = env.str(name, str(default))
+    given: str = env.str(name, str(default))
     if given not in ("True", "False"):
         raise ImproperlyConfigured(f"Unexpected value {name}={given}, use 'True' or 'False'")
     return given == "True"
