@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ GATHER = 0.02  # seconds that a batch waits for company
 HEARTBEAT = 1.0  # seconds after which an empty batch says that the feed lives
 BACK_OFF = 1.0  # seconds, doubled with each failure in a row
 LONGEST_BACK_OFF = 20.0  # seconds
+STEADY = 5.0  # seconds after which a stream counts as back; one that flaps is still an outage
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +93,14 @@ class Source:
     async def _keep_streaming(self) -> None:
         failures = 0
         while True:
+            began = time.monotonic()
             try:
                 async for quote in self.provider.stream(self.instruments):
-                    failures, self.streaming = 0, True
+                    self.streaming = True
                     self._take(quote)
+                    if time.monotonic() - began > STEADY:
+                        failures = 0
+                        self._up()
                 raise ProviderError("the stream ended")
             except ProviderError as error:
                 wait = back_off(failures, error)
@@ -129,8 +135,6 @@ class Source:
         self._up()
 
     def _take(self, quote: Quote, asked_at: datetime | None = None) -> None:
-        if self.down_since:
-            self._up()
         if self.provider.unknown.keys() - self.named:
             self._name_unknown()
         self.pending.add(uncrossed(quote), asked_at)

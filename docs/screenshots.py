@@ -1,0 +1,49 @@
+"""Take the pictures of the README: the crypto board of a seeded market, light and dark."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tests.servers import Site  # noqa: E402
+
+CHROMIUM_OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+
+
+def main() -> None:
+    """Start the site on a database of its own and look at it."""
+    with tempfile.TemporaryDirectory() as folder:
+        site = Site(Path(folder), SIMULATED_SEED="readme")
+        site.manage("migrate", "--verbosity", "0")
+        site.manage("loadcatalogue", "--verbosity", "0")
+        try:
+            shoot(site.start().url)
+        finally:
+            site.stop()
+
+
+def shoot(url: str) -> None:
+    """Save docs/board-light.png and docs/board-dark.png."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=CHROMIUM_OPTIONS
+        )
+        for scheme in ("light", "dark"):
+            page = browser.new_page(
+                viewport={"width": 1280, "height": 760}, color_scheme=scheme, device_scale_factor=1
+            )
+            page.goto(f"{url}/boards/crypto/")
+            page.locator("#quotes-pulse.pulse-live").wait_for()
+            page.locator("[data-flash]").first.wait_for()
+            page.screenshot(path=ROOT / "docs" / f"board-{scheme}.png")
+
+
+if __name__ == "__main__":
+    main()
