@@ -17,7 +17,7 @@ os.environ["QUOTES_FEED"] = "inline"
 
 import pytest
 
-from tests.servers import Site, manage, site
+from tests.servers import Postgres, Redis, Site, manage, site
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 
@@ -51,6 +51,31 @@ def database_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
         connection.execute("PRAGMA journal_mode=DELETE")  # one file, without a -wal beside it
     connection.close()
     return path
+
+
+@pytest.fixture
+def redis_server() -> Iterator[Redis]:
+    """A running Redis."""
+    program = shutil.which("redis-server")
+    if program is None:
+        lacking("Redis", "redis-server")
+    assert program is not None
+    server = Redis(program)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def postgres_server(tmp_path: Path) -> Iterator[Postgres]:
+    """A running PostgreSQL."""
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    if not programs:
+        lacking("PostgreSQL", "postgresql")
+    server = Postgres(programs[-1], tmp_path)
+    server.start()
+    yield server
+    server.stop()
 
 
 @pytest.fixture(params=["daphne", "uvicorn"])

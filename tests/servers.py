@@ -93,7 +93,14 @@ class Site:
         if self.server == "daphne":
             address = f"127.0.0.1:{self.port}"
             return [sys.executable, "manage.py", "runserver", "--noreload", address]
-        options = "--ws websockets-sansio --ws-per-message-deflate false --lifespan on".split()
+        options = [
+            "--ws",
+            "websockets-sansio",
+            "--ws-per-message-deflate",
+            "false",
+            "--lifespan",
+            "on",
+        ]
         where = ["--host", "127.0.0.1", "--port", str(self.port)]
         return [sys.executable, "-m", "uvicorn", *options, *where, "quoteboard.asgi:application"]
 
@@ -165,3 +172,82 @@ class Command:
         self.process.wait(5)
         assert self.process.stdout is not None
         self.process.stdout.close()
+
+
+class Daemon:
+    """A server of the system, for one test, on loopback and a free port."""
+
+    def __init__(self, command: list[str], **options: Any) -> None:
+        self.command, self.options = command, options
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it."""
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        self.process = subprocess.Popen(self.command, **quiet, **self.options)
+
+    def stop(self, number: int = signal.SIGINT) -> None:
+        """End it and wait."""
+        if self.process is not None:
+            self.process.send_signal(number)
+            self.process.wait(20)
+        self.process = None
+
+
+def listens(port: int) -> bool:
+    """Whether something accepts connections on a port."""
+    with socket.create_connection(("127.0.0.1", port), 1):
+        return True
+
+
+class Redis(Daemon):
+    """Redis, which keeps nothing."""
+
+    def __init__(self, program: str) -> None:
+        self.port = free_port()
+        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
+        super().__init__([program, *options, "--appendonly", "no"])
+
+    @property
+    def url(self) -> str:
+        """Its address, as REDIS_URL takes it."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        """Start it and wait until it accepts connections."""
+        super().start()
+        eventually(lambda: listens(self.port), "Redis answers")
+
+
+class Postgres(Daemon):
+    """PostgreSQL with an empty database; it refuses to run as root, so root lends it a user."""
+
+    def __init__(self, programs: Path, folder: Path) -> None:
+        self.port = free_port()
+        self.user = "postgres" if os.getuid() == 0 else None
+        data = folder / "data"
+        data.mkdir(mode=0o700)
+        if self.user:
+            shutil.chown(data, self.user)
+            for parent in (folder, *folder.parents[:3]):
+                parent.chmod(parent.stat().st_mode | 0o011)
+        options = ["-D", str(data), "-U", "quotes", "--auth", "trust", "--no-sync"]
+        subprocess.run(
+            [programs / "initdb", *options],
+            user=self.user,
+            check=True,
+            capture_output=True,
+            cwd="/",
+        )
+        where = ["-D", str(data), "-p", str(self.port), "-h", "127.0.0.1", "-k", str(data)]
+        super().__init__([str(programs / "postgres"), *where, "-F"], user=self.user, cwd="/")
+
+    @property
+    def url(self) -> str:
+        """Its address, as DATABASE_URL takes it."""
+        return f"postgres://quotes@127.0.0.1:{self.port}/postgres"
+
+    def start(self) -> None:
+        """Start it and wait until it accepts connections."""
+        super().start()
+        eventually(lambda: listens(self.port), "PostgreSQL answers")
