@@ -15,6 +15,7 @@ from django.http import QueryDict
 
 from quotes import live
 from quotes.addresses import Address, TooManySymbols
+from quotes.hub import Subscriber
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +29,7 @@ class QuotesConsumer(AsyncWebsocketConsumer):
 
     channel_layer_alias = "none of the site's"
     board: ClassVar[str] = ""
+    subscriber: Subscriber | None = None
 
     async def connect(self) -> None:
         """Begin with everything that is watched; refuse, before accepting, what can't be."""
@@ -44,17 +46,22 @@ class QuotesConsumer(AsyncWebsocketConsumer):
         self.subscriber = self.live.hub.subscribe(watch, self.base_send)
         self.live.on_listing.add(self.listing_changed)
         if self.live.outdated(self.address):
-            self.listing_changed()
+            self.listing_changed(self.live.rechoose)
 
     async def disconnect(self, code: int) -> None:
         """Leave the hub."""
-        if hasattr(self, "subscriber"):
+        self.leave()
+
+    def leave(self) -> None:
+        """Let nothing more be sent here."""
+        if self.subscriber:
             self.live.hub.unsubscribe(self.subscriber)
             self.live.on_listing.discard(self.listing_changed)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Ignore what pages say: they have nothing to say. What is too long ends the socket."""
         if bytes_data is not None or len(text_data or "") > MOST_BYTES:
+            self.leave()
             await self.close(TOO_MUCH)
 
     @property
@@ -68,15 +75,17 @@ class QuotesConsumer(AsyncWebsocketConsumer):
         params["board"] = self.slug
         return params
 
-    def listing_changed(self) -> None:
+    def listing_changed(self, rechoose: live.Rechoose) -> None:
         """Give the page the rows that its board has now, and watch those."""
+        if not self.subscriber:
+            return
         if not self.address.board or not self.address.mark:
             self.live.hub.move(self.subscriber, self.address.watch(self.live.catalogue))
             return
-        if self.live.outdated(self.address) and self.address.board in self.live.catalogue.boards:
-            self.address, _ = self.live.choose(self.address)
+        if self.live.outdated(self.address):
+            self.address, rows = rechoose(self.address)
             watch = self.address.watch(self.live.catalogue)
-            self.live.hub.move(self.subscriber, watch, self.live.rows(self.address))
+            self.live.hub.move(self.subscriber, watch, rows)
 
     async def dispatch(self, message: dict[str, Any]) -> None:
         """Handle an event of this socket without Channels' hop to the database thread."""

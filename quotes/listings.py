@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models.signals import post_delete, post_save
 from django.dispatch import receiver
 
-from quotes import live
+from quotes import layer
 from quotes.models import Board, BoardSymbol, ProviderSymbol, Symbol
 
 
@@ -27,4 +27,4 @@ def changed(using: str, **kwargs: Any) -> None:
 
 def tell() -> None:
     """Tell every process to read what is listed."""
-    async_to_sync(live.send)({"type": "quotes.listing"})
+    async_to_sync(layer.send_listing)()

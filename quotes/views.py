@@ -9,6 +9,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import translation
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 from django.views.decorators.clickjacking import xframe_options_exempt
 from django.views.decorators.http import require_safe
 
@@ -95,7 +96,7 @@ def columns() -> list[tuple[str, str]]:
     return [
         ("symbol", _("Symbol")),
         ("last", _("Last")),
-        ("change", _("Change")),
+        ("change", pgettext("price", "Change")),
         ("percent", _("% Change")),
         ("bid", _("Bid")),
         ("ask", _("Ask")),
@@ -160,8 +161,7 @@ async def live_again(request: HttpRequest) -> HttpResponse:
         raise Http404
     rows = ""
     if parts.outdated(address):
-        address, _rows = parts.choose(address)
-        rows = parts.rows(address)
+        address, rows = parts.rechoose(address)
     watch = address.watch(parts.catalogue)
     late = "opening" if "opening" in request.GET else "late"
     fragments = parts.fragments

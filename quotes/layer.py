@@ -1,0 +1,86 @@
+"""The layer: the only door between processes, with the words that go through it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from channels.layers import get_channel_layer
+
+from quotes import conf
+from quotes.feed import Batch
+from quotes.quote import Quote
+
+logger = logging.getLogger(__name__)
+
+GROUP = "quotes"
+REJOIN_EVERY = 60.0  # seconds; layers forget the members of a group in time
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One message of the layer: a batch of an epoch, or word that what is listed changed."""
+
+    epoch: int = 0
+    batch: Batch | None = None
+
+
+async def send_batch(epoch: int, batch: Batch) -> None:
+    """Send a batch of the feed to every process."""
+    await _send(
+        {
+            "type": "quotes.batch",
+            "epoch": epoch,
+            "number": batch.number,
+            "quotes": [quote.to_wire() for quote in batch.quotes],
+            "outages": {name: since.isoformat() for name, since in batch.outages.items()},
+        }
+    )
+
+
+async def send_listing() -> None:
+    """Tell every process to read anew what is listed."""
+    await _send({"type": "quotes.listing"})
+
+
+async def listen() -> AsyncIterator[Heard]:
+    """Yield what is sent, for ever; other messages in the group are none of ours."""
+    door = get_channel_layer(conf.get("CHANNEL_LAYER"))
+    clock = asyncio.get_running_loop().time
+    channel = await door.new_channel()
+    joined = float("-inf")
+    try:
+        while True:
+            if clock() - joined > REJOIN_EVERY:
+                await door.group_add(GROUP, channel)
+                joined = clock()
+            message = await door.receive(channel)
+            if message["type"] == "quotes.listing":
+                yield Heard()
+            elif message["type"] == "quotes.batch":
+                yield _read(message)
+    finally:
+        await door.group_discard(GROUP, channel)
+
+
+async def _send(message: dict[str, Any]) -> None:
+    try:
+        await get_channel_layer(conf.get("CHANNEL_LAYER")).group_send(GROUP, message)
+    except Exception as error:  # each layer has exceptions of its own; the next message is newer
+        logger.warning("the layer did not take a message: %s", error)
+
+
+def _read(message: dict[str, Any]) -> Heard:
+    outages = message["outages"].items()
+    return Heard(
+        message["epoch"],
+        Batch(
+            message["number"],
+            [Quote.from_wire(values) for values in message["quotes"]],
+            {name: datetime.fromisoformat(since) for name, since in outages},
+        ),
+    )
