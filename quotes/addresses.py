@@ -21,6 +21,7 @@ from quotes import conf
 from quotes.boards import BoardQuery, Catalogue
 from quotes.fragments import Watch
 
+LONGEST_CODE = 24  # characters
 WIDGETS = ("symbols", "price", "panel")
 
 
@@ -91,7 +92,8 @@ class Address:
 
 def _codes(values: Iterable[str]) -> tuple[str, ...]:
     given = ",".join(values).upper().split(",")
-    return tuple(dict.fromkeys(code.strip()[:24] for code in given if code.strip()))
+    codes = (code.strip() for code in given)
+    return tuple(dict.fromkeys(code for code in codes if 0 < len(code) <= LONGEST_CODE))
 
 
 def _language(asked: str) -> str:

@@ -61,10 +61,10 @@ class BoardQuery:
         sort = params.get("sort", "")
         page = params.get("page", "")
         return cls(
-            search=params.get("q", "").strip()[:SEARCH_LENGTH],
+            search=params.get("q", "").strip()[:SEARCH_LENGTH].strip(),
             kind=kind if kind in Symbol.Kind.values else "",
             sort=sort if sort.removeprefix("-") in SORTS else "",
-            page=int(page) if page.isascii() and page.isdigit() and len(page) < 6 else 1,
+            page=max(1, int(page)) if page.isascii() and page.isdigit() and len(page) < 6 else 1,
         )
 
     @property

@@ -12,7 +12,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from quotes.providers import Instrument, Provider, ProviderError
@@ -24,6 +24,7 @@ GATHER = 0.02  # seconds that a batch waits for company
 HEARTBEAT = 1.0  # seconds after which an empty batch says that the feed lives
 BACK_OFF = 1.0  # seconds, doubled with each failure in a row
 LONGEST_BACK_OFF = 20.0  # seconds
+MOST_AHEAD = timedelta(seconds=5)  # that a source's clock may be before ours
 STEADY = 5.0  # seconds after which a stream counts as back; one that flaps is still an outage
 
 
@@ -54,6 +55,7 @@ class Pending:
         `asked_at` is when a poll began: an answer without a time of its own may be older than
         what a stream said since.
         """
+        quote = timely(uncrossed(quote))
         known = self.latest.get(quote.symbol)
         if known is not None and _older(quote, known, asked_at):
             return False
@@ -95,20 +97,28 @@ class Source:
         while True:
             began = time.monotonic()
             try:
-                async for quote in self.provider.stream(self.instruments):
-                    self.streaming = True
-                    self._take(quote)
-                    if time.monotonic() - began > STEADY:
-                        failures = 0
-                        self._up()
-                raise ProviderError("the stream ended")
+                await self._stream()
             except ProviderError as error:
+                failures = 0 if time.monotonic() - began > STEADY else failures
                 wait = back_off(failures, error)
                 self._warn("stream", error, wait)
                 failures += 1
             self.streaming = False
             self.stream_ended.set()
             await asyncio.sleep(wait)
+
+    async def _stream(self) -> None:
+        steady = None
+        try:
+            async for quote in self.provider.stream(self.instruments):
+                self.streaming = True
+                self._take(quote)
+                if steady is None:
+                    steady = asyncio.get_running_loop().call_later(STEADY, self._up)
+        finally:
+            if steady is not None:
+                steady.cancel()
+        raise ProviderError("the stream ended")
 
     async def _keep_polling(self) -> None:
         failures = 0
@@ -137,7 +147,7 @@ class Source:
     def _take(self, quote: Quote, asked_at: datetime | None = None) -> None:
         if self.provider.unknown.keys() - self.named:
             self._name_unknown()
-        self.pending.add(uncrossed(quote), asked_at)
+        self.pending.add(quote, asked_at)
 
     def _up(self) -> None:
         if self.down_since:
@@ -221,13 +231,18 @@ class Feed:
         await asyncio.sleep(GATHER)
 
     async def _keep(self, source: Source) -> None:
-        await self._learn_tick_sizes(source)
-        while True:
+        try:
+            await self._learn_tick_sizes(source)
+        except Exception:
+            logger.exception("%s: no tick sizes", source.provider.name)
+        # not for ever: a TaskGroup that fails while it is cancelled tells of its failure only
+        while self.tasks.get(source.provider.name) is asyncio.current_task():
             try:
                 await source.run()
             except Exception:
                 logger.exception("%s died, starting it again", source.provider.name)
-                await asyncio.sleep(BACK_OFF)
+                source.down_since = source.down_since or datetime.now(UTC)
+            await asyncio.sleep(BACK_OFF)
 
     async def _learn_tick_sizes(self, source: Source) -> None:
         unsized = {i.code: i.symbol for i in source.instruments if i.tick_size is None}
@@ -251,8 +266,9 @@ def back_off(failures: int, error: ProviderError) -> float:
     """Return the seconds to stay away: what the source asked for, else full jitter."""
     if error.retry_after is not None:
         return error.retry_after + random.random()
-    longest = LONGEST_BACK_OFF if error.refused else min(LONGEST_BACK_OFF, BACK_OFF * 2**failures)
-    return random.uniform(longest / 2 if error.refused else 0, longest)
+    if error.refused:
+        return random.uniform(LONGEST_BACK_OFF / 2, LONGEST_BACK_OFF)
+    return random.uniform(0, min(LONGEST_BACK_OFF, BACK_OFF * 2 ** min(failures, 10)))
 
 
 def uncrossed(quote: Quote) -> Quote:
@@ -262,7 +278,16 @@ def uncrossed(quote: Quote) -> Quote:
     return replace(quote, bid=None, ask=None)
 
 
+def timely(quote: Quote) -> Quote:
+    """Drop a source's time that is yet to come: it would keep out all that follow."""
+    if quote.source_time is None or quote.source_time <= quote.received_at + MOST_AHEAD:
+        return quote
+    return replace(quote, source_time=None)
+
+
 def _older(quote: Quote, known: Quote, asked_at: datetime | None) -> bool:
     if quote.source_time is None:
         return asked_at is not None and known.received_at > asked_at
-    return known.source_time is not None and quote.source_time < known.source_time
+    if known.source_time is not None:
+        return quote.source_time < known.source_time
+    return asked_at is not None and quote.source_time < known.received_at

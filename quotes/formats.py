@@ -7,7 +7,7 @@ Django's own filters do the same work for every cell of every row.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 from functools import cache
 from typing import NamedTuple
 
@@ -20,6 +20,8 @@ from django.utils.translation import gettext, ngettext
 MINUS = "−"
 ARROWS = {"up": "▲", "down": "▼", "flat": "•"}
 COLLAPSE_BELOW = Decimal("0.0001")
+ROUNDING = Context(prec=400, rounding=ROUND_HALF_UP)  # more digits than any provider lets through
+MOST_DIGITS = 30
 UNITS = ((Decimal(10) ** 12, "T"), (Decimal(10) ** 9, "B"), (Decimal(10) ** 6, "M"))
 
 
@@ -39,9 +41,14 @@ def separators(language: str) -> Separators:
     )
 
 
+def rounded_to(value: Decimal, digits: int) -> Decimal:
+    """Round half up to this many decimals, however long the number is."""
+    return value.quantize(Decimal(1).scaleb(-digits), context=ROUNDING)
+
+
 def number(value: Decimal, digits: int, language: str) -> str:
     """Write a number with this many decimals, rounded half up: 64123.4 as 64,123.40."""
-    rounded = value.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
+    rounded = rounded_to(value, digits)
     text = f"{abs(rounded):,f}"
     if rounded < 0:
         text = MINUS + text
@@ -51,7 +58,7 @@ def number(value: Decimal, digits: int, language: str) -> str:
 
 def signed(value: Decimal, digits: int, language: str) -> str:
     """Write a number with its sign; what rounds to zero has none."""
-    rounded = value.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
+    rounded = rounded_to(value, digits)
     if not rounded:
         return number(Decimal(0), digits, language)
     return ("+" if rounded > 0 else "") + number(rounded, digits, language)
@@ -65,7 +72,7 @@ def percent(value: Decimal, language: str) -> str:
 def compact(value: Decimal, language: str) -> str:
     """Write a large number short: 1234567 as 1.23M; a small one with two decimals at most."""
     for size, unit in UNITS:
-        if value >= size:
+        if rounded_to(value / size, 2) >= 1:
             return number(value / size, 2, language) + unit
     if value >= 1000 or value == value.to_integral_value():
         return number(value, 0, language)
@@ -87,7 +94,7 @@ def price_digits(value: Decimal, digits: int | None) -> int:
         digits = max(2, -exponent if isinstance(exponent, int) else 2)
     if value and abs(value) < Decimal(1).scaleb(-digits):
         digits = 1 - value.adjusted()
-    return min(digits, 12)
+    return min(digits, MOST_DIGITS)
 
 
 def price(value: Decimal, digits: int | None, language: str) -> SafeString:
@@ -116,7 +123,7 @@ def direction(change: Decimal | None, digits: int) -> str:
     """Return "up", "down" or "flat", as the change reads when it is rounded."""
     if change is None:
         return "flat"
-    rounded = change.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
+    rounded = rounded_to(change, digits)
     return "up" if rounded > 0 else "down" if rounded < 0 else "flat"
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Collection, Coroutine, Generator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import coroutine
 from typing import Any
@@ -31,8 +31,8 @@ class Subscriber:
     watch: Watch
     send: Send
     owed: set[str] = field(default_factory=set)
+    behind: bool = False  # something was said while it was busy
     sending: asyncio.Task[None] | None = None
-    busy_since: float = 0.0
 
 
 class Hub:
@@ -55,10 +55,7 @@ class Hub:
         """Forget a page."""
         if subscriber.sending:
             subscriber.sending.cancel()
-        watching = self.watches.get(subscriber.watch, set())
-        watching.discard(subscriber)
-        if not watching:
-            self.watches.pop(subscriber.watch, None)
+        self._forget(subscriber)
 
     def move(self, subscriber: Subscriber, watch: Watch, message: str = "") -> None:
         """Let a page watch something else, beginning with a message that shows it."""
@@ -67,7 +64,8 @@ class Hub:
         self.unsubscribe(subscriber)
         subscriber.watch, subscriber.owed, subscriber.sending = watch, set(), None
         self.watches.setdefault(watch, set()).add(subscriber)
-        self._deliver(subscriber, message or self.fragments.opening(watch), watch.codes)
+        text = message + self.fragments.about(watch) if message else self.fragments.opening(watch)
+        self._deliver(subscriber, text, watch.codes)
 
     def publish(self, codes: set[str]) -> None:
         """Note that symbols changed; their pages hear of it with the next pace."""
@@ -101,40 +99,48 @@ class Hub:
                 for subscriber in list(subscribers):
                     self._deliver(subscriber, message, shown)
 
+    def _forget(self, subscriber: Subscriber) -> None:
+        watching = self.watches.get(subscriber.watch, set())
+        watching.discard(subscriber)
+        if not watching:
+            self.watches.pop(subscriber.watch, None)
+
     def _deliver(self, subscriber: Subscriber, message: str, codes: Collection[str]) -> None:
         if subscriber.sending:
             subscriber.owed.update(codes)
+            subscriber.behind = True
             return
         sent = subscriber.send({"type": "websocket.send", "text": message})
         try:
             waiting_for = sent.send(None)
         except StopIteration:
             return  # it went out at once
-        except Exception as error:
+        except Exception as error:  # each server has its own word for "gone"
             logger.debug("a page has gone: %r", error)
-            self.unsubscribe(subscriber)
+            self._forget(subscriber)
             return
-        subscriber.busy_since = time.monotonic()
         subscriber.sending = asyncio.create_task(self._catch_up(subscriber, sent, waiting_for))
 
     async def _catch_up(self, subscriber: Subscriber, sent: Any, waiting_for: Any) -> None:
         try:
             async with asyncio.timeout(STUCK_AFTER):
                 await _resume(sent, waiting_for)
-            while subscriber.owed:
-                codes, subscriber.owed = subscriber.owed, set()
-                text = self.fragments.snapshot(subscriber.watch, codes)
+            while subscriber.behind:
                 async with asyncio.timeout(STUCK_AFTER):
-                    await subscriber.send({"type": "websocket.send", "text": text})
-            subscriber.sending = None
+                    await subscriber.send({"type": "websocket.send", "text": self._due(subscriber)})
         except TimeoutError:
-            subscriber.sending = None
-            self.unsubscribe(subscriber)
-            await subscriber.send({"type": "websocket.close", "code": SLOW})
+            self._forget(subscriber)
+            with suppress(Exception):
+                await subscriber.send({"type": "websocket.close", "code": SLOW})
         except Exception as error:
             logger.debug("a slow page has gone: %r", error)
-            subscriber.sending = None
-            self.unsubscribe(subscriber)
+            self._forget(subscriber)
+        subscriber.sending = None
+
+    def _due(self, subscriber: Subscriber) -> str:
+        codes, subscriber.owed, subscriber.behind = subscriber.owed, set(), False
+        watch = subscriber.watch
+        return self.fragments.snapshot(watch, codes) + self.fragments.about(watch)
 
 
 @coroutine

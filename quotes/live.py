@@ -53,6 +53,7 @@ class Live:
         self.on_listing: set[OnListing] = set()  # told when what is listed changed
         self.database = ThreadPoolExecutor(1, thread_name_prefix="quotes-database")
         self.tasks: set[asyncio.Task[None]] = set()
+        self.stopped = False
 
     async def start(self, *, pages: bool = True, feed: bool = False) -> None:
         """Load what is known and begin to listen; `feed` also stands for the feed's lease."""
@@ -70,6 +71,7 @@ class Live:
 
     async def stop(self) -> None:
         """End all tasks of `start`."""
+        self.stopped = True  # a TaskGroup that fails while it is cancelled would go on
         tasks = list(self.tasks)
         for task in tasks:
             task.cancel()
@@ -182,7 +184,12 @@ class Live:
         self._begin(_logged(work))
 
     def _keep(self, work: Callable[[], Awaitable[None]]) -> None:
-        self._begin(_for_ever(work))
+        self._begin(self._for_ever(work))
+
+    async def _for_ever(self, work: Callable[[], Awaitable[None]]) -> None:
+        while not self.stopped:
+            await _logged(work)
+            await asyncio.sleep(RESTART_AFTER)
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -199,12 +206,6 @@ async def _logged(work: Callable[[], Awaitable[None]]) -> None:
         await work()
     except Exception:
         logger.exception("a live part died")
-
-
-async def _for_ever(work: Callable[[], Awaitable[None]]) -> None:
-    while True:
-        await _logged(work)
-        await asyncio.sleep(RESTART_AFTER)
 
 
 _live: Live | None = None

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 REFERENCE_KINDS = ("none", "prev_close", "rolling_24h", "utc_day")
+MOST_MAGNITUDE = 30  # powers of ten
 SESSIONS = ("always", "pre", "regular", "break", "post", "closed", "halted")
 
 
@@ -66,18 +68,30 @@ class Quote:
         if len(values) != len(FIELDS):
             raise ValueError(f"a quote has {len(FIELDS)} fields on the wire, not {len(values)}")
         given = dict(zip(FIELDS, values, strict=True))
-        for name in PRICES:
-            if given[name] is not None:
-                given[name] = Decimal(given[name])
-        for name in TIMES:
-            if given[name] is not None:
-                given[name] = datetime.fromisoformat(given[name])
-        return cls(**given)
+        try:
+            read = {name: READERS.get(name, _as_it_is)(value) for name, value in given.items()}
+        except (ArithmeticError, TypeError, ValueError) as error:
+            raise ValueError(f"no quote on the wire: {error}") from error
+        return cls(**read)
 
 
 FIELDS = tuple(field.name for field in fields(Quote))
 PRICES = ("last", "bid", "ask", "open", "high", "low", "reference", "volume")
 TIMES = ("received_at", "source_time")
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _or_none(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda value: None if value is None else read(value)
+
+
+READERS: dict[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(PRICES, _or_none(Decimal)),
+    **dict.fromkeys(TIMES, _or_none(datetime.fromisoformat)),
+}
 
 
 def _plain(value: Any) -> Any:
@@ -89,15 +103,17 @@ def _plain(value: Any) -> Any:
 
 
 def decimal(value: Any) -> Decimal | None:
-    """Read a number from a provider's JSON; None for what is no finite number."""
-    if value is None or isinstance(value, bool | float):
-        # A float has already lost digits: parse with `loads` instead.
+    """Read a number from a provider's JSON; None for what is no number that a market reaches.
+
+    A float is none: it has lost digits already. Parse with `loads` instead.
+    """
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
         return None
     try:
         number = Decimal(value)
-    except (InvalidOperation, ValueError, TypeError):
+    except (InvalidOperation, ValueError):
         return None
-    return number if number.is_finite() else None
+    return number if number.is_finite() and abs(number.adjusted()) <= MOST_MAGNITUDE else None
 
 
 def price(value: Any) -> Decimal | None:
@@ -115,6 +131,6 @@ def utc(value: str | None) -> datetime | None:
     """Read an RFC 3339 time as aware UTC (nanoseconds are cut); None where it is none."""
     try:
         moment = datetime.fromisoformat(value or "")
-    except (ValueError, TypeError):
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, TypeError, OverflowError):
         return None
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

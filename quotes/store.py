@@ -11,6 +11,7 @@ from quotes.models import Symbol
 from quotes.quote import Quote
 
 MINUTE = 60  # seconds
+PAUSES = ("closed", "break", "halted")  # sessions in which an old price is no older than promised
 FLASH_EVERY = 0.5  # seconds: at most two flashes a second and cell (WCAG 2.3.1 allows three)
 
 
@@ -39,10 +40,11 @@ class Move:
     flashed_at: datetime | None = None
 
     def to(self, last: Decimal, now: datetime) -> Move:
-        """Move on to a price; it flashes if it differs and the last flash is long enough ago."""
-        rested = not self.flashed_at or (now - self.flashed_at).total_seconds() >= FLASH_EVERY
-        if self.last is None or last == self.last or not rested:
-            return replace(self, last=last)
+        """Move on to a price; it flashes if it differs and no other flash is still to be seen."""
+        if self.flashed_at and (now - self.flashed_at).total_seconds() < FLASH_EVERY:
+            return replace(self, last=last)  # the row is sent again, and flashes on
+        if self.last is None or last == self.last:
+            return replace(self, last=last, flash="")
         way = "up" if last > self.last else "down"
         return Move(last, f"{way}-{self.turn}", 3 - self.turn, now)
 
@@ -120,10 +122,10 @@ class Store:
         )
 
     def _stale_minutes(self, symbol: Symbol, quote: Quote | None, now: datetime) -> int | None:
-        if quote is None or quote.session == "closed":
+        if quote is None or quote.session in PAUSES:
             return None
         limit = symbol.stale_after or self.stale_after.get(symbol.kind)
         seconds = (now - quote.time).total_seconds()
-        if limit is None or seconds <= limit:
+        if limit is None or seconds <= limit + (quote.delay or 0):
             return None
         return int(seconds // MINUTE)
