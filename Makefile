@@ -20,7 +20,7 @@ $(VENV)/.ready: $(LOCK) pyproject.toml
 run: setup  ## the site with its feed on http://127.0.0.1:8000
 	@$(BIN)/python -c "import socket; socket.create_server(('127.0.0.1', $(PORT))).close()" 2>/dev/null || { echo "port $(PORT) is taken: say make run PORT=8001, or another free one" >&2; exit 1; }
 	$(BIN)/python manage.py migrate --verbosity 0
-	$(BIN)/python manage.py loadcatalogue
+	$(BIN)/python manage.py loadcatalogue --if-empty
 	$(BIN)/python manage.py runserver --noreload 127.0.0.1:$(PORT)
 
 serve: setup  ## the same under uvicorn, as in production

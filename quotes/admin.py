@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
-from django.db.models import Prefetch, QuerySet
+from django.db import transaction
+from django.db.models import Count, Prefetch, QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
@@ -30,13 +34,40 @@ class PlaceInline(admin.TabularInline):
     verbose_name_plural = _("boards")
 
 
+class ListedSymbol(forms.TextInput):
+    """A symbol that is on the board already: its name, and nothing to look up or to choose."""
+
+    def __init__(self, symbol: Symbol) -> None:
+        super().__init__()
+        self.symbol = symbol
+
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
+        """Print the symbol, and keep its key in the form."""
+        kept = '<input type="hidden" name="{}" value="{}">{} <span class="help">{}</span>'
+        return format_html(kept, name, value, self.symbol.code, self.symbol.name)
+
+
+class PlaceForm(forms.ModelForm):
+    """A symbol's place on a board."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk:
+            self.fields["symbol"].widget = ListedSymbol(self.instance.symbol)
+
+
 class SymbolInline(admin.TabularInline):
     """A board's symbols in order."""
 
     model = BoardSymbol
+    form = PlaceForm
     extra = 3
     autocomplete_fields = ("symbol",)
     ordering = ("position", "pk")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[BoardSymbol]:
+        """Read the symbols with their places."""
+        return super().get_queryset(request).select_related("symbol", "board")
 
 
 @admin.register(Symbol)
@@ -92,10 +123,11 @@ class SymbolAdmin(admin.ModelAdmin):
         self._switch(request, chosen, active=False)
 
     def _switch(self, request: HttpRequest, chosen: QuerySet[Symbol], *, active: bool) -> None:
-        for symbol in chosen:
-            symbol.active = active
-            symbol.save(update_fields=["active"])
-            self.log_change(request, symbol, [{"changed": {"fields": ["active"]}}])
+        with transaction.atomic():
+            for symbol in chosen:
+                symbol.active = active
+                symbol.save(update_fields=["active"])
+                self.log_change(request, symbol, [{"changed": {"fields": ["active"]}}])
         on = ngettext("%d symbol switched on.", "%d symbols switched on.", len(chosen))
         off = ngettext("%d symbol switched off.", "%d symbols switched off.", len(chosen))
         self.message_user(request, (on if active else off) % len(chosen))
@@ -111,10 +143,16 @@ class BoardAdmin(admin.ModelAdmin):
     prepopulated_fields = {"slug": ("title",)}
     inlines = (SymbolInline,)
 
-    @admin.display(description=_("symbols"))
-    def size(self, board: Board) -> int:
-        """Count the board's symbols."""
-        return board.places.count()
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Board]:
+        """Count the symbols with the boards."""
+        boards: QuerySet[Board] = super().get_queryset(request)
+        return boards.annotate(places_count=Count("places"))
+
+    @admin.display(description=_("symbols"), ordering="places_count")
+    def size(self, board: Any) -> int:
+        """Show the number of the board's symbols."""
+        count: int = board.places_count
+        return count
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Number the places from one up again, so that the next edit finds room."""

@@ -32,9 +32,9 @@ class BoardView:
     """One board as this process last read it: codes in order, and a mark that changes with it."""
 
     slug: str
-    title: str
-    codes: tuple[str, ...]
-    mark: str = ""
+    title: str = ""
+    codes: tuple[str, ...] = ()
+    mark: str = "gone"
 
 
 @dataclass(frozen=True, slots=True)

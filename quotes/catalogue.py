@@ -105,6 +105,8 @@ def _read(rows: csv.DictReader[str]) -> list[Entry]:
         raise BadCatalogue(
             [f"line 1: no column {missing[0]!r}; the columns are {', '.join(allowed)}"]
         )
+    if twice := [name for name in columns if columns.count(name) > 1]:
+        raise BadCatalogue([f"line 1: column {twice[0]!r} stands there twice"])
     if unknown := [name for name in columns if name not in allowed]:
         raise BadCatalogue(
             [f"line 1: unknown column {unknown[0]!r}; the columns are {', '.join(allowed)}"]
@@ -132,14 +134,18 @@ def _entry(line: int, row: dict[str, str]) -> Entry:
     if None in row or None in row.values():
         raise ValueError(f"{sum(v is not None for v in row.values())} cells, not as many as line 1")
     cells = {name: value.strip() for name, value in row.items()}
+    if any("\0" in value for value in cells.values()):
+        raise ValueError("a NUL character")
+    currency = MINOR_UNITS.get(cells["currency"], cells["currency"])
+    minor = Decimal("0.01") if currency != cells["currency"] else Decimal(1)
     symbol = Symbol(
         code=cells["symbol"],
         name=cells["name"],
         kind=cells["kind"],
         exchange=cells["exchange"],
-        currency=MINOR_UNITS.get(cells["currency"], cells["currency"]),
-        tick_size=_number("tick_size", cells),
-        start=_number("start", cells),
+        currency=currency,
+        tick_size=_number("tick_size", cells, minor),
+        start=_number("start", cells, minor),
     )
     symbol.clean_fields()
     codes = {p: cells[column] for column, p in PROVIDERS.items() if cells.get(column)}
@@ -148,12 +154,12 @@ def _entry(line: int, row: dict[str, str]) -> Entry:
     return Entry(line, symbol, codes)
 
 
-def _number(name: str, cells: dict[str, str]) -> Decimal | None:
+def _number(name: str, cells: dict[str, str], unit: Decimal) -> Decimal | None:
     if not (given := cells.get(name, "")):
         return None
     if (value := price(given)) is None:
         raise ValueError(f"{name} {given!r} is no number above 0")
-    return value
+    return value * unit
 
 
 def _words(error: ValueError | ValidationError) -> str:
@@ -200,14 +206,14 @@ def _save_code(symbol: Symbol, provider: str, code: str, known: Known) -> bool:
 
 def _places(board: str) -> Callable[[Symbol], bool]:
     """Return what puts a symbol on its board, and says whether it was not there yet."""
-    boards: dict[str, tuple[Board, set[int]]] = {}
+    boards: dict[str, tuple[Board, dict[int, int]]] = {}
 
-    def find(slug: str, title: str) -> tuple[Board, set[int]]:
+    def find(slug: str, title: str) -> tuple[Board, dict[int, int]]:
         if slug not in boards:
             found, _ = Board.objects.get_or_create(
                 slug=slug, defaults={"title": title, "position": Board.objects.count()}
             )
-            boards[slug] = (found, set(found.places.values_list("symbol_id", flat=True)))
+            boards[slug] = (found, dict(found.places.values_list("symbol_id", "position")))
         return boards[slug]
 
     def place(symbol: Symbol) -> bool:
@@ -216,8 +222,8 @@ def _places(board: str) -> Callable[[Symbol], bool]:
         found, there = find(slug, title[:1].upper() + title[1:])
         if symbol.pk in there:
             return False
-        there.add(symbol.pk)
-        BoardSymbol.objects.create(board=found, symbol=symbol, position=len(there))
+        there[symbol.pk] = max(there.values(), default=0) + 1
+        BoardSymbol.objects.create(board=found, symbol=symbol, position=there[symbol.pk])
         return True
 
     return place

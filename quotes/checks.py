@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
 from quotes import conf
-from quotes.providers import make_provider
+from quotes.providers import REGISTRY, make_provider
 
 
 @register()
@@ -51,7 +51,13 @@ def _check_feed() -> list[CheckMessage]:
 
 def _check_providers() -> list[CheckMessage]:
     errors: list[CheckMessage] = []
-    for name in conf.get("PROVIDERS"):
+    if not conf.get("PROVIDERS"):
+        allowed = ", ".join(REGISTRY)
+        errors.append(
+            Error(f"No provider in QUOTES_PROVIDERS, name some of: {allowed}", id="quotes.E008")
+        )
+    optioned = [name for name, options in conf.get("PROVIDER_OPTIONS").items() if options]
+    for name in dict.fromkeys([*conf.get("PROVIDERS"), *optioned]):
         try:
             make_provider(name, conf.get("PROVIDER_OPTIONS").get(name, {}))
         except ValueError as error:
@@ -60,7 +66,12 @@ def _check_providers() -> list[CheckMessage]:
 
 
 def _check_numbers() -> list[CheckMessage]:
-    return [
+    uneven: list[CheckMessage] = [
+        Error(f"QUOTES[{name!r}] is {conf.get(name)!r}, must be a whole number", id="quotes.E007")
+        for name in ("PAGE_SIZE", "MAX_SYMBOLS")
+        if isinstance(conf.get(name), float) and conf.get(name) > 0
+    ]
+    return uneven + [
         Error(f"QUOTES[{name!r}] is {conf.get(name)!r}, must be a number above 0", id="quotes.E006")
         for name in ("PACE", "PULSE", "PAGE_SIZE", "MAX_SYMBOLS")
         if not isinstance(conf.get(name), int | float) or conf.get(name) <= 0

@@ -27,7 +27,8 @@ def get(name: str) -> Any:
     given = getattr(settings, "QUOTES", {})
     if unknown := sorted(given.keys() - DEFAULTS.keys()):
         raise ImproperlyConfigured(unknown_keys(unknown))
-    return given.get(name, DEFAULTS[name])
+    value = given.get(name, DEFAULTS[name])
+    return DEFAULTS[name] | value if isinstance(value, dict) else value
 
 
 def unknown_keys(unknown: list[str]) -> str:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from channels.exceptions import DenyConnection
 from channels.generic.websocket import AsyncWebsocketConsumer
+from django.core.exceptions import SuspiciousOperation
 from django.http import QueryDict
 
 from quotes import live
@@ -36,7 +37,7 @@ class QuotesConsumer(AsyncWebsocketConsumer):
         self.live = await live.ensure_started()
         try:
             self.address = Address.read(self.params(), self.slug)
-        except TooManySymbols as error:
+        except (TooManySymbols, SuspiciousOperation) as error:
             logger.info("refused a socket: %s", error)
             raise DenyConnection from error
         if self.address.board and self.address.board not in self.live.catalogue.boards:

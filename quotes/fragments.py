@@ -105,10 +105,13 @@ class Fragments:
     def notes(self, watch: Watch) -> SafeString:
         """Return what a page must say of its prices: simulated, failing, not listed."""
         quotes = self._quotes(watch)
+        # a code of which nobody is asked and nothing is known may miss any of them
+        asked_of = {self.store.asked_of.get(code) for code in watch.codes}
+        lost = None in asked_of and None in quotes
         outages = [
             (provider_title(name), formats.clock(since))
             for name, since in sorted(self.store.outages.items())
-            if None in quotes or name in _providers(quotes)
+            if lost or name in asked_of or name in _providers(quotes)
         ]
         context = {
             "simulated": "simulated" in _providers(quotes),

@@ -92,12 +92,17 @@ class Hub:
         """Deliver what changed to those who watch it."""
         codes, self.changed = self.changed, set()
         self.fragments.store.mark_moves(codes)
-        for watch, subscribers in list(self.watches.items()):
-            shown = codes & watch.codes
-            if shown:
-                message = self.fragments.update(watch, shown)
-                for subscriber in list(subscribers):
-                    self._deliver(subscriber, message, shown)
+        for watch in list(self.watches):
+            if shown := codes & watch.codes:
+                try:
+                    self._update(watch, shown)
+                except Exception:
+                    logger.exception("could not show %s", ", ".join(sorted(shown)))
+
+    def _update(self, watch: Watch, codes: set[str]) -> None:
+        message = self.fragments.update(watch, codes)
+        for subscriber in list(self.watches[watch]):
+            self._deliver(subscriber, message, codes)
 
     def _forget(self, subscriber: Subscriber) -> None:
         watching = self.watches.get(subscriber.watch, set())

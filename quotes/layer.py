@@ -48,7 +48,10 @@ async def send_listing() -> None:
 
 
 async def listen() -> AsyncIterator[Heard]:
-    """Yield what is sent, for ever; other messages in the group are none of ours."""
+    """Yield what is sent, for ever; other messages in the group are none of ours.
+
+    Each time the group is joined, which is now and then, word of listings comes by itself.
+    """
     door = get_channel_layer(conf.get("CHANNEL_LAYER"))
     clock = asyncio.get_running_loop().time
     channel = await door.new_channel()
@@ -58,6 +61,7 @@ async def listen() -> AsyncIterator[Heard]:
             if clock() - joined > REJOIN_EVERY:
                 await door.group_add(GROUP, channel)
                 joined = clock()
+                yield Heard()  # what was said before is to be read
             message = await door.receive(channel)
             if message["type"] == "quotes.listing":
                 yield Heard()

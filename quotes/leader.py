@@ -51,6 +51,7 @@ async def _lead(process: Process, holder: str, epoch: int) -> None:
             logger.warning("%s lost the feed's lease of epoch %s", holder, epoch)
         finally:
             running.cancel()
+            await asyncio.wait([running])  # it writes down what it has
             await process.in_database(records.step_down, holder, epoch)
 
 
@@ -114,6 +115,8 @@ class Leader:
             return
         try:
             await self.process.in_database(records.save_last_quotes, quotes)
-        except Exception:
-            logger.exception("could not write %d last quotes, keeping them", len(quotes))
+        except BaseException as error:
             self.unwritten = quotes | self.unwritten
+            if not isinstance(error, Exception):
+                raise
+            logger.exception("could not write %d last quotes, keeping them", len(quotes))

@@ -21,7 +21,7 @@ from django.db import close_old_connections
 
 from quotes import conf, layer, records
 from quotes.addresses import Address
-from quotes.boards import Catalogue, Selection, load_catalogue, select
+from quotes.boards import BoardView, Catalogue, Selection, load_catalogue, select
 from quotes.feed import Batch
 from quotes.fragments import Fragments, Watch, addressed
 from quotes.hub import Hub
@@ -84,12 +84,16 @@ class Live:
     async def reload(self) -> None:
         """Read what is listed and all last quotes, and show what differs."""
         self.catalogue = await self.in_database(load_catalogue)
+        self.store.asked_of = await self.in_database(records.load_preferences)
         changed = self.store.keep(self.catalogue.symbols.values())
         await self.catch_up()
         self.hub.publish(changed)
         rechoose = cache(self.rechoose)  # pages of the same address get the same rows
         for tell in list(self.on_listing):
-            tell(rechoose)
+            try:
+                tell(rechoose)
+            except Exception:
+                logger.exception("a page could not be told what is listed now")
 
     async def catch_up(self) -> None:
         """Read the last quotes from the database; what is newer here stays."""
@@ -119,14 +123,14 @@ class Live:
             self.heard.set()
         if missed:
             # what was missed is written down within RECORD_EVERY
-            await self.catch_up()
+            await self.reload()
             asyncio.get_running_loop().call_later(2 * RECORD_EVERY, self.soon, self.catch_up)
 
     # Pages, beside the quotes
 
     def choose(self, address: Address) -> tuple[Address, Selection]:
         """Choose a board's rows anew; return the address that watches them, and the choice."""
-        board = self.catalogue.boards[address.board]
+        board = self.catalogue.boards.get(address.board, BoardView(address.board))
         rows = select(board, self.store.states, address.query, conf.get("PAGE_SIZE"))
         return replace(address, symbols=rows.codes, mark=board.mark), rows
 
@@ -139,8 +143,8 @@ class Live:
 
     def outdated(self, address: Address) -> bool:
         """Whether a board changed since a page chose its rows."""
-        board = self.catalogue.boards.get(address.board)
-        return board is not None and address.mark not in ("", board.mark)
+        board = self.catalogue.boards.get(address.board, BoardView(address.board))
+        return bool(address.board) and address.mark not in ("", board.mark)
 
     async def beat(self) -> None:
         """Once a second, show what grew old and what is to be said of the sources."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from collections.abc import Iterable, Mapping
@@ -11,28 +12,42 @@ from decimal import Decimal
 from django.db.models import F, Q
 from django.utils import timezone
 
+from quotes import conf
 from quotes.models import FeedLease, LastQuote, ProviderSymbol, Symbol
-from quotes.providers import Instrument
+from quotes.providers import Instrument, provider_class
 from quotes.quote import Quote
+
+logger = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=8)  # renewed long before; after this another process may lead
 
 Version = tuple[int, int]
+VERSIONED = ("pk", "epoch", "batch")
 
 
 def load_last_quotes() -> list[tuple[Version, Quote]]:
     """Read the last quote of every symbol with the version that brought it."""
-    rows = LastQuote.objects.filter(symbol__active=True)
-    return [((row.epoch, row.batch), row.quote) for row in rows]
+    found = []
+    for row in LastQuote.objects.filter(symbol__active=True):
+        try:
+            found.append(((row.epoch, row.batch), row.quote))
+        except ValueError as error:  # another release wrote it; the feed will write it anew
+            logger.warning("the last quote of symbol %s is left out: %s", row.pk, error)
+    return found
 
 
 def save_last_quotes(quotes: Mapping[str, tuple[Version, Quote]]) -> None:
-    """Write down quotes by symbol, all in one statement."""
+    """Write down quotes by symbol, in a few statements however many they are.
+
+    What another feed wrote since, while this one was paused, stays.
+    """
     ids = dict(Symbol.objects.filter(code__in=quotes).values_list("code", "pk"))
+    written = LastQuote.objects.filter(symbol__in=ids.values())
+    versions = {pk: (epoch, batch) for pk, epoch, batch in written.values_list(*VERSIONED)}
     rows = [
         LastQuote(symbol_id=ids[code], epoch=version[0], batch=version[1], wire=quote.to_wire())
         for code, (version, quote) in quotes.items()
-        if code in ids
+        if code in ids and version >= versions.get(ids[code], version)
     ]
     LastQuote.objects.bulk_create(
         rows,
@@ -46,6 +61,13 @@ def save_tick_sizes(sizes: Mapping[str, Decimal]) -> None:
     """Write down tick sizes that a provider told, where nobody had set one."""
     for code, size in sizes.items():
         Symbol.objects.filter(code=code, tick_size=None).update(tick_size=size)
+
+
+def load_preferences() -> dict[str, str]:
+    """Say of which provider each active symbol is asked, by code."""
+    wanted = [(name, provider_class(name).needs_code) for name in conf.get("PROVIDERS")]
+    divided = load_instruments(wanted).items()
+    return {each.symbol: name for name, instruments in divided for each in instruments}
 
 
 def load_instruments(providers: Iterable[tuple[str, bool]]) -> dict[str, list[Instrument]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import sys
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,6 +13,7 @@ from channels.routing import ProtocolTypeRouter, URLRouter
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 from django.urls import path
+from twisted.internet.defer import Deferred
 
 from quotes import conf, consumers, live
 
@@ -44,10 +47,20 @@ def with_live_parts(application: Callable[..., Any]) -> Callable[..., Any]:
             return
         # daphne lets any client set the prefix of all addresses; a site has its own setting
         scope["root_path"] = settings.FORCE_SCRIPT_NAME or ""
+        if live.current() is None:
+            stop_with_daphne()
         await live.ensure_started()
         await application(scope, receive, send)
 
     return wrapped
+
+
+def stop_with_daphne() -> None:
+    """Stop the live parts before daphne's reactor ends: it has no lifespan that would say so."""
+    if reactor := sys.modules.get("twisted.internet.reactor"):
+        reactor.addSystemEventTrigger(
+            "before", "shutdown", lambda: Deferred.fromFuture(asyncio.ensure_future(live.stop()))
+        )
 
 
 async def lifespan(receive: Any, send: Any) -> None:
@@ -81,12 +94,14 @@ def same_origin(application: Callable[..., Any]) -> Callable[..., Any]:
     """Refuse sockets that pages of other origins open, before they are accepted."""
 
     async def wrapped(scope: dict[str, Any], receive: Any, send: Any) -> None:
-        headers = dict(scope["headers"])
-        origin = headers.get(b"origin", b"").decode("latin1")
-        if allowed(origin, headers.get(b"host", b"").decode("latin1")):
+        origins, hosts = (
+            [value.decode("latin1") for name, value in scope["headers"] if name == wanted]
+            for wanted in (b"origin", b"host")
+        )
+        if len(origins) == len(hosts) == 1 and allowed(origins[0], hosts[0]):
             await application(scope, receive, send)
             return
-        logger.info("refused a socket of origin %.100r", origin)
+        logger.info("refused a socket of origin %.100r", ", ".join(origins))
         await send({"type": "websocket.close"})
 
     return wrapped

@@ -57,6 +57,7 @@ class Store:
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     states: dict[str, State] = field(default_factory=dict)
     moves: dict[str, Move] = field(default_factory=dict)
+    asked_of: dict[str, str] = field(default_factory=dict)  # code: provider
     outages: dict[str, datetime] = field(default_factory=dict)  # provider: down since
 
     def keep(self, symbols: Iterable[Symbol]) -> set[str]:

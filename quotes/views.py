@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import wraps
 from typing import Any
 
@@ -196,7 +197,7 @@ async def embed(request: HttpRequest) -> HttpResponse:
     """Show a live table for an iframe: `?symbols=BTC-USD,AAPL&theme=dark&lang=de`."""
     parts = await live.ensure_started()
     try:
-        address = Address.read(request.GET)
+        address = replace(Address.read(request.GET), board="")
     except TooManySymbols as error:
         return HttpResponse(str(error), status=400, content_type="text/plain")
     theme = request.GET.get("theme", "auto")

@@ -19,6 +19,7 @@ import pytest
 
 from tests.servers import Postgres, Redis, Site, manage, site
 
+(Path(__file__).resolve().parents[1] / "var").mkdir(exist_ok=True)  # for the test database
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 
 

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import html
+import logging
+import re
+from collections.abc import Callable
 from typing import Any
 
+import pytest
 from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
-from django.core.management import call_command
+from django.db import transaction
 
-from quotes import live
+from quotes import layer, live
+from quotes.addresses import Address
+from quotes.feed import Batch
+from quotes.models import Board, BoardSymbol, Symbol
+
+LISTED = {  # board: symbols in its order
+    "crypto": ("BTC-USD", "ETH-USD", "SOL-USD"),
+    "stock-market": ("AAPL", "MSFT"),
+}
+TOO_MUCH = 4408
 
 
 def socket(path: str, origin: str = "http://testserver") -> WebsocketCommunicator:
@@ -18,21 +33,487 @@ def socket(path: str, origin: str = "http://testserver") -> WebsocketCommunicato
     return WebsocketCommunicator(application, path, headers=headers)
 
 
-async def load() -> None:
-    await sync_to_async(call_command)("loadcatalogue", verbosity=0)
+async def opened(path: str) -> tuple[WebsocketCommunicator, str]:
+    """Open a socket; return it with its first message."""
+    page = socket(path)
+    accepted, code = await page.connect()
+    assert accepted, f"{path} was refused with {code}"
+    return page, await page.receive_from()
 
 
-async def test_a_socket_begins_with_everything_its_page_shows(live_parts: Any, make_quote: Any):
-    await load()
-    await live_parts.reload()
-    live_parts.store.put(
-        (1, 1), [make_quote("BTC-USD", "64000.01", received_at=live_parts.store.clock())]
-    )
-    page = socket("/ws/cryptoupdates/")
-    assert (await page.connect())[0]
-    first = await page.receive_from()
-    assert 'data-symbol="BTC-USD"' in first
-    assert 'value="64000.01"' in first
-    assert 'data-symbol="ETH-USD"' in first
+def symbols(frame: str) -> list[str]:
+    """The symbols that a message shows, in order."""
+    return re.findall(r'data-symbol="([^"]*)"', frame)
+
+
+def lasts(frame: str) -> dict[str, str]:
+    """The prices that a message shows, as machines read them."""
+    return dict(re.findall(r'data-symbol="([^"]*)".*?<data [^>]*value="([^"]*)"', frame, re.DOTALL))
+
+
+async def update(page: WebsocketCommunicator) -> str:
+    """The next message with a quote in it: pulses and notes come whenever they like."""
+    while True:
+        frame = await page.receive_from(timeout=5)
+        if "data-symbol" in frame or "quotes-rows" in frame:
+            return frame
+
+
+async def tell(parts: Any, *quotes: Any) -> None:
+    """Send a batch through the layer, as the feed does, and wait until it has been taken."""
+    version = (1, parts.seen[1] + 1)
+    await layer.send_batch(version[0], Batch(version[1], list(quotes), {}))
+    await until(lambda: parts.seen >= version)
+
+
+async def publish(parts: Any, *quotes: Any) -> None:
+    """Send a batch through the layer, and wait until the pages have been told of it."""
+    await tell(parts, *quotes)
+    await until(lambda: not parts.hub.changed)
+
+
+async def until(happened: Callable[[], Any]) -> None:
+    async with asyncio.timeout(5):
+        while not happened():
+            await asyncio.sleep(0)
+
+
+def list_symbols() -> None:
+    with transaction.atomic():
+        for place, (slug, codes) in enumerate(LISTED.items()):
+            board = Board.objects.create(slug=slug, title=slug.title(), position=place)
+            for position, code in enumerate(codes, start=1):
+                kind = "crypto" if slug == "crypto" else "stock"
+                symbol = Symbol.objects.create(code=code, name=code, kind=kind, currency="USD")
+                BoardSymbol.objects.create(board=board, symbol=symbol, position=position)
+
+
+async def list_boards(parts: Any) -> None:
+    """List two boards, and wait until this process and its pages know."""
+    await sync_to_async(list_symbols)()
+    await publish(parts)  # nothing, but it comes after the word of the boards
+
+
+@pytest.fixture
+async def listed(live_parts: Any) -> Any:
+    """The live parts with two boards: BTC, ETH and SOL; AAPL and MSFT."""
+    await list_boards(live_parts)
+    return live_parts
+
+
+@pytest.fixture
+def now_quote(listed: Any, make_quote: Any) -> Callable[..., Any]:
+    """Return a maker of quotes that are fresh, of a market that is open."""
+
+    def make(symbol: str, last: str, **more: Any) -> Any:
+        return make_quote(symbol, last, received_at=listed.store.clock(), **more)
+
+    return make
+
+
+def board_address(parts: Any, slug: str) -> str:
+    """The socket's address on the page of a board."""
+    return parts.choose(Address(board=slug, language="en"))[0].socket
+
+
+async def change(work: Callable[[], Any]) -> Any:
+    """Change what is listed in one transaction, as a form of the admin does."""
+
+    def in_a_transaction() -> Any:
+        with transaction.atomic():
+            return work()
+
+    return await sync_to_async(in_a_transaction)()
+
+
+# What a socket says first
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("/ws/cryptoupdates/", ["BTC-USD", "ETH-USD", "SOL-USD"]),
+        ("/ws/stock-market/", ["AAPL", "MSFT"]),
+        ("/ws/boards/crypto/", ["BTC-USD", "ETH-USD", "SOL-USD"]),
+        ("/ws/quotes/?symbols=MSFT,BTC-USD", ["MSFT", "BTC-USD"]),
+    ],
+)
+async def test_a_socket_begins_with_everything_its_page_shows(
+    listed: Any, now_quote: Any, path: str, shown: list[str]
+):
+    await publish(listed, *(now_quote(code, "64000.01") for code in shown))
+    page, first = await opened(path)
+    assert lasts(first) == dict.fromkeys(shown, "64000.01")
+    assert symbols(first) == shown
+    assert 'id="quotes-pulse"' in first
     assert "data-flash" not in first
     await page.disconnect()
+
+
+async def test_a_symbol_without_a_price_yet_is_in_the_first_message_too(listed: Any):
+    page, first = await opened("/ws/quotes/?symbols=AAPL")
+    assert symbols(first) == ["AAPL"]
+    assert "No price yet" in first
+    await page.disconnect()
+
+
+async def test_a_price_that_changed_before_the_socket_opened_is_in_its_first_message(
+    listed: Any, now_quote: Any, async_client: Any
+):
+    await publish(listed, now_quote("BTC-USD", "64000"))
+    paper = (await async_client.get("/boards/crypto/")).content.decode()
+    await publish(listed, now_quote("BTC-USD", "64001"))
+    address = re.search(r'hx-ws:connect="([^"]*)"', paper)
+    assert address
+    page, first = await opened(html.unescape(address[1]))
+    assert 'value="64000"' in paper
+    assert lasts(first)["BTC-USD"] == "64001"
+    await page.disconnect()
+
+
+async def test_a_row_on_the_wire_is_the_row_of_the_page(
+    listed: Any, now_quote: Any, async_client: Any
+):
+    await publish(listed, now_quote("BTC-USD", "64000"), now_quote("ETH-USD", "3200"))
+    page, first = await opened("/ws/cryptoupdates/")
+    paper = (await async_client.get("/boards/crypto/")).content.decode()
+    on_page = re.findall(r'<tr id="quote-.*?</tr>', paper, re.DOTALL)
+    on_wire = re.findall(r"<tr .*?</tr>", first, re.DOTALL)
+    assert len(on_page) == 3
+    assert [row.replace(' hx-swap-oob="outerMorph"', "") for row in on_wire] == on_page
+    await page.disconnect()
+
+
+async def test_symbols_narrows_a_board_and_keeps_the_order_that_was_asked_for(listed: Any):
+    page, first = await opened("/ws/boards/crypto/?symbols=sol-usd,BTC-USD")
+    assert symbols(first) == ["SOL-USD", "BTC-USD"]
+    await page.disconnect()
+
+
+async def test_a_board_shows_no_symbols_of_other_boards(listed: Any):
+    page, first = await opened("/ws/boards/crypto/?symbols=AAPL,BTC-USD")
+    assert symbols(first) == ["BTC-USD"]
+    await page.disconnect()
+
+
+async def test_a_symbol_that_is_switched_off_is_as_unknown_as_one_that_never_was(listed: Any):
+    await change(lambda: Symbol.objects.filter(code="AAPL").update(active=False))
+    await listed.reload()
+    off, first = await opened("/ws/quotes/?symbols=AAPL")
+    never, other = await opened("/ws/quotes/?symbols=NONE")
+    nameless = re.sub(r'datetime="[^"]*">[^<]*<', "<", first.replace("AAPL", "NONE"))
+    assert nameless == re.sub(r'datetime="[^"]*">[^<]*<', "<", other)
+    await off.disconnect()
+    await never.disconnect()
+
+
+@pytest.mark.parametrize(
+    ("language", "number"),
+    [("de", "64.000,01"), ("en", "64,000.01"), ("klingon", "64,000.01")],
+)
+async def test_each_socket_has_numbers_in_the_language_of_its_page(
+    listed: Any, now_quote: Any, language: str, number: str
+):
+    await publish(listed, now_quote("BTC-USD", "64000.01"))
+    page, first = await opened(f"/ws/quotes/?symbols=BTC-USD&lang={language}")
+    assert f">{number}<" in first
+    await publish(listed, now_quote("BTC-USD", "64000.02"))
+    assert f">{number[:-1]}2<" in await update(page)
+    await page.disconnect()
+
+
+# Who is refused
+
+
+async def test_more_than_200_symbols_are_refused_before_the_socket_opens(listed: Any):
+    many = ",".join(f"S{number}" for number in range(200))
+    assert await socket(f"/ws/quotes/?symbols={many},ONE-MORE").connect() == (False, 1000)
+    assert await socket(f"/ws/quotes/?symbols={many}&price=ONE-MORE").connect() == (False, 1000)
+    page, first = await opened(f"/ws/quotes/?symbols={many}")
+    assert "S199" in first
+    await page.disconnect()
+
+
+async def test_5000_symbols_are_refused_as_quickly_as_one_too_many(listed: Any):
+    many = ",".join(f"S{number}" for number in range(5000))
+    assert not (await socket(f"/ws/boards/crypto/?symbols={many}").connect())[0]
+
+
+async def test_an_unknown_board_is_refused_before_the_socket_opens(listed: Any):
+    assert not (await socket("/ws/boards/bonds/").connect())[0]
+
+
+async def test_a_board_named_in_the_query_does_not_change_where_an_address_leads(listed: Any):
+    page, first = await opened("/ws/cryptoupdates/?board=stock-market")
+    assert symbols(first) == ["BTC-USD", "ETH-USD", "SOL-USD"]
+    await page.disconnect()
+
+
+@pytest.mark.parametrize(
+    "path", ["/ws/", "/ws/nowhere/", "/ws/boards/", "/ws/boards/a/b/", "/", "/ws/boards/%00/"]
+)
+async def test_an_address_that_leads_nowhere_is_refused_without_a_traceback(
+    listed: Any, path: str, caplog: pytest.LogCaptureFixture
+):
+    assert not (await socket(path).connect())[0]
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+async def test_unknown_symbols_are_named_on_the_page_and_cost_the_others_nothing(listed: Any):
+    page, first = await opened("/ws/quotes/?symbols=AAPL,NONE,<IMG%20SRC>")
+    assert symbols(first) == ["AAPL"]
+    assert "Unknown symbols: NONE, &lt;IMG SRC&gt;" in first
+    assert "<IMG" not in first
+    await page.disconnect()
+
+
+async def test_hostile_names_stay_text(listed: Any, now_quote: Any):
+    name = """<img src=x onerror=alert(1)>"'&"""
+    await change(lambda: Symbol.objects.get(code="AAPL").save())
+    await change(lambda: Symbol.objects.filter(code="AAPL").update(name=name, exchange=name))
+    await listed.reload()
+    await publish(listed, now_quote("AAPL", "101", session=name, currency=name))
+    page, first = await opened("/ws/quotes/?symbols=AAPL&price=AAPL&panel=AAPL")
+    assert "<img" not in first
+    assert "&lt;img src=x onerror=alert(1)&gt;" in first
+    await page.disconnect()
+
+
+async def test_a_code_that_no_check_ever_saw_stays_text(listed: Any):
+    code = """A'"><img src=x>"""
+    await change(lambda: Symbol.objects.create(code=code, name="Evil", kind="stock", currency="E"))
+    await listed.reload()
+    message = listed.fragments.opening(Address(symbols=(code,)).watch(listed.catalogue))
+    assert "<img" not in message
+
+
+# What a socket says next
+
+
+async def test_a_page_hears_only_of_the_symbols_it_watches(listed: Any, now_quote: Any):
+    apple, _ = await opened("/ws/quotes/?symbols=AAPL")
+    crypto, _ = await opened("/ws/cryptoupdates/")
+    await publish(listed, now_quote("BTC-USD", "64000"), now_quote("MSFT", "400"))
+    assert lasts(await update(crypto)) == {"BTC-USD": "64000"}
+    await publish(listed, now_quote("AAPL", "102"))
+    assert lasts(await update(apple)) == {"AAPL": "102"}
+    await apple.disconnect()
+    await crypto.disconnect()
+
+
+async def test_a_price_that_moved_flashes_and_one_that_did_not_does_not(
+    listed: Any, now_quote: Any
+):
+    await publish(listed, now_quote("AAPL", "101"), now_quote("MSFT", "400"))
+    page, _ = await opened("/ws/quotes/?symbols=AAPL,MSFT")
+    await publish(listed, now_quote("AAPL", "102"), now_quote("MSFT", "400"))
+    frame = await update(page)
+    assert symbols(frame) == ["AAPL", "MSFT"]
+    assert re.findall(r'data-flash="([^"]*)"', frame) == ["up-1"]
+    await page.disconnect()
+
+
+async def test_a_hundred_quotes_between_two_paces_are_one_message_with_the_newest(
+    live_parts: Any, settings: Any, make_quote: Any
+):
+    await live.stop()
+    settings.QUOTES = settings.QUOTES | {"PACE": 0.5}
+    parts = await live.ensure_started()
+    await list_boards(parts)
+    page, _ = await opened("/ws/quotes/?symbols=AAPL,MSFT")
+
+    def fresh(code: str, last: int) -> Any:
+        return make_quote(code, str(last), received_at=parts.store.clock())
+
+    await publish(parts, fresh("AAPL", 100))  # a pace begins
+    assert lasts(await update(page)) == {"AAPL": "100"}
+    for last in range(101, 201):
+        await tell(parts, fresh("AAPL", last))
+    assert lasts(await update(page)) == {"AAPL": "200"}
+    await publish(parts, fresh("MSFT", 400))
+    assert lasts(await update(page)) == {"MSFT": "400"}
+    await page.disconnect()
+
+
+async def test_200_sockets_of_a_board_cause_as_many_renders_as_one(listed: Any, now_quote: Any):
+    await publish(listed, *(now_quote(code, "100") for code in LISTED["crypto"]))
+    renders = listed.fragments.renders
+    first, _ = await opened("/ws/cryptoupdates/")
+    rows = renders["quotes/_row.html"]
+    pages = [await opened("/ws/cryptoupdates/") for _ in range(199)]
+    assert renders["quotes/_row.html"] == rows
+    everyone = [first, *(page for page, _ in pages)]
+    await publish(listed, now_quote("BTC-USD", "101"))
+    frames = {await update(page) for page in everyone}
+    assert [lasts(frame) for frame in frames] == [{"BTC-USD": "101"}]
+    assert renders["quotes/_row.html"] == rows + 1
+    for page in everyone:
+        await page.disconnect()
+
+
+async def test_a_board_that_changes_is_rendered_once_for_all_its_pages(listed: Any):
+    renders, address = listed.fragments.renders, board_address(listed, "crypto")
+    pages = [(await opened(address))[0] for _ in range(50)]
+    before = renders["quotes/_rows.html"]
+    await change(lambda: Symbol.objects.get(code="ETH-USD").delete())
+    assert len({await update(page) for page in pages}) == 1
+    assert renders["quotes/_rows.html"] - before == 1
+    for page in pages:
+        await page.disconnect()
+
+
+async def test_pages_that_left_are_forgotten(listed: Any):
+    pages = [(await opened("/ws/cryptoupdates/"))[0] for _ in range(5)]
+    for page in pages:
+        await page.disconnect()
+    assert not listed.hub.watches
+    assert not listed.on_listing
+
+
+# When what is listed changes
+
+
+def switch(code: str, *, active: bool) -> None:
+    symbol = Symbol.objects.get(code=code)
+    symbol.active = active
+    symbol.save()
+
+
+async def test_a_symbol_switched_off_leaves_open_boards_and_comes_back_switched_on(
+    listed: Any, now_quote: Any
+):
+    page, _ = await opened(board_address(listed, "crypto"))
+    await change(lambda: switch("ETH-USD", active=False))
+    rows = await update(page)
+    assert rows.startswith('<tbody hx-swap-oob="outerMorph" id="quotes-rows"')
+    assert symbols(rows) == ["BTC-USD", "SOL-USD"]
+    await publish(listed, now_quote("ETH-USD", "3200"))
+    await publish(listed, now_quote("BTC-USD", "64000"))
+    assert lasts(await update(page)) == {"BTC-USD": "64000"}
+    await change(lambda: switch("ETH-USD", active=True))
+    assert symbols(await update(page)) == ["BTC-USD", "ETH-USD", "SOL-USD"]
+    await publish(listed, now_quote("ETH-USD", "3201"))
+    while (shown := lasts(await update(page))).get("ETH-USD") != "3201":
+        assert shown.get("ETH-USD") in ("", "3200", None)
+    await page.disconnect()
+
+
+async def test_a_new_order_reaches_open_boards(listed: Any):
+    page, _ = await opened(board_address(listed, "crypto"))
+
+    def to_the_front() -> None:
+        place = BoardSymbol.objects.get(symbol__code="SOL-USD")
+        place.position = 0
+        place.save()
+
+    await change(to_the_front)
+    assert symbols(await update(page)) == ["SOL-USD", "BTC-USD", "ETH-USD"]
+    await page.disconnect()
+
+
+async def test_a_new_symbol_reaches_open_boards_and_is_live_there(listed: Any, now_quote: Any):
+    page, _ = await opened(board_address(listed, "crypto"))
+
+    def add() -> None:
+        new = Symbol.objects.create(code="ADA-USD", name="Cardano", kind="crypto", currency="USD")
+        board = Board.objects.get(slug="crypto")
+        BoardSymbol.objects.create(board=board, symbol=new, position=9)
+
+    await change(add)
+    assert symbols(await update(page)) == ["BTC-USD", "ETH-USD", "SOL-USD", "ADA-USD"]
+    await publish(listed, now_quote("ADA-USD", "0.5"))
+    while (shown := lasts(await update(page))) != {"ADA-USD": "0.5"}:
+        assert shown == {"ADA-USD": ""}
+    await page.disconnect()
+
+
+async def test_a_new_name_reaches_open_pages(listed: Any):
+    page, _ = await opened("/ws/quotes/?symbols=AAPL")
+
+    def rename() -> None:
+        symbol = Symbol.objects.get(code="AAPL")
+        symbol.name = "Apple Computer"
+        symbol.save()
+
+    await change(rename)
+    assert "Apple Computer" in await update(page)
+    await page.disconnect()
+
+
+async def test_a_sorted_and_searched_board_stays_so_when_its_rows_change(
+    listed: Any, now_quote: Any
+):
+    await publish(
+        listed, now_quote("BTC-USD", "1"), now_quote("ETH-USD", "3"), now_quote("SOL-USD", "2")
+    )
+    address = board_address(listed, "crypto") + "&sort=-last"
+    page, _ = await opened(address)
+    await change(lambda: switch("SOL-USD", active=False))
+    assert symbols(await update(page)) == ["ETH-USD", "BTC-USD"]
+    await page.disconnect()
+
+
+async def test_a_page_that_comes_back_to_a_changed_board_gets_its_new_rows(listed: Any):
+    address = board_address(listed, "crypto")
+    await change(lambda: switch("ETH-USD", active=False))
+    await until(lambda: "ETH-USD" not in listed.catalogue.symbols)
+    page, first = await opened(address)
+    while "quotes-rows" not in first:
+        first = await update(page)
+    assert symbols(first) == ["BTC-USD", "SOL-USD"]
+    await page.disconnect()
+
+
+async def test_a_socket_that_names_no_rows_follows_its_board(listed: Any):
+    page, _ = await opened("/ws/cryptoupdates/")
+    await change(lambda: switch("ETH-USD", active=False))
+    assert symbols(await update(page)) == ["BTC-USD", "SOL-USD"]
+    await page.disconnect()
+
+
+async def test_a_change_whose_word_was_lost_is_found_with_the_gap_that_it_left(listed: Any):
+    page, _ = await opened(board_address(listed, "crypto"))
+    await change(lambda: Symbol.objects.filter(code="ETH-USD").update(active=False))  # unheard
+    epoch, number = listed.seen
+    await layer.send_batch(epoch, Batch(number + 5, [], {}))
+    assert symbols(await update(page)) == ["BTC-USD", "SOL-USD"]
+    await page.disconnect()
+
+
+# What pages should not send
+
+
+@pytest.mark.parametrize("text", ["", "garbage", '{"symbols": ["MSFT"]}', "\x00", "{" * 4096])
+async def test_what_pages_say_is_ignored(listed: Any, now_quote: Any, text: str):
+    page, _ = await opened("/ws/quotes/?symbols=AAPL")
+    await page.send_input({"type": "websocket.receive", "text": text})
+    await publish(listed, now_quote("AAPL", "102"))
+    assert lasts(await update(page)) == {"AAPL": "102"}
+    await page.disconnect()
+
+
+@pytest.mark.parametrize("frame", [{"text_data": "x" * 4097}, {"bytes_data": b"\x00"}])
+async def test_a_page_that_sends_too_much_is_closed_for_good_and_others_go_on(
+    listed: Any, now_quote: Any, frame: dict[str, Any], caplog: pytest.LogCaptureFixture
+):
+    good, _ = await opened("/ws/cryptoupdates/")
+    bad, _ = await opened("/ws/cryptoupdates/")
+    await bad.send_to(**frame)
+    assert await bad.receive_output() == {"type": "websocket.close", "code": TOO_MUCH}
+    await publish(listed, now_quote("BTC-USD", "64000"))
+    assert lasts(await update(good)) == {"BTC-USD": "64000"}
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+    await good.disconnect()
+    await bad.disconnect()
+
+
+async def test_nothing_is_sent_to_a_page_that_was_closed(listed: Any, now_quote: Any):
+    good, _ = await opened("/ws/cryptoupdates/")
+    bad, _ = await opened("/ws/cryptoupdates/")
+    await bad.send_to(bytes_data=b"\x00")
+    assert (await bad.receive_output())["type"] == "websocket.close"
+    await publish(listed, now_quote("BTC-USD", "64000"))
+    await update(good)
+    assert bad.output_queue.empty()
+    await good.disconnect()
+    await bad.disconnect()

@@ -69,8 +69,9 @@ def quotes_own_socket(context: Context) -> str:
 
 def _show(context: Context, widget: str, codes: tuple[str, ...]) -> SafeString:
     language = translation.get_language() or "en"
-    fragments = _fragments(codes)
     page = _page(context)
+    fragments = _fragments(page)
+    codes = tuple(code.upper() for code in codes)
     page[widget].extend(codes)
     known = [code for code in codes if code in fragments.store.states]
     shown = {
@@ -89,21 +90,28 @@ def _show(context: Context, widget: str, codes: tuple[str, ...]) -> SafeString:
 def _page(context: Context) -> dict[str, Any]:
     """Return what the tags of this page know of each other."""
     request = context.get("request")
-    keep: dict[Any, Any] = context.render_context.dicts[0] if request is None else vars(request)
-    page: dict[str, Any] = keep.setdefault(
-        "quotes_page", {"head": False, "opener": False, "listing": [], "price": []}
-    )
+    # a request may be rendered in several pieces, and a piece may be included without it
+    keeps: list[dict[Any, Any]] = [context.render_context.dicts[0]]
+    keeps += [] if request is None else [vars(request)]
+    new = {"head": False, "opener": False, "listing": [], "price": [], "fragments": None}
+    page: dict[str, Any] = next((k["quotes_page"] for k in keeps if "quotes_page" in k), new)
+    for keep in keeps:
+        keep["quotes_page"] = page
     return page
 
 
-def _fragments(codes: Iterable[str]) -> Fragments:
+def _fragments(page: dict[str, Any]) -> Fragments:
     """Return this process's fragments; where nothing is live, of what the database has."""
     parts = live.current()
     if parts is not None:
         return parts.fragments
+    page["fragments"] = found = page["fragments"] or _fragments_of_the_database()
+    return found
+
+
+def _fragments_of_the_database() -> Fragments:
     store = Store(stale_after=conf.get("STALE_AFTER"))
-    wanted = set(codes)
-    store.keep(s for s in load_catalogue().symbols.values() if s.code in wanted)
+    store.keep(load_catalogue().symbols.values())
     for version, quote in records.load_last_quotes():
         store.put(version, [quote])
     return Fragments(store)

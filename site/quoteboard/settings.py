@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +115,7 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
     # A file, because the feed writes from a thread of its own.
-    DATABASES["default"]["TEST"] = {"NAME": ROOT / "var" / "test.sqlite3"}
+    DATABASES["default"]["TEST"] = {"NAME": ROOT / "var" / f"test-{os.getpid()}.sqlite3"}
 else:
     # Persistent connections leak under ASGI; a pool does not.
     DATABASES["default"]["CONN_MAX_AGE"] = 0

@@ -9,9 +9,9 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
-from django.core.validators import validate_slug
 
 from quotes import catalogue
+from quotes.models import Board, Symbol
 
 
 class Command(BaseCommand):
@@ -37,8 +37,14 @@ class Command(BaseCommand):
             "on the board “crypto” and everything else on “stock-market”",
         )
 
+        parser.add_argument(
+            "--if-empty", action="store_true", help="do nothing where there are symbols already"
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
         """Check everything, then load everything."""
+        if options["if_empty"] and Symbol.objects.exists():
+            return
         path, board = options["file"], options["board"]
         entries = self.read(path, board)
         counts: Counter[str] = Counter()
@@ -58,12 +64,12 @@ class Command(BaseCommand):
         """Read the file; raise CommandError with every fault."""
         try:
             if board:
-                validate_slug(board)
+                Board(slug=board).clean_fields(exclude=["title"])
             with path.open(encoding="utf-8-sig", newline="") as file:
                 return catalogue.read(file)
         except ValidationError as error:
             raise CommandError(
-                f"--board {board!r} is no slug: use letters, digits, - and _"
+                f"--board {board!r} is no slug: use up to 50 letters, digits, - and _"
             ) from error
         except OSError as error:
             raise CommandError(f"can't read {path}: {error.strerror}") from error

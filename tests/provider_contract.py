@@ -1,0 +1,263 @@
+"""What every provider owes the feed: the tests, and how each provider is set up for them.
+
+A new provider joins with a function that yields a `Bench`, added to BENCHES.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from quotes.providers import Candle, Instrument, Provider, ProviderError, make_provider
+from quotes.quote import REFERENCE_KINDS, SESSIONS, Quote
+from tests.stubs import coinbase
+from tests.stubs.exchange import MODES, Exchange
+
+FAULTS = MODES[1:]
+PROMPT = ("rate_limited", "unauthorized", "maintenance")  # the others may take the time there is
+ENDING = ("garbage", "truncated", "empty", "silent", "drop")  # they end an open stream
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """A provider with instruments it knows, one it does not, and the stub it reads."""
+
+    provider: Provider
+    known: Sequence[Instrument]
+    unknown: Sequence[Instrument] = field(default=())
+    stub: Exchange | None = None
+
+    @property
+    def asked(self) -> list[Instrument]:
+        """All instruments, the unknown one first."""
+        return [*self.unknown, *self.known]
+
+    @property
+    def symbols(self) -> set[str]:
+        """The symbols that must come."""
+        return {instrument.symbol for instrument in self.known}
+
+
+@asynccontextmanager
+async def simulated_bench(patience: float = 5.0) -> AsyncIterator[Bench]:
+    """Set the simulated market up; it knows every symbol and has no server."""
+    provider = make_provider("simulated", {"rate": 6000, "seed": 1})
+    known = [
+        Instrument(symbol="AAPL", code="", kind="stock", start=Decimal(101)),
+        Instrument(symbol="BTC-USD", code="", start=Decimal(64_000)),
+    ]
+    yield Bench(provider=provider, known=known)
+    await provider.aclose()
+
+
+@asynccontextmanager
+async def coinbase_bench(patience: float = 5.0) -> AsyncIterator[Bench]:
+    """Set Coinbase up with its stub."""
+    async with coinbase.Coinbase(heartbeat=0.02) as stub:
+        options = {"rest_url": stub.rest_url, "ws_url": stub.ws_url}
+        provider = make_provider("coinbase", options | {"timeout": patience, "silence": patience})
+        known = [
+            Instrument(symbol="BTC-USD", code="BTC-USD"),
+            Instrument(symbol="BTC-EUR", code="BTC-EUR", currency="EUR"),
+        ]
+        unknown = [Instrument(symbol="NOPE-USD", code="NOPE-USD")]
+        yield Bench(provider=provider, known=known, unknown=unknown, stub=stub)
+        await provider.aclose()
+
+
+BENCHES: dict[str, Callable[..., AbstractAsyncContextManager[Bench]]] = {
+    "coinbase": coinbase_bench,
+    "simulated": simulated_bench,
+}
+SERVED = [name for name in BENCHES if name != "simulated"]
+
+
+def check(quote: Quote, bench: Bench) -> None:
+    """Assert what must be true of any quote."""
+    wanted = {instrument.symbol: instrument.currency for instrument in bench.known}
+    assert quote.provider == bench.provider.name
+    assert quote.currency == wanted[quote.symbol]
+    assert isinstance(quote.last, Decimal)
+    assert quote.last > 0
+    assert quote.reference_kind in REFERENCE_KINDS
+    assert (quote.reference is None) == (quote.reference_kind == "none")
+    assert quote.session in (None, *SESSIONS)
+    for price in (quote.bid, quote.ask, quote.open, quote.high, quote.low, quote.reference):
+        assert price is None or (isinstance(price, Decimal) and price > 0)
+    assert quote.bid is None or quote.ask is None or quote.bid <= quote.ask
+    for moment in (quote.received_at, quote.source_time):
+        assert moment is None or moment.utcoffset() == timedelta(0)
+    assert Quote.from_wire(quote.to_wire()) == quote
+
+
+def check_candle(candle: Candle) -> None:
+    """Assert what must be true of any candle."""
+    assert candle.start.utcoffset() == timedelta(0)
+    assert 0 < candle.low <= min(candle.open, candle.close)
+    assert candle.high >= max(candle.open, candle.close)
+
+
+async def until_all_came(bench: Bench) -> list[Quote]:
+    """Return what a new stream yields until every known symbol came."""
+    came: list[Quote] = []
+    async with asyncio.timeout(5), aclosing(bench.provider.stream(bench.asked)) as stream:  # type: ignore[type-var]
+        async for quote in stream:
+            came.append(quote)
+            if {quote.symbol for quote in came} == bench.symbols:
+                break
+    return came
+
+
+def calls(bench: Bench) -> list[Callable[[], Awaitable[object]]]:
+    """List all that a provider can be asked."""
+    now, provider = datetime.now(UTC), bench.provider
+    return [
+        lambda: provider.quotes(bench.known),
+        provider.instruments,
+        lambda: provider.candles(bench.known[0], 60, now - timedelta(hours=1), now),
+        lambda: until_all_came(bench),
+    ]
+
+
+async def outcome(call: Callable[[], Awaitable[object]]) -> ProviderError | None:
+    """Return how a call fails; any other exception than ProviderError is not caught."""
+    try:
+        async with asyncio.timeout(5):
+            await call()
+    except ProviderError as error:
+        return error
+    return None
+
+
+class ProviderContract:
+    """The tests; `bench` is a fixture that gives one provider after the other."""
+
+    async def test_quotes_are_of_what_was_asked(self, bench: Bench) -> None:
+        quotes = await bench.provider.quotes(bench.known)
+        assert [quote.symbol for quote in quotes] == [each.symbol for each in bench.known]
+        for quote in quotes:
+            check(quote, bench)
+
+    async def test_an_unknown_code_costs_the_others_nothing(self, bench: Bench) -> None:
+        quotes = await bench.provider.quotes(bench.asked)
+        assert {quote.symbol for quote in quotes} == bench.symbols
+
+    async def test_nothing_asked_is_nothing_told(self, bench: Bench) -> None:
+        assert await bench.provider.quotes([]) == []
+        assert [quote async for quote in bench.provider.stream([])] == []
+
+    async def test_a_stream_begins_with_all_that_is_known(self, bench: Bench) -> None:
+        for quote in await until_all_came(bench):
+            check(quote, bench)
+
+    async def test_a_stream_names_the_unknown_code(self, bench: Bench) -> None:
+        await until_all_came(bench)
+        assert set(bench.provider.unknown) == {each.code for each in bench.unknown}
+        assert all(bench.provider.unknown.values())
+
+    async def test_two_streams_one_after_the_other(self, bench: Bench) -> None:
+        await until_all_came(bench)
+        await until_all_came(bench)
+
+    async def test_candles_are_in_order_and_in_range(self, bench: Bench) -> None:
+        start = datetime(2026, 1, 5, 12, 0, 30, tzinfo=UTC)
+        end = start + timedelta(hours=1)
+        candles = await bench.provider.candles(bench.known[0], 300, start, end)
+        moments = [candle.start for candle in candles]
+        assert moments == sorted(set(moments))
+        assert moments
+        assert all(start <= moment < end and moment.minute % 5 == 0 for moment in moments)
+        for candle in candles:
+            check_candle(candle)
+
+    async def test_instruments_are_without_our_symbols(self, bench: Bench) -> None:
+        listed = await bench.provider.instruments()
+        assert all(each.code and not each.symbol and each.currency for each in listed)
+        if listed:
+            assert {each.code for each in bench.known} <= {each.code for each in listed}
+
+    async def test_closing_twice_is_closing_once(self, bench: Bench) -> None:
+        await bench.provider.quotes(bench.known)
+        await bench.provider.aclose()
+        await bench.provider.aclose()
+
+    async def test_a_provider_says_who_it_is(self, bench: Bench) -> None:
+        provider = bench.provider
+        assert provider.title
+        assert provider.attribution
+        assert provider.streams
+        assert provider.poll_interval > 0
+
+    async def test_an_option_it_lacks_is_refused(self, bench: Bench) -> None:
+        with pytest.raises(ValueError, match=r"unusable options for provider .*colour"):
+            make_provider(bench.provider.name, {"colour": "blue"})
+
+
+class FaultContract:
+    """The tests with a source that fails; `bench` has a stub."""
+
+    @pytest.mark.parametrize("fault", FAULTS)
+    async def test_only_provider_error_crosses_the_seam(self, bench: Bench, fault: str) -> None:
+        assert bench.stub
+        bench.stub.mode = fault
+        for error in [await outcome(call) for call in calls(bench)]:
+            if error:
+                assert str(error)
+                assert error.refused is (fault == "unauthorized")
+                assert error.retry_after == (7 if fault == "rate_limited" else None)
+
+    @pytest.mark.parametrize("fault", [*PROMPT, "slow"])
+    async def test_a_source_that_refuses_is_an_error(self, bench: Bench, fault: str) -> None:
+        assert bench.stub
+        bench.stub.mode = fault
+        with pytest.raises(ProviderError):
+            await bench.provider.quotes(bench.known)
+        with pytest.raises(ProviderError):
+            await until_all_came(bench)
+
+    @pytest.mark.parametrize("fault", ENDING)
+    async def test_a_stream_that_breaks_is_an_error(self, bench: Bench, fault: str) -> None:
+        stub = bench.stub
+        assert stub
+
+        async def read() -> None:
+            async for _ in bench.provider.stream(bench.asked):
+                stub.mode = fault
+
+        assert await outcome(read)
+
+    async def test_it_goes_on_when_the_source_is_back(self, bench: Bench) -> None:
+        assert bench.stub
+        bench.stub.mode = "maintenance"
+        with pytest.raises(ProviderError):
+            await bench.provider.quotes(bench.known)
+        bench.stub.mode = "ok"
+        assert len(await bench.provider.quotes(bench.known)) == len(bench.known)
+        await until_all_came(bench)
+
+    async def test_a_stream_that_is_closed_leaves_no_socket(self, bench: Bench) -> None:
+        assert bench.stub
+        stub = bench.stub
+        await until_all_came(bench)
+        await stub.until(lambda: stub.sockets == 0)
+
+    async def test_a_reader_that_is_cancelled_leaves_no_socket(self, bench: Bench) -> None:
+        assert bench.stub
+        stub = bench.stub
+
+        async def read() -> None:
+            async for _ in bench.provider.stream(bench.known):
+                pass
+
+        task = asyncio.create_task(read())
+        await stub.until(lambda: stub.subscriptions)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await stub.until(lambda: stub.sockets == 0)

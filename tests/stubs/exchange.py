@@ -1,0 +1,258 @@
+"""What the stubs of all exchanges share: a port, REST and a socket on it, and faults to switch on.
+
+    async with Coinbase() as stub:
+        stub.mode = "rate_limited"
+        await stub.tick("BTC-USD", "64000.01")
+
+As a process it prints its port on a line and is steered over HTTP: `/_mode?to=drop`,
+`/_tick?product=BTC-USD&price=64000.01`, `/_state`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import signal
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Self
+from urllib.parse import parse_qsl, urlsplit
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+
+MODES = (
+    "ok",
+    "rate_limited",  # 429 with Retry-After
+    "unauthorized",  # 401
+    "maintenance",  # 503
+    "slow",  # no answer until the mode changes
+    "garbage",  # HTML with 200; frames that are no JSON
+    "truncated",  # half of the JSON
+    "empty",  # an empty document; a socket that acknowledges and says no more
+    "silent",  # a socket that says nothing at all
+    "drop",  # sockets are cut off
+)
+
+
+class Exchange:
+    """A stub server; a subclass has what one exchange says."""
+
+    limited = (429, {"message": "Public rate limit exceeded"})
+    refused = (401, {"message": "Unauthorized."})
+    closed = (503, {"message": "Service Unavailable"})
+
+    def __init__(self, port: int = 0, *, retry_after: str = "7") -> None:
+        self.port, self.retry_after = port, retry_after
+        self.requests: Counter[str] = Counter()  # by path
+        self.sockets = 0  # open now
+        self.connects = 0  # ever
+        self.subscriptions: list[dict[str, Any]] = []  # the messages, as they came
+        self.connections: set[ServerConnection] = set()
+        self._mode = "ok"
+        self._turned = asyncio.Event()  # set when the mode changes
+        self._server: Server | None = None
+
+    @property
+    def mode(self) -> str:
+        """The fault that is on, one of MODES; to set it also acts on open sockets."""
+        return self._mode
+
+    @mode.setter
+    def mode(self, mode: str) -> None:
+        if mode not in MODES:
+            raise ValueError(f"Unknown mode {mode!r}, must be one of: {', '.join(MODES)}")
+        self._mode = mode
+        self._turn()
+        if mode == "drop":
+            self.cut()
+
+    @property
+    def rest_url(self) -> str:
+        """Where REST is answered."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def ws_url(self) -> str:
+        """Where sockets are."""
+        return f"ws://127.0.0.1:{self.port}"
+
+    async def __aenter__(self) -> Self:
+        self._server = await serve(
+            self._socket,
+            "127.0.0.1",
+            self.port,
+            process_request=self._request,
+            ping_interval=None,
+            open_timeout=None,
+            close_timeout=0.2,
+        )
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        assert self._server is not None
+        self._turn()
+        await settle()
+        self._server.close()
+        await self._server.wait_closed()
+
+    def cut(self) -> None:
+        """Cut all sockets off, without a close frame."""
+        for connection in list(self.connections):
+            connection.transport.abort()
+
+    def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
+        """Answer a REST request with a status and a document."""
+        raise NotImplementedError
+
+    async def feed(self, connection: ServerConnection) -> None:
+        """Serve one socket until it ends."""
+        raise NotImplementedError
+
+    async def tick(self, product: str, price: str, **fields: Any) -> None:
+        """Move a product, and tell those who listen."""
+        raise NotImplementedError
+
+    def state(self) -> dict[str, Any]:
+        """Tell what happened so far, for tests in another process."""
+        return {
+            "mode": self.mode,
+            "requests": self.requests,
+            "sockets": self.sockets,
+            "connects": self.connects,
+            "subscriptions": self.subscriptions,
+        }
+
+    async def send(self, connection: ServerConnection, message: Any) -> None:
+        """Send a message, as the mode has it."""
+        if self.mode in ("silent", "drop"):
+            return
+        text = json.dumps(message)
+        if self.mode == "garbage":
+            text = "<html>\x00"
+        if self.mode == "truncated":
+            text = text[: len(text) // 2]
+        with suppress(ConnectionClosed):
+            await connection.send(text)
+
+    async def say(self, message: Any) -> None:
+        """Send a message to all sockets; bytes and strings as they are."""
+        for connection in list(self.connections):
+            if isinstance(message, str | bytes):
+                await connection.send(message)
+            else:
+                await self.send(connection, message)
+
+    async def hang_up(self) -> None:
+        """Close all sockets as a server does that is about to restart."""
+        for connection in list(self.connections):
+            await connection.close(1001, "restart")
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Wait for what a test is about to see."""
+        await until(condition)
+
+    async def _socket(self, connection: ServerConnection) -> None:
+        self.connections.add(connection)
+        self.sockets += 1
+        self.connects += 1
+        try:
+            with suppress(ConnectionClosed):
+                await self.feed(connection)
+        finally:
+            self.sockets -= 1
+            self.connections.discard(connection)
+
+    async def _request(self, connection: ServerConnection, request: Request) -> Response | None:
+        url = urlsplit(request.path)
+        query = dict(parse_qsl(url.query))
+        if url.path.startswith("/_"):
+            return await self._steer(url.path, query)
+        upgrade = request.headers.get("Upgrade", "").lower() == "websocket"
+        if not upgrade:
+            self.requests[url.path] += 1
+        if self.mode == "slow":
+            await self._turned.wait()
+        if fault := self._fault(upgrade):
+            return fault
+        return None if upgrade else self._answer(*self.rest(url.path, query))
+
+    def _fault(self, upgrade: bool) -> Response | None:
+        if self.mode == "rate_limited":
+            return reply(*self.limited, Retry_After=self.retry_after)
+        if self.mode == "unauthorized":
+            return reply(*self.refused)
+        if self.mode == "maintenance":
+            return reply(*self.closed)
+        if self.mode == "garbage" and not upgrade:
+            return raw(200, b"<html><title>Back soon</title></html>", "text/html")
+        return None
+
+    def _answer(self, status: int, document: Any) -> Response:
+        if self.mode == "empty" and status == 200:
+            document = type(document)()
+        body = json.dumps(document).encode()
+        return raw(status, body[: len(body) // 2] if self.mode == "truncated" else body)
+
+    async def _steer(self, path: str, query: dict[str, str]) -> Response:
+        try:
+            if path == "/_mode":
+                self.mode = query["to"]
+            elif path == "/_tick":
+                await self.tick(**query)
+            elif path != "/_state":
+                return reply(404, {"message": f"no {path}"})
+        except (KeyError, TypeError, ValueError) as error:
+            return reply(400, {"message": str(error)})
+        return reply(200, self.state())
+
+    def _turn(self) -> None:
+        self._turned.set()
+        self._turned = asyncio.Event()
+
+
+async def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
+    """Wait for a condition."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.002)
+
+
+async def settle() -> None:
+    """Let connections that were just accepted come to those who serve, and close, them."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+def reply(status: int, document: Any, **headers: str) -> Response:
+    """Build an answer of JSON, with headers such as `Retry_After`."""
+    return raw(status, json.dumps(document).encode(), **headers)
+
+
+def raw(status: int, body: bytes, kind: str = "application/json", **headers: str) -> Response:
+    """Build an answer of bytes; the connection ends with it."""
+    given = {"Content-Type": kind, "Content-Length": str(len(body)), "Connection": "close"}
+    given |= {name.replace("_", "-"): value for name, value in headers.items()}
+    return Response(status, "", Headers(given), body)
+
+
+async def run(make: Callable[..., Exchange], port: int) -> None:
+    """Serve until a signal comes."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with make(port=port) as stub:
+        print(stub.port, flush=True)  # noqa: T201
+        await stop.wait()
+
+
+def main(make: Callable[..., Exchange]) -> None:
+    """Run a stub as a process of its own."""
+    parser = argparse.ArgumentParser(description=make.__doc__)
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    asyncio.run(run(make, parser.parse_args().port))

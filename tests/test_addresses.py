@@ -1,0 +1,172 @@
+"""Live addresses: what a page watches, written and read back, whatever a stranger writes."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode, urlsplit
+
+import pytest
+from django.http import QueryDict
+from django.utils import translation
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from quotes.addresses import Address, TooManySymbols
+from quotes.boards import BoardQuery, BoardView, Catalogue
+from quotes.models import Symbol
+
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+KINDS = {"BTC-USD": "crypto", "ETH-USD": "crypto", "AAPL": "stock", "^GSPC": "index"}
+CATALOGUE = Catalogue(
+    symbols={code: Symbol(code=code, name=code, kind=kind) for code, kind in KINDS.items()},
+    boards={"crypto": BoardView("crypto", "Crypto", ("BTC-USD", "ETH-USD"), "c0ffee")},
+)
+NAMES = ["symbols", "price", "panel", "board", "mark", "lang", "q", "kind", "sort", "page"]
+words = st.text(max_size=40) | st.text(st.sampled_from("aA^ .=&+%,/ßŉ-"), max_size=40)
+query_strings = st.lists(st.tuples(st.sampled_from(NAMES), words), max_size=8).map(urlencode)
+
+
+def read(query_string: str, board: str = "") -> Address:
+    return Address.read(QueryDict(query_string), board)
+
+
+class TestReading:
+    @unhurried
+    @given(query_strings | st.binary(max_size=200))
+    def test_any_query_string_is_read_or_refused_for_its_length(self, query_string: str | bytes):
+        try:
+            address = Address.read(QueryDict(query_string))
+        except TooManySymbols:
+            return
+        address.watch(CATALOGUE)
+        assert address.socket.startswith("/ws/")
+
+    @unhurried
+    @given(query_strings)
+    @example("symbols=AAAAAAAAAAAAAAAAAAAAAAA+BBB")  # cut to 24 characters, it ends in a space
+    def test_what_is_written_reads_the_same(self, query_string: str):
+        address = read(query_string)
+        assert read(urlencode(address.pairs)) == address
+
+    @unhurried
+    @given(query_strings)
+    def test_a_sockets_address_reads_the_same(self, query_string: str):
+        address = read(query_string)
+        assert read(urlsplit(address.socket).query, address.board) == address
+
+    def test_codes_come_in_any_case_and_once_each(self):
+        assert read("symbols=btc-usd,AAPL, aapl ,,&symbols=^gspc").symbols == (
+            "BTC-USD",
+            "AAPL",
+            "^GSPC",
+        )
+
+    def test_a_language_that_the_site_lacks_is_the_readers_own(self):
+        with translation.override("de"):
+            assert read("lang=tlh").language == "de"
+            assert read("").language == "de"
+            assert read("lang=en").language == "en"
+
+    def test_without_any_language_the_sites_own_is_taken(self):
+        with translation.override(None):
+            assert read("").language == "en"
+
+
+class TestWriting:
+    def test_a_boards_page_watches_its_rows_under_the_boards_address(self):
+        address = Address(
+            board="crypto", symbols=("BTC-USD", "ETH-USD"), mark="c0ffee", language="de"
+        )
+        assert address.socket == "/ws/boards/crypto/?symbols=BTC-USD,ETH-USD&mark=c0ffee&lang=de"
+
+    def test_other_pages_watch_symbols_by_widget(self):
+        address = Address(symbols=("^GSPC",), price=("BTC-USD",), panel=("AAPL",), language="en")
+        assert address.socket == "/ws/quotes/?symbols=^GSPC&price=BTC-USD&panel=AAPL&lang=en"
+
+    def test_what_the_visitor_asked_of_the_board_goes_with_it(self):
+        address = Address(board="crypto", query=BoardQuery(search="bit coin", sort="-change"))
+        assert address.socket.endswith("?q=bit+coin&sort=-change")
+
+
+class TestLimits:
+    @staticmethod
+    def codes(count: int, first: int = 0) -> str:
+        return ",".join(f"S{number}" for number in range(first, first + count))
+
+    def test_as_many_symbols_as_allowed_are_read(self):
+        assert len(read(f"symbols={self.codes(200)}").symbols) == 200
+
+    def test_one_more_is_refused_with_both_numbers(self):
+        with pytest.raises(TooManySymbols, match="201 symbols asked for, at most 200 are allowed"):
+            read(f"symbols={self.codes(201)}")
+
+    def test_the_limit_is_for_all_widgets_together(self):
+        with pytest.raises(TooManySymbols, match="220 symbols"):
+            read(f"symbols={self.codes(100)}&price={self.codes(70)}&panel={self.codes(50)}")
+
+    def test_the_same_symbol_again_costs_nothing(self):
+        assert read("symbols=" + "AAPL," * 500).symbols == ("AAPL",)
+
+    def test_the_limit_is_a_setting(self, settings: object):
+        settings.QUOTES = {"MAX_SYMBOLS": 2}  # type: ignore[attr-defined]
+        assert read("symbols=AAPL,MSFT").symbols == ("AAPL", "MSFT")
+        with pytest.raises(TooManySymbols):
+            read("symbols=AAPL,MSFT,TSLA")
+
+    def test_a_code_too_long_to_exist_is_not_taken_for_the_one_it_begins_with(self):
+        longest = "ABCDEFGHIJKLMNOPQRSTUVWX"
+        catalogue = Catalogue(symbols={longest: Symbol(code=longest)})
+        watch = read(f"symbols={longest}-USD").watch(catalogue)
+        assert watch.listing == ()
+
+
+class TestWatching:
+    def test_a_table_watches_its_listed_symbols_and_names_the_others(self):
+        watch = read("symbols=AAPL,YAHO,BTC-USD&lang=de").watch(CATALOGUE)
+        assert watch.listing == ("AAPL", "BTC-USD")
+        assert watch.row == ()
+        assert watch.unknown == ("YAHO",)
+        assert watch.language == "de"
+
+    def test_unknown_symbols_of_every_widget_are_named_once(self):
+        watch = read("symbols=YAHO&price=YAHO,AAPL&panel=GOGL").watch(CATALOGUE)
+        assert watch.unknown == ("YAHO", "GOGL")
+        assert watch.price == ("AAPL",)
+        assert watch.panel == ()
+
+    def test_a_board_alone_watches_all_its_rows(self):
+        assert read("", "crypto").watch(CATALOGUE).row == ("BTC-USD", "ETH-USD")
+
+    def test_a_board_watches_the_rows_on_screen_in_their_order(self):
+        assert read("symbols=ETH-USD,BTC-USD", "crypto").watch(CATALOGUE).row == (
+            "ETH-USD",
+            "BTC-USD",
+        )
+
+    def test_a_boards_rows_are_only_of_that_board(self):
+        watch = read("symbols=AAPL,BTC-USD", "crypto").watch(CATALOGUE)
+        assert watch.row == ("BTC-USD",)
+        assert watch.listing == ()
+
+    def test_a_board_shows_no_more_rows_than_one_socket_may_watch(self, settings: object):
+        settings.QUOTES = {"MAX_SYMBOLS": 1}  # type: ignore[attr-defined]
+        assert read("", "crypto").watch(CATALOGUE).row == ("BTC-USD",)
+
+    def test_a_search_that_found_nothing_watches_nothing(self):
+        # with the mark, no symbols means that no rows are shown, not that all are
+        assert read("mark=c0ffee&q=gold", "crypto").watch(CATALOGUE).row == ()
+
+    def test_a_symbol_that_was_unlisted_since_is_not_called_unknown(self):
+        watch = read("symbols=BTC-USD,LUNA-USD&mark=c0ffee", "crypto").watch(CATALOGUE)
+        assert watch.row == ("BTC-USD",)
+        assert watch.unknown == ()
+
+    @unhurried
+    @given(query_strings)
+    def test_nothing_is_watched_that_is_not_listed(self, query_string: str):
+        assert read(query_string).watch(CATALOGUE).codes <= set(KINDS)
+
+    def test_equal_addresses_give_equal_watches(self):
+        assert read("symbols=aapl&lang=en").watch(CATALOGUE) == read("lang=en&symbols=AAPL").watch(
+            CATALOGUE
+        )

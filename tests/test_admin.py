@@ -1,0 +1,454 @@
+"""The operator's pages: what they show, what they refuse, and whom they tell."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync
+from channels.layers import channel_layers, get_channel_layer
+from django.contrib.auth.models import User
+from django.db import connection, transaction
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from quotes.layer import GROUP
+from quotes.models import Board, BoardSymbol, LastQuote, ProviderSymbol, Symbol
+
+SYMBOLS = "/admin/quotes/symbol/"
+BOARDS = "/admin/quotes/board/"
+
+
+@pytest.fixture
+def alice(db: None) -> Client:
+    """Alice runs the site; she is logged in."""
+    client = Client()
+    client.force_login(User.objects.create(username="alice", is_staff=True, is_superuser=True))
+    return client
+
+
+@pytest.fixture
+def listed(db: None) -> Board:
+    """A board with AAPL, MSFT and NVDA, and bitcoin beside it."""
+    board = Board.objects.create(slug="stock-market", title="Stock market")
+    for position, (code, name) in enumerate(
+        (("AAPL", "Apple"), ("MSFT", "Microsoft"), ("NVDA", "Nvidia")), start=1
+    ):
+        symbol = Symbol.objects.create(code=code, name=name, kind="stock", currency="USD")
+        BoardSymbol.objects.create(board=board, symbol=symbol, position=position)
+    bitcoin = Symbol.objects.create(code="BTC-USD", name="Bitcoin", kind="crypto", currency="USD")
+    ProviderSymbol.objects.create(symbol=bitcoin, provider="coinbase", code="BTC-USD-AT-COINBASE")
+    return board
+
+
+def symbol_form(**changes: str) -> dict[str, str]:
+    """The form of a symbol as Alice fills it in."""
+    return {
+        "code": "TSLA",
+        "name": "Tesla",
+        "kind": "stock",
+        "exchange": "NASDAQ",
+        "currency": "USD",
+        "active": "on",
+        "tick_size": "",
+        "stale_after": "",
+        "start": "",
+        "provider_symbols-TOTAL_FORMS": "0",
+        "provider_symbols-INITIAL_FORMS": "0",
+        "places-TOTAL_FORMS": "0",
+        "places-INITIAL_FORMS": "0",
+    } | changes
+
+
+def board_form(board: Board, positions: dict[str, str], **changes: str) -> dict[str, str]:
+    """The form of a board with a position for each of its symbols."""
+    places = list(board.places.order_by("position", "pk"))
+    form = {
+        "title": board.title,
+        "slug": board.slug,
+        "position": "0",
+        "places-TOTAL_FORMS": str(len(places)),
+        "places-INITIAL_FORMS": str(len(places)),
+    }
+    for number, place in enumerate(places):
+        form |= {
+            f"places-{number}-id": str(place.pk),
+            f"places-{number}-board": str(board.pk),
+            f"places-{number}-symbol": str(place.symbol_id),
+            f"places-{number}-position": positions[place.symbol.code],
+        }
+    return form | changes
+
+
+def errors(response: Any) -> str:
+    """What a refused form says."""
+    lists = re.findall(
+        r'<ul class="errorlist[^>]*>(.*?)</ul>', response.content.decode(), re.DOTALL
+    )
+    return " ".join(re.sub(r"<[^>]*>", "", each) for each in lists)
+
+
+def found(response: Any) -> list[str]:
+    """The symbols of a list."""
+    assert response.status_code == 200
+    return re.findall(r'field-code"><a [^>]*>([^<]*)<', response.content.decode())
+
+
+# Lists
+
+
+def test_the_list_of_symbols_shows_prices_and_what_the_site_s_providers_call_them(
+    alice: Client, listed: Board, make_quote: Callable[..., Any]
+):
+    wire = make_quote("AAPL", "101.25", received_at=timezone.now()).to_wire()
+    symbol = Symbol.objects.get(code="AAPL")
+    LastQuote.objects.create(symbol=symbol, epoch=1, batch=1, wire=wire)
+    response = alice.get(SYMBOLS)
+    assert found(response) == ["AAPL", "BTC-USD", "MSFT", "NVDA"]
+    page = response.content.decode()
+    assert "101.25 USD" in page
+    assert "coinbase BTC-USD-AT-COINBASE" in page
+
+
+@pytest.mark.parametrize(
+    ("query", "codes"),
+    [
+        ("q=bitcoin", ["BTC-USD"]),
+        ("q=aapl", ["AAPL"]),
+        ("q=AT-COINBASE", ["BTC-USD"]),
+        ("q=nothing", []),
+        ("kind__exact=crypto", ["BTC-USD"]),
+        ("active__exact=0", ["MSFT"]),
+        ("boards__slug__exact=stock-market", None),
+        ("o=-1", ["NVDA", "MSFT", "BTC-USD", "AAPL"]),
+    ],
+)
+def test_symbols_are_searched_filtered_and_sorted(
+    alice: Client, listed: Board, query: str, codes: list[str] | None
+):
+    Symbol.objects.filter(code="MSFT").update(active=False)
+    if codes is None:
+        query, codes = f"boards__id__exact={listed.pk}", ["AAPL", "MSFT", "NVDA"]
+    assert found(alice.get(f"{SYMBOLS}?{query}")) == codes
+
+
+def many(count: int, prefix: str, make_quote: Callable[..., Any]) -> None:
+    for number in range(count):
+        code = f"{prefix}{number}"
+        symbol = Symbol.objects.create(code=code, name=code, kind="etf", currency="USD")
+        ProviderSymbol.objects.create(symbol=symbol, provider="coinbase", code=code)
+        wire = make_quote(code, "5", received_at=timezone.now()).to_wire()
+        LastQuote.objects.create(symbol=symbol, epoch=1, batch=1, wire=wire)
+        board = Board.objects.create(slug=code.lower(), title=code)
+        BoardSymbol.objects.create(board=board, symbol=symbol)
+
+
+@pytest.mark.parametrize("path", [SYMBOLS, BOARDS])
+def test_a_list_of_40_costs_as_many_queries_as_one_of_5(
+    alice: Client, make_quote: Callable[..., Any], path: str
+):
+    many(5, "A", make_quote)
+    alice.get(path)
+    with CaptureQueriesContext(connection) as few:
+        alice.get(path)
+    many(35, "B", make_quote)
+    with CaptureQueriesContext(connection) as more:
+        alice.get(path)
+    assert len(more) == len(few)
+
+
+def test_the_form_of_a_board_of_40_costs_as_many_queries_as_that_of_one_of_3(
+    alice: Client, listed: Board, make_quote: Callable[..., Any]
+):
+    form = f"{BOARDS}{listed.pk}/change/"
+    alice.get(form)
+    with CaptureQueriesContext(connection) as few:
+        alice.get(form)
+    many(37, "B", make_quote)
+    for symbol in Symbol.objects.filter(kind="etf"):
+        BoardSymbol.objects.create(board=listed, symbol=symbol, position=9)
+    with CaptureQueriesContext(connection) as more:
+        alice.get(form)
+    assert len(more) == len(few)
+
+
+def test_names_stay_text(alice: Client, listed: Board):
+    Symbol.objects.filter(code="AAPL").update(name="<img src=x onerror=alert(1)>")
+    Board.objects.update(title="<img src=x>")
+    pk = Symbol.objects.get(code="AAPL").pk
+    for path in (SYMBOLS, BOARDS, f"{SYMBOLS}{pk}/change/", f"{BOARDS}{listed.pk}/change/"):
+        page = alice.get(path).content.decode()
+        assert "&lt;img" in page
+        assert "<img src=x" not in page
+
+
+def test_only_staff_may_look(client: Client, db: None):
+    for path in (SYMBOLS, BOARDS):
+        response = client.get(path)
+        assert response.status_code == 302
+        assert response["Location"].startswith("/admin/login/")
+
+
+# Symbols
+
+
+def test_a_symbol_is_added_with_its_code_at_a_provider_and_its_board(alice: Client, listed: Board):
+    assert alice.get(f"{SYMBOLS}add/").status_code == 200
+    given = symbol_form(
+        **{
+            "provider_symbols-TOTAL_FORMS": "1",
+            "provider_symbols-0-provider": "coinbase",
+            "provider_symbols-0-code": "TSLA-USD",
+            "places-TOTAL_FORMS": "1",
+            "places-0-board": str(listed.pk),
+            "places-0-position": "9",
+        }
+    )
+    response = alice.post(f"{SYMBOLS}add/", given)
+    assert response.status_code == 302, errors(response)
+    symbol = Symbol.objects.get(code="TSLA")
+    assert symbol.tick_size is None
+    assert symbol.provider_symbols.get().code == "TSLA-USD"
+    assert [str(place) for place in listed.places.all()][-1] == "TSLA on Stock market"
+
+
+@pytest.mark.parametrize(
+    ("field", "given", "said"),
+    [
+        ("code", "btc usd", "“btc usd” is no symbol: use 1 to 24 capital letters"),
+        ("code", "<IMG>", "is no symbol"),
+        ("code", "", "This field is required."),
+        ("code", "AAPL", "Symbol with this Symbol already exists."),
+        ("code", "A" * 25, "at most 24 characters"),
+        ("currency", "GBp", "“GBp” is no currency code: use USD, EUR, USDT. Pence are 0.01 GBP."),
+        ("currency", "$", "“$” is no currency code"),
+        ("tick_size", "0", "greater than or equal to"),
+        ("tick_size", "-0.01", "greater than or equal to"),
+        ("tick_size", "NaN", "Enter a number."),
+        ("stale_after", "0", "greater than or equal to 1"),
+        ("kind", "bond", "bond is not one of the available choices."),
+        ("name", "", "This field is required."),
+    ],
+)
+def test_what_can_not_be_is_refused_in_words(
+    alice: Client, listed: Board, field: str, given: str, said: str
+):
+    response = alice.post(f"{SYMBOLS}add/", symbol_form(**{field: given}))
+    assert response.status_code == 200
+    assert said in errors(response).replace("&quot;", '"')
+    assert not Symbol.objects.filter(name="Tesla").exists()
+
+
+def test_a_symbol_has_one_code_per_provider(alice: Client, listed: Board):
+    given = symbol_form(**{"provider_symbols-TOTAL_FORMS": "2"})
+    for number in range(2):
+        given[f"provider_symbols-{number}-provider"] = "coinbase"
+        given[f"provider_symbols-{number}-code"] = f"TSLA{number}"
+    response = alice.post(f"{SYMBOLS}add/", given)
+    assert response.status_code == 200
+    assert "duplicate" in errors(response)
+
+
+def test_a_symbol_is_changed(alice: Client, listed: Board):
+    symbol = Symbol.objects.get(code="AAPL")
+    path = f"{SYMBOLS}{symbol.pk}/change/"
+    assert "Apple" in alice.get(path).content.decode()
+    given = symbol_form(code="AAPL", name="Apple Computer", tick_size="0.01")
+    assert alice.post(path, given).status_code == 302
+    symbol.refresh_from_db()
+    assert (symbol.name, symbol.digits) == ("Apple Computer", 2)
+
+
+def run(alice: Client, action: str, *codes: str) -> Any:
+    chosen = list(Symbol.objects.filter(code__in=codes).values_list("pk", flat=True))
+    return alice.post(SYMBOLS, {"action": action, "_selected_action": chosen}, follow=True)
+
+
+def active() -> list[str]:
+    return list(Symbol.objects.filter(active=True).values_list("code", flat=True))
+
+
+def test_symbols_are_switched_off_and_on_again(alice: Client, listed: Board):
+    response = run(alice, "switch_off", "AAPL", "MSFT")
+    assert "2 symbols switched off." in response.content.decode()
+    assert active() == ["BTC-USD", "NVDA"]
+    response = run(alice, "switch_on", "AAPL")
+    assert "1 symbol switched on." in response.content.decode()
+    assert active() == ["AAPL", "BTC-USD", "NVDA"]
+    history = alice.get(f"{SYMBOLS}{Symbol.objects.get(code='AAPL').pk}/history/")
+    assert history.content.decode().lower().count("changed active.") == 2
+
+
+def switched_in_the_list(*off: str) -> dict[str, str]:
+    given = {"form-TOTAL_FORMS": "4", "form-INITIAL_FORMS": "4", "_save": "Save"}
+    for number, symbol in enumerate(Symbol.objects.all()):
+        given[f"form-{number}-id"] = str(symbol.pk)
+        if symbol.code not in off:
+            given[f"form-{number}-active"] = "on"
+    return given
+
+
+def test_symbols_are_switched_in_the_list_itself(alice: Client, listed: Board):
+    alice.post(SYMBOLS, switched_in_the_list("AAPL", "NVDA"))
+    assert active() == ["BTC-USD", "MSFT"]
+
+
+# Boards
+
+
+def order(board: Board) -> list[tuple[str, int]]:
+    return list(board.places.order_by("position").values_list("symbol__code", "position"))
+
+
+def test_a_board_takes_the_order_of_its_form_and_numbers_it_anew(alice: Client, listed: Board):
+    path = f"{BOARDS}{listed.pk}/change/"
+    assert alice.get(path).status_code == 200
+    form = board_form(listed, {"AAPL": "20", "MSFT": "10", "NVDA": "15"})
+    response = alice.post(path, form)
+    assert response.status_code == 302, errors(response)
+    assert order(listed) == [("MSFT", 1), ("NVDA", 2), ("AAPL", 3)]
+
+
+def test_a_symbol_stands_on_a_board_once(alice: Client, listed: Board):
+    form = board_form(listed, {"AAPL": "1", "MSFT": "2", "NVDA": "3"})
+    again = {
+        "places-TOTAL_FORMS": "4",
+        "places-3-board": str(listed.pk),
+        "places-3-symbol": str(Symbol.objects.get(code="AAPL").pk),
+        "places-3-position": "4",
+    }
+    response = alice.post(f"{BOARDS}{listed.pk}/change/", form | again)
+    assert response.status_code == 200
+    assert "duplicate" in errors(response)
+
+
+@pytest.mark.parametrize(
+    ("field", "given", "said"),
+    [
+        ("slug", "stock market", "letters, numbers, underscores or hyphens"),
+        ("slug", "stock-market", "Board with this Slug already exists."),
+        ("title", "", "This field is required."),
+        ("position", "-1", "greater than or equal to 0"),
+    ],
+)
+def test_a_board_that_can_not_be_is_refused_in_words(
+    alice: Client, listed: Board, field: str, given: str, said: str
+):
+    form = {"title": "Bonds", "slug": "bonds", "position": "1"}
+    form |= {"places-TOTAL_FORMS": "0", "places-INITIAL_FORMS": "0", field: given}
+    response = alice.post(f"{BOARDS}add/", form)
+    assert response.status_code == 200
+    assert said in errors(response)
+
+
+def test_boards_are_ordered_in_their_list(alice: Client, listed: Board):
+    crypto = Board.objects.create(slug="crypto", title="Crypto", position=5)
+    given = {"form-TOTAL_FORMS": "2", "form-INITIAL_FORMS": "2", "_save": "Save"}
+    for number, (board, position) in enumerate(((listed, "2"), (crypto, "1"))):
+        given |= {f"form-{number}-id": str(board.pk), f"form-{number}-position": position}
+    alice.post(BOARDS, given)
+    assert [board.slug for board in Board.objects.all()] == ["crypto", "stock-market"]
+
+
+# Whom changes are told
+
+
+class Listener:
+    """Hears what is said in the group of all processes."""
+
+    def __init__(self) -> None:
+        channel_layers.backends = {}
+        self.layer = get_channel_layer()
+        self.channel = async_to_sync(self.layer.new_channel)()
+        async_to_sync(self.layer.group_add)(GROUP, self.channel)
+
+    def heard(self) -> list[str]:
+        """Return the types of all messages since the last call."""
+        return async_to_sync(self._heard)()
+
+    async def _heard(self) -> list[str]:
+        await self.layer.send(self.channel, {"type": "end"})
+        kinds: list[str] = []
+        while (message := await self.layer.receive(self.channel))["type"] != "end":
+            kinds.append(message["type"])
+        return kinds
+
+
+@pytest.fixture
+def listener(transactional_db: None, listed: Board) -> Listener:
+    """Someone who hears what is said from now on."""
+    return Listener()
+
+
+ONCE = ["quotes.listing"]
+
+
+def test_every_form_that_is_saved_is_told_once(alice: Client, listed: Board, listener: Listener):
+    alice.post(f"{SYMBOLS}add/", symbol_form())
+    assert listener.heard() == ONCE
+    pk = Symbol.objects.get(code="TSLA").pk
+    alice.post(f"{SYMBOLS}{pk}/change/", symbol_form(name="Tesla Motors"))
+    assert listener.heard() == ONCE
+    alice.post(f"{SYMBOLS}{pk}/delete/", {"post": "yes"})
+    assert listener.heard() == ONCE
+    alice.post(
+        f"{BOARDS}{listed.pk}/change/", board_form(listed, {"AAPL": "3", "MSFT": "2", "NVDA": "1"})
+    )
+    assert order(listed)[0] == ("NVDA", 1)
+    assert listener.heard() == ONCE
+
+
+def test_symbols_switched_in_the_list_are_told_once(
+    alice: Client, listed: Board, listener: Listener
+):
+    alice.post(SYMBOLS, switched_in_the_list("AAPL", "NVDA"))
+    assert active() == ["BTC-USD", "MSFT"]
+    assert listener.heard() == ONCE
+
+
+def test_symbols_switched_by_an_action_are_told_once(
+    alice: Client, listed: Board, listener: Listener
+):
+    run(alice, "switch_off", "AAPL", "MSFT", "NVDA")
+    assert active() == ["BTC-USD"]
+    assert listener.heard() == ONCE
+
+
+def test_what_was_refused_or_rolled_back_is_told_to_nobody(
+    alice: Client, listed: Board, listener: Listener
+):
+    alice.post(f"{SYMBOLS}add/", symbol_form(code="btc usd"))
+    with transaction.atomic():
+        Symbol.objects.get(code="AAPL").save()
+        transaction.set_rollback(True)
+    with transaction.atomic():
+        with transaction.atomic():
+            Symbol.objects.get(code="AAPL").delete()
+            transaction.set_rollback(True)
+        assert Symbol.objects.filter(code="AAPL").exists()
+    assert Symbol.objects.filter(code="AAPL").exists()
+    assert listener.heard() == []
+
+
+def test_nothing_is_told_before_it_can_be_read(listed: Board, listener: Listener):
+    with transaction.atomic():
+        Symbol.objects.get(code="AAPL").save()
+        with transaction.atomic():
+            Symbol.objects.get(code="MSFT").save()
+        assert listener.heard() == []
+    assert listener.heard() == ONCE
+
+
+def test_a_change_is_saved_even_where_the_layer_is_down(
+    alice: Client, listed: Board, settings: Any, transactional_db: None
+):
+    layer = {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer"}
+    layer["CONFIG"] = {"hosts": ["redis://127.0.0.1:1"]}  # nobody answers there
+    channel_layers.backends = {}
+    settings.CHANNEL_LAYERS = {"default": layer}
+    assert alice.post(f"{SYMBOLS}add/", symbol_form()).status_code == 302
+    assert Symbol.objects.filter(code="TSLA").exists()
+    channel_layers.backends = {}

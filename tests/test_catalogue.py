@@ -1,0 +1,226 @@
+"""The catalogue: a CSV is loaded all or not at all, and says of each row what became of it."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from quotes.models import Board, BoardSymbol, ProviderSymbol, Symbol
+
+pytestmark = pytest.mark.django_db
+
+HEADER = "symbol,name,kind,exchange,currency,coinbase,tick_size,start\n"
+APPLE = "AAPL,Apple,stock,NASDAQ,USD,,0.01,200\n"
+BITCOIN = "BTC-USD,Bitcoin,crypto,CRYPTO,USD,BTC-USD,,64000\n"
+
+
+class Loader:
+    """Writes CSV files and loads them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "mine.csv"
+
+    def __call__(self, text: str | bytes, *options: str, verbosity: int = 1) -> str:
+        content = text if isinstance(text, bytes) else text.encode()
+        self.path.write_bytes(content)
+        said = StringIO()
+        call_command("loadcatalogue", str(self.path), *options, stdout=said, verbosity=verbosity)
+        return said.getvalue()
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Loader:
+    return Loader(tmp_path)
+
+
+def codes_on(slug: str) -> list[str]:
+    return list(
+        BoardSymbol.objects.filter(board__slug=slug)
+        .order_by("position", "pk")
+        .values_list("symbol__code", flat=True)
+    )
+
+
+class TestTheStarter:
+    def test_it_lists_291_symbols_on_two_boards_and_again_it_changes_nothing(self):
+        first, again = StringIO(), StringIO()
+        call_command("loadcatalogue", stdout=first)
+        assert Symbol.objects.count() == 291
+        assert [board.slug for board in Board.objects.all()] == ["crypto", "stock-market"]
+        assert len(codes_on("crypto")) + len(codes_on("stock-market")) == 291
+        assert codes_on("crypto")[:2] == ["BTC-USD", "ETH-USD"]
+        assert first.getvalue().split(": ", 1)[1] == (
+            "291 rows, 291 added, 0 updated, 0 unchanged\n"
+        )
+        before = list(Symbol.objects.values())
+        call_command("loadcatalogue", stdout=again)
+        assert again.getvalue().endswith("0 added, 0 updated, 291 unchanged\n")
+        assert list(Symbol.objects.values()) == before
+
+
+class TestLoading:
+    def test_a_row_becomes_a_symbol_with_its_codes_on_the_board_of_its_kind(self, load: Loader):
+        load(HEADER + APPLE + BITCOIN)
+        apple = Symbol.objects.get(code="AAPL")
+        assert (apple.name, apple.kind, apple.exchange) == ("Apple", "stock", "NASDAQ")
+        assert (apple.tick_size, apple.start) == (Decimal("0.01"), 200)
+        assert codes_on("crypto") == ["BTC-USD"]
+        assert codes_on("stock-market") == ["AAPL"]
+        assert str(ProviderSymbol.objects.get()) == "coinbase:BTC-USD"
+
+    def test_it_says_of_each_row_what_became_of_it(self, load: Loader):
+        load(HEADER + APPLE)
+        said = load(HEADER + APPLE.replace("Apple", "Apple Inc.") + BITCOIN)
+        assert said.splitlines() == [
+            "line 2: AAPL updated",
+            "line 3: BTC-USD added",
+            "mine.csv: 2 rows, 1 added, 1 updated, 0 unchanged",
+        ]
+
+    def test_it_can_keep_silent(self, load: Loader):
+        assert load(HEADER + APPLE, verbosity=0) == ""
+
+    def test_all_may_go_on_one_board_that_is_made(self, load: Loader):
+        load(HEADER + APPLE + BITCOIN, "--board", "my-favourites")
+        board = Board.objects.get()
+        assert (board.slug, board.title) == ("my-favourites", "My favourites")
+        assert codes_on("my-favourites") == ["AAPL", "BTC-USD"]
+
+    def test_new_ones_stand_at_the_end_of_the_board(self, load: Loader):
+        load(HEADER + BITCOIN)
+        load(HEADER + BITCOIN.replace("BTC", "ETH") + BITCOIN)
+        assert codes_on("crypto") == ["BTC-USD", "ETH-USD"]
+
+    def test_new_ones_stand_at_the_end_of_a_board_that_somebody_arranged_with_gaps(
+        self, load: Loader
+    ):
+        load(HEADER + BITCOIN)
+        BoardSymbol.objects.update(position=100)
+        load(HEADER + BITCOIN.replace("BTC", "ETH"))
+        assert codes_on("crypto") == ["BTC-USD", "ETH-USD"]
+
+    @pytest.mark.parametrize(
+        ("given", "kept"), [("GBp", "GBP"), ("GBX", "GBP"), ("ZAc", "ZAR"), ("ILA", "ILS")]
+    )
+    def test_pence_become_pounds(self, load: Loader, given: str, kept: str):
+        load(HEADER + f"VOD.L,Vodafone,stock,LSE,{given},,,\n")
+        assert Symbol.objects.get().currency == kept
+
+    def test_a_start_in_pence_becomes_one_in_pounds(self, load: Loader):
+        load(HEADER + "VOD.L,Vodafone,stock,LSE,GBp,,0.5,7342\n")
+        vodafone = Symbol.objects.get()
+        assert (vodafone.currency, vodafone.start) == ("GBP", Decimal("73.42"))
+        assert vodafone.tick_size == Decimal("0.005")
+
+    def test_what_was_switched_off_stays_off(self, load: Loader):
+        load(HEADER + APPLE)
+        Symbol.objects.update(active=False)
+        load(HEADER + APPLE.replace("Apple", "Apple Inc."))
+        assert not Symbol.objects.get().active
+
+    def test_nothing_is_deleted(self, load: Loader):
+        load(HEADER + APPLE + BITCOIN)
+        load(HEADER + APPLE)
+        assert Symbol.objects.count() == 2
+        assert codes_on("crypto") == ["BTC-USD"]
+        assert ProviderSymbol.objects.count() == 1
+
+    def test_an_empty_cell_keeps_the_tick_size_that_was_learnt(self, load: Loader):
+        load(HEADER + BITCOIN)
+        Symbol.objects.update(tick_size=Decimal("0.01"))
+        assert "1 unchanged" in load(HEADER + BITCOIN)
+        assert Symbol.objects.get().tick_size == Decimal("0.01")
+
+    def test_another_code_at_a_provider_replaces_the_old(self, load: Loader):
+        load(HEADER + BITCOIN)
+        assert "1 updated" in load(HEADER + BITCOIN.replace(",BTC-USD,", ",XBT-USD,"))
+        assert ProviderSymbol.objects.get().code == "XBT-USD"
+
+    def test_what_spreadsheets_write_is_read(self, load: Loader):
+        text = (HEADER + APPLE).replace("\n", "\r\n").replace("Apple", '"Apple, Inc."')
+        load(b"\xef\xbb\xbf" + text.encode())
+        assert Symbol.objects.get().name == "Apple, Inc."
+
+    def test_blank_lines_count_as_none(self, load: Loader):
+        assert "1 rows, 1 added" in load(HEADER + "\n" + APPLE + "\n\n")
+
+
+FAULTS = {
+    "a wrong header": ("code,title\nAAPL,Apple\n", "line 1: no column 'symbol'; the columns are"),
+    "an unknown column": (
+        HEADER.replace("start", "price") + APPLE,
+        "line 1: unknown column 'price'; the columns are symbol, name, kind,",
+    ),
+    "a column twice": (HEADER.replace("tick_size", "name") + APPLE, "line 1:"),
+    "a short row": (HEADER + APPLE + "BTC-USD,Bitcoin,crypto\n", "line 3: 3 cells"),
+    "a long row": (HEADER + "AAPL,Apple,stock,NASDAQ,USD,,0.01,200,9\n", "line 2: 9 cells"),
+    "a bad kind": (HEADER + APPLE.replace("stock", "bond"), "line 2: kind: Value 'bond' is not"),
+    "a bad symbol": (HEADER + APPLE.replace("AAPL", "aapl"), "line 2: code: “aapl” is no symbol"),
+    "no symbol": (HEADER + APPLE.replace("AAPL", ""), "line 2: code: This field cannot be blank"),
+    "no name": (HEADER + APPLE.replace("Apple", " "), "line 2: name: This field cannot be blank"),
+    "a bad currency": (HEADER + APPLE.replace("USD", "$"), "line 2: currency: “$” is no currency"),
+    "a tick of zero": (
+        HEADER + APPLE.replace("0.01", "0"),
+        "line 2: tick_size '0' is no number above 0",
+    ),
+    "a bad tick": (HEADER + APPLE.replace("0.01", "1/8"), "line 2: tick_size '1/8' is no number"),
+    "a tick of nan": (HEADER + APPLE.replace("0.01", "NaN"), "line 2: tick_size 'NaN' is no"),
+    "a tick too fine": (HEADER + APPLE.replace("0.01", "1E-13"), "line 2: tick_size: Ensure"),
+    "a start too high": (HEADER + APPLE.replace("200", "1E+30"), "line 2: start: Ensure"),
+    "a long code": (HEADER + BITCOIN.replace(",BTC-USD,", f",{'B' * 61},"), "line 2: code: Ensure"),
+    "a duplicate": (HEADER + APPLE + BITCOIN + APPLE, "line 4: symbol 'AAPL' stands on line 2"),
+    "not UTF-8": ((HEADER + APPLE).replace("Apple", "Äpple").encode("latin-1"), "not UTF-8: "),
+    "UTF-16": ((HEADER + APPLE).encode("utf-16"), "not UTF-8: "),
+    "an open quote": (HEADER + APPLE.replace("Apple", '"Apple'), "not a CSV file: "),
+    "a huge cell": (HEADER + APPLE.replace("Apple", "A" * 200_000), "not a CSV file: field larger"),
+    "an empty file": ("", "line 1: no column 'symbol'"),
+    "a header alone": (HEADER, "no rows below the line of columns"),
+    "a NUL in the symbol": (HEADER + APPLE.replace("AAPL", "AA\0PL"), "line 2: "),
+    "a NUL in the name": (HEADER + APPLE.replace("Apple", "App\0le"), "line 2: "),
+    "only NULs": (b"\0" * 100, "line 1: no column 'symbol'"),
+}
+
+
+class TestFaults:
+    @pytest.mark.parametrize(("content", "words"), FAULTS.values(), ids=FAULTS)
+    def test_a_file_with_a_fault_is_refused_where_it_stands_and_nothing_is_changed(
+        self, load: Loader, content: str | bytes, words: str
+    ):
+        load(HEADER + "MSFT,Microsoft,stock,NASDAQ,USD,,,\n")
+        with pytest.raises(CommandError) as refused:
+            load(content)
+        assert "mine.csv was not loaded, nothing was changed:\n" in str(refused.value)
+        assert f"\n{words}" in str(refused.value)
+        assert [symbol.code for symbol in Symbol.objects.all()] == ["MSFT"]
+        assert Board.objects.count() == 1
+
+    def test_every_fault_is_named_at_once(self, load: Loader):
+        with pytest.raises(CommandError) as refused:
+            load(HEADER + APPLE.replace("stock", "bond") + BITCOIN + BITCOIN)
+        lines = str(refused.value).splitlines()
+        assert [line.partition(":")[0] for line in lines[1:]] == ["line 2", "line 4"]
+
+    def test_of_very_many_faults_twenty_are_named_and_the_rest_counted(self, load: Loader):
+        with pytest.raises(CommandError) as refused:
+            load(HEADER + "aapl,Apple,stock,NASDAQ,USD,,,\n" * 50)
+        assert len(str(refused.value).splitlines()) == 22
+        assert str(refused.value).endswith("… and 30 more")
+
+    def test_a_file_that_is_missing_is_said_to_be(self, tmp_path: Path):
+        path = tmp_path / "nowhere.csv"
+        with pytest.raises(CommandError, match=r"can't read .*nowhere.csv: No such file"):
+            call_command("loadcatalogue", str(path))
+
+    def test_a_folder_is_no_file(self, tmp_path: Path):
+        with pytest.raises(CommandError, match=r"can't read .*: Is a directory"):
+            call_command("loadcatalogue", str(tmp_path))
+
+    @pytest.mark.parametrize("slug", ["my favourites", "../etc", "<b>", "b" * 51])
+    def test_a_board_needs_a_slug(self, load: Loader, slug: str):
+        with pytest.raises(CommandError, match="--board"):
+            load(HEADER + APPLE, "--board", slug)
+        assert not Symbol.objects.exists()

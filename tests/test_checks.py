@@ -1,0 +1,133 @@
+"""What is wrong with the settings is said at start: what was given, and what is allowed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.core.checks import CheckMessage
+from django.core.exceptions import ImproperlyConfigured
+
+from quotes import conf
+from quotes.checks import check_settings
+from quotes.providers import REGISTRY
+from tests.servers import manage
+
+
+def errors(settings: Any, **quotes: Any) -> list[CheckMessage]:
+    settings.QUOTES = quotes
+    return check_settings()
+
+
+def the_error(settings: Any, **quotes: Any) -> CheckMessage:
+    [error] = errors(settings, **quotes)
+    assert error.is_serious()
+    return error
+
+
+class TestTheDict:
+    def test_nothing_set_is_fine(self, settings: Any):
+        assert errors(settings) == []
+
+    def test_the_sites_own_settings_are_fine(self):
+        assert check_settings() == []
+
+    def test_an_unknown_key_is_named_with_those_that_there_are(self, settings: Any):
+        error = the_error(settings, PACES=1)
+        assert error.id == "quotes.E001"
+        assert error.msg.startswith("Unknown key 'PACES' in QUOTES, must be one of: ")
+        assert all(name in error.msg for name in conf.DEFAULTS)
+
+    def test_an_unknown_key_stops_whoever_reads_a_setting(self, settings: Any):
+        settings.QUOTES = {"PACES": 1}
+        with pytest.raises(ImproperlyConfigured, match="Unknown key 'PACES'"):
+            conf.get("PACE")
+
+    def test_a_setting_that_is_not_given_has_its_default(self, settings: Any):
+        settings.QUOTES = {"PACE": 1.0}
+        assert conf.get("PACE") == 1.0
+        assert conf.get("PAGE_SIZE") == conf.DEFAULTS["PAGE_SIZE"]
+
+    def test_an_unknown_feed_is_named_with_those_that_there_are(self, settings: Any):
+        error = the_error(settings, FEED="sideways")
+        assert error.id == "quotes.E002"
+        assert "'sideways', must be one of: inline, external" in error.msg
+
+    def test_an_unknown_provider_is_named_with_those_that_there_are(self, settings: Any):
+        error = the_error(settings, PROVIDERS=["simulated", "yaho"])
+        assert error.id == "quotes.E005"
+        assert error.msg == f"Unknown provider 'yaho', must be one of: {', '.join(REGISTRY)}"
+
+    def test_an_option_that_a_provider_lacks_is_named(self, settings: Any):
+        error = the_error(settings, PROVIDER_OPTIONS={"simulated": {"speed": 9}})
+        assert "unusable options for provider 'simulated'" in error.msg
+        assert "speed" in error.msg
+
+    def test_an_unusable_value_of_an_option_is_named(self, settings: Any):
+        error = the_error(settings, PROVIDER_OPTIONS={"simulated": {"rate": "fast"}})
+        assert "Unexpected rate 'fast', must be a number" in error.msg
+
+    def test_each_wrong_provider_has_an_error_of_its_own(self, settings: Any):
+        assert len(errors(settings, PROVIDERS=["yaho", "gogl", "simulated"])) == 2
+
+    def test_a_layer_that_is_not_there_is_named(self, settings: Any):
+        error = the_error(settings, CHANNEL_LAYER="fast")
+        assert error.id == "quotes.E003"
+        assert "'fast', which CHANNEL_LAYERS lacks" in error.msg
+
+    def test_a_feed_of_its_own_needs_a_layer_between_processes(self, settings: Any):
+        settings.CHANNEL_LAYERS = {
+            "default": {"BACKEND": "channels.layers.InMemoryChannelLayer"},
+        }
+        error = the_error(settings, FEED="external")
+        assert error.id == "quotes.E004"
+        assert "QUOTES_FEED=external needs a layer between processes" in error.msg
+        assert error.hint
+        assert "REDIS_URL" in error.hint
+
+    @pytest.mark.parametrize("name", ["PACE", "PULSE", "PAGE_SIZE", "MAX_SYMBOLS"])
+    @pytest.mark.parametrize("given", [0, -1, "5", None])
+    def test_a_number_must_be_one_and_above_zero(self, settings: Any, name: str, given: Any):
+        error = the_error(settings, **{name: given})
+        assert error.id == "quotes.E006"
+        assert error.msg == f"QUOTES[{name!r}] is {given!r}, must be a number above 0"
+
+    @pytest.mark.parametrize("name", ["PAGE_SIZE", "MAX_SYMBOLS"])
+    def test_rows_are_counted_in_whole_numbers(self, settings: Any, name: str):
+        # half a row fails every board's page, and not at start
+        assert name in the_error(settings, **{name: 12.5}).msg
+
+
+WRONG = {
+    "debug": ({"DJANGO_DEBUG": "yes"}, "Unexpected value DJANGO_DEBUG=yes, use 'True' or 'False'"),
+    "https": ({"DJANGO_HTTPS": "1"}, "Unexpected value DJANGO_HTTPS=1, use 'True' or 'False'"),
+    "feed": (
+        {"QUOTES_FEED": "sideways"},
+        "Unexpected value QUOTES_FEED=sideways, must be one of: inline, external",
+    ),
+    "provider": (
+        {"QUOTES_PROVIDERS": "coinbase,yaho"},
+        f"Unknown provider 'yaho', must be one of: {', '.join(REGISTRY)}",
+    ),
+    "layer": (
+        {"QUOTES_FEED": "external", "REDIS_URL": ""},
+        "QUOTES_FEED=external needs a layer between processes",
+    ),
+    "secret": (
+        {"DJANGO_DEBUG": "False", "DJANGO_SECRET_KEY": ""},
+        "DJANGO_SECRET_KEY is empty: set it to a long random text",
+    ),
+}
+
+
+@pytest.mark.parametrize(("environment", "words"), WRONG.values(), ids=WRONG)
+def test_a_site_with_a_wrong_environment_does_not_start_and_says_why(
+    environment: dict[str, str], words: str
+):
+    said = manage("check", check=False, **environment)
+    assert said.returncode != 0
+    assert words in said.stderr
+
+
+def test_a_site_with_a_right_environment_starts():
+    assert manage("check", check=False, QUOTES_PROVIDERS="simulated").returncode == 0

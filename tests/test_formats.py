@@ -1,0 +1,222 @@
+"""Numbers and times as people read them: right to the last digit, in either language."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from decimal import ROUND_HALF_UP, Decimal
+
+import pytest
+from django.utils import timezone
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from quotes import formats
+from quotes.models import Symbol
+from quotes.quote import price as as_price
+
+unhurried = settings(deadline=None)  # a busy machine fails no test
+NBSP = "\N{NO-BREAK SPACE}"
+languages = st.sampled_from(["en", "de"])
+prices = st.decimals(Decimal("1E-18"), Decimal("1E+9"), places=18).filter(bool)
+tick_sizes = st.sampled_from([None, 0, 1, 2, 3, 4, 8])
+changes = st.decimals(Decimal(-10_000), Decimal(10_000), places=6)
+
+
+def parsed(text: str, language: str) -> Decimal:
+    """Read a number as a person of that language does."""
+    decimal, thousand = {"en": ".,", "de": ",."}[language]
+    plain = text.replace(thousand, "").replace(decimal, ".").replace(formats.MINUS, "-")
+    return Decimal(plain)
+
+
+def accessible(html: str) -> str:
+    """Return what a screen reader says of a price."""
+    whole = re.search(r'<span class="whole">(.+?)</span>', html)
+    return whole[1] if whole else html
+
+
+def digits_of(tick_size: str) -> int | None:
+    return Symbol(code="AAPL", tick_size=Decimal(tick_size)).digits
+
+
+class TestNumbers:
+    @unhurried
+    @given(changes, st.integers(0, 6), languages)
+    def test_a_number_reads_back_as_itself_rounded_half_up(
+        self, value: Decimal, digits: int, language: str
+    ):
+        rounded = value.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
+        assert parsed(formats.number(value, digits, language), language) == rounded
+
+    def test_germans_read_a_point_between_thousands_and_a_comma_before_cents(self):
+        assert formats.number(Decimal("1234.56"), 2, "de") == "1.234,56"
+        assert formats.number(Decimal("1234567.5"), 2, "de") == "1.234.567,50"
+        assert formats.number(Decimal("1234.56"), 2, "en") == "1,234.56"
+
+    def test_half_a_cent_is_rounded_up(self):
+        assert formats.number(Decimal("0.125"), 2, "en") == "0.13"
+        assert formats.number(Decimal("-0.125"), 2, "en") == f"{formats.MINUS}0.13"
+
+    @unhurried
+    @given(changes, languages)
+    def test_zero_has_no_sign(self, value: Decimal, language: str):
+        for text in (formats.signed(value, 2, language), formats.number(value, 2, language)):
+            if parsed(text, language) == 0:
+                assert text[0] == "0"
+
+
+class TestPrices:
+    @unhurried
+    @given(prices, tick_sizes, languages)
+    def test_a_price_reads_back_as_itself_rounded_to_its_digits(
+        self, value: Decimal, digits: int | None, language: str
+    ):
+        shown = formats.price_digits(value, digits)
+        rounded = value.quantize(Decimal(1).scaleb(-shown), ROUND_HALF_UP)
+        assert parsed(accessible(formats.price(value, digits, language)), language) == rounded
+
+    @unhurried
+    @given(prices, tick_sizes, languages)
+    def test_a_price_is_never_shown_as_nothing(
+        self, value: Decimal, digits: int | None, language: str
+    ):
+        assert parsed(accessible(formats.price(value, digits, language)), language) > 0
+
+    @unhurried
+    @given(st.decimals(1, 10**9, places=12), st.integers(0, 8), languages)
+    def test_a_rows_prices_have_the_same_digits_from_tick_to_tick(
+        self, value: Decimal, digits: int, language: str
+    ):
+        mark = formats.separators(language).decimal
+        text = formats.price(value, digits, language)
+        assert len(text.partition(mark)[2]) == digits
+
+    @pytest.mark.parametrize(
+        ("tick_size", "last", "shown"),
+        [
+            ("0.05", "1.1", "1.10"),
+            ("0.05", "1.15", "1.15"),
+            ("0.01", "64123.4", "64,123.40"),
+            ("0.0001", "1.1", "1.1000"),
+            ("1", "39087", "39,087"),
+            ("25", "39075", "39,075"),
+            ("0.010000000000", "101", "101.00"),  # as databases keep it
+            ("0.01", "0.004", "0.0040"),
+        ],
+    )
+    def test_a_tick_size_sets_the_digits(self, tick_size: str, last: str, shown: str):
+        assert formats.price(Decimal(last), digits_of(tick_size), "en") == shown
+
+    @pytest.mark.parametrize(
+        ("last", "shown"), [("101", "101.00"), ("101.5", "101.50"), ("1.23456", "1.23456")]
+    )
+    def test_without_a_tick_size_a_price_keeps_the_digits_it_came_with(self, last: str, shown: str):
+        assert formats.price(Decimal(last), None, "en") == shown
+
+    def test_a_tiny_price_counts_its_zeros_and_carries_the_whole_number(self):
+        assert formats.price(Decimal("0.000001234"), digits_of("0.000000001"), "en") == (
+            '<span class="tiny" aria-hidden="true">0.0<sub>5</sub>1234</span>'
+            '<span class="whole">0.000001234</span>'
+        )
+
+    def test_a_tiny_price_has_a_comma_in_german(self):
+        assert "0,0<sub>5</sub>12" in formats.price(Decimal("0.0000012"), None, "de")
+
+    def test_a_price_with_three_zeros_is_written_out(self):
+        assert formats.price(Decimal("0.0001"), None, "en") == "0.0001"
+
+    @unhurried
+    @given(st.decimals(Decimal("1E-12"), Decimal("0.000099"), places=14).filter(bool), languages)
+    def test_the_zeros_that_are_counted_and_the_rest_make_the_whole(
+        self, value: Decimal, language: str
+    ):
+        html = formats.price(value, None, language)
+        found = re.search(r"0([.,])0<sub>(\d+)</sub>(\d+)<", html)
+        assert found
+        assert f"0{found[1]}{'0' * int(found[2])}{found[3]}" == accessible(html)
+
+    @unhurried
+    @given(st.integers(1, 10**12), st.integers(-40, 40), tick_sizes)
+    def test_whatever_counts_as_a_price_can_be_shown(
+        self, digits: int, exponent: int, tick_size: int | None
+    ):
+        # one that could not be shown would stop the updates of all rows, not of its own
+        if value := as_price(f"{digits}e{exponent}"):
+            assert formats.price(value, tick_size, "en")
+
+    def test_machines_get_every_digit_and_no_exponent(self):
+        assert formats.plain(Decimal("1.2E-9")) == "0.0000000012"
+        assert formats.plain(Decimal("6.4E+4")) == "64000"
+
+
+class TestChanges:
+    @unhurried
+    @given(changes, languages)
+    def test_sign_and_direction_and_arrow_say_the_same(self, change: Decimal, language: str):
+        text = formats.percent(change, language)
+        way = formats.direction(change, 2)
+        sign = {"up": "+", "down": formats.MINUS}.get(way)
+        assert text[0] == sign if sign else text[0].isdigit()
+        assert formats.ARROWS[way] == {"+": "▲", formats.MINUS: "▼"}.get(text[0], "•")
+
+    @pytest.mark.parametrize("change", ["0.004", "-0.004", "0", "-0"])
+    def test_a_move_that_rounds_to_zero_is_neutral(self, change: str):
+        assert formats.percent(Decimal(change), "en") == f"0.00{NBSP}%"
+        assert formats.direction(Decimal(change), 2) == "flat"
+
+    def test_a_percentage_has_a_sign_and_two_decimals(self):
+        assert formats.percent(Decimal("1.25"), "en") == f"+1.25{NBSP}%"
+        assert formats.percent(Decimal(-12), "de") == f"{formats.MINUS}12,00{NBSP}%"
+
+    def test_an_unknown_change_has_no_direction(self):
+        assert formats.direction(None, 2) == "flat"
+
+
+class TestVolumes:
+    @pytest.mark.parametrize(
+        ("volume", "shown"),
+        [
+            ("0.5", "0.50"),
+            ("999", "999"),
+            ("12345", "12,345"),
+            ("1234567", "1.23M"),
+            ("45678901234", "45.68B"),
+            ("7000000000000", "7.00T"),
+        ],
+    )
+    def test_a_volume_is_written_short(self, volume: str, shown: str):
+        assert formats.compact(Decimal(volume), "en") == shown
+
+    def test_a_volume_has_a_comma_in_german(self):
+        assert formats.compact(Decimal(1234567), "de") == "1,23M"
+
+    def test_a_volume_just_below_a_unit_is_written_in_that_unit(self):
+        assert formats.compact(Decimal(999_999_999), "en") == "1.00B"
+
+    @unhurried
+    @given(st.integers(0, 400))
+    def test_whatever_counts_as_a_volume_can_be_shown(self, exponent: int):
+        if volume := as_price(f"7e{exponent}"):
+            assert formats.compact(volume, "en")
+
+
+class TestTimes:
+    @pytest.mark.parametrize(
+        ("seconds", "words"),
+        [
+            (30, "less than a minute old"),
+            (60, "1 minute old"),
+            (5 * 60, "5 minutes old"),
+            (3600, "1 hour old"),
+            (7300, "2 hours old"),
+            (24 * 3600, "1 day old"),
+            (9 * 24 * 3600 + 7, "9 days old"),
+        ],
+    )
+    def test_an_age_is_said_in_its_largest_unit(self, seconds: int, words: str):
+        assert formats.age(seconds, "en") == words
+
+    def test_a_clock_shows_the_zone_of_the_site(self):
+        with timezone.override("Europe/Berlin"):
+            assert formats.clock(datetime(2026, 3, 2, 12, 0, 5, tzinfo=UTC)) == "13:00:05"

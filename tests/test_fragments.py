@@ -1,0 +1,347 @@
+"""Fragments: one template for page and wire, rendered once for everybody, and safe."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from quotes.fragments import TARGETS, TEMPLATES, Fragments, Watch, addressed
+from quotes.models import Symbol
+from quotes.providers import REGISTRY
+from quotes.quote import Quote, price
+from quotes.shown import provider_title
+from quotes.store import Store
+
+NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted((ROOT / "templates" / "quotes").glob("*.html"))
+WIDGETS = list(TEMPLATES)
+SYMBOLS = [
+    Symbol(pk=1, code="AAPL", name="Apple", kind="stock", currency="USD", tick_size=Decimal(".01")),
+    Symbol(pk=2, code="BTC-USD", name="Bitcoin", kind="crypto", currency="USD"),
+    Symbol(pk=3, code="^GSPC", name="S&P 500", kind="index", currency="USD"),
+]
+
+
+@pytest.fixture
+def fragments(make_quote: Callable[..., Quote]) -> Fragments:
+    """AAPL at 101, BTC-USD at 64,123.40; ^GSPC has no price yet."""
+    store = Store(stale_after={"crypto": 60}, clock=lambda: NOON)
+    store.keep(SYMBOLS)
+    store.put(
+        (1, 1),
+        [
+            make_quote("AAPL", "101", session="regular", bid=Decimal("100.9"), volume=Decimal(7)),
+            make_quote("BTC-USD", "64123.40", reference_kind="rolling_24h", session="always"),
+        ],
+    )
+    return Fragments(store)
+
+
+def watch(language: str = "en", **places: Any) -> Watch:
+    return Watch(language, **{widget: tuple(codes) for widget, codes in places.items()})
+
+
+def move(fragments: Fragments, last: str, version: int = 2) -> None:
+    """Let AAPL move, as pages see it."""
+    store = fragments.store
+    store.mark_moves(["AAPL"])
+    old = store.states["AAPL"].quote
+    assert old is not None
+    given = {name: getattr(old, name) for name in ("symbol", "provider", "currency", "reference")}
+    store.put((1, version), [Quote(**given, last=Decimal(last), received_at=NOON)])
+    store.mark_moves(["AAPL"])
+
+
+def field(html: str, name: str) -> str:
+    """Return the text of one value, as a reader sees it."""
+    found = re.search(rf'data-field="{name}"[^>]*>(.*?)</(?:data|td|dd|span|time|small)>', html)
+    assert found, f"no {name} in {html}"
+    return found[1]
+
+
+class TestRenderedOnce:
+    @pytest.mark.parametrize("widget", WIDGETS)
+    def test_a_state_is_rendered_once_per_widget_and_language(
+        self, fragments: Fragments, widget: str
+    ):
+        first = fragments.paint(widget, "AAPL", "en")
+        assert all(fragments.paint(widget, "AAPL", "en") is first for _ in range(100))
+        assert fragments.renders[TEMPLATES[widget]] == 1
+        fragments.paint(widget, "AAPL", "de")
+        assert fragments.renders[TEMPLATES[widget]] == 2
+
+    def test_a_hundred_different_pages_cost_one_rendering(self, fragments: Fragments):
+        for number in range(100):
+            fragments.update(watch(row=["AAPL"], price=[f"S{number}"]), {"AAPL"})
+        assert fragments.renders[TEMPLATES["row"]] == 1
+
+    def test_a_new_price_is_rendered_anew(self, fragments: Fragments):
+        before = fragments.paint("row", "AAPL", "en")
+        move(fragments, "102")
+        after = fragments.paint("row", "AAPL", "en")
+        assert (field(before, "last"), field(after, "last")) == ("101.00", "102.00")
+        assert fragments.renders[TEMPLATES["row"]] == 2
+
+    def test_what_did_not_change_is_not_rendered_again(self, fragments: Fragments):
+        fragments.snapshot(watch(row=["AAPL", "BTC-USD"]))
+        move(fragments, "102")
+        fragments.snapshot(watch(row=["AAPL", "BTC-USD"]))
+        assert fragments.renders[TEMPLATES["row"]] == 3
+
+
+class TestTheSameBytes:
+    @pytest.mark.parametrize("widget", WIDGETS)
+    @pytest.mark.parametrize("code", ["AAPL", "BTC-USD", "^GSPC"])
+    @pytest.mark.parametrize("language", ["en", "de"])
+    def test_a_snapshot_is_the_first_paint_with_an_address(
+        self, fragments: Fragments, widget: str, code: str, language: str
+    ):
+        painted = fragments.paint(widget, code, language)
+        sent = fragments.snapshot(watch(language, **{widget: [code]}))
+        swap = f' hx-swap-oob="{TARGETS[widget].format(code=code)}"'
+        assert sent.count(swap) == 1
+        assert sent.replace(swap, "") == painted
+
+    @pytest.mark.parametrize("widget", WIDGETS)
+    def test_an_update_is_the_first_paint_with_an_address_and_a_flash(
+        self, fragments: Fragments, widget: str
+    ):
+        move(fragments, "102")
+        sent = fragments.update(watch(**{widget: ["AAPL"]}), {"AAPL"})
+        marks = f' hx-swap-oob="{TARGETS[widget].format(code="AAPL")}" data-flash="up-1"'
+        assert sent.count(marks) == 1
+        assert sent.replace(marks, "") == fragments.paint(widget, "AAPL", "en")
+
+    def test_a_snapshot_never_flashes(self, fragments: Fragments):
+        move(fragments, "102")
+        assert "data-flash" not in fragments.snapshot(watch(row=["AAPL"]))
+        assert "data-flash" not in fragments.opening(watch(row=["AAPL"]))
+
+    def test_the_address_stands_on_the_outermost_tag(self):
+        assert addressed('<tr id="quote-1"><td class="x">1</td></tr>', "outerMorph", "up-1") == (
+            '<tr hx-swap-oob="outerMorph" data-flash="up-1" id="quote-1"><td class="x">1</td></tr>'
+        )
+
+
+class TestOneMessage:
+    def test_a_symbol_that_stands_in_several_places_changes_in_all_of_them(
+        self, fragments: Fragments
+    ):
+        everywhere = watch(listing=["AAPL", "BTC-USD"], panel=["AAPL"], price=["AAPL"])
+        sent = fragments.update(everywhere, {"AAPL"})
+        for widget in ("listing", "panel", "price"):
+            assert sent.count(f'hx-swap-oob="{TARGETS[widget].format(code="AAPL")}"') == 1
+        assert "BTC-USD" not in sent
+
+    def test_table_rows_come_first_or_the_browser_would_drop_them(self, fragments: Fragments):
+        sent = fragments.opening(watch(price=["BTC-USD"], panel=["AAPL"], listing=["AAPL"]))
+        assert sent.startswith("<tr ")
+        assert sent.rindex("<tr ") < sent.index("<section ") < sent.index('class="quote quote-pri')
+
+    def test_an_opening_brings_all_that_a_page_shows(self, fragments: Fragments):
+        sent = fragments.opening(watch(row=["AAPL", "^GSPC"]))
+        ids = re.findall(r'id="([^"]+)"', sent)
+        assert ids == ["quote-1", "quote-3", "quotes-notes", "quotes-sources", "quotes-pulse"]
+        assert sent.count("hx-swap-oob=") == 5
+
+    def test_a_symbol_that_was_unlisted_is_left_out(self, fragments: Fragments):
+        fragments.store.keep(SYMBOLS[1:])
+        assert fragments.snapshot(watch(row=["AAPL"])) == ""
+
+
+class TestWhatARowSays:
+    def test_germans_read_german_numbers(self, fragments: Fragments):
+        row = fragments.snapshot(watch("de", row=["BTC-USD"]))
+        assert field(row, "last") == "64.123,40"
+        assert 'value="64123.40"' in row
+        assert field(fragments.snapshot(watch("en", row=["BTC-USD"])), "last") == "64,123.40"
+
+    def test_a_rise_says_so_by_sign_and_arrow_and_not_by_colour_alone(self, fragments: Fragments):
+        row = fragments.paint("row", "AAPL", "en")
+        assert field(row, "change") == "+1.00"
+        assert field(row, "change-percent") == "+1.00\N{NO-BREAK SPACE}%"
+        assert "▲" in row
+        assert 'data-way="up"' in row
+        assert 'title="vs prev. close"' in row
+
+    def test_crypto_changes_over_a_day(self, fragments: Fragments):
+        assert 'title="24 h"' in fragments.paint("row", "BTC-USD", "en")
+
+    @pytest.mark.parametrize("widget", WIDGETS)
+    def test_without_a_price_there_is_a_dash_and_no_zero(self, fragments: Fragments, widget: str):
+        html = fragments.paint(widget, "^GSPC", "en")
+        assert field(html, "last") == "—"
+        assert "0.00" not in html
+        assert "▲" not in html
+        assert "No price yet" in html
+
+    def test_a_stale_price_says_its_age(self, fragments: Fragments):
+        fragments.store.clock = lambda: NOON + timedelta(minutes=7)
+        fragments.store.age()
+        row = fragments.paint("row", "BTC-USD", "en")
+        assert field(row, "state") == "7 minutes old"
+        assert 'data-condition="stale"' in row
+
+    def test_a_delayed_price_says_so(self, fragments: Fragments, make_quote: Callable[..., Quote]):
+        fragments.store.put((1, 2), [make_quote("AAPL", "101", delay=900, session="regular")])
+        assert field(fragments.paint("row", "AAPL", "en"), "state") == "Delayed 15 min"
+
+    def test_a_price_carries_the_exchanges_own_time(
+        self, fragments: Fragments, make_quote: Callable[..., Quote]
+    ):
+        traded = NOON - timedelta(seconds=5)
+        fragments.store.put((1, 2), [make_quote("AAPL", "101", source_time=traded)])
+        html = fragments.paint("row", "AAPL", "en")
+        assert 'datetime="2026-03-02T11:59:55+00:00"' in html
+        assert field(html, "time") == "11:59:55"
+
+    @pytest.mark.parametrize("widget", WIDGETS)
+    def test_a_change_of_unknown_base_is_blank(
+        self, fragments: Fragments, make_quote: Callable[..., Quote], widget: str
+    ):
+        unknown = make_quote("AAPL", "101", reference=None, reference_kind="none")
+        fragments.store.put((1, 2), [unknown])
+        html = fragments.paint(widget, "AAPL", "en")
+        assert field(html, "change-percent") == "—"
+        assert not set("▲▼•") & set(html)
+
+    @settings(deadline=None, max_examples=50)
+    @given(st.integers(1, 10**9), st.integers(-40, 400), st.integers(-40, 30))
+    def test_whatever_prices_a_provider_may_give_its_row_can_be_shown(
+        self, digits: int, exponent: int, base: int
+    ):
+        # a row that can't be rendered stops the updates of all the others too
+        last, reference = price(f"{digits}e{exponent}"), price(f"1e{base}")
+        if last is None or reference is None:
+            return
+        store = Store()
+        store.keep(SYMBOLS)
+        store.put(
+            (1, 1),
+            [
+                Quote(
+                    symbol="AAPL",
+                    provider="coinbase",
+                    currency="USD",
+                    last=last,
+                    volume=last,
+                    reference=reference,
+                    received_at=NOON,
+                )
+            ],
+        )
+        for widget in WIDGETS:
+            assert Fragments(store).paint(widget, "AAPL", "en")
+
+
+class TestSafety:
+    EVIL = "<img src=x onerror=alert(1)>\"'&"
+
+    @pytest.mark.parametrize("widget", WIDGETS)
+    def test_a_name_that_is_markup_stays_text(
+        self, fragments: Fragments, widget: str, make_quote: Callable[..., Quote]
+    ):
+        symbol = Symbol(pk=9, code="EVIL", name=self.EVIL, kind="stock", currency="USD")
+        fragments.store.keep([symbol])
+        fragments.store.put(
+            (1, 2), [make_quote("EVIL", provider=self.EVIL, currency=self.EVIL, session=self.EVIL)]
+        )
+        for html in (
+            fragments.paint(widget, "EVIL", "en"),
+            fragments.opening(watch(**{widget: ["EVIL"]})),
+        ):
+            assert "<img" not in html
+            assert "&lt;img" in html
+            assert self.EVIL not in html
+
+    def test_unknown_codes_and_providers_that_are_markup_stay_text(
+        self, fragments: Fragments, make_quote: Callable[..., Quote]
+    ):
+        fragments.store.put((1, 2), [make_quote("AAPL", provider=self.EVIL)])
+        fragments.store.outages = {self.EVIL: NOON}
+        asked = Watch("en", row=("AAPL",), unknown=(self.EVIL,))
+        notes = fragments.notes(asked)
+        assert notes.count("&lt;img") == 2
+        assert "<img" not in notes + fragments.sources(asked)
+
+    @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+    def test_a_template_needs_no_exception_from_a_strict_policy(self, page: Path):
+        text = page.read_text()
+        assert not re.search(r"\sstyle\s*=", text)
+        assert not re.search(r"\bhx-on\b|\bjs:|javascript:", text)
+        assert not re.search(r"\son[a-z]+\s*=", text)
+        assert not re.search(r"<style\b", text)
+        for script in re.findall(r"<script\b(.*?)</script>", text, re.DOTALL):
+            assert re.fullmatch(r"[^>]*\ssrc=[^>]*>\s*", script)
+
+    @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+    def test_no_template_marks_text_as_safe(self, page: Path):
+        assert not re.search(r"\|\s*safe\b|autoescape off", page.read_text())
+
+
+class TestNotes:
+    def test_simulated_prices_are_called_so(self, fragments: Fragments):
+        assert "SIMULATED" in fragments.notes(watch(row=["AAPL"]))
+
+    def test_real_prices_are_not_called_simulated(
+        self, fragments: Fragments, make_quote: Callable[..., Quote]
+    ):
+        fragments.store.put((1, 2), [make_quote("AAPL", provider="coinbase")])
+        asked = watch(row=["AAPL"])
+        assert "SIMULATED" not in fragments.notes(asked) + fragments.sources(asked)
+
+    def test_an_outage_is_stated_once_with_its_source_and_time(self, fragments: Fragments):
+        fragments.store.outages = {"simulated": NOON}
+        notes = fragments.notes(watch(row=["AAPL", "BTC-USD"]))
+        assert notes.count("Prices from Simulated market unavailable since 12:00:00") == 1
+        fragments.store.outages = {}
+        assert "unavailable" not in fragments.notes(watch(row=["AAPL", "BTC-USD"]))
+
+    def test_an_outage_is_stated_only_where_that_source_is_shown(self, fragments: Fragments):
+        fragments.store.outages = {"coinbase": NOON}
+        assert "unavailable" not in fragments.notes(watch(row=["AAPL"]))
+
+    def test_an_outage_is_stated_where_a_price_is_still_missing(self, fragments: Fragments):
+        fragments.store.outages = {"coinbase": NOON}
+        assert "unavailable" in fragments.notes(watch(row=["AAPL", "^GSPC"]))
+
+    def test_an_outage_removes_no_row_and_no_price(self, fragments: Fragments):
+        before = fragments.snapshot(watch(row=["AAPL"]))
+        fragments.store.outages = {"simulated": NOON}
+        assert fragments.snapshot(watch(row=["AAPL"])) == before
+
+    def test_what_is_not_listed_is_named(self, fragments: Fragments):
+        asked = Watch("en", listing=("AAPL",), unknown=("YAHO", "GOGL"))
+        assert "Unknown symbols: YAHO, GOGL" in fragments.notes(asked)
+
+    def test_a_quiet_page_has_an_empty_place_for_notes(
+        self, fragments: Fragments, make_quote: Callable[..., Quote]
+    ):
+        fragments.store.put((1, 2), [make_quote("AAPL", provider="coinbase")])
+        notes = fragments.notes(watch(row=["AAPL"]))
+        assert notes == '<span id="quotes-notes" class="notes"></span>'
+
+    def test_a_provider_is_called_by_its_title(self):
+        assert provider_title("simulated") == "Simulated market"
+        assert provider_title("gone") == "gone"
+        assert all(provider_title(name) != name for name in REGISTRY)
+
+
+def test_a_pulse_is_live_only_from_a_socket(fragments: Fragments):
+    assert "pulse-live" in fragments.pulse("en")
+    assert "pulse-opening" in fragments.pulse("en", "opening")
+    assert "pulse-late" in fragments.pulse("en", "late")
+
+
+def test_equal_watches_are_one(fragments: Fragments):
+    assert watch(row=["AAPL"]) == watch(row=["AAPL"])
+    assert len({watch(row=["AAPL"]), watch(row=["AAPL"]), watch("de", row=["AAPL"])}) == 2

@@ -1,0 +1,178 @@
+"""Quotes: no digit is lost on their way, and what is no price never becomes one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from quotes.quote import FIELDS, REFERENCE_KINDS, SESSIONS, Quote, decimal, loads, price, utc
+
+unhurried = settings(deadline=None)  # a busy machine fails no test
+NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+
+prices = st.decimals(Decimal("1E-18"), Decimal("1E+18"), allow_nan=False, allow_infinity=False)
+moments = st.datetimes(timezones=st.just(UTC))
+quotes = st.builds(
+    Quote,
+    symbol=st.sampled_from(["BTC-USD", "BRK.B", "^GSPC"]),
+    provider=st.sampled_from(["simulated", "coinbase"]),
+    currency=st.sampled_from(["USD", "EUR", "USDT"]),
+    last=prices,
+    received_at=moments,
+    source_time=st.none() | moments,
+    bid=st.none() | prices,
+    ask=st.none() | prices,
+    open=st.none() | prices,
+    high=st.none() | prices,
+    low=st.none() | prices,
+    reference=st.none() | prices,
+    reference_kind=st.sampled_from(REFERENCE_KINDS),
+    volume=st.none() | prices,
+    volume_window=st.sampled_from([None, "24h", "session"]),
+    session=st.none() | st.sampled_from(SESSIONS),
+    delay=st.none() | st.integers(0, 3600),
+    sequence=st.none() | st.integers(0, 2**53),
+)
+
+NO_PRICES = [
+    0, "0", "0.00", "", " ", None, "NaN", "sNaN", "-1", -1, "-0.01", "Infinity", "-Infinity",
+    101.5, float("nan"), float("inf"), True, False, "N/A", "1,5", "1.2.3", "$101", "0x10",
+    "twelve", b"101", [], {}, (), object(), Decimal("NaN"), Decimal(-101), Decimal("Infinity"),
+]  # fmt: skip
+
+
+class TestTheWire:
+    @unhurried
+    @given(quotes)
+    def test_a_quote_that_travels_as_json_arrives_with_every_digit(self, quote: Quote):
+        arrived = Quote.from_wire(json.loads(json.dumps(quote.to_wire())))
+        assert arrived == quote
+        # 101.50 and 101.5 are equal, and not the same to a reader
+        assert arrived.to_wire() == quote.to_wire()
+
+    def test_a_quote_with_a_field_too_few_is_refused(self, make_quote: Callable[..., Quote]):
+        with pytest.raises(ValueError, match=f"has {len(FIELDS)} fields .*, not {len(FIELDS) - 1}"):
+            Quote.from_wire(make_quote().to_wire()[:-1])
+
+    @pytest.mark.parametrize(
+        ("field", "junk"), [("last", "cheap"), ("bid", {}), ("received_at", "noon"), ("volume", [])]
+    )
+    def test_what_is_no_quote_is_refused_with_a_value_error(
+        self, make_quote: Callable[..., Quote], field: str, junk: Any
+    ):
+        wire = make_quote().to_wire()
+        wire[FIELDS.index(field)] = junk
+        with pytest.raises(ValueError, match=r".*"):
+            Quote.from_wire(wire)
+
+
+class TestWhatIsAPrice:
+    @pytest.mark.parametrize("given", NO_PRICES, ids=repr)
+    def test_what_no_market_says_is_no_price(self, given: Any):
+        assert price(given) is None
+
+    @pytest.mark.parametrize("given", [101, "101", Decimal(101), "1.01E+2"], ids=repr)
+    def test_a_number_above_zero_is_a_price(self, given: Any):
+        assert price(given) == 101
+
+    def test_a_list_in_the_place_of_a_price_is_none(self):
+        # Decimal([0, [1, 0, 1], 0]) is 101
+        assert price([0, [1, 0, 1], 0]) is None
+
+    def test_a_number_that_no_market_reaches_is_no_price(self):
+        assert price("1e400") is None
+
+    @pytest.mark.parametrize("given", ["NaN", "Infinity", "", None, 1.5, True, "1,5", {}], ids=repr)
+    def test_a_number_is_finite_and_exact_or_none(self, given: Any):
+        assert decimal(given) is None
+
+    @pytest.mark.parametrize("given", ["-2.50", "0", "2.50"])
+    def test_a_number_may_be_zero_or_below(self, given: str):
+        assert str(decimal(given)) == given
+
+    @given(st.floats() | st.booleans())
+    def test_a_float_has_lost_digits_and_is_no_price(self, given: float):
+        assert price(given) is None
+        assert decimal(given) is None
+
+    @given(
+        st.recursive(st.none() | st.text() | st.booleans() | st.floats() | st.binary(), st.lists)
+    )
+    def test_junk_never_raises_and_never_becomes_zero_or_less(self, given: Any):
+        found = price(given)
+        assert found is None or found > 0
+
+
+class TestJson:
+    def test_no_digit_of_a_fraction_is_lost(self):
+        read = loads('{"last": 0.1234567890123456789012345, "size": 1.10}')
+        assert str(read["last"]) == "0.1234567890123456789012345"
+        assert str(read["size"]) == "1.10"
+
+    def test_a_bare_nan_is_read_and_is_no_price(self):
+        assert price(loads('{"last": NaN}')["last"]) is None
+
+    @given(prices)
+    def test_a_price_comes_out_as_it_was_written(self, last: Decimal):
+        assert price(loads(f'{{"last": {last:f}}}')["last"]) == last
+
+
+class TestTimes:
+    def test_z_is_utc(self):
+        assert utc("2026-03-02T12:00:00Z") == NOON
+
+    def test_nanoseconds_are_cut_not_refused(self):
+        assert utc("2026-03-02T12:00:00.123456789Z") == NOON.replace(microsecond=123456)
+
+    def test_another_zone_becomes_utc(self):
+        read = utc("2026-03-02T07:00:00-05:00")
+        assert read == NOON
+        assert read.utcoffset() == timedelta(0)
+
+    def test_a_time_without_a_zone_is_taken_as_utc(self):
+        assert utc("2026-03-02T12:00:00") == NOON
+
+    @pytest.mark.parametrize(
+        "junk", [None, "", "noon", "2026-13-01T00:00:00Z", "1772452800", 12, []]
+    )
+    def test_what_is_no_time_is_none(self, junk: Any):
+        assert utc(junk) is None
+
+    def test_a_time_before_all_times_is_none(self):
+        assert utc("0001-01-01T00:00:00+14:00") is None
+
+    @given(st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1)), st.integers(-14, 14))
+    def test_every_time_keeps_its_moment(self, moment: datetime, hours: int):
+        aware = moment.replace(tzinfo=timezone(timedelta(hours=hours)))
+        assert utc(aware.isoformat()) == aware
+
+
+class TestWhatFollows:
+    def test_change_is_last_less_the_previous_close(self, make_quote: Callable[..., Quote]):
+        assert make_quote("AAPL", "101").change == 1
+        assert make_quote("AAPL", "101").change_percent == 1
+
+    def test_a_fall_is_below_zero(self, make_quote: Callable[..., Quote]):
+        fell = make_quote("AAPL", "98.50")
+        assert (fell.change, fell.change_percent) == (Decimal("-1.50"), Decimal("-1.50"))
+
+    def test_without_a_reference_the_change_is_unknown_and_not_zero(
+        self, make_quote: Callable[..., Quote]
+    ):
+        listed_today = make_quote("AAPL", "101", reference=None)
+        assert listed_today.change is None
+        assert listed_today.change_percent is None
+
+    def test_a_quotes_time_is_the_exchanges_where_it_is_told(
+        self, make_quote: Callable[..., Quote]
+    ):
+        traded = NOON - timedelta(seconds=3)
+        assert make_quote(received_at=NOON, source_time=traded).time == traded
+        assert make_quote(received_at=NOON).time == NOON

@@ -1,0 +1,244 @@
+"""What the database keeps: who leads the feed, the last quotes, and who brings which symbol."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from quotes import records
+from quotes.models import FeedLease, LastQuote, ProviderSymbol, Symbol
+from quotes.quote import Quote
+
+pytestmark = pytest.mark.django_db
+
+NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+ALICE, BOB = "alice:1", "bob:2"
+
+
+def listed(code: str, **more: object) -> Symbol:
+    given = {"name": code.title(), "kind": "stock", "currency": "USD"} | more
+    return Symbol.objects.create(code=code, **given)
+
+
+def let_the_lease_expire() -> None:
+    FeedLease.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+
+
+class TestTheLease:
+    def test_the_first_to_ask_leads_and_the_second_does_not(self):
+        assert records.lead(ALICE) == 1
+        assert records.lead(BOB) is None
+        assert FeedLease.objects.get().holder == ALICE
+
+    def test_only_the_leader_keeps_the_lease(self):
+        records.lead(ALICE)
+        assert records.still_leads(ALICE, 1)
+        assert not records.still_leads(BOB, 1)
+        assert not records.still_leads(ALICE, 0)
+
+    def test_each_who_leads_begins_a_higher_epoch(self):
+        epochs = []
+        for holder in (ALICE, BOB, ALICE):
+            epochs.append(records.lead(holder))
+            let_the_lease_expire()
+        assert epochs == [1, 2, 3]
+
+    def test_whoever_lets_the_lease_expire_may_be_followed_and_learns_of_it(self):
+        records.lead(ALICE)
+        let_the_lease_expire()
+        assert records.lead(BOB) == 2
+        assert not records.still_leads(ALICE, 1)
+        assert records.still_leads(BOB, 2)
+
+    def test_renewing_puts_the_end_off(self):
+        records.lead(ALICE)
+        let_the_lease_expire()
+        assert records.still_leads(ALICE, 1)
+        assert records.lead(BOB) is None
+
+    def test_a_leader_that_steps_down_is_followed_at_once(self):
+        records.lead(ALICE)
+        records.step_down(ALICE, 1)
+        assert not records.still_leads(ALICE, 1)
+        assert records.lead(BOB) == 2
+
+    def test_one_that_lost_the_lease_cannot_give_it_away(self):
+        records.lead(ALICE)
+        let_the_lease_expire()
+        records.lead(BOB)
+        records.step_down(ALICE, 1)
+        assert records.still_leads(BOB, 2)
+
+    def test_a_leader_that_died_on_this_machine_is_followed_at_once(self):
+        with subprocess.Popen(["true"]) as gone:
+            gone.wait()
+        assert records.lead(f"{socket.gethostname()[:80]}:{gone.pid}") == 1
+        assert records.lead(BOB) == 2
+
+    def test_a_leader_that_lives_on_this_machine_is_left_to_lead(self):
+        assert records.lead(f"{socket.gethostname()[:80]}:{os.getppid()}") == 1
+        assert records.lead(BOB) is None
+
+    def test_a_leader_on_another_machine_is_not_taken_for_dead(self):
+        with subprocess.Popen(["true"]) as gone:
+            gone.wait()
+        assert records.lead(f"elsewhere:{gone.pid}") == 1
+        assert records.lead(BOB) is None
+
+    def test_a_container_that_starts_again_under_its_old_name_leads_at_once(self):
+        assert records.lead(records.this_process()) == 1
+        assert records.lead(records.this_process()) == 2
+
+
+class TestLastQuotes:
+    def test_no_digit_is_lost(self, make_quote: Callable[..., Quote]):
+        listed("PEPE-USD")
+        quote = make_quote(
+            "PEPE-USD",
+            "0.000012345678901234567890",
+            bid=Decimal("1.10"),
+            volume=Decimal("123456789012345678901234.5"),
+            source_time=NOON.replace(microsecond=123456),
+        )
+        records.save_last_quotes({"PEPE-USD": ((3, 7), quote)})
+        [(version, read)] = records.load_last_quotes()
+        assert version == (3, 7)
+        assert read == quote
+        assert read.to_wire() == quote.to_wire()
+
+    def test_a_newer_quote_replaces_an_older(self, make_quote: Callable[..., Quote]):
+        listed("AAPL")
+        records.save_last_quotes({"AAPL": ((1, 1), make_quote("AAPL", "101"))})
+        records.save_last_quotes({"AAPL": ((1, 2), make_quote("AAPL", "102"))})
+        [(version, quote)] = records.load_last_quotes()
+        assert (version, quote.last) == ((1, 2), 102)
+
+    def test_a_feed_that_was_paused_does_not_overwrite_what_its_successor_wrote(
+        self, make_quote: Callable[..., Quote]
+    ):
+        listed("AAPL")
+        records.save_last_quotes({"AAPL": ((2, 1), make_quote("AAPL", "102"))})
+        records.save_last_quotes({"AAPL": ((1, 900), make_quote("AAPL", "101"))})
+        [(version, quote)] = records.load_last_quotes()
+        assert (version, quote.last) == ((2, 1), 102)
+
+    def test_two_hundred_are_written_in_as_many_queries_as_two(
+        self, make_quote: Callable[..., Quote]
+    ):
+        Symbol.objects.bulk_create(
+            Symbol(code=f"S{number}", name="A share", kind="stock", currency="USD")
+            for number in range(200)
+        )
+        quotes = {f"S{n}": ((1, 1), make_quote(f"S{n}", "101")) for n in range(200)}
+        with CaptureQueriesContext(connection) as few:
+            records.save_last_quotes({code: quotes[code] for code in ("S0", "S1")})
+        with CaptureQueriesContext(connection) as many:
+            records.save_last_quotes(quotes)
+        assert len(many) == len(few)
+        assert LastQuote.objects.count() == 200
+
+    def test_a_symbol_that_was_deleted_meanwhile_is_left_out(
+        self, make_quote: Callable[..., Quote]
+    ):
+        listed("AAPL")
+        quotes = {code: ((1, 1), make_quote(code, "101")) for code in ("AAPL", "GONE")}
+        records.save_last_quotes(quotes)
+        assert [quote.symbol for _, quote in records.load_last_quotes()] == ["AAPL"]
+
+    def test_nothing_to_write_writes_nothing(self):
+        records.save_last_quotes({})
+        assert not LastQuote.objects.exists()
+
+    def test_those_of_symbols_that_are_switched_off_are_not_read(
+        self, make_quote: Callable[..., Quote]
+    ):
+        listed("AAPL", active=False)
+        records.save_last_quotes({"AAPL": ((1, 1), make_quote())})
+        assert records.load_last_quotes() == []
+
+    @pytest.mark.parametrize("wire", [["AAPL", "101"], "101"], ids=repr)
+    def test_one_that_another_release_wrote_is_left_out_and_the_rest_is_read(
+        self, make_quote: Callable[..., Quote], wire: object
+    ):
+        # otherwise a site would not start after an upgrade, nor after going back from one
+        listed("AAPL")
+        listed("MSFT")
+        quotes = {code: ((1, 1), make_quote(code, "101")) for code in ("AAPL", "MSFT")}
+        records.save_last_quotes(quotes)
+        LastQuote.objects.filter(symbol__code="AAPL").update(wire=wire)
+        assert [quote.symbol for _, quote in records.load_last_quotes()] == ["MSFT"]
+
+
+class TestTickSizes:
+    def test_one_that_nobody_set_is_written_down(self):
+        listed("BTC-USD")
+        records.save_tick_sizes({"BTC-USD": Decimal("0.1"), "GONE": Decimal(1)})
+        assert Symbol.objects.get().digits == 1
+
+    def test_one_that_somebody_set_stays(self):
+        listed("BTC-USD", tick_size=Decimal("0.01"))
+        records.save_tick_sizes({"BTC-USD": Decimal("0.1")})
+        assert Symbol.objects.get().tick_size == Decimal("0.01")
+
+
+class TestInstruments:
+    COINBASE, KRAKEN, SIMULATED = ("coinbase", True), ("kraken", True), ("simulated", False)
+
+    @pytest.fixture(autouse=True)
+    def symbols(self) -> None:
+        """BTC has codes at both exchanges, ETH at one, AAPL at none."""
+        btc, eth, _ = (listed(code) for code in ("BTC-USD", "ETH-USD", "AAPL"))
+        for symbol, provider, code in [
+            (btc, "coinbase", "BTC-USD"),
+            (btc, "kraken", "XXBTZUSD"),
+            (eth, "kraken", "XETHZUSD"),
+        ]:
+            ProviderSymbol.objects.create(symbol=symbol, provider=provider, code=code)
+
+    @staticmethod
+    def divided(*providers: tuple[str, bool]) -> dict[str, dict[str, str]]:
+        return {
+            name: {instrument.symbol: instrument.code for instrument in instruments}
+            for name, instruments in records.load_instruments(providers).items()
+        }
+
+    def test_each_symbol_goes_to_the_first_provider_that_has_it(self):
+        assert self.divided(self.COINBASE, self.KRAKEN, self.SIMULATED) == {
+            "coinbase": {"BTC-USD": "BTC-USD"},
+            "kraken": {"ETH-USD": "XETHZUSD"},
+            "simulated": {"AAPL": "AAPL"},
+        }
+
+    def test_the_order_of_preference_decides(self):
+        assert self.divided(self.KRAKEN, self.COINBASE) == {
+            "kraken": {"BTC-USD": "XXBTZUSD", "ETH-USD": "XETHZUSD"},
+            "coinbase": {},
+        }
+
+    def test_a_provider_that_needs_no_code_has_everything(self):
+        assert set(self.divided(self.SIMULATED)["simulated"]) == {"BTC-USD", "ETH-USD", "AAPL"}
+
+    def test_a_symbol_that_is_switched_off_is_nobodys(self):
+        Symbol.objects.filter(code="BTC-USD").update(active=False)
+        assert self.divided(self.COINBASE, self.SIMULATED)["coinbase"] == {}
+
+    def test_an_instrument_says_what_its_symbol_says(self):
+        Symbol.objects.filter(code="AAPL").update(
+            name="Apple", tick_size=Decimal("0.01"), start=Decimal(200)
+        )
+        [apple] = [
+            each
+            for each in records.load_instruments([self.SIMULATED])["simulated"]
+            if each.symbol == "AAPL"
+        ]
+        assert (apple.name, apple.kind, apple.currency) == ("Apple", "stock", "USD")
+        assert (apple.tick_size, apple.start) == (Decimal("0.01"), 200)

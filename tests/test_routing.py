@@ -1,0 +1,240 @@
+"""Who may open a socket, and what the whole application keeps from its servers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import socket
+import sqlite3
+import urllib.error
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from asgiref.testing import ApplicationCommunicator
+from channels.testing import WebsocketCommunicator
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from quotes import live
+from quotes.routing import allowed
+from tests.servers import Site, eventually, site
+
+PARTNER = "https://partner.example"
+
+
+async def is_accepted(*origins: str | bytes, host: bytes = b"testserver") -> bool:
+    """Knock at a socket with these Origin headers, and leave again."""
+    from quoteboard.asgi import application
+
+    given = [o.encode("latin1") if isinstance(o, str) else o for o in origins]
+    headers = [(b"host", host), *((b"origin", origin) for origin in given)]
+    page = WebsocketCommunicator(application, "/ws/quotes/", headers=headers)
+    accepted, _ = await page.connect()
+    await page.disconnect()
+    return accepted
+
+
+# Origins
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["http://testserver", "https://testserver", "HTTP://TESTSERVER", "http://TestServer", PARTNER],
+)
+async def test_own_pages_and_listed_partners_may_open_sockets(
+    live_parts: Any, settings: Any, origin: str
+):
+    settings.QUOTES = settings.QUOTES | {"ORIGINS": [PARTNER]}
+    assert await is_accepted(origin)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "http://testserver:8001",  # another site on the same machine
+        "http://testserver:99999",
+        "http://testserver:",
+        "http://other.example",
+        "http://testserver.evil.example",
+        "http://evil.example/testserver",
+        "http://testserver@evil.example",
+        "http://evil-testserver",
+        "null",  # a sandboxed frame
+        "",
+        "testserver",
+        "//testserver",
+        "ftp://testserver",
+        "file://",
+        "http://[::1",
+        "http://[testserver]",
+        "http://testserver, http://evil.example",
+        "http://partner.example",  # listed with https
+        "https://partner.example:444",
+        "https://partner.example.evil.example",
+        "http://testserver\x00",
+        "http://\xe9\xff",
+    ],
+)
+async def test_pages_of_other_origins_are_refused_before_the_socket_opens(
+    live_parts: Any, settings: Any, origin: str, caplog: pytest.LogCaptureFixture
+):
+    settings.QUOTES = settings.QUOTES | {"ORIGINS": [PARTNER]}
+    caplog.set_level(logging.INFO)
+    assert not await is_accepted(origin)
+    assert [record.levelname for record in caplog.records] == ["INFO"]
+
+
+async def test_a_socket_without_an_origin_is_refused(live_parts: Any):
+    assert not await is_accepted()
+
+
+@pytest.mark.parametrize("good_first", [True, False])
+async def test_two_origins_are_as_bad_as_the_worse_one(live_parts: Any, good_first: bool):
+    pair = ["http://testserver", "http://evil.example"]
+    assert not await is_accepted(*(pair if good_first else pair[::-1]))
+
+
+async def test_a_host_that_is_not_ours_is_refused_with_an_origin_to_match(live_parts: Any):
+    # a name that an attacker points at our address: origin and host agree
+    assert not await is_accepted("http://evil.example", host=b"evil.example")
+    assert not await is_accepted("http://", host=b"")
+
+
+async def test_any_host_allowed_is_not_any_origin_allowed(live_parts: Any, settings: Any):
+    settings.ALLOWED_HOSTS = ["*"]
+    assert await is_accepted("http://board.example:8001", host=b"board.example:8001")
+    assert not await is_accepted("http://evil.example", host=b"board.example:8001")
+    assert not await is_accepted("null", host=b"board.example:8001")
+
+
+@given(origin=st.text(max_size=40), host=st.text(max_size=40))
+@example(origin="http://[", host="[")
+@example(origin="http://[::1]:x", host="[::1]:x")
+@example(origin="http://℀", host="℀")
+def test_no_origin_and_no_host_can_upset_the_check(origin: str, host: str):
+    assert allowed(origin, host) is False
+
+
+# Addresses and prefixes
+
+
+def addresses(page: str) -> list[str]:
+    """Everything that a page makes its browser load."""
+    return re.findall(r'<(?:script|link|img)[^>]* (?:src|href)="([^"]*)"', page)
+
+
+class UntouchedSite(Site):
+    """The site as a process that nobody has asked for anything yet."""
+
+    def answers(self) -> bool:
+        assert self.process is not None
+        if self.process.poll() is not None:
+            raise RuntimeError(f"the server ended:\n{self.log.read_text()[-3000:]}")
+        with socket.create_connection(("127.0.0.1", self.port), timeout=1):
+            return True
+
+
+@contextmanager
+def untouched(folder: Path, template: Path, server: str) -> Iterator[Site]:
+    (folder / "site.sqlite3").write_bytes(template.read_bytes())
+    running = UntouchedSite(folder, server)
+    try:
+        yield running.start()
+    finally:
+        running.stop()
+
+
+@pytest.mark.server
+def test_the_first_visitor_cannot_choose_where_scripts_come_from_for_all_others(
+    tmp_path: Path, database_template: Path
+):
+    with untouched(tmp_path, database_template, "daphne") as running:
+        poisoned = running.get("/", **{"Daphne-Root-Path": "//evil.example"})
+        for page in (poisoned, running.get("/"), running.get("/boards/crypto/")):
+            assert addresses(page)
+            assert all(address.startswith("/static/") for address in addresses(page))
+            assert "evil.example" not in page
+        script = "/x%22%3E%3Cscript%3E"
+        assert "<script>" not in running.get("/", **{"Daphne-Root-Path": script})
+
+
+@pytest.mark.server
+def test_headers_that_proxies_set_change_no_address_and_a_false_host_is_refused(
+    tmp_path: Path, database_template: Path
+):
+    with site(tmp_path, database_template, "daphne") as running:
+        foreign = {
+            "X-Forwarded-Host": "evil.example",
+            "X-Forwarded-Prefix": "//evil.example",
+            "X-Script-Name": "//evil.example",
+            "Script-Name": "//evil.example",
+        }
+        assert "evil.example" not in running.get("/", **foreign)
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            running.get("/", Host="evil.example")
+        assert refused.value.code == 400
+        refused.value.close()
+
+
+async def test_a_prefix_from_the_server_is_ignored_and_one_from_the_settings_is_used(
+    live_parts: Any, settings: Any
+):
+    from quotes.routing import with_live_parts
+
+    seen = []
+
+    async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        seen.append(scope["root_path"])
+
+    wrapped = with_live_parts(application)
+    await wrapped({"type": "http", "root_path": "//evil.example"}, None, None)
+    settings.FORCE_SCRIPT_NAME = "/market"
+    await wrapped({"type": "http", "root_path": "//evil.example"}, None, None)
+    assert seen == ["", "/market"]
+
+
+# Start and stop
+
+
+async def test_the_live_parts_start_and_stop_with_a_server_that_says_so(
+    transactional_db: None, settings: Any
+):
+    from quoteboard.asgi import application
+
+    settings.QUOTES = settings.QUOTES | {"FEED": "external"}
+    server = ApplicationCommunicator(application, {"type": "lifespan"})
+    await server.send_input({"type": "lifespan.startup"})
+    assert await server.receive_output(5) == {"type": "lifespan.startup.complete"}
+    assert live.current() is not None
+    await server.send_input({"type": "lifespan.shutdown"})
+    assert await server.receive_output(5) == {"type": "lifespan.shutdown.complete"}
+    assert live.current() is None
+    await server.wait()
+
+
+async def test_a_crowd_at_the_start_starts_the_live_parts_once(
+    transactional_db: None, settings: Any
+):
+    settings.QUOTES = settings.QUOTES | {"FEED": "external"}
+    parts = await asyncio.gather(*(live.ensure_started() for _ in range(50)))
+    assert len(set(map(id, parts))) == 1
+    await live.stop()
+
+
+@pytest.mark.server
+def test_under_uvicorn_the_feed_runs_before_anybody_asks_for_anything(
+    tmp_path: Path, database_template: Path
+):
+    with untouched(tmp_path, database_template, "uvicorn") as running:
+
+        def written() -> int:
+            database = sqlite3.connect(running.folder / "site.sqlite3")
+            with closing(database):
+                return database.execute("SELECT count(*) FROM quotes_lastquote").fetchone()[0]
+
+        assert eventually(written, "last quotes stand in the database") > 100
+        assert "No price yet" not in running.get("/boards/crypto/")

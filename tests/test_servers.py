@@ -1,0 +1,335 @@
+"""The site under real servers: sockets, crowds, signals, restarts, and what its commands say."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import json
+import os
+import re
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.client import connect as connect_async
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from tests.servers import ROOT, Command, Site, eventually, free_port, manage, site
+
+pytestmark = pytest.mark.server
+
+SNAPSHOT = 1.0  # seconds that a socket may take to say everything
+RECONNECTS = re.compile(r'"reconnectCodes":\[([\d,]*)\]')
+
+
+def prices(text: str) -> dict[str, str]:
+    """The prices of a page or a message by symbol."""
+    found = re.findall(r'data-symbol="([^"]*)".*?<data [^>]*value="([^"]*)"', text, re.DOTALL)
+    return dict(found)
+
+
+def open_socket(running: Site, path: str = "/ws/cryptoupdates/") -> Any:
+    return connect(running.ws + path, origin=running.url, max_size=None, compression=None)
+
+
+def move(page: Any, shown: dict[str, str]) -> dict[str, str]:
+    """Wait for the first message with another price than is shown."""
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        told = prices(page.recv(timeout=10))
+        if moved := {code: last for code, last in told.items() if last != shown[code]}:
+            return moved
+    raise AssertionError("no price moved in 10 s")
+
+
+def end(page: Any) -> int:
+    """Wait until a socket is closed; return the code."""
+    while True:
+        try:
+            page.recv(timeout=5)
+        except ConnectionClosed:
+            return page.close_code
+
+
+def test_a_page_s_socket_says_everything_within_a_second_and_prices_move(running_site: Site):
+    for board in ("/boards/crypto/", "/boards/stock-market/"):
+        paper = running_site.get(board)
+        address = re.search(r'hx-ws:connect="([^"]*)"', paper)
+        assert address
+        begun = time.monotonic()
+        with open_socket(running_site, html.unescape(address[1])) as page:
+            first = page.recv(timeout=5)
+            assert time.monotonic() - begun < SNAPSHOT
+            assert list(prices(first)) == list(prices(paper))
+            assert all(prices(first).values())
+            moved = move(page, prices(first))
+    later = prices(running_site.get("/boards/stock-market/"))
+    assert any(later[code] != prices(paper)[code] for code in moved)
+
+
+def test_every_address_is_answered_and_foreign_pages_are_not(running_site: Site):
+    for path in ("/ws/cryptoupdates/", "/ws/stock-market/", "/ws/boards/crypto/"):
+        with open_socket(running_site, path) as page:
+            assert len(prices(page.recv(timeout=5))) > 50
+    with open_socket(running_site, "/ws/quotes/?symbols=AAPL,BTC-USD") as page:
+        assert list(prices(page.recv(timeout=5))) == ["AAPL", "BTC-USD"]
+    for path, origin in (
+        ("/ws/cryptoupdates/", "http://evil.example"),
+        ("/ws/boards/bonds/", running_site.url),
+        ("/ws/nowhere/", running_site.url),
+    ):
+        with pytest.raises(Exception, match="HTTP 403"):
+            connect(running_site.ws + path, origin=origin)
+    assert "Traceback" not in running_site.log.read_text()
+
+
+def test_what_one_client_sends_breaks_nothing_for_the_others(running_site: Site):
+    with open_socket(running_site) as good:
+        shown = prices(good.recv(timeout=5))
+        for frame in ("garbage", b"\x00\xff", "x" * 5000, "y" * 2_000_000):
+            with open_socket(running_site) as bad:
+                bad.send(frame)
+                if frame != "garbage":
+                    end(bad)
+        assert move(good, shown)
+    with open_socket(running_site) as page:
+        assert prices(page.recv(timeout=5))
+    assert "Traceback" not in running_site.log.read_text()
+
+
+def test_a_server_that_ends_sends_its_pages_away_so_that_they_come_back(running_site: Site):
+    listed = RECONNECTS.search(html.unescape(running_site.get("/")))
+    assert listed
+    codes = {int(code) for code in listed[1].split(",")}
+    with ExitStack() as doors:
+        pages = [doors.enter_context(open_socket(running_site)) for _ in range(5)]
+        for page in pages:
+            page.recv(timeout=5)
+        begun = time.monotonic()
+        running_site.stop()
+        assert time.monotonic() - begun < 10
+        for page in pages:
+            assert end(page) in codes | {1006}
+    assert "Traceback" not in running_site.log.read_text()
+
+
+# Upstream
+
+
+class Stub(Command):
+    """The stub of Coinbase as a process."""
+
+    def __init__(self) -> None:
+        super().__init__("-m", "tests.stubs.coinbase", "--port", "0")
+        self.port = int(self.ready)
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What makes a site use it."""
+        return {
+            "QUOTES_PROVIDERS": "coinbase",
+            "COINBASE_REST_URL": f"http://127.0.0.1:{self.port}",
+            "COINBASE_WS_URL": f"ws://127.0.0.1:{self.port}",
+        }
+
+    def ask(self, path: str) -> Any:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+            return json.load(answer)
+
+    def tick(self, last: str) -> None:
+        self.ask(f"/_tick?product=BTC-USD&price={last}")
+
+    def load(self) -> tuple[int, dict[str, int]]:
+        """How often it was connected to, and asked, ever."""
+        state = self.ask("/_state")
+        return state["connects"], state["requests"]
+
+
+@pytest.fixture
+def stub() -> Iterator[Stub]:
+    running = Stub()
+    yield running
+    running.stop()
+
+
+async def newest(page: ClientConnection, last: str) -> None:
+    """Wait until a page shows bitcoin at this price."""
+    while prices(await page.recv(decode=True)).get("BTC-USD") != last:
+        pass
+
+
+@pytest.mark.parametrize("server", ["daphne", "uvicorn"])
+def test_200_visitors_cost_the_exchange_no_more_than_one(
+    tmp_path: Path, database_template: Path, stub: Stub, server: str
+):
+    async def visit(running: Site, count: int, last: str) -> None:
+        """Open this many sockets, let bitcoin move, and wait until all pages show it."""
+        path = f"{running.ws}/ws/cryptoupdates/"
+        doors = [connect_async(path, origin=running.url, max_size=None) for _ in range(count)]
+        pages = await asyncio.gather(*doors)
+        async with asyncio.timeout(20):
+            await asyncio.gather(*(page.recv() for page in pages))
+            await asyncio.to_thread(stub.tick, last)
+            await asyncio.gather(*(newest(page, last) for page in pages))
+        await asyncio.gather(*(page.close() for page in pages))
+
+    with site(tmp_path, database_template, server, **stub.settings) as running:
+        eventually(
+            lambda: prices(running.get("/symbols/BTC-USD/"))["BTC-USD"] and stub.load()[0] == 1,
+            "the stream is open",
+        )
+        asyncio.run(visit(running, 1, "64001.01"))
+        with_one = stub.load()
+        asyncio.run(visit(running, 200, "64002.02"))
+        connects, requests = stub.load()
+        assert connects == with_one[0] == 1
+        # the poll of the start may still have been under way; visitors add nothing to it
+        assert sum(requests.values()) <= sum(with_one[1].values()) + 1
+
+
+# Restarts
+
+
+def written(running: Site, last: str) -> Callable[[], bool]:
+    def stands() -> bool:
+        with closing(sqlite3.connect(running.folder / "site.sqlite3")) as database:
+            rows = database.execute("SELECT wire FROM quotes_lastquote").fetchall()
+        return any(last in wire for (wire,) in rows)
+
+    return stands
+
+
+@pytest.mark.parametrize("server", ["daphne", "uvicorn"])
+def test_after_a_crash_the_first_page_has_the_last_prices_with_their_time_and_the_outage(
+    tmp_path: Path, database_template: Path, stub: Stub, server: str
+):
+    with site(tmp_path, database_template, server, **stub.settings) as running:
+        eventually(
+            lambda: prices(running.get("/symbols/BTC-USD/"))["BTC-USD"] and stub.load()[0] == 1,
+            "the stream is open",
+        )
+        stub.tick("65432.10")
+        eventually(written(running, "65432.10"), "the quote is written down")
+        before = re.search(r'datetime="([^"]*)"', running.get("/symbols/BTC-USD/").split("<h1")[1])
+        running.kill()
+        stub.stop()
+        running.start()
+        page = running.get("/symbols/BTC-USD/")
+        after = re.search(r'datetime="([^"]*)"', page.split("<h1")[1])
+        assert prices(page)["BTC-USD"] == "65432.10"
+        assert before
+        assert after
+        assert after[1] == before[1]
+        board = running.get("/boards/crypto/")
+        assert prices(board)["BTC-USD"] == "65432.10"
+        noted = eventually(
+            lambda: re.search(
+                r"Prices from Coinbase unavailable since \d\d:\d\d:\d\d",
+                running.get("/boards/crypto/"),
+            ),
+            "the page says that prices are unavailable",
+        )
+        assert noted
+
+
+def test_prices_of_another_source_than_the_one_that_is_down_stay_with_a_note(
+    tmp_path: Path, database_template: Path
+):
+    with site(tmp_path, database_template, "uvicorn") as running:
+        eventually(written(running, "BTC-USD"), "quotes are written down")
+        running.kill()
+        closed = free_port()
+        running.env |= {
+            "QUOTES_PROVIDERS": "coinbase",
+            "COINBASE_REST_URL": f"http://127.0.0.1:{closed}",
+            "COINBASE_WS_URL": f"ws://127.0.0.1:{closed}",
+        }
+        running.start()
+        assert prices(running.get("/boards/crypto/"))["BTC-USD"]
+        eventually(
+            lambda: "Prices from Coinbase unavailable" in running.get("/boards/crypto/"),
+            "the page says that prices are unavailable",
+            patience=8,
+        )
+
+
+def test_a_clean_stop_loses_no_quote_that_was_shown(
+    tmp_path: Path, database_template: Path, stub: Stub
+):
+    # daphne does not say that it stops: what came in its last two seconds is lost
+    with site(tmp_path, database_template, "uvicorn", **stub.settings) as running:
+        eventually(
+            lambda: prices(running.get("/symbols/BTC-USD/"))["BTC-USD"] and stub.load()[0] == 1,
+            "the stream is open",
+        )
+        stub.tick("65432.10")
+        eventually(lambda: "65432.10" in running.get("/symbols/BTC-USD/"), "the quote is shown")
+        running.stop()
+        stub.stop()
+        running.start()
+        assert prices(running.get("/symbols/BTC-USD/"))["BTC-USD"] == "65432.10"
+
+
+# Commands
+
+
+def test_make_run_on_a_taken_port_names_the_port_and_a_way_out():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        folder = Path(sys.executable).parent
+        said = subprocess.run(
+            ["make", "--old-file=setup", "run", f"PORT={port}", f"BIN={folder}"],
+            cwd=ROOT,
+            env={k: v for k, v in os.environ.items() if k != "MAKEFLAGS"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert said.returncode != 0
+    assert f"port {port} is taken" in said.stderr
+    assert "make run PORT=" in said.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "env", "words"),
+    [
+        ("runfeed", {"QUOTES_FEED": "inline"}, ["inline", "Set QUOTES_FEED=external", "REDIS_URL"]),
+        ("runfeed", {}, ["Set QUOTES_FEED=external"]),
+        ("runfeed", {"QUOTES_FEED": "external"}, ["in memory", "Set REDIS_URL"]),
+        ("runfeed", {"QUOTES_FEED": "sometimes"}, ["QUOTES_FEED=sometimes", "inline, external"]),
+        ("check", {"QUOTES_PROVIDERS": "yaho"}, ["Unknown provider 'yaho'", "must be one of"]),
+        ("check", {"DJANGO_DEBUG": "yes"}, ["DJANGO_DEBUG=yes", "use 'True' or 'False'"]),
+        ("check", {"DJANGO_DEBUG": "False"}, ["DJANGO_SECRET_KEY is empty", "set it to"]),
+    ],
+)
+def test_a_bad_setting_ends_a_command_with_what_to_do(
+    command: str, env: dict[str, str], words: list[str]
+):
+    said = manage(command, check=False, **env)
+    assert said.returncode != 0
+    assert all(word in said.stderr for word in words), said.stderr[-1000:]
+
+
+def test_runfeed_without_an_end_is_ended_by_a_signal(tmp_path: Path, database_template: Path):
+    url = f"sqlite:///{tmp_path / 'feed.sqlite3'}"
+    (tmp_path / "feed.sqlite3").write_bytes(database_template.read_bytes())
+    env = {"QUOTES_FEED": "external", "DATABASE_URL": url, "REDIS_URL": "redis://127.0.0.1:1"}
+    feed = Command("manage.py", "runfeed", **env)
+    try:
+        assert "The feed runs" in feed.ready
+        feed.process.send_signal(signal.SIGTERM)
+        assert feed.process.wait(15) == 0
+    finally:
+        feed.stop()

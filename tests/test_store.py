@@ -1,0 +1,327 @@
+"""The store: the newest of every symbol, what is old of it, and what moved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from quotes.models import Symbol
+from quotes.quote import Quote
+from quotes.store import FLASH_EVERY, Move, Store
+
+NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+STALE_AFTER = {"crypto": 60, "stock": 900}
+unhurried = settings(deadline=None)  # a busy machine fails no test
+
+
+def btc(**more: Any) -> Symbol:
+    given = {"pk": 1, "code": "BTC-USD", "name": "Bitcoin", "kind": "crypto", "currency": "USD"}
+    return Symbol(**given | more)
+
+
+def aapl(**more: Any) -> Symbol:
+    given = {"pk": 2, "code": "AAPL", "name": "Apple", "kind": "stock", "currency": "USD"}
+    return Symbol(**given | more)
+
+
+def quote(symbol: str, last: str, at: datetime = NOON, **more: Any) -> Quote:
+    given = {"provider": "simulated", "currency": "USD", "received_at": at}
+    return Quote(symbol=symbol, last=Decimal(last), **given | more)
+
+
+class Clock:
+    """A clock that stands until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.now = NOON
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def pass_(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def store(clock: Clock) -> Store:
+    store = Store(stale_after=STALE_AFTER, clock=clock)
+    store.keep([btc(), aapl()])
+    return store
+
+
+def last(store: Store, code: str = "AAPL") -> str | None:
+    found = store.states[code].quote
+    return str(found.last) if found else None
+
+
+class TestTheNewest:
+    def test_a_quote_is_kept_and_said_to_have_changed(self, store: Store):
+        assert store.put((1, 1), [quote("AAPL", "101")]) == {"AAPL"}
+        assert last(store) == "101"
+
+    def test_a_newer_batch_replaces_an_older(self, store: Store):
+        store.put((1, 1), [quote("AAPL", "101")])
+        assert store.put((1, 2), [quote("AAPL", "102")]) == {"AAPL"}
+        assert last(store) == "102"
+
+    @pytest.mark.parametrize("version", [(1, 4), (1, 5), (0, 9)])
+    def test_an_older_batch_or_the_same_again_changes_nothing(
+        self, store: Store, version: tuple[int, int]
+    ):
+        store.put((1, 5), [quote("AAPL", "102")])
+        assert store.put(version, [quote("AAPL", "101")]) == set()
+        assert last(store) == "102"
+
+    def test_a_feed_that_was_paused_does_not_overwrite_the_one_that_took_over(self, store: Store):
+        store.put((2, 1), [quote("AAPL", "102")])
+        assert store.put((1, 5000), [quote("AAPL", "101")]) == set()
+        assert last(store) == "102"
+
+    def test_a_symbol_that_is_not_listed_is_left_out(self, store: Store):
+        assert store.put((1, 1), [quote("DOGE-USD", "0.1"), quote("AAPL", "101")]) == {"AAPL"}
+        assert "DOGE-USD" not in store.states
+
+    def test_an_old_batch_is_news_for_a_symbol_that_has_none(self, store: Store):
+        store.put((1, 5), [quote("AAPL", "101")])
+        assert store.put((1, 4), [quote("AAPL", "99"), quote("BTC-USD", "64000")]) == {"BTC-USD"}
+
+    @unhurried
+    @given(st.permutations([(epoch, batch) for epoch in (1, 2) for batch in (1, 2, 3)]))
+    def test_whatever_the_order_of_arrival_the_newest_remains(
+        self, versions: Iterable[tuple[int, int]]
+    ):
+        store = Store()
+        store.keep([aapl()])
+        shown = [
+            version
+            for version in versions
+            if store.put(version, [quote("AAPL", f"{version[0]}{version[1]}")])
+        ]
+        assert last(store) == "23"
+        assert shown == sorted(shown)
+
+    def test_a_new_state_is_a_new_object(self, store: Store):
+        before = store.states["AAPL"]
+        store.put((1, 1), [quote("AAPL", "101")])
+        assert store.states["AAPL"] is not before
+        assert before.quote is None
+
+
+class TestAge:
+    def test_crypto_is_stale_after_its_minute(self, store: Store, clock: Clock):
+        store.put((1, 1), [quote("BTC-USD", "64000"), quote("AAPL", "101")])
+        clock.pass_(60)
+        assert store.age() == set()
+        clock.pass_(1)
+        assert store.age() == {"BTC-USD"}
+        assert store.states["BTC-USD"].stale
+        assert not store.states["AAPL"].stale
+
+    def test_a_symbols_own_limit_beats_that_of_its_kind(self, store: Store, clock: Clock):
+        store.keep([btc(stale_after=600), aapl(stale_after=5)])
+        store.put((1, 1), [quote("BTC-USD", "64000"), quote("AAPL", "101")])
+        clock.pass_(61)
+        assert store.age() == {"AAPL"}
+
+    def test_a_kind_without_a_limit_is_never_stale(self, clock: Clock):
+        store = Store(stale_after={}, clock=clock)
+        store.keep([aapl()])
+        store.put((1, 1), [quote("AAPL", "101")])
+        clock.pass_(10**6)
+        assert store.age() == set()
+
+    def test_a_closed_market_is_not_stale(self, store: Store, clock: Clock):
+        store.put((1, 1), [quote("AAPL", "101", session="closed")])
+        clock.pass_(3 * 24 * 3600)
+        assert store.age() == set()
+        assert not store.states["AAPL"].stale
+
+    @pytest.mark.parametrize("session", ["halted", "break"])
+    def test_a_market_that_pauses_is_not_stale(self, store: Store, clock: Clock, session: str):
+        store.put((1, 1), [quote("AAPL", "101", session=session)])
+        clock.pass_(3600)
+        assert store.age() == set()
+
+    def test_a_price_that_is_late_by_licence_and_no_later_is_not_stale(
+        self, store: Store, clock: Clock
+    ):
+        # it is fifteen minutes old the moment it comes, as promised
+        traded = NOON - timedelta(seconds=903)
+        store.put((1, 1), [quote("AAPL", "101", source_time=traded, delay=900)])
+        assert not store.states["AAPL"].stale
+        clock.pass_(901)
+        store.age()
+        assert store.states["AAPL"].stale
+
+    def test_a_symbol_without_a_price_is_not_stale(self, store: Store, clock: Clock):
+        clock.pass_(3600)
+        assert store.age() == set()
+
+    def test_age_counts_from_the_exchanges_own_time(self, store: Store, clock: Clock):
+        clock.pass_(120)
+        late = quote("BTC-USD", "64000", at=clock.now, source_time=NOON)
+        store.put((1, 1), [late])
+        assert store.states["BTC-USD"].stale_minutes == 2
+
+    def test_a_stale_symbol_changes_once_a_minute(self, store: Store, clock: Clock):
+        store.put((1, 1), [quote("BTC-USD", "64000")])
+        clock.pass_(61)
+        assert store.age() == {"BTC-USD"}
+        clock.pass_(30)
+        assert store.age() == set()
+        clock.pass_(30)
+        assert store.age() == {"BTC-USD"}
+        assert store.states["BTC-USD"].stale_minutes == 2
+
+    def test_a_fresh_price_ends_the_age(self, store: Store, clock: Clock):
+        store.put((1, 1), [quote("BTC-USD", "64000")])
+        clock.pass_(90)
+        store.age()
+        store.put((1, 2), [quote("BTC-USD", "64001", at=clock.now)])
+        assert not store.states["BTC-USD"].stale
+
+
+class TestFlashes:
+    def shown(self, store: Store, version: int, price: str, **more: Any) -> str:
+        store.put((1, version), [quote("AAPL", price, at=store.clock(), **more)])
+        store.mark_moves(["AAPL"])
+        return store.flash("AAPL")
+
+    def test_the_first_price_does_not_flash(self, store: Store):
+        assert self.shown(store, 1, "101") == ""
+
+    def test_a_rise_flashes_up_and_a_fall_down(self, store: Store, clock: Clock):
+        self.shown(store, 1, "101")
+        clock.pass_(1)
+        assert self.shown(store, 2, "102").startswith("up-")
+        clock.pass_(1)
+        assert self.shown(store, 3, "100").startswith("down-")
+
+    def test_two_rises_have_two_names_so_that_both_flash(self, store: Store, clock: Clock):
+        self.shown(store, 1, "101")
+        names = []
+        for version, price in enumerate(["102", "103", "104"], start=2):
+            clock.pass_(1)
+            names.append(self.shown(store, version, price))
+        assert names == ["up-1", "up-2", "up-1"]
+
+    def test_a_cell_flashes_at_most_twice_a_second(self, store: Store, clock: Clock):
+        self.shown(store, 1, "100")
+        flashed_at = set()
+        for version in range(2, 42):  # ten moves a second, for four seconds
+            clock.pass_(0.1)
+            self.shown(store, version, str(100 + version))
+            flashed_at.add(store.moves["AAPL"].flashed_at)
+        times = sorted(moment for moment in flashed_at if moment)
+        gaps = [(b - a).total_seconds() for a, b in pairwise(times)]
+        assert 6 <= len(times) <= 8
+        assert min(gaps) >= FLASH_EVERY
+
+    def test_an_equal_price_starts_no_flash(self, store: Store, clock: Clock):
+        self.shown(store, 1, "101")
+        clock.pass_(1)
+        assert self.shown(store, 2, "101.00", bid=Decimal(100)) == ""
+
+    def test_a_change_of_the_bid_alone_does_not_flash_on_a_page_that_came_after_the_move(
+        self, store: Store, clock: Clock
+    ):
+        # its snapshot had no flash, so that an old name would be a new one to it
+        self.shown(store, 1, "101")
+        clock.pass_(1)
+        self.shown(store, 2, "102")
+        clock.pass_(60)
+        assert self.shown(store, 3, "102", bid=Decimal(100)) == ""
+
+    def test_a_new_name_does_not_make_its_row_flash(self, store: Store, clock: Clock):
+        self.shown(store, 1, "101")
+        clock.pass_(1)
+        self.shown(store, 2, "102")
+        clock.pass_(60)
+        store.mark_moves(store.keep([btc(), aapl(name="Apple Inc.")]))
+        assert store.flash("AAPL") == ""
+
+    def test_a_stale_price_never_flashes(self, store: Store, clock: Clock):
+        self.shown(store, 1, "101")
+        clock.pass_(1000)
+        store.put((1, 2), [quote("AAPL", "102", at=NOON)])
+        store.mark_moves(["AAPL"])
+        assert store.flash("AAPL") == ""
+
+    def test_a_price_that_was_stale_does_not_flash_later_without_a_move(
+        self, store: Store, clock: Clock
+    ):
+        self.shown(store, 1, "101")
+        clock.pass_(1000)
+        store.put((1, 2), [quote("AAPL", "102", at=NOON)])
+        store.mark_moves(["AAPL"])
+        clock.pass_(60)
+        assert self.shown(store, 3, "102") == ""
+
+    def test_a_symbol_that_no_page_was_shown_does_not_flash(self, store: Store):
+        assert store.flash("AAPL") == ""
+
+    @unhurried
+    @given(st.lists(st.tuples(st.sampled_from([99, 100, 101]), st.floats(0, 2)), max_size=30))
+    def test_a_flash_begins_with_a_real_move_its_way_and_never_too_soon(
+        self, steps: list[tuple[int, float]]
+    ):
+        move, now = Move(), NOON
+        for price, seconds in steps:
+            now += timedelta(seconds=seconds)
+            before, move = move, move.to(Decimal(price), now)
+            if move.flashed_at == before.flashed_at:
+                continue
+            assert before.last is not None
+            assert before.last != price
+            assert move.flash[:-2] == ("up" if price > before.last else "down")
+            assert move.flash != before.flash
+            if before.flashed_at:
+                assert (now - before.flashed_at).total_seconds() >= FLASH_EVERY
+
+
+class TestWhatIsListed:
+    def test_a_symbol_that_is_listed_anew_is_shown(self, store: Store):
+        doge = Symbol(pk=3, code="DOGE-USD", name="Dogecoin", kind="crypto", currency="USD")
+        assert store.keep([btc(), aapl(), doge]) == {"DOGE-USD"}
+        assert store.put((1, 1), [quote("DOGE-USD", "0.1")]) == {"DOGE-USD"}
+
+    def test_a_symbol_that_is_unlisted_is_forgotten(self, store: Store):
+        store.put((1, 1), [quote("AAPL", "101")])
+        store.mark_moves(["AAPL"])
+        assert store.keep([btc()]) == set()
+        assert set(store.states) == {"BTC-USD"}
+        assert "AAPL" not in store.moves
+
+    def test_a_symbol_keeps_its_price_when_others_come_and_go(self, store: Store):
+        store.put((1, 1), [quote("AAPL", "101")])
+        before = store.states["AAPL"]
+        store.keep([aapl()])
+        assert store.states["AAPL"] is before
+
+    @pytest.mark.parametrize(
+        "changed",
+        [{"name": "Apple Inc."}, {"tick_size": Decimal("0.01")}, {"stale_after": 5}, {"pk": 7}],
+        ids=repr,
+    )
+    def test_a_symbol_that_was_edited_is_shown_anew_with_the_price_it_has(
+        self, store: Store, changed: dict[str, Any]
+    ):
+        store.put((1, 1), [quote("AAPL", "101")])
+        assert store.keep([btc(), aapl(**changed)]) == {"AAPL"}
+        assert last(store) == "101"
+        assert store.put((1, 1), [quote("AAPL", "99")]) == set()  # and its version
+
+    def test_reading_the_same_list_again_changes_nothing(self, store: Store):
+        assert store.keep([btc(), aapl()]) == set()

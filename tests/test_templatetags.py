@@ -1,0 +1,246 @@
+"""Live quotes in any template: what the tags write, and how those of one page know each other."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.http import HttpRequest
+from django.template import Context, RequestContext, Template
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone, translation
+
+from quotes.models import LastQuote, Symbol
+
+HOSTILE = """<img src=x onerror=alert(1)>"'&"""
+
+
+@pytest.fixture
+def listed(db: None, make_quote: Callable[..., Any]) -> None:
+    """AAPL at 101, BTC-USD at 64000.01, and MSFT without a price; nothing live in this process."""
+    for code, last in (("AAPL", "101"), ("BTC-USD", "64000.01"), ("MSFT", "")):
+        symbol = Symbol.objects.create(code=code, name=f"{code} Inc.", kind="stock", currency="USD")
+        if last:
+            wire = make_quote(code, last, received_at=timezone.now()).to_wire()
+            LastQuote.objects.create(symbol=symbol, epoch=1, batch=1, wire=wire)
+
+
+@pytest.fixture
+def partials(settings: Any, tmp_path: Path) -> Iterator[Path]:
+    """A folder for templates of the site's own."""
+    templates = dict(settings.TEMPLATES[0])
+    templates["DIRS"] = [*templates["DIRS"], tmp_path]
+    settings.TEMPLATES = [templates]
+    return tmp_path
+
+
+def render(source: str, request: HttpRequest | None = None, **given: Any) -> str:
+    template = Template("{% load quotes %}" + source)
+    context = Context(given) if request is None else RequestContext(request, given)
+    return template.render(context)
+
+
+def lasts(page: str) -> list[tuple[str, str]]:
+    """The symbols and prices on a page, in order."""
+    return re.findall(
+        r'class="quote [^"]*" data-symbol="([^"]*)".*?<data [^>]*value="([^"]*)"', page, re.DOTALL
+    )
+
+
+def loaded(page: str) -> list[str]:
+    """The files that a page loads."""
+    return re.findall(r'(?:<script src|<link rel="stylesheet" href)="/static/([^"]*)"', page)
+
+
+def watched(page: str) -> list[tuple[str, str]]:
+    """What the tags of a page ask the socket for."""
+    return re.findall(r'class="quotes-watch" name="([^"]*)" value="([^"]*)"', page)
+
+
+def ids(page: str) -> Counter[str]:
+    return Counter(re.findall(r'\sid="([^"]*)"', page))
+
+
+def test_a_table_shows_the_last_quotes_in_the_order_of_the_tag(listed: None):
+    page = render('{% live_quotes "BTC-USD" "AAPL" %}')
+    assert lasts(page) == [("BTC-USD", "64000.01"), ("AAPL", "101")]
+    assert "64,000.01" in page
+    assert watched(page) == [("symbols", "BTC-USD,AAPL")]
+
+
+def test_a_line_of_text_has_a_live_price(listed: None):
+    page = render('<p>One bitcoin is {% live_quote "BTC-USD" %} now.</p>')
+    assert lasts(page) == [("BTC-USD", "64000.01")]
+    assert watched(page) == [("price", "BTC-USD")]
+    assert not re.search(r"<(div|p|table|section)\b", page.removeprefix("<p>"))
+
+
+def test_lists_and_single_codes_can_be_mixed(listed: None):
+    page = render('{% live_quotes mine "BTC-USD" %}', mine=["MSFT", "AAPL"])
+    assert [code for code, _ in lasts(page)] == ["MSFT", "AAPL", "BTC-USD"]
+
+
+def test_codes_may_come_from_a_generator(listed: None):
+    page = render("{% live_quotes mine %}", mine=(code for code in ("AAPL", "BTC-USD")))
+    assert lasts(page) == [("AAPL", "101"), ("BTC-USD", "64000.01")]
+
+
+def test_a_symbol_without_a_price_says_so(listed: None):
+    assert "No price yet" in render('{% live_quotes "MSFT" %}')
+
+
+def test_an_unknown_symbol_is_named_and_costs_the_others_nothing(listed: None):
+    page = render('{% live_quotes "NONE" "AAPL" %}<p>{% live_quote "NEVER" %}</p>')
+    assert lasts(page) == [("AAPL", "101")]
+    assert "Unknown symbol: NONE" in page
+    assert "Unknown symbol: NEVER" in page
+
+
+def test_small_letters_name_the_same_symbol(listed: None):
+    assert lasts(render('{% live_quotes "aapl" %}')) == [("AAPL", "101")]
+
+
+def test_a_tag_without_codes_is_an_empty_table(listed: None):
+    page = render("{% live_quotes mine %}", mine=[])
+    assert "<table" in page
+    assert lasts(page) == []
+
+
+def test_hostile_codes_and_names_stay_text(listed: None):
+    Symbol.objects.filter(code="AAPL").update(name=HOSTILE)
+    page = render('{% live_quotes evil "AAPL" %}{% live_quote evil %}', evil=HOSTILE)
+    assert "<img" not in page
+    assert html.escape(HOSTILE) in page
+    assert page.count("Unknown symbol: &lt;IMG") == 2
+
+
+def test_numbers_are_in_the_language_of_the_page(listed: None):
+    with translation.override("de"):
+        page = render('{% live_quotes "BTC-USD" %}')
+    assert "64.000,01" in page
+    assert "lang=de" in page
+
+
+@pytest.mark.parametrize("with_request", [True, False])
+def test_several_tags_share_one_head_one_opener_and_no_id(
+    listed: None, with_request: bool, rf: Any
+):
+    source = '{% live_quotes "BTC-USD" %}{% live_quotes "BTC-USD" "AAPL" %}{% live_quote "AAPL" %}'
+    page = render(source, rf.get("/") if with_request else None)
+    assert len(loaded(page)) == len(set(loaded(page))) == 3
+    assert page.count("/live/?opening=1") == 1
+    assert max(ids(page).values()) == 1
+    assert {"quotes-socket", "quotes-pulse", "quotes-notes", "quotes-sources"} <= ids(page).keys()
+    assert watched(page) == [("symbols", "BTC-USD"), ("symbols", "BTC-USD,AAPL"), ("price", "AAPL")]
+
+
+def test_two_pages_know_nothing_of_each_other(listed: None, rf: Any):
+    for request in (rf.get("/"), rf.get("/"), None, None):
+        page = render('{% live_quotes "AAPL" %}', request)
+        assert len(loaded(page)) == 3
+        assert page.count("/live/?opening=1") == 1
+
+
+@pytest.mark.parametrize("with_request", [True, False])
+@pytest.mark.parametrize("how", ["", " only", ' with code="AAPL"'])
+def test_tags_in_included_templates_belong_to_the_page(
+    listed: None, partials: Path, rf: Any, with_request: bool, how: str
+):
+    (partials / "aside.html").write_text('{% load quotes %}{% live_quotes "AAPL" %}')
+    source = f'{{% include "aside.html"{how} %}}<p>{{% live_quote "BTC-USD" %}}</p>'
+    source += '{% for _ in "ab" %}{% include "aside.html" %}{% endfor %}'
+    page = render(source, rf.get("/") if with_request else None)
+    assert [code for code, _ in lasts(page)] == ["AAPL", "BTC-USD", "AAPL", "AAPL"]
+    assert len(loaded(page)) == 3
+    assert max(ids(page).values()) == 1
+
+
+def test_tags_in_blocks_belong_to_the_page(listed: None, partials: Path):
+    (partials / "base.html").write_text(
+        "{% load quotes %}<head>{% quotes_head %}</head>{% block main %}{% endblock %}"
+    )
+    main = '{% block main %}{% live_quotes "AAPL" %}{% endblock %}'
+    page = Template('{% extends "base.html" %}{% load quotes %}' + main).render(Context())
+    head, _, body = page.partition("</head>")
+    assert len(loaded(head)) == 3
+    assert loaded(body) == []
+    assert lasts(body) == [("AAPL", "101")]
+
+
+def test_the_head_brings_style_and_htmx_in_this_order(listed: None):
+    page = render('{% quotes_head %}{% live_quotes "AAPL" %}')
+    names = [name.rpartition("/")[2] for name in loaded(page)]
+    assert names == ["quotes.css", "htmx-4.min.js", "hx-ws-4.min.js"]
+    assert page.count("defer") == 2
+
+
+def test_a_site_with_htmx_of_its_own_gets_the_style_alone(listed: None):
+    page = render('{% quotes_head htmx=False %}{% live_quotes "AAPL" %}{% live_quote "AAPL" %}')
+    assert loaded(page) == ["quotes/quotes.css"]
+
+
+def test_tags_need_no_script_of_the_developer_and_none_inline(listed: None):
+    page = render('{% live_quotes "BTC-USD" %}<p>{% live_quote "AAPL" %}</p>')
+    assert not re.search(r"<script(?![^>]*\ssrc=)|<style|\sstyle=|\son[a-z]+=|hx-on|js:", page)
+
+
+def test_a_table_of_tags_takes_no_part_in_a_form_around_it(listed: None):
+    page = render('<form>{% live_quotes "BTC-USD" %}{% live_quote "AAPL" %}</form>')
+    inputs = re.findall(r"<input[^>]*>", page)
+    assert len(inputs) == 2
+    assert all('form="quotes-none"' in each for each in inputs)
+
+
+def test_without_live_parts_a_tag_asks_the_database_as_often_for_50_symbols_as_for_one(
+    listed: None, make_quote: Callable[..., Any]
+):
+    codes = [f"S{number}" for number in range(50)]
+    for code in codes:
+        symbol = Symbol.objects.create(code=code, name=code, kind="etf", currency="USD")
+        wire = make_quote(code, "5", received_at=timezone.now()).to_wire()
+        LastQuote.objects.create(symbol=symbol, epoch=1, batch=1, wire=wire)
+    with CaptureQueriesContext(connection) as one:
+        render("{% live_quotes codes %}", codes=codes[:1])
+    with CaptureQueriesContext(connection) as fifty:
+        page = render("{% live_quotes codes %}", codes=codes)
+    assert len(lasts(page)) == 50
+    assert len(fifty) == len(one) <= 5
+
+
+def test_without_live_parts_ten_tags_ask_the_database_as_often_as_one(listed: None):
+    with CaptureQueriesContext(connection) as one:
+        render('{% live_quote "AAPL" %}')
+    with CaptureQueriesContext(connection) as ten:
+        render('{% live_quote "AAPL" %}' * 10)
+    assert len(ten) == len(one)
+
+
+async def test_with_live_parts_tags_ask_the_database_nothing(
+    live_parts: Any, make_quote: Callable[..., Any]
+):
+    # the database refuses to be used in here: in the loop, outside a thread
+    aapl = Symbol(pk=1, code="AAPL", name="Apple", kind="stock", currency="USD")
+    live_parts.store.keep([aapl])
+    live_parts.store.put((1, 1), [make_quote("AAPL", "102", received_at=live_parts.store.clock())])
+    page = render('{% live_quotes "AAPL" %}<p>{% live_quote "AAPL" %}</p>')
+    assert lasts(page) == [("AAPL", "102"), ("AAPL", "102")]
+
+
+async def test_the_table_and_the_price_are_the_bytes_that_the_socket_sends(
+    live_parts: Any, make_quote: Callable[..., Any]
+):
+    aapl = Symbol(
+        pk=1, code="AAPL", name="Apple", kind="stock", currency="USD", tick_size=Decimal("0.01")
+    )
+    live_parts.store.keep([aapl])
+    live_parts.store.put((1, 1), [make_quote("AAPL", "102", received_at=live_parts.store.clock())])
+    page = render('{% live_quotes "AAPL" %}<p>{% live_quote "AAPL" %}</p>')
+    for widget in ("listing", "price"):
+        assert live_parts.fragments.paint(widget, "AAPL", "en") in page

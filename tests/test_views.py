@@ -1,0 +1,456 @@
+"""Pages: complete without JavaScript, from memory, and safe to frame and to cache or not."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.contrib.staticfiles import finders
+from django.db import connection
+from django.utils.html import escape
+from hypothesis import HealthCheck, example, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from quotes import catalogue, layer
+from quotes.feed import Batch
+from quotes.models import Board, BoardSymbol, Symbol
+
+PAGES = (
+    "/",
+    "/boards/crypto/",
+    "/boards/stock-market/",
+    "/symbols/BTC-USD/",
+    "/live/?board=crypto&symbols=BTC-USD",
+    "/embed/quotes/?symbols=BTC-USD,AAPL",
+    "/healthz",
+)
+STRANGE = (
+    "q=%00&kind=%ff&sort=%F0%9F%92%A9",
+    "page=99999999999999999999",
+    "page=-1",
+    "page=1e9",
+    "page=%D9%A3",
+    "page=%C2%B2",
+    "sort=--last",
+    "sort=-",
+    "lang=xx",
+    "lang=../../etc",
+    "board=crypto&mark=00000000&page=7&sort=-change",
+    "board=none&mark=1",
+    "symbols=" + ",".join(["BTC-USD"] * 500),
+    "symbols=%3Cscript%3E",
+    "symbols=^GSPC,BRK.B&theme=%22%3E%3Cscript%3E",
+    "q=" + "a" * 100_000,
+    "&".join(f"symbols=S{number}" for number in range(900)),
+    "&".join(f"a{number}=1" for number in range(1100)),
+    ";;;&&&===%%%",
+)
+
+
+@pytest.fixture
+async def board(live_parts: Any, make_quote: Callable[..., Any]) -> Any:
+    """The live parts with the whole starter catalogue and a price for each symbol."""
+    await sync_to_async(list_starters)()
+    await live_parts.reload()
+    now = live_parts.store.clock()
+    await say(live_parts, *(make_quote(code, received_at=now) for code in live_parts.store.states))
+    return live_parts
+
+
+def list_starters() -> None:
+    """List the starter catalogue on its boards, without a word to anybody."""
+    with catalogue.STARTER.open(encoding="utf-8", newline="") as file:
+        entries = catalogue.read(file)
+    symbols = Symbol.objects.bulk_create(entry.symbol for entry in entries)
+    for slug, (title, kinds) in catalogue.STARTER_BOARDS.items():
+        board = Board.objects.create(slug=slug, title=title)
+        BoardSymbol.objects.bulk_create(
+            BoardSymbol(board=board, symbol=symbol, position=place)
+            for place, symbol in enumerate(symbols)
+            if symbol.kind in kinds
+        )
+
+
+async def say(parts: Any, *quotes: Any) -> None:
+    """Send a batch through the layer, as the feed does, and wait until it has been taken."""
+    version = (1, parts.seen[1] + 1)
+    await layer.send_batch(version[0], Batch(version[1], list(quotes), {}))
+    async with asyncio.timeout(5):
+        while parts.seen < version:
+            await asyncio.sleep(0)
+
+
+async def read(client: Any, path: str, **headers: str) -> str:
+    response = await client.get(path, headers=headers)
+    assert response.status_code == 200, path
+    return response.content.decode()
+
+
+def rows(page: str) -> dict[str, str]:
+    """The quotes of a page by symbol."""
+    found = re.finditer(
+        r'<(?P<tag>tr|section)[^>]* data-symbol="(?P<code>[^"]*)".*?</(?P=tag)>', page, re.DOTALL
+    )
+    return {row["code"]: row[0] for row in found}
+
+
+def fields(row: str) -> dict[str, str]:
+    """What stands in a quote, by field."""
+    return {
+        name: re.sub(r"<[^>]*>", "", text).strip()
+        for name, text in re.findall(r'data-field="([^"]*)"[^>]*>(.*?)</', row, re.DOTALL)
+    }
+
+
+@asynccontextmanager
+async def queries(parts: Any) -> AsyncIterator[list[str]]:
+    """Collect the queries of all threads that a page could use."""
+    collected: list[str] = []
+
+    def begin() -> None:
+        connection.ensure_connection()
+        connection.force_debug_cursor = True
+        connection.queries_log.clear()
+
+    def end() -> None:
+        connection.force_debug_cursor = False
+        collected.extend(query["sql"] for query in connection.queries_log)
+
+    await sync_to_async(begin)()
+    await parts.in_database(begin)
+    yield collected
+    await sync_to_async(end)()
+    await parts.in_database(end)
+
+
+# Complete without JavaScript
+
+
+@pytest.mark.parametrize("path", ["/", "/boards/crypto/", "/boards/stock-market/?page=2"])
+async def test_every_symbol_of_a_page_has_its_price_change_percent_and_time(
+    board: Any, async_client: Any, path: str
+):
+    page = await read(async_client, path)
+    shown = rows(page)
+    assert len(shown) >= 12
+    for row in shown.values():
+        said = fields(row)
+        assert said["last"].startswith("101")
+        assert said["change-percent"] == "+1.00\N{NO-BREAK SPACE}%"
+        assert re.fullmatch(r"\d\d:\d\d:\d\d", said["time"])
+        assert re.search(r'<time [^>]*datetime="\d{4}-\d\d-\d\dT[^"]*\+00:00"', row)
+        if path != "/":
+            assert said["change"].startswith("+1")
+
+
+async def test_a_board_shows_its_symbols_in_order_50_to_a_page(board: Any, async_client: Any):
+    def places() -> list[str]:
+        listed = BoardSymbol.objects.filter(board__slug="crypto")
+        return list(listed.values_list("symbol__code", flat=True))
+
+    codes = await sync_to_async(places)()
+    assert list(rows(await read(async_client, "/boards/crypto/"))) == codes[:50]
+    assert list(rows(await read(async_client, "/boards/crypto/?page=2"))) == codes[50:100]
+    assert list(rows(await read(async_client, "/boards/crypto/?page=9999"))) == codes[100:]
+
+
+async def test_a_symbols_page_shows_all_that_is_known_of_it(board: Any, async_client: Any):
+    page = await read(async_client, "/symbols/AAPL/")
+    said = fields(rows(page)["AAPL"])
+    assert said["last"].startswith("101")
+    assert {"bid", "ask", "open", "low", "high", "volume", "source", "reference"} <= said.keys()
+    assert "vs prev. close" in page
+
+
+async def test_a_symbol_is_found_in_small_letters_too(board: Any, async_client: Any):
+    assert "Bitcoin" in await read(async_client, "/symbols/btc-usd/")
+
+
+async def test_a_page_says_that_simulated_prices_are_invented(board: Any, async_client: Any):
+    for path in ("/", "/boards/crypto/", "/symbols/AAPL/", "/embed/quotes/?symbols=AAPL"):
+        assert "SIMULATED" in await read(async_client, path), path
+
+
+async def test_a_search_finds_by_symbol_and_name_and_shows_what_was_asked(
+    board: Any, async_client: Any
+):
+    page = await read(async_client, "/boards/crypto/?q=bitcoin")
+    assert "BTC-USD" in rows(page)
+    assert all("bitcoin" in row.lower() for row in rows(page).values())
+    hostile = '"><script>alert(1)</script>'
+    page = await read(async_client, "/boards/crypto/?q=%22%3E%3Cscript%3Ealert(1)%3C/script%3E")
+    assert hostile not in page
+    assert escape(hostile) in page
+
+
+async def test_pages_read_memory_and_not_the_database(board: Any, async_client: Any):
+    for path in PAGES:
+        async with queries(board) as asked:
+            await read(async_client, path)
+        assert asked == [], path
+
+
+# What is not there, and what is asked for in strange ways
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/boards/bonds/", "/symbols/NONE/", "/symbols/%00/", "/nowhere/", "/live/?board=bonds"],
+)
+async def test_what_is_not_there_is_not_found(board: Any, async_client: Any, path: str):
+    assert (await async_client.get(path)).status_code == 404
+
+
+async def test_a_symbol_switched_off_is_as_missing_as_one_that_never_was(
+    board: Any, async_client: Any
+):
+    def switch_off() -> None:
+        Symbol.objects.filter(code="AAPL").update(active=False)
+
+    await sync_to_async(switch_off)()
+    await board.reload()
+    off = await async_client.get("/symbols/AAPL/")
+    never = await async_client.get("/symbols/NONE/")
+    assert off.status_code == never.status_code == 404
+    assert off.content.replace(b"AAPL", b"NONE") == never.content
+
+
+async def test_more_than_200_symbols_are_refused_in_words(board: Any, async_client: Any):
+    many = ",".join(f"S{number}" for number in range(201))
+    for path in ("/live/", "/embed/quotes/"):
+        response = await async_client.get(f"{path}?symbols={many}")
+        assert response.status_code == 400
+        assert "201 symbols asked for, at most 200 are allowed" in response.content.decode()
+
+
+async def ask(path: str, query: bytes) -> int:
+    """Ask the whole application for something that no client library would."""
+    from quoteboard.asgi import application
+
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": path,
+        "query_string": query,
+        "headers": [(b"host", b"testserver")],
+    }
+    sent: list[dict[str, Any]] = []
+    asked = [{"type": "http.request"}]
+
+    async def receive() -> dict[str, Any]:
+        if not asked:
+            await asyncio.Event().wait()  # it never hangs up
+        return asked.pop()
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    await application(scope, receive, send)
+    return int(sent[0]["status"])
+
+
+def strange_query() -> st.SearchStrategy[bytes]:
+    """Any bytes, and pairs of the names that our addresses know with anything in them."""
+    known = ("q", "kind", "sort", "page", "symbols", "price", "panel", "board", "mark", "lang")
+    names = st.sampled_from((*known, "theme", "opening"))
+    values = st.one_of(
+        st.text(max_size=20), st.sampled_from(("crypto", "-last", "BTC-USD,AAPL", "de", "2"))
+    )
+    pairs = st.lists(st.tuples(names, values), max_size=5)
+    joined = pairs.map(lambda given: "&".join(f"{name}={value}" for name, value in given))
+    return st.one_of(st.binary(max_size=60), joined.map(lambda text: text.encode("utf-8")))
+
+
+def strange_examples(test: Any) -> Any:
+    for query in STRANGE:
+        test = example(query=query.encode())(test)
+    return test
+
+
+@pytest.mark.parametrize("path", ["/boards/crypto/", "/live/", "/embed/quotes/"])
+@strange_examples
+@given(query=strange_query())
+@hypothesis_settings(
+    max_examples=40,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+async def test_no_query_is_an_error_of_ours(board: Any, path: str, query: bytes):
+    assert await ask(path, query) in (200, 400, 404)
+
+
+async def test_pages_are_only_read(board: Any, async_client: Any):
+    for path in PAGES:
+        head = await async_client.head(path)
+        assert head.status_code == 200, path
+        assert head.content == b"", path
+        for method in (async_client.post, async_client.put, async_client.delete):
+            assert (await method(path)).status_code == 405, path
+
+
+# Headers
+
+
+def directives(header: str) -> dict[str, list[str]]:
+    given = (part.split() for part in header.split(";") if part.strip())
+    return {name: values for name, *values in given}
+
+
+async def test_every_page_has_the_strict_policy_of_the_settings(
+    board: Any, async_client: Any, settings: Any
+):
+    wanted = settings.CONTENT_SECURITY_POLICY["DIRECTIVES"]
+    assert "unsafe" not in str(wanted)
+    for path in [*(path for path in PAGES if "embed" not in path), "/nowhere/", "/admin/login/"]:
+        response = await async_client.get(path)
+        policy = directives(response["Content-Security-Policy"])
+        assert policy == {name: list(values) for name, values in wanted.items()}, path
+        assert response["X-Frame-Options"] == "DENY", path
+        assert response["X-Content-Type-Options"] == "nosniff", path
+
+
+async def test_pages_need_nothing_that_the_policy_forbids(board: Any, async_client: Any):
+    for path in PAGES:
+        page = await read(async_client, path)
+        assert not re.search(r"<style|\sstyle=|\son[a-z]+=|hx-on|javascript:|js:", page), path
+        assert not re.search(r"<script(?![^>]*\ssrc=)", page), path
+        assert not re.search(r'(?:src|href|hx-get|connect)="(?:https?:)?//', page), path
+
+
+async def test_public_pages_set_no_cookie_and_are_the_same_with_and_without(
+    board: Any, async_client: Any
+):
+    for path in [*PAGES, "/nowhere/"]:
+        response = await async_client.get(path)
+        assert not response.cookies, path
+        assert "Cookie" not in response.get("Vary", ""), path
+
+
+async def test_german_readers_get_german_numbers(board: Any, async_client: Any, make_quote: Any):
+    fresh = board.store.clock()
+    await say(board, make_quote("BTC-USD", "64000.01", received_at=fresh))
+    german = {"accept-language": "de-AT,de;q=0.9,en;q=0.5"}
+    for path in ("/", "/boards/crypto/", "/symbols/BTC-USD/", "/embed/quotes/?symbols=BTC-USD"):
+        response = await async_client.get(path, headers=german)
+        page = response.content.decode()
+        assert '<html lang="de"' in page, path
+        assert "64.000,01" in page, path
+        assert "lang=de" in page, path  # its socket and its way back speak German too
+        assert response["Content-Language"] == "de"
+        assert "Accept-Language" in response["Vary"]
+        assert "64,000.01" in await read(async_client, path, **{"accept-language": "fr"})
+
+
+# Weight
+
+
+async def test_a_board_of_50_rows_weighs_less_than_15_kb(board: Any, async_client: Any):
+    page = await read(async_client, "/boards/crypto/")
+    assert len(rows(page)) == 50
+    assert len(gzip.compress(page.encode(), 6)) < 15_000
+
+
+async def test_style_and_scripts_weigh_less_than_25_kb_together(board: Any, async_client: Any):
+    page = await read(async_client, "/")
+    loaded = re.findall(r'(?:<script src|<link rel="stylesheet" href)="/static/([^"]*)"', page)
+    assert len(loaded) == 3
+    files = [Path(finders.find(name)).read_bytes() for name in loaded]
+    assert sum(len(gzip.compress(file, 6)) for file in files) < 25_000
+
+
+# A page that doubts its socket
+
+
+async def test_the_answer_to_doubt_has_the_rows_a_new_socket_and_no_sign_of_life(
+    board: Any, async_client: Any
+):
+    answer = await read(async_client, "/live/?board=crypto&symbols=ETH-USD,BTC-USD&lang=en")
+    assert list(rows(answer)) == ["ETH-USD", "BTC-USD"]
+    assert all('hx-swap-oob="outerMorph"' in row for row in rows(answer).values())
+    assert "data-flash" not in answer
+    pulse = re.search(r'<span [^>]*id="quotes-pulse"[^>]*>', answer)
+    assert pulse
+    assert "pulse-late" in pulse[0]
+    assert 'hx-swap-oob="true"' in pulse[0]
+    opener = re.search(r'<span [^>]*id="quotes-socket"[^>]*>', answer)
+    assert opener
+    assert 'hx-swap-oob="true"' in opener[0]
+    assert 'hx-ws:connect="/ws/boards/crypto/?symbols=ETH-USD,BTC-USD&amp;lang=en"' in opener[0]
+
+
+async def test_the_answer_to_a_page_that_just_opened_does_not_say_that_it_is_late(
+    board: Any, async_client: Any
+):
+    answer = await read(async_client, "/live/?opening=1&symbols=AAPL&price=BTC-USD&lang=en")
+    assert "pulse-opening" in answer
+    assert "/ws/quotes/?symbols=AAPL&amp;price=BTC-USD&amp;lang=en" in answer
+
+
+async def test_a_page_of_a_board_that_changed_meanwhile_gets_its_new_rows(
+    board: Any, async_client: Any
+):
+    answer = await read(async_client, "/live/?board=stock-market&symbols=AAPL&mark=old&page=2")
+    assert '<tbody hx-swap-oob="outerMorph" id="quotes-rows">' in answer
+    assert len(rows(answer)) == 50
+    mark = board.catalogue.boards["stock-market"].mark
+    assert f"&amp;mark={mark}" in answer
+
+
+async def test_a_page_is_found_by_what_it_says_of_itself(board: Any, async_client: Any):
+    page = await read(async_client, "/boards/stock-market/?q=a&sort=-last&page=2")
+    said = re.findall(r'class="quotes-watch" name="([^"]*)" value="([^"]*)"', page)
+    response = await async_client.get("/live/", dict(said))
+    answer = response.content.decode()
+    assert list(rows(answer)) == list(rows(page))
+    pattern = r'hx-ws:connect="([^"]*)"'
+    assert re.findall(pattern, answer) == re.findall(pattern, page)
+
+
+# Embedded in other sites
+
+
+async def test_only_the_listed_origins_may_frame_an_embed(
+    board: Any, async_client: Any, settings: Any
+):
+    path = "/embed/quotes/?symbols=BTC-USD,AAPL"
+    response = await async_client.get(path)
+    assert directives(response["Content-Security-Policy"])["frame-ancestors"] == ["'none'"]
+    partners = ["https://partner.example", "https://bank.example:8443"]
+    settings.QUOTES = settings.QUOTES | {"EMBED_ORIGINS": partners}
+    for query in ("", "&theme=dark", "," + ",".join(f"S{number}" for number in range(300))):
+        response = await async_client.get(path + query)
+        policy = directives(response["Content-Security-Policy"])
+        assert policy["frame-ancestors"] == partners
+        assert policy["default-src"] == ["'none'"]
+        assert "unsafe" not in response["Content-Security-Policy"]
+        assert "X-Frame-Options" not in response
+        assert not response.cookies
+
+
+async def test_an_embed_shows_what_was_asked_for_in_theme_and_language(
+    board: Any, async_client: Any
+):
+    page = await read(async_client, "/embed/quotes/?symbols=BTC-USD,NONE,AAPL&theme=dark&lang=de")
+    assert list(rows(page)) == ["BTC-USD", "AAPL"]
+    assert '<html lang="de" data-theme="dark">' in page
+    assert "NONE" in page
+    assert "+1,00" in page
+    assert "/admin/" not in page
+    assert "csrf" not in page.lower()
+    assert 'data-theme="auto"' in await read(async_client, "/embed/quotes/?theme=%22%3E%3Cb%3E")
+
+
+async def test_links_of_an_embed_leave_its_frame(board: Any, async_client: Any):
+    page = await read(async_client, "/embed/quotes/?symbols=BTC-USD")
+    links = re.findall(r"<a [^>]*>", page)
+    assert links
+    assert all('target="_top"' in link or 'target="_blank"' in link for link in links)
