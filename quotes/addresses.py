@@ -78,15 +78,17 @@ class Address:
         if board and not codes and not self.mark:
             codes = board.codes[: conf.get("MAX_SYMBOLS")]
         shown = tuple(code for code in codes if code in (board.codes if board else listed))
-        asked = dict.fromkeys((*self.symbols, *self.price, *self.panel))
+        asked = {"row" if board else "listing": codes, "panel": self.panel, "price": self.price}
         return Watch(
             language=self.language,
             row=shown if board else (),
             listing=() if board else shown,
             price=tuple(code for code in self.price if code in listed),
             panel=tuple(code for code in self.panel if code in listed),
-            # with a mark, the codes are ours and those that left were unlisted since
-            unknown=() if self.mark else tuple(code for code in asked if code not in listed),
+            # with a mark, the rows are ours and those that left were unlisted since
+            missing=()
+            if self.mark
+            else tuple((w, code) for w in asked for code in asked[w] if code not in listed),
         )
 
 

@@ -81,12 +81,21 @@ class QuotesConsumer(AsyncWebsocketConsumer):
         if not self.subscriber:
             return
         if not self.address.board or not self.address.mark:
-            self.live.hub.move(self.subscriber, self.address.watch(self.live.catalogue))
+            self.watch_again(self.subscriber)
             return
         if self.live.outdated(self.address):
             self.address, rows = rechoose(self.address)
             watch = self.address.watch(self.live.catalogue)
             self.live.hub.move(self.subscriber, watch, rows)
+
+    def watch_again(self, subscriber: Subscriber) -> None:
+        """Take what is not listed any more off the page, and show what is."""
+        watch = self.address.watch(self.live.catalogue)
+        if watch != subscriber.watch:
+            fragments = self.live.fragments
+            left = [place for place in subscriber.watch.places() if place not in watch.places()]
+            gone = fragments.gone(left, watch.language)
+            self.live.hub.move(subscriber, watch, gone + fragments.snapshot(watch))
 
     async def dispatch(self, message: dict[str, Any]) -> None:
         """Handle an event of this socket without Channels' hop to the database thread."""

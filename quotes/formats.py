@@ -133,13 +133,13 @@ def clock(moment: datetime) -> str:
 
 
 def age(seconds: float, language: str) -> str:
-    """Write how old something is, in the largest unit that fits: “5 minutes old”."""
+    """Write how old something is, in the largest unit that fits a narrow column: “5 min old”."""
     span = timedelta(seconds=seconds)
     with translation.override(language):
         if span.days:
             return ngettext("%(n)d day old", "%(n)d days old", span.days) % {"n": span.days}
         if hours := span.seconds // 3600:
-            return ngettext("%(n)d hour old", "%(n)d hours old", hours) % {"n": hours}
+            return gettext("%(n)d h old") % {"n": hours}
         if minutes := span.seconds // 60:
-            return ngettext("%(n)d minute old", "%(n)d minutes old", minutes) % {"n": minutes}
-        return gettext("less than a minute old")
+            return gettext("%(n)d min old") % {"n": minutes}
+        return gettext("under 1 min old")

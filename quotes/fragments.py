@@ -7,13 +7,13 @@ outermost element also carries `hx-swap-oob`, which tells htmx where it belongs.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.template.loader import get_template
 from django.utils import timezone, translation
-from django.utils.html import escape
+from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from quotes import formats
@@ -32,10 +32,14 @@ TEMPLATES = {
 }
 TARGETS = {
     "row": "outerMorph",
+    "unknown row": "delete:tr.quote:not(.quote-listing)[data-symbol='{code}']",
     "listing": "outerMorph:tr.quote-listing[data-symbol='{code}']",
     "panel": "outerMorph:.quote-panel[data-symbol='{code}']",
     "price": "outerMorph:.quote-price[data-symbol='{code}']",
 }
+
+
+GONE = {"row": "unknown row"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +51,16 @@ class Watch:
     listing: tuple[str, ...] = ()
     panel: tuple[str, ...] = ()
     price: tuple[str, ...] = ()
-    unknown: tuple[str, ...] = ()  # asked for, and not listed
+    missing: tuple[tuple[str, str], ...] = ()  # (widget, code) asked for, and not listed
 
     def places(self) -> list[tuple[str, str]]:
         """Return (widget, code) pairs; table rows first, or the parser would drop them."""
         return [(widget, code) for widget in TEMPLATES for code in getattr(self, widget)]
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """The codes that were asked for and are not listed."""
+        return tuple(dict.fromkeys(code for _, code in self.missing))
 
     @property
     def codes(self) -> frozenset[str]:
@@ -77,6 +86,11 @@ class Fragments:
         self.rendered[widget, code, language] = (state, html)
         return html
 
+    def place(self, widget: str, code: str, language: str) -> SafeString:
+        """Return a symbol's fragment, or what stands there while it is not listed."""
+        listed = code in self.store.states
+        return (self.paint if listed else self.unknown)(widget, code, language)
+
     def update(self, watch: Watch, codes: Collection[str]) -> str:
         """Join the fragments of these codes as a message; a price that moved flashes."""
         return self._join(watch, codes, self.store.flash)
@@ -87,7 +101,28 @@ class Fragments:
 
     def opening(self, watch: Watch) -> str:
         """Join everything that a page which just opened its socket needs to be current."""
-        return self.snapshot(watch) + self.about(watch) + addressed(self.pulse(watch.language))
+        return self.everything(watch) + addressed(self.pulse(watch.language))
+
+    def everything(self, watch: Watch) -> str:
+        """Join all rows as they are now and what is to be said of them; what is not listed goes."""
+        gone = self.gone(watch.missing, watch.language)
+        return gone + self.snapshot(watch) + self.about(watch)
+
+    def gone(self, places: Iterable[tuple[str, str]], language: str) -> str:
+        """Return a message for (widget, code) places of symbols that are not listed.
+
+        The rows of a board vanish; other places say so, and show the symbol again when it is.
+        """
+        return "".join(
+            addressed(self.unknown(widget, code, language), _swap(GONE.get(widget, widget), code))
+            for widget, code in places
+        )
+
+    def unknown(self, widget: str, code: str, language: str) -> SafeString:
+        """Return what stands in the place of a symbol that is not listed."""
+        if widget == "row":
+            return format_html('<tr class="quote" data-symbol="{}"></tr>', code)
+        return self.render("quotes/_unknown.html", language, {"widget": widget, "code": code})
 
     def about(self, watch: Watch) -> str:
         """Join what a page must say of its prices and their sources as a message."""
@@ -141,12 +176,16 @@ class Fragments:
         return "".join(
             addressed(
                 self.paint(widget, code, watch.language),
-                TARGETS[widget].format(code=escape(code)),
+                _swap(widget, code),
                 flash(code),
             )
             for widget, code in watch.places()
             if code in codes and code in self.store.states
         )
+
+
+def _swap(place: str, code: str) -> str:
+    return TARGETS[place].format(code=escape(code))
 
 
 def _providers(quotes: list[Quote | None]) -> list[str]:

@@ -167,8 +167,7 @@ async def live_again(request: HttpRequest) -> HttpResponse:
     late = "opening" if "opening" in request.GET else "late"
     fragments = parts.fragments
     answer = [
-        rows or fragments.snapshot(watch),
-        fragments.about(watch),
+        rows + fragments.about(watch) if rows else fragments.everything(watch),
         addressed(fragments.pulse(address.language, late)),
         addressed(fragments.render("quotes/_socket.html", address.language, {"address": address})),
     ]
@@ -201,8 +200,7 @@ async def embed(request: HttpRequest) -> HttpResponse:
     except TooManySymbols as error:
         return HttpResponse(str(error), status=400, content_type="text/plain")
     theme = request.GET.get("theme", "auto")
-    watch = address.watch(parts.catalogue)
-    rows = [parts.fragments.paint("listing", code, address.language) for code in watch.listing]
+    rows = [parts.fragments.place("listing", c, address.language) for c in address.symbols]
     context = page(request, parts, address, rows=rows, theme=theme if theme in THEMES else "auto")
     with translation.override(address.language):
         return render(request, "quotes/embed.html", context)

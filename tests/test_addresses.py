@@ -130,7 +130,8 @@ class TestWatching:
 
     def test_unknown_symbols_of_every_widget_are_named_once(self):
         watch = read("symbols=YAHO&price=YAHO,AAPL&panel=GOGL").watch(CATALOGUE)
-        assert watch.unknown == ("YAHO", "GOGL")
+        assert set(watch.unknown) == {"YAHO", "GOGL"}
+        assert len(watch.unknown) == 2
         assert watch.price == ("AAPL",)
         assert watch.panel == ()
 

@@ -42,8 +42,9 @@ async def opened(path: str) -> tuple[WebsocketCommunicator, str]:
 
 
 def symbols(frame: str) -> list[str]:
-    """The symbols that a message shows, in order."""
-    return re.findall(r'data-symbol="([^"]*)"', frame)
+    """The symbols that a message shows, in order; not those whose places say that they are gone."""
+    shown = re.sub(r"<tr[^>]*delete:[^>]*></tr>", "", frame)
+    return re.findall(r'data-symbol="([^"]*)"(?![^>]*data-condition="unknown")', shown)
 
 
 def lasts(frame: str) -> dict[str, str]:

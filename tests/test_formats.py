@@ -205,11 +205,11 @@ class TestTimes:
     @pytest.mark.parametrize(
         ("seconds", "words"),
         [
-            (30, "less than a minute old"),
-            (60, "1 minute old"),
-            (5 * 60, "5 minutes old"),
-            (3600, "1 hour old"),
-            (7300, "2 hours old"),
+            (30, "under 1 min old"),
+            (60, "1 min old"),
+            (5 * 60, "5 min old"),
+            (3600, "1 h old"),
+            (7300, "2 h old"),
             (24 * 3600, "1 day old"),
             (9 * 24 * 3600 + 7, "9 days old"),
         ],

@@ -188,7 +188,7 @@ class TestWhatARowSays:
         fragments.store.clock = lambda: NOON + timedelta(minutes=7)
         fragments.store.age()
         row = fragments.paint("row", "BTC-USD", "en")
-        assert field(row, "state") == "7 minutes old"
+        assert field(row, "state") == "7 min old"
         assert 'data-condition="stale"' in row
 
     def test_a_delayed_price_says_so(self, fragments: Fragments, make_quote: Callable[..., Quote]):
@@ -268,7 +268,7 @@ class TestSafety:
     ):
         fragments.store.put((1, 2), [make_quote("AAPL", provider=self.EVIL)])
         fragments.store.outages = {self.EVIL: NOON}
-        asked = Watch("en", row=("AAPL",), unknown=(self.EVIL,))
+        asked = Watch("en", row=("AAPL",), missing=(("listing", self.EVIL),))
         notes = fragments.notes(asked)
         assert notes.count("&lt;img") == 2
         assert "<img" not in notes + fragments.sources(asked)
@@ -320,7 +320,7 @@ class TestNotes:
         assert fragments.snapshot(watch(row=["AAPL"])) == before
 
     def test_what_is_not_listed_is_named(self, fragments: Fragments):
-        asked = Watch("en", listing=("AAPL",), unknown=("YAHO", "GOGL"))
+        asked = Watch("en", listing=("AAPL",), missing=(("listing", "YAHO"), ("listing", "GOGL")))
         assert "Unknown symbols: YAHO, GOGL" in fragments.notes(asked)
 
     def test_a_quiet_page_has_an_empty_place_for_notes(

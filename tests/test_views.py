@@ -440,7 +440,8 @@ async def test_an_embed_shows_what_was_asked_for_in_theme_and_language(
     board: Any, async_client: Any
 ):
     page = await read(async_client, "/embed/quotes/?symbols=BTC-USD,NONE,AAPL&theme=dark&lang=de")
-    assert list(rows(page)) == ["BTC-USD", "AAPL"]
+    assert list(rows(page)) == ["BTC-USD", "NONE", "AAPL"]
+    assert 'data-condition="unknown"' in rows(page)["NONE"]
     assert '<html lang="de" data-theme="dark">' in page
     assert "NONE" in page
     assert "+1,00" in page

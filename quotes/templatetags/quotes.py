@@ -73,11 +73,9 @@ def _show(context: Context, widget: str, codes: tuple[str, ...]) -> SafeString:
     fragments = _fragments(page)
     codes = tuple(code.upper() for code in codes)
     page[widget].extend(codes)
-    known = [code for code in codes if code in fragments.store.states]
     shown = {
         "codes": ",".join(codes),
-        "rows": [fragments.paint(widget, code, language) for code in known],
-        "unknown": [code for code in codes if code not in fragments.store.states],
+        "rows": [fragments.place(widget, code, language) for code in codes],
         "head": not page["head"],
         "opener": not page["opener"],
         "pulse": fragments.pulse(language, "opening"),

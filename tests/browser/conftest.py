@@ -1,0 +1,130 @@
+"""Chromium, and servers with markets that move."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.browser.proxy import Proxy, proxy
+from tests.browser.tab import Tab
+from tests.servers import Command, Site, manage, site
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+BRISK = {"SIMULATED_RATE": "120", "SIMULATED_SEED": "7"}  # ticks a minute, for each symbol
+STAFF = {
+    "DJANGO_SUPERUSER_USERNAME": "alice",
+    "DJANGO_SUPERUSER_EMAIL": "alice@example.com",
+    "DJANGO_SUPERUSER_PASSWORD": "a long password for Alice",
+}
+
+
+class Exchange:
+    """A stub exchange in a process of its own, where nothing moves but what a test moves."""
+
+    def __init__(self) -> None:
+        self.process = Command("-m", "tests.stubs.coinbase", "--port", "0")
+        self.host = f"127.0.0.1:{self.process.ready}"
+
+    def tick(self, product: str, price: str) -> None:
+        """Trade a product at a price."""
+        self._ask(f"/_tick?product={product}&price={price}")
+
+    def mode(self, to: str) -> None:
+        """Switch a fault on."""
+        self._ask(f"/_mode?to={to}")
+
+    def heard(self) -> bool:
+        """Whether somebody listens to its prices."""
+        return bool(self._ask("/_state")["subscriptions"])
+
+    def _ask(self, path: str) -> Any:
+        with urllib.request.urlopen(f"http://{self.host}{path}", timeout=10) as response:
+            return json.load(response)
+
+
+OpenTab = Callable[..., Tab]
+
+
+# Not of the session: while Playwright runs, this thread has a running event loop, which the
+# asynchronous tests of other packages could not bear.
+@pytest.fixture(scope="package")
+def browser(chromium: str) -> Iterator[Browser]:
+    """Chromium without a window."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def tab(browser: Browser) -> Iterator[OpenTab]:
+    """Return a maker of tabs, each of a visitor of its own unless given a `context`."""
+    contexts = []
+
+    def open_tab(url: str = "", *, context: Any = None, **options: Any) -> Tab:
+        if context is None:
+            context = browser.new_context(**options)
+            contexts.append(context)
+        opened = Tab(context)
+        return opened.open(url) if url else opened
+
+    yield open_tab
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture(scope="package")
+def market(tmp_path_factory: pytest.TempPathFactory, database_template: Path) -> Iterator[Site]:
+    """The site under daphne with a brisk simulated market, shared by all who don't change it."""
+    folder = tmp_path_factory.mktemp("market")
+    with site(folder, database_template, "daphne", **BRISK, **STAFF) as running:
+        yield running
+
+
+@pytest.fixture
+def wire(market: Site) -> Iterator[Proxy]:
+    """A way to the market that can be disturbed."""
+    with proxy(market.port) as passing:
+        yield passing
+
+
+@pytest.fixture(scope="package")
+def exchange() -> Iterator[Exchange]:
+    """A stub exchange, shared by all tests."""
+    running = Exchange()
+    yield running
+    running.process.stop()
+
+
+@pytest.fixture(scope="package")
+def quiet(
+    exchange: Exchange, tmp_path_factory: pytest.TempPathFactory, database_template: Path
+) -> Iterator[Site]:
+    """The site with prices of the stub exchange; Solana's are old after a second."""
+    folder = tmp_path_factory.mktemp("quiet")
+    listed = shutil.copy(database_template, folder / "listed.sqlite3")
+    limit = "from quotes.models import Symbol as S; S.objects.filter(code='SOL-USD')"
+    limit += ".update(stale_after=1)"
+    manage("shell", "--verbosity", "0", "-c", limit, DATABASE_URL=f"sqlite:///{listed}")
+    source = {
+        "QUOTES_PROVIDERS": "coinbase",
+        "COINBASE_REST_URL": f"http://{exchange.host}",
+        "COINBASE_WS_URL": f"ws://{exchange.host}",
+    }
+    with site(folder, listed, "daphne", **source) as running:
+        yield running

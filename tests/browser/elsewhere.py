@@ -1,0 +1,7 @@
+"""Settings of a site that is somebody else's, with our tags in its own pages."""
+
+from __future__ import annotations
+
+from quoteboard.settings import *  # noqa: F403
+
+ROOT_URLCONF = "tests.browser.elsewhere_urls"

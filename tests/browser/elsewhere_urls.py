@@ -1,0 +1,24 @@
+"""A page of somebody else's site, with quotes in several places."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.template import RequestContext, Template
+from django.urls import include, path
+
+ARTICLE = """{% load quotes %}<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>An article</title>
+<link rel="icon" href="/static/quotes/icon.svg"></head><body>
+<h1>Markets today</h1>
+{% live_quotes "BTC-USD" "AAPL" %}
+<p>Bitcoin stands at {% live_quote "BTC-USD" %} and Apple at {% live_quote "AAPL" %}.</p>
+{% live_quotes "BTC-USD" "ETH-USD" "NOPE" %}
+</body></html>"""
+
+
+def article(request: HttpRequest) -> HttpResponse:
+    """Show an article."""
+    return HttpResponse(Template(ARTICLE).render(RequestContext(request)))
+
+
+urlpatterns = [path("article/", article), path("", include("quotes.urls"))]

@@ -1,0 +1,170 @@
+"""A page in Chromium as tests see it: what it showed, asked for, received and complained about."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from playwright.sync_api import BrowserContext, Locator, Route, WebSocket, expect
+
+LOCAL = ("127.0.0.1", "localhost", "")  # hosts that a page may ask; data: and blob: have none
+WATCH = """
+window.quotesTest = {violations: [], shifts: [], codes: [], flashes: []};
+document.addEventListener("animationstart", ({animationName: name, target}) => {
+  if (/^quotes-(up|down)/.test(name)) quotesTest.flashes.push(
+    `${target.closest("[data-symbol]").dataset.symbol} ${target.dataset.field} ${name}`);
+});
+window.WebSocket = class extends WebSocket {
+  constructor(...given) {
+    super(...given);
+    this.addEventListener("close", ({code}) => quotesTest.codes.push(code));
+  }
+};
+document.addEventListener("securitypolicyviolation", (event) =>
+  quotesTest.violations.push(`${event.violatedDirective} ${event.blockedURI}`));
+new PerformanceObserver((list) => {
+  for (const entry of list.getEntries()) {
+    const nodes = entry.sources.map(({node, previousRect: was, currentRect: is}) =>
+      [node?.outerHTML?.slice(0, 120) ?? node?.data, was.toJSON(), is.toJSON()]);
+    quotesTest.shifts.push({value: entry.value, at: entry.startTime, nodes});
+  }
+}).observe({type: "layout-shift", buffered: true});
+"""
+MOVED = re.compile(r"<(?:tr|span|section)[^>]*data-symbol=\"([^\"]+)\"[^>]*>")
+
+
+class Tab:
+    """One page, listened to from its beginning."""
+
+    def __init__(self, context: BrowserContext) -> None:
+        self.page = context.new_page()
+        self.sockets: list[str] = []  # addresses, as they were opened
+        self.frames: list[str] = []  # all that came through any socket
+        self.complaints: list[str] = []  # of the console, and requests to strangers
+        self.asked: list[str] = []  # paths, over HTTP
+        self.loads = 0
+        self.holds = False
+        self.held: list[Route] = []
+        self.page.on("websocket", self._opened)
+        self.page.on("console", self._said)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("request", self._asked)
+        self.page.on("load", lambda _: self._loaded())
+        self.page.add_init_script(WATCH)
+
+    def open(self, url: str) -> Tab:
+        """Go to an address."""
+        self.page.goto(url)
+        return self
+
+    def hold(self, pattern: str) -> None:
+        """Hold requests back until `release`; they wait in `held`."""
+
+        def wait(route: Route) -> None:
+            if self.holds:
+                self.held.append(route)
+            else:
+                route.continue_()
+
+        self.holds = True
+        self.page.route(pattern, wait)
+
+    def release(self) -> None:
+        """Let through what is held back, and all that comes."""
+        self.holds = False
+        while self.held:
+            self.held.pop(0).continue_()
+
+    def row(self, code: str) -> Locator:
+        """Return the place, row or panel of a symbol."""
+        return self.page.locator(f".quote[data-symbol='{code}']")
+
+    def rows(self) -> list[str]:
+        """Return the symbols on the page, in order."""
+        found = self.page.locator(".quote[data-symbol]").evaluate_all(
+            "places => places.map((place) => place.dataset.symbol)"
+        )
+        return [str(code) for code in found]
+
+    def field(self, code: str, name: str) -> str:
+        """Return the text of one of a symbol's values."""
+        return self.row(code).locator(f"[data-field='{name}']").first.inner_text()
+
+    def until(self, happened: Callable[[], Any], what: str, patience: float = 20.0) -> Any:
+        """Wait, while the page goes on, until something is true, and return it."""
+        end = time.monotonic() + patience
+        while not (result := happened()):
+            if time.monotonic() > end:
+                raise AssertionError(f"not within {patience:.0f} s: {what}")
+            self.page.wait_for_timeout(20)
+        return result
+
+    def after_frames(self, count: int) -> None:
+        """Wait until this many more frames arrived."""
+        wanted = len(self.frames) + count
+        self.until(lambda: len(self.frames) >= wanted, f"{count} frames", patience=count + 20.0)
+
+    def live(self, patience: float = 20.0) -> Tab:
+        """Wait until the page says that it is live."""
+        expect(self.page.locator("#quotes-pulse.pulse-live .pulse-well")).to_be_visible(
+            timeout=patience * 1000
+        )
+        return self
+
+    def says_not_live(self) -> bool:
+        """Whether the page shows that it doubts its prices."""
+        return self.page.locator("#quotes-pulse .pulse-ill").is_visible()
+
+    def moves(self, code: str, patience: float = 20.0) -> None:
+        """Wait until a symbol's price is another one."""
+        value = self.row(code).locator("data").first
+        expect(value).not_to_have_attribute("value", self.value(code), timeout=patience * 1000)
+
+    def value(self, code: str) -> str:
+        """Return a symbol's price as machines read it."""
+        value = self.row(code).locator("data").first.get_attribute("value")
+        return value or ""
+
+    def mark(self, code: str) -> None:
+        """Mark the document and a symbol's element, to know them again."""
+        self.row(code).first.evaluate("(place) => { window.known = place; }")
+
+    def same(self, code: str) -> bool:
+        """Whether neither the document nor the symbol's element is another since `mark`."""
+        return bool(self.row(code).first.evaluate("(place) => window.known === place"))
+
+    def shifts(self) -> list[Any]:
+        """Return what moved on the page without having been asked to."""
+        return list(self.page.evaluate("quotesTest.shifts"))
+
+    def codes(self) -> list[int]:
+        """Return the codes with which sockets were closed."""
+        return list(self.page.evaluate("quotesTest.codes"))
+
+    def violations(self) -> list[str]:
+        """Return what the content security policy forbade."""
+        return list(self.page.evaluate("quotesTest.violations"))
+
+    def _opened(self, socket: WebSocket) -> None:
+        self.sockets.append(socket.url)
+        socket.on("framereceived", lambda frame: self.frames.append(str(frame)))
+
+    def _said(self, message: Any) -> None:
+        if message.type in ("error", "warning"):
+            self.complaints.append(f"{message.type}: {message.text}")
+
+    def _asked(self, request: Any) -> None:
+        self.asked.append(urlsplit(request.url).path)
+        if (host := urlsplit(request.url).hostname or "") not in LOCAL:
+            self.complaints.append(f"asked {host}: {request.url}")
+
+    def _loaded(self) -> None:
+        self.loads += 1
+
+
+def symbols_in(frame: str) -> list[str]:
+    """Return the symbols of which a frame brings something, in its order."""
+    return MOVED.findall(frame)

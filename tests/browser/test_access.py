@@ -1,0 +1,140 @@
+"""Readable by everybody: on any screen, in both schemes, without truncated prices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Exchange, OpenTab
+from tests.browser.tab import Tab
+from tests.servers import Site
+
+pytestmark = [pytest.mark.browser, pytest.mark.server]
+
+WIDTHS = (320, 768, 1280, 1920)
+SCHEMES = ("light", "dark")
+PAGES = {
+    "front": "/",
+    "board": "/boards/crypto/",
+    "stocks": "/boards/stock-market/",
+    "symbol": "/symbols/BTC-USD/",
+    "small symbol": "/symbols/SHIB-USD/",
+    "embed": "/embed/quotes/?symbols=BTC-USD,AAPL,SHIB-USD,NOPE",
+    "nothing found": "/boards/crypto/?q=zzzz",
+    "page two": "/boards/crypto/?page=2&sort=-percent",
+}
+WIDER = """() => {
+    const {scrollWidth, clientWidth} = document.documentElement;
+    return scrollWidth - clientWidth;
+}"""
+CUT = """() => [...document.querySelectorAll(
+    ".quote :is(.c-last, .c-percent, .c-change, .c-state), .panel-last, .panel-move")]
+    .filter((cell) => cell.offsetParent && cell.scrollWidth > cell.clientWidth)
+    .map((cell) => cell.closest("[data-symbol]").dataset.symbol + " " + cell.innerText)"""
+SMALL = """() => [...document.querySelectorAll("a, button, input:not([type=hidden])")]
+    .filter((target) => target.checkVisibility() && !target.closest("p, .whole, .skip"))
+    .map((target) => [target.innerText || target.name, target.getBoundingClientRect()])
+    .filter(([, box]) => box.height < 24 || box.width < 24)
+    .map(([name, box]) => `${name} ${box.width} x ${box.height}`)"""
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_no_page_scrolls_sideways(market: Site, tab: OpenTab, name: str):
+    page = tab(market.url + PAGES[name]).live().page
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 800})
+        for scheme in SCHEMES:
+            page.emulate_media(color_scheme=scheme)
+            assert page.evaluate(WIDER) <= 0, f"{name} at {width} px, {scheme}"
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_price_percentage_and_state_are_never_cut_off(market: Site, tab: OpenTab, width: int):
+    page = tab(viewport={"width": width, "height": 800})
+    cut = {}
+    for name in ("front", "board", "stocks", "symbol", "embed", "page two"):
+        page.open(market.url + PAGES[name]).live()
+        if found := page.page.evaluate(CUT):
+            cut[name] = found[:3]
+    assert cut == {}
+
+
+def test_targets_are_large_enough_for_a_thumb(market: Site, tab: OpenTab):
+    page = tab(viewport={"width": 320, "height": 640}, has_touch=True)
+    small = {}
+    for name in ("front", "board", "stocks", "symbol"):
+        page.open(market.url + PAGES[name]).live()
+        if found := page.page.evaluate(SMALL):
+            small[name] = found[:3]
+    assert small == {}
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("name", ["front", "board", "stocks", "symbol", "embed"])
+def test_axe_finds_nothing_serious(market: Site, tab: OpenTab, name: str, scheme: str):
+    # without flashes, which would come and go under its eyes
+    page = tab(market.url + PAGES[name], color_scheme=scheme, reduced_motion="reduce").live()
+    with still(page):
+        assert serious(page) == []
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_axe_finds_nothing_serious_where_prices_are_old_or_missing(
+    quiet: Site, exchange: Exchange, tab: OpenTab, scheme: str
+):
+    exchange.mode("ok")
+    page = tab(quiet.url + "/boards/crypto/", color_scheme=scheme, reduced_motion="reduce").live()
+    exchange.tick("SOL-USD", "151.40")
+    expect(page.row("SOL-USD")).to_have_attribute("data-condition", "stale", timeout=10_000)
+    expect(page.row("XMR-USD")).to_have_attribute("data-condition", "none")
+    with still(page):
+        assert serious(page) == []
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_the_warning_of_a_page_that_is_not_live_is_readable(
+    market: Site, tab: OpenTab, scheme: str
+):
+    page = tab(viewport={"width": 320, "height": 640}, color_scheme=scheme)
+    page.open(market.url + "/boards/crypto/").live()
+    with still(page):
+        page.page.locator("#quotes-pulse").evaluate(
+            "(pulse) => pulse.className = 'pulse pulse-late'"
+        )
+        expect(page.page.locator(".pulse-ill")).to_be_visible()
+        assert serious(page) == []
+        covered = page.page.evaluate(
+            """() => {
+                const ill = document.querySelector(".pulse-ill").getBoundingClientRect();
+                return [".brand", ".top nav", ".notes .note"].filter((name) => {
+                    const other = document.querySelector(name)?.getBoundingClientRect();
+                    return other && other.right > ill.left && other.left < ill.right
+                        && other.bottom > ill.top && other.top < ill.bottom;
+                });
+            }"""
+        )
+        assert covered == []
+
+
+@contextmanager
+def still(page: Tab) -> Iterator[None]:
+    """Keep the socket from changing the page while it is looked at."""
+    page.page.evaluate("document.getElementById('quotes-socket').remove()")
+    page.page.evaluate("new Promise((done) => setTimeout(done, 50))")
+    yield
+
+
+def serious(page: Tab) -> list[str]:
+    """Return what axe finds that is serious or worse."""
+    found: list[dict[str, Any]] = Axe().run(page.page).response["violations"]
+    return [
+        f"{each['id']}: {node['target']} {node['any'][0]['message'] if node['any'] else ''}"
+        for each in found
+        if each["impact"] in ("serious", "critical")
+        for node in each["nodes"][:3]
+    ]

@@ -1,0 +1,132 @@
+"""What staff changes in the admin reaches open pages within two seconds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import BRISK, STAFF, OpenTab
+from tests.browser.tab import Tab
+from tests.servers import Site, site
+
+pytestmark = [pytest.mark.browser, pytest.mark.server]
+
+SOON = 2.0  # seconds
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory, database_template: Path) -> Iterator[Site]:
+    """A site whose listings these tests may change."""
+    folder = tmp_path_factory.mktemp("house")
+    with site(folder, database_template, "daphne", **BRISK, **STAFF) as running:
+        running.manage("createsuperuser", "--noinput")
+        yield running
+
+
+@pytest.fixture
+def staff(house: Site, tab: OpenTab) -> Page:
+    """The admin, with Alice signed in."""
+    page = tab(house.url + "/admin/").page
+    page.get_by_label("Username").fill(STAFF["DJANGO_SUPERUSER_USERNAME"])
+    page.get_by_label("Password").fill(STAFF["DJANGO_SUPERUSER_PASSWORD"])
+    page.get_by_role("button", name="Log in").click()
+    page.wait_for_url("**/admin/")
+    return page
+
+
+def save(page: Page) -> float:
+    """Save the form that the admin shows, and return when that was."""
+    begun = time.monotonic()
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.locator(".messagelist .success")).to_be_visible()
+    return begun
+
+
+def switch(staff: Page, house: Site, code: str, *, active: bool) -> float:
+    """Switch a symbol on or off in the list of symbols, and return when that was."""
+    staff.goto(f"{house.url}/admin/quotes/symbol/?q={code}")
+    row = staff.locator("tr", has=staff.get_by_role("link", name=code, exact=True))
+    row.locator("input[name$='-active']").set_checked(active)
+    return save(staff)
+
+
+def assert_soon(since: float) -> None:
+    """Fail if it took longer than two seconds."""
+    assert time.monotonic() - since < SOON
+
+
+def test_a_symbol_switched_off_vanishes_and_switched_on_stands_where_it_stood(
+    house: Site, staff: Page, tab: OpenTab
+):
+    board = tab(house.url + "/boards/crypto/").live()
+    rows = board.rows()
+    board.mark("BTC-USD")
+    board.row("BTC-USD").get_by_role("link").focus()
+    saved = switch(staff, house, "ETH-USD", active=False)
+    expect(board.row("ETH-USD")).to_have_count(0)
+    assert_soon(saved)
+    assert board.rows()[:3] == ["BTC-USD", "SOL-USD", "XRP-USD"]
+    board.moves("SOL-USD")
+    saved = switch(staff, house, "ETH-USD", active=True)
+    expect(board.row("ETH-USD")).to_have_count(1)
+    assert_soon(saved)
+    assert board.rows() == rows
+    board.moves("ETH-USD")
+    assert board.same("BTC-USD")
+    assert board.loads == 1
+    assert board.page.evaluate("document.activeElement.innerText") == "BTC-USD"
+    assert board.complaints == []
+
+
+def test_a_symbol_switched_off_does_not_go_on_looking_live_elsewhere(
+    house: Site, staff: Page, tab: OpenTab
+):
+    front = tab(house.url + "/").live()
+    embed = tab(house.url + "/embed/quotes/?symbols=BTC-USD,ETH-USD").live()
+    symbol = tab(house.url + "/symbols/ETH-USD/").live()
+    switch(staff, house, "ETH-USD", active=False)
+    try:
+        for page in (front, embed, symbol):
+            gone = page.page.get_by_text("Unknown symbols: ETH-USD")
+            expect(gone).to_be_visible(timeout=SOON * 2000)
+            assert not looks_live(page, "ETH-USD"), page.page.url
+    finally:
+        switch(staff, house, "ETH-USD", active=True)
+    for page in (front, embed, symbol):
+        page.until(lambda page=page: looks_live(page, "ETH-USD"), "back again")
+        page.moves("ETH-USD")
+
+
+def looks_live(page: Tab, code: str) -> bool:
+    """Whether a symbol is on a page like one whose price is good."""
+    place = page.row(code)
+    return place.count() > 0 and place.first.get_attribute("data-condition") == "live"
+
+
+def test_another_order_of_a_board_reaches_its_page(house: Site, staff: Page, tab: OpenTab):
+    board = tab(house.url + "/boards/crypto/").live()
+    board.mark("SOL-USD")
+    first, second, third = board.rows()[:3]
+    staff.goto(house.url + "/admin/quotes/board/")
+    staff.get_by_role("link", name="Crypto", exact=True).click()
+    staff.locator("input[name='places-2-position']").fill("0")
+    save(staff)
+    board.until(lambda: board.rows()[:3] == [third, first, second], "the new order", 2 * SOON)
+    board.moves(third)
+    assert board.same("SOL-USD")
+    assert board.loads == 1
+
+
+def test_another_name_reaches_a_board(house: Site, staff: Page, tab: OpenTab):
+    board = tab(house.url + "/boards/crypto/").live()
+    staff.goto(house.url + "/admin/quotes/symbol/?q=DOGE-USD")
+    staff.get_by_role("link", name="DOGE-USD", exact=True).click()
+    staff.get_by_label("Name:").fill("<b>Such</b> & wow")
+    saved = save(staff)
+    expect(board.row("DOGE-USD").locator(".name")).to_have_text("<b>Such</b> & wow")
+    assert_soon(saved)
+    board.moves("DOGE-USD")

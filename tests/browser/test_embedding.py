@@ -1,0 +1,143 @@
+"""Quotes in other people's pages: tags in their templates, frames on their sites."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import BRISK, OpenTab
+from tests.servers import Site, site
+
+pytestmark = [pytest.mark.browser, pytest.mark.server]
+
+VALUES = """(code) => [...document.querySelectorAll(`.quote[data-symbol='${code}'] data`)]
+    .map((place) => place.value)"""
+DOUBLE_IDS = """() => {
+    const ids = [...document.querySelectorAll("[id]")].map(({id}) => id);
+    return ids.filter((id, place) => ids.indexOf(id) !== place);
+}"""
+
+
+class Host(BaseHTTPRequestHandler):
+    """A page of another site with a frame in it; its path says what of."""
+
+    def do_GET(self) -> None:
+        """Answer with a page that frames the embed at the port in the path."""
+        port = self.path.strip("/")
+        body = (
+            "<!doctype html><title>Host</title>"
+            f'<iframe src="http://127.0.0.1:{port}/embed/quotes/?symbols=BTC-USD,AAPL"></iframe>'
+        ).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *given: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def host() -> Iterator[str]:
+    """Another site, on another host name."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Host) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://localhost:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def framed(
+    host: str, tmp_path_factory: pytest.TempPathFactory, database_template: Path
+) -> Iterator[Site]:
+    """A site that lets the other one frame its embeds, and has an article with tags."""
+    more = {
+        "QUOTES_EMBED_ORIGINS": host,
+        "DJANGO_SETTINGS_MODULE": "tests.browser.elsewhere",
+    }
+    with site(tmp_path_factory.mktemp("framed"), database_template, **BRISK, **more) as running:
+        yield running
+
+
+def test_a_frame_on_a_listed_site_is_live(host: str, framed: Site, tab: OpenTab):
+    page = tab(f"{host}/{framed.port}")
+    frame = page.page.frame_locator("iframe")
+    expect(frame.locator(".pulse-live")).to_be_visible(timeout=20_000)
+    price = frame.locator("[data-symbol='BTC-USD'] data")
+    expect(price).not_to_have_attribute("value", price.get_attribute("value") or "", timeout=20_000)
+    assert page.page.context.cookies() == []
+
+
+def test_a_frame_on_any_other_site_stays_empty(host: str, market: Site, tab: OpenTab):
+    page = tab(f"{host}/{market.port}")
+    page.until(lambda: page.complaints, "the browser's complaint")
+    assert "frame-ancestors" in page.complaints[0]
+    assert not page.sockets
+
+
+@pytest.mark.parametrize(
+    ("scheme", "theme", "dark"),
+    [
+        ("light", "auto", False),
+        ("dark", "auto", True),
+        ("light", "dark", True),
+        ("dark", "light", False),
+    ],
+)
+def test_the_theme_is_asked_for_or_the_visitors_own(
+    market: Site, tab: OpenTab, scheme: str, theme: str, *, dark: bool
+):
+    page = tab(market.url + f"/embed/quotes/?symbols=BTC-USD&theme={theme}", color_scheme=scheme)
+    ink = page.row("BTC-USD").locator("data").evaluate("(price) => getComputedStyle(price).color")
+    assert (ink == "rgb(233, 236, 242)") == dark
+
+
+def test_an_embed_in_german_is_german_whatever_the_browser_speaks(market: Site, tab: OpenTab):
+    page = tab(market.url + "/embed/quotes/?symbols=BTC-USD&lang=de", locale="en-US").live()
+    assert page.page.locator("html").get_attribute("lang") == "de"
+    for _ in range(3):
+        page.moves("BTC-USD")
+        assert page.field("BTC-USD", "last")[-3] == ","
+
+
+def test_tables_of_the_front_page_share_one_socket(market: Site, tab: OpenTab):
+    page = tab(market.url + "/").live()
+    page.moves("BTC-USD")
+    page.moves("AAPL")
+    assert len(page.sockets) == 1
+    assert page.page.evaluate(DOUBLE_IDS) == []
+
+
+def test_tags_of_a_strange_page_share_one_socket_and_agree(framed: Site, tab: OpenTab):
+    page = tab(framed.url + "/article/").live()
+    assert len(page.page.evaluate(VALUES, "BTC-USD")) == 3
+    first = page.page.evaluate(VALUES, "BTC-USD")[0]
+
+    def moved() -> bool:
+        values = page.page.evaluate(VALUES, "BTC-USD")
+        assert len(set(values)) == 1, "all places of a symbol move at once"
+        return values[0] != first
+
+    page.until(moved, "a move of all places")
+    page.moves("ETH-USD")
+    assert len(page.sockets) == 1
+    assert page.page.evaluate(DOUBLE_IDS) == []
+    assert page.page.locator("link[rel=stylesheet]").count() == 1
+    assert page.page.locator("script").count() == 2
+    expect(page.page.get_by_text("Unknown symbol: NOPE")).to_be_visible()
+    assert page.complaints == []
+    assert page.violations() == []
+
+
+def test_tags_of_a_strange_page_are_complete_without_javascript(framed: Site, tab: OpenTab):
+    page = tab(framed.url + "/article/", java_script_enabled=False)
+    for code in ("BTC-USD", "AAPL", "ETH-USD"):
+        assert float(page.value(code)) > 0
+        assert "%" in page.field(code, "change-percent")

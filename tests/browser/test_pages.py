@@ -1,0 +1,175 @@
+"""Pages as plain pages: links, searches and what stands on them."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import STAFF, OpenTab
+from tests.browser.tab import Tab, symbols_in
+from tests.servers import Site
+
+pytestmark = [pytest.mark.browser, pytest.mark.server]
+
+
+def watched(page: Tab) -> list[str]:
+    """Return the symbols that the page's socket asks for."""
+    return parse_qs(urlsplit(page.sockets[-1]).query).get("symbols", [""])[0].split(",")
+
+
+def sent(page: Tab) -> set[str]:
+    """Return the symbols in all frames that the page received."""
+    return {code for frame in page.frames for code in symbols_in(frame)}
+
+
+def fresh(page: Tab) -> None:
+    """Wait until a page that was just opened is live, with its own frames only."""
+    page.live()
+    page.frames.clear()
+    page.after_frames(6)
+
+
+def test_a_search_shows_and_receives_its_rows_only(market: Site, tab: OpenTab):
+    page = tab(market.url + "/boards/crypto/").live()
+    page.page.get_by_role("searchbox").fill("litecoin")
+    page.page.get_by_role("button", name="Search").click()
+    page.page.wait_for_url("**/boards/crypto/?q=litecoin")
+    fresh(page)
+    rows = page.rows()
+    assert "LTC-USD" in rows
+    assert len(rows) < 10
+    assert watched(page) == rows
+    assert sent(page) <= set(rows)
+    assert page.page.get_by_role("searchbox").input_value() == "litecoin"
+    page.page.get_by_role("link", name="Show all").click()
+    page.live()
+    assert len(page.rows()) == 50
+
+
+def test_a_search_that_finds_nothing_says_so_and_leads_back(market: Site, tab: OpenTab):
+    page = tab(market.url + "/boards/crypto/?q=zzzz").live()
+    assert page.rows() == []
+    expect(page.page.get_by_text("No symbols here.")).to_be_visible()
+    page.page.get_by_role("link", name="Show all").click()
+    page.live()
+    assert page.rows()
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_a_heading_sorts_and_turns_and_lets_go(market: Site, tab: OpenTab, *, scripts: bool):
+    page = tab(market.url + "/boards/crypto/", java_script_enabled=scripts)
+    listed = page.rows()
+    heading = page.page.get_by_role("columnheader", name="Symbol")
+    for query, order, wanted in (
+        ("sort=symbol", "ascending", None),
+        ("sort=-symbol", "descending", None),
+        ("", None, listed),
+    ):
+        heading.get_by_role("link").click()
+        page.page.wait_for_url(lambda url, query=query: urlsplit(url).query == query)
+        assert heading.get_attribute("aria-sort") == order
+        rows = page.rows()
+        assert rows == (wanted or sorted(rows, reverse=order == "descending"))
+
+
+def test_a_sorted_board_stays_live_in_that_order(market: Site, tab: OpenTab):
+    page = tab(market.url + "/boards/stock-market/?sort=-last")
+    fresh(page)
+    rows = page.rows()
+    values = [float(page.value(code)) for code in rows]
+    assert values == pytest.approx(sorted(values, reverse=True), rel=0.02)
+    assert watched(page) == rows
+    assert "sort=-last" in page.sockets[0]
+    page.after_frames(8)
+    assert page.rows() == rows
+
+
+def test_a_kind_filters_and_keeps_the_search(market: Site, tab: OpenTab):
+    page = tab(market.url + "/boards/stock-market/?q=s&sort=symbol")
+    page.page.get_by_role("link", name="ETF", exact=True).click()
+    page.page.wait_for_url("**kind=etf**")
+    fresh(page)
+    rows = page.rows()
+    assert rows == sorted(rows)
+    assert "AAPL" not in rows
+    assert sent(page) <= set(rows)
+    query = parse_qs(urlsplit(page.page.url).query)
+    assert query == {"q": ["s"], "kind": ["etf"], "sort": ["symbol"]}
+    assert page.page.get_by_role("link", name="ETF", exact=True).get_attribute("aria-current")
+
+
+def test_pages_of_a_board_share_no_row_and_lose_none(market: Site, tab: OpenTab):
+    page = tab(market.url + "/boards/stock-market/")
+    seen: list[str] = []
+    while True:
+        page.live()
+        seen += page.rows()
+        assert watched(page) == page.rows()
+        following = page.page.get_by_role("link", name="Next", exact=True)
+        if not following.count():
+            break
+        following.click()
+        page.page.wait_for_url(re.compile(r"page=\d"))
+    assert len(seen) == len(set(seen)) == 180
+    page.page.get_by_role("link", name="Previous").click()
+    page.page.wait_for_url("**page=3**")
+
+
+def test_a_row_leads_to_its_symbol_and_that_back_to_its_board(market: Site, tab: OpenTab):
+    page = tab(market.url + "/boards/crypto/").live()
+    page.row("BTC-USD").get_by_role("link").click()
+    page.page.wait_for_url("**/symbols/BTC-USD/")
+    page.live()
+    assert page.page.locator("main").get_by_role("link", name="Crypto").count() == 1
+    page.page.go_back()
+    page.live()
+    page.moves("BTC-USD")
+
+
+@pytest.mark.parametrize("path", ["/boards/nowhere/", "/symbols/NOPE/", "/nowhere/"])
+def test_what_is_not_there_is_a_404(market: Site, tab: OpenTab, path: str):
+    page = tab()
+    answer = page.page.goto(market.url + path)
+    assert answer is not None
+    assert answer.status == 404
+
+
+def test_unknown_symbols_are_named(market: Site, tab: OpenTab):
+    page = tab(market.url + "/embed/quotes/?symbols=BTC-USD,NOPE,<b>x").live()
+    note = page.page.locator(".note-unknown")
+    expect(note).to_have_text("Unknown symbols: NOPE, <B>X")
+    page.moves("BTC-USD")
+    expect(note).to_be_visible()
+    assert page.rows() == ["BTC-USD"]
+
+
+def test_pages_and_admin_break_no_rule_and_ask_no_stranger(market: Site, tab: OpenTab):
+    market.manage("createsuperuser", "--noinput")
+    page = tab()
+    paths = ["/", "/boards/crypto/", "/boards/stock-market/", "/symbols/BTC-USD/"]
+    for path in [*paths, "/embed/quotes/?symbols=BTC-USD"]:
+        page.open(market.url + path).live()
+        assert page.violations() == [], path
+    page.open(market.url + "/admin/")
+    assert page.violations() == []
+    sign_in(page.page)
+    for link in ("Symbols", "BTC-USD"):
+        page.page.get_by_role("link", name=link, exact=True).first.click()
+        page.page.wait_for_load_state()
+        assert page.violations() == [], link
+    for link in ("Boards", "Crypto"):
+        page.page.get_by_role("link", name=link, exact=True).first.click()
+        page.page.wait_for_load_state()
+        assert page.violations() == [], link
+    assert page.complaints == []
+
+
+def sign_in(page: Page) -> None:
+    """Sign in to the admin as Alice."""
+    page.get_by_label("Username").fill(STAFF["DJANGO_SUPERUSER_USERNAME"])
+    page.get_by_label("Password").fill(STAFF["DJANGO_SUPERUSER_PASSWORD"])
+    page.get_by_role("button", name="Log in").click()
+    page.wait_for_url("**/admin/")
