@@ -25,12 +25,12 @@ from quotes.providers.coinbase import (
     Session,
     by_code,
     read_candles,
-    read_frame,
     read_product,
     read_stats,
     read_status,
     read_ticker,
 )
+from quotes.providers.sockets import read_frame
 from quotes.quote import Quote, loads
 from tests.stubs.coinbase import Coinbase as Stub
 from tests.stubs.exchange import reply

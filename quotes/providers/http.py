@@ -107,6 +107,14 @@ def parsed(what: str, body: bytes) -> Any:
         raise ProviderError(f"{what} answered with {kind} that is no json") from error
 
 
+def of_kind(kind: type, what: str, body: Any) -> Any:
+    """Return a parsed body; raise ProviderError where it is of another kind, say no list."""
+    if isinstance(body, kind):
+        return body
+    given = type(body).__name__
+    raise ProviderError(f"{what} answered with a {given}, not a {kind.__name__}")
+
+
 def late(what: str, seconds: float) -> ProviderError:
     """Tell that nothing, or not all, came in time."""
     return ProviderError(f"{what} gave no full answer within {seconds:g} s")
