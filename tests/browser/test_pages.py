@@ -143,7 +143,9 @@ def test_unknown_symbols_are_named(market: Site, tab: OpenTab):
     expect(note).to_have_text("Unknown symbols: NOPE, <B>X")
     page.moves("BTC-USD")
     expect(note).to_be_visible()
-    assert page.rows() == ["BTC-USD"]
+    assert page.rows() == ["BTC-USD", "NOPE", "<B>X"]
+    for code in ("NOPE", "<B>X"):
+        expect(page.row(code)).to_have_text(f"Unknown symbol: {code}")
 
 
 def test_pages_and_admin_break_no_rule_and_ask_no_stranger(market: Site, tab: OpenTab):

@@ -124,8 +124,13 @@ def test_an_old_price_is_dimmed_and_says_its_age(board: Tab, exchange: Exchange)
     expect(row).to_have_attribute("data-condition", "stale", timeout=10_000)
     assert re.search(r"minute|old", board.field("SOL-USD", "state"))
     assert board.field("SOL-USD", "last") == "151.40"
-    dimmed = "(row) => getComputedStyle(row.querySelector('.c-last')).opacity"
-    assert float(row.evaluate(dimmed)) < 1
+    colour = "(row) => getComputedStyle(row.querySelector('[data-field=last]')).color"
+    assert row.evaluate(colour) == row.evaluate(
+        "(row) => getComputedStyle(row.querySelector('.name')).color"
+    )
+    assert row.evaluate(colour) != row.evaluate(
+        "(row) => getComputedStyle(row.querySelector('a')).color"
+    )
     colour = "(row) => getComputedStyle(row.querySelector('[data-field=state]')).color"
     assert row.evaluate(colour) != board.row("BTC-USD").evaluate(colour), "its age stands out"
     to(board, exchange, "SOL-USD", "151.50")
