@@ -142,4 +142,4 @@ def age(seconds: float, language: str) -> str:
             return gettext("%(n)d h old") % {"n": hours}
         if minutes := span.seconds // 60:
             return gettext("%(n)d min old") % {"n": minutes}
-        return gettext("under 1 min old")
+        return gettext("<1 min old")

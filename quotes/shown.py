@@ -133,7 +133,7 @@ class Shown:
     def status(self) -> str:
         """The row's state in words; delay and age are said, a healthy price says little."""
         if self.quote is None:
-            return gettext("No price yet")
+            return gettext("No price")
         if self.state.stale_minutes is not None:
             return formats.age(self.state.stale_minutes * 60, self.language)
         if self.quote.delay:

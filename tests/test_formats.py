@@ -205,7 +205,7 @@ class TestTimes:
     @pytest.mark.parametrize(
         ("seconds", "words"),
         [
-            (30, "under 1 min old"),
+            (30, "<1 min old"),
             (60, "1 min old"),
             (5 * 60, "5 min old"),
             (3600, "1 h old"),

@@ -237,4 +237,4 @@ def test_under_uvicorn_the_feed_runs_before_anybody_asks_for_anything(
                 return database.execute("SELECT count(*) FROM quotes_lastquote").fetchone()[0]
 
         assert eventually(written, "last quotes stand in the database") > 100
-        assert "No price yet" not in running.get("/boards/crypto/")
+        assert "No price" not in running.get("/boards/crypto/")

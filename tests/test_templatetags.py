@@ -95,7 +95,7 @@ def test_codes_may_come_from_a_generator(listed: None):
 
 
 def test_a_symbol_without_a_price_says_so(listed: None):
-    assert "No price yet" in render('{% live_quotes "MSFT" %}')
+    assert "No price" in render('{% live_quotes "MSFT" %}')
 
 
 def test_an_unknown_symbol_is_named_and_costs_the_others_nothing(listed: None):
