@@ -48,7 +48,7 @@ def test_a_price_that_moves_flashes_the_way_it_went(board: Tab, exchange: Exchan
     seen = []
     for price in ("70011.00", "70012.00", "70011.50", "69999.99"):
         to(board, exchange, "BTC-USD", price)
-        seen += flashes(board)
+        seen += board.until(lambda: flashes(board), "a flash")
         rested(board)
     shown = "BTC-USD last quotes-"
     assert [flash[:-2] for flash in seen] == [shown + way for way in ("up", "up", "down", "down")]
@@ -78,7 +78,7 @@ def test_a_move_flashes_the_price_and_nothing_else(board: Tab, exchange: Exchang
     rested(board)
     flashes(board)
     to(board, exchange, "BTC-USD", "64201.00")
-    (flash,) = flashes(board)
+    (flash,) = board.until(lambda: flashes(board), "a flash")
     assert re.fullmatch(r"BTC-USD last quotes-(up|down)-[12]", flash)
 
 
