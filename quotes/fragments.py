@@ -32,14 +32,12 @@ TEMPLATES = {
 }
 TARGETS = {
     "row": "outerMorph",
-    "unknown row": "delete:tr.quote:not(.quote-listing)[data-symbol='{code}']",
     "listing": "outerMorph:tr.quote-listing[data-symbol='{code}']",
     "panel": "outerMorph:.quote-panel[data-symbol='{code}']",
     "price": "outerMorph:.quote-price[data-symbol='{code}']",
 }
-
-
-GONE = {"row": "unknown row"}
+# The same for a symbol that is not listed any more: only the rows of a board vanish.
+GONE = TARGETS | {"row": "delete:tr.quote:not(.quote-listing)[data-symbol='{code}']"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +112,7 @@ class Fragments:
         The rows of a board vanish; other places say so, and show the symbol again when it is.
         """
         return "".join(
-            addressed(self.unknown(widget, code, language), _swap(GONE.get(widget, widget), code))
+            addressed(self.unknown(widget, code, language), _swap(GONE[widget], code))
             for widget, code in places
         )
 
@@ -176,7 +174,7 @@ class Fragments:
         return "".join(
             addressed(
                 self.paint(widget, code, watch.language),
-                _swap(widget, code),
+                _swap(TARGETS[widget], code),
                 flash(code),
             )
             for widget, code in watch.places()
@@ -184,8 +182,8 @@ class Fragments:
         )
 
 
-def _swap(place: str, code: str) -> str:
-    return TARGETS[place].format(code=escape(code))
+def _swap(target: str, code: str) -> str:
+    return target.format(code=escape(code))
 
 
 def _providers(quotes: list[Quote | None]) -> list[str]:

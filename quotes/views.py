@@ -16,7 +16,7 @@ from django.views.decorators.http import require_safe
 
 from quotes import conf, live
 from quotes.addresses import Address, TooManySymbols
-from quotes.boards import BoardQuery, BoardView, Selection
+from quotes.boards import SORTS, BoardQuery, BoardView, Selection
 from quotes.fragments import addressed
 from quotes.live import Live
 from quotes.models import Symbol
@@ -30,7 +30,7 @@ def language() -> str:
     return translation.get_language() or "en"
 
 
-def page(request: HttpRequest, parts: Live, address: Address, **more: Any) -> dict[str, Any]:
+def page(parts: Live, address: Address, **more: Any) -> dict[str, Any]:
     """Return what every live page shows around its quotes."""
     watch = address.watch(parts.catalogue)
     return {
@@ -55,7 +55,7 @@ async def index(request: HttpRequest) -> HttpResponse:
         (board, [parts.fragments.paint("listing", c, language()) for c in board.codes[:FRONT_ROWS]])
         for board in boards
     ]
-    context = page(request, parts, address, fronts=fronts)
+    context = page(parts, address, fronts=fronts)
     return render(request, "quotes/index.html", context)
 
 
@@ -68,7 +68,7 @@ async def board(request: HttpRequest, slug: str) -> HttpResponse:
         raise Http404(_("There is no board “%(slug)s”.") % {"slug": slug})
     asked = Address(board=slug, query=BoardQuery.read(request.GET), language=language())
     address, rows = parts.choose(asked)
-    context = page(request, parts, address, **board_page(parts, found, address, rows))
+    context = page(parts, address, **board_page(parts, found, address, rows))
     return render(request, "quotes/board.html", context)
 
 
@@ -93,7 +93,7 @@ def board_page(
 
 
 def columns() -> list[tuple[str, str]]:
-    """Return the columns of a board: what each is sorted by, and its heading."""
+    """Return the columns of a board: their names, by which some sort, and headings."""
     return [
         ("symbol", _("Symbol")),
         ("last", _("Last")),
@@ -101,28 +101,23 @@ def columns() -> list[tuple[str, str]]:
         ("percent", _("% Change")),
         ("bid", _("Bid")),
         ("ask", _("Ask")),
-        ("", _("Day range")),
+        ("day", _("Day range")),
         ("volume", _("Volume")),
         ("time", _("Time")),
-        ("", _("State")),
+        ("state", _("State")),
     ]
 
 
-def column(query: BoardQuery, sort: str, heading: str) -> dict[str, str]:
+def column(query: BoardQuery, name: str, heading: str) -> dict[str, str]:
     """Return a heading with the link that sorts by it: descending first, but for names."""
-    if not sort:
-        return {
-            "heading": heading,
-            "name": "day" if heading == _("Day range") else "state",
-            "link": "",
-            "order": "",
-        }
-    first, second = (sort, "-" + sort) if sort == "symbol" else ("-" + sort, sort)
+    if name not in SORTS:
+        return {"heading": heading, "name": name, "link": "", "order": ""}
+    first, second = (name, "-" + name) if name == "symbol" else ("-" + name, name)
     following = {first: second, second: ""}.get(query.sort, first)
-    orders = {sort: "ascending", "-" + sort: "descending"}
+    orders = {name: "ascending", "-" + name: "descending"}
     return {
         "heading": heading,
-        "name": sort,
+        "name": name,
         "link": query.encode(sort=following, page=1),
         "order": orders.get(query.sort, ""),
     }
@@ -137,7 +132,6 @@ async def symbol(request: HttpRequest, code: str) -> HttpResponse:
         raise Http404(_("There is no symbol “%(code)s”.") % {"code": code})
     address = Address(panel=(found.code,), language=language())
     context = page(
-        request,
         parts,
         address,
         symbol=found,
@@ -201,7 +195,7 @@ async def embed(request: HttpRequest) -> HttpResponse:
         return HttpResponse(str(error), status=400, content_type="text/plain")
     theme = request.GET.get("theme", "auto")
     rows = [parts.fragments.place("listing", c, address.language) for c in address.symbols]
-    context = page(request, parts, address, rows=rows, theme=theme if theme in THEMES else "auto")
+    context = page(parts, address, rows=rows, theme=theme if theme in THEMES else "auto")
     with translation.override(address.language):
         return render(request, "quotes/embed.html", context)
 
