@@ -25,7 +25,7 @@ run: setup  ## the site with its feed on http://127.0.0.1:8000
 
 serve: setup  ## the same under uvicorn, as in production
 	$(BIN)/python manage.py migrate --verbosity 0
-	$(BIN)/uvicorn --app-dir site --app-dir . --host 127.0.0.1 --port $(PORT) --ws websockets-sansio --ws-per-message-deflate false --ws-max-size 65536 quoteboard.asgi:application
+	$(BIN)/python manage.py serve 127.0.0.1:$(PORT)
 
 test: setup
 	$(BIN)/python -m pytest $(PYTEST)

@@ -10,6 +10,15 @@ from django.core.checks import CheckMessage, Error, register
 from quotes import conf
 from quotes.providers import REGISTRY, make_provider
 
+COUNTS = (
+    "PAGE_SIZE",
+    "MAX_SYMBOLS",
+    "MAX_SOCKETS",
+    "MAX_SOCKETS_PER_ADDRESS",
+    "MAX_MESSAGES",
+    "MAX_MESSAGE_BYTES",
+)
+
 
 @register()
 def check_settings(**kwargs: Any) -> list[CheckMessage]:
@@ -68,11 +77,11 @@ def _check_providers() -> list[CheckMessage]:
 def _check_numbers() -> list[CheckMessage]:
     uneven: list[CheckMessage] = [
         Error(f"QUOTES[{name!r}] is {conf.get(name)!r}, must be a whole number", id="quotes.E007")
-        for name in ("PAGE_SIZE", "MAX_SYMBOLS")
+        for name in COUNTS
         if isinstance(conf.get(name), float) and conf.get(name) > 0
     ]
     return uneven + [
         Error(f"QUOTES[{name!r}] is {conf.get(name)!r}, must be a number above 0", id="quotes.E006")
-        for name in ("PACE", "PULSE", "PAGE_SIZE", "MAX_SYMBOLS")
+        for name in ("PACE", "PULSE", *COUNTS)
         if not isinstance(conf.get(name), int | float) or conf.get(name) <= 0
     ]

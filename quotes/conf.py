@@ -15,8 +15,13 @@ DEFAULTS: dict[str, Any] = {
     "PULSE": 5.0,  # seconds between two signs of life; pages doubt after 15
     "PAGE_SIZE": 50,  # rows of a board on one page
     "MAX_SYMBOLS": 200,  # symbols that one socket may watch
+    "MAX_SOCKETS": 10_000,  # open in one process
+    "MAX_SOCKETS_PER_ADDRESS": 1_000,  # open in one process; of IPv6 by /64
+    "MAX_MESSAGES": 60,  # a minute from one socket: pages have nothing to say
+    "MAX_MESSAGE_BYTES": 4096,  # of one message from a page
     "ORIGINS": [],  # foreign origins that may open sockets: "https://partner.example"
     "EMBED_ORIGINS": [],  # origins that may frame /embed/ pages
+    "METRICS_FROM": ["127.0.0.1", "::1"],  # addresses that may read /metrics
     "CHANNEL_LAYER": "default",  # alias in CHANNEL_LAYERS
     "STALE_AFTER": {"crypto": 60, "stock": 900, "etf": 900, "index": 900},  # seconds, by kind
 }

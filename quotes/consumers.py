@@ -6,10 +6,8 @@ once per visitor, and every dispatch hops through the process's one database thr
 
 from __future__ import annotations
 
-import logging
 from typing import Any, ClassVar
 
-from channels.exceptions import DenyConnection
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.core.exceptions import SuspiciousOperation
 from django.http import QueryDict
@@ -17,12 +15,9 @@ from django.http import QueryDict
 from quotes import live
 from quotes.addresses import Address, TooManySymbols
 from quotes.hub import Subscriber
+from quotes.limits import Allowance, Refused, address_of
 
-logger = logging.getLogger(__name__)
-
-RESTART = 4012  # our close code for "the server restarts, come back"
-TOO_MUCH = 4408  # for good: the page sent what no page of ours sends
-MOST_BYTES = 4096  # of one frame from a page
+TOO_MUCH = 4408  # our close code for a page that sent what no page of ours sends
 
 
 class QuotesConsumer(AsyncWebsocketConsumer):
@@ -32,16 +27,18 @@ class QuotesConsumer(AsyncWebsocketConsumer):
     board: ClassVar[str] = ""
     subscriber: Subscriber | None = None
 
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve a socket from its handshake to its end, however it ends."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self.leave()
+
     async def connect(self) -> None:
         """Begin with everything that is watched; refuse, before accepting, what can't be."""
         self.live = await live.ensure_started()
-        try:
-            self.address = Address.read(self.params(), self.slug)
-        except (TooManySymbols, SuspiciousOperation) as error:
-            logger.info("refused a socket: %s", error)
-            raise DenyConnection from error
-        if self.address.board and self.address.board not in self.live.catalogue.boards:
-            raise DenyConnection
+        self.address = self.asked()
+        self.allowance = Allowance()
         await self.accept()
         watch = self.address.watch(self.live.catalogue)
         self.subscriber = self.live.hub.subscribe(watch, self.base_send)
@@ -49,21 +46,33 @@ class QuotesConsumer(AsyncWebsocketConsumer):
         if self.live.outdated(self.address):
             self.listing_changed(self.live.rechoose)
 
-    async def disconnect(self, code: int) -> None:
-        """Leave the hub."""
-        self.leave()
+    def asked(self) -> Address:
+        """Read what the page asks for; raise Refused for what it can't have."""
+        try:
+            address = Address.read(self.params(), self.slug)
+        except TooManySymbols as error:
+            raise Refused("symbols", 400, f"{error}.") from error
+        except SuspiciousOperation as error:
+            raise Refused("query", 400, f"{error}.") from error
+        if address.board and address.board not in self.live.catalogue.boards:
+            raise Refused("board", 404, f"There is no board “{address.board}”.")
+        return address
 
     def leave(self) -> None:
         """Let nothing more be sent here."""
         if self.subscriber:
             self.live.hub.unsubscribe(self.subscriber)
             self.live.on_listing.discard(self.listing_changed)
+            self.subscriber = None
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        """Ignore what pages say: they have nothing to say. What is too long ends the socket."""
-        if bytes_data is not None or len(text_data or "") > MOST_BYTES:
+        """Ignore what pages say: they have nothing to say. Too much of it ends the socket."""
+        try:
+            self.allowance.spend(text_data if bytes_data is None else None)
+        except Refused as refused:
             self.leave()
-            await self.close(TOO_MUCH)
+            self.live.limits.count(refused, address_of(self.scope))
+            await self.close(TOO_MUCH, str(refused))
 
     @property
     def slug(self) -> str:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Generator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import cycle
 from types import coroutine
 from typing import Any
 
@@ -22,6 +24,7 @@ logger = logging.getLogger(__name__)
 Send = Callable[[dict[str, Any]], Coroutine[Any, Any, None]]
 STUCK_AFTER = 30.0  # seconds without progress, then the page is told to come back later
 SLOW = 4013  # our close code for "too slow, try again later"
+COHORTS = 10  # parts of all pages that are not told in the same moment what need not be
 
 
 @dataclass(eq=False, slots=True)
@@ -30,6 +33,7 @@ class Subscriber:
 
     watch: Watch
     send: Send
+    cohort: int
     owed: set[str] = field(default_factory=set)
     behind: bool = False  # something was said while it was busy
     sending: asyncio.Task[None] | None = None
@@ -43,12 +47,14 @@ class Hub:
         self.watches: dict[Watch, set[Subscriber]] = {}
         self.changed: set[str] = set()
         self.wake = asyncio.Event()
+        self.openings: dict[Watch, str] = {}  # good until anything is said
+        self.cohorts = cycle(range(COHORTS))
+        self.counts: Counter[str] = Counter()  # frames, slow, stuck
 
     def subscribe(self, watch: Watch, send: Send) -> Subscriber:
         """Let a page watch, beginning with everything it shows."""
-        subscriber = Subscriber(watch, send)
-        self.watches.setdefault(watch, set()).add(subscriber)
-        self._deliver(subscriber, self.fragments.opening(watch), watch.codes)
+        subscriber = Subscriber(watch, send, next(self.cohorts))
+        self._begin(subscriber, self._opening(watch))
         return subscriber
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
@@ -63,9 +69,8 @@ class Hub:
             return
         self.unsubscribe(subscriber)
         subscriber.watch, subscriber.owed, subscriber.sending = watch, set(), None
-        self.watches.setdefault(watch, set()).add(subscriber)
-        text = message + self.fragments.about(watch) if message else self.fragments.opening(watch)
-        self._deliver(subscriber, text, watch.codes)
+        about = self.fragments.about(watch)
+        self._begin(subscriber, message + about if message else self._opening(watch))
 
     def publish(self, codes: set[str]) -> None:
         """Note that symbols changed; their pages hear of it with the next pace."""
@@ -73,12 +78,13 @@ class Hub:
             self.changed |= codes
             self.wake.set()
 
-    def tell(self, message: Callable[[Watch], str]) -> None:
-        """Send every page something that is not a quote; a slow page can do without."""
+    def tell(self, message: Callable[[Watch], str], cohort: int | None = None) -> None:
+        """Send every page, or a cohort of them, what is no quote; a slow page can do without."""
+        self.openings.clear()
         for watch, subscribers in list(self.watches.items()):
             if text := message(watch):
-                for subscriber in list(subscribers):
-                    self._deliver(subscriber, text, ())
+                told = [each for each in subscribers if cohort in (None, each.cohort)]
+                self._send(told, text, ())
 
     async def run(self, pace: float) -> None:
         """Deliver what changed, for ever, at most once per `pace` seconds."""
@@ -91,18 +97,25 @@ class Hub:
     def flush(self) -> None:
         """Deliver what changed to those who watch it."""
         codes, self.changed = self.changed, set()
+        self.openings.clear()
         self.fragments.store.mark_moves(codes)
         for watch in list(self.watches):
             if shown := codes & watch.codes:
                 try:
-                    self._update(watch, shown)
+                    update = self.fragments.update(watch, shown)
                 except Exception:
                     logger.exception("could not show %s", ", ".join(sorted(shown)))
+                else:
+                    self._send(list(self.watches[watch]), update, shown)
 
-    def _update(self, watch: Watch, codes: set[str]) -> None:
-        message = self.fragments.update(watch, codes)
-        for subscriber in list(self.watches[watch]):
-            self._deliver(subscriber, message, codes)
+    def _opening(self, watch: Watch) -> str:
+        if watch not in self.openings:
+            self.openings[watch] = self.fragments.opening(watch)
+        return self.openings[watch]
+
+    def _begin(self, subscriber: Subscriber, message: str) -> None:
+        self.watches.setdefault(subscriber.watch, set()).add(subscriber)
+        self._send([subscriber], message, subscriber.watch.codes)
 
     def _forget(self, subscriber: Subscriber) -> None:
         watching = self.watches.get(subscriber.watch, set())
@@ -110,12 +123,19 @@ class Hub:
         if not watching:
             self.watches.pop(subscriber.watch, None)
 
-    def _deliver(self, subscriber: Subscriber, message: str, codes: Collection[str]) -> None:
-        if subscriber.sending:
+    def _send(self, to: list[Subscriber], message: str, codes: Collection[str]) -> None:
+        event = {"type": "websocket.send", "text": message}
+        behind = [each for each in to if each.sending]
+        for subscriber in behind:
             subscriber.owed.update(codes)
             subscriber.behind = True
-            return
-        sent = subscriber.send({"type": "websocket.send", "text": message})
+        for subscriber in to:
+            if not subscriber.sending:
+                self._deliver(subscriber, event)
+        self.counts["frames"] += len(to) - len(behind)
+
+    def _deliver(self, subscriber: Subscriber, event: dict[str, Any]) -> None:
+        sent = subscriber.send(event)
         try:
             waiting_for = sent.send(None)
         except StopIteration:
@@ -124,6 +144,7 @@ class Hub:
             logger.debug("a page has gone: %r", error)
             self._forget(subscriber)
             return
+        self.counts["slow"] += 1
         subscriber.sending = asyncio.create_task(self._catch_up(subscriber, sent, waiting_for))
 
     async def _catch_up(self, subscriber: Subscriber, sent: Any, waiting_for: Any) -> None:
@@ -135,6 +156,7 @@ class Hub:
                     await subscriber.send({"type": "websocket.send", "text": self._due(subscriber)})
         except TimeoutError:
             self._forget(subscriber)
+            self.counts["stuck"] += 1
             with suppress(Exception):
                 await subscriber.send({"type": "websocket.close", "code": SLOW})
         except Exception as error:

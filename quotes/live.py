@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache, partial
+from itertools import cycle
 from typing import Any, TypeVar
 
 from asgiref.sync import sync_to_async
@@ -24,8 +26,9 @@ from quotes.addresses import Address
 from quotes.boards import BoardView, Catalogue, Selection, load_catalogue, select
 from quotes.feed import Batch
 from quotes.fragments import Fragments, Watch, addressed
-from quotes.hub import Hub
+from quotes.hub import COHORTS, Hub
 from quotes.leader import RECORD_EVERY, stand
+from quotes.limits import Limits
 from quotes.store import Store
 
 logger = logging.getLogger(__name__)
@@ -47,7 +50,9 @@ class Live:
         self.store = Store(stale_after=conf.get("STALE_AFTER"))
         self.fragments = Fragments(self.store)
         self.hub = Hub(self.fragments)
+        self.limits = Limits()
         self.seen = (0, 0)  # (epoch, batch) of the newest message
+        self.counts: Counter[str] = Counter()  # batches, gaps
         self.heard = asyncio.Event()  # set with the first quotes from the layer
         self.notes: dict[Watch, str] = {}
         self.on_listing: set[OnListing] = set()  # told when what is listed changed
@@ -117,11 +122,13 @@ class Live:
             return
         missed = batch.number > 1 and version != (self.seen[0], self.seen[1] + 1)
         self.seen = version
+        self.counts["batches"] += 1
         self.hub.publish(self.store.put(version, batch.quotes))
         self.store.outages = batch.outages
         if batch.quotes:
             self.heard.set()
         if missed:
+            self.counts["gaps"] += 1
             # what was missed is written down within RECORD_EVERY
             await self.reload()
             asyncio.get_running_loop().call_later(2 * RECORD_EVERY, self.soon, self.catch_up)
@@ -163,13 +170,16 @@ class Live:
         return notes
 
     async def pulse(self) -> None:
-        """Give every page its sign of life."""
-        while True:
-            await asyncio.sleep(conf.get("PULSE"))
-            pulses: dict[str, str] = {}
-            for language in {watch.language for watch in self.hub.watches}:
-                pulses[language] = addressed(self.fragments.pulse(language))
-            self.hub.tell(partial(_in_language, pulses))
+        """Give every page its sign of life, cohort after cohort.
+
+        Pages that were told in the same moment would also ask in the same moment, were a server
+        silent for long.
+        """
+        for cohort in cycle(range(COHORTS)):
+            await asyncio.sleep(conf.get("PULSE") / COHORTS)
+            languages = {watch.language for watch in self.hub.watches}
+            pulses = {each: addressed(self.fragments.pulse(each)) for each in languages}
+            self.hub.tell(partial(_in_language, pulses), cohort)
 
     # Work beside
 

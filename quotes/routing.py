@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -16,8 +15,7 @@ from django.urls import path
 from twisted.internet.defer import Deferred
 
 from quotes import conf, consumers, live
-
-logger = logging.getLogger(__name__)
+from quotes.limits import Refused, address_of, refuse
 
 LOCAL_HOSTS = [".localhost", "127.0.0.1", "[::1]"]
 
@@ -34,7 +32,8 @@ def live_application(http: Callable[..., Any]) -> Callable[..., Any]:
 
     In a site of your own:  application = live_application(get_asgi_application())
     """
-    routes = {"http": http, "websocket": same_origin(found(URLRouter(websocket_urlpatterns)))}
+    sockets = limited(same_origin(found(URLRouter(websocket_urlpatterns))))
+    routes = {"http": http, "websocket": sockets}
     return with_live_parts(ProtocolTypeRouter(routes))
 
 
@@ -76,6 +75,22 @@ async def lifespan(receive: Any, send: Any) -> None:
             return
 
 
+def limited(application: Callable[..., Any]) -> Callable[..., Any]:
+    """Count sockets while they are open, and refuse, in words, those that are not to be."""
+
+    async def wrapped(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        limits = (await live.ensure_started()).limits
+        address = address_of(scope)
+        try:
+            with limits.socket(address):
+                await application(scope, receive, send)
+        except Refused as refused:
+            limits.count(refused, address)
+            await refuse(scope, send, refused)
+
+    return wrapped
+
+
 def found(router: Callable[..., Any]) -> Callable[..., Any]:
     """Refuse a socket whose address leads nowhere, instead of failing on it."""
 
@@ -85,7 +100,7 @@ def found(router: Callable[..., Any]) -> Callable[..., Any]:
         except ValueError as error:
             if "No route found" not in str(error):
                 raise
-            await send({"type": "websocket.close"})
+            raise Refused("route", 404, "No socket has this address.") from error
 
     return wrapped
 
@@ -101,8 +116,8 @@ def same_origin(application: Callable[..., Any]) -> Callable[..., Any]:
         if len(origins) == len(hosts) == 1 and allowed(origins[0], hosts[0]):
             await application(scope, receive, send)
             return
-        logger.info("refused a socket of origin %.100r", ", ".join(origins))
-        await send({"type": "websocket.close"})
+        page = ", ".join(origins)[:100]
+        raise Refused("origin", 403, f"Pages of {page!r} may not open sockets here.")
 
     return wrapped
 

@@ -5,17 +5,38 @@ Formatted here once per state, the templates only print.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
+from typing import Any
 
 from django.utils import timezone
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from quotes import formats
 from quotes.providers import REGISTRY, provider_class
 from quotes.store import State
 
 BLANK = "—"
+SINCE = {
+    "prev_close": gettext_noop("vs prev. close"),
+    "rolling_24h": gettext_noop("24 h"),
+    "utc_day": gettext_noop("since 00:00 UTC"),
+}
+REFERENCES = {
+    "prev_close": gettext_noop("Prev. close"),
+    "rolling_24h": gettext_noop("24 h ago"),
+    "utc_day": gettext_noop("00:00 UTC"),
+}
+SESSIONS = {
+    "always": gettext_noop("24/7"),
+    "pre": gettext_noop("Pre-market"),
+    "regular": gettext_noop("Open"),
+    "break": gettext_noop("Break"),
+    "post": gettext_noop("After hours"),
+    "closed": gettext_noop("Closed"),
+    "halted": gettext_noop("Halted"),
+}
 
 
 class Shown:
@@ -32,6 +53,15 @@ class Shown:
         """Format one of the quote's prices: `shown.last`, `shown.bid`."""
         value = getattr(self.quote, name) if self.quote else None
         return BLANK if value is None else formats.price(value, self.symbol.digits, self.language)
+
+    def __getitem__(self, name: str) -> Any:
+        """Answer a template, which asks for an item before it asks for an attribute."""
+        return getattr(self, name)
+
+    @property
+    def pk(self) -> str:
+        """The symbol's primary key, for ids: a number would get thousands separators."""
+        return str(self.symbol.pk)
 
     @property
     def value(self) -> str:
@@ -70,12 +100,7 @@ class Shown:
     @property
     def since(self) -> str:
         """What change is measured from, in words."""
-        words = {
-            "prev_close": gettext("vs prev. close"),
-            "rolling_24h": gettext("24 h"),
-            "utc_day": gettext("since 00:00 UTC"),
-        }
-        return words.get(self.quote.reference_kind, "") if self.quote else ""
+        return _word(SINCE, self.quote.reference_kind if self.quote else None)
 
     @property
     def volume(self) -> str:
@@ -108,12 +133,8 @@ class Shown:
     @property
     def reference_name(self) -> str:
         """What the reference is, in words."""
-        words = {
-            "prev_close": gettext("Prev. close"),
-            "rolling_24h": gettext("24 h ago"),
-            "utc_day": gettext("00:00 UTC"),
-        }
-        return words.get(self.quote.reference_kind if self.quote else "", gettext("Reference"))
+        kind = self.quote.reference_kind if self.quote else None
+        return _word(REFERENCES, kind) or gettext("Reference")
 
     @property
     def clock(self) -> str:
@@ -138,16 +159,7 @@ class Shown:
             return formats.age(self.state.stale_minutes * 60, self.language)
         if self.quote.delay:
             return gettext("Delayed %(n)d min") % {"n": self.quote.delay // 60}
-        words = {
-            "always": gettext("24/7"),
-            "pre": gettext("Pre-market"),
-            "regular": gettext("Open"),
-            "break": gettext("Break"),
-            "post": gettext("After hours"),
-            "closed": gettext("Closed"),
-            "halted": gettext("Halted"),
-        }
-        return words.get(self.quote.session or "", "")
+        return _word(SESSIONS, self.quote.session)
 
     @property
     def simulated(self) -> bool:
@@ -158,6 +170,10 @@ class Shown:
     def source(self) -> str:
         """The provider as people know it."""
         return provider_title(self.quote.provider) if self.quote else ""
+
+
+def _word(words: Mapping[str, str], name: str | None) -> str:
+    return gettext(words[name]) if name and name in words else ""
 
 
 def provider_title(name: str) -> str:

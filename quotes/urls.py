@@ -14,4 +14,5 @@ urlpatterns = [
     path("live/", views.live_again, name="live"),
     path("embed/quotes/", views.embed, name="embed"),
     path("healthz", views.healthz, name="healthz"),
+    path("metrics", views.metrics, name="metrics"),
 ]

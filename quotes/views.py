@@ -13,12 +13,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 from django.views.decorators.clickjacking import xframe_options_exempt
 from django.views.decorators.http import require_safe
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from quotes import conf, live
 from quotes.addresses import Address, TooManySymbols
 from quotes.boards import SORTS, BoardQuery, BoardView, Selection
 from quotes.fragments import addressed
 from quotes.live import Live
+from quotes.metrics import exposition
 from quotes.models import Symbol
 
 FRONT_ROWS = 6  # symbols of each board on the front page
@@ -205,3 +207,11 @@ async def healthz(request: HttpRequest) -> HttpResponse:
     """Say that this process answers."""
     await live.ensure_started()
     return HttpResponse("ok", content_type="text/plain")
+
+
+@require_safe
+async def metrics(request: HttpRequest) -> HttpResponse:
+    """Tell Prometheus what this process has counted; to others there is no such page."""
+    if request.META.get("REMOTE_ADDR") not in conf.get("METRICS_FROM"):
+        raise Http404
+    return HttpResponse(exposition(await live.ensure_started()), content_type=CONTENT_TYPE_LATEST)

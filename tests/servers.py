@@ -90,19 +90,8 @@ class Site:
 
     def command(self) -> list[str]:
         """Return the command line of the server."""
-        if self.server == "daphne":
-            address = f"127.0.0.1:{self.port}"
-            return [sys.executable, "manage.py", "runserver", "--noreload", address]
-        options = [
-            "--ws",
-            "websockets-sansio",
-            "--ws-per-message-deflate",
-            "false",
-            "--lifespan",
-            "on",
-        ]
-        where = ["--host", "127.0.0.1", "--port", str(self.port)]
-        return [sys.executable, "-m", "uvicorn", *options, *where, "quoteboard.asgi:application"]
+        command = ["runserver", "--noreload"] if self.server == "daphne" else ["serve"]
+        return [sys.executable, "manage.py", *command, f"127.0.0.1:{self.port}"]
 
     def answers(self) -> bool:
         """Whether it answers; fail at once where the process has ended."""

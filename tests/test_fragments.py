@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html as html_module
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -65,7 +66,7 @@ def field(html: str, name: str) -> str:
     """Return the text of one value, as a reader sees it."""
     found = re.search(rf'data-field="{name}"[^>]*>(.*?)</(?:data|td|dd|span|time|small)>', html)
     assert found, f"no {name} in {html}"
-    return found[1]
+    return html_module.unescape(found[1])
 
 
 class TestRenderedOnce:
@@ -169,7 +170,7 @@ class TestWhatARowSays:
         row = fragments.paint("row", "AAPL", "en")
         assert field(row, "change") == "+1.00"
         assert field(row, "change-percent") == "+1.00\N{NO-BREAK SPACE}%"
-        assert "▲" in row
+        assert "▲" in html_module.unescape(row)
         assert 'data-way="up"' in row
         assert 'title="vs prev. close"' in row
 

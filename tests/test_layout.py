@@ -14,10 +14,10 @@ ROOT = Path(__file__).resolve().parents[1]
 QUOTES = ROOT / "quotes"
 LEVELS = {  # imports point down, or sideways without a circle
     7: "routing urls",
-    6: "consumers views templatetags admin apps checks listings management",
+    6: "consumers views metrics servers templatetags admin apps checks listings management",
     5: "live",
     4: "leader feed records catalogue layer",
-    3: "hub boards addresses",
+    3: "hub boards addresses limits",
     2: "providers store fragments shown formats",
     1: "quote models conf",
 }

@@ -7,6 +7,7 @@ import gzip
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,7 @@ def rows(page: str) -> dict[str, str]:
 def fields(row: str) -> dict[str, str]:
     """What stands in a quote, by field."""
     return {
-        name: re.sub(r"<[^>]*>", "", text).strip()
+        name: unescape(re.sub(r"<[^>]*>", "", text)).strip()
         for name, text in re.findall(r'data-field="([^"]*)"[^>]*>(.*?)</', row, re.DOTALL)
     }
 

@@ -34,6 +34,17 @@ def choice(name: str, allowed: tuple[str, ...], default: str) -> str:
     return given
 
 
+def limits(*names: str) -> dict[str, int]:
+    """Read those of QUOTES_MAX_… that are given; fail at once where one is no whole number."""
+    given = {name: env.str(name, "").strip() for name in names}
+    for name, value in given.items():
+        if value and not (value.isascii() and value.isdigit() and int(value)):
+            raise ImproperlyConfigured(
+                f"Unexpected value {name}={value}, must be a whole number above 0"
+            )
+    return {name.removeprefix("QUOTES_"): int(value) for name, value in given.items() if value}
+
+
 def words(name: str, default: str = "") -> list[str]:
     """Read a comma-separated list from the environment."""
     return [word.strip() for word in env.str(name, default).split(",") if word.strip()]
@@ -60,6 +71,7 @@ ALLOWED_HOSTS = words("DJANGO_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = words("DJANGO_CSRF_TRUSTED_ORIGINS")
 
 INSTALLED_APPS = [
+    "quotes",  # before daphne, whose runserver it bounds
     "daphne",  # before staticfiles: its runserver serves the sockets too
     "django.contrib.admin",
     "django.contrib.auth",
@@ -69,7 +81,6 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "csp",
     "django_htmx",
-    "quotes",
 ]
 
 MIDDLEWARE = [
@@ -86,7 +97,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
 ]
 if not DEBUG:  # runserver serves static files by itself, and asgi.py does under other servers
-    INSTALLED_APPS.insert(INSTALLED_APPS.index("quotes"), "servestatic")
+    INSTALLED_APPS.append("servestatic")
     MIDDLEWARE.insert(1, "servestatic.middleware.ServeStaticMiddleware")
 
 ROOT_URLCONF = "quoteboard.urls"
@@ -155,6 +166,14 @@ QUOTES = {
     "PROVIDER_OPTIONS": {name: provider_options(name) for name in REGISTRY},
     "ORIGINS": words("QUOTES_ORIGINS"),
     "EMBED_ORIGINS": words("QUOTES_EMBED_ORIGINS"),
+    "METRICS_FROM": words("QUOTES_METRICS_FROM", "127.0.0.1,::1"),
+    **limits(
+        "QUOTES_MAX_SOCKETS",
+        "QUOTES_MAX_SOCKETS_PER_ADDRESS",
+        "QUOTES_MAX_SYMBOLS",
+        "QUOTES_MAX_MESSAGES",
+        "QUOTES_MAX_MESSAGE_BYTES",
+    ),
 }
 
 LANGUAGE_CODE = "en"

@@ -1,0 +1,120 @@
+"""Limits: what one process, one address and one page may take, and how more is refused.
+
+Each refusal says what is wrong to the one who asked, is counted by its reason, and is logged; a
+flood of them is one line now and then.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from quotes import conf
+
+logger = logging.getLogger(__name__)
+
+Clock = Callable[[], float]
+LOG_EVERY = 10.0  # seconds between two lines of the log about the same reason
+MINUTE = 60.0  # seconds
+
+
+class Refused(Exception):
+    """Raised where more is asked for than is allowed: why in a word and a sentence, and as HTTP."""
+
+    def __init__(self, reason: str, status: int, message: str) -> None:
+        super().__init__(message)
+        self.reason, self.status = reason, status
+
+
+class Limits:
+    """The open sockets of a process by address, and a count of what was refused."""
+
+    def __init__(self, clock: Clock = time.monotonic) -> None:
+        self.clock = clock
+        self.sockets: Counter[str] = Counter()  # open, by address
+        self.refused: Counter[str] = Counter()  # by reason
+        self.logged: dict[str, float] = {}  # when, by reason
+
+    @contextmanager
+    def socket(self, address: str) -> Iterator[None]:
+        """Count a socket of an address while it is open; raise Refused where there is no room."""
+        if self.sockets.total() >= conf.get("MAX_SOCKETS"):
+            raise Refused("sockets", 503, "This server has no room for more sockets. Try later.")
+        if self.sockets[address] >= conf.get("MAX_SOCKETS_PER_ADDRESS"):
+            raise Refused("address", 429, "Too many sockets from your address. Close some of them.")
+        self.sockets[address] += 1
+        try:
+            yield
+        finally:
+            self.sockets[address] -= 1
+            if not self.sockets[address]:
+                del self.sockets[address]
+
+    def count(self, refused: Refused, address: str) -> None:
+        """Count a refusal, and log it unless one of its kind was logged a moment ago."""
+        self.refused[refused.reason] += 1
+        now = self.clock()
+        if now - self.logged.get(refused.reason, -LOG_EVERY) < LOG_EVERY:
+            return
+        self.logged[refused.reason] = now
+        full = refused.status in (429, 503)  # the operator may want to allow more
+        logger.log(
+            logging.WARNING if full else logging.INFO,
+            "refused a socket of %s: %s (%s: %d so far)",
+            address,
+            refused,
+            refused.reason,
+            self.refused[refused.reason],
+        )
+
+
+class Allowance:
+    """What one page may say: few messages a minute, each small, and text."""
+
+    def __init__(self, clock: Clock = time.monotonic) -> None:
+        self.clock = clock
+        self.since, self.messages = clock(), 0
+
+    def spend(self, text: str | None) -> None:
+        """Take one message, None for a binary one; raise Refused where that is too much."""
+        if text is None:
+            raise Refused("binary", 400, "Binary messages are not understood.")
+        most = conf.get("MAX_MESSAGE_BYTES")
+        if len(text) > most or len(text.encode()) > most:
+            raise Refused("size", 413, f"A message may have at most {most} bytes.")
+        now = self.clock()
+        if now - self.since >= MINUTE:
+            self.since, self.messages = now, 0
+        self.messages += 1
+        if self.messages > conf.get("MAX_MESSAGES"):
+            raise Refused("messages", 429, "Too many messages in a minute.")
+
+
+def address_of(scope: Mapping[str, Any]) -> str:
+    """Return the address that a socket counts for; of IPv6 the network, which is one customer's."""
+    host = (scope.get("client") or [""])[0]
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return str(host)
+    if address.version == 4:
+        return str(address)
+    if address.ipv4_mapped:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_network((address, 64), strict=False))
+
+
+async def refuse(scope: Mapping[str, Any], send: Any, refused: Refused) -> None:
+    """Refuse a socket before it is accepted; in words, where the server can say them."""
+    if "websocket.http.response" not in scope.get("extensions", {}):
+        await send({"type": "websocket.close"})  # servers make a 403 of it
+        return
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"cache-control", b"no-store")]
+    start = {"type": "websocket.http.response.start", "status": refused.status, "headers": headers}
+    await send(start)
+    await send({"type": "websocket.http.response.body", "body": str(refused).encode()})

@@ -1,0 +1,98 @@
+"""`manage.py serve`: serve the site with uvicorn, as in production."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from channels.routing import get_default_application
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.commands.runserver import naiveip_re
+
+from quotes import conf, servers
+
+try:
+    import uvicorn
+except ImportError:  # only production needs it
+    uvicorn = None  # type: ignore[assignment]
+
+PONG_WITHIN = 60  # seconds; longer than the hub's patience, so that a slow page hears 4013 of it
+STOP_WITHIN = 10  # seconds for pages to hear that the server restarts
+
+
+class Command(BaseCommand):
+    """Serve with uvicorn."""
+
+    help = (
+        "Serves pages and sockets with uvicorn, as in production; with QUOTES_FEED=inline the "
+        "feed too. Several processes on one port, with --share-port, need REDIS_URL."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Take an address as runserver does."""
+        parser.add_argument(
+            "addrport", nargs="?", default="127.0.0.1:8000", help="8000, or address:8000"
+        )
+        parser.add_argument(
+            "--share-port",
+            action="store_true",
+            help="let other processes listen on the same port; the kernel divides the visitors",
+        )
+
+    def handle(self, *args: Any, addrport: str, share_port: bool, **options: Any) -> None:
+        """Serve until SIGINT or SIGTERM."""
+        if uvicorn is None:
+            raise CommandError(
+                "uvicorn is missing: install it with  pip install 'quoteboard[prod]'"
+            )
+        layer = settings.CHANNEL_LAYERS[conf.get("CHANNEL_LAYER")]
+        if share_port and "InMemory" in layer["BACKEND"]:
+            raise CommandError("Several processes need a layer between them: set REDIS_URL.")
+        servers.allow_many_sockets()
+        server = uvicorn.Server(configuration(get_default_application()))
+        with listen(addrport, share_port) as listening:
+            self.stdout.write(f"Serving on http://{addrport}/. Quit with CONTROL-C.")
+            try:
+                server.run(sockets=[listening])
+            except KeyboardInterrupt:
+                return
+        if not server.started:
+            raise CommandError("The server did not start: see the log above.")
+
+
+def configuration(application: Any) -> uvicorn.Config:
+    """Return uvicorn's options: frames as they are, small ones in, and pings."""
+    return uvicorn.Config(
+        application,
+        ws="websockets-sansio",
+        ws_per_message_deflate=False,
+        ws_max_size=64 * 1024,
+        ws_ping_interval=servers.PING_EVERY,
+        ws_ping_timeout=PONG_WITHIN,
+        lifespan="on",
+        timeout_graceful_shutdown=STOP_WITHIN,
+        server_header=False,
+        access_log=False,
+        log_config=None,
+    )
+
+
+def listen(addrport: str, share_port: bool) -> socket.socket:
+    """Listen on "8000", "127.0.0.1:8000" or "[::1]:8000"; raise CommandError where that fails."""
+    found = naiveip_re.match(addrport)
+    if found is None:
+        raise CommandError(f"{addrport!r} is no address: use 8000, or 127.0.0.1:8000.")
+    host, _, ipv6, _, port = found.groups()
+    family = socket.AF_INET6 if ipv6 else socket.AF_INET
+    try:
+        listening = socket.create_server(
+            ((host or "127.0.0.1").strip("[]"), int(port)),
+            family=family,
+            backlog=2048,
+            reuse_port=share_port,
+        )
+    except (OSError, OverflowError) as error:
+        raise CommandError(f"can't listen on {addrport}: {error}") from error
+    servers.bound(listening)
+    return listening
