@@ -199,9 +199,11 @@ class Feed:
             self.tasks[provider.name] = asyncio.create_task(self._keep(source))
 
     async def run(self) -> None:
-        """Publish for ever; an empty batch a second says that the feed lives."""
+        """Publish until cancelled; an empty batch a second says that the feed lives."""
+        task = asyncio.current_task()
         try:
-            while True:
+            # not for ever: `wait_for`, which layers use, may lose a cancellation before Python 3.12
+            while not (task and task.cancelling()):
                 await self._wait()
                 self.number += 1
                 await self.publish(Batch(self.number, self.pending.take(), self.outages()))

@@ -7,7 +7,7 @@ outermost element also carries `hx-swap-oob`, which tells htmx where it belongs.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,6 +38,8 @@ TARGETS = {
 }
 # The same for a symbol that is not listed any more: only the rows of a board vanish.
 GONE = TARGETS | {"row": "delete:tr.quote:not(.quote-listing)[data-symbol='{code}']"}
+
+MOST_REMEMBERED = 1000  # different notes and sources; strangers can ask for unknown symbols
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ class Fragments:
     store: Store
     renders: Counter[str] = field(default_factory=Counter)  # by template
     rendered: dict[tuple[str, str, str], tuple[State, SafeString]] = field(default_factory=dict)
+    remembered: dict[tuple[Hashable, ...], SafeString] = field(default_factory=dict)
 
     def paint(self, widget: str, code: str, language: str) -> SafeString:
         """Return a symbol's fragment as a page's first paint shows it."""
@@ -138,27 +141,37 @@ class Fragments:
     def notes(self, watch: Watch) -> SafeString:
         """Return what a page must say of its prices: simulated, failing, not listed."""
         quotes = self._quotes(watch)
+        providers = _providers(quotes)
         # a code of which nobody is asked and nothing is known may miss any of them
         asked_of = {self.store.asked_of.get(code) for code in watch.codes}
         lost = None in asked_of and None in quotes
-        outages = [
+        outages = tuple(
             (provider_title(name), formats.clock(since))
             for name, since in sorted(self.store.outages.items())
-            if lost or name in asked_of or name in _providers(quotes)
-        ]
+            if lost or name in asked_of or name in providers
+        )
         context = {
-            "simulated": "simulated" in _providers(quotes),
+            "simulated": "simulated" in providers,
             "outages": outages,
             "unknown": watch.unknown,
         }
-        return self.render("quotes/_notes.html", watch.language, context)
+        return self.said("quotes/_notes.html", watch.language, context)
 
     def sources(self, watch: Watch) -> SafeString:
         """Return whom the prices of a page come from, in the words that they ask for."""
         # the notes say already, and louder, what is simulated
         names = [name for name in _providers(self._quotes(watch)) if name != "simulated"]
-        lines = [provider_class(name).attribution for name in names if name in REGISTRY]
-        return self.render("quotes/_sources.html", watch.language, {"attributions": lines})
+        lines = tuple(provider_class(name).attribution for name in names if name in REGISTRY)
+        return self.said("quotes/_sources.html", watch.language, {"attributions": lines})
+
+    def said(self, template: str, language: str, context: dict[str, Hashable]) -> SafeString:
+        """Render what many pages say and say again, or remember it."""
+        key = (template, language, *context.values())
+        if key not in self.remembered:
+            if len(self.remembered) >= MOST_REMEMBERED:
+                self.remembered.clear()
+            self.remembered[key] = self.render(template, language, context)
+        return self.remembered[key]
 
     def render(self, template: str, language: str, context: dict[str, Any]) -> SafeString:
         """Render a template in a language, in ASCII and without its last line end.

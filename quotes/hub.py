@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 Send = Callable[[dict[str, Any]], Coroutine[Any, Any, None]]
 STUCK_AFTER = 30.0  # seconds without progress, then the page is told to come back later
 SLOW = 4013  # our close code for "too slow, try again later"
-COHORTS = 10  # parts of all pages that are not told in the same moment what need not be
+COHORTS = 5  # parts of all pages that are not told in the same moment what need not be
 
 
 @dataclass(eq=False, slots=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,6 +20,9 @@ logger = logging.getLogger(__name__)
 
 GROUP = "quotes"
 REJOIN_EVERY = 60.0  # seconds; layers forget the members of a group in time
+JOIN_AGAIN = 1.0  # seconds after which a layer that failed is joined again
+
+_failing: set[str] = set()  # what the log has told and is not over yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +58,11 @@ async def listen() -> AsyncIterator[Heard]:
     """
     door = get_channel_layer(conf.get("CHANNEL_LAYER"))
     clock = asyncio.get_running_loop().time
-    channel = await door.new_channel()
-    joined = float("-inf")
+    channel, joined = "", float("-inf")
     try:
         while True:
             if clock() - joined > REJOIN_EVERY:
-                await door.group_add(GROUP, channel)
+                channel = await _join(door, channel)
                 joined = clock()
                 yield Heard()  # what was said before is to be read
             message = await door.receive(channel)
@@ -68,14 +71,38 @@ async def listen() -> AsyncIterator[Heard]:
             elif message["type"] == "quotes.batch":
                 yield _read(message)
     finally:
-        await door.group_discard(GROUP, channel)
+        if channel:
+            await door.group_discard(GROUP, channel)
+
+
+async def _join(door: Any, channel: str) -> str:
+    """Join the group, with a new channel if there is none; try until that is done."""
+    while True:
+        with _logged("the layer can't be joined"):
+            channel = channel or await door.new_channel()
+            await door.group_add(GROUP, channel)
+            return channel
+        await asyncio.sleep(JOIN_AGAIN)
 
 
 async def _send(message: dict[str, Any]) -> None:
-    try:
+    with _logged("the layer takes no messages"):  # the next one is newer
         await get_channel_layer(conf.get("CHANNEL_LAYER")).group_send(GROUP, message)
-    except Exception as error:  # each layer has exceptions of its own; the next message is newer
-        logger.warning("the layer did not take a message: %s", error)
+
+
+@contextmanager
+def _logged(what: str) -> Iterator[None]:
+    """Log a failure of the layer and that it is over: two lines however often it is tried."""
+    try:
+        yield
+    except Exception as error:  # each layer has exceptions of its own
+        level = logging.DEBUG if what in _failing else logging.WARNING
+        logger.log(level, "%s: %s: %s", what, type(error).__name__, error)
+        _failing.add(what)
+    else:
+        if what in _failing:
+            logger.info("no longer: %s", what)
+        _failing.discard(what)
 
 
 def _read(message: dict[str, Any]) -> Heard:

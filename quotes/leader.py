@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Protocol
+
+from django.db import Error
 
 from quotes import conf, layer, records
 from quotes.feed import Batch, Feed
@@ -15,7 +18,8 @@ from quotes.quote import Quote
 
 logger = logging.getLogger(__name__)
 
-RENEW_EVERY = 2.0  # seconds between two renewals of the lease
+RENEW_EVERY = 0.5  # seconds between two renewals of the lease, or two looks whether it is free
+HELD = (records.LEASE - timedelta(seconds=0.5)).total_seconds()  # it is given up before it ends
 RECORD_EVERY = 2.0  # seconds between two writes of last quotes
 
 
@@ -27,32 +31,74 @@ class Process(Protocol):
     async def in_database(self, read: Callable[..., Any], *given: Any) -> Any:
         """Run a function that uses the database, beside the event loop."""
 
-    def soon(self, work: Callable[[], Awaitable[None]]) -> None:
+    def soon(self, work: Callable[[], Awaitable[None]]) -> Any:
         """Do some work in the background."""
 
 
 async def stand(process: Process) -> None:
     """Run the feed whenever its lease is free, for ever."""
-    holder = records.this_process()
-    while True:
-        epoch = await process.in_database(records.lead, holder)
-        if epoch is not None:
-            logger.info("%s leads the feed, epoch %s", holder, epoch)
-            await _lead(process, holder, epoch)
-        await asyncio.sleep(RENEW_EVERY)
+    await Candidate(process).stand()
 
 
-async def _lead(process: Process, holder: str, epoch: int) -> None:
-    async with asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(Leader(process, epoch).run())
+class Candidate:
+    """This process among those that stand for the feed's lease."""
+
+    def __init__(self, process: Process) -> None:
+        self.process, self.holder = process, records.this_process()
+        self.clock = asyncio.get_running_loop().time
+        self.unanswered = False
+
+    async def stand(self) -> None:
+        """Run the feed whenever its lease is free, for ever."""
+        while True:
+            asked_at = self.clock()
+            epoch = await self._ask(records.lead)
+            if epoch is not None:
+                logger.info("%s leads the feed, epoch %s", self.holder, epoch)
+                await self._lead(epoch, asked_at)
+            await asyncio.sleep(RENEW_EVERY)
+
+    async def _lead(self, epoch: int, since: float) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(Leader(self.process, epoch).run())
+            try:
+                await self._hold(epoch, since)
+            finally:
+                running.cancel()
+                await asyncio.wait([running])  # it writes down what it has
+                await self._ask(records.step_down, epoch)
+
+    async def _hold(self, epoch: int, since: float) -> None:
+        """Renew the lease until it is lost, or, if the database is, until shortly before its end.
+
+        Its end is told by our own clock and counts from when we asked, not from the answer.
+        """
         try:
-            while await process.in_database(records.still_leads, holder, epoch):  # noqa: ASYNC110
-                await asyncio.sleep(RENEW_EVERY)
-            logger.warning("%s lost the feed's lease of epoch %s", holder, epoch)
-        finally:
-            running.cancel()
-            await asyncio.wait([running])  # it writes down what it has
-            await process.in_database(records.step_down, holder, epoch)
+            while True:
+                async with asyncio.timeout_at(since + HELD):
+                    await asyncio.sleep(RENEW_EVERY)
+                    asked_at = self.clock()
+                    held = await self._ask(records.still_leads, epoch)
+                if held is False:
+                    logger.warning("%s lost the feed's lease of epoch %s", self.holder, epoch)
+                    return
+                since = asked_at if held else since
+        except TimeoutError:
+            logger.warning("%s gives up epoch %s, which it can't renew", self.holder, epoch)
+
+    async def _ask(self, question: Callable[..., Any], *given: Any) -> Any:
+        """Ask the database about the lease; None if it does not answer, of which the log tells."""
+        try:
+            answer = await self.process.in_database(question, self.holder, *given)
+        except Error as error:
+            if not self.unanswered:
+                logger.warning("the database does not say who leads the feed: %s", error)
+            self.unanswered = True
+            return None
+        if self.unanswered:
+            logger.info("the database answers again")
+        self.unanswered = False
+        return answer
 
 
 class Leader:
@@ -119,4 +165,6 @@ class Leader:
             self.unwritten = quotes | self.unwritten
             if not isinstance(error, Exception):
                 raise
-            logger.exception("could not write %d last quotes, keeping them", len(quotes))
+            fault = not isinstance(error, Error)
+            words = "could not write %d last quotes, keeping them: %s"
+            logger.warning(words, len(quotes), error, exc_info=fault)

@@ -19,7 +19,7 @@ from itertools import cycle
 from typing import Any, TypeVar
 
 from asgiref.sync import sync_to_async
-from django.db import close_old_connections
+from django.db import Error, close_old_connections
 
 from quotes import conf, layer, records
 from quotes.addresses import Address
@@ -36,6 +36,10 @@ logger = logging.getLogger(__name__)
 BEAT = 1.0  # seconds between two looks at ages and notes
 RESTART_AFTER = 1.0  # seconds
 FIRST_BATCH = 2.0  # seconds that a process which runs the feed waits for it at its start
+# seconds after which what a process missed is in the database, mostly and for sure
+WRITTEN_BY = (RECORD_EVERY + 0.5, RECORD_EVERY * 3)
+READING = 1.0  # seconds that quotes wait for the database, so that new symbols are known first
+READ_AGAIN = 5.0  # seconds after which a database that did not answer is asked again
 
 T = TypeVar("T")
 Rechoose = Callable[[Address], tuple[Address, str]]
@@ -111,7 +115,7 @@ class Live:
         """Take what the feed and the admin say through the layer, for ever."""
         async for heard in layer.listen():
             if heard.batch is None:
-                await self.reload()
+                await self.refresh()
             else:
                 await self.take(heard.epoch, heard.batch)
 
@@ -129,9 +133,21 @@ class Live:
             self.heard.set()
         if missed:
             self.counts["gaps"] += 1
-            # what was missed is written down within RECORD_EVERY
+            await self.refresh()
+            for wait in WRITTEN_BY:
+                asyncio.get_running_loop().call_later(wait, self.soon, self.reread)
+
+    async def refresh(self) -> None:
+        """Read everything anew; a database that takes its time does not keep quotes waiting."""
+        await asyncio.wait([self.soon(self.reread)], timeout=READING)
+
+    async def reread(self) -> None:
+        """Read everything anew, and if the database does not answer, again a little later."""
+        try:
             await self.reload()
-            asyncio.get_running_loop().call_later(2 * RECORD_EVERY, self.soon, self.catch_up)
+        except Error as error:
+            logger.warning("could not read what is listed, trying again: %s", error)
+            asyncio.get_running_loop().call_later(READ_AGAIN, self.soon, self.reread)
 
     # Pages, beside the quotes
 
@@ -193,9 +209,9 @@ class Live:
         run = sync_to_async(with_a_good_connection, thread_sensitive=False, executor=self.database)
         return await run()
 
-    def soon(self, work: Callable[[], Awaitable[None]]) -> None:
+    def soon(self, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
         """Do some work in the background, once; its failure is logged."""
-        self._begin(_logged(work))
+        return self._begin(_logged(work))
 
     def _keep(self, work: Callable[[], Awaitable[None]]) -> None:
         self._begin(self._for_ever(work))
@@ -205,10 +221,11 @@ class Live:
             await _logged(work)
             await asyncio.sleep(RESTART_AFTER)
 
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+    def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
+        return task
 
 
 def _in_language(texts: dict[str, str], watch: Watch) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import socket
@@ -9,8 +10,9 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from decimal import Decimal
 
+from django.db import connection
 from django.db.models import F, Q
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from quotes import conf
 from quotes.models import FeedLease, LastQuote, ProviderSymbol, Symbol
@@ -19,10 +21,17 @@ from quotes.quote import Quote
 
 logger = logging.getLogger(__name__)
 
-LEASE = timedelta(seconds=8)  # renewed long before; after this another process may lead
+LEASE = timedelta(seconds=7)  # renewed long before; after this another process may lead
+ROWS = 1000  # that one statement writes, at most
 
 Version = tuple[int, int]
-VERSIONED = ("pk", "epoch", "batch")
+
+WRITE = """
+INSERT INTO quotes_lastquote (symbol_id, epoch, batch, wire) VALUES {}
+ON CONFLICT (symbol_id) DO UPDATE
+SET epoch = excluded.epoch, batch = excluded.batch, wire = excluded.wire
+WHERE (quotes_lastquote.epoch, quotes_lastquote.batch) <= (excluded.epoch, excluded.batch)
+"""  # which `bulk_create` can't say
 
 
 def load_last_quotes() -> list[tuple[Version, Quote]]:
@@ -39,22 +48,19 @@ def load_last_quotes() -> list[tuple[Version, Quote]]:
 def save_last_quotes(quotes: Mapping[str, tuple[Version, Quote]]) -> None:
     """Write down quotes by symbol, in a few statements however many they are.
 
-    What another feed wrote since, while this one was paused, stays.
+    What another feed wrote since, while this one was paused, stays: the database compares in the
+    statement that writes, for this process may be paused between any two.
     """
     ids = dict(Symbol.objects.filter(code__in=quotes).values_list("code", "pk"))
-    written = LastQuote.objects.filter(symbol__in=ids.values())
-    versions = {pk: (epoch, batch) for pk, epoch, batch in written.values_list(*VERSIONED)}
     rows = [
-        LastQuote(symbol_id=ids[code], epoch=version[0], batch=version[1], wire=quote.to_wire())
+        (ids[code], *version, json.dumps(quote.to_wire()))
         for code, (version, quote) in quotes.items()
-        if code in ids and version >= versions.get(ids[code], version)
+        if code in ids
     ]
-    LastQuote.objects.bulk_create(
-        rows,
-        update_conflicts=True,
-        unique_fields=["symbol"],
-        update_fields=["epoch", "batch", "wire"],
-    )
+    with connection.cursor() as cursor:
+        for some in (rows[first : first + ROWS] for first in range(0, len(rows), ROWS)):
+            places = ", ".join(["(%s, %s, %s, %s)"] * len(some))
+            cursor.execute(WRITE.format(places), [value for row in some for value in row])
 
 
 def save_tick_sizes(sizes: Mapping[str, Decimal]) -> None:
@@ -91,14 +97,16 @@ def load_instruments(providers: Iterable[tuple[str, bool]]) -> dict[str, list[In
 
 
 def lead(holder: str) -> int | None:
-    """Take the feed's lease if it is free; return the epoch that begins, or None."""
-    now = timezone.now()
+    """Take the feed's lease if it is free; return the epoch that begins, or None.
+
+    The database's clock alone says whether: those of several machines may differ.
+    """
     lease, _ = FeedLease.objects.get_or_create(pk=1)
-    free = Q(holder="") | Q(expires_at__lt=now) | Q(expires_at=None)
+    free = Q(holder="") | Q(expires_at__lt=Now()) | Q(expires_at=None)
     if _died_here(lease.holder):
         free |= Q(holder=lease.holder)
     taken = FeedLease.objects.filter(free, pk=1, epoch=lease.epoch).update(
-        holder=holder, epoch=F("epoch") + 1, expires_at=now + LEASE
+        holder=holder, epoch=F("epoch") + 1, expires_at=Now() + LEASE
     )
     return lease.epoch + 1 if taken else None
 
@@ -106,7 +114,7 @@ def lead(holder: str) -> int | None:
 def still_leads(holder: str, epoch: int) -> bool:
     """Renew the lease; say whether it was still ours."""
     lease = FeedLease.objects.filter(pk=1, holder=holder, epoch=epoch)
-    return bool(lease.update(expires_at=timezone.now() + LEASE))
+    return bool(lease.update(expires_at=Now() + LEASE))
 
 
 def step_down(holder: str, epoch: int) -> None:

@@ -11,7 +11,6 @@ import socket
 
 SEND_BUFFER = 128 * 1024  # bytes of one socket in the kernel, which itself would take megabytes
 GONE_AFTER = 90  # seconds in which a client takes nothing; longer than the hub's patience
-PING_EVERY = 20  # seconds
 
 
 def bound(listening: socket.socket) -> None:

@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as connect_async
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from tests.servers import ROOT, Command, Site, eventually, free_port, manage, site
@@ -320,6 +320,54 @@ def test_a_bad_setting_ends_a_command_with_what_to_do(
     said = manage(command, check=False, **env)
     assert said.returncode != 0
     assert all(word in said.stderr for word in words), said.stderr[-1000:]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nowhere"], ["'nowhere' is no address", "127.0.0.1:8000"]),
+        (["127.0.0.1:99999"], ["can't listen on 127.0.0.1:99999"]),
+        (["192.0.2.1:8000"], ["can't listen on 192.0.2.1:8000"]),
+        (["--share-port"], ["Several processes need a layer", "set REDIS_URL"]),
+    ],
+)
+def test_serve_says_where_it_cannot(arguments: list[str], words: list[str]):
+    said = manage("serve", *arguments, check=False)
+    assert said.returncode != 0
+    assert all(word in said.stderr for word in words), said.stderr[-1000:]
+    assert "Traceback" not in said.stderr
+
+
+def test_serve_on_a_taken_port_says_so():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        said = manage("serve", f"127.0.0.1:{taken.getsockname()[1]}", check=False)
+    assert said.returncode != 0
+    assert "Address already in use" in said.stderr
+    assert "Traceback" not in said.stderr
+
+
+@pytest.mark.parametrize("server", ["daphne", "uvicorn"])
+def test_one_address_gets_so_many_sockets_and_is_told(
+    tmp_path: Path, database_template: Path, server: str
+):
+    limit = {"QUOTES_MAX_SOCKETS_PER_ADDRESS": "2"}
+    with site(tmp_path, database_template, server, **limit) as running, ExitStack() as pages:
+        visitors = [pages.enter_context(open_socket(running)) for _ in range(2)]
+        with pytest.raises(InvalidStatus) as refused:
+            open_socket(running)
+        answer = refused.value.response
+        if server == "daphne":
+            assert answer.status_code == 403
+        else:
+            assert (answer.status_code, answer.body) == (
+                429,
+                b"Too many sockets from your address. Close some of them.",
+            )
+        assert 'quotes_refused_total{reason="address"} 1.0' in running.get("/metrics")
+        visitors[0].close()
+        eventually(lambda: "quotes_sockets 1.0" in running.get("/metrics"), "one socket has gone")
+        pages.enter_context(open_socket(running))
+    assert running.log.read_text().count("refused a socket of 127.0.0.1: Too many sockets") == 1
 
 
 def test_runfeed_without_an_end_is_ended_by_a_signal(tmp_path: Path, database_template: Path):

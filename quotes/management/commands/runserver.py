@@ -13,6 +13,7 @@ from daphne.server import Server
 
 from quotes import servers
 
+PING_EVERY = 20  # seconds
 PONG_WITHIN = 10  # seconds; daphne loses track of its pings where this is above their interval
 FOR_EVER = -1  # daphne would end each socket after a day
 
@@ -31,7 +32,7 @@ class Command(runserver.Command):
 
     server_cls = partial(
         BoundedServer,
-        ping_interval=servers.PING_EVERY,
+        ping_interval=PING_EVERY,
         ping_timeout=PONG_WITHIN,
         websocket_timeout=FOR_EVER,
     )

@@ -17,7 +17,6 @@ try:
 except ImportError:  # only production needs it
     uvicorn = None  # type: ignore[assignment]
 
-PONG_WITHIN = 60  # seconds; longer than the hub's patience, so that a slow page hears 4013 of it
 STOP_WITHIN = 10  # seconds for pages to hear that the server restarts
 
 
@@ -62,14 +61,14 @@ class Command(BaseCommand):
 
 
 def configuration(application: Any) -> uvicorn.Config:
-    """Return uvicorn's options: frames as they are, small ones in, and pings."""
+    """Return uvicorn's options: frames as they are, small ones in, no frames of its own."""
     return uvicorn.Config(
         application,
         ws="websockets-sansio",
         ws_per_message_deflate=False,
         ws_max_size=64 * 1024,
-        ws_ping_interval=servers.PING_EVERY,
-        ws_ping_timeout=PONG_WITHIN,
+        ws_ping_interval=None,  # the pulse is the ping: the system ends who takes none
+        loop="asyncio",
         lifespan="on",
         timeout_graceful_shutdown=STOP_WITHIN,
         server_header=False,
