@@ -6,11 +6,13 @@ Formatted here once per state, the templates only print.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cache, cached_property
+from html import escape
 from typing import Any
 
+from django.urls import reverse
 from django.utils import timezone
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext, gettext_noop
 
 from quotes import formats
@@ -55,13 +57,22 @@ class Shown:
         return BLANK if value is None else formats.price(value, self.symbol.digits, self.language)
 
     def __getitem__(self, name: str) -> Any:
-        """Answer a template, which asks for an item before it asks for an attribute."""
-        return getattr(self, name)
+        """Answer a template, which asks for an item before it asks for an attribute.
+
+        Texts come escaped: the template's own way to the same function takes four times as long.
+        """
+        value = getattr(self, name)
+        return mark_safe(escape(value)) if type(value) is str else value  # noqa: S308
 
     @property
     def pk(self) -> str:
         """The symbol's primary key, for ids: a number would get thousands separators."""
         return str(self.symbol.pk)
+
+    @property
+    def url(self) -> str:
+        """The address of the symbol's page."""
+        return _url(self.symbol.code)
 
     @property
     def value(self) -> str:
@@ -170,6 +181,11 @@ class Shown:
     def source(self) -> str:
         """The provider as people know it."""
         return provider_title(self.quote.provider) if self.quote else ""
+
+
+@cache
+def _url(code: str) -> str:
+    return reverse("quotes:symbol", args=[code])
 
 
 def _word(words: Mapping[str, str], name: str | None) -> str:
