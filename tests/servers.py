@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -129,6 +130,46 @@ class Site:
         self.process = None
 
 
+class Runfeed:
+    """`manage.py runfeed` beside a site, as a process with a log of its own."""
+
+    def __init__(self, beside: Site, name: str) -> None:
+        self.log = beside.folder / f"{name}.log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-u", "manage.py", "runfeed"],
+                env=environment(**beside.env),
+                cwd=ROOT,
+                stdout=log,
+                stderr=log,
+            )
+
+    def ready(self) -> Runfeed:
+        """Wait until it stands for the lease."""
+        eventually(lambda: "The feed runs" in self.said(), "the feed runs")
+        return self
+
+    def said(self) -> str:
+        """Return its log."""
+        return self.log.read_text()
+
+    def signal(self, number: int) -> None:
+        """Send it a signal; where that ends it, wait for the end."""
+        self.process.send_signal(number)
+        if number in (signal.SIGKILL, signal.SIGTERM):
+            self.process.wait(15)
+
+    def stop(self) -> bool:
+        """End it, even if it is paused; say whether it did so when asked."""
+        self.process.send_signal(signal.SIGCONT)
+        try:
+            self.signal(signal.SIGTERM)
+        except subprocess.TimeoutExpired:
+            self.signal(signal.SIGKILL)
+            return False
+        return True
+
+
 @contextmanager
 def site(folder: Path, template: Path, server: str = "daphne", **env: str) -> Iterator[Site]:
     """Run the site on a copy of a database."""
@@ -161,6 +202,35 @@ class Command:
         self.process.wait(5)
         assert self.process.stdout is not None
         self.process.stdout.close()
+
+
+class Stub(Command):
+    """The stub of Coinbase as a process."""
+
+    def __init__(self) -> None:
+        super().__init__("-m", "tests.stubs.coinbase", "--port", "0")
+        self.port = int(self.ready)
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What makes a site use it."""
+        return {
+            "QUOTES_PROVIDERS": "coinbase",
+            "COINBASE_REST_URL": f"http://127.0.0.1:{self.port}",
+            "COINBASE_WS_URL": f"ws://127.0.0.1:{self.port}",
+        }
+
+    def ask(self, path: str) -> Any:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+            return json.load(answer)
+
+    def tick(self, last: str) -> None:
+        self.ask(f"/_tick?product=BTC-USD&price={last}")
+
+    def load(self) -> tuple[int, dict[str, int]]:
+        """How often it was connected to, and asked, ever."""
+        state = self.ask("/_state")
+        return state["connects"], state["requests"]
 
 
 class Daemon:
@@ -206,6 +276,12 @@ class Redis(Daemon):
         """Start it and wait until it accepts connections."""
         super().start()
         eventually(lambda: listens(self.port), "Redis answers")
+
+    def say(self, words: str) -> str:
+        """Send it a command and return the first line of its answer."""
+        with socket.create_connection(("127.0.0.1", self.port), 5) as door:
+            door.sendall(f"{words}\r\n".encode())
+            return door.makefile().readline().strip()
 
 
 class Postgres(Daemon):

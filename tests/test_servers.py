@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import html
-import json
 import os
 import re
 import signal
@@ -13,7 +12,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -25,7 +23,7 @@ from websockets.asyncio.client import connect as connect_async
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from tests.servers import ROOT, Command, Site, eventually, free_port, manage, site
+from tests.servers import ROOT, Command, Site, Stub, eventually, free_port, manage, site
 
 pytestmark = pytest.mark.server
 
@@ -125,35 +123,6 @@ def test_a_server_that_ends_sends_its_pages_away_so_that_they_come_back(running_
 
 
 # Upstream
-
-
-class Stub(Command):
-    """The stub of Coinbase as a process."""
-
-    def __init__(self) -> None:
-        super().__init__("-m", "tests.stubs.coinbase", "--port", "0")
-        self.port = int(self.ready)
-
-    @property
-    def settings(self) -> dict[str, str]:
-        """What makes a site use it."""
-        return {
-            "QUOTES_PROVIDERS": "coinbase",
-            "COINBASE_REST_URL": f"http://127.0.0.1:{self.port}",
-            "COINBASE_WS_URL": f"ws://127.0.0.1:{self.port}",
-        }
-
-    def ask(self, path: str) -> Any:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
-            return json.load(answer)
-
-    def tick(self, last: str) -> None:
-        self.ask(f"/_tick?product=BTC-USD&price={last}")
-
-    def load(self) -> tuple[int, dict[str, int]]:
-        """How often it was connected to, and asked, ever."""
-        state = self.ask("/_state")
-        return state["connects"], state["requests"]
 
 
 @pytest.fixture

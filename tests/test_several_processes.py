@@ -1,19 +1,49 @@
-"""One feed, two web processes and Redis between them: a visitor sees the same in either."""
+"""Two web processes, a feed with another in reserve, and Redis between them.
+
+A visitor sees the same in either process; whatever dies, hangs or comes back, pages are soon
+current again by themselves, and no old quote replaces a newer one.
+"""
 
 from __future__ import annotations
 
+import logging
+import re
 import shutil
-import sys
-from collections.abc import Iterator
+import signal
+import sqlite3
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
-from websockets.sync.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
-from tests.servers import ROOT, Daemon, Redis, Site, environment, eventually
+from tests.conftest import lacking
+from tests.servers import PATIENCE, Postgres, Redis, Runfeed, Site, Stub, eventually
 
+logger = logging.getLogger(__name__)
 pytestmark = pytest.mark.server
 
+TAKE_OVER = 10.0  # seconds after which another feed publishes when the leader died
+STEP_IN = 3.0  # seconds after which it does when the leader was asked to end
+HELD = timedelta(seconds=4.5)  # that quotes move on without the database, at least
+CURRENT = 5.0  # seconds after which all pages are current when Redis is back
+
+SERVERS = ("uvicorn", "daphne")
+RARE, BUSY = "BTC-USD", ("AAPL", "MSFT")  # ticks when the stub says so; ticks every second
+PANELS = f"/ws/quotes/?panel={RARE},{','.join(BUSY)}&lang=en"
+FRAGMENT = re.compile(r'<(tr|section)\b[^>]*data-symbol="([^"]*)".*?</\1>', re.DOTALL)
+FOR_THE_WIRE = re.compile(r' (?:hx-swap-oob|data-flash)="[^"]*"')
+LAST = re.compile(r'data-field="last" value="([^"]*)"')
+TIME = re.compile(r'data-field="time" datetime="([^"]+)"')
 SWITCH_OFF = """
 from quotes.models import Symbol
 symbol = Symbol.objects.get(code="ETH-USD")
@@ -22,57 +52,411 @@ symbol.save()
 """
 
 
+@dataclass(frozen=True)
+class Told:
+    """What a page was told of a symbol."""
+
+    code: str
+    time: datetime
+    last: str
+    html: str
+
+
+def read(text: str) -> list[Told]:
+    """Find the quotes in a page or a message."""
+    found = []
+    for match in FRAGMENT.finditer(text):
+        html = FOR_THE_WIRE.sub("", match[0])
+        if (made := TIME.search(html)) and (last := LAST.search(html)):
+            found.append(Told(match[2], datetime.fromisoformat(made[1]), last[1], html))
+    return found
+
+
+class Page:
+    """An open page, which keeps all that its socket was told."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.told: list[Told] = []
+        self.closing = threading.Event()
+        self.thread = threading.Thread(target=self.listen, daemon=True)
+        self.thread.start()
+
+    def listen(self) -> None:
+        """Read until the page or the server closes the socket."""
+        with (
+            connect(self.site.ws + PANELS, origin=self.site.url) as socket,
+            suppress(ConnectionClosed),
+        ):
+            while not self.closing.is_set():
+                with suppress(TimeoutError):
+                    self.told += read(str(socket.recv(timeout=0.1)))
+
+    @property
+    def open(self) -> bool:
+        """Whether its socket is."""
+        return self.thread.is_alive()
+
+    def shown(self, code: str) -> Told:
+        """What it shows of a symbol now."""
+        told = [each for each in self.told if each.code == code]
+        assert told, f"nothing was told of {code}"
+        return told[-1]
+
+    def close(self) -> None:
+        """Close the socket."""
+        self.closing.set()
+        self.thread.join(5)
+
+
+class Ledger:
+    """A witness of the last quotes in the database: all versions of each that it saw."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self.deployment = deployment
+        self.versions: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        self.done = threading.Event()
+        self.thread = threading.Thread(target=self.watch, daemon=True)
+        self.thread.start()
+
+    def watch(self) -> None:
+        """Look twenty times a second."""
+        while not self.done.wait(0.05):
+            for pk, *version in self.deployment.rows(
+                "SELECT symbol_id, epoch, batch FROM quotes_lastquote"
+            ):
+                self.versions[pk].append(tuple(version))
+
+    def close(self) -> None:
+        """Look no more."""
+        self.done.set()
+        self.thread.join(5)
+
+
+@dataclass
+class Deployment:
+    """All processes of a site, and what its database says."""
+
+    redis: Redis
+    stub: Stub
+    sites: list[Site]
+    feeds: list[Runfeed] = field(default_factory=list)
+    started: int = 0
+
+    def rows(self, query: str) -> list[Any]:
+        """Ask the database, from outside."""
+        with closing(sqlite3.connect(self.sites[0].folder / "site.sqlite3")) as database:
+            return database.execute(query).fetchall()
+
+    def lease(self) -> tuple[int, int, str]:
+        """Return the epoch, the process that leads, and until when."""
+        [(epoch, holder, end)] = self.rows("SELECT epoch, holder, expires_at FROM quotes_feedlease")
+        return epoch, int(holder.rpartition(":")[2] or 0), end
+
+    def written(self, code: str) -> Any:
+        """Return the last quote of a symbol as it is kept."""
+        [(wire,)] = self.rows(
+            "SELECT wire FROM quotes_lastquote JOIN quotes_symbol ON id = symbol_id"
+            f" WHERE code = '{code}'"
+        )
+        return wire
+
+    def written_since(self, moment: datetime) -> bool:
+        """Whether quotes were written down that were made after a moment."""
+        return all(made(self.written(code)) >= moment for code in BUSY)
+
+    def two_feeds(self) -> tuple[Runfeed, Runfeed]:
+        """Return the feed that leads and the one in reserve, started where they are missing."""
+        self.feeds = [feed for feed in self.feeds if feed.process.poll() is None]
+        while len(self.feeds) < 2:
+            self.started += 1
+            self.feeds.append(Runfeed(self.sites[0], f"feed-{self.started}"))
+        for feed in self.feeds:
+            feed.ready()
+        running = {feed.process.pid: feed for feed in self.feeds}
+        leader = eventually(lambda: running.get(self.lease()[1]), "one of them leads")
+        [reserve] = [feed for feed in self.feeds if feed is not leader]
+        return leader, reserve
+
+    def stop_feeds(self) -> None:
+        """End the feeds, which they must do by themselves."""
+        ended = [feed.stop() for feed in self.feeds]
+        assert all(ended)
+
+
+def made(wire: str) -> datetime:
+    """When a quote that is kept was made."""
+    moments = re.findall(r"\d{4}-\d\d-\d\dT[\d:.]+\+00:00", wire)
+    return max(datetime.fromisoformat(moment) for moment in moments)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def within(patience: float, happened: Callable[[], Any], what: str) -> None:
+    """Wait until something happened; log how long that took."""
+    begun = time.monotonic()
+    eventually(happened, what, patience)
+    logger.info("%s after %.2f s", what, time.monotonic() - begun)
+
+
+@pytest.fixture(scope="module")
+def redis() -> Iterator[Redis]:
+    """Redis for all tests here."""
+    program = shutil.which("redis-server")
+    if program is None:
+        lacking("Redis", "redis-server")
+    assert program is not None
+    server = Redis(program)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def deployment(
+    tmp_path_factory: pytest.TempPathFactory, database_template: Path, redis: Redis
+) -> Iterator[Deployment]:
+    """Two web processes and two feeds on one database; one symbol moves when we say so."""
+    folder, stub = tmp_path_factory.mktemp("deployment"), Stub()
+    shutil.copy(database_template, folder / "site.sqlite3")
+    env = {"REDIS_URL": redis.url, "QUOTES_FEED": "external"} | stub.settings
+    env["QUOTES_PROVIDERS"] = "coinbase,simulated"
+    running = Deployment(redis, stub, [Site(folder, server, **env) for server in SERVERS])
+    with ExitStack() as running_processes:
+        running_processes.callback(stub.stop)
+        running_processes.callback(running.stop_feeds)
+        for site in running.sites:
+            running_processes.callback(site.stop)
+            site.start()
+        running.two_feeds()
+        yield running
+
+
 @pytest.fixture
-def two_sites(
-    tmp_path: Path, database_template: Path, redis_server: Redis
-) -> Iterator[tuple[Site, Site]]:
-    """Two web processes on one database, and a feed beside them."""
-    shutil.copy(database_template, tmp_path / "site.sqlite3")
-    env = {"REDIS_URL": redis_server.url, "QUOTES_FEED": "external"}
-    sites = Site(tmp_path, "uvicorn", **env), Site(tmp_path, "daphne", **env)
-    feed = Daemon(
-        [sys.executable, "manage.py", "runfeed"], env=environment(**sites[0].env), cwd=ROOT
-    )
-    feed.start()
-    for each in sites:
-        each.start()
-    yield sites
-    for each in sites:
-        each.stop()
-    feed.stop()
+def feeds(deployment: Deployment) -> tuple[Runfeed, Runfeed]:
+    """The feed that leads, and the one in reserve."""
+    return deployment.two_feeds()
 
 
-def open_page(site: Site, path: str = "/ws/quotes/?symbols=BTC-USD") -> ClientConnection:
-    """Open a socket as a page of the site does."""
-    return connect(site.ws + path, origin=site.url)
+@pytest.fixture
+def pages(deployment: Deployment, feeds: tuple[Runfeed, Runfeed]) -> Iterator[list[Page]]:
+    """A page in each web process, current; none may be closed or shown an older quote."""
+    begun = now()
+    opened = [Page(site) for site in deployment.sites]
+    eventually(lambda: current(opened, begun), "the pages are current")
+    yield opened
+    still_open = [page.open for page in opened]
+    for page in opened:
+        page.close()
+    assert all(still_open)
+    for page in opened:
+        for code in (RARE, *BUSY):
+            times = [told.time for told in page.told if told.code == code]
+            assert times == sorted(times), f"{code} went back"
 
 
-def price(page: ClientConnection) -> str:
-    """Wait for a frame with a price and return that."""
-    while 'data-field="last" value="' not in (frame := str(page.recv(timeout=20))):
-        pass
-    return frame.partition('data-field="last" value="')[2].partition('"')[0]
+@pytest.fixture
+def ledger(deployment: Deployment) -> Iterator[Ledger]:
+    """A witness of the database, in which no version may go back."""
+    witness = Ledger(deployment)
+    yield witness
+    witness.close()
+    assert witness.versions
+    for versions in witness.versions.values():
+        assert all(before <= after for before, after in pairwise(versions))
 
 
-def test_prices_of_one_feed_move_in_every_process(two_sites: tuple[Site, Site]):
-    with open_page(two_sites[0]) as first, open_page(two_sites[1]) as second:
-        seen = [{price(page) for _ in range(6)} for page in (first, second)]
-    assert seen[0] & seen[1]
-    assert min(len(prices) for prices in seen) > 1
+def current(pages: list[Page], since: datetime) -> bool:
+    """Whether all pages show quotes that were made after a moment, where there are any."""
+    return all(page.shown(code).time >= since for page in pages for code in BUSY)
 
 
-def test_prices_move_again_after_redis_was_gone(two_sites: tuple[Site, Site], redis_server: Redis):
-    with open_page(two_sites[0]) as page:
-        price(page)
-        redis_server.stop()
-        redis_server.start()
-        before = price(page)
-        eventually(lambda: price(page) != before, "a new price after Redis came back")
+def agree_on(pages: list[Page], last: str) -> bool:
+    """Whether all pages show the rare symbol at this price."""
+    return all(page.shown(RARE).last == last for page in pages)
 
 
-def test_a_change_of_listings_reaches_every_process(two_sites: tuple[Site, Site]):
-    two_sites[0].manage("shell", "--command", SWITCH_OFF)
-    for site in two_sites:
+# One feed, any number of web processes
+
+
+def test_a_quote_looks_the_same_whichever_process_shows_it(
+    deployment: Deployment, pages: list[Page]
+):
+    deployment.stub.tick("61000.01")
+    eventually(lambda: agree_on(pages, "61000.01"), "both pages show the price")
+
+    def seen_in_both() -> set[tuple[str, datetime]]:
+        first, second = ({(told.code, told.time) for told in page.told} for page in pages)
+        return first & second
+
+    eventually(lambda: len(seen_in_both()) >= 10, "both pages showed some of the same quotes")
+    told = {(each.code, each.time): each.html for each in pages[0].told}
+    for each in pages[1].told:
+        assert told.get((each.code, each.time), each.html) == each.html
+    for site in deployment.sites:
+        [panel] = read(site.get(f"/symbols/{RARE}/"))
+        assert panel.html == pages[0].shown(RARE).html
+    boards = [read(site.get("/boards/crypto/")) for site in deployment.sites]
+    first, second = ([row.html for row in board if row.code == RARE] for board in boards)
+    assert first == second != []
+
+
+def test_a_change_of_listings_reaches_every_process(deployment: Deployment):
+    deployment.sites[0].manage("shell", "--command", SWITCH_OFF)
+    for site in deployment.sites:
         eventually(
             lambda site=site: "ETH-USD" not in site.get("/boards/crypto/"), "ETH-USD has gone"
         )
+
+
+# The feed ends
+
+
+def test_when_the_leader_is_asked_to_end_the_other_publishes_at_once(
+    feeds: tuple[Runfeed, Runfeed], pages: list[Page]
+):
+    leader, _ = feeds
+    leader.process.send_signal(signal.SIGTERM)
+    asked = now()
+    within(
+        STEP_IN,
+        lambda: leader.process.poll() == 0 and current(pages, asked),
+        "the other one publishes",
+    )
+    ended = now()
+    eventually(lambda: current(pages, ended), "quotes move on")
+
+
+def test_when_the_leader_dies_the_other_publishes_soon(
+    feeds: tuple[Runfeed, Runfeed], pages: list[Page]
+):
+    feeds[0].signal(signal.SIGKILL)
+    died = now()
+    within(TAKE_OVER, lambda: current(pages, died), "the other one publishes")
+
+
+def test_a_leader_that_was_paused_changes_nothing_and_waits_its_turn(
+    deployment: Deployment, feeds: tuple[Runfeed, Runfeed], pages: list[Page], ledger: Ledger
+):
+    # it lives, so the lease must run out, as that of a leader which died on another machine
+    paused, other = feeds
+    epoch = deployment.lease()[0]
+    paused.signal(signal.SIGSTOP)
+    begun = now()
+    within(TAKE_OVER, lambda: current(pages, begun), "the other one publishes")
+    deployment.stub.tick("61000.02")
+    eventually(lambda: agree_on(pages, "61000.02"), "the newer price is shown")
+    paused.signal(signal.SIGCONT)
+    eventually(
+        lambda: re.search(rf"(lost|gives up).* epoch {epoch}\b", paused.said()),
+        "it notices that it does not lead any more",
+    )
+    leads = deployment.lease()
+    assert leads[:2] == (epoch + 1, other.process.pid)
+    renewals = {leads}
+    while len(renewals) < 4:
+        renewals.add(eventually(lambda: {deployment.lease()} - renewals, "a renewal").pop())
+    assert {renewal[:2] for renewal in renewals} == {leads[:2]}
+    assert agree_on(pages, "61000.02")
+    other.signal(signal.SIGKILL)
+    died = now()
+    eventually(lambda: current(pages, died), "the one that was paused leads again", TAKE_OVER)
+    assert deployment.lease()[:2] == (epoch + 2, paused.process.pid)
+
+
+# Redis ends
+
+
+def test_after_redis_was_gone_all_pages_are_current_by_themselves(
+    deployment: Deployment, pages: list[Page], ledger: Ledger
+):
+    deployment.redis.stop()
+    gone = now().timestamp()
+    deployment.stub.tick("62000.01")
+    eventually(
+        lambda: deployment.written_since(datetime.fromtimestamp(gone + 4, UTC)),
+        "what was made in the 4 s without Redis is written down",
+    )
+    deployment.stub.tick("62000.02")
+    deployment.redis.start()
+    back = now()
+    within(
+        CURRENT,
+        lambda: current(pages, back) and agree_on(pages, "62000.02"),
+        "the pages are current",
+    )
+    eventually(lambda: "62000.02" in deployment.written(RARE), "the database says the same")
+
+
+def test_after_redis_hung_all_pages_are_current_by_themselves(
+    deployment: Deployment, pages: list[Page], ledger: Ledger
+):
+    assert deployment.redis.process
+    deployment.redis.process.send_signal(signal.SIGSTOP)
+    hung = now().timestamp()
+    deployment.stub.tick("63000.01")
+    try:
+        eventually(
+            lambda: deployment.written_since(datetime.fromtimestamp(hung + 8, UTC)),
+            "the feed goes on writing down what was made while Redis hung",
+        )
+        deployment.stub.tick("63000.02")
+    finally:
+        deployment.redis.process.send_signal(signal.SIGCONT)
+    back = now()
+    within(
+        CURRENT,
+        lambda: current(pages, back) and agree_on(pages, "63000.02"),
+        "the pages are current",
+    )
+
+
+def test_after_redis_hung_up_all_pages_are_current_by_themselves(
+    deployment: Deployment, pages: list[Page]
+):
+    killed = deployment.redis.say("CLIENT KILL TYPE pubsub")
+    assert int(killed.removeprefix(":")) >= len(pages)
+    deployment.stub.tick("64000.01")
+    back = now()
+    within(
+        CURRENT,
+        lambda: current(pages, back) and agree_on(pages, "64000.01"),
+        "the pages are current",
+    )
+
+
+# The database ends
+
+
+def test_quotes_move_on_without_the_database_and_the_lease_is_taken_anew_when_it_is_back(
+    postgres_server: Postgres, redis_server: Redis, tmp_path: Path
+):
+    env = {"REDIS_URL": redis_server.url, "QUOTES_FEED": "external"}
+    site = Site(tmp_path, "uvicorn", DATABASE_URL=postgres_server.url, **env)
+    site.manage("migrate", "--verbosity", "0")
+    site.manage("loadcatalogue", "--verbosity", "0")
+    with ExitStack() as running:
+        running.callback(site.stop)
+        site.start()
+        feed = Runfeed(site, "feed").ready()
+        running.callback(feed.stop)
+        page = Page(site)
+        running.callback(page.close)
+        begun = now()
+        eventually(lambda: current([page], begun), "the page is current")
+        gone = now()
+        postgres_server.stop()
+        within(8, lambda: current([page], gone + HELD), "quotes moved on")
+        eventually(
+            lambda: "gives up epoch 1" in feed.said(), "the lease is given up before its end"
+        )
+        given_up = now()
+        postgres_server.start()
+        within(PATIENCE, lambda: "epoch 2" in feed.said(), "the lease is taken again")
+        within(3, lambda: current([page], given_up), "quotes move again")
+        assert feed.process.poll() is None
+        assert page.open
+        for log in (feed.said(), site.log.read_text()):
+            assert "Traceback" not in log

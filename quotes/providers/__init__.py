@@ -13,24 +13,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from importlib import import_module
+from inspect import signature
 from typing import Any, ClassVar
 
+from quotes.providers.budgets import Budget, Limits
+from quotes.providers.errors import ProviderError
 from quotes.quote import Quote
 
-
-class ProviderError(Exception):
-    """Raised when a source can't be read: what was asked, what came, in lower case.
-
-    `retry_after` is the number of seconds the source asked us to stay away, if it did.
-    `refused` says that asking again is no use until the operator acts (401, 403, 451).
-    """
-
-    def __init__(
-        self, message: str, *, retry_after: float | None = None, refused: bool = False
-    ) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
-        self.refused = refused
+__all__ = ["Candle", "Instrument", "Limits", "Provider", "ProviderError"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,9 +62,11 @@ class Provider(ABC):
     streams: ClassVar[bool] = False  # whether `stream` is there
     needs_code: ClassVar[bool] = True  # whether a symbol must have a code of this provider
     poll_interval: ClassVar[float] = 5.0  # seconds between two calls of `quotes`
+    limits: ClassVar[Limits] = Limits()  # what the source allows
 
     def __init__(self) -> None:
         self.unknown: dict[str, str] = {}  # code: reason
+        self.budget = Budget(self.limits)
 
     @abstractmethod
     async def quotes(self, instruments: Sequence[Instrument]) -> list[Quote]:
@@ -114,6 +106,12 @@ def provider_class(name: str) -> type[Provider]:
     module, _, attribute = REGISTRY[name].rpartition(".")
     found: type[Provider] = getattr(import_module(module), attribute)
     return found
+
+
+def option_names(name: str) -> list[str]:
+    """Return the names of those options of a provider that can be given as text."""
+    taken = signature(provider_class(name)).parameters.values()
+    return [each.name for each in taken if "str" in str(each.annotation)]
 
 
 def make_provider(name: str, options: Mapping[str, Any]) -> Provider:

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -16,11 +17,13 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from quotes.providers import ProviderError
+from quotes.providers.budgets import Budget, Limits
+from quotes.providers.errors import ProviderError
 from quotes.quote import loads
 
 AGENT = "quoteboard"
 MOST_BYTES = 8 * 2**20  # of one answer
+MOST_BYTES_OF_ERROR = 2**16
 REFUSED = (401, 403, 451)
 SOONEST, LATEST = 1.0, 3600.0  # seconds, whatever Retry-After says
 # The last two come from anyio, and for a host that no resolver takes.
@@ -47,15 +50,24 @@ class Client:
         *,
         timeout: float = 10.0,  # seconds
         headers: Mapping[str, str] | None = None,
+        budget: Budget | None = None,
+        used: str = "",  # the header that tells what was spent in this minute
     ) -> None:
         self.base_url = address(base_url, "http", "https")
         self.timeout = timeout
         self.headers = {"User-Agent": AGENT, "Accept": "application/json", **(headers or {})}
+        self.budget, self.used = budget or Budget(Limits()), used
         self._client: httpx.AsyncClient | None = None
 
-    async def get(self, path: str, params: Mapping[str, str | int] | None = None) -> Any:
-        """Return the JSON at a path, with Decimals for fractions; raise ProviderError."""
+    async def get(
+        self, path: str, params: Mapping[str, str | int] | None = None, cost: int = 1
+    ) -> Any:
+        """Return the JSON at a path, with Decimals for fractions; raise ProviderError.
+
+        It waits until the budget allows a request of this cost.
+        """
         what = f"{host(self.base_url)}{path}"
+        await self.budget.spend(cost)
         try:
             async with asyncio.timeout(self.timeout):
                 body = await self._read(what, path, params)
@@ -77,13 +89,20 @@ class Client:
     async def _read(self, what: str, path: str, params: Mapping[str, str | int] | None) -> bytes:
         url, body = f"{self.base_url}{path}", bytearray()
         async with self._connected().stream("GET", url, params=params) as response:
-            if response.status_code != httpx.codes.OK:
-                given = response.headers.get("Retry-After")
-                raise status_error(what, response.status_code, given)
+            if (used := response.headers.get(self.used, "")).isdecimal():
+                self.budget.heard(int(used))
+            failed = response.status_code != httpx.codes.OK
             async for part in response.aiter_bytes():
                 body += part
                 if len(body) > MOST_BYTES:
                     raise ProviderError(f"{what} answered with more than {MOST_BYTES} bytes")
+                if failed and len(body) > MOST_BYTES_OF_ERROR:
+                    break
+        if failed:
+            error = status_error(what, response.status_code, response.headers.get("Retry-After"))
+            with suppress(ProviderError):
+                error.said = parsed(what, bytes(body))
+            raise error
         return bytes(body)
 
     def _connected(self) -> httpx.AsyncClient:

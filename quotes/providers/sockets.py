@@ -21,7 +21,7 @@ from typing import Any, Self
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus, WebSocketException
 
-from quotes.providers import ProviderError
+from quotes.providers.errors import ProviderError
 from quotes.providers.http import AGENT, cause, host, late, status_error
 from quotes.quote import loads
 
@@ -37,8 +37,9 @@ class EndedError(ProviderError):
 class Socket:
     """One connection to one source, open inside `async with`; the next one is a new Socket."""
 
-    def __init__(self, url: str, timeout: float, silence: float) -> None:
+    def __init__(self, url: str, timeout: float, silence: float, of: type = dict) -> None:
         self.url, self.timeout, self.silence = url, timeout, silence
+        self.of = of  # what a frame holds: an object, or a list
 
     async def __aenter__(self) -> Self:
         with self._told():
@@ -63,11 +64,11 @@ class Socket:
             async with asyncio.timeout(self.timeout):
                 await self.connection.send(json.dumps(message))
 
-    async def receive(self) -> dict[str, Any]:
-        """Return the next JSON object, and pass over a few frames that are none."""
+    async def receive(self) -> Any:
+        """Return the next JSON object (or list), and pass over a few frames that are none."""
         for _ in range(MOST_GARBAGE):
             with self._told():
-                message = read_frame(await self._frame())
+                message = read_frame(await self._frame(), self.of)
             if message is not None:
                 return message
         raise ProviderError(f"{MOST_GARBAGE} frames in a row could not be read")
@@ -101,10 +102,10 @@ class Straight(connect):
         return exc
 
 
-def read_frame(frame: str | bytes) -> dict[str, Any] | None:
-    """Parse a frame of a stream; None for what is no JSON object."""
+def read_frame(frame: str | bytes, of: type = dict) -> Any:
+    """Parse a frame of a stream; None for what is no JSON object, or none of another type."""
     try:
         message = loads(frame)
     except (ValueError, RecursionError):
         return None
-    return message if isinstance(message, dict) else None
+    return message if isinstance(message, of) else None

@@ -10,7 +10,7 @@ import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
-from quotes.providers import REGISTRY
+from quotes.providers import REGISTRY, option_names
 
 ROOT = Path(__file__).resolve().parents[2]
 env = environ.Env()
@@ -50,10 +50,9 @@ def words(name: str, default: str = "") -> list[str]:
     return [word.strip() for word in env.str(name, default).split(",") if word.strip()]
 
 
-def provider_options(name: str) -> dict[str, Any]:
-    """Collect <NAME>_REST_URL and its kin for one provider."""
-    options = ("rest_url", "ws_url", "api_key", "rate", "seed")
-    given = {option: env.str(f"{name}_{option}".upper(), "") for option in options}
+def provider_options(name: str) -> dict[str, str]:
+    """Collect <NAME>_REST_URL and its kin, whatever options a provider takes."""
+    given = {option: env.str(f"{name}_{option}".upper(), "") for option in option_names(name)}
     return {option: value for option, value in given.items() if value}
 
 
@@ -130,7 +129,12 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
 else:
     # Persistent connections leak under ASGI; a pool does not.
     DATABASES["default"]["CONN_MAX_AGE"] = 0
-    DATABASES["default"]["OPTIONS"] = {"pool": {"min_size": 1, "max_size": 8, "timeout": 5}}
+    # It tries again every two seconds at least, and a server that hangs is given up.
+    DATABASES["default"]["OPTIONS"] = {
+        "pool": {"min_size": 1, "max_size": 8, "timeout": 5, "reconnect_timeout": 2},
+        "connect_timeout": 5,
+        "tcp_user_timeout": 10_000,  # milliseconds
+    }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env.str("REDIS_URL", "")
