@@ -20,7 +20,7 @@ from quotes.quote import Quote
 
 logger = logging.getLogger(__name__)
 
-GATHER = 0.02  # seconds that a batch waits for company
+GATHER = 0.02  # seconds between two batches: what comes meanwhile leaves together
 HEARTBEAT = 1.0  # seconds after which an empty batch says that the feed lives
 BACK_OFF = 1.0  # seconds, doubled with each failure in a row
 LONGEST_BACK_OFF = 20.0  # seconds
@@ -185,6 +185,7 @@ class Feed:
         self.sources: dict[str, Source] = {}
         self.tasks: dict[str, asyncio.Task[None]] = {}
         self.number = 0
+        self.rested_at = 0.0  # when the next batch may leave
 
     def watch(self, provider: Provider, instruments: Sequence[Instrument]) -> None:
         """Bring quotes of these instruments from a provider, and of no others."""
@@ -205,6 +206,7 @@ class Feed:
             # not for ever: `wait_for`, which layers use, may lose a cancellation before Python 3.12
             while not (task and task.cancelling()):
                 await self._wait()
+                self.rested_at = time.monotonic() + GATHER
                 self.number += 1
                 await self.publish(Batch(self.number, self.pending.take(), self.outages()))
         finally:
@@ -230,7 +232,7 @@ class Feed:
                 await self.pending.wake.wait()
         except TimeoutError:
             return
-        await asyncio.sleep(GATHER)
+        await asyncio.sleep(max(0.0, self.rested_at - time.monotonic()))
 
     async def _keep(self, source: Source) -> None:
         try:

@@ -88,11 +88,13 @@ class Hub:
 
     async def run(self, pace: float) -> None:
         """Deliver what changed, for ever, at most once per `pace` seconds."""
+        clock, due = asyncio.get_running_loop().time, 0.0
         while True:
             await self.wake.wait()
+            await asyncio.sleep(max(0.0, due - clock()))
+            due = clock() + pace  # from here: to deliver takes its time as well
             self.wake.clear()
             self.flush()
-            await asyncio.sleep(pace)
 
     def flush(self) -> None:
         """Deliver what changed to those who watch it."""

@@ -19,7 +19,7 @@ from itertools import cycle
 from typing import Any, TypeVar
 
 from asgiref.sync import sync_to_async
-from django.db import Error, close_old_connections
+from django.db import Error, connections
 
 from quotes import conf, layer, records
 from quotes.addresses import Address
@@ -85,7 +85,7 @@ class Live:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self.in_database(close_old_connections)
+        await self.in_database(connections.close_all)
         self.database.shutdown(wait=False)
 
     # What is listed, and last quotes
@@ -203,7 +203,9 @@ class Live:
         """Run a function that uses the database in the one thread kept for that."""
 
         def with_a_good_connection() -> T:
-            close_old_connections()
+            for connection in connections.all(initialized_only=True):
+                connection.close_at = None  # this thread is none of a request: it keeps them
+                connection.close_if_unusable_or_obsolete()
             return read(*given)
 
         run = sync_to_async(with_a_good_connection, thread_sensitive=False, executor=self.database)

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 QUOTES = ROOT / "quotes"
 LEVELS = {  # imports point down, or sideways without a circle
     7: "routing urls",
-    6: "consumers views metrics servers templatetags admin apps checks listings management",
+    6: "consumers views metrics servers frames templatetags admin apps checks listings management",
     5: "live",
     4: "leader feed records catalogue layer",
     3: "hub boards addresses limits",

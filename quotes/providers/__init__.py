@@ -20,7 +20,7 @@ from quotes.providers.budgets import Budget, Limits
 from quotes.providers.errors import ProviderError
 from quotes.quote import Quote
 
-__all__ = ["Candle", "Instrument", "Limits", "Provider", "ProviderError"]
+__all__ = ["Candle", "Instrument", "Limits", "Provider", "ProviderError", "Sparkline"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +48,14 @@ class Candle:
     volume: Decimal | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sparkline:
+    """The way a price took, for a line without an axis."""
+
+    prices: tuple[Decimal, ...]  # oldest first, the last of them about now
+    step: int  # seconds from one to the next
+
+
 class Provider(ABC):
     """A source of quotes.
 
@@ -61,8 +69,8 @@ class Provider(ABC):
     attribution: ClassVar[str]  # the line that its terms, or honesty, want on every page
     streams: ClassVar[bool] = False  # whether `stream` is there
     needs_code: ClassVar[bool] = True  # whether a symbol must have a code of this provider
-    poll_interval: ClassVar[float] = 5.0  # seconds between two calls of `quotes`
-    limits: ClassVar[Limits] = Limits()  # what the source allows
+    poll_interval: float = 5.0  # seconds between two calls of `quotes`; a plan may change it
+    limits: Limits = Limits()  # what the source allows, under the operator's plan
 
     def __init__(self) -> None:
         self.unknown: dict[str, str] = {}  # code: reason
@@ -81,6 +89,13 @@ class Provider(ABC):
     ) -> list[Candle]:
         """Return the candles of `step` seconds from `start` to before `end`, oldest first."""
         return []
+
+    async def sparklines(self, instruments: Sequence[Instrument]) -> dict[str, Sparkline]:
+        """Return a sparkline of each instrument that the source draws one of, by symbol.
+
+        It may cost as much as `quotes` and change once an hour: ask seldom.
+        """
+        return {}
 
     async def instruments(self) -> list[Instrument]:
         """Return all instruments of the source, or none where it keeps no list.

@@ -10,7 +10,7 @@ class ProviderError(Exception):
 
     `retry_after` is the number of seconds the source asked us to stay away, if it did.
     `refused` says that asking again is no use until the operator acts (401, 403, 451).
-    `said` is the JSON that came with the error, if any.
+    `status` is the one of HTTP, where it was the answer; `said` is the JSON that came with it.
     """
 
     def __init__(
@@ -19,7 +19,9 @@ class ProviderError(Exception):
         *,
         retry_after: float | None = None,
         refused: bool = False,
+        status: int | None = None,
         said: Any = None,
     ) -> None:
         super().__init__(message)
-        self.retry_after, self.refused, self.said = retry_after, refused, said
+        self.retry_after, self.refused = retry_after, refused
+        self.status, self.said = status, said

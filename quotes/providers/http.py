@@ -144,8 +144,9 @@ def status_error(what: str, status: int, given: str | None) -> ProviderError:
     phrase = httpx.codes.get_reason_phrase(status).lower()
     message = f"{what} answered {status} {phrase}".rstrip()
     if status == httpx.codes.NOT_FOUND:
-        return NotFoundError(message)
-    return ProviderError(message, retry_after=retry_after(given), refused=status in REFUSED)
+        return NotFoundError(message, status=status)
+    refused = status in REFUSED
+    return ProviderError(message, retry_after=retry_after(given), refused=refused, status=status)
 
 
 def retry_after(given: str | None) -> float | None:

@@ -14,6 +14,8 @@ from quotes import conf, servers
 
 try:
     import uvicorn
+
+    from quotes.frames import SharedFrames
 except ImportError:  # only production needs it
     uvicorn = None  # type: ignore[assignment]
 
@@ -64,7 +66,7 @@ def configuration(application: Any) -> uvicorn.Config:
     """Return uvicorn's options: frames as they are, small ones in, no frames of its own."""
     return uvicorn.Config(
         application,
-        ws="websockets-sansio",
+        ws=SharedFrames,
         ws_per_message_deflate=False,
         ws_max_size=64 * 1024,
         ws_ping_interval=None,  # the pulse is the ping: the system ends who takes none

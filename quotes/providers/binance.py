@@ -1,0 +1,268 @@
+"""Binance: crypto, mostly in USDT, without a key, from the hosts that have market data only.
+
+Wire formats: https://github.com/binance/binance-spot-api-docs (rest-api.md, web-socket-streams.md).
+A price of BTCUSDT is in USDT and never in dollars, whatever the symbol it is shown for.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import partial
+from math import ceil
+from typing import Any
+
+from quotes.providers import Candle, Instrument, Limits, Provider, ProviderError
+from quotes.providers.batches import Asked, Listing, RejectedError
+from quotes.providers.http import Client, address, of_kind
+from quotes.providers.sockets import Socket
+from quotes.quote import Quote, decimal, price
+
+STEPS = {  # seconds of a candle: what the exchange calls them
+    60: "1m", 180: "3m", 300: "5m", 900: "15m", 1800: "30m", 3600: "1h", 7200: "2h",
+    14_400: "4h", 21_600: "6h", 28_800: "8h", 43_200: "12h", 86_400: "1d",
+}  # fmt: skip
+COLUMNS = ("open", "high", "low", "close")  # of a candle, after its time
+ROWS = 1000  # candles in one answer, at most
+CHUNK = 20  # symbols in one request: the 21st makes it cost 40 instead of 2
+WEIGHT, WEIGHT_OF_LIST = 2, 20  # of 6000 a minute, of which 70 % are used
+MOST_STREAMS = 1024  # on one connection, the pulse among them
+STREAMS = 256  # in one message, so that all of them go in 4: five a second are allowed
+PULSE = "btcusdt@miniTicker"  # comes every second, whatever else is asked
+OLDEST = 23 * 3600.0  # seconds: after 24 hours the exchange ends a connection
+REJECTED = (-1100, -1121)  # illegal characters, invalid symbol
+MOST_WORDS = 200  # characters of what the exchange says about an error
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+ROW = {  # of the ticker over REST
+    "last": "lastPrice", "bid": "bidPrice", "ask": "askPrice", "open": "openPrice",
+    "high": "highPrice", "low": "lowPrice", "volume": "volume", "time": "closeTime",
+}  # fmt: skip
+TICK = {  # of the ticker on a stream
+    "last": "c", "bid": "b", "ask": "a", "open": "o",
+    "high": "h", "low": "l", "volume": "v", "time": "E",
+}  # fmt: skip
+
+day_quote = partial(Quote, provider="binance", volume_window="24h", session="always", delay=0)
+
+
+class Binance(Provider):
+    """Reads the public market data of Binance."""
+
+    name = "binance"
+    title = "Binance"
+    attribution = "Prices by Binance"
+    streams = True
+    poll_interval = 2.0
+    limits = Limits(per_minute=4200, batch=CHUNK)
+
+    def __init__(
+        self,
+        rest_url: str = "https://data-api.binance.vision",
+        ws_url: str = "wss://data-stream.binance.vision",
+        *,
+        timeout: float = 10.0,  # seconds for an answer, or for a socket to open
+        silence: float = 60.0,  # seconds without any message, after which a stream is dead
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__()
+        used = "X-MBX-USED-WEIGHT-1M"
+        self.rest = Client(rest_url, timeout=timeout, budget=self.budget, used=used)
+        self.ws_url = address(ws_url, "ws", "wss")
+        self.timeout, self.silence, self.clock = timeout, silence, clock
+        self.listing = Listing(self._listed, self.unknown, clock)
+
+    async def quotes(self, instruments: Sequence[Instrument]) -> list[Quote]:
+        """Return what the last 24 hours of each symbol were like."""
+        if not instruments:
+            return []
+        return await self._quotes(await self.listing.find(instruments))
+
+    async def instruments(self) -> list[Instrument]:
+        """Return the symbols that are traded now."""
+        return list((await self._listed()).values())
+
+    async def candles(
+        self, instrument: Instrument, step: int, start: datetime, end: datetime
+    ) -> list[Candle]:
+        """Return candles of 60 seconds to a day; the last of them may not be over yet."""
+        if step not in STEPS:
+            allowed = ", ".join(map(str, STEPS))
+            raise ProviderError(f"no candles of {step} s at binance, must be one of: {allowed}")
+        first = ceil(start.timestamp() / step) * step
+        stop = ceil(min(end, datetime.now(UTC)).timestamp())
+        found: dict[datetime, Candle] = {}
+        try:
+            for begin in range(first, stop, ROWS * step):
+                rows = await self._candles(instrument.code, step, begin, stop)
+                found |= read_candles(rows, first, stop)
+        except RejectedError as error:
+            self.unknown[instrument.code] = str(error)
+        return [found[moment] for moment in sorted(found)]
+
+    async def stream(self, instruments: Sequence[Instrument]) -> AsyncIterator[Quote]:
+        """Yield a quote of each symbol at once, then one a second of what moves, for 23 hours."""
+        if not instruments:
+            return
+        asked = await self.listing.find(instruments)
+        if not asked:
+            raise ProviderError("binance knows none of the symbols")
+        if len(asked) >= MOST_STREAMS:
+            raise ProviderError(f"binance streams {MOST_STREAMS - 1} symbols, not {len(asked)}")
+        until = self.clock() + OLDEST
+        url = f"{self.ws_url}/stream?streams={PULSE}"
+        async with Socket(url, self.timeout, self.silence) as socket:
+            for message in subscriptions(list(asked)):
+                await socket.send(message)
+            # A stream tells of a symbol when it moves next, which may be in hours.
+            for quote in await self._quotes(asked):
+                yield quote
+            while self.clock() < until:
+                for quote in take(await socket.receive(), asked):
+                    yield quote
+        raise ProviderError("the stream is 23 hours old, and binance ends those of 24")
+
+    async def aclose(self) -> None:
+        """Close the connections that are kept between calls."""
+        await self.rest.aclose()
+
+    async def _quotes(self, asked: Asked) -> list[Quote]:
+        rows, now = await self.listing.rows(self._rows, asked, CHUNK), datetime.now(UTC)
+        wanted = [(rows.get(code), each) for code, group in asked.items() for each in group]
+        return [quote for row, each in wanted if (quote := read_day(row, ROW, each, now))]
+
+    async def _get(self, path: str, kind: type, weight: int, **params: str | int) -> Any:
+        try:
+            body = await self.rest.get(path, params, weight)
+        except ProviderError as error:
+            raise worded(error) from error
+        if isinstance(body, dict) and "code" in body:
+            raise worded(ProviderError(f"{path} answered with an error", said=body))
+        return of_kind(kind, path, body)
+
+    async def _rows(self, codes: Sequence[str]) -> dict[str, Any]:
+        # Spaces between the codes would be illegal characters.
+        symbols = json.dumps(list(codes), separators=(",", ":"), ensure_ascii=False)
+        rows = await self._get("/api/v3/ticker/24hr", list, WEIGHT, symbols=symbols)
+        return {str(row.get("symbol")): row for row in rows if isinstance(row, dict)}
+
+    async def _candles(self, code: str, step: int, begin: int, stop: int) -> Any:
+        wanted: dict[str, str | int] = {"symbol": code, "interval": STEPS[step], "limit": ROWS}
+        wanted |= {"startTime": begin * 1000, "endTime": stop * 1000 - 1}  # the end is part of it
+        return await self._get("/api/v3/klines", list, WEIGHT, **wanted)
+
+    async def _listed(self) -> dict[str, Instrument]:
+        # What is not traded any more would more than double what is 4 MB already.
+        wanted = {"permissions": "SPOT", "showPermissionSets": "false", "symbolStatus": "TRADING"}
+        body = await self._get("/api/v3/exchangeInfo", dict, WEIGHT_OF_LIST, **wanted)
+        rows = of_kind(list, "/api/v3/exchangeInfo", body.get("symbols"))
+        return {found.code: found for found in map(read_symbol, rows) if found}
+
+
+def worded(error: ProviderError) -> ProviderError:
+    """Add the exchange's own words to an error, if it said any."""
+    said = error.said if isinstance(error.said, dict) else {}
+    if said.get("code") in REJECTED:
+        return RejectedError(f"binance says {str(said.get('msg'))[:MOST_WORDS]}")
+    if "msg" not in said:
+        return error
+    words = str(said["msg"])[:MOST_WORDS]
+    refused = error.refused or "restricted location" in words
+    retry_after = error.retry_after
+    return ProviderError(f"{error}: {words}", retry_after=retry_after, refused=refused, said=said)
+
+
+def subscriptions(codes: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the messages that ask for the tickers of symbols."""
+    names = [f"{code.lower()}@ticker" for code in codes]
+    chunks = [names[i : i + STREAMS] for i in range(0, len(names), STREAMS)]
+    return [
+        {"method": "SUBSCRIBE", "params": chunk, "id": number}
+        for number, chunk in enumerate(chunks, 1)
+    ]
+
+
+def take(message: Mapping[str, Any], asked: Asked) -> list[Quote]:
+    """Return the quotes in a message of a stream; raise ProviderError where it ends the stream."""
+    data, now = message.get("data"), datetime.now(UTC)
+    told = data if isinstance(data, dict) else message  # answers to us come as they are
+    kind = told.get("e")
+    if kind == "24hrTicker":
+        wanted = asked.get(str(told.get("s")), [])
+        return [quote for each in wanted if (quote := read_day(told, TICK, each, now))]
+    if kind == "serverShutdown":
+        raise ProviderError("binance is about to end the stream")
+    if said := message.get("msg") or message.get("error"):
+        raise ProviderError(f"the stream answered with an error: {str(said)[:MOST_WORDS]}")
+    return []  # new kinds may come at any time
+
+
+def read_day(
+    row: Any, names: Mapping[str, str], instrument: Instrument, now: datetime
+) -> Quote | None:
+    """Turn a ticker into a quote; None where the symbol has no price, as when it was delisted."""
+    if not isinstance(row, dict):
+        return None
+    told = {name: price(row.get(theirs)) for name, theirs in names.items()}
+    if told["last"] is None:
+        return None
+    crossed = told["bid"] and told["ask"] and told["bid"] > told["ask"]
+    return day_quote(
+        symbol=instrument.symbol,
+        currency=instrument.currency,
+        last=told["last"],
+        received_at=now,
+        source_time=moment(row.get(names["time"])),
+        bid=None if crossed else told["bid"],
+        ask=None if crossed else told["ask"],
+        open=told["open"],
+        high=told["high"],
+        low=told["low"],
+        reference=told["open"],
+        reference_kind="rolling_24h" if told["open"] else "none",
+        volume=_volume(row.get(names["volume"])),
+    )
+
+
+def read_symbol(row: Any) -> Instrument | None:
+    """Turn a row of the list of symbols into an instrument; None where it is not traded."""
+    if not isinstance(row, dict) or row.get("status") != "TRADING":
+        return None
+    code, base, currency = (row.get(name) for name in ("symbol", "baseAsset", "quoteAsset"))
+    if not (code and currency and isinstance(code, str) and isinstance(currency, str)):
+        return None
+    filters = row.get("filters")
+    rules = (
+        [each for each in filters if isinstance(each, dict)] if isinstance(filters, list) else []
+    )
+    sizes = (price(each["tickSize"]) for each in rules if "tickSize" in each)
+    tick_size, name = next(sizes, None), f"{base}/{currency}"
+    return Instrument(symbol="", code=code, currency=currency, tick_size=tick_size, name=name)
+
+
+def read_candles(rows: Sequence[Any], first: int, stop: int) -> Iterator[tuple[datetime, Candle]]:
+    """Yield the sound candles from `first` to before `stop`, with the moments they begin at."""
+    for row in rows:
+        start = moment(row[0]) if isinstance(row, list) and len(row) >= 6 else None
+        if start is None or not first <= start.timestamp() < stop:
+            continue
+        told: dict[str, Any] = dict(zip(COLUMNS, map(price, row[1:5]), strict=True))
+        if all(told.values()):
+            yield start, Candle(start=start, volume=_volume(row[5]), **told)
+
+
+def moment(milliseconds: Any) -> datetime | None:
+    """Read milliseconds since 1970; None for what is no whole number of them, or 0."""
+    if type(milliseconds) is not int or milliseconds <= 0:
+        return None
+    try:
+        return EPOCH + timedelta(milliseconds=milliseconds)
+    except OverflowError:
+        return None
+
+
+def _volume(value: Any) -> Decimal | None:
+    number = decimal(value)
+    return number if number is not None and number >= 0 else None

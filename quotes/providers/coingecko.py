@@ -1,0 +1,277 @@
+"""CoinGecko: nearly every coin, each price averaged over many markets; without a key, or with one.
+
+A code is CoinGecko's own id ("bitcoin"), for its symbols are not unique; what a coin is priced in
+is the instrument's currency. There is REST only. Wire format: https://docs.coingecko.com
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from urllib.parse import quote as escaped
+
+from quotes.providers import Candle, Instrument, Limits, Provider, ProviderError, Sparkline
+from quotes.providers.http import Client, NotFoundError, of_kind
+from quotes.quote import Quote, decimal, price, utc
+
+PUBLIC, PRO = "https://api.coingecko.com/api/v3", "https://pro-api.coingecko.com/api/v3"
+BATCH = 250  # coins in one request
+MOST_CHARACTERS = 6000  # of the ids in one request: an address of 8000 is too long for some
+LIMITS = {  # by the kind of key
+    "": Limits(per_minute=5, batch=BATCH),  # shared with whoever has the same address
+    "demo": Limits(per_minute=30, per_month=10_000, batch=BATCH),
+    "pro": Limits(per_minute=250, per_month=100_000, batch=BATCH),  # of the smallest paid plan
+}
+LONGEST_MONTH = 31 * 86_400  # seconds
+FOR_QUOTES = Decimal("0.9")  # of the month's requests; the others are for candles and sparklines
+CACHED = 60  # seconds that CoinGecko keeps an answer
+PAUSE = 60.0  # seconds to stay away where a limit is told without a time
+DAYS = {1800: (1,), 14_400: (7, 14, 30), 345_600: (90, 180, 365)}  # by the step of their candles
+HOUR = 3600  # seconds from one price of a sparkline to the next
+REFUSED = (401, 403, 1020, 10002, 10005, 10010, 10011)  # codes of errors: of keys, of plans
+NO_CURRENCY = "invalid vs_currency"
+MOST_WORDS = 200  # characters of what CoinGecko says about an error
+
+Asked = dict[str, list[Instrument]]  # by code: two symbols may share one
+
+
+class CoinGecko(Provider):
+    """Reads CoinGecko, under the limits of the key that is given."""
+
+    name = "coingecko"
+    title = "CoinGecko"
+    attribution = "Data provided by CoinGecko (www.coingecko.com)"
+    poll_interval = float(CACHED)
+    limits = LIMITS[""]
+
+    def __init__(
+        self,
+        rest_url: str = "",  # the public one, or with a pro key that of paying customers
+        *,
+        demo_key: str = "",
+        pro_key: str = "",
+        timeout: float = 10.0,  # seconds for an answer
+    ) -> None:
+        if demo_key and pro_key:
+            raise ValueError("CoinGecko takes a demo_key or a pro_key, not both")
+        plan, self.key = ("pro", pro_key) if pro_key else ("demo" if demo_key else "", demo_key)
+        self.limits = LIMITS[plan]
+        super().__init__()
+        headers = {f"x-cg-{plan}-api-key": self.key} if plan else {}
+        url = rest_url or (PRO if pro_key else PUBLIC)
+        self.rest = Client(url, timeout=timeout, headers=headers, budget=self.budget)
+        self.unpriced: set[str] = set()  # currencies that CoinGecko turned out not to know
+        self._pace(1)
+
+    async def quotes(self, instruments: Sequence[Instrument]) -> list[Quote]:
+        """Return each coin's price and its last 24 hours, but no bid, ask and volume.
+
+        The volume that CoinGecko tells is money. `delay` is how old a price may be before the
+        next one comes: the month's requests are spread over the month.
+        """
+        found: dict[str, Quote] = {}
+        requests = 0
+        async for asked, rows in self._markets(instruments):
+            requests, now = requests + 1, datetime.now(UTC)
+            for each in asked:
+                if quote := read_market(rows.get(each.code), each, now):
+                    found[each.symbol] = quote
+        self._pace(requests)
+        delay = round(self.poll_interval) + CACHED
+        return [delayed(found[i.symbol], delay) for i in instruments if i.symbol in found]
+
+    async def sparklines(self, instruments: Sequence[Instrument]) -> dict[str, Sparkline]:
+        """Return the last seven days of each coin, a price an hour."""
+        found: dict[str, Sparkline] = {}
+        async for asked, rows in self._markets(instruments, sparkline="true"):
+            for each in asked:
+                if line := read_sparkline(rows.get(each.code)):
+                    found[each.symbol] = line
+        return found
+
+    async def candles(
+        self, instrument: Instrument, step: int, start: datetime, end: datetime
+    ) -> list[Candle]:
+        """Return candles of 1800, 14400 or 345600 seconds, without volume.
+
+        They reach back 1, 30 and 365 days; what is older is not there.
+        """
+        if step not in DAYS:
+            allowed = ", ".join(map(str, DAYS))
+            raise ProviderError(f"no candles of {step} s at coingecko, must be one of: {allowed}")
+        now = datetime.now(UTC)
+        if start >= min(end, now):
+            return []
+        days = next((d for d in DAYS[step] if d >= (now - start).days + 1), DAYS[step][-1])
+        path, currency = f"/coins/{escaped(instrument.code, safe='')}/ohlc", instrument.currency
+        try:
+            rows = await self._get(path, vs_currency=currency.lower(), days=days, precision="full")
+        except NotFoundError:
+            self.unknown[instrument.code] = f"{instrument.code} is not known to CoinGecko"
+            return []
+        found = dict(read_candles(rows, step, start.timestamp(), end.timestamp()))
+        return [found[moment] for moment in sorted(found)]
+
+    async def instruments(self) -> list[Instrument]:
+        """Return all coins with their names; any of them is priced in any usual currency."""
+        return [coin for coin in map(read_coin, await self._get("/coins/list")) if coin]
+
+    async def aclose(self) -> None:
+        """Close the connections that are kept between calls."""
+        await self.rest.aclose()
+
+    async def _markets(
+        self, instruments: Sequence[Instrument], **params: str
+    ) -> AsyncIterator[tuple[list[Instrument], dict[str, Any]]]:
+        # What was asked in one request, and what came by code. A code that is missing is wrong
+        # only if others came: nothing at all says nothing about anyone.
+        missing: dict[str, str] = {}
+        came: set[str] = set()
+        for currency, asked in by_currency(instruments).items():
+            for codes in chunks(asked):
+                rows = await self._chunk(currency, codes, params)
+                if rows is None:
+                    missing |= {code: f"{code} has no price in {currency}" for code in codes}
+                    continue
+                came |= rows.keys()
+                absent = [code for code in codes if code not in rows]
+                missing |= {code: f"{code} is not known to CoinGecko" for code in absent}
+                yield [each for code in codes for each in asked[code]], rows
+        for code in came:
+            self.unknown.pop(code, None)
+        if came or self.unpriced:
+            self.unknown |= missing
+
+    async def _chunk(
+        self, currency: str, codes: list[str], params: dict[str, str]
+    ) -> dict[str, Any] | None:
+        if currency in self.unpriced:
+            return None
+        asked = {"vs_currency": currency.lower(), "ids": ",".join(codes), "per_page": BATCH}
+        try:
+            rows = await self._get("/coins/markets", **asked, precision="full", **params)
+        except ProviderError as error:
+            if complaint(error.said)[1] != NO_CURRENCY:
+                raise
+            self.unpriced.add(currency)
+            return None
+        return {row["id"]: row for row in rows if isinstance(row, dict) and row.get("id") in codes}
+
+    async def _get(self, path: str, **params: str | int) -> Any:
+        try:
+            body = await self.rest.get(path, params)
+        except NotFoundError:
+            raise
+        except ProviderError as error:
+            raise self._explained(error, error.said) from error
+        if any(complaint(body)):
+            raise self._explained(ProviderError(f"{path} answered with an error", said=body), body)
+        return of_kind(list, path, body)
+
+    def _explained(self, error: ProviderError, body: Any) -> ProviderError:
+        code, words = complaint(body)
+        if self.key:
+            words = words.replace(self.key, "…")
+        return ProviderError(
+            f"{error}: {words[:MOST_WORDS]}" if words else str(error),
+            retry_after=PAUSE if code == 429 and not error.retry_after else error.retry_after,
+            refused=error.refused or code in REFUSED,
+            status=error.status,
+            said=body,
+        )
+
+    def _pace(self, requests: int) -> None:
+        if most := self.limits.per_month:
+            spread = requests * LONGEST_MONTH / (most * FOR_QUOTES)
+            self.poll_interval = max(float(CACHED), float(spread))
+
+
+def by_currency(instruments: Iterable[Instrument]) -> dict[str, Asked]:
+    """Group instruments by the currency to price them in, and then by code."""
+    grouped: dict[str, Asked] = {}
+    for each in instruments:
+        grouped.setdefault(each.currency, {}).setdefault(each.code, []).append(each)
+    return grouped
+
+
+def chunks(codes: Iterable[str]) -> Iterator[list[str]]:
+    """Divide codes into requests that are not too long."""
+    chunk: list[str] = []
+    length = 0
+    for code in codes:
+        longer = len(escaped(f"{code},"))
+        if chunk and (len(chunk) == BATCH or length + longer > MOST_CHARACTERS):
+            yield chunk
+            chunk, length = [], 0
+        chunk.append(code)
+        length += longer
+    if chunk:
+        yield chunk
+
+
+def complaint(body: Any) -> tuple[int | None, str]:
+    """Read the code and the words of an error, in any of the three forms they come in."""
+    error = body.get("error", body) if isinstance(body, dict) else None
+    if isinstance(error, str):
+        return None, error
+    told = error.get("status") if isinstance(error, dict) else None
+    if not isinstance(told, dict):
+        return None, ""
+    code = told.get("error_code")
+    return code if type(code) is int else None, str(told.get("error_message") or "")
+
+
+def read_market(row: Any, instrument: Instrument, now: datetime) -> Quote | None:
+    """Turn a row of the markets into a quote; None where it has no price."""
+    if not isinstance(row, dict) or (last := price(row.get("current_price"))) is None:
+        return None
+    change = decimal(row.get("price_change_24h"))
+    reference = None if change is None else price(last - change)
+    return Quote(
+        symbol=instrument.symbol,
+        provider="coingecko",
+        currency=instrument.currency,
+        last=last,
+        received_at=now,
+        source_time=utc(row.get("last_updated")),
+        open=reference,
+        high=price(row.get("high_24h")),
+        low=price(row.get("low_24h")),
+        reference=reference,
+        reference_kind="rolling_24h" if reference else "none",
+        session="always",
+    )
+
+
+def read_sparkline(row: Any) -> Sparkline | None:
+    """Read the sparkline in a row of the markets; None where there is no line in it."""
+    line = row.get("sparkline_in_7d") if isinstance(row, dict) else None
+    points = line.get("price") if isinstance(line, dict) else None
+    found = [number for each in points if (number := price(each))] if type(points) is list else []
+    return Sparkline(prices=tuple(found), step=HOUR) if len(found) > 1 else None
+
+
+def read_candles(
+    rows: Iterable[Any], step: int, first: float, stop: float
+) -> Iterator[tuple[int, Candle]]:
+    """Yield the sound candles from `first` to before `stop`, with the seconds they begin at.
+
+    A row tells in milliseconds when its candle ends.
+    """
+    for row in rows:
+        ended = row[0] if isinstance(row, list) and len(row) >= 5 else None
+        if type(ended) is not int or not first <= (moment := ended // 1000 - step) < stop:
+            continue
+        told: dict[str, Any] = dict(zip(("open", "high", "low", "close"), map(price, row[1:5])))
+        if all(told.values()):
+            yield moment, Candle(start=datetime.fromtimestamp(moment, UTC), **told)
+
+
+def read_coin(row: Any) -> Instrument | None:
+    """Turn a row of the list of coins into an instrument."""
+    code = row.get("id") if isinstance(row, dict) else None
+    if not code or not isinstance(code, str):
+        return None
+    return Instrument(symbol="", code=code, name=str(row.get("name") or ""))

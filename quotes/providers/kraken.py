@@ -1,0 +1,266 @@
+"""Kraken: crypto in dollars, euros and pounds, without a key.
+
+Wire formats: https://docs.kraken.com/api-reference/market-data (REST, where errors come with 200)
+and https://docs.kraken.com/exchange/api-reference/spot-websocket-v2 (the stream). Two names of one
+pair: XXBTZUSD over REST, which is its code here, and BTC/USD on the stream, which is its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import partial
+from math import ceil
+from typing import Any
+
+from quotes.providers import Candle, Instrument, Limits, Provider, ProviderError
+from quotes.providers.batches import Asked, Listing, RejectedError
+from quotes.providers.http import Client, address, of_kind
+from quotes.providers.sockets import Socket
+from quotes.quote import Quote, decimal, price, utc
+
+STEPS = (60, 300, 900, 1800, 3600, 14_400, 86_400)  # seconds of a candle
+COLUMNS = ("open", "high", "low", "close")  # of a candle, after its time
+CHUNK = 50  # pairs in one request or subscription
+PACE = 1.0  # seconds between two requests for one batch: one a second is safe
+LOCKED_OUT = 900.0  # seconds
+MOST_WORDS = 200  # characters of what the exchange says about an error
+BETTER_NAMES = {"XBT": "BTC", "XDG": "DOGE"}  # what the stream calls what the list calls so
+PLACES = {  # in a row of Ticker; of what is told twice, today's comes before that of 24 hours
+    "last": ("c", 0),
+    "bid": ("b", 0),
+    "ask": ("a", 0),
+    "high": ("h", 1),
+    "low": ("l", 1),
+    "volume": ("v", 1),
+}
+
+day_quote = partial(Quote, provider="kraken", volume_window="24h", session="always", delay=0)
+
+
+class Kraken(Provider):
+    """Reads the public market data of Kraken."""
+
+    name = "kraken"
+    title = "Kraken"
+    attribution = "Prices by Kraken"
+    streams = True
+    poll_interval = 3.0
+    limits = Limits(per_minute=60, batch=CHUNK)
+
+    def __init__(
+        self,
+        rest_url: str = "https://api.kraken.com",
+        ws_url: str = "wss://ws.kraken.com/v2",
+        *,
+        timeout: float = 10.0,  # seconds for an answer, or for a socket to open
+        silence: float = 10.0,  # seconds without even a heartbeat, after which a stream is dead
+    ) -> None:
+        super().__init__()
+        self.rest = Client(rest_url, timeout=timeout, budget=self.budget)
+        self.ws_url = address(ws_url, "ws", "wss")
+        self.timeout, self.silence = timeout, silence
+        self.listing = Listing(self._listed, self.unknown)
+
+    async def quotes(self, instruments: Sequence[Instrument]) -> list[Quote]:
+        """Return the last price of each pair, its change since 00:00 UTC, and its last 24 hours."""
+        if not instruments:
+            return []
+        asked = await self.listing.find(instruments)
+        rows, now = await self.listing.rows(self._rows, asked, CHUNK, PACE), datetime.now(UTC)
+        wanted = [(rows.get(code), each) for code, group in asked.items() for each in group]
+        return [quote for row, each in wanted if (quote := read_row(row, each, now))]
+
+    async def instruments(self) -> list[Instrument]:
+        """Return the pairs that are traded now."""
+        rows = await self._pairs()
+        online = {code: row for code, row in rows.items() if row.get("status") == "online"}
+        return [found for code, row in online.items() if (found := read_pair(code, row))]
+
+    async def candles(
+        self, instrument: Instrument, step: int, start: datetime, end: datetime
+    ) -> list[Candle]:
+        """Return candles of 60, 300, 900, 1800, 3600, 14400 or 86400 seconds.
+
+        Kraken keeps the last 720 of each step, and the one that is not over yet.
+        """
+        if step not in STEPS:
+            allowed = ", ".join(map(str, STEPS))
+            raise ProviderError(f"no candles of {step} s at kraken, must be one of: {allowed}")
+        first, stop = ceil(start.timestamp()), ceil(end.timestamp())
+        if first >= stop:
+            return []
+        try:
+            told = await self._get(
+                "OHLC", pair=instrument.code, interval=step // 60, since=first - 1
+            )
+        except RejectedError as error:
+            self.unknown[instrument.code] = str(error)
+            return []
+        # The pair has another key than it was asked by; beside it is only where to read on.
+        rows = [row for each in told.values() if isinstance(each, list) for row in each]
+        found = dict(read_candles(rows, first, stop))
+        return [found[moment] for moment in sorted(found)]
+
+    async def stream(self, instruments: Sequence[Instrument]) -> AsyncIterator[Quote]:
+        """Yield a quote of each pair at once, then one at every trade, until the stream ends."""
+        if not instruments:
+            return
+        found = await self.listing.find(instruments)
+        asked = {group[0].name: group for group in found.values()}
+        if asked:
+            async with Socket(self.ws_url, self.timeout, self.silence) as socket:
+                for message in subscriptions(list(asked)):
+                    await socket.send(message)
+                while asked:
+                    for quote in self._take(await socket.receive(), asked):
+                        yield quote
+        raise ProviderError("kraken knows none of the pairs")
+
+    async def aclose(self) -> None:
+        """Close the connections that are kept between calls."""
+        await self.rest.aclose()
+
+    def _take(self, message: Mapping[str, Any], asked: Asked) -> list[Quote]:
+        channel, now = message.get("channel"), datetime.now(UTC)
+        rows = [row for row in _list(message.get("data")) if isinstance(row, dict)]
+        if channel == "ticker":
+            wanted = [(row, each) for row in rows for each in asked.get(str(row.get("symbol")), [])]
+            return [quote for row, each in wanted if (quote := read_tick(row, each, now))]
+        if channel == "status" and any(row.get("system") == "maintenance" for row in rows):
+            raise ProviderError("kraken is closed for maintenance")
+        if said := message.get("error") or message.get("Error"):
+            self._refuse(str(message.get("symbol")), str(said)[:MOST_WORDS], asked)
+        return []  # new channels may come at any time
+
+    def _refuse(self, name: str, said: str, asked: Asked) -> None:
+        if name not in asked:
+            raise ProviderError(f"the stream answered with an error: {said}")
+        self.unknown |= {each.code: said for each in asked.pop(name)}
+
+    async def _get(self, what: str, **params: str | int) -> dict[str, Any]:
+        path = f"/0/public/{what}"
+        body = of_kind(dict, path, await self.rest.get(path, params))
+        # W is for a warning
+        if said := [
+            str(each) for each in _list(body.get("error")) if not str(each).startswith("W")
+        ]:
+            raise error_of(path, ", ".join(said)[:MOST_WORDS])
+        result: dict[str, Any] = of_kind(dict, path, body.get("result"))
+        return result
+
+    async def _rows(self, codes: Sequence[str]) -> dict[str, Any]:
+        return await self._get("Ticker", pair=",".join(codes))
+
+    async def _pairs(self) -> dict[str, dict[str, Any]]:
+        rows = await self._get("AssetPairs")
+        return {code: row for code, row in rows.items() if isinstance(row, dict)}
+
+    async def _listed(self) -> dict[str, Instrument]:
+        rows = await self._pairs()
+        found = {code: pair for code, row in rows.items() if (pair := read_pair(code, row))}
+        for code, pair in list(found.items()):
+            glued = pair.name.replace("/", "")
+            for other in (rows[code].get("altname"), rows[code].get("wsname"), pair.name, glued):
+                found.setdefault(str(other), pair)
+        return found
+
+
+def error_of(path: str, said: str) -> ProviderError:
+    """Tell what an error in the body of an answer means."""
+    if "Unknown asset pair" in said:
+        return RejectedError(f"kraken says {said}")
+    return ProviderError(
+        f"{path} answered with an error: {said}",
+        retry_after=LOCKED_OUT if "Temporary lockout" in said else None,
+        refused="Permission denied" in said,
+    )
+
+
+def subscriptions(names: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the messages that ask for pairs by the names the stream has for them."""
+    chunks = [list(names[i : i + CHUNK]) for i in range(0, len(names), CHUNK)]
+    wanted = {"channel": "ticker", "event_trigger": "trades", "snapshot": True}
+    return [{"method": "subscribe", "params": wanted | {"symbol": chunk}} for chunk in chunks]
+
+
+def read_row(row: Any, instrument: Instrument, now: datetime) -> Quote | None:
+    """Turn a row of Ticker into a quote; None where the pair has no price."""
+    if not isinstance(row, dict):
+        return None
+    told = {name: _at(row.get(theirs), index) for name, (theirs, index) in PLACES.items()}
+    opened = price(row.get("o"))
+    kind = "utc_day" if opened else "none"
+    return _quote(instrument, now, told, opened, reference_kind=kind)
+
+
+def read_tick(row: Mapping[str, Any], instrument: Instrument, now: datetime) -> Quote | None:
+    """Turn a row of the ticker channel into a quote; None where the pair has no price."""
+    last, change = price(row.get("last")), decimal(row.get("change"))
+    opened = None if last is None or change is None else price(last - change)
+    kind, source_time = "rolling_24h" if opened else "none", utc(row.get("timestamp"))
+    return _quote(instrument, now, row, opened, reference_kind=kind, source_time=source_time)
+
+
+def read_pair(code: str, row: Mapping[str, Any]) -> Instrument | None:
+    """Turn a row of AssetPairs into an instrument; None where the stream has no name for it."""
+    base, _, quoted = str(row.get("wsname") or "").partition("/")
+    if not (base and quoted):
+        return None
+    currency = BETTER_NAMES.get(quoted, quoted)
+    name = f"{BETTER_NAMES.get(base, base)}/{currency}"
+    tick_size = price(row.get("tick_size"))
+    return Instrument(symbol="", code=code, currency=currency, tick_size=tick_size, name=name)
+
+
+def read_candles(rows: Sequence[Any], first: int, stop: int) -> Iterator[tuple[int, Candle]]:
+    """Yield the sound candles from `first` to before `stop`, with the seconds they begin at."""
+    for row in rows:
+        moment = row[0] if isinstance(row, list) and len(row) >= 7 else None
+        if type(moment) is not int or not first <= moment < stop:
+            continue
+        told: dict[str, Any] = dict(zip(COLUMNS, map(price, row[1:5]), strict=True))
+        if all(told.values()):
+            start, volume = datetime.fromtimestamp(moment, UTC), _volume(row[6])
+            yield moment, Candle(start=start, volume=volume, **told)
+
+
+def _quote(
+    instrument: Instrument,
+    now: datetime,
+    told: Mapping[str, Any],
+    opened: Decimal | None,
+    **more: Any,
+) -> Quote | None:
+    last, bid, ask = (price(told.get(name)) for name in ("last", "bid", "ask"))
+    if last is None:
+        return None
+    crossed = bid and ask and bid > ask
+    return day_quote(
+        symbol=instrument.symbol,
+        currency=instrument.currency,
+        last=last,
+        received_at=now,
+        bid=None if crossed else bid,
+        ask=None if crossed else ask,
+        open=opened,
+        high=price(told.get("high")),
+        low=price(told.get("low")),
+        reference=opened,
+        volume=_volume(told.get("volume")),
+        **more,
+    )
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _at(value: Any, index: int) -> Any:
+    return value[index] if isinstance(value, list) and len(value) > index else None
+
+
+def _volume(value: Any) -> Decimal | None:
+    number = decimal(value)
+    return number if number is not None and number >= 0 else None

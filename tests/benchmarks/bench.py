@@ -1,0 +1,142 @@
+"""What every benchmark is given: a folder, databases, servers with a crowd before them, figures."""
+
+from __future__ import annotations
+
+import csv
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks.figures import Figures
+from tests.benchmarks.servers import MissingError, Ours, Server, Uvicorn
+from tests.benchmarks.usage import cpu_seconds, resident_bytes
+from tests.benchmarks.visitors import Visitors
+from tests.servers import manage
+
+BOARD = "/ws/boards/bench/"
+COLUMNS = "symbol,name,kind,exchange,currency,tick_size,start"
+SETTLE = 1.5  # seconds after the last visitor came in
+BUSY = 0.9  # of a core: above it the crowd itself may be what is measured
+SPARE_FILES = 200  # that a process has open beside its sockets
+
+
+@dataclass(slots=True)
+class Seen:
+    """What a window saw, at the server and at its visitors."""
+
+    cpu: float  # seconds of processor that the server used
+    memory: int  # bytes that the server held, at most
+    crowd: dict[str, Any]  # what came, see `Crowd.do_end`
+
+    @property
+    def seconds(self) -> float:
+        """How long it was open."""
+        return float(self.crowd["seconds"])
+
+
+@dataclass(slots=True)
+class Scene:
+    """A server with its visitors."""
+
+    server: Server
+    visitors: Visitors
+    bench: Bench
+
+    def watch(self, seconds: float, what: str, timed: bool = False) -> Seen:
+        """Look at both for some seconds."""
+        pids = self.server.pids
+        self.visitors.ask("begin", timed=timed)
+        before, memory = cpu_seconds(pids), 0
+        end = time.monotonic() + self.bench.seconds(seconds)
+        while (left := end - time.monotonic()) > 0:
+            time.sleep(min(left, 1.0))
+            memory = max(memory, resident_bytes(pids))
+        cpu = cpu_seconds(pids) - before
+        seen = Seen(cpu, memory, self.visitors.ask("end"))
+        if seen.crowd["cpu"] > BUSY:
+            self.bench.figures.warn(f"{what}: the crowd used {seen.crowd['cpu']:.0%} of a core")
+        if seen.crowd["ends"]:
+            self.bench.figures.warn(f"{what}: sockets ended: {seen.crowd['ends']}")
+        return seen
+
+
+@dataclass(slots=True)
+class Bench:
+    """One run of the benchmarks."""
+
+    folder: Path
+    quick: bool = False
+    figures: Figures = field(default_factory=Figures)
+    databases: dict[int, Path] = field(default_factory=dict)
+
+    def seconds(self, wanted: float) -> float:
+        """Return how long to do something: a quick run only sees whether it works."""
+        return min(wanted, 2.0) if self.quick else wanted
+
+    def say(self, what: str) -> None:
+        """Tell how far it is."""
+        clock = time.strftime("%H:%M:%S")
+        print(f"{clock}  round {self.figures.round}  {what}", file=sys.stderr, flush=True)
+
+    @contextmanager
+    def attempt(self, name: str) -> Iterator[str]:
+        """Measure something of that name; where it can't be, note why, and go on."""
+        self.say(name)
+        try:
+            yield name
+        except MissingError as error:
+            self.figures.lack(name, str(error))
+        except Exception as error:
+            self.say(f"failed: {error!r}")
+            self.figures.fail(name, repr(error))
+
+    def database(self, symbols: int) -> Path:
+        """Return a database whose board has so many symbols, and which has no others."""
+        if symbols not in self.databases:
+            path, rows = self.folder / f"{symbols}.sqlite3", self.folder / f"{symbols}.csv"
+            with rows.open("w", newline="") as file:
+                writer = csv.writer(file)
+                writer.writerow(COLUMNS.split(","))
+                for number in range(symbols):
+                    start = f"{100 + number * 7.77:.2f}"
+                    name = f"Coin number {number}"
+                    writer.writerow([f"S{number:03}-USD", name, "crypto", "", "USD", "0.01", start])
+            url = f"sqlite:///{path}"
+            manage("migrate", "--verbosity", "0", DATABASE_URL=url)
+            load = ("loadcatalogue", str(rows), "--board", "bench", "--verbosity", "0")
+            manage(*load, DATABASE_URL=url)
+            self.databases[symbols] = path
+        return self.databases[symbols]
+
+    def ours(self, symbols: int, rate: float, server: type[Ours] = Uvicorn, **env: str) -> Ours:
+        """Return our site with a board of symbols that tick at a rate per minute each."""
+        return server(self.folder, self.database(symbols), rate, **env)
+
+    @contextmanager
+    def scene(self, server: Server, sockets: int) -> Iterator[Scene]:
+        """Run a server, with a crowd that is yet to come."""
+        allow_files(sockets + SPARE_FILES)
+        with server, Visitors() as visitors:
+            yield Scene(server, visitors, self)
+
+    @contextmanager
+    def crowded(self, server: Server, path: str, sockets: int) -> Iterator[Scene]:
+        """Run a server with a crowd before it that has come to rest."""
+        with self.scene(server, sockets) as scene:
+            scene.visitors.open(server, path, sockets)
+            server.begin()
+            time.sleep(self.seconds(SETTLE))
+            yield scene
+
+
+def allow_files(count: int) -> None:
+    """Allow the processes to come so many open files; raise MissingError where that can't be."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most != resource.RLIM_INFINITY and most < count:
+        raise MissingError(f"at most {most} files may be open here, and {count} are needed")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

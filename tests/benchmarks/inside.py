@@ -1,0 +1,147 @@
+"""Inside: what a row, a page and a tick cost, in a process of its own without sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks.bench import Bench
+from tests.benchmarks.servers import PRODUCTION, SETTINGS
+from tests.servers import ROOT, environment
+
+ROWS = 50
+BOARD = "/boards/bench/"
+STATIC = ("quotes/quotes.css", "django_htmx/htmx-4.min.js", "django_htmx/ext/hx-ws-4.min.js")
+REQUESTS = 30
+RUNS = 3
+Told = tuple[str, str, list[float]]  # name, unit, values
+
+
+def inside(bench: Bench) -> None:
+    """Measure in a new process, which tells its figures as JSON."""
+    with bench.attempt("a row, a page and a tick"):
+        env = PRODUCTION | {
+            "DATABASE_URL": f"sqlite:///{bench.database(ROWS)}",
+            "DJANGO_ALLOWED_HOSTS": "testserver",
+            "DJANGO_SETTINGS_MODULE": SETTINGS,
+        }
+        told = subprocess.run(
+            [sys.executable, "-m", "tests.benchmarks.inside"],
+            env=environment(**env),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if told.returncode:
+            raise RuntimeError(told.stderr[-3000:])
+        for name, unit, values in json.loads(told.stdout):
+            bench.figures.add(name, unit, *values)
+
+
+async def measure() -> list[Told]:
+    """Return all figures."""
+    from django.contrib.staticfiles import finders
+    from django.test import AsyncClient
+
+    from quotes import live
+
+    parts = await live.ensure_started()
+    client = AsyncClient()
+    page = (await client.get(BOARD)).content
+    files = [len(gzip.compress(Path(str(finders.find(name))).read_bytes())) for name in STATIC]
+    figures: list[Told] = [
+        (f"first paint, {ROWS} rows, gzipped HTML", "KB", [len(gzip.compress(page)) / 1000]),
+        ("script and style, gzipped", "KB", [sum(files) / 1000]),
+        (f"server time of a {ROWS}-row page", "ms", await times(client, BOARD)),
+        *rendering(parts),
+        *[tick(count) for count in (100, 1_000, 10_000)],
+    ]
+    await live.stop()
+    return figures
+
+
+async def times(client: Any, path: str) -> list[float]:
+    """Return the milliseconds of some requests, the first ones aside."""
+    taken = []
+    for number in range(REQUESTS + 3):
+        began = time.perf_counter()
+        response = await client.get(path)
+        if number >= 3:
+            taken.append((time.perf_counter() - began) * 1000)
+        assert response.status_code == 200
+    return taken
+
+
+def rendering(parts: Any) -> Iterator[Told]:
+    """Yield what it costs to render a row, and its bytes on the wire."""
+    from quotes.addresses import Address
+
+    fragments, store = parts.fragments, parts.store
+    watch = Address(board="bench", language="en").watch(parts.catalogue)
+    codes = [code for code in watch.row if store.states[code].quote]
+
+    def render_all() -> None:
+        fragments.rendered.clear()
+        for code in codes:
+            fragments.paint("row", code, "en")
+
+    yield "rendering a row", "µs", repeated(render_all, len(codes))
+    sizes = [float(len(fragments.update(watch, [code]).encode())) for code in codes]
+    yield "an updated row on the wire", "bytes", sizes
+
+
+def tick(count: int) -> Told:
+    """Return what a tick costs from its quote to the store, through the wire form."""
+    from quotes.feed import Pending
+    from quotes.models import Symbol
+    from quotes.quote import Quote
+    from quotes.store import Store
+
+    store, pending = Store(), Pending()
+    store.keep(Symbol(pk=i, code=f"S{i}", kind="crypto", currency="USD") for i in range(count))
+    batches = iter(range(1, 1_000_000))
+
+    def tick_all() -> None:
+        now = datetime.now(UTC)
+        for i in range(count):
+            pending.add(
+                Quote(
+                    symbol=f"S{i}",
+                    provider="simulated",
+                    currency="USD",
+                    last=Decimal("101.25"),
+                    received_at=now,
+                    source_time=now,
+                )
+            )
+        wire = [quote.to_wire() for quote in pending.take()]
+        store.put((1, next(batches)), [Quote.from_wire(values) for values in wire])
+
+    return f"a tick from feed to store, {count:,} symbols", "µs", repeated(tick_all, count)
+
+
+def repeated(work: Callable[[], None], each: int) -> list[float]:
+    """Return the microseconds of processor of one of `each` pieces of work, by run."""
+    taken = []
+    for _ in range(RUNS):
+        began = time.process_time()
+        work()
+        taken.append((time.process_time() - began) / each * 1e6)
+    return taken
+
+
+if __name__ == "__main__":
+    import django
+
+    django.setup()
+    print(json.dumps(asyncio.run(measure())))

@@ -1,0 +1,62 @@
+"""Visitors: the crowd as the benchmarks see it, a process that does what it is told."""
+
+from __future__ import annotations
+
+import json
+import select
+import subprocess
+import sys
+from typing import Any, Self
+
+from tests.benchmarks.servers import Server
+from tests.servers import ROOT, environment
+
+PATIENCE = 120.0  # seconds for an answer
+
+
+class Visitors:
+    """A crowd process, alive inside `with`."""
+
+    def __enter__(self) -> Self:
+        """Start it, out of reach of the terminal's Ctrl-C."""
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.benchmarks.crowd"],
+            env=environment(),
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """End it."""
+        self.process.kill()
+        self.process.communicate()
+
+    def ask(self, do: str, **given: Any) -> dict[str, Any]:
+        """Let it do something, and return what it says when that is done."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        command = json.dumps({"do": do, **given}) + "\n"
+        self.process.stdin.write(command.encode())
+        self.process.stdin.flush()
+        ready, _, _ = select.select([self.process.stdout], [], [], PATIENCE)
+        if not ready:
+            raise RuntimeError(f"the crowd did not answer within {PATIENCE:.0f} s: {command}")
+        answer = self.process.stdout.readline()
+        if not answer:
+            raise RuntimeError(f"the crowd ended: {command}")
+        told: dict[str, Any] = json.loads(answer)
+        return told
+
+    def open(
+        self, server: Server, path: str, sockets: int, in_flight: int = 32, rows: int = 0
+    ) -> dict[str, Any]:
+        """Let visitors in; fail unless all get in."""
+        told = self.ask(
+            "open", port=server.port, path=path, sockets=sockets, in_flight=in_flight, rows=rows
+        )
+        if told["failed"]:
+            raise RuntimeError(f"{told['failed']} of {sockets} sockets were refused")
+        return told
