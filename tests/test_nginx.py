@@ -1,0 +1,104 @@
+"""Behind nginx, with the configuration that the documentation gives."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+
+from tests.conftest import lacking
+from tests.servers import ROOT, Daemon, Site, eventually, free_port, listens, site
+
+pytestmark = pytest.mark.server
+
+AROUND = """
+daemon off;
+worker_processes 1;
+pid {folder}/nginx.pid;
+error_log {folder}/error.log;
+{user}
+events {{}}
+http {{
+access_log off;
+client_body_temp_path {folder}/body;
+proxy_temp_path {folder}/proxy;
+fastcgi_temp_path {folder}/fastcgi;
+uwsgi_temp_path {folder}/uwsgi;
+scgi_temp_path {folder}/scgi;
+{documented}
+}}
+"""
+
+
+def documented(port: int, upstream: int) -> str:
+    """The configuration in docs/operations.md, for other ports."""
+    text = (ROOT / "docs" / "operations.md").read_text()
+    found = re.search(r"```nginx\n(.*?)```", text, re.DOTALL)
+    assert found
+    config = found[1].replace("listen 80;", f"listen 127.0.0.1:{port};")
+    config = config.replace("server 127.0.0.1:8001;", f"server 127.0.0.1:{upstream};")
+    return config.replace("server 127.0.0.1:8002;", "")
+
+
+@pytest.fixture(scope="module")
+def proxied(
+    tmp_path_factory: pytest.TempPathFactory, database_template: Path
+) -> Iterator[tuple[int, Site]]:
+    """The port of an nginx, and the site behind it, which lets an address open two sockets."""
+    program = shutil.which("nginx", path=os.pathsep.join([os.environ["PATH"], "/usr/sbin"]))
+    if program is None:
+        lacking("nginx", "nginx-light")
+    assert program is not None
+    folder, port = tmp_path_factory.mktemp("nginx"), free_port()
+    limit = {"QUOTES_MAX_SOCKETS_PER_ADDRESS": "2"}
+    with site(folder, database_template, "uvicorn", **limit) as running:
+        config = folder / "nginx.conf"
+        user = "user root;" if os.getuid() == 0 else ""  # the folder is ours alone
+        text = AROUND.format(folder=folder, user=user, documented=documented(port, running.port))
+        config.write_text(text)
+        nginx = Daemon([program, "-p", str(folder), "-c", str(config)])
+        nginx.start()
+        eventually(lambda: listens(port), "nginx answers")
+        yield port, running
+        nginx.stop()
+
+
+def open_socket(port: int, **more: Any) -> Any:
+    address = f"ws://127.0.0.1:{port}/ws/cryptoupdates/"
+    return connect(address, origin=f"http://127.0.0.1:{port}", max_size=None, **more)
+
+
+def test_pages_and_sockets_come_through(proxied: tuple[int, Site]):
+    port, _ = proxied
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/boards/crypto/", timeout=10) as answer:
+        assert b'data-symbol="BTC-USD"' in answer.read()
+    with open_socket(port) as page:
+        assert 'data-symbol="BTC-USD"' in page.recv(timeout=5)
+        assert "data-symbol=" in page.recv(timeout=10)
+
+
+def test_visitors_count_for_their_own_address_and_can_choose_no_other(proxied: tuple[int, Site]):
+    port, running = proxied
+    eventually(lambda: "quotes_sockets 0.0" in running.get("/metrics"), "nobody is there")
+    here, there = {"source_address": ("127.0.0.2", 0)}, {"source_address": ("127.0.0.3", 0)}
+    with open_socket(port, **here), open_socket(port, **here), open_socket(port, **there):
+        for headers in ({}, {"X-Forwarded-For": "192.0.2.9"}):
+            with pytest.raises(InvalidStatus) as refused:
+                open_socket(port, additional_headers=headers, **here)
+            assert refused.value.response.status_code == 429
+
+
+def test_figures_are_not_for_the_world(proxied: tuple[int, Site]):
+    port, running = proxied
+    assert "quotes_sockets" in running.get("/metrics")
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10)
