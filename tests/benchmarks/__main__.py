@@ -54,7 +54,7 @@ def main() -> int:
             return 128 + signal.SIGINT
     print(bench.figures.table())
     report = {**circumstances(), "rounds": asked.rounds, **bench.figures.report()}
-    (ROOT / "bench.json").write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+    asked.json.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
     return 1 if bench.figures.failures else 0
 
 
@@ -65,6 +65,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"any of: {known} (all)")
     parser.add_argument("--rounds", type=int, default=0, help="how often to measure all (3)")
     parser.add_argument("--quick", action="store_true", help="see in one round whether it works")
+    parser.add_argument(
+        "--json", type=Path, default=ROOT / "bench.json", help="where to write it all"
+    )
     asked = parser.parse_args()
     if unknown := [name for name in asked.groups if name not in GROUPS]:
         parser.error(f"unknown group {unknown[0]!r}, must be one of: {known}")

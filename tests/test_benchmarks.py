@@ -1,0 +1,50 @@
+"""`make bench` in short: it measures, tells a table, and writes what it saw."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.servers import ROOT, environment
+
+pytestmark = pytest.mark.server
+
+
+def test_a_quick_run_prints_a_table_and_writes_all_values(tmp_path: Path):
+    out = tmp_path / "bench.json"
+    ran = subprocess.run(
+        [sys.executable, "-m", "tests.benchmarks", "inside", "return", "--quick", f"--json={out}"],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    figures = json.loads(out.read_text())["figures"]
+    for name in (
+        "rendering a row",
+        "2,000 visitors return to a 50-row board: all are current after",
+    ):
+        figure = figures[name]
+        assert 0 < figure["min"] <= figure["median"] <= figure["max"]
+        assert name in ran.stdout
+
+
+def test_an_unknown_group_is_refused_with_those_there_are():
+    ran = subprocess.run(
+        [sys.executable, "-m", "tests.benchmarks", "fanuot"],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert ran.returncode == 2
+    assert "unknown group 'fanuot', must be one of: inside, fanout" in ran.stderr
