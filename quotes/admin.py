@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from quotes import live, providers
-from quotes.models import Board, BoardSymbol, ProviderSymbol, Symbol
+from quotes.models import Board, BoardSymbol, HeldPrice, ProviderSymbol, Symbol
 
 
 class ProviderSymbolInline(admin.TabularInline):
@@ -161,3 +161,22 @@ class BoardAdmin(admin.ModelAdmin):
         for number, place in enumerate(places, start=1):
             place.position = number
         BoardSymbol.objects.bulk_update(places, ["position"])
+
+
+@admin.register(HeldPrice)
+class HeldPriceAdmin(admin.ModelAdmin):
+    """Prices that were held back: to look at, not to change."""
+
+    list_display = ("at", "symbol", "last", "before", "currency", "provider", "outcome")
+    list_filter = ("outcome", "provider")
+    search_fields = ("symbol__code",)
+    list_select_related = ("symbol",)
+    date_hierarchy = "at"
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Nobody makes these by hand."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody changes these."""
+        return False

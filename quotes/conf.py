@@ -24,6 +24,11 @@ DEFAULTS: dict[str, Any] = {
     "METRICS_FROM": ["127.0.0.1", "::1"],  # addresses that may read /metrics
     "CHANNEL_LAYER": "default",  # alias in CHANNEL_LAYERS
     "STALE_AFTER": {"crypto": 60, "stock": 900, "etf": 900, "index": 900},  # seconds, by kind
+    # by what part a price may differ from the one before it without a second one that agrees
+    "MAX_JUMP": {"crypto": 0.3, "stock": 0.3, "etf": 0.2, "index": 0.1},
+    # days that candles are kept, and days that providers are asked for, by seconds of a candle
+    "RETENTION": {60: 2, 300: 10, 3600: 90, 86_400: 1830},
+    "BACKFILL": {60: 0.125, 300: 1, 3600: 30, 86_400: 365},
 }
 
 

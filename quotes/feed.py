@@ -1,4 +1,4 @@
-"""The feed: keeps the providers alive, checks and orders what they say, and publishes it.
+"""The feed: asks each symbol of the best provider that has it, and publishes what they bring.
 
 One feed runs in the whole deployment. Nothing here touches the database or the layer: what to
 do with a batch is handed in.
@@ -8,24 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+from quotes.pending import Pending
 from quotes.providers import Instrument, Provider, ProviderError
 from quotes.quote import Quote
+from quotes.sources import BACK_OFF, Source
 
 logger = logging.getLogger(__name__)
 
 GATHER = 0.02  # seconds between two batches: what comes meanwhile leaves together
 HEARTBEAT = 1.0  # seconds after which an empty batch says that the feed lives
-BACK_OFF = 1.0  # seconds, doubled with each failure in a row
-LONGEST_BACK_OFF = 20.0  # seconds
-MOST_AHEAD = timedelta(seconds=5)  # that a source's clock may be before ours
-STEADY = 5.0  # seconds after which a stream counts as back; one that flaps is still an outage
+FALL_BACK_AFTER = timedelta(seconds=5)  # of failing; a hiccup changes nothing
+RETURN_AFTER = 60.0  # seconds that a provider must be well again before its symbols come back
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,163 +40,60 @@ Publish = Callable[[Batch], Awaitable[None]]
 Learn = Callable[[dict[str, Decimal]], Awaitable[None]]
 
 
-@dataclass(slots=True)
-class Pending:
-    """Quotes on their way to the next batch: per symbol the newest, in order of time."""
-
-    latest: dict[str, Quote] = field(default_factory=dict)
-    changed: dict[str, Quote] = field(default_factory=dict)
-    wake: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def add(self, quote: Quote, asked_at: datetime | None = None) -> bool:
-        """Take a quote unless a newer one is known; say whether it was taken.
-
-        `asked_at` is when a poll began: an answer without a time of its own may be older than
-        what a stream said since.
-        """
-        quote = timely(uncrossed(quote))
-        known = self.latest.get(quote.symbol)
-        if known is not None and _older(quote, known, asked_at):
-            return False
-        self.latest[quote.symbol] = self.changed[quote.symbol] = quote
-        self.wake.set()
-        return True
-
-    def take(self) -> list[Quote]:
-        """Hand over what came since the last call."""
-        quotes, self.changed = list(self.changed.values()), {}
-        self.wake.clear()
-        return quotes
-
-
-class Source:
-    """One provider, kept alive: streamed where it can be, polled where it can't."""
-
-    def __init__(self, provider: Provider, pending: Pending) -> None:
-        self.provider, self.pending = provider, pending
-        self.instruments: Sequence[Instrument] = ()
-        self.down_since: datetime | None = None
-        self.streaming = False
-        self.stream_ended = asyncio.Event()
-        self.named: set[str] = set()  # unknown codes that the log has named
-        self.told: dict[str, str] = {}  # the last failure that the log told, of stream and poll
-
-    async def run(self) -> None:
-        """Bring quotes for ever."""
-        self.streaming = False
-        async with asyncio.TaskGroup() as tasks:
-            if self.provider.streams:
-                tasks.create_task(self._keep_streaming())
-            else:
-                self.stream_ended.set()
-            tasks.create_task(self._keep_polling())
-
-    async def _keep_streaming(self) -> None:
-        failures = 0
-        while True:
-            began = time.monotonic()
-            try:
-                await self._stream()
-            except ProviderError as error:
-                failures = 0 if time.monotonic() - began > STEADY else failures
-                wait = back_off(failures, error)
-                self._warn("stream", error, wait)
-                failures += 1
-            self.streaming = False
-            self.stream_ended.set()
-            await asyncio.sleep(wait)
-
-    async def _stream(self) -> None:
-        steady = None
-        try:
-            async for quote in self.provider.stream(self.instruments):
-                self.streaming = True
-                self._take(quote)
-                if steady is None:
-                    steady = asyncio.get_running_loop().call_later(STEADY, self._up)
-        finally:
-            if steady is not None:
-                steady.cancel()
-        raise ProviderError("the stream ended")
-
-    async def _keep_polling(self) -> None:
-        failures = 0
-        while True:
-            await self.stream_ended.wait()
-            try:
-                await self._poll()
-            except ProviderError as error:
-                wait = back_off(failures, error)
-                self.down_since = self.down_since or datetime.now(UTC)
-                self._warn("poll", error, wait)
-                failures += 1
-            else:
-                wait, failures = self.provider.poll_interval, 0
-            await asyncio.sleep(wait)
-            if self.streaming:
-                self.stream_ended.clear()
-
-    async def _poll(self) -> None:
-        asked_at = datetime.now(UTC)
-        for quote in await self.provider.quotes(self.instruments):
-            self._take(quote, asked_at)
-        self._name_unknown()
-        self._up()
-
-    def _take(self, quote: Quote, asked_at: datetime | None = None) -> None:
-        if self.provider.unknown.keys() - self.named:
-            self._name_unknown()
-        self.pending.add(quote, asked_at)
-
-    def _up(self) -> None:
-        if self.down_since:
-            logger.info("%s is back", self.provider.name)
-            self.down_since = None
-            self.told.clear()
-            self.pending.wake.set()
-
-    def _warn(self, what: str, error: ProviderError, wait: float) -> None:
-        # one line per cause, not one per attempt
-        level = logging.DEBUG if self.told.get(what) == str(error) else logging.WARNING
-        self.told[what] = str(error)
-        logger.log(
-            level,
-            "%s: %s stopped, trying again in %.0f s: %s",
-            self.provider.name,
-            what,
-            wait,
-            error,
-        )
-        self.pending.wake.set()
-
-    def _name_unknown(self) -> None:
-        for code in self.provider.unknown.keys() - self.named:
-            logger.warning("%s: %s: %s", self.provider.name, code, self.provider.unknown[code])
-        self.named |= self.provider.unknown.keys()
-
-
 class Feed:
     """Runs a source per provider and publishes what they bring in numbered batches."""
 
-    def __init__(self, publish: Publish, learn: Learn) -> None:
-        self.publish, self.learn = publish, learn
-        self.pending = Pending()
+    def __init__(
+        self,
+        publish: Publish,
+        learn: Learn,
+        max_jump: Mapping[str, float] | None = None,  # by kind of instrument
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.publish, self.learn, self.clock = publish, learn, clock
+        self.jumps = {kind: Decimal(str(part)) for kind, part in (max_jump or {}).items()}
+        self.pending = Pending(self.max_jump)
         self.sources: dict[str, Source] = {}
         self.tasks: dict[str, asyncio.Task[None]] = {}
+        self.chains: dict[str, dict[str, Instrument]] = {}  # symbol: by provider, best first
+        self.in_use: dict[str, str] = {}  # symbol: the provider that it is asked of now
         self.number = 0
         self.rested_at = 0.0  # when the next batch may leave
+        self.rerouted_at = 0.0
 
-    def watch(self, provider: Provider, instruments: Sequence[Instrument]) -> None:
-        """Bring quotes of these instruments from a provider, and of no others."""
-        source = self.sources.get(provider.name)
-        if source is None:
-            source = self.sources[provider.name] = Source(provider, self.pending)
-        if source.instruments == instruments:
-            return
-        self._stop(provider.name)
-        source.instruments = instruments
-        if instruments:
-            self.tasks[provider.name] = asyncio.create_task(self._keep(source))
+    def follow(self, providers: Mapping[Provider, Sequence[Instrument]]) -> None:
+        """Bring quotes of these instruments, each of the first provider that is well."""
+        self.chains = {}
+        for provider, instruments in providers.items():
+            if provider.name not in self.sources:
+                take = self._taker(provider.name)
+                self.sources[provider.name] = Source(provider, take, self.pending.wake.set)
+            self.sources[provider.name].acted.set()
+            for instrument in instruments:
+                chain = self.chains.setdefault(instrument.symbol, {})
+                if not (chain and provider.invented):
+                    chain[provider.name] = instrument
+        self.in_use = {each: name for each, name in self.in_use.items() if each in self.chains}
+        self.reroute()
+
+    def reroute(self) -> None:
+        """Choose for each symbol the provider that it is asked of now.
+
+        Better ones that fail are asked on, so that it is seen when they are well again.
+        """
+        self.rerouted_at = self.clock()
+        wanted: dict[str, list[Instrument]] = {name: [] for name in self.sources}
+        for symbol, chain in self.chains.items():
+            chosen = self._best(symbol, chain)
+            if chosen != self.in_use.get(symbol):
+                self.in_use[symbol] = chosen
+                self.sources[chosen].poll_due.set()  # its stream may have nothing new to say
+            for name, instrument in chain.items():
+                wanted[name].append(instrument)
+                if name == chosen:
+                    break
+        for name, instruments in wanted.items():
+            self._watch(self.sources[name], instruments)
 
     async def run(self) -> None:
         """Publish until cancelled; an empty batch a second says that the feed lives."""
@@ -207,6 +103,8 @@ class Feed:
             while not (task and task.cancelling()):
                 await self._wait()
                 self.rested_at = time.monotonic() + GATHER
+                if self.clock() >= self.rerouted_at + HEARTBEAT:
+                    self.reroute()
                 self.number += 1
                 await self.publish(Batch(self.number, self.pending.take(), self.outages()))
         finally:
@@ -221,10 +119,46 @@ class Feed:
             if source.down_since and source.instruments
         }
 
+    def max_jump(self, symbol: str) -> Decimal | None:
+        """Return by what part a symbol's price may differ from the one before, unconfirmed."""
+        chain = self.chains.get(symbol)
+        return self.jumps.get(next(iter(chain.values())).kind) if chain else None
+
     async def aclose(self) -> None:
         """Close what the providers keep open."""
         for source in self.sources.values():
             await source.provider.aclose()
+
+    def _best(self, symbol: str, chain: Mapping[str, Instrument]) -> str:
+        used = self.in_use.get(symbol, "")
+        well = [name for name in chain if self._is_well(name, chain[name])]
+        if used not in well:
+            return next(iter(well), used if used in chain else next(iter(chain)))
+        rested = (name for name in well[: well.index(used)] if self._has_rested(name))
+        return next(rested, used)
+
+    def _is_well(self, name: str, instrument: Instrument) -> bool:
+        source = self.sources[name]
+        failing = source.down_since and datetime.now(UTC) - source.down_since >= FALL_BACK_AFTER
+        return not (failing or source.refused or source.lacks(instrument.code))
+
+    def _has_rested(self, name: str) -> bool:
+        return self.clock() - self.sources[name].up_since >= RETURN_AFTER
+
+    def _taker(self, name: str) -> Callable[[Quote, datetime | None], None]:
+        def take(quote: Quote, asked_at: datetime | None) -> None:
+            if self.in_use.get(quote.symbol) == name:
+                self.pending.add(quote, asked_at)
+
+        return take
+
+    def _watch(self, source: Source, instruments: list[Instrument]) -> None:
+        if source.instruments == instruments:
+            return
+        self._stop(source.provider.name)
+        source.instruments = instruments
+        if instruments:
+            self.tasks[source.provider.name] = asyncio.create_task(self._keep(source))
 
     async def _wait(self) -> None:
         try:
@@ -264,34 +198,3 @@ class Feed:
     def _stop(self, name: str) -> None:
         if task := self.tasks.pop(name, None):
             task.cancel()
-
-
-def back_off(failures: int, error: ProviderError) -> float:
-    """Return the seconds to stay away: what the source asked for, else full jitter."""
-    if error.retry_after is not None:
-        return error.retry_after + random.random()
-    if error.refused:
-        return random.uniform(LONGEST_BACK_OFF / 2, LONGEST_BACK_OFF)
-    return random.uniform(0, min(LONGEST_BACK_OFF, BACK_OFF * 2 ** min(failures, 10)))
-
-
-def uncrossed(quote: Quote) -> Quote:
-    """Drop a bid above its ask: one of them is wrong, and nobody knows which."""
-    if quote.bid is None or quote.ask is None or quote.bid <= quote.ask:
-        return quote
-    return replace(quote, bid=None, ask=None)
-
-
-def timely(quote: Quote) -> Quote:
-    """Drop a source's time that is yet to come: it would keep out all that follow."""
-    if quote.source_time is None or quote.source_time <= quote.received_at + MOST_AHEAD:
-        return quote
-    return replace(quote, source_time=None)
-
-
-def _older(quote: Quote, known: Quote, asked_at: datetime | None) -> bool:
-    if quote.source_time is None:
-        return asked_at is not None and known.received_at > asked_at
-    if known.source_time is not None:
-        return quote.source_time < known.source_time
-    return asked_at is not None and quote.source_time < known.received_at

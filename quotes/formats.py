@@ -11,11 +11,11 @@ from decimal import ROUND_HALF_UP, Context, Decimal
 from functools import cache
 from typing import NamedTuple
 
-from django.utils import timezone, translation
+from django.utils import dateformat, timezone, translation
 from django.utils.formats import get_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext, ngettext, pgettext
 
 MINUS = "−"
 ARROWS = {"up": "▲", "down": "▼", "flat": "•"}
@@ -130,6 +130,18 @@ def direction(change: Decimal | None, digits: int) -> str:
 def clock(moment: datetime) -> str:
     """Write the time of day in the site's time zone, to the second."""
     return f"{timezone.localtime(moment):%H:%M:%S}"
+
+
+def day_and_time(moment: datetime, seen_from: datetime) -> str:
+    """Write a moment in the site's time zone: “Mon 15:30”, or “3 Nov” where that is far away.
+
+    Far is where a weekday might be another week's. `seen_from` need not be now: what stands on a
+    page must not change its meaning at midnight.
+    """
+    far = abs(moment - seen_from) >= timedelta(days=6)
+    pattern = pgettext("day and month, for Django's date filter", "j M") if far else "D H:i"
+    text = dateformat.format(timezone.localtime(moment), pattern)
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def age(seconds: float, language: str) -> str:

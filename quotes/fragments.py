@@ -140,15 +140,12 @@ class Fragments:
 
     def notes(self, watch: Watch) -> SafeString:
         """Return what a page must say of its prices: simulated, failing, not listed."""
-        quotes = self._quotes(watch)
-        providers = _providers(quotes)
-        # a code of which nobody is asked and nothing is known may miss any of them
-        asked_of = {self.store.asked_of.get(code) for code in watch.codes}
-        lost = None in asked_of and None in quotes
+        providers = _providers(self._quotes(watch))
+        missed = {self._missed(code) for code in watch.codes}
         outages = tuple(
             (provider_title(name), formats.clock(since))
             for name, since in sorted(self.store.outages.items())
-            if lost or name in asked_of or name in providers
+            if name in providers or name in missed or "any" in missed
         )
         context = {
             "simulated": "simulated" in providers,
@@ -187,6 +184,14 @@ class Fragments:
     def _quotes(self, watch: Watch) -> list[Quote | None]:
         states = self.store.states
         return [states[code].quote for code in watch.codes if code in states]
+
+    def _missed(self, code: str) -> str:
+        """Return the provider that should have brought a symbol's price, where none did."""
+        state, chain = self.store.states.get(code), self.store.asked_of.get(code, ())
+        quote = state.quote if state is not None else None
+        if not chain:
+            return "" if quote else "any"
+        return "" if quote and quote.provider in chain else chain[0]
 
     def _join(self, watch: Watch, codes: Collection[str], flash: Callable[[str], str]) -> str:
         return "".join(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Protocol
@@ -13,6 +13,7 @@ from django.db import Error
 
 from quotes import conf, layer, records
 from quotes.feed import Batch, Feed
+from quotes.history import History
 from quotes.providers import Provider, make_provider
 from quotes.quote import Quote
 
@@ -45,6 +46,7 @@ class Candidate:
 
     def __init__(self, process: Process) -> None:
         self.process, self.holder = process, records.this_process()
+        self.history = History(process.in_database)
         self.clock = asyncio.get_running_loop().time
         self.unanswered = False
 
@@ -60,7 +62,7 @@ class Candidate:
 
     async def _lead(self, epoch: int, since: float) -> None:
         async with asyncio.TaskGroup() as tasks:
-            running = tasks.create_task(Leader(self.process, epoch).run())
+            running = tasks.create_task(Leader(self.process, epoch, self.history).run())
             try:
                 await self._hold(epoch, since)
             finally:
@@ -104,9 +106,10 @@ class Candidate:
 class Leader:
     """The feed of one epoch: from its providers to the layer and the database."""
 
-    def __init__(self, process: Process, epoch: int) -> None:
-        self.process, self.epoch = process, epoch
-        self.feed = Feed(self.publish, self.learn)
+    def __init__(self, process: Process, epoch: int, history: History) -> None:
+        self.process, self.epoch, self.history = process, epoch, history
+        self.feed = Feed(self.publish, self.learn, conf.get("MAX_JUMP"))
+        self.feed.pending.accepted = history.take
         self.providers: dict[str, Provider] = {
             name: make_provider(name, conf.get("PROVIDER_OPTIONS").get(name, {}))
             for name in conf.get("PROVIDERS")
@@ -115,23 +118,37 @@ class Leader:
 
     async def run(self) -> None:
         """Run the feed, follow what is listed, and write down last quotes."""
+        self.hear_uses(await self.process.in_database(records.load_uses), {})
+        await self.history.lead(self.epoch)
         await self.follow()
         self.process.on_listing.add(self.listing_changed)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self.feed.run())
                 tasks.create_task(self.record())
+                tasks.create_task(self.history.tend(self.feed, self.providers))
         finally:
             self.process.on_listing.discard(self.listing_changed)
             await self.write()
+            await self.write_beside()
+            await self.history.write()
             await self.feed.aclose()
 
     async def follow(self) -> None:
-        """Let each provider watch the symbols that are its own now."""
+        """Let the feed know what is listed, and what each provider has of it."""
         wanted = [(name, provider.needs_code) for name, provider in self.providers.items()]
-        divided = await self.process.in_database(records.load_instruments, wanted)
-        for name, provider in self.providers.items():
-            self.feed.watch(provider, divided[name])
+        known = await self.process.in_database(records.load_instruments, wanted)
+        self.feed.follow({self.providers[name]: known[name] for name in self.providers})
+
+    def hear_uses(
+        self, uses: Mapping[str, tuple[str, int]], more: Mapping[str, tuple[str, int]]
+    ) -> None:
+        """Let the budgets go on where the database is, to which we told `more`."""
+        for name, (month, requests) in uses.items():
+            if name in self.providers:
+                told_of, told = more.get(name, (month, 0))
+                told = told if told_of == month else 0
+                self.providers[name].budget.hear_month(month, requests, told)
 
     def listing_changed(self, _rechoose: Any) -> None:
         """Follow what is listed, soon."""
@@ -153,6 +170,8 @@ class Leader:
         while True:
             await asyncio.sleep(RECORD_EVERY)
             await self.write()
+            await self.write_beside()
+            await self.history.write()
 
     async def write(self) -> None:
         """Write down what came since the last time; what can't be written waits for the next."""
@@ -168,3 +187,27 @@ class Leader:
             fault = not isinstance(error, Error)
             words = "could not write %d last quotes, keeping them: %s"
             logger.warning(words, len(quotes), error, exc_info=fault)
+
+    async def write_beside(self) -> None:
+        """Write down what was held back, and how often the providers with a plan were asked."""
+        told, more = self.feed.pending.told, self.uses()
+        held = list(told)
+        try:
+            if held:
+                await self.process.in_database(records.save_held_prices, held)
+            if more:
+                self.hear_uses(await self.process.in_database(records.add_uses, more), more)
+        except Error as error:
+            logger.warning("could not write what was held back, keeping it: %s", error)
+            return
+        for _ in held:
+            told.popleft()
+
+    def uses(self) -> dict[str, tuple[str, int]]:
+        """Return the month and what was spent that the database lacks, by provider."""
+        budgets = {name: provider.budget for name, provider in self.providers.items()}
+        return {
+            name: (budget.month, budget.untold())
+            for name, budget in budgets.items()
+            if budget.limits.per_month is not None and budget.untold()
+        }

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from asgiref.sync import sync_to_async
 from django.db import Error, connections
 
-from quotes import conf, layer, records
+from quotes import conf, layer, records, sessions
 from quotes.addresses import Address
 from quotes.boards import BoardView, Catalogue, Selection, load_catalogue, select
 from quotes.feed import Batch
@@ -67,6 +67,7 @@ class Live:
     async def start(self, *, pages: bool = True, feed: bool = False) -> None:
         """Load what is known and begin to listen; `feed` also stands for the feed's lease."""
         await self.reload()
+        self.warn_of_calendar()
         self._keep(self.listen)
         if pages:
             self._keep(lambda: self.hub.run(conf.get("PACE")))
@@ -93,7 +94,7 @@ class Live:
     async def reload(self) -> None:
         """Read what is listed and all last quotes, and show what differs."""
         self.catalogue = await self.in_database(load_catalogue)
-        self.store.asked_of = await self.in_database(records.load_preferences)
+        self.store.asked_of = await self.in_database(records.load_chains)
         changed = self.store.keep(self.catalogue.symbols.values())
         await self.catch_up()
         self.hub.publish(changed)
@@ -108,6 +109,14 @@ class Live:
         """Read the last quotes from the database; what is newer here stays."""
         for version, quote in await self.in_database(records.load_last_quotes):
             self.hub.publish(self.store.put(version, [quote]))
+
+    def warn_of_calendar(self) -> None:
+        """Let the log say of which exchanges the hours will soon not be known any more."""
+        listed = {symbol.exchange for symbol in self.catalogue.symbols.values()}
+        ends = sessions.ending(listed, self.store.clock().date())
+        if ends:
+            said = ", ".join(f"{name} ({day})" for name, day in ends.items())
+            logger.warning("market hours are known until these days only: %s", said)
 
     # The layer, in
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
+from quotes.fields import ExactField, SecondsField
 from quotes.quote import Quote
 
 code_validator = RegexValidator(
@@ -229,3 +230,101 @@ class FeedLease(models.Model):
 
     def __str__(self) -> str:
         return f"feed {self.epoch}, {self.holder or 'nobody'}"
+
+
+class HeldPrice(models.Model):
+    """A price that the feed held back, because it was too far from the one before."""
+
+    class Outcome(models.TextChoices):
+        WAITS = "waits", _("waits for a second one")
+        CONFIRMED = "confirmed", _("confirmed by a second one")
+        DROPPED = "dropped", _("dropped")
+
+    symbol = models.ForeignKey(
+        Symbol, models.CASCADE, related_name="held_prices", verbose_name=_("symbol")
+    )
+    at = models.DateTimeField(_("at"))  # when it came, UTC
+    provider = models.SlugField(_("provider"), max_length=20)
+    last = models.CharField(_("price"), max_length=64)  # every digit, as text
+    before = models.CharField(_("price before"), max_length=64)
+    currency = models.CharField(_("currency"), max_length=10)
+    outcome = models.CharField(_("outcome"), max_length=10, choices=Outcome)
+
+    class Meta:
+        ordering = ("-at",)
+        verbose_name = _("held price")
+        verbose_name_plural = _("held prices")
+        constraints: ClassVar = [models.UniqueConstraint(fields=["symbol", "at"], name="held_once")]
+
+    def __str__(self) -> str:
+        return f"{self.symbol} {self.last}"
+
+
+class ProviderUse(models.Model):
+    """How often a provider was asked in a month: what its plan counts outlives our restarts."""
+
+    provider = models.SlugField(primary_key=True, max_length=20)
+    month = models.CharField(max_length=7)  # "2026-11", UTC
+    requests = models.PositiveBigIntegerField()
+
+    class Meta:
+        verbose_name = _("use of a provider")
+
+    def __str__(self) -> str:
+        return f"{self.provider} {self.month}: {self.requests}"
+
+
+def with_its_symbol(collector: Any, field: Any, rows: Any, using: str) -> None:
+    """Delete rows with their symbol in one statement: the admin would read and list thousands."""
+    collector.fast_deletes.append(rows)
+
+
+with_its_symbol.lazy_sub_objs = True  # type: ignore[attr-defined]  # or they are read all the same
+
+
+class Candle(models.Model):
+    """Open, high, low, close and volume of a stretch of time.
+
+    What `quotes.archive` writes; there is no more than one of each symbol, step and start.
+    """
+
+    pk = models.CompositePrimaryKey("symbol", "step", "start")
+    symbol = models.ForeignKey(
+        Symbol, with_its_symbol, related_name="candles", db_index=False, verbose_name=_("symbol")
+    )
+    step = models.PositiveIntegerField()  # seconds
+    start = SecondsField()  # UTC; of a day, 00:00 UTC of its date at the exchange
+    opened = models.BigIntegerField()  # when its first quote was made: microseconds after start
+    open = ExactField()
+    high = ExactField()
+    low = ExactField()
+    close = ExactField()
+    closed = models.BigIntegerField()  # when its last quote was made: microseconds after start
+    volume = ExactField(null=True)  # units of the base, or shares; None where it is not known
+    counter = ExactField(null=True)  # what the source had counted of the session's volume
+    provider = models.CharField(max_length=20)  # who told its close
+    mixed = models.BooleanField(default=False)  # whether other providers told of it too
+    epoch = models.PositiveBigIntegerField()  # which run of the feed
+
+    class Meta:
+        verbose_name = _("candle")
+        verbose_name_plural = _("candles")
+
+    def __str__(self) -> str:
+        return f"{self.step} s from {self.start:%Y-%m-%d %H:%M}: {self.close}"
+
+
+class CandleSpan(models.Model):
+    """From when until when a symbol's candles of a step are all there that can be had."""
+
+    pk = models.CompositePrimaryKey("symbol", "step")
+    symbol = models.ForeignKey(Symbol, with_its_symbol, related_name="candle_spans", db_index=False)
+    step = models.PositiveIntegerField()  # seconds
+    since = SecondsField()  # UTC
+    until = SecondsField()  # UTC
+
+    class Meta:
+        verbose_name = _("span of candles")
+
+    def __str__(self) -> str:
+        return f"{self.step} s: {self.since} to {self.until}"

@@ -15,7 +15,15 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from quotes import conf
-from quotes.models import FeedLease, LastQuote, ProviderSymbol, Symbol
+from quotes.models import (
+    FeedLease,
+    HeldPrice,
+    LastQuote,
+    ProviderSymbol,
+    ProviderUse,
+    Symbol,
+)
+from quotes.pending import Held
 from quotes.providers import Instrument, provider_class
 from quotes.quote import Quote
 
@@ -23,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=7)  # renewed long before; after this another process may lead
 ROWS = 1000  # that one statement writes, at most
+
+MOST_HELD = 1000  # held prices that are kept for the admin
 
 Version = tuple[int, int]
 
@@ -69,31 +79,81 @@ def save_tick_sizes(sizes: Mapping[str, Decimal]) -> None:
         Symbol.objects.filter(code=code, tick_size=None).update(tick_size=size)
 
 
-def load_preferences() -> dict[str, str]:
-    """Say of which provider each active symbol is asked, by code."""
-    wanted = [(name, provider_class(name).needs_code) for name in conf.get("PROVIDERS")]
-    divided = load_instruments(wanted).items()
-    return {each.symbol: name for name, instruments in divided for each in instruments}
+def save_held_prices(held: Iterable[Held]) -> None:
+    """List prices that were held back, and what became of them; the oldest are forgotten."""
+    newest = {(each.quote.symbol, each.quote.received_at): each for each in held}
+    ids = dict(Symbol.objects.values_list("code", "pk"))
+    rows = [
+        HeldPrice(
+            symbol_id=ids[code],
+            at=at,
+            provider=each.quote.provider,
+            last=f"{each.quote.last:f}",
+            before=f"{each.before:f}",
+            currency=each.quote.currency,
+            outcome=each.outcome,
+        )
+        for (code, at), each in newest.items()
+        if code in ids
+    ]
+    if not rows:
+        return
+    HeldPrice.objects.bulk_create(
+        rows, update_conflicts=True, unique_fields=["symbol", "at"], update_fields=["outcome"]
+    )
+    kept = list(HeldPrice.objects.values_list("pk", flat=True)[:MOST_HELD])
+    HeldPrice.objects.exclude(pk__in=kept).delete()
+
+
+def load_uses() -> dict[str, tuple[str, int]]:
+    """Read how often each provider was asked in which month."""
+    return {row.provider: (row.month, row.requests) for row in ProviderUse.objects.all()}
+
+
+def add_uses(more: Mapping[str, tuple[str, int]]) -> dict[str, tuple[str, int]]:
+    """Count more requests in a month, by provider; return what `load_uses` does.
+
+    Any number of processes may count: each adds its own to what the others did.
+    """
+    for name, (month, requests) in more.items():
+        use, _ = ProviderUse.objects.get_or_create(
+            provider=name, defaults={"month": month, "requests": 0}
+        )
+        rows = ProviderUse.objects.filter(pk=use.pk)
+        rows.filter(month__lt=month).update(month=month, requests=0)
+        rows.filter(month=month).update(requests=F("requests") + requests)
+    return load_uses()
+
+
+def load_chains() -> dict[str, tuple[str, ...]]:
+    """Say of which providers each active symbol is asked, by code: the best first."""
+    classes = {name: provider_class(name) for name in conf.get("PROVIDERS")}
+    known = load_instruments((name, found.needs_code) for name, found in classes.items())
+    chains: dict[str, tuple[str, ...]] = {}
+    for name, instruments in known.items():
+        for symbol in {each.symbol for each in instruments}:
+            if symbol not in chains or not classes[name].invented:
+                chains[symbol] = (*chains.get(symbol, ()), name)
+    return chains
 
 
 def load_instruments(providers: Iterable[tuple[str, bool]]) -> dict[str, list[Instrument]]:
-    """Divide the active symbols among providers: each goes to the first that has it.
+    """Return what each provider has of the active symbols, by provider.
 
-    Providers are (name, needs_code) in order of preference; one that needs no code has all.
+    Providers are (name, needs_code); one that needs no code has all.
     """
     codes = {
         (row.symbol_id, row.provider): row.code
         for row in ProviderSymbol.objects.filter(symbol__active=True)
     }
-    ordered = list(providers)
-    divided: dict[str, list[Instrument]] = {name: [] for name, _ in ordered}
-    for symbol in Symbol.objects.filter(active=True):
-        for name, needs_code in ordered:
-            code = codes.get((symbol.pk, name), "" if needs_code else symbol.code)
-            if code:
-                divided[name].append(_instrument(symbol, code))
-                break
-    return divided
+    symbols = list(Symbol.objects.filter(active=True))
+    known: dict[str, list[Instrument]] = {}
+    for name, needs_code in providers:
+        asked = (
+            (each, codes.get((each.pk, name), "" if needs_code else each.code)) for each in symbols
+        )
+        known[name] = [_instrument(symbol, code) for symbol, code in asked if code]
+    return known
 
 
 def lead(holder: str) -> int | None:
@@ -103,7 +163,7 @@ def lead(holder: str) -> int | None:
     """
     lease, _ = FeedLease.objects.get_or_create(pk=1)
     free = Q(holder="") | Q(expires_at__lt=Now()) | Q(expires_at=None)
-    if _died_here(lease.holder):
+    if died_here(lease.holder):
         free |= Q(holder=lease.holder)
     taken = FeedLease.objects.filter(free, pk=1, epoch=lease.epoch).update(
         holder=holder, epoch=F("epoch") + 1, expires_at=Now() + LEASE
@@ -127,7 +187,7 @@ def this_process() -> str:
     return f"{socket.gethostname()[:80]}:{os.getpid()}"
 
 
-def _died_here(holder: str) -> bool:
+def died_here(holder: str) -> bool:
     """Say whether the holder was a process of this machine that is gone."""
     host, _, pid = holder.rpartition(":")
     if host != socket.gethostname()[:80] or not pid.isdigit():

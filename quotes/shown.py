@@ -149,8 +149,26 @@ class Shown:
 
     @property
     def clock(self) -> str:
-        """The time of day of the quote."""
-        return formats.clock(self.quote.time) if self.quote else BLANK
+        """The time of day of the quote; with its day, unless it is one of the open session."""
+        if self.quote is None:
+            return BLANK
+        began = self.state.session.since if self.state.session else None
+        if began is None or (began <= self.quote.time and self.session != "closed"):
+            return formats.clock(self.quote.time)
+        return formats.day_and_time(self.quote.time, began)
+
+    @property
+    def session(self) -> str:
+        """The session of its market, one of quotes.quote.SESSIONS; "" where nobody knows."""
+        return self.state.session.name if self.state.session else ""
+
+    @property
+    def opens(self) -> str:
+        """When its market opens next, where it is known and not open."""
+        session = self.state.session
+        if session is None or session.since is None or session.next_open is None:
+            return ""
+        return formats.day_and_time(session.next_open, session.since)
 
     @property
     def condition(self) -> str:
@@ -159,18 +177,42 @@ class Shown:
             return "none"
         if self.state.stale:
             return "stale"
-        return "closed" if self.quote.session in ("closed", "halted") else "live"
+        return "closed" if self.session in ("closed", "halted") else "live"
 
     @property
     def status(self) -> str:
-        """The row's state in words; delay and age are said, a healthy price says little."""
+        """The row's state in a few words: the first of what is wrong or special with its price."""
+        if self.session == "closed" and self.opens:
+            return gettext("Opens %(when)s") % {"when": self.opens}
+        paused = self.session in ("closed", "break", "halted")
+        said = [] if paused else [text for text in self.remarks if text]
+        return said[0] if said else _word(SESSIONS, self.session)
+
+    @property
+    def status_in_full(self) -> str:
+        """The same where there is room for all of it."""
+        return " · ".join(text for text in (self.market, *self.remarks) if text)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is wrong or special with its price, the worst first; "" for what is not."""
         if self.quote is None:
-            return gettext("No price")
-        if self.state.stale_minutes is not None:
-            return formats.age(self.state.stale_minutes * 60, self.language)
-        if self.quote.delay:
-            return gettext("Delayed %(n)d min") % {"n": self.quote.delay // 60}
-        return _word(SESSIONS, self.quote.session)
+            return (gettext("No price"),)
+        minutes, delay = self.state.stale_minutes, self.quote.delay
+        return (
+            "" if minutes is None else formats.age(minutes * 60, self.language),
+            gettext("via %(source)s") % {"source": self.source} if self.state.fallback else "",
+            gettext("Delayed %(n)d min") % {"n": delay // 60} if delay else "",
+        )
+
+    @property
+    def market(self) -> str:
+        """The session of its market in words, and when it opens."""
+        said = _word(SESSIONS, self.session)
+        if self.session in ("pre", "break", "closed") and self.opens:
+            words = {"session": said, "when": self.opens}
+            return gettext("%(session)s, opens %(when)s") % words
+        return said
 
     @property
     def simulated(self) -> bool:

@@ -7,11 +7,14 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from quotes import sessions
 from quotes.models import Symbol
 from quotes.quote import Quote
+from quotes.sessions import Session
 
 MINUTE = 60  # seconds
-PAUSES = ("closed", "break", "halted")  # sessions in which an old price is no older than promised
+TRADED = ("regular", "always")  # sessions in which a price that does not come is late
+TOLD = ("halted", "always")  # what a provider knows better than any calendar
 FLASH_EVERY = 0.5  # seconds: at most two flashes a second and cell (WCAG 2.3.1 allows three)
 
 
@@ -22,7 +25,9 @@ class State:
     symbol: Symbol
     quote: Quote | None = None
     version: tuple[int, int] = (0, 0)  # (epoch, batch) that brought the quote
+    session: Session | None = None  # of its market now; None where nobody knows, or no price is
     stale_minutes: int | None = None  # whole minutes of age once it is stale
+    fallback: bool = False  # the provider that is preferred for it did not bring it
 
     @property
     def stale(self) -> bool:
@@ -57,15 +62,16 @@ class Store:
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     states: dict[str, State] = field(default_factory=dict)
     moves: dict[str, Move] = field(default_factory=dict)
-    asked_of: dict[str, str] = field(default_factory=dict)  # code: provider
+    asked_of: dict[str, tuple[str, ...]] = field(default_factory=dict)  # code: best provider first
     outages: dict[str, datetime] = field(default_factory=dict)  # provider: down since
 
     def keep(self, symbols: Iterable[Symbol]) -> set[str]:
         """Keep these symbols and forget all others; return the codes of which more is shown."""
+        now = self.clock()
         listed = {symbol.code: symbol for symbol in symbols}
         changed = {code for code in listed if self._differs(code, listed[code])}
         self.states = {
-            code: replace(self.states.get(code, State(symbol)), symbol=symbol)
+            code: self._aged(replace(self.states.get(code, State(symbol)), symbol=symbol), now)
             if code in changed
             else self.states[code]
             for code, symbol in listed.items()
@@ -83,20 +89,24 @@ class Store:
         for quote in quotes:
             state = self.states.get(quote.symbol)
             if state is not None and version > state.version:
-                stale_minutes = self._stale_minutes(state.symbol, quote, now)
-                self.states[quote.symbol] = State(state.symbol, quote, version, stale_minutes)
+                session = session_of(state.symbol, quote, now)
+                stale_minutes = self._stale_minutes(state.symbol, quote, session, now)
+                fallback = quote.provider in self.asked_of.get(quote.symbol, ())[1:]
+                self.states[quote.symbol] = State(
+                    state.symbol, quote, version, session, stale_minutes, fallback
+                )
                 changed.add(quote.symbol)
         return changed
 
     def age(self) -> set[str]:
-        """Find the quotes that turned stale, or a minute older; return their codes."""
+        """Find the quotes that turned stale, or a minute older, or whose market opened or closed.
+
+        Return their codes.
+        """
         now = self.clock()
-        changed = set()
-        for code, state in self.states.items():
-            minutes = self._stale_minutes(state.symbol, state.quote, now)
-            if minutes != state.stale_minutes:
-                self.states[code] = replace(state, stale_minutes=minutes)
-                changed.add(code)
+        aged = {code: self._aged(state, now) for code, state in self.states.items()}
+        changed = {code for code, state in aged.items() if state is not self.states[code]}
+        self.states = aged
         return changed
 
     def mark_moves(self, codes: Iterable[str]) -> None:
@@ -122,11 +132,33 @@ class Store:
             for name in ("pk", "name", "kind", "currency", "exchange", "tick_size", "stale_after")
         )
 
-    def _stale_minutes(self, symbol: Symbol, quote: Quote | None, now: datetime) -> int | None:
-        if quote is None or quote.session in PAUSES:
-            return None
+    def _aged(self, state: State, now: datetime) -> State:
+        """Return the state as it is now: the same object where nothing differs."""
+        if state.quote is None:
+            return state
+        session = session_of(state.symbol, state.quote, now)
+        minutes = self._stale_minutes(state.symbol, state.quote, session, now)
+        if (session, minutes) == (state.session, state.stale_minutes):
+            return state
+        return replace(state, session=session, stale_minutes=minutes)
+
+    def _stale_minutes(
+        self, symbol: Symbol, quote: Quote, session: Session | None, now: datetime
+    ) -> int | None:
         limit = symbol.stale_after or self.stale_after.get(symbol.kind)
-        seconds = (now - quote.time).total_seconds()
-        if limit is None or seconds <= limit + (quote.delay or 0):
+        if limit is None or (session is not None and session.name not in TRADED):
             return None
-        return int(seconds // MINUTE)
+        # yesterday's price is not late the moment its market opens
+        due = session.since if session and session.since else quote.time
+        if (now - max(due, quote.time)).total_seconds() <= limit + (quote.delay or 0):
+            return None
+        return int((now - quote.time).total_seconds() // MINUTE)
+
+
+def session_of(symbol: Symbol, quote: Quote, now: datetime) -> Session | None:
+    """Return the session of a symbol's market, by the calendar or, where that knows nothing, by
+    the provider; None where that does not say either."""
+    said = None if quote.session is None else Session(quote.session)
+    if quote.session in TOLD:
+        return said
+    return sessions.at(symbol.exchange, symbol.kind, now) or said

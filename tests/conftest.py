@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 os.environ.setdefault("DJANGO_DEBUG", "True")
@@ -17,7 +18,9 @@ os.environ["QUOTES_FEED"] = "inline"
 
 import pytest
 
-from tests.servers import Postgres, Redis, Site, manage, site
+pytest.register_assert_rewrite("tests.provider_contract")  # before anything imports it
+
+from tests.servers import Postgres, Redis, Site, manage, site  # noqa: E402
 
 (Path(__file__).resolve().parents[1] / "var").mkdir(exist_ok=True)  # for the test database
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -67,16 +70,31 @@ def redis_server() -> Iterator[Redis]:
     server.stop()
 
 
-@pytest.fixture
-def postgres_server(tmp_path: Path) -> Iterator[Postgres]:
-    """A running PostgreSQL."""
+def running_postgres() -> Iterator[Postgres]:
+    """Run PostgreSQL on an empty database.
+
+    Not in pytest's folder, which each run of pytest that begins closes to other users again.
+    """
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     if not programs:
         lacking("PostgreSQL", "postgresql")
-    server = Postgres(programs[-1], tmp_path)
-    server.start()
-    yield server
-    server.stop()
+    with TemporaryDirectory(prefix="quotes-postgres-") as folder:
+        server = Postgres(programs[-1], Path(folder))
+        server.start()
+        yield server
+        server.stop()
+
+
+@pytest.fixture
+def postgres_server() -> Iterator[Postgres]:
+    """A running PostgreSQL."""
+    yield from running_postgres()
+
+
+@pytest.fixture(scope="module")
+def shared_postgres() -> Iterator[Postgres]:
+    """A running PostgreSQL that the tests of one file share."""
+    yield from running_postgres()
 
 
 @pytest.fixture(params=["daphne", "uvicorn"])

@@ -11,12 +11,24 @@ from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanage
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from quotes.providers import Candle, Instrument, Provider, ProviderError, make_provider
 from quotes.quote import REFERENCE_KINDS, SESSIONS, Quote
-from tests.stubs import coinbase
+from tests.stubs import (
+    alpaca,
+    anyjson,
+    binance,
+    coinbase,
+    coingecko,
+    database,
+    finnhub,
+    kraken,
+    yahoo,
+)
 from tests.stubs.exchange import MODES, Exchange
 
 FAULTS = MODES[1:]
@@ -32,6 +44,9 @@ class Bench:
     known: Sequence[Instrument]
     unknown: Sequence[Instrument] = field(default=())
     stub: Exchange | None = None
+    retry_after: float | None = 7  # what it tells of a source that limits it
+    step: int = 300  # seconds of its candles
+    start: datetime = datetime(2026, 1, 5, 12, 0, 30, tzinfo=UTC)  # of an hour that it has some of
 
     @property
     def asked(self) -> list[Instrument]:
@@ -71,11 +86,161 @@ async def coinbase_bench(patience: float = 5.0) -> AsyncIterator[Bench]:
         await provider.aclose()
 
 
+@asynccontextmanager
+async def coingecko_bench(patience: float = 5.0) -> AsyncIterator[Bench]:
+    """Set CoinGecko up with its stub; of a coin it has one code and a price in each currency."""
+    async with coingecko.CoinGecko() as stub:
+        options = {"rest_url": stub.rest_url, "demo_key": "mine", "timeout": patience}
+        provider = make_provider("coingecko", options)
+        known = [
+            Instrument(symbol="BTC-USD", code="bitcoin"),
+            Instrument(symbol="BTC-EUR", code="bitcoin", currency="EUR"),
+            Instrument(symbol="ETH-USD", code="ethereum"),
+        ]
+        unknown = [Instrument(symbol="NOPE-USD", code="nope")]
+        told = {"stub": stub, "step": 1800, "start": datetime.now(UTC) - timedelta(hours=6)}
+        yield Bench(provider=provider, known=known, unknown=unknown, **told)  # type: ignore[arg-type]
+        await provider.aclose()
+
+
+@asynccontextmanager
+async def yahoo_bench(patience: float = 5.0) -> AsyncIterator[Bench]:
+    """Set Yahoo up with its stub, in dollars and in pence, by day and around the clock."""
+    async with yahoo.Yahoo(pulse=0.02) as stub:
+        options = {"rest_url": stub.rest_url, "ws_url": stub.ws_url, "accept": "personal-use"}
+        provider = make_provider("yahoo", options | {"timeout": patience, "silence": patience})
+        known = [
+            Instrument(symbol="AAPL", code="AAPL", kind="stock"),
+            Instrument(symbol="SHEL.L", code="SHEL.L", kind="stock", currency="GBP"),
+            Instrument(symbol="BTC-USD", code="BTC-USD"),
+        ]
+        unknown = [Instrument(symbol="NOPE", code="NOPE", kind="stock")]
+        yield Bench(provider=provider, known=known, unknown=unknown, stub=stub)
+        await provider.aclose()
+
+
+@asynccontextmanager
+async def binance_bench(patience: float = 5.0) -> AsyncIterator[Bench]:
+    """Set Binance up with its stub; what we call BTC-USD is in USDT there."""
+    async with binance.Binance(pulse=0.02) as stub:
+        options = {"rest_url": stub.rest_url, "ws_url": stub.ws_url}
+        provider = make_provider("binance", options | {"timeout": patience, "silence": patience})
+        known = [
+            Instrument(symbol="BTC-USD", code="BTCUSDT", currency="USDT"),
+            Instrument(symbol="BTC-EUR", code="BTCEUR", currency="EUR"),
+        ]
+        unknown = [Instrument(symbol="NOPE-USD", code="NOPEUSDT")]
+        yield Bench(provider=provider, known=known, unknown=unknown, stub=stub)
+        await provider.aclose()
+
+
+@asynccontextmanager
+async def kraken_bench(patience: float = 5.0) -> AsyncIterator[Bench]:
+    """Set Kraken up with its stub, which keeps no candles but those before its own time."""
+    now = datetime(2026, 1, 5, 13, 30, tzinfo=UTC)
+    async with kraken.Kraken(heartbeat=0.02, now=now) as stub:
+        options = {"rest_url": stub.rest_url, "ws_url": stub.ws_url}
+        provider = make_provider("kraken", options | {"timeout": patience, "silence": patience})
+        known = [
+            Instrument(symbol="BTC-USD", code="XXBTZUSD"),
+            Instrument(symbol="BTC-EUR", code="XXBTZEUR", currency="EUR"),
+        ]
+        unknown = [Instrument(symbol="NOPE-USD", code="NOPEUSD")]
+        yield Bench(provider=provider, known=known, unknown=unknown, stub=stub, retry_after=None)
+        await provider.aclose()
+
+
+@asynccontextmanager
+async def database_bench(patience: float = 5.0) -> AsyncIterator[Bench]:
+    """Set a table of quotes up in SQLite; no server of ours answers for it."""
+    with TemporaryDirectory() as folder, database.sqlite(Path(folder) / "db") as table:
+        table.write("AAPL", last="101.00", reference="100.00", bid="100.99", ask="101.01")
+        table.write("VOD.L", last="8012", currency="GBp", time="2026-01-05T12:00:00Z")
+        options = {"alias": table.alias, "query": database.QUERY, "timeout": patience}
+        known = [
+            Instrument(symbol="AAPL", code="AAPL", kind="stock"),
+            Instrument(symbol="VOD.L", code="VOD.L", kind="stock", currency="GBP"),
+        ]
+        unknown = [Instrument(symbol="NOPE", code="NOPE", kind="stock")]
+        yield Bench(provider=make_provider("database", options), known=known, unknown=unknown)
+
+
+@asynccontextmanager
+async def http_bench(patience: float = 5.0) -> AsyncIterator[Bench]:
+    """Set somebody's own JSON up, with a list of what is asked."""
+    async with anyjson.AnyJson() as stub:
+        options = {
+            "url": stub.rest_url + "/quotes?symbols={codes}",
+            "rows": "quotes",
+            "fields": "code=symbol, last=last, bid=bid, ask=ask, currency=currency",
+            "timeout": patience,
+        }
+        provider = make_provider("http", options)
+        known = [
+            Instrument(symbol="BTC-USD", code="BTC-USD"),
+            Instrument(symbol="BTC-EUR", code="BTC-EUR", currency="EUR"),
+        ]
+        unknown = [Instrument(symbol="NOPE-USD", code="NOPE-USD")]
+        yield Bench(provider=provider, known=known, unknown=unknown, stub=stub)
+        await provider.aclose()
+
+
+@asynccontextmanager
+async def alpaca_bench(patience: float = 5.0) -> AsyncIterator[Bench]:
+    """Set Alpaca up with its stub: two streams, one of stocks and one of crypto."""
+    async with alpaca.Alpaca() as stub:
+        options = {
+            "rest_url": stub.rest_url,
+            "ws_url": stub.ws_url,
+            "assets_url": stub.rest_url,
+            "api_key": alpaca.KEY,
+            "api_secret": alpaca.SECRET,
+        }
+        provider = make_provider("alpaca", options | {"timeout": patience, "silence": patience})
+        known = [
+            Instrument(symbol="AAPL", code="AAPL", kind="stock"),
+            Instrument(symbol="BTC-USD", code="BTC/USD"),
+            Instrument(symbol="BRK.B", code="BRK.B", kind="stock"),
+        ]
+        unknown = [
+            Instrument(symbol="BRK-A", code="BRK-A", kind="stock"),
+            Instrument(symbol="NOPE", code="NOPE", kind="stock"),
+        ]
+        yield Bench(provider=provider, known=known, unknown=unknown, stub=stub)
+        await provider.aclose()
+
+
+@asynccontextmanager
+async def finnhub_bench(patience: float = 5.0) -> AsyncIterator[Bench]:
+    """Set Finnhub up with its stub."""
+    async with finnhub.Finnhub(heartbeat=0.02) as stub:
+        options = {"rest_url": stub.rest_url, "ws_url": stub.ws_url, "api_key": finnhub.KEY}
+        provider = make_provider("finnhub", options | {"timeout": patience, "silence": patience})
+        known = [
+            Instrument(symbol="AAPL", code="AAPL", kind="stock"),
+            Instrument(symbol="BRK.B", code="BRK.B", kind="stock"),
+        ]
+        unknown = [
+            Instrument(symbol="NOPE", code="NOPE", kind="stock"),
+            Instrument(symbol="^GSPC", code="^GSPC", kind="index"),
+        ]
+        yield Bench(provider=provider, known=known, unknown=unknown, stub=stub)
+        await provider.aclose()
+
+
 BENCHES: dict[str, Callable[..., AbstractAsyncContextManager[Bench]]] = {
+    "alpaca": alpaca_bench,
+    "binance": binance_bench,
     "coinbase": coinbase_bench,
+    "coingecko": coingecko_bench,
+    "database": database_bench,
+    "finnhub": finnhub_bench,
+    "http": http_bench,
+    "kraken": kraken_bench,
     "simulated": simulated_bench,
+    "yahoo": yahoo_bench,
 }
-SERVED = [name for name in BENCHES if name != "simulated"]
+SERVED = [name for name in BENCHES if name not in ("database", "simulated")]
 
 
 def check(quote: Quote, bench: Bench) -> None:
@@ -104,7 +269,9 @@ def check_candle(candle: Candle) -> None:
 
 
 async def until_all_came(bench: Bench) -> list[Quote]:
-    """Return what a new stream yields until every known symbol came."""
+    """Return what a new stream, or a poll, tells until every known symbol came."""
+    if not bench.provider.streams:
+        return await bench.provider.quotes(bench.asked)
     came: list[Quote] = []
     async with asyncio.timeout(5), aclosing(bench.provider.stream(bench.asked)) as stream:  # type: ignore[type-var]
         async for quote in stream:
@@ -120,7 +287,8 @@ def calls(bench: Bench) -> list[Callable[[], Awaitable[object]]]:
     return [
         lambda: provider.quotes(bench.known),
         provider.instruments,
-        lambda: provider.candles(bench.known[0], 60, now - timedelta(hours=1), now),
+        lambda: provider.candles(bench.known[0], bench.step, now - timedelta(hours=1), now),
+        lambda: provider.sparklines(bench.known),
         lambda: until_all_came(bench),
     ]
 
@@ -150,7 +318,8 @@ class ProviderContract:
 
     async def test_nothing_asked_is_nothing_told(self, bench: Bench) -> None:
         assert await bench.provider.quotes([]) == []
-        assert [quote async for quote in bench.provider.stream([])] == []
+        if bench.provider.streams:
+            assert [quote async for quote in bench.provider.stream([])] == []
 
     async def test_a_stream_begins_with_all_that_is_known(self, bench: Bench) -> None:
         for quote in await until_all_came(bench):
@@ -166,15 +335,24 @@ class ProviderContract:
         await until_all_came(bench)
 
     async def test_candles_are_in_order_and_in_range(self, bench: Bench) -> None:
-        start = datetime(2026, 1, 5, 12, 0, 30, tzinfo=UTC)
-        end = start + timedelta(hours=1)
-        candles = await bench.provider.candles(bench.known[0], 300, start, end)
+        start, end = bench.start, bench.start + timedelta(hours=1)
+        candles = await bench.provider.candles(bench.known[0], bench.step, start, end)
         moments = [candle.start for candle in candles]
         assert moments == sorted(set(moments))
-        assert moments
-        assert all(start <= moment < end and moment.minute % 5 == 0 for moment in moments)
+        assert moments or type(bench.provider).candles is Provider.candles
+        assert all(start <= moment < end for moment in moments)
+        assert not any(moment.timestamp() % bench.step for moment in moments)
         for candle in candles:
             check_candle(candle)
+
+    async def test_sparklines_are_of_what_was_asked(self, bench: Bench) -> None:
+        lines = await bench.provider.sparklines(bench.asked)
+        drawn = type(bench.provider).sparklines is not Provider.sparklines
+        assert set(lines) == (bench.symbols if drawn else set())
+        for line in lines.values():
+            assert line.step > 0
+            assert len(line.prices) > 1
+            assert all(isinstance(price, Decimal) and price > 0 for price in line.prices)
 
     async def test_instruments_are_without_our_symbols(self, bench: Bench) -> None:
         listed = await bench.provider.instruments()
@@ -191,7 +369,7 @@ class ProviderContract:
         provider = bench.provider
         assert provider.title
         assert provider.attribution
-        assert provider.streams
+        assert provider.streams == (type(provider).stream is not Provider.stream)
         assert provider.poll_interval > 0
 
     async def test_an_option_it_lacks_is_refused(self, bench: Bench) -> None:
@@ -210,7 +388,8 @@ class FaultContract:
             if error:
                 assert str(error)
                 assert error.refused is (fault == "unauthorized")
-                assert error.retry_after == (7 if fault == "rate_limited" else None)
+                limited = fault == "rate_limited"
+                assert error.retry_after == (bench.retry_after if limited else None)
 
     @pytest.mark.parametrize("fault", [*PROMPT, "slow"])
     async def test_a_source_that_refuses_is_an_error(self, bench: Bench, fault: str) -> None:
@@ -225,6 +404,8 @@ class FaultContract:
     async def test_a_stream_that_breaks_is_an_error(self, bench: Bench, fault: str) -> None:
         stub = bench.stub
         assert stub
+        if not bench.provider.streams:
+            return
 
         async def read() -> None:
             async for _ in bench.provider.stream(bench.asked):
@@ -250,6 +431,8 @@ class FaultContract:
     async def test_a_reader_that_is_cancelled_leaves_no_socket(self, bench: Bench) -> None:
         assert bench.stub
         stub = bench.stub
+        if not bench.provider.streams:
+            return
 
         async def read() -> None:
             async for _ in bench.provider.stream(bench.known):

@@ -205,10 +205,10 @@ class Command:
 
 
 class Stub(Command):
-    """The stub of Coinbase as a process."""
+    """The stub of Coinbase, or of another exchange, as a process."""
 
-    def __init__(self) -> None:
-        super().__init__("-m", "tests.stubs.coinbase", "--port", "0")
+    def __init__(self, exchange: str = "coinbase") -> None:
+        super().__init__("-m", f"tests.stubs.{exchange}", "--port", "0")
         self.port = int(self.ready)
 
     @property

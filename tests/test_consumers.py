@@ -7,6 +7,7 @@ import html
 import logging
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -312,6 +313,26 @@ async def test_a_price_that_moved_flashes_and_one_that_did_not_does_not(
     assert symbols(frame) == ["AAPL", "MSFT"]
     assert re.findall(r'data-flash="([^"]*)"', frame) == ["up-1"]
     await page.disconnect()
+
+
+async def test_a_row_says_by_itself_that_its_market_opened(listed: Any, now_quote: Any):
+    def list_on_an_exchange() -> None:
+        apple = Symbol.objects.get(code="AAPL")
+        apple.exchange = "NASDAQ"
+        apple.save()
+
+    opening = datetime(2026, 11, 23, 14, 30, tzinfo=UTC)
+    listed.store.clock = lambda: opening - timedelta(seconds=1)
+    await change(list_on_an_exchange)
+    await until(lambda: listed.store.states["AAPL"].symbol.exchange)
+    await publish(listed, now_quote("AAPL", "101"))
+    page, first = await opened("/ws/stock-market/")
+    assert ">Pre-market<" in first
+    listed.store.clock = lambda: opening
+    frame = await update(page)
+    assert symbols(frame) == ["AAPL"]
+    assert ">Open<" in frame
+    assert "data-flash" not in frame
 
 
 async def test_a_hundred_quotes_between_two_paces_are_one_message_with_the_newest(

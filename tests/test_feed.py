@@ -17,13 +17,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quotes import feed as feed_module
-from quotes.feed import LONGEST_BACK_OFF, Batch, Feed, Pending, back_off, uncrossed
+from quotes import sources as sources_module
+from quotes.feed import Batch, Feed
+from quotes.pending import Pending, uncrossed
 from quotes.providers import Instrument, Provider, ProviderError
 from quotes.quote import Quote
+from quotes.sources import LONGEST_BACK_OFF, back_off
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 AAPL = Instrument(symbol="AAPL", code="AAPL.US", kind="stock", tick_size=Decimal("0.01"))
 BTC = Instrument(symbol="BTC-USD", code="XXBTZUSD")
+GOLD = Instrument(symbol="GOLD", code="GC=F", kind="index")
 
 
 def quote(symbol: str, last: str, second: float | None = None, **more: Any) -> Quote:
@@ -85,7 +89,13 @@ class Published:
     def __init__(self) -> None:
         self.batches: list[Batch] = []
         self.sizes: list[dict[str, Decimal]] = []
+        self.following: dict[Provider, Sequence[Instrument]] = {}
         self.feed = Feed(self.publish, self.learn)
+
+    def watch(self, provider: Provider, instruments: Sequence[Instrument]) -> None:
+        """Let the feed follow these instruments of a provider, beside those of others."""
+        self.following[provider] = instruments
+        self.feed.follow(self.following)
 
     async def publish(self, batch: Batch) -> None:
         self.batches.append(batch)
@@ -125,7 +135,7 @@ async def running(*watched: tuple[Provider, list[Instrument]]) -> AsyncIterator[
     """Run a feed of these providers."""
     published = Published()
     for provider, instruments in watched:
-        published.feed.watch(provider, instruments)
+        published.watch(provider, instruments)
     task = asyncio.create_task(published.feed.run())
     try:
         yield published
@@ -140,8 +150,9 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed_module, "GATHER", 0.002)
     monkeypatch.setattr(feed_module, "HEARTBEAT", 0.01)
     monkeypatch.setattr(feed_module, "BACK_OFF", 0.001)
-    monkeypatch.setattr(feed_module, "LONGEST_BACK_OFF", 0.01)
-    monkeypatch.setattr(feed_module, "STEADY", 0.02)
+    monkeypatch.setattr(sources_module, "BACK_OFF", 0.001)
+    monkeypatch.setattr(sources_module, "LONGEST_BACK_OFF", 0.01)
+    monkeypatch.setattr(sources_module, "STEADY", 0.02)
 
 
 class TestTheNewest:
@@ -248,18 +259,21 @@ class TestStreamsAndPolls:
         async with running((bourse, [AAPL])) as published:
             await until(lambda: published.prices("AAPL")[-1:] == ["102"])
 
-    async def test_a_stream_that_flows_is_not_polled_beside(self):
-        wire = Wire([quote("AAPL", "1")])
+    async def test_a_stream_that_flows_is_polled_once_for_what_it_does_not_say(self):
+        wire = Wire()
         async with running((wire, [AAPL])) as published:
             for last in ("101", "102", "103"):
                 wire.wire.put_nowait(quote("AAPL", last))
                 await until(lambda last=last: published.prices("AAPL")[-1:] == [last])
-        assert wire.asked == 0
+            await until(lambda: wire.asked)
+            heard = len(published.batches)
+            await until(lambda: len(published.batches) > heard + 10)
+        assert wire.asked == 1
 
     async def test_while_the_stream_is_down_its_source_is_polled_and_no_longer(
         self, monkeypatch: pytest.MonkeyPatch
     ):
-        monkeypatch.setattr(feed_module, "BACK_OFF", 0.05)
+        monkeypatch.setattr(sources_module, "BACK_OFF", 0.05)
         wire = Wire([quote("AAPL", "101", 1)])
         wire.wire.put_nowait(ProviderError("connection reset"))
         async with running((wire, [AAPL])) as published:
@@ -268,7 +282,7 @@ class TestStreamsAndPolls:
             source = published.feed.sources["wire"]
             await until(lambda: len(wire.opened) == 2)
             wire.wire.put_nowait(quote("AAPL", "102", 2))
-            await until(lambda: not source.stream_ended.is_set())
+            await until(lambda: not source.poll_due.is_set())
             polls = wire.asked
             for number in range(3, 8):
                 wire.wire.put_nowait(quote("AAPL", f"10{number}", number))
@@ -319,16 +333,13 @@ class TestOutages:
         assert texts[1:] == ["bourse is back"]
 
     async def test_a_stream_that_comes_back_to_stay_ends_the_outage(self):
-        wire = Wire(ProviderError("poll refused", refused=True))
-        wire.wire.put_nowait(ProviderError("stream refused"))
+        wire = Wire(ProviderError("poll timed out"))
+        wire.wire.put_nowait(ProviderError("stream timed out"))
         async with running((wire, [AAPL])) as published:
             await until(lambda: "wire" in published.outages)
             source, ticks = published.feed.sources["wire"], count(101)
             await until(
-                lambda: (
-                    wire.wire.put_nowait(quote("AAPL", str(next(ticks))))
-                    or not source.stream_ended.is_set()
-                )
+                lambda: wire.wire.put_nowait(quote("AAPL", str(next(ticks)))) or source.streaming
             )
             await until(
                 lambda: (
@@ -338,12 +349,13 @@ class TestOutages:
 
     async def test_a_stream_that_comes_back_and_has_little_to_say_ends_the_outage_too(self):
         # at night, say: one price when it opens, and none for hours
-        wire = Wire(ProviderError("poll refused", refused=True))
-        wire.wire.put_nowait(ProviderError("stream refused"))
+        wire = Wire(ProviderError("poll timed out"))
+        wire.wire.put_nowait(ProviderError("stream timed out"))
         async with running((wire, [AAPL])) as published:
             await until(lambda: "wire" in published.outages)
             wire.wire.put_nowait(quote("AAPL", "101"))
-            await until(lambda: not published.feed.sources["wire"].stream_ended.is_set())
+            await until(lambda: published.feed.sources["wire"].streaming)
+            await until(lambda: not published.outages)
             heard = len(published.batches)
             await until(lambda: len(published.batches) > heard + 10)
             assert published.outages == {}
@@ -352,15 +364,15 @@ class TestOutages:
         bourse = Bourse(ProviderError("timed out"))
         async with running((bourse, [AAPL])) as published:
             await until(lambda: published.outages)
-            published.feed.watch(bourse, [])
+            published.watch(bourse, [])
             await until(lambda: not published.outages)
 
 
 class TestBackingOff:
     @pytest.fixture(autouse=True)
     def in_seconds(self, fast: None, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(feed_module, "BACK_OFF", 1.0)
-        monkeypatch.setattr(feed_module, "LONGEST_BACK_OFF", LONGEST_BACK_OFF)
+        monkeypatch.setattr(sources_module, "BACK_OFF", 1.0)
+        monkeypatch.setattr(sources_module, "LONGEST_BACK_OFF", LONGEST_BACK_OFF)
 
     @staticmethod
     def waits(failures: int, **error: Any) -> list[float]:
@@ -382,10 +394,20 @@ class TestBackingOff:
         assert all(30 <= wait <= 31 for wait in waits)
         assert len(set(waits)) > 290
 
-    def test_a_source_that_refuses_us_is_left_alone_for_long(self):
-        assert all(
-            LONGEST_BACK_OFF / 2 <= wait <= LONGEST_BACK_OFF for wait in self.waits(0, refused=True)
-        )
+    async def test_a_source_that_refuses_us_is_not_asked_until_the_operator_acts(
+        self, caplog: pytest.LogCaptureFixture
+    ):
+        refusal = ProviderError("403 from /quotes", refused=True)
+        bourse = Bourse(refusal, refusal, [quote("AAPL", "101")])
+        async with running((bourse, [AAPL])) as published:
+            for asked in (1, 2):
+                await until(lambda asked=asked: bourse.asked == asked and published.outages)
+                heard = len(published.batches)
+                await until(lambda heard=heard: len(published.batches) > heard + 10)
+                assert bourse.asked == asked
+                published.feed.follow(published.following)  # an admin saved something
+            await until(lambda: published.prices("AAPL") == ["101"] and not published.outages)
+        assert caplog.text.count("refused, not asked again until you act: 403 from /quotes") == 1
 
     def test_it_does_not_fail_itself_after_a_night_of_failures(self):
         assert back_off(5000, ProviderError("timed out")) <= LONGEST_BACK_OFF
@@ -474,7 +496,7 @@ class TestProgrammingErrors:
         async with running((wire, [AAPL])) as published:
             task = published.feed.tasks["wire"]
             await until(wire.closing.is_set)
-            published.feed.watch(wire, [])
+            published.watch(wire, [])
             await asyncio.sleep(0)
             wire.closed_now.set()
             heard = len(published.batches)
@@ -499,7 +521,7 @@ class TestProgrammingErrors:
                 raise OSError("database is locked")
 
         published = Locked()
-        published.feed.watch(Sized([quote("BTC-USD", "64000")]), [BTC])
+        published.watch(Sized([quote("BTC-USD", "64000")]), [BTC])
         task = asyncio.create_task(published.feed.run())
         try:
             await until(lambda: len(published.batches) >= 5)
@@ -552,14 +574,14 @@ class TestWhatIsWatched:
     async def test_other_instruments_restart_their_source_and_no_other(self):
         wire, other = Wire(), Wire()
         other.name = "other"  # type: ignore[misc]
-        async with running((wire, [AAPL]), (other, [AAPL])) as published:
+        async with running((wire, [AAPL]), (other, [BTC])) as published:
             await until(lambda: wire.opened and other.opened)
-            published.feed.watch(wire, [AAPL, BTC])
-            published.feed.watch(other, [AAPL])
-            await until(lambda: wire.opened == [[AAPL], [AAPL, BTC]])
-            other.wire.put_nowait(quote("AAPL", "101"))
-            await until(lambda: published.prices("AAPL"))
-            assert other.opened == [[AAPL]]
+            published.watch(wire, [AAPL, GOLD])
+            published.watch(other, [BTC])
+            await until(lambda: wire.opened == [[AAPL], [AAPL, GOLD]])
+            other.wire.put_nowait(quote("BTC-USD", "101"))
+            await until(lambda: published.prices("BTC-USD"))
+            assert other.opened == [[BTC]]
 
     async def test_a_source_without_instruments_is_not_asked(self):
         bourse, idle = Bourse([quote("AAPL", "101")]), Bourse()
@@ -572,10 +594,145 @@ class TestWhatIsWatched:
         bourse = Bourse([quote("AAPL", "101")])
         async with running((bourse, [AAPL])) as published:
             await until(lambda: bourse.asked)
-            published.feed.watch(bourse, [])
+            published.watch(bourse, [])
             await asyncio.sleep(0)
             asked, heard = bourse.asked, len(published.batches)
             await until(lambda: len(published.batches) > heard + 3)
             assert bourse.asked == asked
-            published.feed.watch(bourse, [AAPL])
+            published.watch(bourse, [AAPL])
             await until(lambda: bourse.asked > asked)
+
+
+class TestFallingBack:
+    """Two providers have AAPL: the bourse, which is preferred, and the wire."""
+
+    @pytest.fixture(autouse=True)
+    def soon(self, fast: None, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(feed_module, "FALL_BACK_AFTER", timedelta(0))
+
+    async def test_while_the_first_is_well_no_other_is_asked(self):
+        first, second = Bourse([quote("AAPL", "101")]), Wire([quote("AAPL", "1", provider="wire")])
+        async with running((first, [AAPL]), (second, [AAPL])) as published:
+            await until(lambda: published.prices("AAPL"))
+            await until(lambda: first.asked > 5)
+        assert second.asked == 0
+        assert second.opened == []
+        assert set(published.prices("AAPL")) == {"101"}
+
+    async def test_when_the_first_fails_the_second_is_asked_and_says_who_it_is(self):
+        first = Bourse([quote("AAPL", "101")], ProviderError("timed out"))
+        second = Bourse([quote("AAPL", "102", provider="wire")])
+        second.name = "wire"  # type: ignore[misc]
+        async with running((first, [AAPL]), (second, [AAPL])) as published:
+            await until(lambda: published.prices("AAPL")[:2] == ["101", "102"])
+            assert published.batches[-1].outages.keys() == {"bourse"}
+        assert published.feed.pending.latest["AAPL"].provider == "wire"
+
+    async def test_a_code_that_the_first_does_not_know_goes_to_the_second(self):
+        first = Bourse([quote("BTC-USD", "64000")])
+        first.unknown["AAPL.US"] = "AAPL.US is delisted"
+        second = Wire([quote("AAPL", "102", provider="wire")])
+        second.wire.put_nowait(ProviderError("connection reset"))
+        async with running((first, [AAPL, BTC]), (second, [AAPL])) as published:
+            await until(lambda: published.prices("AAPL") and published.prices("BTC-USD"))
+
+    async def test_the_first_gets_its_symbols_back_when_it_has_been_well_for_a_minute(self):
+        clock = [0.0]
+        failing = ProviderError("timed out")
+        first = Bourse(failing)
+        second = Wire([quote("AAPL", "102", provider="wire")])
+        second.wire.put_nowait(ProviderError("connection reset"))
+        async with running((first, [AAPL]), (second, [AAPL])) as published:
+            published.feed.clock = lambda: clock[0]
+            published.feed.rerouted_at = -10.0
+            await until(lambda: published.prices("AAPL")[-1:] == ["102"])
+            first.answers = [[quote("AAPL", "103")]]
+            await until(lambda: not published.outages)
+            published.feed.sources["bourse"].up_since = clock[0]
+            for _ in range(59):
+                clock[0] += 1
+                published.feed.reroute()
+            assert published.feed.in_use == {"AAPL": "wire"}
+            clock[0] += 1
+            published.feed.reroute()
+            assert published.feed.in_use == {"AAPL": "bourse"}
+            await until(lambda: published.prices("AAPL")[-1:] == ["103"])
+
+    async def test_invented_prices_never_take_the_place_of_real_ones(self):
+        first, second = Bourse(ProviderError("timed out")), Bourse([quote("AAPL", "1")])
+        second.name, second.invented = "second", True  # type: ignore[misc]
+        async with running((first, [AAPL]), (second, [AAPL, BTC])) as published:
+            await until(lambda: second.asked > 3 and published.outages)
+        assert published.prices("AAPL") == []
+
+    async def test_when_all_fail_the_first_is_asked_on(self):
+        first, second = Bourse(ProviderError("timed out")), Bourse(ProviderError("timed out"))
+        second.name = "second"  # type: ignore[misc]
+        async with running((first, [AAPL]), (second, [AAPL])) as published:
+            await until(lambda: len(published.outages) == 2)
+            first.answers = [[quote("AAPL", "101")]]
+            await until(lambda: published.prices("AAPL") == ["101"])
+
+
+class TestWhatCannotBeBelieved:
+    """Prices that jump by more than a tenth wait for a second one that agrees."""
+
+    @staticmethod
+    def pending() -> Pending:
+        held = Pending(lambda symbol: Decimal("0.1"))
+        held.add(quote("AAPL", "100", 0))
+        return held
+
+    def test_a_spike_is_never_shown(self):
+        pending = self.pending()
+        assert not pending.add(quote("AAPL", "200", 1))
+        assert pending.add(quote("AAPL", "101", 2))
+        assert [str(each.last) for each in pending.take()] == ["101"]
+        assert [(str(each.quote.last), each.outcome) for each in pending.told] == [
+            ("200", "waits"),
+            ("200", "dropped"),
+        ]
+
+    def test_a_jump_that_a_second_price_confirms_is_shown(self):
+        pending = self.pending()
+        assert not pending.add(quote("AAPL", "200", 1))
+        assert str(pending.held["AAPL"].quote.last) == "200"
+        assert pending.add(quote("AAPL", "201", 2))
+        assert [str(each.last) for each in pending.take()] == ["201"]
+        assert [each.outcome for each in pending.told] == ["waits", "confirmed"]
+        assert pending.held == {}
+
+    def test_two_spikes_to_different_prices_confirm_nothing(self):
+        pending = self.pending()
+        assert not pending.add(quote("AAPL", "200", 1))
+        assert not pending.add(quote("AAPL", "50", 2))
+        assert pending.add(quote("AAPL", "100", 3))
+
+    def test_the_same_message_twice_confirms_nothing(self):
+        pending = self.pending()
+        spike = quote("AAPL", "200", 1)
+        assert not pending.add(spike)
+        assert not pending.add(spike)
+        assert pending.add(quote("AAPL", "100", 2))
+
+    def test_the_first_price_of_all_is_believed(self):
+        assert Pending(lambda symbol: Decimal("0.1")).add(quote("AAPL", "1", 0))
+
+    def test_another_currency_is_no_jump(self):
+        assert self.pending().add(quote("AAPL", "8000", 1, currency="JPY"))
+
+    def test_the_same_message_twice_is_one_update(self):
+        pending = self.pending()
+        pending.take()
+        assert not pending.add(quote("AAPL", "100", 0))
+        assert pending.take() == []
+
+    @given(st.lists(st.integers(1, 1000), min_size=1, max_size=30))
+    def test_what_is_shown_is_near_the_one_before_or_was_said_twice(self, prices: list[int]):
+        pending, shown, said = self.pending(), [Decimal(100)], [Decimal(100)]
+        for second, last in enumerate(prices, start=1):
+            if pending.add(quote("AAPL", str(last), second)):
+                near = abs(last - shown[-1]) <= shown[-1] / 10
+                assert near or abs(last - said[-1]) <= said[-1] / 10
+                shown.append(Decimal(last))
+            said.append(Decimal(last))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
 import pytest
-from django.utils import timezone
+from django.utils import timezone, translation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -220,3 +220,19 @@ class TestTimes:
     def test_a_clock_shows_the_zone_of_the_site(self):
         with timezone.override("Europe/Berlin"):
             assert formats.clock(datetime(2026, 3, 2, 12, 0, 5, tzinfo=UTC)) == "13:00:05"
+
+    @pytest.mark.parametrize(
+        ("days", "said"), [(0, "Mon 13:00"), (-5, "Wed 13:00"), (5, "Sat 13:00"), (6, "8 Mar")]
+    )
+    def test_a_day_is_a_weekday_where_that_can_only_be_one(self, days: int, said: str):
+        noon = datetime(2026, 3, 2, 12, 0, 5, tzinfo=UTC)
+        with timezone.override("Europe/Berlin"):
+            text = formats.day_and_time(noon + timedelta(days=days), noon)
+        assert text.replace("\N{NO-BREAK SPACE}", " ") == said
+
+    def test_germans_read_german_days(self):
+        noon = datetime(2026, 3, 3, 12, 0, 5, tzinfo=UTC)
+        with translation.override("de"):
+            assert formats.day_and_time(noon, noon) == "Di\N{NO-BREAK SPACE}12:00"
+            far = formats.day_and_time(noon, noon - timedelta(days=9))
+            assert far == "3.\N{NO-BREAK SPACE}Mär"

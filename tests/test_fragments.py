@@ -196,6 +196,96 @@ class TestWhatARowSays:
         fragments.store.put((1, 2), [make_quote("AAPL", "101", delay=900, session="regular")])
         assert field(fragments.paint("row", "AAPL", "en"), "state") == "Delayed 15 min"
 
+    def at(self, fragments: Fragments, moment: str, exchange: str, **more: Any) -> None:
+        """Let AAPL stand on an exchange, and the clock at a moment (UTC)."""
+        now = datetime.fromisoformat(moment).replace(tzinfo=UTC)
+        fragments.store.clock = lambda: now
+        symbol = Symbol(
+            pk=1, code="AAPL", name="A", kind="stock", currency="USD", exchange=exchange
+        )
+        fragments.store.keep([symbol])
+        base = {"symbol": "AAPL", "provider": "yahoo", "currency": "USD", "received_at": now}
+        fragments.store.put((2, 1), [Quote(last=Decimal(101), **base | more)])
+
+    @pytest.mark.parametrize(
+        ("moment", "exchange", "more", "row", "panel"),
+        [
+            ("2026-11-22 12:00", "NYSE", {}, "Opens Mon 15:30", "Closed, opens Mon 15:30"),
+            ("2026-11-23 10:00", "NYSE", {}, "Pre-market", "Pre-market, opens Mon 15:30"),
+            ("2026-11-23 16:00", "NYSE", {}, "Open", "Open"),
+            ("2026-11-23 22:00", "NYSE", {}, "After hours", "After hours"),
+            ("2026-11-24 03:00", "TSE", {}, "Break", "Break, opens Tue 04:30"),
+            ("2026-10-01 09:00", "SHANGHAI", {}, "Opens 8 Oct", "Closed, opens 8 Oct"),
+            ("2026-11-22 12:00", "NYSE", {"session": "halted"}, "Halted", "Halted"),
+            ("2026-11-22 12:00", "NYSE", {"session": "always"}, "24/7", "24/7"),
+            ("2026-11-22 12:00", "MOON", {"session": "closed"}, "Closed", "Closed"),
+            ("2026-11-22 12:00", "MOON", {}, "", ""),
+            ("2026-11-23 16:00", "NYSE", {"delay": 900}, "Delayed 15 min", "Open · Delayed 15 min"),
+            (
+                "2026-11-22 12:00",
+                "NYSE",
+                {"delay": 900},
+                "Opens Mon 15:30",
+                "Closed, opens Mon 15:30 · Delayed 15 min",
+            ),
+        ],
+    )
+    def test_the_session_of_its_market_is_said_in_the_sites_time_zone(
+        self,
+        fragments: Fragments,
+        settings: Any,
+        moment: str,
+        exchange: str,
+        more: dict[str, Any],
+        row: str,
+        panel: str,
+    ):
+        settings.TIME_ZONE = "Europe/Berlin"
+        self.at(fragments, moment, exchange, **more)
+        said = [
+            field(fragments.paint(w, "AAPL", "en"), "state") for w in ("row", "listing", "panel")
+        ]
+        assert [text.replace("\N{NO-BREAK SPACE}", " ") for text in said] == [row, row, panel]
+
+    def test_germans_read_when_it_opens_in_german(self, fragments: Fragments, settings: Any):
+        settings.TIME_ZONE = "Europe/Berlin"
+        self.at(fragments, "2026-11-21 12:00", "TSE")
+        said = field(fragments.paint("panel", "AAPL", "de"), "state")
+        assert said == "Geschlossen, öffnet Di\N{NO-BREAK SPACE}01:00"  # Monday is a holiday
+        said = field(fragments.paint("row", "AAPL", "de"), "state")
+        assert said == "Öffnet Di\N{NO-BREAK SPACE}01:00"
+
+    @pytest.mark.parametrize(
+        ("moment", "traded", "said"),
+        [
+            ("2026-11-23 16:00", "2026-11-23 15:59:58", "16:59:58"),
+            ("2026-11-23 16:00", "2026-11-20 20:59:58", "Fri 21:59"),  # none came yet today
+            ("2026-11-22 12:00", "2026-11-20 20:59:58", "Fri 21:59"),
+            ("2026-11-22 12:00", "2026-11-21 01:05:03", "Sat 02:05"),  # a little after the close
+            ("2026-11-22 12:00", "2026-08-03 20:59:58", "3 Aug"),
+        ],
+    )
+    def test_a_price_of_another_session_has_its_day(
+        self, fragments: Fragments, settings: Any, moment: str, traded: str, said: str
+    ):
+        settings.TIME_ZONE = "Europe/Berlin"
+        source_time = datetime.fromisoformat(traded).replace(tzinfo=UTC)
+        self.at(fragments, moment, "NYSE", source_time=source_time)
+        for widget in ("row", "listing", "panel"):
+            shown = field(fragments.paint(widget, "AAPL", "en"), "time")
+            assert shown.replace("\N{NO-BREAK SPACE}", " ") == said
+
+    def test_what_a_closed_row_says_does_not_change_before_its_market_does(
+        self, fragments: Fragments
+    ):
+        self.at(fragments, "2026-11-21 02:00", "NYSE")
+        before = fragments.paint("row", "AAPL", "en")
+        for hours in range(1, 55):
+            now = datetime(2026, 11, 21, 2, tzinfo=UTC) + timedelta(hours=hours)
+            fragments.store.clock = lambda now=now: now
+            assert fragments.store.age() == set()
+        assert fragments.paint("row", "AAPL", "en") is before
+
     def test_a_price_carries_the_exchanges_own_time(
         self, fragments: Fragments, make_quote: Callable[..., Quote]
     ):

@@ -230,11 +230,13 @@ async def test_a_crypto_quote_tells_of_24_hours_and_never_closes() -> None:
 
 
 @pytest.mark.parametrize("instrument", [AAPL, SPY, GSPC], ids=lambda instrument: instrument.kind)
-async def test_other_quotes_tell_of_a_session_and_whole_shares(instrument: Instrument) -> None:
+async def test_other_quotes_tell_of_a_day_and_whole_shares_and_never_close_either(
+    instrument: Instrument,
+) -> None:
     [quote] = await simulated().quotes([instrument])
 
     assert (quote.reference_kind, quote.volume_window) == ("prev_close", "session")
-    assert (quote.session, quote.delay) == ("regular", 0)
+    assert (quote.session, quote.delay) == ("always", 0)
     assert quote.volume % 1 == 0
 
 

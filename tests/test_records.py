@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -15,7 +16,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from quotes import records
-from quotes.models import FeedLease, LastQuote, ProviderSymbol, Symbol
+from quotes.models import FeedLease, HeldPrice, LastQuote, ProviderSymbol, Symbol
+from quotes.pending import Held
 from quotes.quote import Quote
 
 pytestmark = pytest.mark.django_db
@@ -211,17 +213,19 @@ class TestInstruments:
             for name, instruments in records.load_instruments(providers).items()
         }
 
-    def test_each_symbol_goes_to_the_first_provider_that_has_it(self):
+    def test_each_provider_is_told_what_it_has(self):
         assert self.divided(self.COINBASE, self.KRAKEN, self.SIMULATED) == {
             "coinbase": {"BTC-USD": "BTC-USD"},
-            "kraken": {"ETH-USD": "XETHZUSD"},
-            "simulated": {"AAPL": "AAPL"},
+            "kraken": {"BTC-USD": "XXBTZUSD", "ETH-USD": "XETHZUSD"},
+            "simulated": {"AAPL": "AAPL", "BTC-USD": "BTC-USD", "ETH-USD": "ETH-USD"},
         }
 
-    def test_the_order_of_preference_decides(self):
-        assert self.divided(self.KRAKEN, self.COINBASE) == {
-            "kraken": {"BTC-USD": "XXBTZUSD", "ETH-USD": "XETHZUSD"},
-            "coinbase": {},
+    def test_the_order_of_preference_decides_of_whom_a_symbol_is_asked(self, settings: Any):
+        settings.QUOTES = settings.QUOTES | {"PROVIDERS": ["coinbase", "kraken", "simulated"]}
+        assert records.load_chains() == {
+            "BTC-USD": ("coinbase", "kraken"),
+            "ETH-USD": ("kraken",),
+            "AAPL": ("simulated",),  # invented prices never take the place of real ones
         }
 
     def test_a_provider_that_needs_no_code_has_everything(self):
@@ -242,3 +246,44 @@ class TestInstruments:
         ]
         assert (apple.name, apple.kind, apple.currency) == ("Apple", "stock", "USD")
         assert (apple.tick_size, apple.start) == (Decimal("0.01"), 200)
+
+
+class TestHeldPrices:
+    def held(self, outcome: str = "waits", second: int = 0) -> Held:
+        moment = datetime(2026, 3, 2, 12, 0, second, tzinfo=UTC)
+        spike = Quote(
+            symbol="AAPL",
+            provider="bourse",
+            currency="USD",
+            last=Decimal("200.123456789012345678"),
+            received_at=moment,
+        )
+        return Held(spike, Decimal(100), outcome)
+
+    def test_what_was_held_is_listed_with_every_digit_and_what_became_of_it(self):
+        listed("AAPL")
+        records.save_held_prices([self.held()])
+        records.save_held_prices([self.held(), self.held("confirmed"), self.held("waits", 1)])
+        rows = HeldPrice.objects.values_list("symbol__code", "last", "before", "outcome")
+        assert list(rows) == [
+            ("AAPL", "200.123456789012345678", "100", "waits"),
+            ("AAPL", "200.123456789012345678", "100", "confirmed"),
+        ]
+
+    def test_the_oldest_are_forgotten(self, monkeypatch: pytest.MonkeyPatch):
+        listed("AAPL")
+        monkeypatch.setattr(records, "MOST_HELD", 3)
+        records.save_held_prices([self.held(second=second) for second in range(5)])
+        assert [row.at.second for row in HeldPrice.objects.all()] == [4, 3, 2]
+
+    def test_a_symbol_that_is_gone_has_none(self):
+        records.save_held_prices([self.held()])
+        assert not HeldPrice.objects.exists()
+
+
+def test_how_often_providers_were_asked_is_remembered():
+    records.add_uses({"coingecko": ("2026-10", 900), "alpaca": ("2026-11", 1)})
+    records.add_uses({"coingecko": ("2026-11", 7)})
+    records.add_uses({"coingecko": ("2026-11", 2)})  # which another process was asking for
+    records.add_uses({"coingecko": ("2026-10", 5)})  # and one that hung since last month
+    assert records.load_uses() == {"coingecko": ("2026-11", 9), "alpaca": ("2026-11", 1)}

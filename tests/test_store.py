@@ -193,6 +193,113 @@ class TestAge:
         assert not store.states["BTC-USD"].stale
 
 
+class TestSessions:
+    """Apple on the NASDAQ: open on Friday until 21:00 UTC, on Monday from 9:00, 14:30 and on."""
+
+    FRIDAY = datetime(2026, 11, 20, 20, 59, tzinfo=UTC)
+    MONDAY = datetime(2026, 11, 23, 14, 30, tzinfo=UTC)
+
+    @pytest.fixture
+    def store(self, clock: Clock) -> Store:
+        clock.now = self.FRIDAY
+        store = Store(stale_after=STALE_AFTER, clock=clock)
+        store.keep([btc(), aapl(exchange="NASDAQ")])
+        store.put((1, 1), [quote("AAPL", "101", at=clock.now)])
+        return store
+
+    def session(self, store: Store) -> str | None:
+        found = store.states["AAPL"].session
+        return found.name if found else None
+
+    def test_a_row_changes_once_each_time_its_market_does(self, store: Store, clock: Clock):
+        told = [(clock.now, self.session(store))]
+        while clock.now < self.MONDAY + timedelta(hours=7):
+            clock.pass_(60)
+            if clock.now > self.MONDAY:  # so that it is not stale
+                store.put((2, int(clock.now.timestamp())), [quote("AAPL", "102", at=clock.now)])
+            if "AAPL" in store.age() or self.session(store) != told[-1][1]:
+                told.append((clock.now, self.session(store)))
+            assert store.age() == set()
+        assert [(f"{moment:%a %H:%M}", name) for moment, name in told] == [
+            ("Fri 20:59", "regular"),
+            ("Fri 21:00", "post"),
+            ("Sat 01:00", "closed"),
+            ("Mon 09:00", "pre"),
+            ("Mon 14:30", "regular"),
+            ("Mon 21:00", "post"),
+        ]
+
+    def test_the_price_of_friday_is_not_old_on_sunday_nor_when_monday_begins(
+        self, store: Store, clock: Clock
+    ):
+        while clock.now < self.MONDAY + timedelta(minutes=15):
+            clock.pass_(60)
+            store.age()
+            assert not store.states["AAPL"].stale, clock.now
+        clock.pass_(60)
+        assert store.age() == {"AAPL"}
+        assert store.states["AAPL"].stale_minutes == (clock.now - self.FRIDAY).total_seconds() // 60
+
+    def test_a_price_that_stops_while_its_market_is_open_is_old(self, store: Store, clock: Clock):
+        clock.now = self.MONDAY + timedelta(hours=1)
+        store.put((1, 2), [quote("AAPL", "102", at=clock.now)])
+        clock.pass_(901)
+        store.age()
+        assert store.states["AAPL"].stale
+
+    @pytest.mark.parametrize("said", ["regular", "pre", "closed", None])
+    def test_the_calendar_is_believed_before_the_provider(
+        self, store: Store, clock: Clock, said: str | None
+    ):
+        clock.now = self.MONDAY - timedelta(days=1)
+        store.put((1, 2), [quote("AAPL", "102", session=said)])
+        assert self.session(store) == "closed"
+
+    @pytest.mark.parametrize("said", ["halted", "always"])
+    @pytest.mark.parametrize("days", [0, 1])
+    def test_of_a_halt_and_of_a_market_without_hours_the_provider_knows_more(
+        self, store: Store, clock: Clock, said: str, days: int
+    ):
+        clock.now = self.MONDAY - timedelta(days=days)
+        store.put((1, 2), [quote("AAPL", "102", session=said, at=clock.now)])
+        assert self.session(store) == said
+        store.put((1, 3), [quote("AAPL", "102", at=clock.now)])
+        assert self.session(store) == ("closed" if days else "regular")
+
+    @pytest.mark.parametrize("said", ["closed", "regular", None])
+    @pytest.mark.parametrize("years", [0, 50])
+    def test_where_the_calendar_knows_nothing_the_provider_is_believed(
+        self, store: Store, clock: Clock, said: str | None, years: int
+    ):
+        clock.now = clock.now.replace(year=2026 + years)
+        store.keep([aapl(exchange="NASDAQ" if years else "MOON")])
+        store.put((1, 2), [quote("AAPL", "102", session=said, at=clock.now)])
+        assert self.session(store) == said
+
+    def test_a_symbol_that_moves_to_another_exchange_has_its_hours_at_once(
+        self, store: Store, clock: Clock
+    ):
+        assert store.keep([aapl(exchange="XETRA")]) == {"AAPL"}
+        assert self.session(store) == "closed"
+        assert store.age() == set()
+
+    def test_crypto_is_open_on_sunday_and_may_be_old_then(self, store: Store, clock: Clock):
+        clock.now = self.MONDAY - timedelta(days=1)
+        store.put((1, 2), [quote("BTC-USD", "64000", at=clock.now)])
+        clock.pass_(61)
+        assert "BTC-USD" in store.age()
+        assert store.states["BTC-USD"].session.name == "always"
+        assert store.states["BTC-USD"].stale
+
+    def test_a_symbol_without_a_price_does_not_change_with_its_market(self, clock: Clock):
+        store = Store(stale_after=STALE_AFTER, clock=clock)
+        store.keep([aapl(exchange="NASDAQ")])
+        clock.now = self.MONDAY - timedelta(seconds=1)
+        store.age()
+        clock.pass_(1)
+        assert store.age() == set()
+
+
 class TestFlashes:
     def shown(self, store: Store, version: int, price: str, **more: Any) -> str:
         store.put((1, version), [quote("AAPL", price, at=store.clock(), **more)])

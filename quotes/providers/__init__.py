@@ -69,6 +69,7 @@ class Provider(ABC):
     attribution: ClassVar[str]  # the line that its terms, or honesty, want on every page
     streams: ClassVar[bool] = False  # whether `stream` is there
     needs_code: ClassVar[bool] = True  # whether a symbol must have a code of this provider
+    invented: ClassVar[bool] = False  # its prices are made up: never in place of real ones
     poll_interval: float = 5.0  # seconds between two calls of `quotes`; a plan may change it
     limits: Limits = Limits()  # what the source allows, under the operator's plan
 
@@ -109,8 +110,16 @@ class Provider(ABC):
 
 
 REGISTRY = {
+    "alpaca": "quotes.providers.alpaca.Alpaca",
+    "binance": "quotes.providers.binance.Binance",
     "coinbase": "quotes.providers.coinbase.Coinbase",
+    "coingecko": "quotes.providers.coingecko.CoinGecko",
+    "database": "quotes.providers.database.Database",
+    "finnhub": "quotes.providers.finnhub.Finnhub",
+    "http": "quotes.providers.anyjson.AnyJson",
+    "kraken": "quotes.providers.kraken.Kraken",
     "simulated": "quotes.providers.simulated.Simulated",
+    "yahoo": "quotes.providers.yahoo.Yahoo",
 }
 
 

@@ -36,6 +36,7 @@ OLDEST = 23 * 3600.0  # seconds: after 24 hours the exchange ends a connection
 REJECTED = (-1100, -1121)  # illegal characters, invalid symbol
 MOST_WORDS = 200  # characters of what the exchange says about an error
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+PRICES = ("last", "bid", "ask", "open", "high", "low")
 ROW = {  # of the ticker over REST
     "last": "lastPrice", "bid": "bidPrice", "ask": "askPrice", "open": "openPrice",
     "high": "highPrice", "low": "lowPrice", "volume": "volume", "time": "closeTime",
@@ -137,9 +138,11 @@ class Binance(Provider):
         try:
             body = await self.rest.get(path, params, weight)
         except ProviderError as error:
-            raise worded(error) from error
-        if isinstance(body, dict) and "code" in body:
-            raise worded(ProviderError(f"{path} answered with an error", said=body))
+            if isinstance(error.said, dict) and "msg" in error.said:
+                raise worded(error, error.said) from error
+            raise
+        if isinstance(body, dict) and "msg" in body:
+            raise worded(ProviderError(f"{path} answered with an error"), body)
         return of_kind(kind, path, body)
 
     async def _rows(self, codes: Sequence[str]) -> dict[str, Any]:
@@ -150,7 +153,7 @@ class Binance(Provider):
 
     async def _candles(self, code: str, step: int, begin: int, stop: int) -> Any:
         wanted: dict[str, str | int] = {"symbol": code, "interval": STEPS[step], "limit": ROWS}
-        wanted |= {"startTime": begin * 1000, "endTime": stop * 1000 - 1}  # the end is part of it
+        wanted |= {"startTime": begin * 1000, "endTime": stop * 1000}
         return await self._get("/api/v3/klines", list, WEIGHT, **wanted)
 
     async def _listed(self) -> dict[str, Instrument]:
@@ -161,17 +164,13 @@ class Binance(Provider):
         return {found.code: found for found in map(read_symbol, rows) if found}
 
 
-def worded(error: ProviderError) -> ProviderError:
-    """Add the exchange's own words to an error, if it said any."""
-    said = error.said if isinstance(error.said, dict) else {}
-    if said.get("code") in REJECTED:
-        return RejectedError(f"binance says {str(said.get('msg'))[:MOST_WORDS]}")
-    if "msg" not in said:
-        return error
+def worded(error: ProviderError, said: Mapping[str, Any]) -> ProviderError:
+    """Say an error again, with what the exchange said about it."""
     words = str(said["msg"])[:MOST_WORDS]
+    if said.get("code") in REJECTED:
+        return RejectedError(f"binance says {words}")
     refused = error.refused or "restricted location" in words
-    retry_after = error.retry_after
-    return ProviderError(f"{error}: {words}", retry_after=retry_after, refused=refused, said=said)
+    return ProviderError(f"{error}: {words}", retry_after=error.retry_after, refused=refused)
 
 
 def subscriptions(codes: Sequence[str]) -> list[dict[str, Any]]:
@@ -205,24 +204,20 @@ def read_day(
     """Turn a ticker into a quote; None where the symbol has no price, as when it was delisted."""
     if not isinstance(row, dict):
         return None
-    told = {name: price(row.get(theirs)) for name, theirs in names.items()}
+    told: dict[str, Any] = {name: price(row.get(names[name])) for name in PRICES}
     if told["last"] is None:
         return None
-    crossed = told["bid"] and told["ask"] and told["bid"] > told["ask"]
+    if told["bid"] and told["ask"] and told["bid"] > told["ask"]:
+        told |= {"bid": None, "ask": None}
     return day_quote(
         symbol=instrument.symbol,
         currency=instrument.currency,
-        last=told["last"],
         received_at=now,
         source_time=moment(row.get(names["time"])),
-        bid=None if crossed else told["bid"],
-        ask=None if crossed else told["ask"],
-        open=told["open"],
-        high=told["high"],
-        low=told["low"],
         reference=told["open"],
         reference_kind="rolling_24h" if told["open"] else "none",
         volume=_volume(row.get(names["volume"])),
+        **told,
     )
 
 

@@ -36,6 +36,7 @@ class Budget:
         self.limits, self.clock, self.sleep = limits, clock, sleep
         self.recent: deque[tuple[float, int]] = deque()  # (when, cost) of the last 60 seconds
         self.month, self.month_spent = self.this_month(), 0
+        self.month_told = 0  # as much of it as the others who share the plan know of
 
     async def spend(self, cost: int = 1) -> None:
         """Wait until the source may be asked for this much; raise ProviderError for what it
@@ -66,9 +67,19 @@ class Budget:
     def left_in_month(self) -> int | None:
         """Return what may still be spent this month; None without such a limit."""
         if self.month != self.this_month():
-            self.month, self.month_spent = self.this_month(), 0
+            self.month, self.month_spent, self.month_told = self.this_month(), 0, 0
         most = self.limits.per_month
         return None if most is None else max(0, most - self.month_spent)
+
+    def untold(self) -> int:
+        """Return what was spent this month and the others who share the plan do not know of."""
+        return self.month_spent - self.month_told
+
+    def hear_month(self, month: str, spent: int, told: int = 0) -> None:
+        """Learn what all who share the plan spent in a month, of which `told` was news of ours."""
+        if month == self.month:
+            self.month_spent += spent - self.month_told - told
+            self.month_told = spent
 
     def this_month(self) -> str:
         """Name the month that it is in UTC: "2026-11"."""

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 from urllib.parse import quote as escaped
 
 from quotes.providers import Candle, Instrument, Limits, Provider, ProviderError, Sparkline
 from quotes.providers.http import Client, NotFoundError, of_kind
+from quotes.providers.options import needed_key
 from quotes.quote import Quote, decimal, price, utc
 
 PUBLIC, PRO = "https://api.coingecko.com/api/v3", "https://pro-api.coingecko.com/api/v3"
@@ -25,10 +25,11 @@ LIMITS = {  # by the kind of key
     "pro": Limits(per_minute=250, per_month=100_000, batch=BATCH),  # of the smallest paid plan
 }
 LONGEST_MONTH = 31 * 86_400  # seconds
-FOR_QUOTES = Decimal("0.9")  # of the month's requests; the others are for candles and sparklines
+FOR_QUOTES = 0.9  # of the month's requests; the others are for candles and sparklines
 CACHED = 60  # seconds that CoinGecko keeps an answer
 PAUSE = 60.0  # seconds to stay away where a limit is told without a time
 DAYS = {1800: (1,), 14_400: (7, 14, 30), 345_600: (90, 180, 365)}  # by the step of their candles
+COLUMNS = ("open", "high", "low", "close")  # of a candle, after its time
 HOUR = 3600  # seconds from one price of a sparkline to the next
 REFUSED = (401, 403, 1020, 10002, 10005, 10010, 10011)  # codes of errors: of keys, of plans
 NO_CURRENCY = "invalid vs_currency"
@@ -56,7 +57,9 @@ class CoinGecko(Provider):
     ) -> None:
         if demo_key and pro_key:
             raise ValueError("CoinGecko takes a demo_key or a pro_key, not both")
-        plan, self.key = ("pro", pro_key) if pro_key else ("demo" if demo_key else "", demo_key)
+        plan, self.key = ("pro" if pro_key else "demo" if demo_key else ""), demo_key or pro_key
+        if plan:
+            self.key = needed_key(f"COINGECKO_{plan.upper()}_KEY", self.key)
         self.limits = LIMITS[plan]
         super().__init__()
         headers = {f"x-cg-{plan}-api-key": self.key} if plan else {}
@@ -71,16 +74,15 @@ class CoinGecko(Provider):
         The volume that CoinGecko tells is money. `delay` is how old a price may be before the
         next one comes: the month's requests are spread over the month.
         """
-        found: dict[str, Quote] = {}
-        requests = 0
-        async for asked, rows in self._markets(instruments):
-            requests, now = requests + 1, datetime.now(UTC)
-            for each in asked:
-                if quote := read_market(rows.get(each.code), each, now):
-                    found[each.symbol] = quote
-        self._pace(requests)
+        self._pace(sum(len(list(chunks(asked))) for asked in by_currency(instruments).values()))
         delay = round(self.poll_interval) + CACHED
-        return [delayed(found[i.symbol], delay) for i in instruments if i.symbol in found]
+        found: dict[str, Quote] = {}
+        async for asked, rows in self._markets(instruments):
+            now = datetime.now(UTC)
+            for each in asked:
+                if quote := read_market(rows.get(each.code), each, now, delay):
+                    found[each.symbol] = quote
+        return [found[each.symbol] for each in instruments if each.symbol in found]
 
     async def sparklines(self, instruments: Sequence[Instrument]) -> dict[str, Sparkline]:
         """Return the last seven days of each coin, a price an hour."""
@@ -109,7 +111,7 @@ class CoinGecko(Provider):
         try:
             rows = await self._get(path, vs_currency=currency.lower(), days=days, precision="full")
         except NotFoundError:
-            self.unknown[instrument.code] = f"{instrument.code} is not known to CoinGecko"
+            self.unknown[instrument.code] = not_known(instrument.code)
             return []
         found = dict(read_candles(rows, step, start.timestamp(), end.timestamp()))
         return [found[moment] for moment in sorted(found)]
@@ -125,33 +127,32 @@ class CoinGecko(Provider):
     async def _markets(
         self, instruments: Sequence[Instrument], **params: str
     ) -> AsyncIterator[tuple[list[Instrument], dict[str, Any]]]:
-        # What was asked in one request, and what came by code. A code that is missing is wrong
-        # only if others came: nothing at all says nothing about anyone.
-        missing: dict[str, str] = {}
+        # What was asked in one request, and what came by code.
         came: set[str] = set()
+        absent: set[str] = set()
+        unpriced: dict[str, str] = {}
         for currency, asked in by_currency(instruments).items():
             for codes in chunks(asked):
                 rows = await self._chunk(currency, codes, params)
                 if rows is None:
-                    missing |= {code: f"{code} has no price in {currency}" for code in codes}
+                    unpriced |= {code: f"{code} has no price in {currency}" for code in codes}
                     continue
-                came |= rows.keys()
-                absent = [code for code in codes if code not in rows]
-                missing |= {code: f"{code} is not known to CoinGecko" for code in absent}
+                came.update(rows)
+                absent.update(codes)
                 yield [each for code in codes for each in asked[code]], rows
         for code in came:
             self.unknown.pop(code, None)
-        if came or self.unpriced:
-            self.unknown |= missing
+        # Where nothing came at all, that says nothing about a single one.
+        self.unknown |= {code: not_known(code) for code in absent - came if came} | unpriced
 
     async def _chunk(
         self, currency: str, codes: list[str], params: dict[str, str]
     ) -> dict[str, Any] | None:
         if currency in self.unpriced:
             return None
-        asked = {"vs_currency": currency.lower(), "ids": ",".join(codes), "per_page": BATCH}
+        params = params | {"vs_currency": currency.lower(), "ids": ",".join(codes)}
         try:
-            rows = await self._get("/coins/markets", **asked, precision="full", **params)
+            rows = await self._get("/coins/markets", per_page=BATCH, precision="full", **params)
         except ProviderError as error:
             if complaint(error.said)[1] != NO_CURRENCY:
                 raise
@@ -176,7 +177,7 @@ class CoinGecko(Provider):
             words = words.replace(self.key, "…")
         return ProviderError(
             f"{error}: {words[:MOST_WORDS]}" if words else str(error),
-            retry_after=PAUSE if code == 429 and not error.retry_after else error.retry_after,
+            retry_after=error.retry_after or (PAUSE if 429 in (code, error.status) else None),
             refused=error.refused or code in REFUSED,
             status=error.status,
             said=body,
@@ -184,8 +185,7 @@ class CoinGecko(Provider):
 
     def _pace(self, requests: int) -> None:
         if most := self.limits.per_month:
-            spread = requests * LONGEST_MONTH / (most * FOR_QUOTES)
-            self.poll_interval = max(float(CACHED), float(spread))
+            self.poll_interval = max(CACHED, requests * LONGEST_MONTH / (most * FOR_QUOTES))
 
 
 def by_currency(instruments: Iterable[Instrument]) -> dict[str, Asked]:
@@ -211,6 +211,11 @@ def chunks(codes: Iterable[str]) -> Iterator[list[str]]:
         yield chunk
 
 
+def not_known(code: str) -> str:
+    """Say why a code is unknown."""
+    return f"{code} is not known to CoinGecko"
+
+
 def complaint(body: Any) -> tuple[int | None, str]:
     """Read the code and the words of an error, in any of the three forms they come in."""
     error = body.get("error", body) if isinstance(body, dict) else None
@@ -223,7 +228,7 @@ def complaint(body: Any) -> tuple[int | None, str]:
     return code if type(code) is int else None, str(told.get("error_message") or "")
 
 
-def read_market(row: Any, instrument: Instrument, now: datetime) -> Quote | None:
+def read_market(row: Any, instrument: Instrument, now: datetime, delay: int) -> Quote | None:
     """Turn a row of the markets into a quote; None where it has no price."""
     if not isinstance(row, dict) or (last := price(row.get("current_price"))) is None:
         return None
@@ -242,6 +247,7 @@ def read_market(row: Any, instrument: Instrument, now: datetime) -> Quote | None
         reference=reference,
         reference_kind="rolling_24h" if reference else "none",
         session="always",
+        delay=delay,
     )
 
 
@@ -264,7 +270,7 @@ def read_candles(
         ended = row[0] if isinstance(row, list) and len(row) >= 5 else None
         if type(ended) is not int or not first <= (moment := ended // 1000 - step) < stop:
             continue
-        told: dict[str, Any] = dict(zip(("open", "high", "low", "close"), map(price, row[1:5])))
+        told: dict[str, Any] = dict(zip(COLUMNS, map(price, row[1:5]), strict=True))
         if all(told.values()):
             yield moment, Candle(start=datetime.fromtimestamp(moment, UTC), **told)
 

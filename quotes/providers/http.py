@@ -57,6 +57,7 @@ class Client:
         self.timeout = timeout
         self.headers = {"User-Agent": AGENT, "Accept": "application/json", **(headers or {})}
         self.budget, self.used = budget or Budget(Limits()), used
+        self.ahead: float | None = None  # seconds that the source's clock is before ours, or so
         self._client: httpx.AsyncClient | None = None
 
     async def get(
@@ -89,6 +90,7 @@ class Client:
     async def _read(self, what: str, path: str, params: Mapping[str, str | int] | None) -> bytes:
         url, body = f"{self.base_url}{path}", bytearray()
         async with self._connected().stream("GET", url, params=params) as response:
+            self.ahead = _ahead(response.headers)
             if (used := response.headers.get(self.used, "")).isdecimal():
                 self.budget.heard(int(used))
             failed = response.status_code != httpx.codes.OK
@@ -153,6 +155,12 @@ def retry_after(given: str | None) -> float | None:
     """Read a Retry-After header, seconds or a date, as 1 to 3600 seconds from now."""
     seconds = float(given) if given and given.isdecimal() else _seconds_until(given)
     return None if seconds is None else min(max(seconds, SOONEST), LATEST)
+
+
+def _ahead(headers: Mapping[str, str]) -> float | None:
+    # A date is cut to whole seconds; that of a kept answer may be of any time.
+    until = None if headers.get("Age") else _seconds_until(headers.get("Date"))
+    return None if until is None else until + 0.5
 
 
 def _seconds_until(given: str | None) -> float | None:

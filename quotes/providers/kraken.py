@@ -114,7 +114,7 @@ class Kraken(Provider):
                 for message in subscriptions(list(asked)):
                     await socket.send(message)
                 while asked:
-                    for quote in self._take(await socket.receive(), asked):
+                    for quote in take(await socket.receive(), asked, self.unknown):
                         yield quote
         raise ProviderError("kraken knows none of the pairs")
 
@@ -122,31 +122,12 @@ class Kraken(Provider):
         """Close the connections that are kept between calls."""
         await self.rest.aclose()
 
-    def _take(self, message: Mapping[str, Any], asked: Asked) -> list[Quote]:
-        channel, now = message.get("channel"), datetime.now(UTC)
-        rows = [row for row in _list(message.get("data")) if isinstance(row, dict)]
-        if channel == "ticker":
-            wanted = [(row, each) for row in rows for each in asked.get(str(row.get("symbol")), [])]
-            return [quote for row, each in wanted if (quote := read_tick(row, each, now))]
-        if channel == "status" and any(row.get("system") == "maintenance" for row in rows):
-            raise ProviderError("kraken is closed for maintenance")
-        if said := message.get("error") or message.get("Error"):
-            self._refuse(str(message.get("symbol")), str(said)[:MOST_WORDS], asked)
-        return []  # new channels may come at any time
-
-    def _refuse(self, name: str, said: str, asked: Asked) -> None:
-        if name not in asked:
-            raise ProviderError(f"the stream answered with an error: {said}")
-        self.unknown |= {each.code: said for each in asked.pop(name)}
-
     async def _get(self, what: str, **params: str | int) -> dict[str, Any]:
         path = f"/0/public/{what}"
         body = of_kind(dict, path, await self.rest.get(path, params))
-        # W is for a warning
-        if said := [
-            str(each) for each in _list(body.get("error")) if not str(each).startswith("W")
-        ]:
-            raise error_of(path, ", ".join(said)[:MOST_WORDS])
+        said = [str(each) for each in _list(body.get("error"))]
+        if wrong := [each for each in said if not each.startswith("W")]:  # those only warn
+            raise error_of(path, ", ".join(wrong)[:MOST_WORDS])
         result: dict[str, Any] = of_kind(dict, path, body.get("result"))
         return result
 
@@ -161,9 +142,8 @@ class Kraken(Provider):
         rows = await self._pairs()
         found = {code: pair for code, row in rows.items() if (pair := read_pair(code, row))}
         for code, pair in list(found.items()):
-            glued = pair.name.replace("/", "")
-            for other in (rows[code].get("altname"), rows[code].get("wsname"), pair.name, glued):
-                found.setdefault(str(other), pair)
+            for name in (rows[code].get("altname"), pair.name, pair.name.replace("/", "")):
+                found.setdefault(str(name), pair)
         return found
 
 
@@ -183,6 +163,26 @@ def subscriptions(names: Sequence[str]) -> list[dict[str, Any]]:
     chunks = [list(names[i : i + CHUNK]) for i in range(0, len(names), CHUNK)]
     wanted = {"channel": "ticker", "event_trigger": "trades", "snapshot": True}
     return [{"method": "subscribe", "params": wanted | {"symbol": chunk}} for chunk in chunks]
+
+
+def take(message: Mapping[str, Any], asked: Asked, unknown: dict[str, str]) -> list[Quote]:
+    """Return the quotes in a message of a stream; raise ProviderError where it ends the stream.
+
+    A pair that the stream refuses moves from `asked`, which is by name, to `unknown`.
+    """
+    channel, now = message.get("channel"), datetime.now(UTC)
+    rows = [row for row in _list(message.get("data")) if isinstance(row, dict)]
+    if channel == "ticker":
+        wanted = [(row, each) for row in rows for each in asked.get(str(row.get("symbol")), [])]
+        return [quote for row, each in wanted if (quote := read_tick(row, each, now))]
+    if channel == "status" and any(row.get("system") == "maintenance" for row in rows):
+        raise ProviderError("kraken is closed for maintenance")
+    if said := str(message.get("error") or message.get("Error") or "")[:MOST_WORDS]:
+        refused = asked.pop(str(message.get("symbol")), None)
+        if refused is None:
+            raise ProviderError(f"the stream answered with an error: {said}")
+        unknown |= {each.code: said for each in refused}
+    return []  # new channels may come at any time
 
 
 def read_row(row: Any, instrument: Instrument, now: datetime) -> Quote | None:
@@ -229,27 +229,23 @@ def read_candles(rows: Sequence[Any], first: int, stop: int) -> Iterator[tuple[i
 def _quote(
     instrument: Instrument,
     now: datetime,
-    told: Mapping[str, Any],
+    day: Mapping[str, Any],
     opened: Decimal | None,
-    **more: Any,
+    **told: Any,
 ) -> Quote | None:
-    last, bid, ask = (price(told.get(name)) for name in ("last", "bid", "ask"))
-    if last is None:
+    told |= {name: price(day.get(name)) for name in ("last", "bid", "ask", "high", "low")}
+    if told["last"] is None:
         return None
-    crossed = bid and ask and bid > ask
+    if told["bid"] and told["ask"] and told["bid"] > told["ask"]:
+        told |= {"bid": None, "ask": None}
     return day_quote(
         symbol=instrument.symbol,
         currency=instrument.currency,
-        last=last,
         received_at=now,
-        bid=None if crossed else bid,
-        ask=None if crossed else ask,
         open=opened,
-        high=price(told.get("high")),
-        low=price(told.get("low")),
         reference=opened,
-        volume=_volume(told.get("volume")),
-        **more,
+        volume=_volume(day.get("volume")),
+        **told,
     )
 
 

@@ -19,6 +19,16 @@ def seconds(name: str, given: float | str) -> float:
 def count(name: str, given: int | str) -> int:
     """Read a whole number; raise ValueError for what is none above 0."""
     text = str(given).strip()
-    if text.isascii() and text.isdigit() and 0 < int(text[:10]):
-        return int(text[:10])
+    if text.isascii() and text.isdigit() and len(text) < 10 and int(text):
+        return int(text)
     raise ValueError(f"Unexpected {name} {given!r}, must be a whole number above 0")
+
+
+def needed_key(variable: str, given: str) -> str:
+    """Read a key; raise ValueError, which names the variable and never the key, for none."""
+    key = given.strip()
+    if not key:
+        raise ValueError(f"A key is missing, set {variable}")
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise ValueError(f"{variable} is no key: a header can't hold it")
+    return key

@@ -18,9 +18,9 @@ PRICES = ("last", "bid", "ask", "open", "high", "low", "reference")
 FIELDS = ("code", *PRICES, "volume", "time", "currency")
 MINOR_UNITS = {"GBp": "GBP", "GBX": "GBP", "ZAc": "ZAR", "ZAC": "ZAR", "ILA": "ILS"}
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-UNITS = {  # what a number of each size counts since 1970, by the microseconds in one
+UNITS = {  # microseconds in what a number below each of these counts since 1970
     Decimal(10) ** 11: Decimal(10) ** 6,  # seconds, until the year 5138
-    Decimal(10) ** 14: Decimal(10) ** 3,  # milliseconds, from 1973 on
+    Decimal(10) ** 14: Decimal(10) ** 3,  # milliseconds, from 1973 on; then micro-, nanoseconds
     Decimal(10) ** 17: Decimal(1),
     Decimal(10) ** 20: Decimal(10) ** -3,
 }
@@ -115,6 +115,6 @@ def said(value: Any) -> str:
 
 def _since_1970(number: Decimal) -> datetime | None:
     for most, unit in UNITS.items():
-        if abs(number) < most:
+        if 0 <= number < most:
             return EPOCH + timedelta(microseconds=int(number * unit))
     return None

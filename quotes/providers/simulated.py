@@ -40,12 +40,11 @@ class Kind(NamedTuple):
     lot: Decimal = Decimal(1)  # the smallest step of its volume
     reference: str = "prev_close"
     window: str = "session"
-    session: str = "regular"
 
 
 STOCK = Kind(0.30, 0.0001, 10_000)
 KINDS = {
-    "crypto": Kind(0.60, 0.0001, 2_000, Decimal("0.0001"), "rolling_24h", "24h", "always"),
+    "crypto": Kind(0.60, 0.0001, 2_000, Decimal("0.0001"), "rolling_24h", "24h"),
     "stock": STOCK,
     "etf": Kind(0.18, 0.00005, 20_000),
     "index": Kind(0.15, 0.00005, 50_000),
@@ -145,7 +144,7 @@ class Walk:
             reference_kind=kind.reference,
             volume=self.traded * kind.lot,
             volume_window=kind.window,
-            session=kind.session,
+            session="always",  # this market never closes, whatever it is the likeness of
             delay=0,
             sequence=self.sequence,
         )
@@ -195,6 +194,7 @@ class Simulated(Provider):
     attribution = "SIMULATED prices, not a real market"
     streams = True
     needs_code = False
+    invented = True
     poll_interval = 5.0
 
     def __init__(

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Self
@@ -28,10 +29,16 @@ from quotes.quote import loads
 MOST_BYTES = 2**20  # of one frame
 MOST_GARBAGE = 5  # frames in a row
 BROKEN = (OSError, WebSocketException, UnicodeError)  # the last for a host that no resolver takes
+WIRE = logging.getLogger(f"{__name__}.wire")
+WIRE.setLevel(logging.INFO)  # below, websockets would log every frame and address, keys included
 
 
 class EndedError(ProviderError):
     """Raised when a connection could not be made, or was ended by the other side."""
+
+
+class SilentError(ProviderError):
+    """Raised when nothing came for too long; the connection is still there, dead or only quiet."""
 
 
 class Socket:
@@ -52,6 +59,7 @@ class Socket:
                 compression=None,
                 proxy=None,
                 user_agent_header=AGENT,
+                logger=WIRE,
             )
         return self
 
@@ -78,7 +86,7 @@ class Socket:
             async with asyncio.timeout(self.silence):
                 return await self.connection.recv()
         except TimeoutError as error:
-            raise ProviderError(f"silent for {self.silence:g} s") from error
+            raise SilentError(f"silent for {self.silence:g} s") from error
 
     @contextmanager
     def _told(self) -> Iterator[None]:

@@ -42,13 +42,14 @@ MODES = (
 class Exchange:
     """A stub server; a subclass has what one exchange says."""
 
-    limited = (429, {"message": "Public rate limit exceeded"})
-    refused = (401, {"message": "Unauthorized."})
-    closed = (503, {"message": "Service Unavailable"})
+    limited: tuple[int, Any] = (429, {"message": "Public rate limit exceeded"})
+    refused: tuple[int, Any] = (401, {"message": "Unauthorized."})
+    closed: tuple[int, Any] = (503, {"message": "Service Unavailable"})
 
     def __init__(self, port: int = 0, *, retry_after: str = "7") -> None:
         self.port, self.retry_after = port, retry_after
         self.requests: Counter[str] = Counter()  # by path
+        self.headers = Headers()  # of the newest request
         self.sockets = 0  # open now
         self.connects = 0  # ever
         self.subscriptions: list[dict[str, Any]] = []  # the messages, as they came
@@ -170,7 +171,7 @@ class Exchange:
 
     async def _request(self, connection: ServerConnection, request: Request) -> Response | None:
         url = urlsplit(request.path)
-        query = dict(parse_qsl(url.query))
+        query, self.headers = dict(parse_qsl(url.query)), request.headers
         if url.path.startswith("/_"):
             return await self._steer(url.path, query)
         upgrade = request.headers.get("Upgrade", "").lower() == "websocket"
@@ -230,7 +231,9 @@ async def settle() -> None:
 
 
 def reply(status: int, document: Any, **headers: str) -> Response:
-    """Build an answer of JSON, with headers such as `Retry_After`."""
+    """Build an answer of JSON, or of bytes, with headers such as `Retry_After`."""
+    if isinstance(document, bytes):
+        return raw(status, document, "text/plain", **headers)
     return raw(status, json.dumps(document).encode(), **headers)
 
 

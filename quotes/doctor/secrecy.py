@@ -1,0 +1,78 @@
+"""What must never be printed: keys and passwords, wherever an error may quote them."""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
+
+from django.conf import settings
+
+PLACES = ("SECRET_KEY", "SECRET_KEY_FALLBACKS", "DATABASES", "CHANNEL_LAYERS", "QUOTES")
+SECRET = re.compile("key|secret|token|passw|credential", re.IGNORECASE)  # names of such values
+LONG = 8  # characters: so long a value in an address's query is hidden whatever its name
+WORD = 6  # characters: a shorter secret is only hidden where it is a word of its own
+
+
+class Secrecy:
+    """Hides the secrets of the settings in what others say."""
+
+    def __init__(self) -> None:
+        found = {each for name in PLACES for each in _found(name, getattr(settings, name, None))}
+        forms = {form for secret in found for form in _forms(secret) if form}
+        patterns = [
+            re.escape(form) if len(form) >= WORD else rf"(?<!\w){re.escape(form)}(?!\w)"
+            for form in sorted(forms, key=len, reverse=True)
+        ]
+        self.pattern = re.compile("|".join(patterns) or r"(?!)")
+
+    def public(self, text: str) -> str:
+        """Return a text with … for each secret in it."""
+        return self.pattern.sub("…", text)
+
+
+def _found(name: str, value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for key, each in value.items():
+            yield from _found(str(key), each)
+    elif isinstance(value, list | tuple | set):
+        for each in value:
+            yield from _found(name, each)
+    elif isinstance(value, bytes):
+        yield from _found(name, value.decode(errors="replace"))
+    elif isinstance(value, str) and SECRET.search(name):
+        yield value
+    elif isinstance(value, str) and "://" in value:
+        yield from _in_address(value)
+
+
+def _in_address(address: str) -> Iterator[str]:
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        yield address  # who knows where the secret is in that
+        return
+    yield parts.password or parts.username or ""
+    yield b64encode(f"{parts.username}:{parts.password}".encode()).decode()  # as headers have it
+    for name, value in parse_qsl(parts.query):
+        if (SECRET.search(name) or len(value) >= LONG) and "{" not in value:
+            yield value
+
+
+def _forms(secret: str) -> set[str]:
+    # as they are, in addresses, in JSON, in a repr, and without the spaces around them
+    plain = {secret, secret.strip(), unquote(secret)}
+    return plain | {
+        form
+        for each in plain
+        for form in (
+            quote(each, safe=""),
+            quote(each),
+            quote_plus(each),
+            json.dumps(each)[1:-1],
+            repr(each)[1:-1],
+        )
+    }

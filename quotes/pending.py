@@ -1,0 +1,118 @@
+"""What the feed lets through: of each symbol the newest, in order, where it can be believed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from quotes.quote import Quote
+
+MOST_AHEAD = timedelta(seconds=5)  # that a source's clock may be before ours
+MOST_HELD = 200  # prices held back that are remembered until somebody lists them
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A price that was held back, because it is too far from the one before."""
+
+    quote: Quote
+    before: Decimal
+    outcome: str = "waits"  # or "confirmed" by a second sample, or "dropped"
+
+
+@dataclass(slots=True)
+class Pending:
+    """Quotes on their way to the next batch: per symbol the newest, in order of time."""
+
+    max_jump: Callable[[str], Decimal | None] = lambda symbol: None  # as a part of the price
+    latest: dict[str, Quote] = field(default_factory=dict)
+    changed: dict[str, Quote] = field(default_factory=dict)
+    held: dict[str, Held] = field(default_factory=dict)  # waiting for a second sample, by symbol
+    told: deque[Held] = field(default_factory=lambda: deque(maxlen=MOST_HELD))  # yet to be listed
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    accepted: Callable[[Quote], object] = lambda quote: None  # told of each that is taken
+
+    def add(self, quote: Quote, asked_at: datetime | None = None) -> bool:
+        """Take a quote unless a newer one is known, or it can't be believed; say whether it was.
+
+        `asked_at` is when a poll began: an answer without a time of its own may be older than
+        what a stream said since.
+        """
+        quote = timely(uncrossed(quote))
+        known = self.latest.get(quote.symbol)
+        if known is not None and _late(quote, known, asked_at):
+            return False
+        if known is not None and not self._believed(quote, known):
+            return False
+        self.latest[quote.symbol] = self.changed[quote.symbol] = quote
+        self.accepted(quote)
+        self.wake.set()
+        return True
+
+    def take(self) -> list[Quote]:
+        """Hand over what came since the last call."""
+        quotes, self.changed = list(self.changed.values()), {}
+        self.wake.clear()
+        return quotes
+
+    def _believed(self, quote: Quote, known: Quote) -> bool:
+        limit = self.max_jump(quote.symbol)
+        if limit is None or quote.currency != known.currency:
+            return True
+        waiting = self.held.get(quote.symbol)
+        if waiting is not None and _late(quote, waiting.quote, None):
+            return False
+        near = _near(quote.last, known.last, limit)
+        agrees = waiting is not None and _near(quote.last, waiting.quote.last, limit)
+        if waiting is not None:
+            outcome = "confirmed" if agrees and not near else "dropped"
+            self.told.append(replace(waiting, outcome=outcome))
+            del self.held[quote.symbol]
+        if near or agrees:
+            return True
+        self.held[quote.symbol] = Held(quote, known.last)
+        self.told.append(self.held[quote.symbol])
+        return False
+
+
+def uncrossed(quote: Quote) -> Quote:
+    """Drop a bid above its ask: one of them is wrong, and nobody knows which."""
+    if quote.bid is None or quote.ask is None or quote.bid <= quote.ask:
+        return quote
+    return replace(quote, bid=None, ask=None)
+
+
+def timely(quote: Quote) -> Quote:
+    """Drop a source's time that is yet to come: it would keep out all that follow."""
+    if quote.source_time is None or quote.source_time <= quote.received_at + MOST_AHEAD:
+        return quote
+    return replace(quote, source_time=None)
+
+
+def _near(last: Decimal, before: Decimal, limit: Decimal) -> bool:
+    return abs(last - before) <= before * limit
+
+
+def _late(quote: Quote, known: Quote, asked_at: datetime | None) -> bool:
+    if quote.provider != known.provider:  # their clocks and delays can't be compared
+        return False
+    return _older(quote, known, asked_at) or _said_before(quote, known)
+
+
+def _said_before(quote: Quote, known: Quote) -> bool:
+    # without a time of its own, a price that stays is still a sign of life
+    if quote.source_time is None or quote.source_time != known.source_time:
+        return False
+    return replace(quote, received_at=known.received_at, sequence=known.sequence) == known
+
+
+def _older(quote: Quote, known: Quote, asked_at: datetime | None) -> bool:
+    if quote.source_time is None:
+        return asked_at is not None and known.received_at > asked_at
+    if known.source_time is not None:
+        return quote.source_time < known.source_time
+    return asked_at is not None and quote.source_time < known.received_at

@@ -1,0 +1,345 @@
+"""Alpaca: stocks of the United States as IEX trades them, and crypto (BTC/USD), with a free key.
+
+REST tells a snapshot of each symbol. The stream tells trades, quotes and daily bars, each of which
+replaces its part of the snapshot. Wire formats: https://docs.alpaca.markets/reference (REST) and
+https://docs.alpaca.markets/docs/streaming-market-data; times are RFC 3339 with nanoseconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, NamedTuple
+
+from quotes.providers import Candle, Instrument, Limits, Provider, ProviderError
+from quotes.providers.alpaca_stream import Session, Snapshot, currency, is_crypto, public
+from quotes.providers.http import Client, address, late, of_kind
+from quotes.providers.merged import merged, repeated
+from quotes.providers.options import needed_key
+from quotes.providers.sockets import SilentError, Socket
+from quotes.quote import Quote, decimal, price, utc
+
+FEEDS = {"iex": 0, "sip": 0, "delayed_sip": 900}  # how many seconds late each of them is
+STEPS = {  # seconds of a candle
+    60: "1Min",
+    300: "5Min",
+    900: "15Min",
+    1800: "30Min",
+    3600: "1Hour",
+    86_400: "1Day",
+}
+ROWS = 10_000  # bars in one answer, at most
+BATCH = 100  # symbols in one request
+QUARANTINE = 900.0  # seconds that a symbol which spoilt a batch is not asked again
+COLUMNS = ("open", "high", "low", "close")  # of a candle, by their first letters
+
+Asked = dict[str, list[Instrument]]  # by code: two symbols may share one
+Params = dict[str, str | int]
+
+
+class Market(NamedTuple):
+    """Where, and how, one kind of symbol is asked for."""
+
+    path: str
+    stream: str
+    asked: Params = {}  # with every request for snapshots
+    of_bars: Params = {}  # with every request for bars
+    within: str = ""  # the key of an answer that its snapshots are under, if any
+    delay: int = 0  # seconds
+
+
+class Alpaca(Provider):
+    """Reads the market data of Alpaca, under the limits of its free plan."""
+
+    name = "alpaca"
+    title = "Alpaca"
+    attribution = "Prices by Alpaca, those of stocks from IEX"
+    streams = True
+    poll_interval = 2.0
+    limits = Limits(per_minute=200, batch=BATCH)
+
+    def __init__(
+        self,
+        rest_url: str = "https://data.alpaca.markets",
+        ws_url: str = "wss://stream.data.alpaca.markets",
+        *,
+        api_key: str = "",
+        api_secret: str = "",
+        feed: str = "iex",
+        assets_url: str = "https://paper-api.alpaca.markets",  # without "paper-" for a live account
+        timeout: float = 10.0,  # seconds for an answer, or for a socket to open
+        silence: float = 30.0,  # seconds after which a stream is asked for a sign of life
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if feed not in FEEDS:
+            raise ValueError(f"Unexpected feed {feed!r}, must be one of: {', '.join(FEEDS)}")
+        super().__init__()
+        self.login = {
+            "key": needed_key("ALPACA_API_KEY", api_key),
+            "secret": needed_key("ALPACA_API_SECRET", api_secret),
+        }
+        headers = {
+            "APCA-API-KEY-ID": self.login["key"],
+            "APCA-API-SECRET-KEY": self.login["secret"],
+        }
+        client = partial(Client, timeout=timeout, headers=headers, budget=self.budget)
+        self.rest, self.assets = client(rest_url), client(assets_url)
+        self.ws_url = address(ws_url, "ws", "wss")
+        # What is delayed on its stream is not so in the past.
+        of_bars: Params = {"feed": feed.removeprefix("delayed_"), "adjustment": "split"}
+        self.stocks = Market(
+            "/v2/stocks", f"/v2/{feed}", {"feed": feed}, of_bars, delay=FEEDS[feed]
+        )
+        self.crypto = Market("/v1beta3/crypto/us", "/v1beta3/crypto/us", within="snapshots")
+        self.timeout, self.silence, self.clock = timeout, silence, clock
+        self.snapshots: dict[str, Snapshot] = {}  # by code
+        self.quarantine: dict[str, float] = {}  # code: until when
+
+    async def quotes(self, instruments: Sequence[Instrument]) -> list[Quote]:
+        """Return the last trade of each symbol, its session, and the close of the one before."""
+        told: set[str] = set()
+        for market in (self.stocks, self.crypto):
+            told |= await self._read(market, self._due(market, by_code(instruments)))
+        now = datetime.now(UTC)
+        known = [each for each in instruments if each.code in told]
+        return [quote for each in known if (quote := self._quote(each, now))]
+
+    async def instruments(self) -> list[Instrument]:
+        """Return the stocks and the crypto pairs that are active; only those have a tick size."""
+        found: list[Instrument] = []
+        for kind in ("us_equity", "crypto"):
+            asked: Params = {"status": "active", "asset_class": kind}
+            rows = await self._get(self.assets, "/v2/assets", list, asked)
+            found += [asset for asset in map(read_asset, rows) if asset]
+        return found
+
+    async def candles(
+        self, instrument: Instrument, step: int, start: datetime, end: datetime
+    ) -> list[Candle]:
+        """Return candles of 60, 300, 900, 1800, 3600 or 86400 seconds, none of quiet times.
+
+        Those of a day begin at midnight in New York. Stocks are told as if every split since had
+        been then already.
+        """
+        if step not in STEPS:
+            allowed = ", ".join(map(str, STEPS))
+            raise ProviderError(f"no candles of {step} s at alpaca, must be one of: {allowed}")
+        market, now = self._market(instrument.code), datetime.now(UTC)
+        until = min(end, now - timedelta(seconds=market.delay))
+        if start >= until:
+            return []
+        asked: Params = {"symbols": instrument.code, "timeframe": STEPS[step], "limit": ROWS}
+        asked |= market.of_bars | {"start": rfc3339(start), "end": rfc3339(until)}
+        found = dict(read_bars(await self._bars(market, instrument.code, asked), start, end))
+        return [found[moment] for moment in sorted(found)]
+
+    async def stream(self, instruments: Sequence[Instrument]) -> AsyncIterator[Quote]:
+        """Yield a quote of each symbol at once, then all that moves.
+
+        Symbols above the number that the plan streams are polled beside it. Raise ProviderError
+        where a connection ends, is dead, or tells of nothing.
+        """
+        if not instruments:
+            return
+        self.snapshots.clear()
+        for quote in await self._all(instruments):
+            yield quote
+        asked = by_code(instruments)
+        sessions = [self._session(market, asked) for market in (self.stocks, self.crypto)]
+        sessions = [session for session in sessions if session.codes]
+
+        def interval() -> float:
+            all_streamed = not any(session.waiting for session in sessions)
+            return self.silence if all_streamed else min(self.poll_interval, self.silence)
+
+        polls = repeated(partial(self._all, instruments), interval)
+        async with aclosing(merged(polls, *(self._listen(s, asked) for s in sessions))) as quotes:
+            async for quote in quotes:
+                yield quote
+
+    async def check(self) -> Quote:
+        """Return a quote of FAKEPACA, which is no company and trades day and night.
+
+        So the keys, the stream and the way there are in order. Raise ProviderError if not.
+        """
+        fake = Instrument(symbol="FAKEPACA", code="FAKEPACA", kind="stock")
+        session = Session("/v2/test", self.login, [fake.code], self.snapshots)
+        try:
+            async with (
+                asyncio.timeout(self.timeout),
+                aclosing(self._listen(session, {fake.code: [fake]})) as quotes,
+            ):
+                return await anext(quotes)
+        except TimeoutError as error:
+            raise late("the test stream of alpaca", self.timeout) from error
+
+    async def aclose(self) -> None:
+        """Close the connections that are kept between calls."""
+        await self.rest.aclose()
+        await self.assets.aclose()
+
+    def _market(self, code: str) -> Market:
+        return self.crypto if is_crypto(code) else self.stocks
+
+    def _due(self, market: Market, codes: Iterable[str]) -> list[str]:
+        now, here = self.clock(), [code for code in codes if self._market(code) is market]
+        for code in here:
+            if "," in code:  # it would be taken for several
+                self._set_aside(code)
+        return [code for code in here if self.quarantine.get(code, now) <= now]
+
+    def _session(self, market: Market, asked: Asked) -> Session:
+        # Whoever has no snapshot comes last: it is not to take the place of one that has.
+        codes = sorted(self._due(market, asked), key=lambda code: code not in self.snapshots)
+        return Session(market.stream, self.login, codes, self.snapshots)
+
+    def _quote(self, instrument: Instrument, now: datetime) -> Quote | None:
+        code = instrument.code
+        snapshot = self.snapshots.get(code)
+        return snapshot.quote(instrument, self._market(code).delay, now) if snapshot else None
+
+    async def _all(self, instruments: Sequence[Instrument]) -> list[Quote]:
+        if quotes := await self.quotes(instruments):
+            return quotes
+        raise ProviderError("alpaca has no price of any of the symbols")
+
+    async def _listen(self, session: Session, asked: Asked) -> AsyncGenerator[Quote]:
+        url, quiet = f"{self.ws_url}{session.path}", False
+        async with Socket(url, self.timeout, self.silence, of=list) as socket:
+            while True:
+                while session.due:
+                    await socket.send(session.due.pop(0))
+                try:
+                    frame, quiet = await socket.receive(), False
+                except SilentError:
+                    # Out of hours nobody trades. Only who does not even answer is dead.
+                    if quiet or not session.given:
+                        raise
+                    quiet = True
+                    session.probe()
+                    continue
+                now = datetime.now(UTC)
+                for each in [each for code in session.take(frame) for each in asked[code]]:
+                    if quote := self._quote(each, now):
+                        yield quote
+
+    async def _read(self, market: Market, codes: Sequence[str]) -> set[str]:
+        rows: dict[str, Any] = {}
+        for first in range(0, len(codes), BATCH):
+            rows |= await self._rows(market, codes[first : first + BATCH])
+        told = {code for code in codes if isinstance(rows.get(code), dict)}
+        for code in told:
+            self.snapshots.setdefault(code, Snapshot()).update(rows[code])
+            self.unknown.pop(code, None)
+        if told:  # an answer without anything condemns nobody
+            missing = [code for code in self._due(market, codes) if code not in told]
+            self.unknown |= {code: f"{code} has no snapshot" for code in missing}
+        return told
+
+    async def _rows(self, market: Market, codes: Sequence[str]) -> dict[str, Any]:
+        path = f"{market.path}/snapshots"
+        while codes:
+            asked = market.asked | {"symbols": ",".join(codes)}
+            try:
+                body = await self._get(self.rest, path, dict, asked)
+            except ProviderError as error:
+                # One bad symbol spoils the whole batch, and of several only one is named.
+                bad = self._rejected(error, codes)
+                if not bad:
+                    raise
+                codes = [code for code in codes if code not in bad]
+            else:
+                rows = body.get(market.within) or {} if market.within else body
+                found: dict[str, Any] = of_kind(dict, path, rows)
+                return found
+        return {}
+
+    async def _bars(self, market: Market, code: str, asked: Params) -> list[Any]:
+        rows: list[Any] = []
+        while True:
+            try:
+                body = await self._get(self.rest, f"{market.path}/bars", dict, asked)
+            except ProviderError as error:
+                if not self._rejected(error, [code]):
+                    raise
+                return []
+            told, token = body.get("bars"), body.get("next_page_token")
+            bars = told.get(code) if isinstance(told, dict) else None
+            rows += bars if isinstance(bars, list) else []
+            if not bars or not token or token == asked.get("page_token"):
+                return rows
+            asked = asked | {"page_token": str(token)}
+
+    def _rejected(self, error: ProviderError, codes: Sequence[str]) -> list[str]:
+        said = error.said.get("message") if isinstance(error.said, dict) else None
+        named = str(said).casefold().partition("invalid symbol")[2].strip(" :.")
+        words = {named, *re.split(r"[\s:,]+", named)}
+        bad = [code for code in codes if code.casefold() in words]
+        for code in bad:
+            self._set_aside(code)
+        return bad
+
+    def _set_aside(self, code: str) -> None:
+        self.unknown[code] = f"{code} is not a valid symbol"
+        self.quarantine[code] = self.clock() + QUARANTINE
+
+    async def _get(self, client: Client, path: str, kind: type, asked: Params) -> Any:
+        try:
+            body = await client.get(path, asked)
+        except ProviderError as error:
+            if isinstance(error.said, dict) and (said := error.said.get("message")):
+                error.args = (f"{error}: {public(said, self.login)}",)
+            raise
+        if isinstance(body, dict) and isinstance(said := body.get("message"), str):
+            message = f"{path} answered with an error: {public(said, self.login)}"
+            refused = str(body.get("code")).startswith(("401", "403"))
+            raise ProviderError(message, refused=refused, said=body)
+        return of_kind(kind, path, body)
+
+
+def by_code(instruments: Iterable[Instrument]) -> Asked:
+    """Group instruments by what Alpaca calls them."""
+    asked: Asked = {}
+    for instrument in instruments:
+        asked.setdefault(instrument.code, []).append(instrument)
+    return asked
+
+
+def read_asset(row: Any) -> Instrument | None:
+    """Turn a row of the list of assets into an instrument; None where it is not active."""
+    code = row.get("symbol") if isinstance(row, dict) else None
+    if not isinstance(code, str) or not code or row.get("status") != "active":
+        return None
+    return Instrument(
+        symbol="",
+        code=code,
+        kind="crypto" if is_crypto(code) else "stock",
+        currency=currency(code),
+        tick_size=price(row.get("price_increment")),
+        name=str(row.get("name") or ""),
+    )
+
+
+def read_bars(
+    rows: Iterable[Any], start: datetime, end: datetime
+) -> Iterator[tuple[datetime, Candle]]:
+    """Yield the sound candles from `start` to before `end`, with the time they begin at."""
+    for row in rows:
+        begun = utc(row.get("t")) if isinstance(row, dict) else None
+        if begun is None or not start <= begun < end:
+            continue
+        told: dict[str, Any] = {name: price(row.get(name[0])) for name in COLUMNS}
+        if all(told.values()):
+            volume = decimal(row.get("v"))
+            sound = volume if volume is not None and volume >= 0 else None
+            yield begun, Candle(start=begun, volume=sound, **told)
+
+
+def rfc3339(moment: datetime) -> str:
+    """Write a time as Alpaca reads it."""
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"

@@ -1,0 +1,231 @@
+"""Any JSON: quotes at an address of the operator's, who says where in the answer each field is.
+
+A path is a way into the answer, step by step: data.0.price is the price in the first row of the
+list data. A dot that is part of a name is \\., and {code} stands for the code that is asked.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import quote as escaped
+
+from quotes.providers import Instrument, Limits, Provider, ProviderError
+from quotes.providers.http import Client, address, host
+from quotes.providers.options import count, seconds
+from quotes.providers.rows import FIELDS, read_rows
+from quotes.quote import Quote
+
+CODE, CODES = "{code}", "{codes}"
+HERE = "."  # the path of the whole answer
+REJECTED = (400, 404, 422)  # what sources answer to a code that they do not know
+SET_ASIDE = 900.0  # seconds that a rejected code is not asked again
+URL = "must be like https://example.com/prices/{code} or https://example.com/prices?of={codes}"
+PATH = "must be names and numbers with dots between them, like data.0.price"
+LAST = "last=data.price, time=data.at"
+LIST = "rows=data and fields=code=symbol, last=price"
+
+Path = tuple[str, ...]
+Row = dict[str, Any]
+
+
+class AnyJson(Provider):
+    """Reads quotes out of JSON of any shape."""
+
+    name = "http"
+    title = "HTTP"
+    attribution = "Prices from a source of this site’s own"
+    poll_interval = 15.0
+    limits = Limits(per_minute=60, batch=50)
+
+    def __init__(
+        self,
+        url: str = "",  # {code} in it: a request for each; {codes}: one for many; else one for all
+        fields: Mapping[str, str] | str = "",  # paths by the names in FIELDS
+        *,
+        rows: str = "",  # the path of a list, in whose rows the paths of the fields begin
+        key: str = "",
+        key_header: str = "Authorization",
+        interval: float | str = poll_interval,  # seconds between two polls
+        per_minute: int | str = 60,  # requests
+        batch: int | str = 50,  # codes in one request, where the address has {codes}
+        timeout: float = 10.0,  # seconds for an answer
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.template, self.fields = Template(url), read_fields(fields)
+        self.list = read_path("rows", rows) if rows else None
+        self._check()
+        self.poll_interval = seconds("interval", interval)
+        self.most, self.size = count("per_minute", per_minute), count("batch", batch)
+        if self.template.takes == CODE:
+            self.size = 1
+        self.limits = Limits(per_minute=self.most, batch=self.size)
+        super().__init__()
+        headers = {key_header: usable(key, key_header)} if key else {}
+        self.rest = Client(self.template.base, timeout=timeout, headers=headers, budget=self.budget)
+        self.clock, self.turn = clock, 0  # where the next poll begins, if one can't ask for all
+        self.aside: dict[str, float] = {}  # until when, by code
+
+    async def quotes(self, instruments: Sequence[Instrument]) -> list[Quote]:
+        """Return a quote of each code that the source knows.
+
+        Of more codes than it may ask for in a minute it asks for some, and next time for others.
+        """
+        codes = self._due(list(dict.fromkeys(each.code for each in instruments)))
+        rows, rejected = await self._rows(codes)
+        if rejected and not rows:  # then it is the address that is wrong, or the source
+            raise next(iter(rejected.values()))
+        for code, error in rejected.items():
+            self._set_aside(code, str(error))
+        asked = [each for each in instruments if each.code in codes and each.code not in rejected]
+        return read_rows(self.name, rows, asked, self.unknown)
+
+    async def aclose(self) -> None:
+        """Close the connections that are kept between calls."""
+        await self.rest.aclose()
+
+    def _check(self) -> None:
+        if "last" not in self.fields:
+            raise ValueError(f"The http provider needs a field last, like {LAST}")
+        if ("code" in self.fields) != (self.list is not None):
+            raise ValueError(
+                "The http provider needs both or none of rows, which says where the list is, and "
+                f"the field code, which says whose a row of it is, like {LIST}"
+            )
+        named = self.template.takes == CODE or CODE in "".join(self.fields["last"])
+        if self.list is None and not named:
+            raise ValueError(
+                "The http provider can't tell whose a price is: say so with {code} in the address, "
+                f"or in the path, like last=data.{CODE}.price, or with {LIST}"
+            )
+
+    def _due(self, codes: list[str]) -> list[str]:
+        if not self.template.takes:
+            return codes
+        for code in codes:
+            if code in (".", "..") or (self.template.takes == CODES and "," in code):
+                self._set_aside(code, f"{code} can't stand in an address")
+        codes = [code for code in codes if self.aside.get(code, 0) <= self.clock()]
+        if (most := self.most * self.size) >= len(codes):
+            return codes
+        start, self.turn = self.turn % len(codes), self.turn + most
+        return (codes[start:] + codes[:start])[:most]
+
+    def _set_aside(self, code: str, why: str) -> None:
+        self.unknown[code], self.aside[code] = why, self.clock() + SET_ASIDE
+
+    async def _rows(self, codes: list[str]) -> tuple[dict[str, Row], dict[str, ProviderError]]:
+        rows: dict[str, Row] = {}
+        rejected: dict[str, ProviderError] = {}
+        size = self.size if self.template.takes else max(1, len(codes))
+        due = [codes[i : i + size] for i in range(0, len(codes), size)]
+        while due:
+            batch = due.pop(0)
+            try:
+                rows |= self._read(await self.rest.get(*self.template.fill(batch)), batch)
+            except ProviderError as error:
+                if not self.template.takes or error.status not in REJECTED:
+                    raise
+                if len(batch) == 1:
+                    rejected[batch[0]] = error
+                    continue
+                middle = len(batch) // 2
+                due[:0] = [batch[:middle], batch[middle:]]
+        return rows, rejected
+
+    def _read(self, answer: Any, codes: Sequence[str]) -> dict[str, Row]:
+        if self.list is None:
+            return {code: self._fields(answer, code) for code in codes}
+        listed = follow(answer, self.list)
+        if not isinstance(listed, list):
+            raise ProviderError(f"{host(self.template.base)} answered without a list at rows")
+        found = ((follow(row, self.fields["code"]), row) for row in listed)
+        return {str(code): self._fields(row, str(code)) for code, row in found if code is not None}
+
+    def _fields(self, answer: Any, code: str) -> Row:
+        return {name: follow(answer, path, code) for name, path in self.fields.items()}
+
+
+class Template:
+    """An address with a place for one code or for several, or for none."""
+
+    def __init__(self, url: str) -> None:
+        # The name and password that an address may carry, and its query, are not to be quoted.
+        url = url.strip()
+        shown = re.sub("//[^/]*@", "//", url.partition("?")[0])
+        try:
+            address(url, "http", "https")
+        except ValueError:
+            raise ValueError(f"Unexpected url {shown!r} of the http provider, {URL}") from None
+        parts = urlsplit(url)
+        places = re.findall(r"{[^{}]*}?|}", parts.path + parts.query)
+        odd = [each for each in places if each not in (CODE, CODES)]
+        if odd or len({*places}) > 1 or "{" in parts.netloc:
+            found = (odd or [*dict.fromkeys(places)] or [shown])[-1]
+            raise ValueError(f"Unexpected {found!r} in the url of the http provider, {URL}")
+        self.base, self.path = f"{parts.scheme}://{parts.netloc}", parts.path
+        self.takes = places[0] if places else ""  # CODE, CODES, or nothing
+        pairs = parse_qsl(parts.query, keep_blank_values=True)
+        self.params = dict(pairs)
+        if len(self.params) < len(pairs):
+            raise ValueError("A name stands twice in the query of the http provider's url")
+
+    def fill(self, codes: Sequence[str]) -> tuple[str, dict[str, str]]:
+        """Return the path and the query that ask for some codes."""
+        if not self.takes:
+            return self.path, self.params
+        path = self.path.replace(self.takes, ",".join(escaped(code, safe="") for code in codes))
+        wanted = ",".join(codes)
+        return path, {
+            name: value.replace(self.takes, wanted) for name, value in self.params.items()
+        }
+
+
+def read_fields(given: Mapping[str, str] | str) -> dict[str, Path]:
+    """Read the paths of fields, of a dict or of text; raise ValueError for an odd one.
+
+    A name with a comma in it can only come in a dict.
+    """
+    if isinstance(given, str):
+        pairs = [pair.partition("=") for pair in given.split(",") if pair.strip()]
+        given = {name.strip(): path.strip() for name, _, path in pairs}
+    if unknown := [name for name in given if name not in FIELDS]:
+        allowed = ", ".join(FIELDS)
+        raise ValueError(f"Unknown field {unknown[0]!r} of http, must be one of: {allowed}")
+    return {name: read_path(name, path) for name, path in given.items()}
+
+
+def read_path(name: str, given: str) -> Path:
+    """Split a path into steps; raise ValueError for what is none, JSONPath and the like too."""
+    if given == HERE:
+        return ()
+    steps = [step.replace(r"\.", ".") for step in re.split(r"(?<!\\)\.", given)]
+    if not all(steps) or re.search(r"[][$*{}]", given.replace(CODE, "")):
+        raise ValueError(f"Unexpected path {given!r} of {name} of the http provider, {PATH}")
+    return tuple(steps)
+
+
+def follow(answer: Any, path: Path, code: str = "") -> Any:
+    """Return what is at the end of a path; None where it does not lead anywhere."""
+    for step in path:
+        name = step.replace(CODE, code)
+        if isinstance(answer, dict):
+            answer = answer.get(name)
+        elif isinstance(answer, list) and re.fullmatch("-?[0-9]{1,9}", name):
+            place = int(name)
+            answer = answer[place] if -len(answer) <= place < len(answer) else None
+        else:
+            return None
+    return answer
+
+
+def usable(key: str, header: str) -> str:
+    """Return a key as a header can carry it; raise ValueError, without the key, if none can."""
+    if not re.fullmatch(r"[\w-]+", header, re.ASCII):
+        raise ValueError(f"Unexpected key_header {header!r}, must be the name of one: X-Api-Key")
+    if not key.isascii() or not key.strip().isprintable():
+        raise ValueError("Unexpected key of the http provider, must be visible ASCII on one line")
+    return key.strip()

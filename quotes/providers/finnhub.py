@@ -1,0 +1,304 @@
+"""Finnhub: stocks of the United States, with a free key.
+
+REST tells of one symbol in a request, and few requests are free; the stream tells trades, which
+move what REST told. Wire format: https://finnhub.io/docs/api (quote, websocket-trades); REST has
+times in seconds, the stream in milliseconds. There are no candles without a paid plan.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from functools import partial
+from itertools import count
+from typing import Any
+from urllib.parse import quote as escaped
+
+from quotes.providers import Instrument, Limits, Provider, ProviderError
+from quotes.providers.http import Client, address, of_kind
+from quotes.providers.merged import merged, repeated
+from quotes.providers.options import needed_key
+from quotes.providers.sockets import Socket
+from quotes.quote import Quote, price
+
+PER_MINUTE = 50  # requests; 60 are free, but Finnhub counts when they arrive
+SHARE = 10  # requests for quotes in one call, so that the minute is spent evenly
+PACE = 1 / 30  # seconds from one request to the next
+STREAMED = 50  # symbols that a free key may stream
+QUARANTINE = 900.0  # seconds that a symbol without a price is not asked again
+MARKETS = ("XNYS", "XNAS", "XASE", "ARCX", "BATS")  # the exchanges, and not what is traded beside
+NIGHT = timedelta(hours=5)  # from midnight in UTC to one in New York, give or take a quiet hour
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+SECOND, MILLISECOND = timedelta(seconds=1), timedelta(milliseconds=1)
+MOST_AHEAD = timedelta(days=1)  # that a trade may be of the future before it is no trade
+MOST_WORDS = 200  # characters of what Finnhub says about an error
+
+Asked = dict[str, list[Instrument]]  # by code: two symbols may share one
+
+
+class Finnhub(Provider):
+    """Reads the market data of Finnhub, under the limits of its free plan.
+
+    Each call of `quotes` asks for some symbols, those that waited longest, and the next one for
+    others: 50 in a minute, however many there are.
+    """
+
+    name = "finnhub"
+    title = "Finnhub"
+    attribution = "Prices by Finnhub"
+    streams = True
+    poll_interval = 60.0 * SHARE / PER_MINUTE
+    limits = Limits(per_minute=PER_MINUTE, batch=1)
+
+    def __init__(
+        self,
+        rest_url: str = "https://finnhub.io/api/v1",
+        ws_url: str = "wss://ws.finnhub.io",
+        *,
+        api_key: str = "",
+        timeout: float = 10.0,  # seconds for an answer, or for a socket to open
+        silence: float = 90.0,  # seconds without even a ping, after which a stream is dead
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__()
+        self.key = needed_key("FINNHUB_API_KEY", api_key)
+        headers = {"X-Finnhub-Token": self.key}
+        self.rest = Client(rest_url, timeout=timeout, headers=headers, budget=self.budget)
+        self.ws_url = address(ws_url, "ws", "wss")
+        self.timeout, self.silence, self.clock = timeout, silence, clock
+        self.told: dict[str, Quote] = {}  # by code: what REST told last
+        self.known: dict[str, Quote] = {}  # the same, moved by the trades since
+        self.quarantine: dict[str, float] = {}  # code: until when
+        self.turns: dict[str, int] = {}  # code: when it was asked last, counted in requests
+        self.turn = count(1)
+
+    async def quotes(self, instruments: Sequence[Instrument]) -> list[Quote]:
+        """Return the last price and the day of those symbols whose turn it is.
+
+        Whoever was never asked comes first. Where the minute is spent, nothing is returned.
+        """
+        return [quote async for quote in self._ask(by_code(instruments))]
+
+    async def instruments(self) -> list[Instrument]:
+        """Return what is listed at the exchanges of the United States."""
+        found: list[Instrument] = []
+        for market in MARKETS:
+            rows = await self._get("/stock/symbol", list, exchange="US", mic=market)
+            found += [listed for listed in map(read_listed, rows) if listed]
+        return found
+
+    async def stream(self, instruments: Sequence[Instrument]) -> AsyncIterator[Quote]:
+        """Yield what is known of each symbol, then each trade, until the connection ends.
+
+        Symbols above the 50 of a free key are asked over REST in turn, like all the others.
+        """
+        if not instruments:
+            return
+        asked = by_code(instruments)
+        known = [code for code in asked if code in self.known]
+        async with aclosing(self._ask(asked)) as quotes:
+            async for quote in quotes:
+                yield quote
+        for quote in [quote for code in known for quote in self._quotes(asked[code])]:
+            yield quote
+        codes = self._due(asked)
+        if not codes:
+            raise ProviderError("finnhub knows none of the symbols")
+        polls = repeated(partial(self.quotes, instruments), lambda: self.poll_interval)
+        async with aclosing(merged(polls, self._listen(codes[:STREAMED], asked))) as quotes:
+            async for quote in quotes:
+                yield quote
+
+    async def aclose(self) -> None:
+        """Close the connections that are kept between calls."""
+        await self.rest.aclose()
+
+    def _due(self, codes: Iterable[str]) -> list[str]:
+        now = self.clock()
+        return [code for code in codes if self.quarantine.get(code, now) <= now]
+
+    def _next(self, codes: Iterable[str]) -> list[str]:
+        due = sorted(self._due(codes), key=lambda code: self.turns.get(code, 0))
+        new = sum(code not in self.turns for code in due)
+        left = max(0, PER_MINUTE - self.budget.spent_in_minute())
+        return due[: min(left, max(new, SHARE))]
+
+    def _quotes(self, instruments: Iterable[Instrument]) -> list[Quote]:
+        return [
+            replace(self.known[each.code], symbol=each.symbol, currency=each.currency)
+            for each in instruments
+        ]
+
+    async def _ask(self, asked: Asked) -> AsyncGenerator[Quote]:
+        for number, code in enumerate(self._next(asked)):
+            await asyncio.sleep(PACE if number else 0)
+            self.turns[code] = next(self.turn)
+            try:
+                body = await self._get("/quote", dict, symbol=code)
+            except ProviderError as error:
+                if not is_beyond_the_plan(error):
+                    raise
+                self._set_aside(code, f"{code} is not part of the plan")
+                continue
+            if self._take_quote(code, body):
+                for quote in self._quotes(asked[code]):
+                    yield quote
+
+    def _take_quote(self, code: str, body: Mapping[str, Any]) -> bool:
+        now = datetime.now(UTC)
+        told, known = read_quote(code, body, now), self.known.get(code)
+        if told is None:
+            if body.keys() >= {"c", "t"}:  # zeros, for what it does not know
+                self._set_aside(code, f"{code} has no price")
+            return False
+        self.unknown.pop(code, None)
+        self.told[code] = self.known[code] = told
+        if known and known.time > told.time:
+            self._move(code, known.last, known.time, now)
+        return True
+
+    def _set_aside(self, code: str, why: str) -> None:
+        self.unknown[code] = why
+        self.quarantine[code] = self.clock() + QUARANTINE
+
+    async def _listen(self, codes: Sequence[str], asked: Asked) -> AsyncGenerator[Quote]:
+        # Finnhub takes the key nowhere else. No error and no log line shows an address's query.
+        url = f"{self.ws_url}?token={escaped(self.key, safe='')}"
+        async with Socket(url, self.timeout, self.silence) as socket:
+            for code in codes:
+                await socket.send({"type": "subscribe", "symbol": code})
+            while True:
+                for code in self._take(await socket.receive(), asked):
+                    for quote in self._quotes(asked[code]):
+                        yield quote
+
+    def _take(self, message: Mapping[str, Any], asked: Asked) -> list[str]:
+        said = str(message.get("msg"))
+        # One symbol too many, or a bad one, is not named; REST is asked for it like for all.
+        if message.get("type") == "error" and "symbol" not in said.casefold():
+            raise self._error("the stream", said)
+        if message.get("type") != "trade":
+            return []  # a ping, or what is new
+        now, data = datetime.now(UTC), message.get("data")
+        trades = [read_trade(row) for row in data] if isinstance(data, list) else []
+        mine = [trade for trade in trades if trade and trade[0] in asked]
+        moved: dict[str, None] = {}
+        for code, last, moment in sorted(mine, key=lambda trade: trade[2]):
+            known = self.known.get(code)
+            if moment > now + MOST_AHEAD or (known and moment < known.time):
+                continue
+            self._move(code, last, moment, now)
+            moved[code] = None
+        return list(moved)
+
+    def _move(self, code: str, last: Decimal, moment: datetime, now: datetime) -> None:
+        told, known = self.told.get(code), self.known.get(code)
+        quote = known or Quote(
+            symbol=code, provider="finnhub", currency="", last=last, received_at=now, delay=0
+        )
+        if told and day(code, moment) > day(code, told.time):
+            # REST does not know of that day yet: its price is the close of the one before.
+            quote = replace(quote, open=None, high=None, low=None)
+            quote = replace(quote, reference=told.last, reference_kind="prev_close")
+        self.known[code] = replace(
+            quote,
+            last=last,
+            source_time=moment,
+            received_at=now,
+            high=quote.high and max(quote.high, last),
+            low=quote.low and min(quote.low, last),
+        )
+        self.unknown.pop(code, None)
+
+    async def _get(self, path: str, kind: type, **asked: str) -> Any:
+        try:
+            body = await self.rest.get(path, asked)
+        except ProviderError as error:
+            if isinstance(error.said, dict) and (said := error.said.get("error")):
+                error.args = (f"{error}: {self._public(said)}",)
+            raise
+        if isinstance(body, dict) and (said := body.get("error")):
+            raise self._error(path, said)
+        return of_kind(kind, path, body)
+
+    def _error(self, what: str, said: object) -> ProviderError:
+        refused = "api key" in str(said).casefold()
+        message = f"{what} answered with an error: {self._public(said)}"
+        return ProviderError(message, refused=refused, said={"error": said})
+
+    def _public(self, said: object) -> str:
+        return str(said).replace(self.key, "…")[:MOST_WORDS]
+
+
+def by_code(instruments: Iterable[Instrument]) -> Asked:
+    """Group instruments by what Finnhub calls them."""
+    asked: Asked = {}
+    for instrument in instruments:
+        asked.setdefault(instrument.code, []).append(instrument)
+    return asked
+
+
+def read_quote(code: str, body: Mapping[str, Any], now: datetime) -> Quote | None:
+    """Turn an answer into a quote, without its currency; None where there is no price."""
+    last, reference = price(body.get("c")), price(body.get("pc"))
+    if last is None:
+        return None
+    return Quote(
+        symbol=code,
+        provider="finnhub",
+        currency="",
+        last=last,
+        received_at=now,
+        source_time=time_of(body.get("t"), SECOND),
+        open=price(body.get("o")),
+        high=price(body.get("h")),
+        low=price(body.get("l")),
+        reference=reference,
+        reference_kind="prev_close" if reference else "none",
+        delay=0,
+    )
+
+
+def read_trade(row: Any) -> tuple[str, Decimal, datetime] | None:
+    """Read the code, the price and the time of a trade; None where one of them is missing.
+
+    A volume of 0 says that the price moved without a trade.
+    """
+    if not isinstance(row, dict):
+        return None
+    code, last, moment = row.get("s"), price(row.get("p")), time_of(row.get("t"), MILLISECOND)
+    return (code, last, moment) if isinstance(code, str) and last and moment else None
+
+
+def read_listed(row: Any) -> Instrument | None:
+    """Turn a row of the list of symbols into an instrument."""
+    code = row.get("symbol") if isinstance(row, dict) else None
+    if not isinstance(code, str) or not code:
+        return None
+    kind = "etf" if row.get("type") in ("ETP", "ETF") else "stock"
+    currency, name = str(row.get("currency") or "USD"), str(row.get("description") or "")
+    return Instrument(symbol="", code=code, kind=kind, currency=currency, name=name)
+
+
+def time_of(value: Any, unit: timedelta) -> datetime | None:
+    """Read a whole number of units since 1970 as a time in UTC; None for 0 and what is none."""
+    try:
+        return EPOCH + value * unit if type(value) is int and value > 0 else None
+    except OverflowError:
+        return None
+
+
+def day(code: str, moment: datetime) -> date:
+    """Tell the day of a trade where it was made: of BINANCE:BTCUSDT in UTC, else in New York."""
+    return (moment - (timedelta() if ":" in code else NIGHT)).date()
+
+
+def is_beyond_the_plan(error: ProviderError) -> bool:
+    """Tell a symbol that the plan does not hold from a key that is not good."""
+    said = error.said.get("error") if isinstance(error.said, dict) else None
+    return "access to this resource" in str(said)

@@ -1,0 +1,276 @@
+"""Yahoo Finance: stocks, funds and indices of the world, and crypto; unofficial, personal use only.
+
+Nobody documents these addresses: batches of quotes (spark), history (chart), and a stream whose
+frames are protobuf in base64 in JSON. Prices of some places come in hundredths: pence, cents.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from math import ceil
+from typing import Any
+from urllib.parse import quote as escaped
+
+from quotes.providers import Candle, Instrument, Limits, Provider, ProviderError, Sparkline
+from quotes.providers.http import Client, NotFoundError, address, of_kind
+from quotes.providers.sockets import Socket
+from quotes.providers.yahoo_wire import (
+    DAY,
+    Frame,
+    Known,
+    Row,
+    complaint,
+    dig,
+    read_candles,
+    read_frame,
+    read_row,
+    read_spark,
+    read_sparkline,
+)
+from quotes.quote import Quote
+
+NOTICE = (
+    "Yahoo Finance has no public interface: these addresses are unofficial, may change or turn "
+    "you away at any time, and what they tell is for personal use only"
+)
+ACCEPTED = "personal-use"
+AGENT = "Mozilla/5.0 (compatible; quoteboard)"  # names of another form are turned away at once
+BATCH = 20  # symbols in one request
+WEEK = 604_800  # seconds: as much may be asked at once of candles of a minute
+STEPS = {60: "1m", 120: "2m", 300: "5m", 900: "15m", 1800: "30m", 3600: "60m", DAY: "1d"}
+PENANCE = 900.0  # seconds to stay away after a 429: who goes on asking is banned for a day
+NO_CANDLES = "Data doesn't exist"
+
+Asked = dict[str, list[Instrument]]  # by code: two symbols may share one
+
+
+class Yahoo(Provider):
+    """Reads Yahoo Finance for an operator who accepts what that means."""
+
+    name = "yahoo"
+    title = "Yahoo Finance"
+    attribution = "Prices by Yahoo Finance, read unofficially, for personal use only"
+    streams = True
+    poll_interval = 60.0
+    limits = Limits(per_minute=20, batch=BATCH)  # a guess: Yahoo tells none, and bans for days
+
+    def __init__(
+        self,
+        rest_url: str = "https://query1.finance.yahoo.com",
+        ws_url: str = "wss://streamer.finance.yahoo.com/?version=2",
+        accept: str = "",
+        *,
+        timeout: float = 10.0,  # seconds for an answer, or for a socket to open
+        silence: float = 60.0,  # seconds without a frame while markets are open
+        beat: float = 15.0,  # seconds between two subscriptions to the same
+    ) -> None:
+        if accept != ACCEPTED:
+            raise ValueError(
+                f"{NOTICE}. Who accepts that sets YAHOO_ACCEPT={ACCEPTED} (the option "
+                f"accept={ACCEPTED!r}); it is {accept!r}"
+            )
+        super().__init__()
+        agent = {"User-Agent": AGENT}
+        self.rest = Client(rest_url, timeout=timeout, headers=agent, budget=self.budget)
+        self.ws_url = address(ws_url, "ws", "wss")
+        self.timeout, self.silence, self.beat = timeout, silence, beat
+
+    async def quotes(self, instruments: Sequence[Instrument]) -> list[Quote]:
+        """Return the last price of the regular session, or of the day where none ever closes."""
+        known = await self._known(instruments)
+        asked = [(each, known.get(each.code)) for each in instruments]
+        return [replace(found.quote, symbol=each.symbol) for each, found in asked if found]
+
+    async def sparklines(self, instruments: Sequence[Instrument]) -> dict[str, Sparkline]:
+        """Return the newest day of each, a price every five minutes of trade."""
+        rows = await self._rows([each.code for each in instruments])
+        asked = [(each, row) for each in instruments if (row := rows.get(each.code))]
+        lines = {each.symbol: read_sparkline(row, each) for each, row in asked}
+        return {symbol: line for symbol, line in lines.items() if line}
+
+    async def candles(
+        self, instrument: Instrument, step: int, start: datetime, end: datetime
+    ) -> list[Candle]:
+        """Return candles of 60, 120, 300, 900, 1800, 3600 or 86400 seconds, none of quiet times.
+
+        Those of a minute reach back a month, of up to half an hour 60 days, of an hour two years.
+        A day's begins at 00:00 UTC of its date, wherever it is traded.
+        """
+        if step not in STEPS:
+            allowed = ", ".join(map(str, STEPS))
+            raise ProviderError(f"no candles of {step} s at yahoo, must be one of: {allowed}")
+        first, stop = ceil(start.timestamp()), ceil(min(end, datetime.now(UTC)).timestamp())
+        span = WEEK if step == 60 else max(1, stop - first)
+        found: dict[int, Candle] = {}
+        for begin in range(first, stop, span):
+            body = await self._chart(instrument.code, step, begin, min(begin + span, stop))
+            found |= read_candles(dig(body, "chart", "result", 0), instrument, step)
+        return [found[moment] for moment in sorted(found) if first <= moment < stop]
+
+    async def stream(self, instruments: Sequence[Instrument]) -> AsyncIterator[Quote]:
+        """Yield a quote of each at once, then every tick; outside of hours there are none."""
+        if not instruments:
+            return
+        session = Session(instruments, await self._known(instruments))
+        if not session.known:
+            raise ProviderError("yahoo knows none of the symbols")
+        for quote in session.quotes(*session.known):
+            yield quote
+        try:
+            async with Socket(self.ws_url, self.timeout, self.silence) as socket:
+                beats = asyncio.create_task(self._keep_subscribed(socket, list(session.known)))
+                try:
+                    while True:
+                        socket.silence = self.silence + session.quiet(datetime.now(UTC))
+                        for quote in session.take(await socket.receive()):
+                            yield quote
+                finally:
+                    beats.cancel()
+        except ProviderError as error:
+            error.retry_after = penance(error)
+            raise
+
+    async def aclose(self) -> None:
+        """Close the connections that are kept between calls."""
+        await self.rest.aclose()
+
+    async def _keep_subscribed(self, socket: Socket, codes: list[str]) -> None:
+        with suppress(ProviderError):  # who reads from the socket is told as well
+            while True:
+                await socket.send({"subscribe": codes})
+                await asyncio.sleep(self.beat)
+
+    async def _known(self, instruments: Sequence[Instrument]) -> dict[str, Known]:
+        rows = await self._rows([each.code for each in instruments])
+        asked = {each.code: (rows[each.code], each) for each in instruments if each.code in rows}
+        return {code: known for code, pair in asked.items() if (known := read_row(*pair))}
+
+    async def _rows(self, codes: Sequence[str]) -> dict[str, Row]:
+        found: dict[str, Row] = {}
+        distinct = list(dict.fromkeys(codes))
+        for chunk in (distinct[i : i + BATCH] for i in range(0, len(distinct), BATCH)):
+            asked = {"symbols": ",".join(chunk), "range": "1d", "interval": "5m"}
+            try:
+                rows = read_spark(await self._get("/v7/finance/spark", **asked))
+            except NotFoundError:
+                rows, unknown = {}, chunk
+            else:
+                # Where nothing came at all, that says nothing about a single one.
+                unknown = [code for code in chunk if code not in rows] if rows else []
+            self.unknown |= {code: f"{code} is not known to Yahoo" for code in unknown}
+            for code in rows:
+                self.unknown.pop(code, None)
+            found |= rows
+        return found
+
+    async def _chart(self, code: str, step: int, first: int, stop: int) -> Any:
+        path, slack = f"/v8/finance/chart/{escaped(code, safe='')}", DAY if step == DAY else 0
+        span = {"period1": first - slack, "period2": stop + slack}
+        try:
+            return await self._get(path, **span, interval=STEPS[step], includePrePost="false")
+        except NotFoundError as error:
+            self.unknown[code] = f"{code}: {error}"
+            return {}
+        except ProviderError as error:
+            if NO_CANDLES in str(error):  # say of a weekend
+                return {}
+            raise
+
+    async def _get(self, path: str, **params: str | int) -> Any:
+        failed: ProviderError | None = None
+        try:
+            body = of_kind(dict, path, await self.rest.get(path, params))
+        except ProviderError as error:
+            failed, body = error, error.said
+        code, words = complaint(body)
+        if failed is None and not code:
+            return body
+        if code == "Not Found":
+            raise NotFoundError(words) from failed
+        failed = failed or ProviderError(f"{path} answered with an error", said=body)
+        raise ProviderError(
+            f"{failed}: {words}" if words else str(failed),
+            retry_after=penance(failed),
+            refused=failed.refused or code == "Unauthorized",
+            status=failed.status,
+            said=body,
+        ) from failed
+
+
+class Session:
+    """What one connection asks for, and what is known of it so far."""
+
+    def __init__(self, instruments: Sequence[Instrument], known: dict[str, Known]) -> None:
+        self.known = known
+        self.asked: Asked = {}
+        for each in instruments:
+            self.asked.setdefault(each.code, []).append(each)
+        self.markets = {each.market for each in known.values()}
+
+    def quotes(self, *codes: str) -> list[Quote]:
+        """Return the newest quote of every instrument with one of these codes."""
+        asked = [(self.known[code].quote, each) for code in codes for each in self.asked[code]]
+        return [replace(quote, symbol=each.symbol) for quote, each in asked]
+
+    def take(self, message: Mapping[str, Any]) -> list[Quote]:
+        """Return the quotes that a message brings."""
+        frame = read_frame(message)
+        known = self.known.get(frame.code) if frame else None
+        if not frame or not known:
+            return []
+        quote = merged(frame, known, datetime.now(UTC))
+        if quote is None:
+            return []
+        self.known[frame.code] = replace(known, quote=quote)
+        return self.quotes(frame.code)
+
+    def quiet(self, moment: datetime) -> float:
+        """Tell for how many seconds no market has anything to say."""
+        return min(market.quiet(moment) for market in self.markets)
+
+
+def merged(frame: Frame, known: Known, now: datetime) -> Quote | None:
+    """Lay a frame, which tells what it likes, over what is known; None where it comes too late.
+
+    Of the day before nothing stays. In regular hours high and low follow last.
+    """
+    quote, market = known.quote, known.market
+    told = {name: market.price(number) for name, number in frame.numbers.items()}
+    last, moment = told["price"], frame.time or now
+    if last is None or (quote.source_time and moment < quote.source_time):
+        return None
+    if market.day(moment) != market.day(quote.time):
+        quote = replace(quote, bid=None, ask=None, open=None, high=None, low=None, volume=None)
+        quote = replace(quote, reference=None, reference_kind="none")
+    session = "always" if market.crypto else frame.session
+    # After hours change is measured from the close of the same day, before them from the last.
+    if session != "post" and (reference := market.price(frame.reference)):
+        kind = "rolling_24h" if market.crypto else "prev_close"
+        quote = replace(quote, reference=reference, reference_kind=kind)
+    high, low = told.get("high") or quote.high, told.get("low") or quote.low
+    if session in ("always", "regular"):
+        high, low = high and max(high, last), low and min(low, last)
+    bid, ask = told.get("bid") or quote.bid, told.get("ask") or quote.ask
+    crossed = bid and ask and bid > ask
+    return replace(
+        quote,
+        last=last,
+        received_at=now,
+        source_time=frame.time,
+        bid=None if crossed else bid,
+        ask=None if crossed else ask,
+        open=told.get("open") or quote.open,
+        high=high,
+        low=low,
+        volume=None if market.crypto else frame.volume or quote.volume,
+        session=session,
+    )
+
+
+def penance(error: ProviderError) -> float | None:
+    """Tell for how many seconds to stay away: those who go on asking are banned for longer."""
+    return error.retry_after or (PENANCE if error.status == 429 else None)

@@ -1,0 +1,150 @@
+"""Sources: providers kept alive. Streamed where they can be, polled where they can't."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from quotes.providers import Instrument, Provider, ProviderError
+from quotes.quote import Quote
+
+logger = logging.getLogger(__name__)
+
+BACK_OFF = 1.0  # seconds, doubled with each failure in a row
+LONGEST_BACK_OFF = 20.0  # seconds
+STEADY = 5.0  # seconds after which a stream counts as back; one that flaps is still an outage
+
+Take = Callable[[Quote, datetime | None], None]
+
+
+class Source:
+    """One provider, kept alive for the instruments that it is to bring."""
+
+    def __init__(self, provider: Provider, take: Take, changed: Callable[[], object]) -> None:
+        self.provider, self.take, self.changed = provider, take, changed
+        self.instruments: Sequence[Instrument] = ()
+        self.down_since: datetime | None = None
+        self.up_since = float("-inf")  # on the monotonic clock; for ever until it was down once
+        self.refused = ""  # why it is not asked any more, until the operator acts
+        self.streaming = False
+        self.poll_due = asyncio.Event()  # while there is no stream, and once after it began
+        self.acted = asyncio.Event()  # the operator did something: a refusal may be over
+        self.named: set[str] = set()  # unknown codes that the log has named
+        self.told: dict[str, str] = {}  # the last failure that the log told, of stream and poll
+
+    def lacks(self, code: str) -> bool:
+        """Say whether the provider is known not to have a code."""
+        return code in self.provider.unknown
+
+    async def run(self) -> None:
+        """Bring quotes for ever."""
+        self.streaming = False
+        self.poll_due.set()
+        async with asyncio.TaskGroup() as tasks:
+            if self.provider.streams:
+                self.poll_due.clear()
+                tasks.create_task(self._keep_streaming())
+            tasks.create_task(self._keep_polling())
+
+    async def _keep_streaming(self) -> None:
+        failures = 0
+        while True:
+            began = time.monotonic()
+            try:
+                await self._stream()
+            except ProviderError as error:
+                failures = 0 if time.monotonic() - began > STEADY else failures
+                self.streaming = False
+                self.poll_due.set()
+                await self._stay_away("stream", error, failures)
+                failures += 1
+
+    async def _stream(self) -> None:
+        steady = None
+        try:
+            async for quote in self.provider.stream(self.instruments):
+                if not self.streaming:
+                    self.streaming = True
+                    self.poll_due.set()  # what was missed, and what streams do not say
+                self._take(quote)
+                if steady is None:
+                    steady = asyncio.get_running_loop().call_later(STEADY, self._up)
+        finally:
+            if steady is not None:
+                steady.cancel()
+        raise ProviderError("the stream ended")
+
+    async def _keep_polling(self) -> None:
+        failures = 0
+        while True:
+            await self.poll_due.wait()
+            streamed = self.streaming
+            try:
+                await self._poll()
+            except ProviderError as error:
+                if self.down_since is None and not self.streaming:
+                    self.down_since = datetime.now(UTC)
+                await self._stay_away("poll", error, failures)
+                failures += 1
+                continue
+            failures = 0
+            if streamed and self.streaming:
+                self.poll_due.clear()
+            else:
+                await asyncio.sleep(self.provider.poll_interval)
+
+    async def _poll(self) -> None:
+        asked_at = datetime.now(UTC)
+        for quote in await self.provider.quotes(self.instruments):
+            self._take(quote, asked_at)
+        self._name_unknown()
+        self._up()
+
+    def _take(self, quote: Quote, asked_at: datetime | None = None) -> None:
+        if self.provider.unknown.keys() - self.named:
+            self._name_unknown()
+        self.take(quote, asked_at)
+
+    def _up(self) -> None:
+        if self.down_since:
+            logger.info("%s is back", self.provider.name)
+            self.down_since, self.up_since = None, time.monotonic()
+            self.told.clear()
+            self.changed()
+
+    async def _stay_away(self, what: str, error: ProviderError, failures: int) -> None:
+        self.changed()
+        if error.refused:
+            if what == "poll":
+                self.refused = str(error)
+            self._warn("%s: %s refused, not asked again until you act: %s", what, error)
+            self.acted.clear()
+            await self.acted.wait()
+            self.refused = ""
+            return
+        wait = back_off(failures, error)
+        self._warn(f"%s: %s stopped, trying again in {wait:.0f} s: %s", what, error)
+        await asyncio.sleep(wait)
+
+    def _warn(self, words: str, what: str, error: ProviderError) -> None:
+        # one line per cause, not one per attempt
+        level = logging.DEBUG if self.told.get(what) == str(error) else logging.WARNING
+        self.told[what] = str(error)
+        logger.log(level, words, self.provider.name, what, error)
+
+    def _name_unknown(self) -> None:
+        for code in self.provider.unknown.keys() - self.named:
+            logger.warning("%s: %s: %s", self.provider.name, code, self.provider.unknown[code])
+        self.named |= self.provider.unknown.keys()
+        self.changed()
+
+
+def back_off(failures: int, error: ProviderError) -> float:
+    """Return the seconds to stay away: what the source asked for, else full jitter."""
+    if error.retry_after is not None:
+        return error.retry_after + random.random()
+    return random.uniform(0, min(LONGEST_BACK_OFF, BACK_OFF * 2 ** min(failures, 10)))

@@ -1,0 +1,60 @@
+"""A stub of somebody's own source of JSON: `python -m tests.stubs.anyjson --port 0`.
+
+Three shapes of one market: `/price/BTC-USD` tells one, `/quotes?symbols=BTC-USD,ETH-USD` those
+that are asked, as a list, and `/all` tells all by code. A key is wanted in `X-Api-Key` if it is
+set. `rejects` is the status that an unknown code in a list gives; 0 leaves it out.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.stubs.exchange import Exchange, main
+
+MARKET = {  # made up
+    "BTC-USD": {"last": "64000.10", "bid": "64000.00", "ask": "64000.20", "currency": "USD"},
+    "BTC-EUR": {"last": "59000.00", "bid": "58999.50", "ask": "59000.50", "currency": "EUR"},
+    "AAPL": {"last": "101.00", "reference": "100.00", "currency": "USD"},
+    "VOD.L": {"last": "8012", "reference": "7900", "currency": "GBp"},
+}
+
+
+class AnyJson(Exchange):
+    """A stub of somebody's own source of JSON."""
+
+    def __init__(self, port: int = 0, *, key: str = "", rejects: int = 0, **options: Any) -> None:
+        super().__init__(port, **options)
+        self.key, self.rejects = key, rejects
+        self.market: dict[str, dict[str, Any]] = {code: {**row} for code, row in MARKET.items()}
+        self.asked: list[list[str]] = []  # the codes of each request, as they came
+
+    def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
+        """Answer with a price, a list, or all there is."""
+        if self.key and self.headers.get("X-Api-Key") != self.key:
+            return self.refused
+        match path.strip("/").split("/"):
+            case ["price", code]:
+                self.asked.append([code])
+                row = self.market.get(code)
+                return (200, {"data": row}) if row else (404, {"message": "NotFound"})
+            case ["quotes"]:
+                return self._listed(query.get("symbols", "").split(","))
+            case ["all"]:
+                return 200, self.market
+        return 404, {"message": "NotFound"}
+
+    async def tick(self, product: str, price: str, **fields: Any) -> None:
+        """Move a product, for who asks next."""
+        self.market.setdefault(product, {})
+        self.market[product] |= {"last": price} | fields
+
+    def _listed(self, codes: list[str]) -> tuple[int, Any]:
+        self.asked.append(codes)
+        if self.rejects and (bad := next((c for c in codes if c not in self.market), None)):
+            return self.rejects, {"message": f"unknown symbol {bad}"}
+        found = sorted(set(codes) & self.market.keys())
+        return 200, {"quotes": [{"symbol": code, **self.market[code]} for code in found]}
+
+
+if __name__ == "__main__":
+    main(AnyJson)

@@ -1,0 +1,96 @@
+"""A table that another program writes quotes into, and the alias that Django knows it by.
+
+    with sqlite(tmp_path / "prices.sqlite3") as table:
+        table.write("AAPL", last="101.00")
+
+The writer has a connection of its own, past Django, as that program has.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from django.db import connections
+
+from tests.servers import eventually
+
+COLUMNS = ("bid", "ask", "open", "high", "low", "reference", "volume", "time", "currency")
+QUERY = f"SELECT code, last, {', '.join(COLUMNS)} FROM prices WHERE code IN (%(codes)s)"
+
+
+class Table:
+    """A table `prices` of one database, and its writer."""
+
+    def __init__(self, alias: str, connect: Callable[[], Any], number: str, time: str) -> None:
+        self.alias, self.connect = alias, connect
+        self.run("DROP TABLE IF EXISTS prices")
+        numbers = ", ".join(f"{name} {number}" for name in ("last", *COLUMNS[:-2]))
+        self.run(f"CREATE TABLE prices (code text, {numbers}, time {time}, currency text)")
+
+    def write(self, code: str, **fields: Any) -> None:
+        """Write a row in place of the one there is."""
+        self.run("DELETE FROM prices WHERE code = {}", code)
+        self.add(code, **fields)
+
+    def add(self, code: str, **fields: Any) -> None:
+        """Write one more row."""
+        places = ", ".join(["{}"] * (len(fields) + 1))
+        names = ", ".join(["code", *fields])
+        self.run(f"INSERT INTO prices ({names}) VALUES ({places})", code, *fields.values())
+
+    def run(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Run a statement of the other program's, with {} for values."""
+        mark = "?" if self.alias.startswith("sqlite") else "%s"
+        with closing(self.connect()) as connection:
+            cursor = connection.execute(statement.replace("{}", mark), values)
+            rows = cursor.fetchall() if cursor.description else []
+            connection.commit()
+        return rows
+
+
+@contextmanager
+def alias_of(alias: str, given: dict[str, Any]) -> Iterator[None]:
+    """Let DATABASES have one more alias for a while."""
+    both = connections.configure_settings({"default": {}, alias: given})
+    connections.settings[alias] = both[alias]
+    try:
+        yield
+    finally:
+        del connections.settings[alias]
+
+
+def takes_connections(url: str) -> bool:
+    """Whether PostgreSQL is past its start, when it listens and yet refuses."""
+    with suppress(psycopg.OperationalError):
+        psycopg.connect(url).close()
+        return True
+    return False
+
+
+@contextmanager
+def sqlite(path: Path, number: str = "TEXT", time: str = "TEXT") -> Iterator[Table]:
+    """Make a table in a file; its numbers are text, so that SQLite keeps every digit."""
+    given = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(path)}
+    with alias_of("sqlite_prices", given):
+        yield Table("sqlite_prices", lambda: sqlite3.connect(path), number, time)
+
+
+@contextmanager
+def postgres(url: str, port: int, **options: Any) -> Iterator[Table]:
+    """Make a table in PostgreSQL."""
+    given = {
+        "ENGINE": "django.db.backends.postgresql",
+        "HOST": "127.0.0.1",
+        "PORT": port,
+        "USER": "quotes",
+        "NAME": "postgres",
+        **options,
+    }
+    eventually(lambda: takes_connections(url), "PostgreSQL takes connections")
+    with alias_of("postgres_prices", given):
+        yield Table("postgres_prices", lambda: psycopg.connect(url), "numeric", "timestamptz")

@@ -1,0 +1,134 @@
+"""A stub of Finnhub: `python -m tests.stubs.finnhub --port 0`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import Counter
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from websockets.asyncio.server import ServerConnection
+from websockets.http11 import Request, Response
+
+from tests.stubs.exchange import Exchange, main, reply
+
+KEY = "stub-key"
+ZEROS = {"c": 0, "d": None, "dp": None, "h": 0, "l": 0, "o": 0, "pc": 0, "t": 0}
+
+# Made-up sessions as (last, high, low, open, close before).
+MARKET = {
+    "AAPL": (191.5, 192, 189, 190, 190.5),
+    "BRK.B": (410.2, 411, 408.05, 409, 408.8),
+    "MSFT": (370.1, 372.9, 368, 369, 371.3),
+}
+PLAIN = (10, 11, 9, 9.5, 9.6)
+
+
+class Finnhub(Exchange):
+    """A stub of Finnhub, with one key of its free plan."""
+
+    limited = (429, {"error": "API limit reached. Please try again later. Remaining Limit: 0"})
+    refused = (401, {"error": "Invalid API key"})
+    closed = (503, {"error": "Service Unavailable"})
+
+    def __init__(
+        self,
+        port: int = 0,
+        *,
+        symbols: int = 50,  # that a key may subscribe to
+        heartbeat: float = 1.0,  # seconds from ping to ping
+        retry_after: str = "7",
+    ) -> None:
+        super().__init__(port, retry_after=retry_after)
+        self.symbols, self.heartbeat = symbols, heartbeat
+        self.market = {code: quote(*told) for code, told in MARKET.items()}
+        self.asked: Counter[str] = Counter()  # requests for quotes, by symbol
+        self.listening: set[str] = set()
+
+    def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
+        """Answer a quote, or what an exchange lists."""
+        if self.headers.get("X-Finnhub-Token") != KEY:
+            return self.refused
+        code = query.get("symbol", "")
+        if path == "/stock/candle" or code.startswith("^"):
+            return 403, {"error": "You don't have access to this resource."}
+        if path == "/quote":
+            self.asked[code] += 1
+            return 200, self.market.get(code, ZEROS)
+        if path == "/stock/symbol":
+            return 200, [_listed(each) for each in self.market if query["mic"] == "XNAS"]
+        return 404, {"error": "Not Found"}
+
+    async def tick(self, product: str, price: str, **fields: Any) -> None:
+        """Trade a symbol at a price; other fields of the trade may be given too."""
+        self.market[product] |= {"c": float(price), "t": int(time.time())}
+        await self.trade({"s": product, "p": float(price)} | fields)
+
+    async def trade(self, *trades: dict[str, Any]) -> None:
+        """Tell of some trades in one message."""
+        rows = [{"c": ["1"], "t": time.time_ns() // 10**6, "v": 5} | trade for trade in trades]
+        if all(row["s"] in self.listening for row in rows) and self.mode != "empty":
+            await self.say({"type": "trade", "data": rows})
+
+    def enlist(self, *codes: str) -> None:
+        """Trade more symbols, which cost 10."""
+        for code in codes:
+            self.market[code] = quote(*PLAIN)
+
+    async def feed(self, connection: ServerConnection) -> None:
+        """Take subscriptions, which it does not acknowledge, until the socket ends."""
+        pings = asyncio.create_task(self._ping(connection))
+        try:
+            while self.mode != "drop":
+                await self._subscribe(connection, json.loads(await connection.recv()))
+            connection.transport.abort()
+        finally:
+            pings.cancel()
+            self.listening.clear()
+
+    async def _request(self, connection: ServerConnection, request: Request) -> Response | None:
+        answer = await super()._request(connection, request)
+        if answer is not None or "Upgrade" not in request.headers:
+            return answer
+        if parse_qs(urlsplit(request.path).query).get("token") != [KEY]:
+            return reply(*self.refused)
+        return reply(*self.limited) if self.connections else None
+
+    async def _subscribe(self, connection: ServerConnection, asked: dict[str, str]) -> None:
+        self.subscriptions.append(asked)
+        if len(self.listening | {asked["symbol"]}) > self.symbols:
+            error = {"type": "error", "msg": "Subscribing to too many symbols"}
+            await self.send(connection, error)
+        else:
+            self.listening.add(asked["symbol"])
+
+    async def _ping(self, connection: ServerConnection) -> None:
+        while True:
+            await asyncio.sleep(self.heartbeat)
+            if self.mode != "empty":
+                await self.send(connection, {"type": "ping"})
+
+
+def quote(last: float, high: float, low: float, opened: float, before: float) -> dict[str, Any]:
+    """Build an answer, with a last trade two seconds ago."""
+    change = {"d": last - before, "dp": (last - before) / before * 100}
+    told = {"c": last, "h": high, "l": low, "o": opened, "pc": before}
+    return told | change | {"t": int(time.time()) - 2}
+
+
+def _listed(code: str) -> dict[str, str]:
+    return {
+        "symbol": code,
+        "displaySymbol": code,
+        "description": f"{code} MADE UP INC",
+        "type": "Common Stock",
+        "currency": "USD",
+        "mic": "XNAS",
+        "figi": "",
+    }
+
+
+if __name__ == "__main__":
+    main(Finnhub)

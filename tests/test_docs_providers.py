@@ -1,0 +1,310 @@
+"""What docs/providers.md says is so: tables, examples, and a provider written step by step."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import shutil
+import sqlite3
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from django.conf import settings as site_settings
+from pytest_django import DjangoDbBlocker
+
+from quotes import catalogue
+from quotes.models import ProviderSymbol, Symbol
+from quotes.providers import REGISTRY, Instrument, make_provider, option_names, provider_class
+from quotes.providers.budgets import Limits
+from quotes.providers.rows import FIELDS, MINOR_UNITS
+from quotes.quote import Quote
+from tests import provider_contract
+from tests.provider_contract import PROMPT, Bench, FaultContract, ProviderContract
+from tests.servers import ROOT, Postgres, Site, eventually
+from tests.stubs import database
+from tests.stubs.exchange import Exchange
+
+TEXT = (ROOT / "docs" / "providers.md").read_text()
+
+
+def section(title: str) -> str:
+    """Return the part of the document below a heading that begins so."""
+    _, _, rest = TEXT.partition(f"\n## {title}")
+    return rest.partition("\n## ")[0]
+
+
+def snippets(language: str, text: str = TEXT) -> list[str]:
+    """Return the code blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def tables() -> list[dict[str, list[str]]]:
+    """Return the tables of the document: cells by provider."""
+    found: list[dict[str, list[str]]] = []
+    for line in TEXT.splitlines():
+        if line.startswith("| provider |"):
+            found.append({})
+        elif row := re.match(r"\| `(\w+)` \| (.*) \|$", line):
+            found[-1][row[1]] = row[2].split(" | ")
+    return found
+
+
+FIRST, SECOND = tables()
+
+
+def exported(block: str) -> dict[str, str]:
+    """Return the variables that a block of shell sets."""
+    pairs = (line.removeprefix("export ").partition("=") for line in block.splitlines())
+    return {name: value.strip('"') for name, _, value in pairs}
+
+
+def options(provider: str, block: str) -> dict[str, str]:
+    """Return the options of a provider that a block of shell sets, as the site reads them."""
+    given = exported(block)
+    names = {name: f"{provider}_{name}".upper() for name in option_names(provider)}
+    return {name: given[variable] for name, variable in names.items() if variable in given}
+
+
+# the tables
+
+
+def test_every_provider_has_a_row_in_both_tables() -> None:
+    assert list(FIRST) == list(SECOND) == sorted(REGISTRY)
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_the_table_says_what_is_streamed_and_how_often_the_rest_is_polled(name: str) -> None:
+    comes, provider = FIRST[name][2], provider_class(name)
+    assert comes.startswith("as a stream") == provider.streams
+    assert f"polled every {provider.poll_interval:g} s" in comes
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_the_table_says_what_limits_are_kept_to(name: str) -> None:
+    asks, limits = SECOND[name][0], provider_class(name).limits
+    numbers = [limits.per_minute, limits.batch if limits.batch != 1 else None]
+    assert all(str(number) in asks for number in numbers if number)
+    assert ("a minute" in asks) == (limits != Limits())
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_the_table_names_every_variable(name: str) -> None:
+    named = set(re.findall(r"`([A-Z_]{3,})`", SECOND[name][2]))
+    assert named == {f"{name}_{option}".upper() for option in option_names(name)}
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_the_table_says_who_needs_a_key(name: str) -> None:
+    required = any("key" in option for option in option_names(name))
+    assert (FIRST[name][1] == "none") == (not required and name != "yahoo")
+
+
+# the codes
+
+
+@pytest.mark.django_db
+def test_codes_for_many_symbols_are_made_as_it_says() -> None:
+    Symbol.objects.create(code="AAPL", name="Apple Inc.", kind="stock", currency="USD")
+    Symbol.objects.create(code="BTC-USD", name="Bitcoin", kind="crypto", currency="USD")
+    [snippet] = snippets("python", section("What a symbol"))
+    for _ in range(2):
+        exec(snippet, {})
+    assert [str(row) for row in ProviderSymbol.objects.all()] == ["database:AAPL"]
+
+
+def test_it_says_whose_codes_the_catalogue_brings() -> None:
+    [said] = re.findall(r"catalogue brings codes of([^.]+)\.", TEXT)
+    assert set(re.findall(r"`(\w+)`", said)) == set(catalogue.PROVIDERS.values())
+
+
+# the table of another program
+
+TABLE = section("Quotes from a table")
+
+
+def check_the_row(quotes: list[Quote]) -> None:
+    [quote] = quotes
+    assert (str(quote.symbol), quote.last) == ("AAPL", pytest.approx(101.25))
+    assert quote.source_time
+    assert quote.source_time.isoformat() == "2026-11-23T14:30:00+00:00"
+
+
+@pytest.fixture
+def unblocked(django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    with django_db_blocker.unblock():
+        yield
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def prices(
+    request: pytest.FixtureRequest, unblocked: None, tmp_path: Path
+) -> Iterator[database.Table]:
+    """The table of the document, in each database."""
+    if request.param == "sqlite":
+        made = database.sqlite(tmp_path / "prices.sqlite3")
+    else:
+        server: Postgres = request.getfixturevalue("postgres_server")
+        made = database.postgres(server.url, server.port)
+    with made as table:
+        table.run("DROP TABLE prices")
+        for statement in snippets("sql", TABLE)[0].strip().rstrip(";").split(";\n"):
+            table.run(statement)
+        yield table
+
+
+async def test_the_query_of_the_environment_reads_the_table(prices: database.Table) -> None:
+    [block] = snippets("sh", TABLE)
+    given = options("database", block) | {"alias": prices.alias}
+    quotes = await make_provider("database", given).quotes(
+        [Instrument(symbol="AAPL", code="AAPL", kind="stock")]
+    )
+    check_the_row(quotes)
+    assert quotes[0].change == pytest.approx(1.25)
+
+
+async def test_the_settings_for_another_database_read_it(prices: database.Table) -> None:
+    said: dict[str, Any] = {}
+    exec(snippets("python", TABLE)[0], said)
+    given = said["QUOTES"]["PROVIDER_OPTIONS"]["database"]
+    assert given["alias"] in said["DATABASES"]
+    assert said["DATABASES"]["default"]["ENGINE"] == site_settings.DATABASES["default"]["ENGINE"]
+    provider = make_provider("database", given | {"alias": prices.alias})
+    check_the_row(await provider.quotes([Instrument(symbol="AAPL", code="AAPL", kind="stock")]))
+    assert provider.poll_interval == 2
+
+
+def test_every_column_is_named() -> None:
+    named = set(re.findall(r"`(\w+)`", TABLE))
+    assert set(FIELDS) <= named
+    assert len(set(MINOR_UNITS) & named) == 4
+
+
+# any JSON
+
+JSON = section("Quotes from any JSON")
+SHAPES = list(zip(snippets("json", JSON), snippets("sh", JSON), strict=True))
+
+
+class Said(Exchange):
+    """A server that answers everything with one document, as it is written."""
+
+    def __init__(self, document: str) -> None:
+        super().__init__()
+        self.document = json.loads(document)
+
+    def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
+        return 200, self.document
+
+
+@pytest.mark.parametrize(("document", "block"), SHAPES, ids=["one", "some", "all"])
+async def test_each_shape_of_json_is_read_as_it_says(document: str, block: str) -> None:
+    asked = [Instrument(symbol="BTC-USD", code="BTC-USD")]
+    async with Said(document) as stub:
+        given = options("http", block)
+        given["url"] = given["url"].replace("https://prices.example", stub.rest_url)
+        provider = make_provider("http", given)
+        [quote] = await provider.quotes(asked)
+        await provider.aclose()
+    assert f"{quote.last:.2f}" == "64000.10"
+    assert quote.currency == "USD"
+    if '"at"' in document:
+        assert quote.source_time
+        assert quote.source_time.isoformat() == "2026-11-23T12:30:00+00:00"
+    [path] = stub.requests
+    assert path in ("/spot/BTC-USD", "/quotes", "/all.json")
+
+
+async def test_the_settings_for_json_read_it() -> None:
+    said: dict[str, Any] = {}
+    exec(snippets("python", JSON)[0], said)
+    given = said["QUOTES"]["PROVIDER_OPTIONS"]["http"]
+    async with Said(SHAPES[2][0]) as stub:
+        given["url"] = given["url"].replace("https://prices.example", stub.rest_url)
+        provider = make_provider("http", given | {"key": "Bearer abc"})
+        asked = [Instrument(symbol="BTC-EUR", code="BTC-EUR", currency="EUR")]
+        [quote] = await provider.quotes(asked)
+        await provider.aclose()
+    assert (str(quote.last), quote.currency) == ("59000.00", "EUR")
+    assert stub.headers["Authorization"] == "Bearer abc"
+
+
+@pytest.mark.server
+async def test_a_site_shows_what_the_environment_names(
+    tmp_path: Path, database_template: Path
+) -> None:
+    shutil.copy(database_template, tmp_path / "site.sqlite3")
+    with sqlite3.connect(tmp_path / "site.sqlite3") as connection:
+        connection.executescript(snippets("sql", TABLE)[0])
+        connection.executescript(
+            "INSERT INTO quotes_providersymbol (symbol_id, provider, code) "
+            "SELECT id, 'database', 'AAPL' FROM quotes_symbol WHERE code = 'AAPL';"
+            "INSERT INTO quotes_providersymbol (symbol_id, provider, code) "
+            "SELECT id, 'http', 'BTC-USD' FROM quotes_symbol WHERE code = 'BTC-USD';"
+        )
+    connection.close()
+    async with Said(SHAPES[1][0]) as stub:
+        env = exported(snippets("sh", TABLE)[0]) | exported(SHAPES[1][1])
+        env["HTTP_URL"] = env["HTTP_URL"].replace("https://prices.example", stub.rest_url)
+        env["QUOTES_PROVIDERS"] = "database,http"
+        site = Site(tmp_path, **env)
+        try:
+            await asyncio.to_thread(site.start)
+            for symbol, shown in (("AAPL", "101.25"), ("BTC-USD", "64,000.10")):
+                await asyncio.to_thread(
+                    eventually, lambda s=symbol, t=shown: t in site.get(f"/symbols/{s}/"), shown
+                )
+        finally:
+            await asyncio.to_thread(site.stop)
+
+
+# a provider of your own
+
+STEPS = snippets("python", section("A provider of your own"))
+BLOCKS = {block.partition("\n")[0].removeprefix("# "): block for block in STEPS}
+
+
+@pytest.fixture
+def mint(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What the four steps make, for the time of one test."""
+    monkeypatch.setitem(REGISTRY, "mint", "")  # which takes the line of the example back
+    for path in ("mysite/mint.py", "tests/stubs/mint.py"):
+        made = ModuleType(path.removesuffix(".py").replace("/", "."))
+        monkeypatch.setitem(sys.modules, made.__name__, made)
+        exec(compile(BLOCKS[path], path, "exec"), vars(made))
+    monkeypatch.setitem(sys.modules, "mysite", ModuleType("mysite"))
+    exec(BLOCKS["mysite/settings.py"], {})
+    benches: dict[str, Any] = {}
+    names = vars(provider_contract) | {"mint": sys.modules["tests.stubs.mint"]}
+    exec(BLOCKS["tests/provider_contract.py"], names | {"BENCHES": benches})
+    return benches["mint"]
+
+
+class TestTheExample(ProviderContract):
+    @pytest.fixture
+    async def bench(self, mint: Any) -> AsyncIterator[Bench]:
+        async with mint() as bench:
+            yield bench
+
+
+class TestTheExampleWithASource(FaultContract):
+    @pytest.fixture
+    async def bench(self, request: pytest.FixtureRequest, mint: Any) -> AsyncIterator[Bench]:
+        asked = getattr(request.node, "callspec", None)
+        short = asked is not None and asked.params["fault"] not in PROMPT
+        async with mint(patience=0.2 if short else 5.0) as bench:
+            yield bench
+
+
+def test_the_four_steps_are_four_files(mint: Any) -> None:
+    assert list(BLOCKS) == [
+        "mysite/mint.py",
+        "mysite/settings.py",
+        "tests/stubs/mint.py",
+        "tests/provider_contract.py",
+    ]
+    assert option_names("mint") == ["rest_url"]

@@ -1,0 +1,1009 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from websockets.asyncio.client import connect
+
+from quotes.providers import Instrument, ProviderError, make_provider
+from quotes.providers.alpaca import BATCH, QUARANTINE, Alpaca, read_asset, read_bars
+from quotes.providers.alpaca_stream import CHUNK, Session, Snapshot
+from quotes.quote import Quote, loads
+from tests.streams import Reader, read_stream
+from tests.stubs.alpaca import KEY, SECRET, midnight
+from tests.stubs.alpaca import Alpaca as Stub
+
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+NOON = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
+ROOT = Path(__file__).parent.parent
+LOGIN = {"key": KEY, "secret": SECRET}
+SNAPSHOT = """{
+    "latestTrade": {"t": "2022-03-18T14:33:58.448432206Z", "p": 161.1998, "s": 200, "c": ["@"]},
+    "latestQuote": {"t": "2022-03-18T14:33:58.547942Z", "ap": 161.2, "as": 2, "bp": 161.190},
+    "minuteBar": {"t": "2022-03-18T14:32:00Z", "o": 161.595, "h": 161.63, "l": 161.31, "c": 161.36},
+    "dailyBar": {"t": "2022-03-18T04:00:00Z", "o": 160.59, "h": 161.92, "l": 159.76, "c": 161.365,
+                 "v": 31749988},
+    "prevDailyBar": {"t": "2022-03-17T04:00:00Z", "o": 158.6, "h": 161, "l": 157.63, "c": 160.62}
+}"""
+
+
+def instrument(code: str, symbol: str = "") -> Instrument:
+    return Instrument(symbol=symbol or code, code=code)
+
+
+def snapshot(**changes: Any) -> Snapshot:
+    found = Snapshot()
+    found.update(loads(SNAPSHOT) | changes)
+    return found
+
+
+def read(known: Snapshot, code: str = "AAPL", delay: int = 0) -> Quote:
+    quote = known.quote(instrument(code), delay, NOW)
+    assert quote
+    return quote
+
+
+@pytest.fixture
+async def stub() -> AsyncIterator[Stub]:
+    async with Stub() as found:
+        yield found
+
+
+@asynccontextmanager
+async def reading(stub: Stub, **options: Any) -> AsyncIterator[Alpaca]:
+    urls = {"rest_url": stub.rest_url, "ws_url": stub.ws_url, "assets_url": stub.rest_url}
+    keys = {"api_key": KEY, "api_secret": SECRET}
+    provider = Alpaca(**urls | keys | {"timeout": 5.0, "silence": 60.0} | options)
+    provider.poll_interval = 60.0
+    try:
+        yield provider
+    finally:
+        await provider.aclose()
+
+
+@pytest.fixture
+async def provider(stub: Stub) -> AsyncIterator[Alpaca]:
+    async with reading(stub) as found:
+        yield found
+
+
+def streaming(provider: Alpaca, *codes: str) -> AbstractAsyncContextManager[Reader]:
+    return read_stream(provider, *map(instrument, codes))
+
+
+@asynccontextmanager
+async def listening(stub: Stub, provider: Alpaca, *codes: str) -> AsyncIterator[Reader]:
+    """Stream, and go on when all codes are subscribed to and their first quotes were read."""
+    wanted = set(codes)
+    async with streaming(provider, *codes) as stream:
+        for _ in codes:
+            await anext(stream)
+        await stub.until(lambda: subscribed(stub) >= wanted)
+        yield stream
+
+
+def subscribed(stub: Stub) -> set[str]:
+    return {code for wanted in stub.listeners.values() for code in wanted["trades"]}
+
+
+async def failure(provider: Alpaca, *codes: str) -> ProviderError:
+    async with streaming(provider, *codes) as stream:
+        with pytest.raises(ProviderError) as caught:
+            [quote async for quote in stream]
+    return caught.value
+
+
+def asked_for(stub: Stub) -> list[list[str]]:
+    return [query["symbols"].split(",") for query in stub.asked if "symbols" in query]
+
+
+# snapshots
+
+
+def test_a_snapshot_becomes_a_quote() -> None:
+    assert read(snapshot()) == Quote(
+        symbol="AAPL",
+        provider="alpaca",
+        currency="USD",
+        last=Decimal("161.1998"),
+        received_at=NOW,
+        source_time=datetime(2022, 3, 18, 14, 33, 58, 448432, tzinfo=UTC),
+        bid=Decimal("161.190"),
+        ask=Decimal("161.2"),
+        open=Decimal("160.59"),
+        high=Decimal("161.92"),
+        low=Decimal("159.76"),
+        reference=Decimal("160.62"),
+        reference_kind="prev_close",
+        volume=Decimal(31749988),
+        volume_window="session",
+        delay=0,
+    )
+
+
+def test_no_digit_is_lost() -> None:
+    quote = read(snapshot())
+    assert (str(quote.last), str(quote.bid)) == ("161.1998", "161.190")
+    trade = loads('{"t": "2022-03-18T14:33:59Z", "p": 64000.00000000000000000010}')
+    assert str(read(snapshot(latestTrade=trade)).last) == "64000.00000000000000000010"
+
+
+def test_crypto_has_no_closing_bell_and_says_its_currency() -> None:
+    quote = read(snapshot(), "BTC/USDT")
+    assert (quote.currency, quote.session) == ("USDT", "always")
+
+
+@pytest.mark.parametrize("nothing", [None, {}, [], "", 0])
+def test_any_part_of_a_snapshot_may_be_missing(nothing: Any) -> None:
+    without_day = read(snapshot(dailyBar=nothing))
+    assert without_day.open is without_day.high is without_day.low is without_day.volume is None
+    assert without_day.reference == Decimal("160.62")
+    without_day_before = read(snapshot(prevDailyBar=nothing))
+    assert (without_day_before.reference, without_day_before.reference_kind) == (None, "none")
+    without_quote = read(snapshot(latestQuote=nothing))
+    assert without_quote.bid is without_quote.ask is None
+    assert without_quote.last == Decimal("161.1998")
+    assert snapshot(latestTrade=nothing).quote(instrument("AAPL"), 0, NOW) is None
+
+
+def test_before_a_day_has_a_bar_the_last_one_is_the_close_before() -> None:
+    trade = {"t": "2022-03-21T12:05:00Z", "p": Decimal("163.5")}  # on Monday, before the bell
+    quote = read(snapshot(latestTrade=trade))
+    assert quote.reference == Decimal("161.365")
+    assert quote.change == Decimal("2.135")
+    assert quote.open is quote.high is quote.low is quote.volume is None
+
+
+@pytest.mark.parametrize(
+    ("trade", "bar"),
+    [
+        ("2022-03-18T23:59:59Z", "2022-03-18T04:00:00Z"),  # the end of a day in summer
+        ("2022-01-14T00:59:59Z", "2022-01-13T05:00:00Z"),  # and in winter
+        ("2022-03-14T08:00:00Z", "2022-03-14T04:00:00Z"),  # the first trade after clocks went on
+    ],
+)
+def test_a_day_is_one_of_new_york(trade: str, bar: str) -> None:
+    found = snapshot(latestTrade={"t": trade, "p": 1}, dailyBar={"t": bar, "o": 2, "h": 3, "l": 1})
+    assert read(found).open == 2
+
+
+@pytest.mark.parametrize(
+    "no_price", [0, "0", "", "NaN", -1, None, [], {}, True, "Infinity", "1e99999"]
+)
+def test_what_is_no_price_is_none(no_price: Any) -> None:
+    quote = read(snapshot(latestQuote={"t": "2022-03-18T14:33:58Z", "bp": no_price, "ap": 161.5}))
+    assert quote.bid is None
+    trade = {"t": "2022-03-18T14:33:58Z", "p": no_price}
+    assert snapshot(latestTrade=trade).quote(instrument("AAPL"), 0, NOW) is None
+
+
+def test_a_bid_above_the_ask_is_neither() -> None:
+    quote = read(snapshot(latestQuote={"bp": 162, "ap": 161, "t": "2022-03-18T14:33:58Z"}))
+    assert quote.bid is quote.ask is None
+
+
+def test_the_last_is_never_outside_of_the_day() -> None:
+    trade = {"t": "2022-03-18T14:34:00Z", "p": 170}
+    assert read(snapshot(latestTrade=trade)).high == 170
+    assert read(snapshot(latestTrade=trade | {"p": 150})).low == 150
+
+
+# quotes
+
+
+async def test_stocks_and_crypto_come_from_two_places(stub: Stub, provider: Alpaca) -> None:
+    quotes = await provider.quotes([instrument("BTC/USD", "BTC-USD"), instrument("AAPL")])
+    assert [(quote.symbol, str(quote.last)) for quote in quotes] == [
+        ("BTC-USD", "64000"),
+        ("AAPL", "161.25"),
+    ]
+    assert stub.requests == {"/v2/stocks/snapshots": 1, "/v1beta3/crypto/us/snapshots": 1}
+    assert stub.asked == [{"symbols": "AAPL", "feed": "iex"}, {"symbols": "BTC/USD"}]
+
+
+async def test_two_symbols_may_share_a_code(provider: Alpaca) -> None:
+    quotes = await provider.quotes([instrument("AAPL"), instrument("AAPL", "APPLE")])
+    assert [quote.symbol for quote in quotes] == ["AAPL", "APPLE"]
+
+
+async def test_many_symbols_come_in_batches(stub: Stub, provider: Alpaca) -> None:
+    codes = [f"S{number}" for number in range(2 * BATCH + 1)]
+    stub.enlist(*codes)
+    assert len(await provider.quotes([instrument(code) for code in codes])) == len(codes)
+    assert [len(batch) for batch in asked_for(stub)] == [BATCH, BATCH, 1]
+    assert provider.budget.spent_in_minute() == 3
+
+
+async def test_a_bad_symbol_is_named_and_set_aside(stub: Stub) -> None:
+    now = 0.0
+    async with reading(stub, clock=lambda: now) as provider:
+        asked = [instrument(code) for code in ("BRK-B", "AAPL", "A B", "MSFT")]
+        for _ in range(2):
+            quotes = await provider.quotes(asked)
+            assert [quote.symbol for quote in quotes] == ["AAPL", "MSFT"]
+        assert provider.unknown == {
+            "BRK-B": "BRK-B is not a valid symbol",
+            "A B": "A B is not a valid symbol",
+        }
+        good = ["AAPL", "MSFT"]
+        assert asked_for(stub) == [
+            ["BRK-B", "AAPL", "A B", "MSFT"],
+            ["AAPL", "A B", "MSFT"],
+            good,
+            good,
+        ]
+        now = QUARANTINE
+        await provider.quotes(asked)
+        assert asked_for(stub)[4] == ["BRK-B", "AAPL", "A B", "MSFT"]
+
+
+async def test_a_code_that_would_be_taken_for_several_is_not_asked(
+    stub: Stub, provider: Alpaca
+) -> None:
+    quotes = await provider.quotes([instrument("AAPL, MSFT"), instrument("AAPL")])
+    assert [quote.symbol for quote in quotes] == ["AAPL"]
+    assert provider.unknown == {"AAPL, MSFT": "AAPL, MSFT is not a valid symbol"}
+    assert asked_for(stub) == [["AAPL"]]
+
+
+async def test_only_the_market_with_the_bad_symbol_is_asked_again(
+    stub: Stub, provider: Alpaca
+) -> None:
+    quotes = await provider.quotes([instrument("/USD"), instrument("AAPL"), instrument("BTC/USD")])
+    assert [quote.symbol for quote in quotes] == ["AAPL", "BTC/USD"]
+    assert asked_for(stub) == [["AAPL"], ["/USD", "BTC/USD"], ["BTC/USD"]]
+
+
+async def test_a_symbol_that_is_left_out_is_named_until_it_comes(
+    stub: Stub, provider: Alpaca
+) -> None:
+    asked = [instrument("NEW"), instrument("AAPL")]
+    assert [quote.symbol for quote in await provider.quotes(asked)] == ["AAPL"]
+    assert provider.unknown == {"NEW": "NEW has no snapshot"}
+    stub.enlist("NEW")
+    assert len(await provider.quotes(asked)) == 2
+    assert provider.unknown == {}
+
+
+async def test_a_symbol_without_a_trade_is_not_unknown(stub: Stub, provider: Alpaca) -> None:
+    stub.snapshots["MSFT"]["latestTrade"] = None
+    quotes = await provider.quotes([instrument("MSFT"), instrument("AAPL")])
+    assert [quote.symbol for quote in quotes] == ["AAPL"]
+    assert provider.unknown == {}
+
+
+@pytest.mark.parametrize("rows", [{}, {"AAPL": None}])
+async def test_an_answer_without_anything_condemns_nobody(rows: dict[str, None]) -> None:
+    async with answering(200, rows) as provider:
+        assert await provider.quotes([instrument("AAPL")]) == []
+        assert provider.unknown == {}
+
+
+@asynccontextmanager
+async def answering(status: int, document: Any, **options: Any) -> AsyncIterator[Alpaca]:
+    """Read a stub that gives the same answer to everything."""
+
+    class Odd(Stub):
+        def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
+            return status, document
+
+    async with Odd() as stub, reading(stub, **options) as provider:
+        yield provider
+
+
+SIP = "subscription does not permit querying recent SIP data"
+
+
+@pytest.mark.parametrize(
+    ("status", "document", "refused", "words"),
+    [
+        (400, {"message": "code=400, message=invalid symbol: OTHER"}, False, "400 bad request: co"),
+        (400, {"message": "code=400, message=invalid feed: iex"}, False, "invalid feed: iex"),
+        (401, {"code": 40110000, "message": "request is not authorized."}, True, "not authorized"),
+        (403, {"message": "forbidden."}, True, "403 forbidden: forbidden."),
+        (403, {"message": SIP}, True, SIP),
+        (422, ["odd"], False, "answered 422"),
+        (200, {"message": "too many requests."}, False, "snapshots answered with an error: too ma"),
+        (200, {"code": 40110000, "message": "request is not authorized."}, True, "with an error"),
+        (200, {"code": 40310000, "message": "no"}, True, "answered with an error: no"),
+        (200, [], False, "a list, not a dict"),
+        (200, None, False, "a NoneType, not a dict"),
+    ],
+)
+async def test_what_is_wrong_is_told(status: int, document: Any, refused: bool, words: str) -> None:
+    async with answering(status, document) as provider:
+        with pytest.raises(ProviderError, match=re.escape(words)) as caught:
+            await provider.quotes([instrument("AAPL")])
+        assert caught.value.refused is refused
+        assert provider.unknown == {}
+
+
+@pytest.mark.parametrize("within", [None, {}, {"snapshots": None}])
+async def test_crypto_may_be_told_of_nowhere(within: Any) -> None:
+    async with answering(200, within or {}) as provider:
+        assert await provider.quotes([instrument("BTC/USD")]) == []
+
+
+async def test_snapshots_that_are_none_are_an_error() -> None:
+    async with answering(200, {"snapshots": ["BTC/USD"]}) as provider:
+        with pytest.raises(ProviderError, match="a list, not a dict"):
+            await provider.quotes([instrument("BTC/USD")])
+
+
+# keys and feeds
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({}, "A key is missing, set ALPACA_API_KEY"),
+        ({"api_secret": "b"}, "set ALPACA_API_KEY"),
+        ({"api_key": "a"}, "A key is missing, set ALPACA_API_SECRET"),
+        ({"api_key": " ", "api_secret": "b"}, "set ALPACA_API_KEY"),
+        ({"api_key": "a", "api_secret": "ключ"}, "ALPACA_API_SECRET is no key"),
+        ({"api_key": "a\nb", "api_secret": "b"}, "ALPACA_API_KEY is no key"),
+        ({"feed": "nyse"}, "Unexpected feed 'nyse', must be one of: iex, sip, delayed_sip"),
+    ],
+)
+def test_what_is_missing_is_said_at_once(options: dict[str, str], words: str) -> None:
+    with pytest.raises(ValueError, match=words) as caught:
+        make_provider("alpaca", options)
+    assert "ключ" not in str(caught.value)
+
+
+async def test_a_key_from_a_file_may_end_with_a_line(stub: Stub) -> None:
+    async with reading(stub, api_key=f"{KEY}\n", api_secret=f" {SECRET}\r\n") as provider:
+        assert await provider.quotes([instrument("AAPL")])
+
+
+@pytest.mark.parametrize(("feed", "delay"), [("iex", 0), ("sip", 0), ("delayed_sip", 900)])
+async def test_a_feed_is_asked_for_and_says_how_late_it_is(
+    stub: Stub, feed: str, delay: int
+) -> None:
+    async with reading(stub, feed=feed) as provider:
+        stock, coin = await provider.quotes([instrument("AAPL"), instrument("BTC/USD")])
+        assert (stock.delay, coin.delay) == (delay, 0)
+        assert stub.asked[0]["feed"] == feed
+        async with listening(stub, provider, "AAPL"):
+            paths = [each.request.path for each in stub.listeners if each.request]
+    assert paths == [f"/v2/{feed}"]
+
+
+CANARY = "PKCANARY0123456789"
+
+
+async def test_no_key_is_ever_told(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    said: list[object] = []
+
+    class Echo(Stub):
+        """Refuses whoever comes and repeats all that it was told."""
+
+        def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
+            return 401, {"message": f"who is {CANARY}?"}
+
+        async def feed(self, connection: Any) -> None:
+            await self.send(connection, [{"T": "success", "msg": "connected"}])
+            heard = await connection.recv()
+            said.append(heard)
+            await self.send(connection, [{"T": "error", "code": 402, "msg": heard}])
+
+    async with Echo() as stub, reading(stub, api_key=CANARY, api_secret=CANARY) as provider:
+        for call in (
+            lambda: provider.quotes([instrument("AAPL")]),
+            provider.instruments,
+            lambda: provider.candles(instrument("AAPL"), 60, NOON, NOON + timedelta(hours=1)),
+            provider.check,
+        ):
+            with pytest.raises(ProviderError) as caught:
+                await call()
+            assert caught.value.refused
+            assert CANARY not in f"{caught.value!r} {caught.value}"
+            assert "…" in str(caught.value)
+        assert CANARY not in repr(provider)
+        assert CANARY not in repr(vars(provider)["rest"])
+    assert CANARY in str(said)
+    ours = [each for each in caplog.records if not each.name.startswith("websockets.server")]
+    assert CANARY not in "".join(each.getMessage() for each in ours)
+
+
+# candles and instruments
+
+
+async def test_candles_of_a_long_time_come_in_pages(stub: Stub, provider: Alpaca) -> None:
+    end = NOON + timedelta(minutes=2500)
+    candles = await provider.candles(instrument("AAPL"), 60, NOON, end)
+    assert stub.requests == {"/v2/stocks/bars": 3}
+    assert [candle.start for candle in candles] == [
+        NOON + timedelta(minutes=number) for number in range(2500)
+    ]
+    assert stub.asked[0] == {
+        "symbols": "AAPL",
+        "timeframe": "1Min",
+        "limit": "10000",
+        "feed": "iex",
+        "adjustment": "split",
+        "start": "2026-01-05T12:00:00.000000Z",
+        "end": "2026-01-07T05:40:00.000000Z",
+    }
+
+
+@pytest.mark.parametrize(
+    ("step", "timeframe"),
+    [(60, "1Min"), (300, "5Min"), (900, "15Min"), (1800, "30Min"), (3600, "1Hour")],
+)
+async def test_each_step_has_a_name(
+    stub: Stub, provider: Alpaca, step: int, timeframe: str
+) -> None:
+    end = NOON + timedelta(seconds=2 * step)
+    candles = await provider.candles(instrument("BTC/USD"), step, NOON, end)
+    assert [candle.start - NOON for candle in candles] == [timedelta(0), timedelta(seconds=step)]
+    assert stub.requests == {"/v1beta3/crypto/us/bars": 1}
+    assert stub.asked[0]["timeframe"] == timeframe
+    assert stub.asked[0].keys().isdisjoint({"feed", "adjustment"})
+
+
+async def test_candles_of_a_delayed_feed_are_those_of_a_while_ago(stub: Stub) -> None:
+    far = datetime.max.replace(tzinfo=UTC)
+    async with reading(stub, feed="delayed_sip") as provider:
+        now = datetime.now(UTC)
+        assert (
+            await provider.candles(instrument("AAPL"), 60, now - timedelta(minutes=14), far) == []
+        )
+        assert await provider.candles(instrument("AAPL"), 60, now - timedelta(minutes=18), far)
+    (asked,) = stub.asked
+    assert asked["feed"] == "sip"
+    assert datetime.fromisoformat(asked["end"]) <= datetime.now(UTC) - timedelta(minutes=15)
+
+
+@pytest.mark.parametrize("code", ["BRK-B", "NOPE"])
+async def test_an_unknown_symbol_has_no_candles(provider: Alpaca, code: str) -> None:
+    end = NOON + timedelta(hours=1)
+    assert await provider.candles(instrument(code), 60, NOON, end) == []
+    assert provider.unknown == ({code: f"{code} is not a valid symbol"} if code == "BRK-B" else {})
+
+
+async def test_steps_that_alpaca_lacks_are_refused(provider: Alpaca) -> None:
+    with pytest.raises(ProviderError, match="no candles of 42 s at alpaca, must be one of: 60,"):
+        await provider.candles(instrument("AAPL"), 42, NOON, NOON)
+
+
+BAR = {"t": "2026-01-05T12:00:00Z", "o": 2, "h": 3, "l": 1, "c": 2}
+
+
+@pytest.mark.parametrize(
+    ("document", "count"),
+    [
+        ({"bars": {"AAPL": [BAR]}, "next_page_token": "the same"}, 1),
+        ({"bars": None, "next_page_token": "more"}, 0),
+        ({"bars": {"AAPL": None}}, 0),
+        ({"bars": {"AAPL": 7}}, 0),
+        ({"bars": ["AAPL"]}, 0),
+        ({"bars": {"AAPL": [BAR, None, 7, {}, BAR | {"l": 0}, BAR | {"t": None}]}}, 1),
+    ],
+)
+async def test_odd_pages_end(document: Any, count: int) -> None:
+    async with answering(200, document) as provider, asyncio.timeout(5):
+        end = NOON + timedelta(hours=1)
+        assert len(await provider.candles(instrument("AAPL"), 60, NOON, end)) == count
+
+
+def test_no_digit_of_a_candle_is_lost() -> None:
+    rows = loads(
+        '[{"t": "2022-02-01T05:00:00Z", "o": 174.0100, "h": 174.84, "l": 172.31, "c": 174.61,'
+        ' "v": 85998033}]'
+    )
+    start = datetime(2022, 2, 1, 5, 0, tzinfo=UTC)
+    ((begun, candle),) = read_bars(rows, start, start + timedelta(seconds=1))
+    assert begun == candle.start == start
+    assert [str(each) for each in (candle.open, candle.high, candle.low, candle.close)] == [
+        "174.0100",
+        "174.84",
+        "172.31",
+        "174.61",
+    ]
+    assert candle.volume == 85998033
+
+
+async def test_assets_are_instruments(stub: Stub, provider: Alpaca) -> None:
+    listed = {each.code: each for each in await provider.instruments()}
+    assert set(listed) == set(stub.snapshots)
+    assert listed["BTC/USD"].tick_size == Decimal("0.01")
+    assert (listed["BTC/USD"].kind, listed["BRK.B"].kind) == ("crypto", "stock")
+    assert (listed["BRK.B"].tick_size, listed["BRK.B"].name) == (None, "BRK.B Made-up")
+    assert [query["asset_class"] for query in stub.asked] == ["us_equity", "crypto"]
+
+
+@pytest.mark.parametrize(
+    "row", [None, 7, {}, {"symbol": ""}, {"symbol": "OLD", "status": "inactive"}, {"symbol": 7}]
+)
+def test_what_is_not_active_is_no_instrument(row: Any) -> None:
+    assert read_asset(row) is None
+
+
+# stream
+
+
+async def test_a_stream_begins_with_a_quote_of_each(stub: Stub, provider: Alpaca) -> None:
+    async with streaming(provider, *stub.snapshots) as stream:
+        came = [(await anext(stream)).symbol for _ in stub.snapshots]
+    assert came == list(stub.snapshots)
+    assert stub.requests.total() == 2
+
+
+async def test_there_is_one_connection_of_each_kind(stub: Stub, provider: Alpaca) -> None:
+    async with listening(stub, provider, "AAPL", "BTC/USD", "MSFT"):
+        paths = {each.request.path for each in stub.listeners if each.request}
+    assert paths == {"/v2/iex", "/v1beta3/crypto/us"}
+    everything = [
+        {"trades": c, "quotes": c, "dailyBars": c} for c in (["AAPL", "MSFT"], ["BTC/USD"])
+    ]
+    for wanted in everything:
+        assert {"action": "subscribe"} | wanted in stub.subscriptions
+
+
+async def test_a_trade_moves_what_is_known(stub: Stub, provider: Alpaca) -> None:
+    async with listening(stub, provider, "AAPL") as stream:
+        await stub.tick("AAPL", "170.5")
+        quote = await anext(stream)
+        assert (str(quote.last), str(quote.high), str(quote.low)) == ("170.5", "170.5", "159.76")
+        assert (str(quote.open), str(quote.reference)) == ("160.59", "160.62")
+        assert (str(quote.bid), str(quote.ask)) == ("159.76", "161.25")
+        assert quote.volume == 31749
+        await stub.tick("AAPL", "169")
+        assert str((await anext(stream)).high) == "170.5"
+
+
+async def test_a_quote_moves_bid_and_ask_alone(stub: Stub, provider: Alpaca) -> None:
+    async with listening(stub, provider, "BTC/USD") as stream:
+        soon = f"{datetime.now(UTC) + timedelta(seconds=1):%Y-%m-%dT%H:%M:%S.%fZ}"
+        await stub.tell({"T": "q", "S": "BTC/USD", "bp": 63999.5, "ap": 0, "t": soon})
+        quote = await anext(stream)
+    assert (str(quote.bid), quote.ask, str(quote.last)) == ("63999.5", None, "64000")
+    assert quote.source_time
+    assert quote.source_time < datetime.now(UTC)  # that of the last, not of the bid
+
+
+async def test_a_daily_bar_tells_the_day_so_far(stub: Stub, provider: Alpaca) -> None:
+    async with listening(stub, provider, "MSFT") as stream:
+        bar = {"T": "d", "S": "MSFT", "o": 300, "h": 310.5, "l": 298, "c": 301, "v": 749378}
+        await stub.tell(bar | {"t": midnight()})
+        quote = await anext(stream)
+    assert (quote.open, str(quote.high), quote.low, quote.volume) == (300, "310.5", 298, 749378)
+    assert (str(quote.last), str(quote.reference)) == ("302.115", "300.43")
+
+
+async def test_one_frame_is_one_quote_of_each_symbol(stub: Stub, provider: Alpaca) -> None:
+    async with listening(stub, provider, "AAPL", "MSFT") as stream:
+        later = [datetime.now(UTC) + timedelta(milliseconds=number) for number in range(3)]
+        rows = [{"T": "t", "S": "AAPL", "p": 161 + n, "t": f"{t}"} for n, t in enumerate(later)]
+        await stub.tell(*rows, {"T": "t", "S": "MSFT", "p": 303, "t": f"{later[0]}"})
+        assert [(q.symbol, int(q.last)) for q in [await anext(stream), await anext(stream)]] == [
+            ("AAPL", 163),
+            ("MSFT", 303),
+        ]
+
+
+async def test_messages_of_other_kinds_are_passed_over(stub: Stub, provider: Alpaca) -> None:
+    async with listening(stub, provider, "AAPL") as stream:
+        for odd in (
+            [],
+            [[], 7, None, "text"],
+            [{"T": "x", "S": "AAPL"}, {"T": ["t"], "S": "AAPL", "p": 1}, {"S": "AAPL"}, {}],
+            [{"T": "success", "msg": ["what"]}, {"T": {}, "msg": None}],
+            [{"T": "t", "S": "ETH/USD", "p": 1, "t": "2099-01-01T00:00:00Z"}],  # not asked for
+            [{"T": "t", "S": ["AAPL"], "p": 1, "t": "2099-01-01T00:00:00Z"}],
+            {"T": "t", "S": "AAPL", "p": 1},  # no list
+        ):
+            await stub.say(odd)
+        await stub.tick("AAPL", "161.5")
+        assert str((await anext(stream)).last) == "161.5"
+
+
+async def test_of_more_symbols_than_the_plan_streams_the_rest_is_polled() -> None:
+    codes = [f"S{number}" for number in range(100)]
+    async with Stub(symbols=30) as stub, reading(stub) as provider:
+        provider.poll_interval = 0.05
+        stub.enlist(*codes)
+        async with streaming(provider, *codes) as stream:
+            await stub.until(lambda: len(subscribed(stub)) == 30)
+            assert subscribed(stub) == set(codes[:30])
+            await stub.tick("S99", "12.5")
+            await stream.until(lambda quote: (quote.symbol, str(quote.last)) == ("S99", "12.5"))
+            await stub.tick("S0", "12.75")
+            await stream.until(lambda quote: (quote.symbol, str(quote.last)) == ("S0", "12.75"))
+
+
+async def test_what_is_unknown_takes_no_place_of_what_is_known() -> None:
+    codes = ["NOPE", "BRK-A", "AAPL", "NEIN", "MSFT"]
+    async with Stub(symbols=2) as stub, reading(stub) as provider, streaming(provider, *codes):
+        await stub.until(lambda: len(subscribed(stub)) == 2)
+        assert subscribed(stub) == {"AAPL", "MSFT"}
+        assert set(provider.unknown) == {"NOPE", "NEIN", "BRK-A"}
+
+
+async def test_a_plan_without_any_stream_is_an_error() -> None:
+    async with Stub(symbols=0) as stub, reading(stub) as provider:
+        assert "405: symbol limit exceeded" in str(await failure(provider, "AAPL", "MSFT"))
+
+
+async def test_a_second_connection_is_told_when_to_come_back(stub: Stub, provider: Alpaca) -> None:
+    async with listening(stub, provider, "AAPL"), reading(stub) as other:
+        error = await failure(other, "AAPL")
+    assert "406: connection limit exceeded" in str(error)
+    assert (error.retry_after, error.refused) == (30, False)
+
+
+async def test_only_bad_symbols_are_an_error(provider: Alpaca) -> None:
+    assert str(await failure(provider, "BRK-A", "NOPE")) == (
+        "alpaca has no price of any of the symbols"
+    )
+    assert set(provider.unknown) == {"BRK-A"}
+
+
+async def test_who_is_quiet_but_answers_is_not_dead(stub: Stub) -> None:
+    probe = {"action": "subscribe", "trades": ["AAPL"]}
+    async with reading(stub, silence=0.3) as provider, streaming(provider, "AAPL") as stream:
+        await stub.until(lambda: stub.subscriptions.count(probe) >= 2)
+        await stub.tick("AAPL", "163.5")
+        await stream.until(lambda quote: str(quote.last) == "163.5")
+    assert stub.connects == 1
+
+
+async def test_who_does_not_answer_is_dead(stub: Stub) -> None:
+    async with (
+        reading(stub, silence=0.1) as provider,
+        listening(stub, provider, "AAPL") as stream,
+    ):
+        stub.mode = "silent"
+        with pytest.raises(ProviderError, match=r"^silent for 0\.1 s$"):
+            [quote async for quote in stream]
+
+
+async def test_what_a_mute_stream_does_not_tell_is_polled(stub: Stub) -> None:
+    async with (
+        reading(stub, silence=0.1) as provider,
+        listening(stub, provider, "AAPL") as stream,
+    ):
+        stub.snapshots["AAPL"]["latestTrade"] |= {"p": 163.5}
+        await stream.until(lambda quote: str(quote.last) == "163.5")
+
+
+async def test_a_stream_outlives_an_answer_that_fails(stub: Stub) -> None:
+    async with (
+        reading(stub, silence=0.2) as provider,
+        listening(stub, provider, "AAPL") as stream,
+    ):
+        before = stub.requests.total()
+        stub.mode = "maintenance"
+        await stub.until(lambda: stub.requests.total() > before)
+        stub.mode = "ok"
+        await stub.tick("AAPL", "163.5")
+        await stream.until(lambda quote: str(quote.last) == "163.5")
+    assert stub.connects == 1
+
+
+async def test_a_source_that_tells_nothing_any_more_ends_the_stream(stub: Stub) -> None:
+    async with (
+        reading(stub, silence=0.05) as provider,
+        listening(stub, provider, "AAPL") as stream,
+    ):
+        stub.mode = "empty"
+        with pytest.raises(ProviderError, match="no price of any of the symbols"):
+            [quote async for quote in stream]
+
+
+async def test_a_stream_that_comes_back_begins_anew(stub: Stub, provider: Alpaca) -> None:
+    async with listening(stub, provider, "AAPL") as stream:
+        await stub.tick("AAPL", "170", t="2099-01-01T00:00:00Z")  # by a clock that was wrong
+        assert (await anext(stream)).last == 170
+        stub.cut()
+        with pytest.raises(ProviderError, match="ended the stream"):
+            await anext(stream)
+    await stub.tick("AAPL", "165")
+    async with streaming(provider, "AAPL") as stream:
+        assert (await anext(stream)).last == 165
+
+
+# the check
+
+
+async def test_the_check_reads_a_stock_that_never_rests(stub: Stub, provider: Alpaca) -> None:
+    quote = await provider.check()
+    assert (quote.symbol, str(quote.last), str(quote.bid)) == ("FAKEPACA", "134.56", "133.85")
+    assert [each["trades"] for each in stub.subscriptions] == [["FAKEPACA"]]
+    assert stub.requests.total() == 0
+    await stub.until(lambda: stub.sockets == 0)
+
+
+async def test_the_check_tells_a_wrong_key(stub: Stub) -> None:
+    async with reading(stub, api_secret="wrong") as provider:
+        with pytest.raises(ProviderError, match="error 402: auth failed") as caught:
+            await provider.check()
+    assert caught.value.refused
+
+
+@pytest.mark.parametrize("mode", ["empty", "silent", "slow"])
+async def test_the_check_does_not_last_for_ever(stub: Stub, mode: str) -> None:
+    stub.mode = mode
+    async with reading(stub, timeout=0.2) as provider:
+        with pytest.raises(ProviderError, match=r"no full answer within 0\.2 s"):
+            await provider.check()
+
+
+# messages
+
+
+def session(*codes: str) -> Session:
+    found = Session("/v2/iex", LOGIN, codes, {})
+    found.take([{"T": "success", "msg": "connected"}, {"T": "success", "msg": "authenticated"}])
+    assert found.due.pop(0) == {"action": "auth"} | LOGIN
+    return found
+
+
+@pytest.mark.parametrize(
+    ("number", "refused", "retry_after"),
+    [
+        (400, False, None),
+        (401, False, None),
+        (402, True, None),
+        (403, False, None),
+        (404, False, None),
+        (405, False, None),
+        (406, False, 30),
+        (407, False, None),
+        (409, True, None),
+        (410, False, None),
+        (500, False, None),
+        (None, False, None),
+        ([], False, None),
+    ],
+)
+def test_an_error_ends_the_session(number: Any, refused: bool, retry_after: float | None) -> None:
+    with pytest.raises(ProviderError, match=f"error {re.escape(str(number))}: no") as caught:
+        session("AAPL").take([{"T": "error", "code": number, "msg": "no"}])
+    assert (caught.value.refused, caught.value.retry_after) == (refused, retry_after)
+
+
+def trade(price: Any, time: str, **more: Any) -> dict[str, Any]:
+    return {"T": "t", "S": "AAPL", "p": price, "t": time} | more
+
+
+def test_a_trade_that_comes_too_late_is_dropped() -> None:
+    known = snapshot()
+    assert not known.take(trade(150, "2022-03-18T14:33:58.448431Z"))
+    assert (read(known).last, read(known).low) == (Decimal("161.1998"), Decimal("159.76"))
+    assert known.take(trade(161, "2022-03-18T14:33:58.448432999Z"))
+    assert read(known).last == 161
+    assert not known.take({"T": "q", "bp": 1, "ap": 2, "t": "2022-03-18T14:33:58.547941Z"})
+    assert read(known).bid == Decimal("161.190")
+    assert not known.take({"T": "d", "h": 999, "t": "2022-03-17T04:00:00Z"})
+    assert read(known).high == Decimal("161.92")
+
+
+@pytest.mark.parametrize("condition", ["I", "Z", "T"])
+def test_a_trade_that_is_no_last_moves_nothing(condition: str) -> None:
+    known = snapshot()
+    assert not known.take(trade(1, "2022-03-18T14:34:00Z", c=["@", condition]))
+    assert read(known) == read(snapshot())
+
+
+@pytest.mark.parametrize("conditions", [["@"], [" "], [], None, "I", [["I"]], [{}]])
+def test_any_other_trade_is_the_last(conditions: Any) -> None:
+    known = snapshot()
+    assert known.take(trade(162, "2022-03-18T14:34:00Z", c=conditions))
+    assert (read(known).last, read(known).high) == (162, 162)
+
+
+def test_a_daily_bar_takes_back_no_high_of_the_minute() -> None:
+    known = snapshot()
+    known.take(trade(165, "2022-03-18T14:34:00.5Z"))
+    known.take(trade(164, "2022-03-18T14:34:01Z"))
+    bar = {"T": "d", "o": 160.59, "h": 161.92, "l": Decimal("159.5"), "v": 31749989}
+    known.take(bar | {"t": "2022-03-18T04:00:00Z"})
+    assert (read(known).high, read(known).volume) == (165, 31749989)
+    assert read(known).low == Decimal("159.5")
+
+
+def test_rest_takes_back_what_was_no_high() -> None:
+    known = snapshot()
+    known.take(trade(165, "2022-03-18T14:34:00.5Z"))
+    known.take(trade(161, "2022-03-18T14:34:01Z"))
+    known.update(loads(SNAPSHOT))
+    assert (read(known).last, read(known).high) == (161, Decimal("161.92"))
+
+
+def test_a_day_begins_with_its_first_trade_and_then_has_a_bar() -> None:
+    known = snapshot()
+    known.take(trade(162, "2022-03-18T19:59:59Z"))  # the close of Friday
+    known.take(trade(163, "2022-03-21T13:30:00Z"))
+    monday = read(known)
+    assert (monday.reference, monday.change) == (162, 1)
+    assert monday.open is monday.high is monday.low is monday.volume is None
+    bar = {"T": "d", "o": 163, "h": 164, "l": 162.5, "c": 163, "v": 10, "t": "2022-03-21T04:00:00Z"}
+    known.take(bar)
+    assert (read(known).reference, read(known).open, read(known).high) == (162, 163, 164)
+
+
+def test_what_rest_never_told_of_begins_with_a_trade() -> None:
+    known = Snapshot()
+    assert known.take(trade(162, "2022-03-18T14:34:00Z"))
+    quote = read(known)
+    assert (quote.last, quote.reference_kind, quote.high, quote.bid) == (162, "none", None, None)
+
+
+# whatever comes
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.decimals().map(str),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=5,
+)
+TIMES = st.sampled_from(
+    ["2022-03-18T14:34:00Z", "2022-03-18T04:00:00Z", "2022-03-21T04:00:00Z", "0001-01-01T00:00:00Z"]
+)
+FIELD = st.sampled_from(["T", "S", "p", "t", "c", "bp", "ap", "o", "h", "l", "v"])
+MESSAGE = st.dictionaries(FIELD, JSON | TIMES | st.sampled_from(["t", "q", "d", "AAPL"]))
+
+
+def sane(quote: Quote | None) -> bool:
+    names = ("last", "bid", "ask", "open", "high", "low", "reference")
+    prices = [getattr(quote, name) for name in names if quote]
+    return all(price is None or (price.is_finite() and price > 0) for price in prices)
+
+
+def over_the_wire(value: Any) -> Any:
+    return loads(json.dumps(value))
+
+
+@given(st.lists(MESSAGE | JSON))
+@settings(deadline=None)
+def test_whatever_a_frame_says_no_bad_price_comes_out(frame: list[Any]) -> None:
+    known = {"AAPL": snapshot()}
+    mine = Session("/v2/iex", LOGIN, ["AAPL"], known)
+    told = [each | {"S": "AAPL"} if isinstance(each, dict) else each for each in frame]
+    for each in (over_the_wire(frame), over_the_wire(told)):
+        try:
+            assert set(mine.take(each)) <= {"AAPL"}
+        except ProviderError:
+            assert any(
+                isinstance(message, dict) and message.get("T") == "error" for message in each
+            )
+    assert sane(known["AAPL"].quote(instrument("AAPL"), 0, NOW))
+
+
+@given(st.dictionaries(st.sampled_from(sorted(loads(SNAPSHOT))), JSON | MESSAGE))
+@settings(deadline=None)
+def test_whatever_a_snapshot_says_no_bad_price_comes_out(changes: dict[str, Any]) -> None:
+    known = snapshot(**over_the_wire(changes))
+    assert sane(known.quote(instrument("AAPL"), 0, NOW))
+
+
+@given(st.lists(JSON | MESSAGE))
+@settings(deadline=None)
+def test_whatever_a_list_says_it_is_read_or_left_out(rows: list[Any]) -> None:
+    came = over_the_wire(rows)
+    begin, end = (each.replace(tzinfo=UTC) for each in (datetime.min, datetime.max))
+    assert all(candle.low > 0 for _, candle in read_bars(came, begin, end))
+    assert all(each is None or each.code for each in map(read_asset, came))
+
+
+PRICE = st.decimals(min_value=Decimal("0.0001"), max_value=Decimal(10**6), places=4)
+STEP = st.tuples(PRICE, st.integers(-5, 60))
+
+
+@given(st.lists(STEP, max_size=30))
+@settings(deadline=None)
+def test_high_and_low_follow_the_last_and_time_runs_on(steps: list[tuple[Decimal, int]]) -> None:
+    known, at = snapshot(), datetime(2022, 3, 18, 14, 34, tzinfo=UTC)
+    before = read(known)
+    for price, seconds in steps:
+        at += timedelta(seconds=seconds)
+        taken = known.take(trade(price, at.isoformat()))
+        quote = read(known)
+        assert quote.low
+        assert quote.high
+        assert before.low
+        assert before.high
+        assert quote.low <= quote.last <= quote.high
+        assert quote.low <= before.low <= before.high <= quote.high
+        assert quote.source_time
+        assert before.source_time
+        assert quote.source_time >= before.source_time
+        assert taken is (at >= before.source_time)
+        assert (quote.bid, quote.open, quote.reference) == (
+            before.bid,
+            before.open,
+            before.reference,
+        )
+        before = quote
+
+
+@given(st.integers(1, 2 * CHUNK + 1), st.integers(1, 60))
+@settings(deadline=None, max_examples=50)
+def test_as_much_is_subscribed_to_as_the_plan_allows(count: int, limit: int) -> None:
+    codes = [f"C{number}" for number in range(count)]
+    mine, given, messages = session(*codes), 0, 0
+    while mine.due:
+        asked = mine.due.pop(0)["trades"]
+        messages += 1
+        assert len(asked) <= CHUNK
+        if given + len(asked) > limit:
+            mine.take([{"T": "error", "code": 405, "msg": "symbol limit exceeded"}])
+        else:
+            given += len(asked)
+            mine.take([{"T": "subscription", "trades": codes[:given]}])
+    assert mine.given == codes[: min(limit, count)]
+    assert mine.waiting == codes[limit:]
+    assert messages <= 25
+
+
+# the stub
+
+
+async def replies(stub: Stub, *messages: dict[str, Any]) -> list[Any]:
+    async with asyncio.timeout(5), connect(f"{stub.ws_url}/v2/iex", proxy=None) as socket:
+        for message in messages:
+            await socket.send(json.dumps(message))
+        return [json.loads(frame)[0] async for frame in socket]
+
+
+async def test_the_stub_ends_a_socket_that_does_not_log_in() -> None:
+    async with Stub(patience=0.05) as stub:
+        hello, error = await replies(stub)
+    assert (hello["msg"], error["code"], error["msg"]) == ("connected", 404, "auth timeout")
+
+
+async def test_the_stub_keeps_the_subscription_when_a_larger_one_is_refused() -> None:
+    async with Stub(symbols=1) as stub, connect(f"{stub.ws_url}/v2/iex", proxy=None) as socket:
+        await socket.send(json.dumps({"action": "auth"} | LOGIN))
+        await socket.send(json.dumps({"action": "subscribe", "trades": ["AAPL"]}))
+        await socket.send(json.dumps({"action": "subscribe", "trades": ["MSFT"]}))
+        await socket.send(json.dumps({"action": "dance"}))
+        async with asyncio.timeout(5):
+            told = [json.loads(await socket.recv())[0] for _ in range(5)]
+        assert [each.get("code") for each in told] == [None, None, None, 405, 400]
+        assert told[2]["trades"] == ["AAPL"]
+        assert subscribed(stub) == {"AAPL"}
+
+
+@asynccontextmanager
+async def process() -> AsyncIterator[str]:
+    command = [sys.executable, "-m", "tests.stubs.alpaca", "--port", "0"]
+    pipe = asyncio.subprocess.PIPE
+    running = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=pipe)
+    assert running.stdout
+    try:
+        yield f"127.0.0.1:{int(await running.stdout.readline())}"
+    finally:
+        running.terminate()
+        await running.communicate()
+    assert running.returncode == 0
+
+
+@pytest.mark.server
+async def test_the_stub_is_a_process_that_can_be_steered() -> None:
+    async with process() as where, httpx.AsyncClient(base_url=f"http://{where}") as steer:
+        provider = Alpaca(f"http://{where}", f"ws://{where}", api_key=KEY, api_secret=SECRET)
+        async with streaming(provider, "BTC/USD") as stream:
+            await anext(stream)
+            await steer.get("/_tick?product=BTC/USD&price=64123.5")
+            await stream.until(lambda quote: str(quote.last) == "64123.5")
+            await steer.get("/_mode?to=drop")
+            with pytest.raises(ProviderError):
+                [quote async for quote in stream]
+        await provider.aclose()

@@ -1,0 +1,483 @@
+"""Quotes out of any JSON, from a local stub of somebody's own source."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from websockets.http11 import Response
+
+from quotes.providers import Instrument, ProviderError, make_provider
+from quotes.providers.anyjson import SET_ASIDE, AnyJson, Template, follow, read_fields, read_path
+from quotes.quote import Quote, loads
+from tests.stubs.anyjson import AnyJson as Stub
+from tests.stubs.exchange import raw, reply
+
+URL = "https://example.com/prices?of={codes}"
+LISTED = {"rows": "quotes", "fields": "code=symbol, last=last, bid=bid, currency=currency"}
+ONE = {"fields": "last=data.last, currency=data.currency"}
+SHAPES = {  # of the same market
+    "one": {"url": "/price/{code}", **ONE},
+    "some": {"url": "/quotes?symbols={codes}", **LISTED},
+    "all": {"url": "/all", "fields": {"last": "{code}.last", "currency": "{code}.currency"}},
+}
+
+
+@pytest.fixture
+async def stub() -> AsyncIterator[Stub]:
+    async with Stub() as found:
+        yield found
+
+
+@asynccontextmanager
+async def reading(stub: Stub, shape: str = "some", **options: Any) -> AsyncIterator[AnyJson]:
+    given_ = {**SHAPES[shape], "per_minute": 10_000, "timeout": 5.0} | options
+    provider = AnyJson(stub.rest_url + given_.pop("url"), **given_)  # type: ignore[arg-type]
+    try:
+        yield provider
+    finally:
+        await provider.aclose()
+
+
+async def ask(provider: AnyJson, *codes: str) -> list[Quote]:
+    return await provider.quotes([Instrument(symbol=code, code=code) for code in codes])
+
+
+async def failure(provider: AnyJson, *codes: str) -> ProviderError:
+    with pytest.raises(ProviderError) as caught:
+        await ask(provider, *codes)
+    return caught.value
+
+
+def saying(document: Any) -> type[Stub]:
+    class Odd(Stub):
+        def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
+            return 200, document
+
+    return Odd
+
+
+# shapes
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_each_shape_of_an_answer_tells_the_same(stub: Stub, shape: str) -> None:
+    async with reading(stub, shape) as provider:
+        quotes = await ask(provider, "VOD.L", "NOPE", "BTC-EUR")
+    assert [(q.symbol, str(q.last), q.currency, q.provider) for q in quotes] == [
+        ("VOD.L", "80.12", "GBP", "http"),
+        ("BTC-EUR", "59000.00", "EUR", "http"),
+    ]
+    assert set(provider.unknown) == {"NOPE"}
+
+
+@pytest.mark.parametrize(("shape", "requests"), [("one", 3), ("some", 1), ("all", 1)])
+async def test_an_answer_is_for_one_some_or_all(stub: Stub, shape: str, requests: int) -> None:
+    async with reading(stub, shape) as provider:
+        await ask(provider, "BTC-USD", "BTC-EUR", "AAPL")
+    assert stub.requests.total() == requests
+
+
+async def test_codes_are_asked_in_batches(stub: Stub) -> None:
+    async with reading(stub, batch=2) as provider:
+        assert len(await ask(provider, "BTC-USD", "BTC-EUR", "AAPL")) == 3
+        assert provider.limits.batch == 2
+    assert stub.asked == [["BTC-USD", "BTC-EUR"], ["AAPL"]]
+
+
+async def test_every_digit_comes_through() -> None:
+    body = (
+        b'{"data": {"last": 0.10000000000000000001, "at": 1763899199123, "v": 12345678901234567}}'
+    )
+
+    class Exact(Stub):
+        def _answer(self, status: int, document: Any) -> Response:
+            return raw(200, body)
+
+    fields = "last=data.last, time=data.at, volume=data.v"
+    async with Exact() as stub, reading(stub, "one", fields=fields) as provider:
+        (quote,) = await ask(provider, "AAPL")
+    assert str(quote.last) == "0.10000000000000000001"
+    assert str(quote.volume) == "12345678901234567"
+    assert quote.source_time
+    assert quote.source_time.isoformat() == "2025-11-23T11:59:59.123000+00:00"
+
+
+async def test_a_price_that_moves_is_read_anew(stub: Stub) -> None:
+    async with reading(stub) as provider:
+        await ask(provider, "AAPL")
+        await stub.tick("AAPL", "102.00", bid="101.99")
+        (quote,) = await ask(provider, "AAPL")
+    assert (str(quote.last), str(quote.bid)) == ("102.00", "101.99")
+
+
+async def test_rows_may_be_lists_and_codes_numbers() -> None:
+    document = [[7203, "Toyota", "2500.5"], ["AAPL", "Apple", 101], [None, "?", 1], 7, "x", []]
+    options = {"rows": ".", "fields": {"code": "0", "last": "-1"}}
+    async with saying(document)() as stub, reading(stub, "all", **options) as provider:
+        quotes = await ask(provider, "7203", "AAPL")
+    assert [str(quote.last) for quote in quotes] == ["2500.5", "101"]
+
+
+async def test_nothing_asked_is_no_request(stub: Stub) -> None:
+    async with reading(stub) as provider:
+        assert await ask(provider) == []
+    assert stub.requests.total() == 0
+
+
+# codes that a source does not know
+
+
+@pytest.mark.parametrize("status", [400, 404, 422])
+async def test_a_bad_code_that_costs_its_batch_is_found(stub: Stub, status: int) -> None:
+    stub.rejects = status
+    good = ["BTC-USD", "BTC-EUR", "AAPL", "VOD.L"]
+    async with reading(stub) as provider:
+        assert len(await ask(provider, *good[:2], "BAD", *good[2:])) == 4
+        assert set(provider.unknown) == {"BAD"}
+        assert f"answered {status}" in provider.unknown["BAD"]
+        before = stub.requests.total()
+        assert len(await ask(provider, *good[:2], "BAD", *good[2:])) == 4
+        assert stub.requests.total() == before + 1  # it is not asked again
+
+
+@pytest.mark.parametrize("shape", ["one", "some"])
+async def test_a_bad_code_is_asked_again_after_a_while(stub: Stub, shape: str) -> None:
+    stub.rejects, now = 404, 0.0
+    async with reading(stub, shape, clock=lambda: now) as provider:
+        await ask(provider, "NEW", "AAPL")
+        assert set(provider.unknown) == {"NEW"}
+        await stub.tick("NEW", "7.00")
+        assert len(await ask(provider, "NEW", "AAPL")) == 1
+        now = SET_ASIDE
+        assert len(await ask(provider, "NEW", "AAPL")) == 2
+        assert provider.unknown == {}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_a_wrong_address_is_an_error_of_the_source(stub: Stub, shape: str) -> None:
+    wrong = str(SHAPES[shape]["url"]).replace("/", "/wrong/", 1)
+    async with reading(stub, shape, url=wrong) as provider:
+        for _ in range(2):  # and no code is set aside for it
+            error = await failure(provider, "BTC-USD", "AAPL")
+            assert "answered 404" in str(error)
+        assert provider.unknown == {}
+
+
+@pytest.mark.parametrize("code", [".", "..", "A,B"])
+async def test_a_code_that_would_change_the_address_is_not_asked(stub: Stub, code: str) -> None:
+    async with reading(stub) as provider:
+        assert len(await ask(provider, code, "AAPL")) == 1
+    assert stub.asked == [["AAPL"]]
+    assert provider.unknown == {code: f"{code} can't stand in an address"}
+
+
+@pytest.mark.parametrize("code", ["../all", "A B?c=d#e/f", "%2e", "http://127.0.0.1:1/", "Ä€"])
+async def test_a_code_stays_in_its_place_in_the_path(stub: Stub, code: str) -> None:
+    async with reading(stub, "one") as provider:
+        assert len(await ask(provider, code, "AAPL")) == 1
+    assert all(path.startswith("/price/") for path in stub.requests)
+    assert "answered 404" in provider.unknown[code]
+
+
+@pytest.mark.parametrize("code", ["A&x=1", "A B", "A#b", "A+B", "%41", "Ä€"])
+async def test_a_code_stays_in_its_place_in_the_query(stub: Stub, code: str) -> None:
+    await stub.tick(code, "5")
+    async with reading(stub) as provider:
+        assert [str(quote.last) for quote in await ask(provider, code)] == ["5"]
+    assert stub.asked == [[code]]
+
+
+# limits
+
+
+async def test_more_codes_than_a_minute_allows_take_turns(stub: Stub) -> None:
+    codes = [f"C{number}" for number in range(5)]
+    for code in codes:
+        await stub.tick(code, "5")
+    waits: list[float] = []
+    async with reading(stub, "one", per_minute=2) as provider:
+        now = 0.0
+
+        async def sleep(wait: float) -> None:
+            nonlocal now
+            waits.append(wait)
+            now += wait
+
+        provider.budget.clock, provider.budget.sleep = lambda: now, sleep
+        told = [[quote.symbol for quote in await ask(provider, *codes)] for _ in range(5)]
+    assert told == [["C0", "C1"], ["C2", "C3"], ["C0", "C4"], ["C1", "C2"], ["C3", "C4"]]
+    assert provider.unknown == {}  # whose turn it is not is not unknown
+    assert sum(waits) == pytest.approx(4 * 60)
+
+
+async def test_every_request_is_paid_for(stub: Stub) -> None:
+    async with reading(stub, "one") as provider:
+        await ask(provider, "AAPL", "BTC-USD")
+        assert provider.budget.spent_in_minute() == 2
+
+
+# what sources do wrong
+
+
+@pytest.mark.parametrize("document", [{}, [], {"error": "limit reached"}, None, "sorry", 7])
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_a_200_without_any_price_is_an_error(shape: str, document: Any) -> None:
+    async with saying(document)() as stub, reading(stub, shape) as provider:
+        error = await failure(provider, "AAPL", "BTC-USD")
+    assert "none of the prices" in str(error) or "without a list at rows" in str(error)
+
+
+async def test_a_list_that_is_none_is_an_error_that_says_where(stub: Stub) -> None:
+    async with reading(stub, rows="data.quotes") as provider:
+        error = await failure(provider, "AAPL")
+    assert str(error) == f"127.0.0.1:{stub.port} answered without a list at rows"
+
+
+@pytest.mark.parametrize("fault", ["unauthorized", "rate_limited", "maintenance"])
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_what_is_no_fault_of_a_code_ends_the_poll(stub: Stub, shape: str, fault: str) -> None:
+    stub.mode = fault
+    async with reading(stub, shape) as provider:
+        error = await failure(provider, "AAPL", "BTC-USD")
+    assert stub.requests.total() == 1
+    assert error.refused is (fault == "unauthorized")
+    assert error.retry_after == (7 if fault == "rate_limited" else None)
+    assert provider.unknown == {}
+
+
+async def test_a_redirect_is_not_followed() -> None:
+    async with Stub() as elsewhere:
+
+        class Moved(Stub):
+            def _answer(self, status: int, document: Any) -> Response:
+                return reply(302, {}, Location=f"{elsewhere.rest_url}/all")
+
+        async with Moved() as stub, reading(stub) as provider:
+            assert "answered 302 found" in str(await failure(provider, "AAPL"))
+    assert elsewhere.requests.total() == 0
+
+
+# keys
+
+
+async def test_a_key_goes_into_its_header(stub: Stub) -> None:
+    stub.key = "hush-canary"
+    async with reading(stub) as provider:
+        assert (await failure(provider, "AAPL")).refused
+    async with reading(stub, key="hush-canary", key_header="X-Api-Key") as provider:
+        assert len(await ask(provider, "AAPL")) == 1
+    async with reading(stub, key=" Bearer hush-canary\n") as provider:
+        await failure(provider, "AAPL")
+    assert stub.headers["Authorization"] == "Bearer hush-canary"
+
+
+@pytest.mark.parametrize("mode", ["ok", "unauthorized", "garbage", "maintenance"])
+async def test_no_key_is_told(stub: Stub, caplog: pytest.LogCaptureFixture, mode: str) -> None:
+    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="httpx")
+    caplog.set_level(logging.WARNING, logger="websockets.server")  # the stub's own
+    stub.mode = mode
+    url = "/quotes?symbols={codes}&apikey=hush-canary"
+    async with reading(stub, url=url, key="hush-canary") as provider:
+        error = await failure(provider, "NOPE")
+    for told in (str(error), repr(error), repr(provider), repr(provider.rest), caplog.text):
+        assert "hush-canary" not in told
+    assert "hush-canary" not in str(provider.unknown)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"key": "hush\ncanary"},
+        {"key": "hush-cänary"},
+        {"key": "hush-canary", "key_header": "X: y"},
+        {"key": "hush-canary", "key_header": ""},
+        {"url": "ftp://me:hush-canary@example.com/{code}?key=hush-canary"},
+        {"url": "https://me:hush-canary@example.com/{symbol}?key=hush-canary"},
+        {"url": "https://me:hush-canary@[/{code}?key=hush-canary"},
+        {"url": "https://example.com/{code}?key=hush-canary&key=hush-canary"},
+    ],
+)
+def test_an_option_that_is_wrong_tells_no_key(options: Any) -> None:
+    with pytest.raises(ValueError, match=r"^(Unexpected|A name stands twice)") as caught:
+        make_provider("http", {"url": URL, **LISTED} | options)
+    assert "hush" not in str(caught.value)
+
+
+async def test_a_key_may_be_a_name_and_password_in_the_address(stub: Stub) -> None:
+    url = stub.rest_url.replace("//", "//me:hush@") + "/all"
+    provider = AnyJson(url, {"last": "{code}.last"})
+    assert len(await ask(provider, "AAPL")) == 1
+    assert stub.headers["Authorization"].startswith("Basic ")
+    await provider.aclose()
+
+
+# what is wrong at the start
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"url": ""}, "Unexpected url '' of the http provider, must be like https://example"),
+        ({"url": "example.com/{code}"}, "Unexpected url 'example.com/{code}' of the http pro"),
+        ({"url": "file:///etc/passwd"}, "Unexpected url 'file:///etc/passwd'"),
+        ({"url": "https://{code}.example.com/"}, "Unexpected 'https://{code}.example.com/' in"),
+        ({"url": "https://example.com/{symbol}"}, "Unexpected '{symbol}' in the url"),
+        ({"url": "https://example.com/{code"}, "Unexpected '{code' in the url"),
+        ({"url": "https://example.com/code}"}, "Unexpected '}' in the url"),
+        ({"url": "https://example.com/{code}/{codes}"}, "Unexpected '{codes}' in the url"),
+        ({"url": "https://example.com/?a=1&a=2&b={codes}"}, "A name stands twice in the query"),
+        ({"fields": ""}, "needs a field last, like last=data.price"),
+        (
+            {"fields": "last=a, code=b, lsat=c"},
+            "Unknown field 'lsat' of http, must be one of: code",
+        ),
+        ({"fields": "last"}, "Unexpected path '' of last of the http provider, must be names"),
+        ({"fields": "last=a..b"}, "Unexpected path 'a..b' of last"),
+        ({"fields": "last=$.a"}, "Unexpected path '$.a' of last"),
+        ({"fields": "last=a[0]"}, "Unexpected path 'a[0]' of last"),
+        ({"fields": "last=a.*"}, "Unexpected path 'a.*' of last"),
+        ({"fields": "last={symbol}.a"}, "Unexpected path '{symbol}.a' of last"),
+        ({"rows": "quotes[]"}, "Unexpected path 'quotes[]' of rows"),
+        ({"rows": ""}, "needs both or none of rows, which says where the list is, and the field"),
+        ({"fields": "last=last"}, "needs both or none of rows"),
+        ({"rows": "", "fields": "last=last"}, "can't tell whose a price is: say so with {code}"),
+        ({"interval": "0"}, "Unexpected interval '0', must be a number of seconds above 0"),
+        ({"per_minute": "x"}, "Unexpected per_minute 'x', must be a whole number above 0"),
+        ({"batch": -1}, "Unexpected batch -1, must be a whole number above 0"),
+        ({"colour": "blue"}, "unusable options for provider 'http'"),
+    ],
+)
+def test_options_that_are_wrong_are_refused_in_words(options: Any, words: str) -> None:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        make_provider("http", {"url": URL, **LISTED} | options)
+    assert words in str(caught.value)
+
+
+def test_the_environment_gives_text() -> None:
+    given_ = {"interval": "30", "per_minute": "10", "batch": "5"}
+    provider = make_provider("http", {"url": URL, **LISTED} | given_)
+    assert provider.poll_interval == 30
+    assert (provider.limits.per_minute, provider.limits.batch) == (10, 5)
+    assert provider.budget.limits is provider.limits
+
+
+# templates and paths
+
+
+@pytest.mark.parametrize(
+    ("url", "path", "params"),
+    [
+        ("https://x.example", "", {}),
+        (" https://x.example/all/ ", "/all/", {}),
+        ("https://x.example/a/{code}/b", "/a/A%2FB,C/b", {}),
+        ("https://x.example/a?of={codes}&n=%2B", "/a", {"of": "A/B,C", "n": "+"}),
+        ("https://x.example/{codes}?of={codes}&key=", "/A%2FB,C", {"of": "A/B,C", "key": ""}),
+        ("https://x.example/all?n=1#there", "/all", {"n": "1"}),
+    ],
+)
+def test_a_template_is_filled(url: str, path: str, params: dict[str, str]) -> None:
+    assert Template(url).fill(["A/B", "C"]) == (path, params)
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("data.0.price", 1),
+        ("data.-1.price", 2),
+        ("data.2.price", None),
+        ("data.-3.price", None),
+        ("data.price", None),
+        ("data.0.price.deeper", None),
+        (r"Global Quote.05\. price", 3),
+        ("by.{code}.last", 4),
+        ("by.{code}/USD", 5),
+        ("by.0", 6),
+        ("nothing", None),
+        (".", "all"),
+    ],
+)
+def test_a_path_leads_to_a_value_or_nowhere(path: str, found: Any) -> None:
+    answer = {
+        "data": [{"price": 1}, {"price": 2}],
+        "Global Quote": {"05. price": 3},
+        "by": {"B.T": {"last": 4}, "B.T/USD": 5, "0": 6},
+    }
+    wanted = answer if found == "all" else found
+    assert follow(answer, read_path("last", path), "B.T") == wanted
+
+
+def test_fields_may_be_text_or_a_dict() -> None:
+    text = read_fields(r" last = a.b , time=Global Quote.at\.utc,, ")
+    assert text == read_fields({"last": "a.b", "time": r"Global Quote.at\.utc"})
+    assert text == {"last": ("a", "b"), "time": ("Global Quote", "at.utc")}
+    assert read_fields({"last": "a, b.c=d"}) == {"last": ("a, b", "c=d")}
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["a", "b", "0", "code", "last"]), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+STEPS = st.lists(st.sampled_from(["a", "b", "0", "-1", "{code}", "last", "code"]), min_size=1)
+
+
+@given(JSON, STEPS.map(".".join))
+def test_whatever_is_in_an_answer_a_path_leads_through_it(answer: Any, path: str) -> None:
+    follow(answer, read_path("last", path), "a")
+
+
+@given(st.text())
+def test_whatever_a_path_looks_like_it_is_one_or_refused(path: str) -> None:
+    try:
+        steps = read_path("last", path)
+    except ValueError as error:
+        told = str(error)
+    else:
+        assert path == "." or all(steps)
+        return
+    assert told.startswith("Unexpected path ")
+
+
+@given(st.text())
+def test_whatever_an_address_looks_like_it_is_one_or_refused(url: str) -> None:
+    for given_ in (url, f"https://example.com/{url}", f"https://{url}"):
+        try:
+            template = Template(given_)
+        except ValueError as error:
+            told = str(error)
+        else:
+            assert template.base.startswith(("http://", "https://"))
+            continue
+        assert told.startswith(("Unexpected ", "A name stands twice"))
+
+
+@given(st.lists(JSON, max_size=4), JSON)
+@settings(deadline=None)
+def test_whatever_a_source_answers_it_is_rows_or_an_error(listed: list[Any], other: Any) -> None:
+    provider = AnyJson(URL, {"code": "code", "last": "last", "time": "a"}, rows="quotes")
+    for document in ({"quotes": listed}, {"quotes": other}, other):
+        answer = loads(json.dumps(document))
+        try:
+            rows = provider._read(answer, ["a"])
+        except ProviderError:
+            continue
+        assert all(
+            isinstance(code, str) and row.keys() == provider.fields.keys()
+            for code, row in rows.items()
+        )
+
+
+def test_decimals_are_not_made_floats() -> None:
+    assert follow(loads('{"a": [1.10]}'), ("a", "0")) == Decimal("1.10")

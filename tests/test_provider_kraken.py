@@ -1,0 +1,626 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from websockets.http11 import Response
+
+from quotes.providers import Instrument, ProviderError, kraken
+from quotes.providers.batches import KEPT
+from quotes.providers.kraken import (
+    CHUNK,
+    LOCKED_OUT,
+    Kraken,
+    read_candles,
+    read_pair,
+    read_row,
+    read_tick,
+    take,
+)
+from quotes.quote import Quote, loads
+from tests.stubs.exchange import raw
+from tests.stubs.kraken import Kraken as Stub
+
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+NOON = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
+ROOT = Path(__file__).parent.parent
+ROW = {  # of Ticker, as documented: [price, whole lots, lots]; [today, last 24 hours]
+    "a": ["105944.30000", "1", "1.000"],
+    "b": ["105944.20000", "1", "1.000"],
+    "c": ["105899.40000", "0.00009443"],
+    "v": ["0.78648221", "163.28908096"],
+    "p": ["105960.64756", "105904.39279"],
+    "t": [35, 3276],
+    "l": ["105853.50000", "104711.00000"],
+    "h": ["106112.00000", "106613.10000"],
+    "o": "106021.60000",
+}
+TICK = """{"channel": "ticker", "type": "snapshot", "data": [{"symbol": "BTC/USD",
+    "bid": 105944.20, "bid_qty": 2.5, "ask": 105944.30, "ask_qty": 3.2, "last": 105899.40,
+    "volume": 163.28908096, "vwap": 105904.39279, "low": 104711.00, "high": 106613.10,
+    "change": 250.00, "change_pct": 0.24, "timestamp": "2026-11-23T11:59:59.123456Z"}]}"""
+
+
+def instrument(code: str, symbol: str = "", currency: str = "USD", name: str = "") -> Instrument:
+    return Instrument(symbol=symbol or code, code=code, currency=currency, name=name)
+
+
+BITCOIN = instrument("XXBTZUSD", symbol="BTC-USD")
+
+
+def tick(**changes: Any) -> dict[str, Any]:
+    (row,) = loads(TICK)["data"]
+    return dict(row | changes)
+
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kraken, "PACE", 0.0)
+
+
+@pytest.fixture
+async def stub() -> AsyncIterator[Stub]:
+    async with Stub(heartbeat=0.02, now=NOON) as found:
+        yield found
+
+
+@asynccontextmanager
+async def reading(stub: Stub, **options: Any) -> AsyncIterator[Kraken]:
+    addresses = {"rest_url": stub.rest_url, "ws_url": stub.ws_url}
+    provider = Kraken(**addresses | {"timeout": 2.0, "silence": 2.0} | options)
+    try:
+        yield provider
+    finally:
+        await provider.aclose()
+
+
+@pytest.fixture
+async def provider(stub: Stub) -> AsyncIterator[Kraken]:
+    async with reading(stub) as found:
+        yield found
+
+
+@asynccontextmanager
+async def streaming(provider: Kraken, *codes: str) -> AsyncIterator[AsyncIterator[Quote]]:
+    async with asyncio.timeout(10):
+        async with aclosing(provider.stream([instrument(code) for code in codes])) as stream:  # type: ignore[type-var]
+            yield stream
+
+
+async def quotes(provider: Kraken, *codes: str) -> list[Quote]:
+    return await provider.quotes([instrument(code) for code in codes])
+
+
+async def failure(provider: Kraken, *codes: str) -> ProviderError:
+    with pytest.raises(ProviderError) as caught:
+        await quotes(provider, *codes)
+    return caught.value
+
+
+def saying(document: Any) -> type[Stub]:
+    class Odd(Stub):
+        def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
+            return 200, document
+
+    return Odd
+
+
+# quotes
+
+
+def test_a_row_becomes_a_quote_of_today_and_of_24_hours() -> None:
+    quote = read_row(ROW, BITCOIN, NOW)
+    assert quote == Quote(
+        symbol="BTC-USD",
+        provider="kraken",
+        currency="USD",
+        last=Decimal("105899.40000"),
+        received_at=NOW,
+        bid=Decimal("105944.20000"),
+        ask=Decimal("105944.30000"),
+        open=Decimal("106021.60000"),
+        high=Decimal("106613.10000"),
+        low=Decimal("104711.00000"),
+        reference=Decimal("106021.60000"),
+        reference_kind="utc_day",
+        volume=Decimal("163.28908096"),
+        volume_window="24h",
+        session="always",
+        delay=0,
+    )
+    assert (str(quote.last), str(quote.volume)) == ("105899.40000", "163.28908096")
+
+
+@pytest.mark.parametrize("code", ["XXBTZUSD", "XBTUSD", "BTC/USD", "BTCUSD"])
+async def test_a_pair_may_be_asked_by_any_of_its_names(
+    stub: Stub, provider: Kraken, code: str
+) -> None:
+    (quote,) = await quotes(provider, code)
+    assert quote.last == Decimal("64000.0")
+    assert stub.asked == ["XXBTZUSD"]
+    async with streaming(provider, code) as stream:
+        assert (await anext(stream)).symbol == code
+
+
+async def test_names_that_look_alike_are_kept_apart(provider: Kraken) -> None:
+    told = [(quote.symbol, quote.last) for quote in await quotes(provider, "AIOUSD", "AIOZUSD")]
+    assert told == [("AIOUSD", Decimal("0.11")), ("AIOZUSD", Decimal("0.55"))]
+
+
+async def test_a_code_comes_before_the_other_names_of_another_pair() -> None:
+    listed = {
+        "OLDUSD": {"altname": "NEWUSD", "wsname": "OLD/USD"},
+        "NEWUSD": {"altname": "NEW2USD", "wsname": "NEW2/USD"},
+    }
+    async with saying({"error": [], "result": listed})() as stub, reading(stub) as provider:
+        asked = await provider.listing.find([instrument("NEWUSD")])
+    assert [each.name for each in asked["NEWUSD"]] == ["NEW2/USD"]
+
+
+async def test_the_list_tells_the_currency(provider: Kraken) -> None:
+    told = [quote.currency for quote in await quotes(provider, "XXBTZUSD", "XXBTZEUR", "XETHXXBT")]
+    assert told == ["USD", "EUR", "BTC"]
+
+
+async def test_one_request_tells_50_pairs(stub: Stub, provider: Kraken) -> None:
+    codes = [f"C{number}USD" for number in range(2 * CHUNK + 1)]
+    stub.enlist(*codes)
+    assert [quote.symbol for quote in await quotes(provider, *codes)] == codes
+    assert [len(asked.split(",")) for asked in stub.asked] == [50, 50, 1]
+    assert provider.budget.spent_in_minute() == 4  # the list, too
+
+
+async def test_two_symbols_may_share_a_pair(stub: Stub, provider: Kraken) -> None:
+    asked = [BITCOIN, instrument("XBTUSD", symbol="XBT-USD")]
+    assert [quote.symbol for quote in await provider.quotes(asked)] == ["BTC-USD", "XBT-USD"]
+    assert stub.asked == ["XXBTZUSD"]
+    async with aclosing(provider.stream(asked)) as stream:  # type: ignore[type-var]
+        assert [(await anext(stream)).symbol for _ in asked] == ["BTC-USD", "XBT-USD"]
+
+
+async def test_a_dead_market_has_no_price_and_is_known(provider: Kraken) -> None:
+    assert [quote.symbol for quote in await quotes(provider, "DEADUSD", "SOLUSD")] == ["SOLUSD"]
+    assert provider.unknown == {}
+
+
+async def test_an_unknown_pair_is_named_before_it_is_asked(stub: Stub, provider: Kraken) -> None:
+    assert len(await quotes(provider, "NOPEUSD", "SOLUSD")) == 1
+    assert provider.unknown == {"NOPEUSD": "NOPEUSD is not listed"}
+    assert stub.asked == ["SOLUSD"]
+
+
+async def test_a_pair_that_is_listed_and_unknown_costs_the_others_nothing(
+    stub: Stub, provider: Kraken
+) -> None:
+    stub.delisted.add("SOLUSD")
+    codes = ["XXBTZUSD", "XETHZUSD", "SOLUSD", "XDGUSD"]
+    assert {quote.symbol for quote in await quotes(provider, *codes)} == {*codes} - {"SOLUSD"}
+    assert provider.unknown == {"SOLUSD": "kraken says EQuery:Unknown asset pair"}
+    asked = len(stub.asked)
+    assert len(await quotes(provider, *codes)) == 3
+    assert stub.asked[asked:] == ["XXBTZUSD,XETHZUSD,XDGUSD"]
+
+
+async def test_a_pair_that_is_back_is_asked_again(stub: Stub, provider: Kraken) -> None:
+    stub.delisted.add("SOLUSD")
+    assert await quotes(provider, "SOLUSD") == []
+    stub.delisted.clear()
+    assert await quotes(provider, "SOLUSD") == []
+    provider.listing.good_until -= KEPT
+    assert len(await quotes(provider, "SOLUSD")) == 1
+    assert provider.unknown == {}
+
+
+# errors
+
+
+@pytest.mark.parametrize(
+    ("said", "retry_after", "refused"),
+    [
+        ("EAPI:Rate limit exceeded", None, False),
+        ("EGeneral:Too many requests", None, False),
+        ("EGeneral:Temporary lockout", LOCKED_OUT, False),
+        ("EGeneral:Permission denied", None, True),
+        ("EService:Unavailable", None, False),
+        ("EService:Market in cancel_only mode", None, False),
+    ],
+)
+async def test_a_200_may_be_an_error(
+    stub: Stub, provider: Kraken, said: str, retry_after: float | None, refused: bool
+) -> None:
+    stub.errors = [said]
+    error = await failure(provider, "XXBTZUSD")
+    assert str(error) == f"/0/public/AssetPairs answered with an error: {said}"
+    assert (error.retry_after, error.refused) == (retry_after, refused)
+    assert provider.unknown == {}
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ([], "a list, not a dict"),
+        ({"error": []}, "a NoneType, not a dict"),
+        ({"error": "EService:Busy", "result": []}, "a list, not a dict"),
+        ({"error": [7, None], "result": {}}, "an error: 7, None"),
+        ({"error": [], "result": {}}, "nothing is listed"),
+    ],
+)
+async def test_whatever_is_no_answer_is_an_error(document: Any, words: str) -> None:
+    async with saying(document)() as stub, reading(stub) as provider:
+        assert words in str(await failure(provider, "XXBTZUSD"))
+
+
+async def test_a_warning_is_no_error() -> None:
+    listed = {"XXBTZUSD": {"wsname": "XBT/USD", "altname": "XBTUSD"} | ROW}
+    document = {"error": ["WGeneral:Danger"], "result": listed}
+    async with saying(document)() as stub, reading(stub) as provider:
+        assert (await quotes(provider, "XBTUSD"))[0].last == Decimal("105899.40000")
+
+
+async def test_the_page_of_a_proxy_is_an_error() -> None:
+    class Proxied(Stub):
+        def _fault(self, upgrade: bool) -> Response | None:
+            return raw(520, b"<html>Web server is returning an unknown error</html>", "text/html")
+
+    async with Proxied() as stub, reading(stub) as provider:
+        error = await failure(provider, "XXBTZUSD")
+    assert "answered 520" in str(error)
+    assert not error.refused
+
+
+# instruments and candles
+
+
+async def test_only_what_is_traded_is_an_instrument(stub: Stub, provider: Kraken) -> None:
+    listed = {each.code: each for each in await provider.instruments()}
+    assert set(listed) == set(stub.pairs) - {"DEADUSD"}
+    assert listed["XXBTZEUR"].currency == "EUR"
+    assert listed["XXBTZUSD"].tick_size == Decimal("0.1")
+    names = [listed[code].name for code in ("XXBTZUSD", "XETHXXBT", "XDGUSD")]
+    assert names == ["BTC/USD", "ETH/BTC", "DOGE/USD"]
+
+
+@pytest.mark.parametrize("wsname", [None, "", "XBT", "/USD", "XBT/", 7])
+def test_a_pair_that_the_stream_has_no_name_for_is_left_out(wsname: Any) -> None:
+    assert read_pair("XXBTZUSD.d", {"wsname": wsname, "status": "online"}) is None
+
+
+async def test_candles_are_of_the_time_that_was_asked(stub: Stub, provider: Kraken) -> None:
+    start = NOON - timedelta(minutes=30, seconds=-1)
+    candles = await provider.candles(BITCOIN, 300, start, NOON - timedelta(minutes=10))
+    assert [candle.start.minute for candle in candles] == [35, 40, 45]
+    assert [str(candles[0].open), str(candles[0].close)] == ["63999.0", "64000.0"]
+    assert stub.requests == {"/0/public/OHLC": 1}
+
+
+async def test_no_candle_is_older_than_the_last_720(provider: Kraken) -> None:
+    far = datetime(2020, 1, 1, tzinfo=UTC)
+    candles = await provider.candles(BITCOIN, 60, far, datetime.max.replace(tzinfo=UTC))
+    assert len(candles) == 720
+    assert (candles[0].start, candles[-1].start) == (NOON - timedelta(minutes=719), NOON)
+
+
+async def test_no_time_has_no_candles(stub: Stub, provider: Kraken) -> None:
+    assert await provider.candles(BITCOIN, 60, NOON, NOON) == []
+    assert stub.requests.total() == 0
+
+
+async def test_steps_that_the_exchange_lacks_are_refused(provider: Kraken) -> None:
+    with pytest.raises(ProviderError, match="no candles of 42 s at kraken, must be one of: 60,"):
+        await provider.candles(BITCOIN, 42, NOON, NOON)
+
+
+@pytest.mark.parametrize("code", ["NOPEUSD", "../Ticker", "A B?c=d#e/f&pair=XXBTZUSD"])
+async def test_an_unknown_pair_has_no_candles(provider: Kraken, code: str) -> None:
+    assert await provider.candles(instrument(code), 60, NOON - timedelta(hours=1), NOON) == []
+    assert provider.unknown == {code: "kraken says EQuery:Unknown asset pair"}
+
+
+def test_no_digit_of_a_candle_is_lost() -> None:
+    rows = [[1591475580, "0.02499", "0.02510", "0.02490", "0.02500", "0.02499", "1.50000000", 3]]
+    ((_, candle),) = read_candles(rows, 1591475580, 1591475581)
+    assert (str(candle.open), str(candle.close)) == ("0.02499", "0.02500")
+    assert (str(candle.low), str(candle.high)) == ("0.02490", "0.02510")
+    assert str(candle.volume) == "1.50000000"  # and not the average price before it
+    assert candle.start == datetime(2020, 6, 6, 20, 33, tzinfo=UTC)
+
+
+# stream
+
+
+def test_a_tick_becomes_a_quote_of_24_hours() -> None:
+    quote = read_tick(tick(), BITCOIN, NOW)
+    assert quote == Quote(
+        symbol="BTC-USD",
+        provider="kraken",
+        currency="USD",
+        last=Decimal("105899.40"),
+        received_at=NOW,
+        source_time=datetime(2026, 11, 23, 11, 59, 59, 123456, tzinfo=UTC),
+        bid=Decimal("105944.20"),
+        ask=Decimal("105944.30"),
+        open=Decimal("105649.40"),
+        high=Decimal("106613.10"),
+        low=Decimal("104711.00"),
+        reference=Decimal("105649.40"),
+        reference_kind="rolling_24h",
+        volume=Decimal("163.28908096"),
+        volume_window="24h",
+        session="always",
+        delay=0,
+    )
+    assert [str(quote.bid), str(quote.low), str(quote.open)] == [
+        "105944.20", "104711.00", "105649.40"
+    ]  # fmt: skip
+    assert quote.change == Decimal("250.00")
+
+
+def test_a_tick_may_have_no_time_and_no_change() -> None:
+    quote = read_tick(tick(timestamp=None, change=None), BITCOIN, NOW)
+    assert quote
+    assert quote.source_time is quote.open is quote.reference is None
+    assert (quote.reference_kind, quote.time) == ("none", NOW)
+
+
+def test_a_price_that_did_not_change_has_a_reference() -> None:
+    quote = read_tick(tick(change=0), BITCOIN, NOW)
+    assert quote
+    assert quote.reference == quote.last
+
+
+async def test_a_stream_begins_with_a_quote_of_each(stub: Stub, provider: Kraken) -> None:
+    codes = [code for code in stub.pairs if code != "DEADUSD"]
+    async with streaming(provider, "DEADUSD", *codes) as stream:
+        came = [(await anext(stream)).symbol for _ in codes]
+    assert came == codes
+
+
+async def test_a_tick_comes_as_it_was_sent(stub: Stub, provider: Kraken) -> None:
+    async with streaming(provider, "XDGUSD") as stream:
+        await anext(stream)
+        await stub.tick("XDGUSD", "0.1235")
+        quote = await anext(stream)
+        await stub.say(TICK.replace("BTC", "DOGE"))
+        exact = await anext(stream)
+    assert (quote.last, quote.ask) == (Decimal("0.1235"), Decimal("0.1235001"))
+    assert quote.reference == Decimal("0.12")
+    assert quote.source_time
+    assert (str(exact.last), str(exact.low)) == ("105899.40", "104711.00")
+
+
+async def test_a_subscription_is_as_documented(stub: Stub, provider: Kraken) -> None:
+    async with streaming(provider, "XXBTZUSD", "XDGUSD") as stream:
+        await anext(stream)
+    wanted = {"channel": "ticker", "event_trigger": "trades", "snapshot": True}
+    symbols = {"symbol": ["BTC/USD", "DOGE/USD"]}
+    assert stub.subscriptions == [{"method": "subscribe", "params": wanted | symbols}]
+
+
+async def test_many_pairs_come_in_chunks(stub: Stub, provider: Kraken) -> None:
+    codes = [f"C{number}USD" for number in range(2 * CHUNK + 1)]
+    stub.enlist(*codes)
+    async with streaming(provider, *codes) as stream:
+        came = [(await anext(stream)).symbol for _ in codes]
+    assert came == codes
+    assert [len(each["params"]["symbol"]) for each in stub.subscriptions] == [50, 50, 1]
+
+
+async def test_a_pair_that_the_stream_refuses_costs_the_others_nothing(
+    stub: Stub, provider: Kraken
+) -> None:
+    stub.delisted.add("SOLUSD")
+    async with streaming(provider, "SOLUSD", "XXBTZUSD") as stream:
+        assert (await anext(stream)).symbol == "XXBTZUSD"
+    assert provider.unknown == {"SOLUSD": "Currency pair not supported SOL/USD"}
+    assert stub.connects == 1
+    stub.delisted.clear()
+    async with streaming(provider, "SOLUSD") as stream:
+        assert (await anext(stream)).symbol == "SOLUSD"
+    assert provider.unknown == {}
+
+
+@pytest.mark.parametrize("code", ["NOPEUSD", "SOLUSD"])
+async def test_only_refused_pairs_are_an_error(stub: Stub, provider: Kraken, code: str) -> None:
+    stub.delisted.add("SOLUSD")
+    async with streaming(provider, code) as stream:
+        with pytest.raises(ProviderError, match="kraken knows none of the pairs"):
+            await anext(stream)
+    assert set(provider.unknown) == {code}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [{"Error": "Exceeded msg rate"}, {"method": "x", "success": False, "error": "Exceeded m"}],
+)
+async def test_an_error_that_names_no_pair_ends_the_stream(
+    stub: Stub, provider: Kraken, message: dict[str, Any]
+) -> None:
+    async with streaming(provider, "XXBTZUSD") as stream:
+        await anext(stream)
+        await stub.say(message)
+        with pytest.raises(ProviderError, match="the stream answered with an error: Exceeded m"):
+            await anext(stream)
+
+
+async def test_maintenance_ends_the_stream_and_post_only_does_not(
+    stub: Stub, provider: Kraken
+) -> None:
+    stub.system = "post_only"
+    async with streaming(provider, "XXBTZUSD") as stream:
+        await anext(stream)
+    stub.system = "maintenance"
+    async with streaming(provider, "XXBTZUSD") as stream:
+        with pytest.raises(ProviderError, match="kraken is closed for maintenance"):
+            await anext(stream)
+
+
+async def test_silence_ends_the_stream_and_heartbeats_are_none(stub: Stub) -> None:
+    async with reading(stub, silence=0.5) as provider, streaming(provider, "DEADUSD") as stream:
+        waiting = asyncio.create_task(anext(stream))  # type: ignore[arg-type]
+        done, _ = await asyncio.wait([waiting], timeout=0.8)
+        assert not done
+        stub.mode = "silent"
+        with pytest.raises(ProviderError, match=r"silent for 0\.5 s"):
+            await waiting
+
+
+async def test_messages_of_other_kinds_are_passed_over(stub: Stub, provider: Kraken) -> None:
+    async with streaming(provider, "XXBTZUSD") as stream:
+        await anext(stream)
+        for odd in ({}, {"method": "pong"}, {"channel": ["ticker"]}, {"channel": "ticker"}):
+            await stub.say(odd)
+        for odd in ("data", [7, None, [], {}, {"symbol": []}], [tick(symbol="ETH/USD")]):
+            await stub.say(json.loads(json.dumps({"channel": "ticker", "data": odd}, default=str)))
+        await stub.tick("XXBTZUSD", "64001.0")
+        assert (await anext(stream)).last == Decimal("64001.0")
+
+
+async def test_the_list_is_not_asked_at_every_connection(stub: Stub, provider: Kraken) -> None:
+    for _ in range(3):
+        async with streaming(provider, "XXBTZUSD") as stream:
+            await anext(stream)
+    assert stub.requests == {"/0/public/AssetPairs": 1}
+
+
+@pytest.mark.parametrize(
+    ("rest_url", "ws_url"),
+    [("wss://example.com", "wss://example.com"), ("https://example.com", "https://example.com")],
+)
+def test_an_address_of_the_wrong_kind_is_refused(rest_url: str, ws_url: str) -> None:
+    with pytest.raises(ValueError, match="Unexpected address"):
+        Kraken(rest_url, ws_url)
+
+
+# whatever comes
+
+
+@pytest.mark.parametrize("no_price", ["0.000000000", "0", "", "NaN", "-1", None, [], {}, True])
+def test_what_is_no_price_is_none(no_price: Any) -> None:
+    assert read_row(ROW | {"c": [no_price, "0.00000"]}, BITCOIN, NOW) is None
+    assert read_tick(tick(last=no_price), BITCOIN, NOW) is None
+    row = read_row(ROW | {"b": [no_price], "o": no_price}, BITCOIN, NOW)
+    assert row
+    assert row.bid is row.open is row.reference is None
+    assert (row.ask, row.reference_kind) == (Decimal("105944.30000"), "none")
+
+
+def test_a_bid_above_the_ask_is_neither() -> None:
+    quotes = [
+        read_row(ROW | {"b": ["105944.31"]}, BITCOIN, NOW),
+        read_tick(tick(bid=Decimal("105944.31")), BITCOIN, NOW),
+    ]
+    assert [quote and (quote.bid, quote.ask) for quote in quotes] == [(None, None)] * 2
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.decimals().map(str),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=5,
+)
+PRICES = st.decimals(min_value=Decimal("1e-12"), max_value=Decimal("1e12"), places=12)
+
+
+def sane(quote: Quote | None) -> bool:
+    names = ("last", "bid", "ask", "open", "high", "low", "reference")
+    prices = [getattr(quote, name) for name in names if quote]
+    return all(price is None or (price.is_finite() and price > 0) for price in prices)
+
+
+def over_the_wire(value: Any) -> Any:
+    return loads(json.dumps(value, default=str))
+
+
+@given(st.dictionaries(st.sampled_from(sorted(ROW)), JSON | st.lists(JSON)), JSON)
+@example({"c": ["1e99999", "1"]}, None)
+@settings(deadline=None)
+def test_whatever_a_row_says_no_bad_price_comes_out(changes: dict[str, Any], other: Any) -> None:
+    for row in (ROW | changes, other):
+        quote = read_row(over_the_wire(row), BITCOIN, NOW)
+        assert sane(quote)
+        assert quote is None or not (quote.bid and quote.ask and quote.bid > quote.ask)
+
+
+@given(st.dictionaries(st.sampled_from(sorted(tick())), JSON), JSON)
+@example({"last": 10**30, "change": -(10**30)}, None)
+@example({"timestamp": "9999-12-31T23:59:59-23:59"}, None)
+@settings(deadline=None)
+def test_whatever_a_tick_says_no_bad_price_comes_out(changes: dict[str, Any], other: Any) -> None:
+    quote = read_tick(over_the_wire(tick() | changes), BITCOIN, NOW)
+    assert sane(quote)
+    assert quote is None or quote.time.tzinfo
+
+
+@given(st.dictionaries(st.sampled_from(["channel", "data", "error", "symbol", "success"]), JSON))
+@example({"channel": "status", "data": [{"system": "maintenance"}]})
+@settings(deadline=None)
+def test_whatever_comes_over_a_socket_is_a_quote_or_an_error(message: dict[str, Any]) -> None:
+    for changes in ({}, {"channel": "ticker"}, {"channel": "status"}):
+        try:
+            told = over_the_wire(message | changes)
+            assert all(map(sane, take(told, {"BTC/USD": [BITCOIN]}, {})))
+        except ProviderError:
+            assert message.keys() & {"error", "data"}
+
+
+@given(st.lists(JSON | st.lists(JSON, min_size=7, max_size=8)), JSON)
+@settings(deadline=None)
+def test_whatever_a_list_says_it_is_read_or_left_out(rows: list[Any], wsname: Any) -> None:
+    candles = [candle for _, candle in read_candles(over_the_wire(rows), -(10**9), 10**10)]
+    assert all(candle.low > 0 and candle.close > 0 for candle in candles)
+    found = read_pair("A", over_the_wire({"wsname": wsname, "tick_size": wsname}))
+    assert found is None or found.currency
+
+
+@given(PRICES, PRICES)
+@settings(deadline=None)
+def test_every_digit_is_kept(price: Decimal, opened: Decimal) -> None:
+    words = f'{{"last": {price:f}, "ask": {price:f}, "change": {price - opened:f}}}'
+    quote = read_tick(loads(words), BITCOIN, NOW)
+    assert quote
+    assert f"{quote.last:f}" == f"{quote.ask:f}" == f"{price:f}"
+    assert quote.reference == opened
+    row = read_row({"c": [f"{price:f}"], "o": f"{opened:f}"}, BITCOIN, NOW)
+    assert row
+    assert (f"{row.last:f}", f"{row.reference:f}") == (f"{price:f}", f"{opened:f}")
+
+
+# the stub
+
+
+@asynccontextmanager
+async def process() -> AsyncIterator[str]:
+    command = [sys.executable, "-m", "tests.stubs.kraken", "--port", "0"]
+    pipe = asyncio.subprocess.PIPE
+    running = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=pipe)
+    assert running.stdout
+    try:
+        yield f"127.0.0.1:{int(await running.stdout.readline())}"
+    finally:
+        running.terminate()
+        await running.communicate()
+    assert running.returncode == 0
+
+
+@pytest.mark.server
+async def test_the_stub_is_a_process_that_can_be_steered() -> None:
+    async with process() as where, httpx.AsyncClient(base_url=f"http://{where}") as steer:
+        provider = Kraken(f"http://{where}", f"ws://{where}")
+        async with streaming(provider, "XXBTZUSD") as stream:
+            await anext(stream)
+            await steer.get("/_tick?product=XXBTZUSD&price=64123.5")
+            assert (await anext(stream)).last == Decimal("64123.5")
+            await steer.get("/_mode?to=drop")
+            with pytest.raises(ProviderError):
+                await anext(stream)
+        await provider.aclose()
