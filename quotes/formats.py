@@ -19,7 +19,7 @@ from django.utils.translation import gettext, ngettext, pgettext
 
 MINUS = "−"
 ARROWS = {"up": "▲", "down": "▼", "flat": "•"}
-COLLAPSE_BELOW = Decimal("0.0001")
+COLLAPSED_ZEROS = 4  # after the decimal separator: below 0.0001
 ROUNDING = Context(prec=400, rounding=ROUND_HALF_UP)  # more digits than any provider lets through
 MOST_DIGITS = 30
 UNITS = ((Decimal(10) ** 12, "T"), (Decimal(10) ** 9, "B"), (Decimal(10) ** 6, "M"))
@@ -102,18 +102,28 @@ def price(value: Decimal, digits: int | None, language: str) -> SafeString:
 
     Screen readers and the clipboard get the whole number.
     """
-    digits = price_digits(value, digits)
-    text = number(value, digits, language)
-    if not 0 < value < COLLAPSE_BELOW:
-        return mark_safe(text)  # noqa: S308  digits and separators only
+    return collapsed(number(value, price_digits(value, digits), language), language)
+
+
+def price_change(value: Decimal, digits: int, language: str) -> SafeString:
+    """Write what a price moved by, signed, and as narrow as the price itself: +0.0₇12."""
+    return collapsed(signed(value, digits, language), language)
+
+
+def collapsed(text: str, language: str) -> SafeString:
+    """Count the zeros of a written number below 0.0001 in place of writing them."""
     mark = separators(language).decimal
-    fraction = text.partition(mark)[2]
+    whole, _, fraction = text.partition(mark)
     rest = fraction.lstrip("0")
+    zeros = len(fraction) - len(rest)
+    if whole.lstrip("+" + MINUS) != "0" or not rest or zeros < COLLAPSED_ZEROS:
+        return mark_safe(text)  # noqa: S308  digits, sign and separators only
     return format_html(
-        '<span class="tiny" aria-hidden="true">0{}0<sub>{}</sub>{}</span>'
+        '<span class="tiny" aria-hidden="true">{}{}0<sub>{}</sub>{}</span>'
         '<span class="whole">{}</span>',
+        whole,
         mark,
-        len(fraction) - len(rest),
+        zeros,
         rest,
         text,
     )

@@ -100,7 +100,7 @@ class Shown:
         change = self.quote.change if self.quote else None
         if change is None:
             return BLANK
-        return formats.signed(change, self.digits, self.language)
+        return formats.price_change(change, self.digits, self.language)
 
     @property
     def change_percent(self) -> str:

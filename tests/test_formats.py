@@ -123,6 +123,25 @@ class TestPrices:
     def test_a_tiny_price_has_a_comma_in_german(self):
         assert "0,0<sub>5</sub>12" in formats.price(Decimal("0.0000012"), None, "de")
 
+    @pytest.mark.parametrize(
+        ("change", "shown", "whole"),
+        [
+            ("0.000000125", "+0.0<sub>6</sub>125", "+0.000000125"),
+            ("-0.00000003", "−0.0<sub>7</sub>30", "−0.000000030"),
+        ],
+    )
+    def test_a_tiny_price_moves_by_as_few_characters(self, change: str, shown: str, whole: str):
+        html = formats.price_change(Decimal(change), 9, "en")
+        assert f">{shown}<" in html
+        assert accessible(html) == whole
+
+    @pytest.mark.parametrize(
+        ("change", "shown"),
+        [("0", "0.000000"), ("10.00001", "+10.000010"), ("-0.0001", "−0.000100")],
+    )
+    def test_other_changes_are_written_out(self, change: str, shown: str):
+        assert formats.price_change(Decimal(change), 6, "en") == shown
+
     def test_a_price_with_three_zeros_is_written_out(self):
         assert formats.price(Decimal("0.0001"), None, "en") == "0.0001"
 
