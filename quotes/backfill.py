@@ -10,9 +10,8 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
-from functools import partial
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -20,6 +19,7 @@ from quotes import archive
 from quotes.archive import Span
 from quotes.candles import DAY, STEPS, Row, stretch
 from quotes.providers import Candle, Instrument, Provider, ProviderError
+from quotes.quote import utc_now
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,6 @@ LONG_AGO = -DAY * 1_000_000  # microseconds after a candle's start: before any o
 
 Chain = Mapping[str, Instrument]  # a symbol's instruments by provider, the best first
 InDatabase = Callable[..., Awaitable[Any]]  # runs a function that uses the database
-utc_now = partial(datetime.now, UTC)
 
 
 class Part(NamedTuple):

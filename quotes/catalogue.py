@@ -13,6 +13,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from quotes.models import Board, BoardSymbol, ProviderSymbol, Symbol
+from quotes.providers import REGISTRY
 from quotes.quote import price
 
 STARTER = Path(__file__).with_name("catalogue.csv")
@@ -23,11 +24,7 @@ STARTER_BOARDS = {  # slug: title, kinds
 REQUIRED = ("symbol", "name", "kind", "exchange", "currency")
 NUMBERS = ("tick_size", "start")
 PROVIDERS = {  # column: provider
-    "coinbase": "coinbase",
-    "binance": "binance",
-    "kraken": "kraken",
-    "coingecko_id": "coingecko",
-    "yahoo": "yahoo",
+    "coingecko_id" if name == "coingecko" else name: name for name in REGISTRY
 }
 MINOR_UNITS = {"GBp": "GBP", "GBX": "GBP", "ZAc": "ZAR", "ILA": "ILS"}
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from quotes.pending import Pending
 from quotes.providers import Instrument, Provider, ProviderError
-from quotes.quote import Quote
+from quotes.quote import Quote, utc_now
 from quotes.sources import BACK_OFF, Source
 
 logger = logging.getLogger(__name__)
@@ -49,30 +49,31 @@ class Feed:
         learn: Learn,
         max_jump: Mapping[str, float] | None = None,  # by kind of instrument
         clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
-        self.publish, self.learn, self.clock = publish, learn, clock
+        self.publish, self.learn, self.clock, self.now = publish, learn, clock, now
         self.jumps = {kind: Decimal(str(part)) for kind, part in (max_jump or {}).items()}
         self.pending = Pending(self.max_jump)
         self.sources: dict[str, Source] = {}
         self.tasks: dict[str, asyncio.Task[None]] = {}
-        self.chains: dict[str, dict[str, Instrument]] = {}  # symbol: by provider, best first
+        self.chains: Mapping[str, Mapping[str, Instrument]] = {}  # symbol: by provider, best first
         self.in_use: dict[str, str] = {}  # symbol: the provider that it is asked of now
         self.number = 0
         self.rested_at = 0.0  # when the next batch may leave
         self.rerouted_at = 0.0
 
-    def follow(self, providers: Mapping[Provider, Sequence[Instrument]]) -> None:
-        """Bring quotes of these instruments, each of the first provider that is well."""
-        self.chains = {}
-        for provider, instruments in providers.items():
+    def follow(
+        self, providers: Iterable[Provider], chains: Mapping[str, Mapping[str, Instrument]]
+    ) -> None:
+        """Bring quotes of these symbols, each of the first of its providers that is well."""
+        self.chains = chains
+        for provider in providers:
             if provider.name not in self.sources:
                 take = self._taker(provider.name)
-                self.sources[provider.name] = Source(provider, take, self.pending.wake.set)
+                self.sources[provider.name] = Source(
+                    provider, take, self.pending.wake.set, self.now
+                )
             self.sources[provider.name].acted.set()
-            for instrument in instruments:
-                chain = self.chains.setdefault(instrument.symbol, {})
-                if not (chain and provider.invented):
-                    chain[provider.name] = instrument
         self.in_use = {each: name for each, name in self.in_use.items() if each in self.chains}
         self.reroute()
 
@@ -139,7 +140,7 @@ class Feed:
 
     def _is_well(self, name: str, instrument: Instrument) -> bool:
         source = self.sources[name]
-        failing = source.down_since and datetime.now(UTC) - source.down_since >= FALL_BACK_AFTER
+        failing = source.down_since and self.now() - source.down_since >= FALL_BACK_AFTER
         return not (failing or source.refused or source.lacks(instrument.code))
 
     def _has_rested(self, name: str) -> bool:
@@ -179,7 +180,7 @@ class Feed:
                 await source.run()
             except Exception:
                 logger.exception("%s died, starting it again", source.provider.name)
-                source.down_since = source.down_since or datetime.now(UTC)
+                source.down_since = source.down_since or self.now()
             await asyncio.sleep(BACK_OFF)
 
     async def _learn_tick_sizes(self, source: Source) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping
-from datetime import UTC, datetime, timedelta
-from functools import partial
+from datetime import datetime, timedelta
 from itertools import groupby
 
 from django.db import Error
@@ -16,13 +15,13 @@ from quotes.backfill import GAP, Backfill, InDatabase
 from quotes.candles import STEPS, Candles
 from quotes.feed import Feed
 from quotes.providers import Provider
+from quotes.quote import utc_now
 
 logger = logging.getLogger(__name__)
 
 TEND_EVERY = 10.0  # seconds between two looks at what is there and what is missing
 PRUNE_EVERY = timedelta(hours=1)
 ASK_AGAIN = timedelta(minutes=10)  # for what providers did not tell
-utc_now = partial(datetime.now, UTC)
 
 
 class History:

@@ -136,9 +136,8 @@ class Leader:
 
     async def follow(self) -> None:
         """Let the feed know what is listed, and what each provider has of it."""
-        wanted = [(name, provider.needs_code) for name, provider in self.providers.items()]
-        known = await self.process.in_database(records.load_instruments, wanted)
-        self.feed.follow({self.providers[name]: known[name] for name in self.providers})
+        chains = await self.process.in_database(records.load_chains, list(self.providers))
+        self.feed.follow(self.providers.values(), chains)
 
     def hear_uses(
         self, uses: Mapping[str, tuple[str, int]], more: Mapping[str, tuple[str, int]]

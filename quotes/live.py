@@ -94,7 +94,8 @@ class Live:
     async def reload(self) -> None:
         """Read what is listed and all last quotes, and show what differs."""
         self.catalogue = await self.in_database(load_catalogue)
-        self.store.asked_of = await self.in_database(records.load_chains)
+        chains = await self.in_database(records.load_chains, conf.get("PROVIDERS"))
+        self.store.asked_of = {code: tuple(chain) for code, chain in chains.items()}
         changed = self.store.keep(self.catalogue.symbols.values())
         await self.catch_up()
         self.hub.publish(changed)

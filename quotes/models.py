@@ -121,6 +121,15 @@ class ProviderSymbol(models.Model):
     )
     provider = models.SlugField(_("provider"), max_length=20, help_text=_("coinbase, kraken, …"))
     code = models.CharField(_("code"), max_length=60, help_text=_("Its name there: XXBTZUSD."))
+    position = models.PositiveSmallIntegerField(
+        _("position"),
+        null=True,
+        blank=True,
+        help_text=_(
+            "1 is asked first for this symbol, 2 when that fails. "
+            "Left empty, it comes after those, in the order of QUOTES_PROVIDERS."
+        ),
+    )
 
     class Meta:
         ordering = ("symbol", "provider")

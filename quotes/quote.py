@@ -14,6 +14,11 @@ MOST_MAGNITUDE = 30  # powers of ten
 SESSIONS = ("always", "pre", "regular", "break", "post", "closed", "halted")
 
 
+def utc_now() -> datetime:
+    """Return the current time, aware, as all times of quotes are."""
+    return datetime.now(UTC)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quote:
     """The newest prices of a symbol as one provider tells them.

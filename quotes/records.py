@@ -6,15 +6,15 @@ import json
 import logging
 import os
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
+from math import inf
 
 from django.db import connection
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from quotes import conf
 from quotes.models import (
     FeedLease,
     HeldPrice,
@@ -24,7 +24,7 @@ from quotes.models import (
     Symbol,
 )
 from quotes.pending import Held
-from quotes.providers import Instrument, provider_class
+from quotes.providers import Instrument, Provider, provider_class
 from quotes.quote import Quote
 
 logger = logging.getLogger(__name__)
@@ -125,35 +125,19 @@ def add_uses(more: Mapping[str, tuple[str, int]]) -> dict[str, tuple[str, int]]:
     return load_uses()
 
 
-def load_chains() -> dict[str, tuple[str, ...]]:
-    """Say of which providers each active symbol is asked, by code: the best first."""
-    classes = {name: provider_class(name) for name in conf.get("PROVIDERS")}
-    known = load_instruments((name, found.needs_code) for name, found in classes.items())
-    chains: dict[str, tuple[str, ...]] = {}
-    for name, instruments in known.items():
-        for symbol in {each.symbol for each in instruments}:
-            if symbol not in chains or not classes[name].invented:
-                chains[symbol] = (*chains.get(symbol, ()), name)
-    return chains
+def load_chains(names: Sequence[str]) -> dict[str, dict[str, Instrument]]:
+    """Read of which of these providers each active symbol is asked, and as what: the best first.
 
-
-def load_instruments(providers: Iterable[tuple[str, bool]]) -> dict[str, list[Instrument]]:
-    """Return what each provider has of the active symbols, by provider.
-
-    Providers are (name, needs_code); one that needs no code has all.
+    Those that the admin gives a position come by it, the others after them in the order given.
+    Invented prices never stand in for real ones.
     """
-    codes = {
-        (row.symbol_id, row.provider): row.code
-        for row in ProviderSymbol.objects.filter(symbol__active=True)
-    }
-    symbols = list(Symbol.objects.filter(active=True))
-    known: dict[str, list[Instrument]] = {}
-    for name, needs_code in providers:
-        asked = (
-            (each, codes.get((each.pk, name), "" if needs_code else each.code)) for each in symbols
-        )
-        known[name] = [_instrument(symbol, code) for symbol, code in asked if code]
-    return known
+    rows: dict[int, dict[str, ProviderSymbol]] = {}
+    for row in ProviderSymbol.objects.filter(symbol__active=True):
+        rows.setdefault(row.symbol_id, {})[row.provider] = row
+    providers = [provider_class(name) for name in names]
+    symbols = Symbol.objects.filter(active=True)
+    chains = ((each.code, _chain(each, rows.get(each.pk, {}), providers)) for each in symbols)
+    return {code: chain for code, chain in chains if chain}
 
 
 def lead(holder: str) -> int | None:
@@ -202,11 +186,28 @@ def died_here(holder: str) -> bool:
     return int(pid) == os.getpid()
 
 
+def _chain(
+    symbol: Symbol, rows: Mapping[str, ProviderSymbol], providers: Iterable[type[Provider]]
+) -> dict[str, Instrument]:
+    def place(provider: type[Provider]) -> float:
+        position = rows[provider.name].position if provider.name in rows else None
+        return inf if position is None else position
+
+    chain: dict[str, Instrument] = {}
+    for provider in sorted(providers, key=place):
+        row = rows.get(provider.name)
+        code = row.code if row else "" if provider.needs_code else symbol.code
+        if code and not (chain and provider.invented):
+            chain[provider.name] = _instrument(symbol, code)
+    return chain
+
+
 def _instrument(symbol: Symbol, code: str) -> Instrument:
     return Instrument(
         symbol=symbol.code,
         code=code,
         kind=symbol.kind,
+        exchange=symbol.exchange,
         currency=symbol.currency,
         tick_size=symbol.tick_size,
         name=symbol.name,

@@ -7,10 +7,11 @@ import logging
 import random
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from quotes.providers import Instrument, Provider, ProviderError
 from quotes.quote import Quote
+from quotes.sessions import worth_asking
 
 logger = logging.getLogger(__name__)
 
@@ -24,8 +25,14 @@ Take = Callable[[Quote, datetime | None], None]
 class Source:
     """One provider, kept alive for the instruments that it is to bring."""
 
-    def __init__(self, provider: Provider, take: Take, changed: Callable[[], object]) -> None:
-        self.provider, self.take, self.changed = provider, take, changed
+    def __init__(
+        self,
+        provider: Provider,
+        take: Take,
+        changed: Callable[[], object],
+        now: Callable[[], datetime],
+    ) -> None:
+        self.provider, self.take, self.changed, self.now = provider, take, changed, now
         self.instruments: Sequence[Instrument] = ()
         self.down_since: datetime | None = None
         self.up_since = float("-inf")  # on the monotonic clock; for ever until it was down once
@@ -33,6 +40,7 @@ class Source:
         self.streaming = False
         self.poll_due = asyncio.Event()  # while there is no stream, and once after it began
         self.acted = asyncio.Event()  # the operator did something: a refusal may be over
+        self.got_at: dict[str, datetime] = {}  # symbol: when a poll last brought its price
         self.named: set[str] = set()  # unknown codes that the log has named
         self.told: dict[str, str] = {}  # the last failure that the log told, of stream and poll
 
@@ -87,7 +95,7 @@ class Source:
                 await self._poll()
             except ProviderError as error:
                 if self.down_since is None and not self.streaming:
-                    self.down_since = datetime.now(UTC)
+                    self.down_since = self.now()
                 await self._stay_away("poll", error, failures)
                 failures += 1
                 continue
@@ -98,11 +106,17 @@ class Source:
                 await asyncio.sleep(self.provider.poll_interval)
 
     async def _poll(self) -> None:
-        asked_at = datetime.now(UTC)
-        for quote in await self.provider.quotes(self.instruments):
+        asked_at = self.now()
+        due = [each for each in self.instruments if self._may_differ(each, asked_at)]
+        for quote in await self.provider.quotes(due) if due else ():
+            self.got_at[quote.symbol] = asked_at
             self._take(quote, asked_at)
         self._name_unknown()
         self._up()
+
+    def _may_differ(self, each: Instrument, now: datetime) -> bool:
+        got_at = self.got_at.get(each.symbol)
+        return self.provider.invented or worth_asking(each.exchange, each.kind, now, got_at)
 
     def _take(self, quote: Quote, asked_at: datetime | None = None) -> None:
         if self.provider.unknown.keys() - self.named:

@@ -72,6 +72,14 @@ class TestLoading:
         assert codes_on("stock-market") == ["AAPL"]
         assert str(ProviderSymbol.objects.get()) == "coinbase:BTC-USD"
 
+    def test_any_provider_may_have_a_column_of_codes(self, load: Loader):
+        load(
+            "symbol,name,kind,exchange,currency,finnhub,alpaca,database\n"
+            "AAPL,Apple,stock,NASDAQ,USD,AAPL,,apple_1\n"
+        )
+        codes = ProviderSymbol.objects.values_list("provider", "code")
+        assert sorted(codes) == [("database", "apple_1"), ("finnhub", "AAPL")]
+
     def test_it_says_of_each_row_what_became_of_it(self, load: Loader):
         load(HEADER + APPLE)
         said = load(HEADER + APPLE.replace("Apple", "Apple Inc.") + BITCOIN)

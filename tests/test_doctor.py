@@ -259,7 +259,7 @@ class TestAProvider:
         stub = Kraken()
         found = examined(settings, "kraken", stub)
         assert found.status == WARNING
-        assert worst(found)[0] == "no active symbol has a code of it: it is not asked"
+        assert worst(found)[0] == "it is asked of no active symbol"
         assert not stub.requests
 
     def test_that_does_not_know_some_codes_names_them(self, settings: Any):
@@ -353,7 +353,8 @@ class TestAProvider:
         self, settings: Any, monkeypatch: pytest.MonkeyPatch
     ):
         monkeypatch.setitem(REGISTRY, "broken", f"{__name__}.Broken")
-        listed(BTC="")
+        listed(AAPL="")
+        listed("broken", BTC="BTC-USD")
         settings.QUOTES = {"PROVIDERS": ["broken", "simulated"]}
         found = found_by("provider broken", settings)
         assert worst(found) == (
@@ -367,7 +368,6 @@ class Broken(Provider):
     """A provider with a fault."""
 
     name = title = attribution = "broken"
-    needs_code = False
 
     async def quotes(self, instruments: Sequence[Instrument]) -> list[Quote]:
         raise ZeroDivisionError("division by zero")
@@ -763,7 +763,7 @@ class TestTheCommand:
     def test_ends_with_0_where_nothing_failed(self, settings: Any):
         settings.QUOTES = {"PROVIDERS": ["kraken"]}
         said, code = told("--provider", "kraken")
-        assert "no active symbol has a code of it" in said
+        assert "it is asked of no active symbol" in said
         assert (said.splitlines()[-1], code) == ("1 check: 0 ok, 1 warning, 0 FAILED", 0)
 
     def test_says_the_same_to_machines(self, settings: Any):

@@ -51,12 +51,12 @@ async def test_prices_come_from_the_second_while_the_first_fails_and_from_it_aga
         urls = [{"rest_url": stub.rest_url, "ws_url": stub.ws_url} for stub in (first, second)]
         coinbase, kraken = make_provider("coinbase", urls[0]), make_provider("kraken", urls[1])
         coinbase.poll_interval = kraken.poll_interval = 0.05
-        following = {
-            coinbase: [Instrument(symbol="BTC-USD", code="BTC-USD")],
-            kraken: [Instrument(symbol="BTC-USD", code="XXBTZUSD")],
+        chain = {
+            "coinbase": Instrument(symbol="BTC-USD", code="BTC-USD"),
+            "kraken": Instrument(symbol="BTC-USD", code="XXBTZUSD"),
         }
         feed = Feed(publish, learn)
-        feed.follow(following)
+        feed.follow((coinbase, kraken), {"BTC-USD": chain})
         running = asyncio.create_task(feed.run())
 
         def source() -> str:
@@ -70,7 +70,7 @@ async def test_prices_come_from_the_second_while_the_first_fails_and_from_it_aga
         await until(lambda: source() == "kraken")
         assert "coinbase" in published[-1].outages
         first.mode = "ok"
-        feed.follow(following)  # what an operator does about a refusal
+        feed.follow((coinbase, kraken), {"BTC-USD": chain})  # what an operator does about a refusal
         await until(lambda: source() == "coinbase" and not published[-1].outages)
         await until(lambda: second.sockets == 0)
         running.cancel()

@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from copy import copy
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import count
@@ -49,10 +50,12 @@ class Bourse(Provider):
         super().__init__()
         self.answers = list(answers) or [[]]
         self.asked = 0
+        self.asked_for: list[list[str]] = []
         self.closed = False
 
     async def quotes(self, instruments: Sequence[Instrument]) -> list[Quote]:
         self.asked += 1
+        self.asked_for.append([each.symbol for each in instruments])
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, Exception):
             raise copy(answer)
@@ -89,13 +92,25 @@ class Published:
     def __init__(self) -> None:
         self.batches: list[Batch] = []
         self.sizes: list[dict[str, Decimal]] = []
-        self.following: dict[Provider, Sequence[Instrument]] = {}
-        self.feed = Feed(self.publish, self.learn)
+        self.now: datetime | None = None
+        self.providers: list[Provider] = []
+        self.chains: dict[str, dict[str, Instrument]] = {}
+        self.feed = Feed(self.publish, self.learn, now=lambda: self.now or datetime.now(UTC))
 
     def watch(self, provider: Provider, instruments: Sequence[Instrument]) -> None:
         """Let the feed follow these instruments of a provider, beside those of others."""
-        self.following[provider] = instruments
-        self.feed.follow(self.following)
+        self.providers.append(provider)
+        for chain in self.chains.values():
+            chain.pop(provider.name, None)
+        for each in instruments:
+            self.chains.setdefault(each.symbol, {})[provider.name] = each
+        self.follow()
+
+    def follow(self) -> None:
+        """Let the feed follow the same again, as after an admin saved something."""
+        self.feed.follow(
+            self.providers, {code: chain for code, chain in self.chains.items() if chain}
+        )
 
     async def publish(self, batch: Batch) -> None:
         self.batches.append(batch)
@@ -131,9 +146,12 @@ async def end(*tasks: asyncio.Task[None]) -> None:
 
 
 @asynccontextmanager
-async def running(*watched: tuple[Provider, list[Instrument]]) -> AsyncIterator[Published]:
-    """Run a feed of these providers."""
+async def running(
+    *watched: tuple[Provider, list[Instrument]], now: datetime | None = None
+) -> AsyncIterator[Published]:
+    """Run a feed of these providers; without a time, by the clock."""
     published = Published()
+    published.now = now
     for provider, instruments in watched:
         published.watch(provider, instruments)
     task = asyncio.create_task(published.feed.run())
@@ -405,7 +423,7 @@ class TestBackingOff:
                 heard = len(published.batches)
                 await until(lambda heard=heard: len(published.batches) > heard + 10)
                 assert bourse.asked == asked
-                published.feed.follow(published.following)  # an admin saved something
+                published.follow()
             await until(lambda: published.prices("AAPL") == ["101"] and not published.outages)
         assert caplog.text.count("refused, not asked again until you act: 403 from /quotes") == 1
 
@@ -419,6 +437,49 @@ class TestBackingOff:
             heard = len(published.batches)
             await until(lambda: len(published.batches) > heard + 5)
             assert bourse.asked == 1
+
+
+class TestClosedMarkets:
+    """The American exchanges, which close on Friday at 20:00 of New York."""
+
+    CLOSE = datetime(2026, 11, 21, 1, 0, tzinfo=UTC)
+    APPLE = replace(AAPL, exchange="NASDAQ")
+
+    async def test_their_prices_are_asked_for_until_the_last_have_come(self):
+        bourse = Bourse([quote("AAPL", "101"), quote("BTC-USD", "64000")])
+        async with running((bourse, [self.APPLE, BTC]), now=self.CLOSE) as published:
+            await until(lambda: bourse.asked > 3)
+            assert bourse.asked_for[-1] == ["AAPL", "BTC-USD"]
+            published.now = self.CLOSE + timedelta(minutes=31)
+            await until(lambda: bourse.asked_for[-1] == ["BTC-USD"])
+            asked = len(bourse.asked_for)
+            await until(lambda: len(bourse.asked_for) > asked + 3)
+            assert {tuple(codes) for codes in bourse.asked_for[asked:]} == {("BTC-USD",)}
+            published.now = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)  # Monday, 4:00 there
+            await until(lambda: bourse.asked_for[-1] == ["AAPL", "BTC-USD"])
+
+    async def test_a_feed_that_starts_on_a_sunday_asks_once_and_then_leaves_the_source_alone(self):
+        bourse = Bourse([quote("AAPL", "101")])
+        sunday = self.CLOSE + timedelta(days=1)
+        async with running((bourse, [self.APPLE]), now=sunday) as published:
+            await until(lambda: published.prices("AAPL") == ["101"])
+            heard = len(published.batches)
+            await until(lambda: len(published.batches) > heard + 5)
+            assert bourse.asked == 1
+            assert not published.outages
+
+    async def test_a_source_that_fails_meanwhile_is_asked_until_it_answers(self):
+        bourse = Bourse(ProviderError("503"), ProviderError("503"), [quote("AAPL", "101")])
+        sunday = self.CLOSE + timedelta(days=1)
+        async with running((bourse, [self.APPLE]), now=sunday) as published:
+            await until(lambda: published.prices("AAPL") == ["101"] and not published.outages)
+            assert bourse.asked == 3
+
+    async def test_markets_that_are_made_up_never_close(self):
+        bourse = Bourse([quote("AAPL", "101")])
+        bourse.invented = True  # type: ignore[misc]
+        async with running((bourse, [self.APPLE]), now=self.CLOSE + timedelta(days=1)):
+            await until(lambda: bourse.asked > 3)
 
 
 class TestUnknownCodes:

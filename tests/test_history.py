@@ -1,4 +1,4 @@
-"""History: candles are written as quotes come, go on under the next feed, and stay within bounds."""
+"""History: candles written as quotes come, continued by the next feed, kept within bounds."""
 
 from __future__ import annotations
 
@@ -189,8 +189,9 @@ class Led:
         pass
 
     def list(self, *symbols: str) -> None:
-        listed = [Instrument(symbol=each, code=each) for each in symbols]
-        self.feed.follow({self.bourse: listed})
+        name = self.bourse.name
+        chains = {each: {name: Instrument(symbol=each, code=each)} for each in symbols}
+        self.feed.follow([self.bourse], chains)
 
     async def look(self, after: timedelta = timedelta(0)) -> list[tuple[str, int]]:
         """Look after some time; return what the bourse was asked then."""

@@ -8,7 +8,6 @@ import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
 import pytest
 from django.db import connection
@@ -193,8 +192,6 @@ class TestTickSizes:
 
 
 class TestInstruments:
-    COINBASE, KRAKEN, SIMULATED = ("coinbase", True), ("kraken", True), ("simulated", False)
-
     @pytest.fixture(autouse=True)
     def symbols(self) -> None:
         """BTC has codes at both exchanges, ETH at one, AAPL at none."""
@@ -207,45 +204,48 @@ class TestInstruments:
             ProviderSymbol.objects.create(symbol=symbol, provider=provider, code=code)
 
     @staticmethod
-    def divided(*providers: tuple[str, bool]) -> dict[str, dict[str, str]]:
-        return {
-            name: {instrument.symbol: instrument.code for instrument in instruments}
-            for name, instruments in records.load_instruments(providers).items()
+    def chains(*names: str) -> dict[str, dict[str, str]]:
+        """Return the codes that each symbol is asked by, by provider, the best first."""
+        found = records.load_chains(names).items()
+        return {code: {name: each.code for name, each in chain.items()} for code, chain in found}
+
+    def test_the_order_of_preference_decides_of_whom_a_symbol_is_asked_first(self):
+        for names in (["coinbase", "kraken"], ["kraken", "coinbase"]):
+            assert list(self.chains(*names)["BTC-USD"]) == names
+
+    def test_a_symbol_is_asked_of_those_that_have_it_by_their_code(self):
+        assert self.chains("coinbase", "kraken") == {
+            "BTC-USD": {"coinbase": "BTC-USD", "kraken": "XXBTZUSD"},
+            "ETH-USD": {"kraken": "XETHZUSD"},
         }
 
-    def test_each_provider_is_told_what_it_has(self):
-        assert self.divided(self.COINBASE, self.KRAKEN, self.SIMULATED) == {
-            "coinbase": {"BTC-USD": "BTC-USD"},
-            "kraken": {"BTC-USD": "XXBTZUSD", "ETH-USD": "XETHZUSD"},
-            "simulated": {"AAPL": "AAPL", "BTC-USD": "BTC-USD", "ETH-USD": "ETH-USD"},
-        }
+    def test_a_position_comes_before_the_order_of_preference(self):
+        rows = ProviderSymbol.objects.filter(symbol__code="BTC-USD")
+        rows.filter(provider="kraken").update(position=1)
+        assert list(self.chains("coinbase", "kraken")["BTC-USD"]) == ["kraken", "coinbase"]
+        rows.filter(provider="coinbase").update(position=0)
+        assert list(self.chains("kraken", "coinbase")["BTC-USD"]) == ["coinbase", "kraken"]
 
-    def test_the_order_of_preference_decides_of_whom_a_symbol_is_asked(self, settings: Any):
-        settings.QUOTES = settings.QUOTES | {"PROVIDERS": ["coinbase", "kraken", "simulated"]}
-        assert records.load_chains() == {
-            "BTC-USD": ("coinbase", "kraken"),
-            "ETH-USD": ("kraken",),
-            "AAPL": ("simulated",),  # invented prices never take the place of real ones
-        }
+    def test_invented_prices_never_take_the_place_of_real_ones(self):
+        chains = self.chains("coinbase", "kraken", "simulated")
+        assert list(chains["BTC-USD"]) == ["coinbase", "kraken"]
+        assert chains["AAPL"] == {"simulated": "AAPL"}
 
     def test_a_provider_that_needs_no_code_has_everything(self):
-        assert set(self.divided(self.SIMULATED)["simulated"]) == {"BTC-USD", "ETH-USD", "AAPL"}
+        assert set(self.chains("simulated")) == {"BTC-USD", "ETH-USD", "AAPL"}
 
     def test_a_symbol_that_is_switched_off_is_nobodys(self):
         Symbol.objects.filter(code="BTC-USD").update(active=False)
-        assert self.divided(self.COINBASE, self.SIMULATED)["coinbase"] == {}
+        assert "BTC-USD" not in self.chains("coinbase", "simulated")
 
     def test_an_instrument_says_what_its_symbol_says(self):
         Symbol.objects.filter(code="AAPL").update(
-            name="Apple", tick_size=Decimal("0.01"), start=Decimal(200)
+            name="Apple", tick_size=Decimal("0.01"), start=Decimal(200), exchange="NASDAQ"
         )
-        [apple] = [
-            each
-            for each in records.load_instruments([self.SIMULATED])["simulated"]
-            if each.symbol == "AAPL"
-        ]
+        apple = records.load_chains(["simulated"])["AAPL"]["simulated"]
         assert (apple.name, apple.kind, apple.currency) == ("Apple", "stock", "USD")
         assert (apple.tick_size, apple.start) == (Decimal("0.01"), 200)
+        assert apple.exchange == "NASDAQ"
 
 
 class TestHeldPrices:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +97,8 @@ def test_what_one_client_sends_breaks_nothing_for_the_others(running_site: Site)
         shown = prices(good.recv(timeout=5))
         for frame in ("garbage", b"\x00\xff", "x" * 5000, "y" * 2_000_000):
             with open_socket(running_site) as bad:
-                bad.send(frame)
+                with suppress(ConnectionClosed):  # it may be cut off while it still sends
+                    bad.send(frame)
                 if frame != "garbage":
                     end(bad)
         assert move(good, shown)

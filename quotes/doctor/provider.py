@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 
 from quotes import conf, records
@@ -13,7 +13,7 @@ from quotes.doctor.deployment import remark_clock
 from quotes.doctor.findings import Finding, first_line, span
 from quotes.doctor.remedies import by_hand, origin, remedy, words_of
 from quotes.models import Symbol
-from quotes.providers import Instrument, Provider, ProviderError, make_provider, provider_class
+from quotes.providers import Instrument, Provider, ProviderError, make_provider
 from quotes.providers.http import Client
 from quotes.quote import Quote
 from quotes.store import Store
@@ -30,16 +30,19 @@ SEE = "see the database"
 class Listed:
     """What the database knows of the active symbols, and of what providers were asked."""
 
-    instruments: dict[str, list[Instrument]]  # by provider
+    chains: Mapping[str, Mapping[str, Instrument]]  # by code: by provider
     symbols: dict[str, Symbol]  # by code
     uses: dict[str, tuple[str, int]]  # month and requests, by provider
 
+    def instruments(self, name: str) -> list[Instrument]:
+        """Return what a provider is asked of, first or in another's place."""
+        return [chain[name] for chain in self.chains.values() if name in chain]
 
-def load_listed(names: Iterable[str]) -> Listed:
+
+def load_listed(names: Sequence[str]) -> Listed:
     """Read what is listed of these providers."""
-    wanted = [(name, provider_class(name).needs_code) for name in names]
     return Listed(
-        records.load_instruments(wanted),
+        records.load_chains(names),
         {symbol.code: symbol for symbol in Symbol.objects.filter(active=True)},
         records.load_uses(),
     )
@@ -105,10 +108,10 @@ class Visit:
             self.found.warn(words, SEE)
 
     async def _ask(self) -> None:
-        provider, instruments = self.provider, self.listed.instruments[self.provider.name]
+        provider, instruments = self.provider, self.listed.instruments(self.provider.name)
         if not instruments:
             self.found.warn(
-                "no active symbol has a code of it: it is not asked",
+                "it is asked of no active symbol",
                 "add codes in the admin, or with  manage.py loadcatalogue",
             )
             return

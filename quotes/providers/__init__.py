@@ -30,6 +30,7 @@ class Instrument:
     symbol: str  # ours: "BTC-USD"
     code: str  # theirs: "XXBTZUSD"
     kind: str = "crypto"  # "crypto", "stock", "etf", "index"
+    exchange: str = ""  # whose hours it keeps: "NASDAQ"
     currency: str = "USD"
     tick_size: Decimal | None = None  # the smallest step of its price
     name: str = ""

@@ -12,14 +12,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import partial
 from itertools import islice
 from math import ceil, exp, expm1, floor, sin, sqrt, tau
 from random import Random
 from typing import NamedTuple
 
 from quotes.providers import Candle, Instrument, Provider
-from quotes.quote import Quote
+from quotes.quote import Quote, utc_now
 
 DAY = 86_400  # seconds
 YEAR = 365 * DAY
@@ -28,7 +27,6 @@ MOST_CANDLES = 1000
 BREATH = 0.01  # seconds that others get between two bursts, at least
 BURST = 500  # ticks in one burst, at most
 STALL = 1.0  # seconds late after which the missed ticks are dropped
-utc_now = partial(datetime.now, UTC)
 
 
 class Kind(NamedTuple):

@@ -17,7 +17,7 @@ from django.db import connections
 from quotes import archive, conf, records
 from quotes.backfill import Backfill
 from quotes.candles import STEPS
-from quotes.providers import Instrument, make_provider, provider_class
+from quotes.providers import make_provider
 
 SHARE = 0.25  # of each provider's budget in a minute: a feed may run beside us, and count its own
 INTERRUPTED = 130  # as shells say it of a program that SIGINT ended
@@ -39,7 +39,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, symbols: list[str], days: float | None, **options: Any) -> None:
         """Ask until all is there, or until CONTROL-C."""
-        chains = load_chains()
+        chains = records.load_chains(conf.get("PROVIDERS"))
         if unknown := [each for each in symbols if each not in chains]:
             raise CommandError(
                 f"{', '.join(unknown)}: not listed, switched off, or without a code of any "
@@ -85,15 +85,6 @@ class Command(BaseCommand):
             came = f"{count:,} candles" if count else "nothing new"
             rest = "" if complete else ", and some are missing"
             self.stdout.write(f"{self.count}/{len(self.chains)} {symbol}: {came}{rest}")
-
-
-def load_chains() -> dict[str, dict[str, Instrument]]:
-    """Read of whom each active symbol is asked, the best first, and as what."""
-    wanted = [(name, provider_class(name).needs_code) for name in conf.get("PROVIDERS")]
-    known = records.load_instruments(wanted)
-    by_symbol = {name: {each.symbol: each for each in known[name]} for name in known}
-    chains = records.load_chains().items()
-    return {symbol: {name: by_symbol[name][symbol] for name in names} for symbol, names in chains}
 
 
 async def in_database(read: Callable[..., Any], *given: Any) -> Any:

@@ -28,7 +28,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "file", nargs="?", type=Path, default=catalogue.STARTER,
             help="CSV in UTF-8 with the columns symbol,name,kind,exchange,currency and, if you "
-            "like, coinbase,binance,kraken,coingecko_id,yahoo,tick_size,start",
+            "like, tick_size,start and codes: " + ",".join(catalogue.PROVIDERS),
         )  # fmt: skip
         parser.add_argument(
             "--board",
