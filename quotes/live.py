@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -33,6 +33,7 @@ from quotes.store import Store
 
 logger = logging.getLogger(__name__)
 
+MOST_LOGGED = 20  # statements that debug mode keeps; elsewhere the next request forgets them
 BEAT = 1.0  # seconds between two looks at ages and notes
 RESTART_AFTER = 1.0  # seconds
 FIRST_BATCH = 2.0  # seconds that a process which runs the feed waits for it at its start
@@ -215,6 +216,8 @@ class Live:
         def with_a_good_connection() -> T:
             for connection in connections.all(initialized_only=True):
                 connection.close_at = None  # this thread is none of a request: it keeps them
+                if connection.queries_log.maxlen != MOST_LOGGED:
+                    connection.queries_log = deque(connection.queries_log, MOST_LOGGED)
                 connection.close_if_unusable_or_obsolete()
             return read(*given)
 

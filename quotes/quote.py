@@ -81,6 +81,7 @@ class Quote:
 
 
 FIELDS = tuple(field.name for field in fields(Quote))
+JSON = json.JSONDecoder(parse_float=Decimal)
 PRICES = ("last", "bid", "ask", "open", "high", "low", "reference", "volume")
 TIMES = ("received_at", "source_time")
 
@@ -128,8 +129,11 @@ def price(value: Any) -> Decimal | None:
 
 
 def loads(raw: str | bytes) -> Any:
-    """Parse JSON with every fraction as a Decimal, so that no digit is lost."""
-    return json.loads(raw, parse_float=Decimal)
+    """Parse JSON with every fraction as a Decimal, so that no digit is lost.
+
+    Raise ValueError for what is no JSON.
+    """
+    return JSON.decode(raw if isinstance(raw, str) else raw.decode(json.detect_encoding(raw)))
 
 
 def utc(value: str | None) -> datetime | None:

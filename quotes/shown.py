@@ -5,7 +5,7 @@ Formatted here once per state, the templates only print.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache, cached_property
 from html import escape
 from typing import Any
@@ -17,6 +17,7 @@ from django.utils.translation import gettext, gettext_noop
 
 from quotes import formats
 from quotes.providers import REGISTRY, provider_class
+from quotes.quote import Quote
 from quotes.store import State
 
 BLANK = "—"
@@ -54,7 +55,12 @@ class Shown:
     def __getattr__(self, name: str) -> str | SafeString:
         """Format one of the quote's prices: `shown.last`, `shown.bid`."""
         value = getattr(self.quote, name) if self.quote else None
-        return BLANK if value is None else formats.price(value, self.symbol.digits, self.language)
+        if value is None:
+            return BLANK
+        digits = self.symbol.digits
+        if digits is None:  # as many as last has, and no digit is lost
+            digits = max(self.digits, formats.price_digits(value.normalize(), None))
+        return formats.price(value, digits, self.language)
 
     def __getitem__(self, name: str) -> Any:
         """Answer a template, which asks for an item before it asks for an attribute.
@@ -223,6 +229,12 @@ class Shown:
     def source(self) -> str:
         """The provider as people know it."""
         return provider_title(self.quote.provider) if self.quote else ""
+
+
+def since(quotes: Iterable[Quote | None]) -> str:
+    """Say what the changes of some quotes are measured from, in the language that is active."""
+    kinds = {quote.reference_kind for quote in quotes if quote}
+    return ", ".join(gettext(words) for kind, words in SINCE.items() if kind in kinds)
 
 
 @cache

@@ -22,6 +22,7 @@ from quotes.fragments import addressed
 from quotes.live import Live
 from quotes.metrics import exposition
 from quotes.models import Symbol
+from quotes.shown import since
 
 FRONT_ROWS = 6  # symbols of each board on the front page
 THEMES = ("auto", "light", "dark")
@@ -78,12 +79,13 @@ def board_page(
     parts: Live, found: BoardView, address: Address, selection: Selection
 ) -> dict[str, Any]:
     """Return what the board's template shows around and in its rows."""
-    query = address.query
+    query, states = address.query, parts.store.states
     kinds = [("", _("All"))] + [(kind, Symbol.Kind(kind).label) for kind in selection.kinds]
     return {
         "board": found,
         "query": query,
         "selection": selection,
+        "since": since(states[code].quote for code in address.symbols),
         "rows": [parts.fragments.paint("row", code, address.language) for code in address.symbols],
         "kinds": [
             (label, query.encode(kind=kind, page=1), kind == query.kind) for kind, label in kinds

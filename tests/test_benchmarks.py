@@ -44,4 +44,4 @@ def test_an_unknown_group_is_refused_with_those_there_are():
         timeout=60,
     )
     assert ran.returncode == 2
-    assert "unknown group 'fanuot', must be one of: inside, fanout" in ran.stderr
+    assert "unknown group 'fanuot', must be one of: inside, adapters" in ran.stderr

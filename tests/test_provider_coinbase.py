@@ -101,6 +101,18 @@ async def failure(provider: Coinbase, *codes: str) -> ProviderError:
 # quotes
 
 
+async def test_a_poll_beside_the_stream_keeps_the_bid_and_ask_that_the_stream_told(
+    provider: Coinbase,
+) -> None:
+    async with streaming(provider, "BTC-USD") as stream:
+        told = await anext(stream)
+        bitcoin, ether = await provider.quotes([instrument("BTC-USD"), instrument("ETH-USD")])
+        assert (bitcoin.bid, bitcoin.ask) == (told.bid, told.ask) != (None, None)
+        assert (ether.bid, ether.ask) == (None, None)
+    (bitcoin,) = await provider.quotes([instrument("BTC-USD")])
+    assert (bitcoin.bid, bitcoin.ask) == (None, None)  # nobody tells of a change any more
+
+
 async def test_prices_come_exactly_as_sent(provider: Coinbase) -> None:
     (quote,) = await provider.quotes([instrument("TINY-USD")])
     assert str(quote.last) == str(Decimal("0.0000123400"))

@@ -216,11 +216,13 @@ def test_without_a_price_the_last_close_that_is_none_of_nothing_is_it(price: Any
     assert quote.source_time == datetime.fromtimestamp(1739975700, UTC)
 
 
-def test_an_index_without_bid_ask_and_range_has_none() -> None:
-    quote = read(regularMarketDayHigh=0, regularMarketDayLow=0, regularMarketVolume=0, bid=0)
+@pytest.mark.parametrize(("kind", "volume"), [("index", None), ("stock", 0)])
+def test_an_index_without_bid_ask_range_and_volume_has_none(kind: str, volume: int | None) -> None:
+    nothing = {"regularMarketDayHigh": 0, "regularMarketDayLow": 0, "regularMarketVolume": 0}
+    quote = read(replace(AAPL, kind=kind), **nothing, bid=0)
     assert quote
     assert (quote.bid, quote.ask, quote.high, quote.low, quote.open) == (None,) * 5
-    assert quote.volume == 0
+    assert quote.volume == volume
 
 
 @pytest.mark.parametrize(

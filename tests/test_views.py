@@ -152,6 +152,27 @@ async def test_every_symbol_of_a_page_has_its_price_change_percent_and_time(
             assert said["change"].startswith("+1")
 
 
+async def test_a_board_says_what_its_changes_are_measured_from(
+    board: Any, async_client: Any, make_quote: Callable[..., Any]
+):
+    rolling = {"received_at": board.store.clock(), "reference_kind": "rolling_24h"}
+    states = board.store.states.items()
+    coins = [code for code, state in states if state.symbol.kind == "crypto"]
+    await say(board, *(make_quote(code, **rolling) for code in coins))
+    assert "· Change: 24 h</p>" in await read(async_client, "/boards/crypto/")
+    assert "· Change: vs prev. close</p>" in await read(async_client, "/boards/stock-market/")
+    german = await read(async_client, "/boards/crypto/", **{"Accept-Language": "de"})
+    assert "· Änderung: 24 Std.</p>" in german
+
+
+async def test_debug_mode_does_not_keep_all_statements_of_a_process(board: Any, settings: Any):
+    # none of its requests ends in the thread of the database, where Django would forget them
+    settings.DEBUG = True
+    for _ in range(100):
+        await board.in_database(Symbol.objects.count)
+    assert await board.in_database(lambda: len(connection.queries_log)) < 50
+
+
 async def test_a_board_shows_its_symbols_in_order_50_to_a_page(board: Any, async_client: Any):
     def places() -> list[str]:
         listed = BoardSymbol.objects.filter(board__slug="crypto")

@@ -9,6 +9,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
@@ -32,6 +33,7 @@ MOST_WORDS = 200  # characters of what the exchange says about an error
 GONE = {"delisted": "is delisted", None: "is not a valid product"}  # by status; None: not listed
 
 Asked = dict[str, list[Instrument]]  # by code: two symbols may share one
+Books = dict[str, dict[str, Decimal | None]]  # bid and ask by code
 day_quote = partial(Quote, provider="coinbase", volume_window="24h", session="always", delay=0)
 
 
@@ -56,13 +58,19 @@ class Coinbase(Provider):
         self.rest = Client(rest_url, timeout=timeout)
         self.ws_url = address(ws_url, "ws", "wss")
         self.timeout, self.silence = timeout, silence
+        self.books: Books = {}  # as the open stream told them: of a day's statistics they are none
 
     async def quotes(self, instruments: Sequence[Instrument]) -> list[Quote]:
         """Return what the last 24 hours of each product were like."""
         if not instruments:
             return []
         stats, now = await self._get("/products/stats", dict), datetime.now(UTC)
-        return [q for each in instruments if (q := read_stats(stats.get(each.code), each, now))]
+        told = [read_stats(stats.get(each.code), each, now) for each in instruments]
+        return [
+            replace(quote, **self.books.get(each.code, {}))  # type: ignore[arg-type]
+            for each, quote in zip(instruments, told, strict=True)
+            if quote
+        ]
 
     async def instruments(self) -> list[Instrument]:
         """Return the products that are traded now."""
@@ -92,6 +100,7 @@ class Coinbase(Provider):
         await self._leave_out_what_is_gone(asked)
         while asked:
             session = Session(asked, self.unknown)
+            self.books = session.books
             try:
                 async with Socket(self.ws_url, self.timeout, self.silence) as socket:
                     while asked:
@@ -104,6 +113,8 @@ class Coinbase(Provider):
                 # each such round has a product less, so there are few of them.
                 if not session.refused:
                     raise
+            finally:
+                self.books = {}
         raise ProviderError("coinbase knows none of the products")
 
     async def aclose(self) -> None:
@@ -145,6 +156,7 @@ class Session:
         self.asked, self.unknown = asked, unknown  # a bad product moves from one to the other
         self.refused = False  # whether one did
         self.sequences: dict[str, int] = {}
+        self.books: Books = {}
         self.codes = set(asked)
         self._ask()
 
@@ -164,6 +176,7 @@ class Session:
         if not quotes or not self._is_new(code, quotes[0].sequence):
             return []
         self.unknown.pop(code, None)
+        self.books[code] = {"bid": quotes[0].bid, "ask": quotes[0].ask}
         return quotes
 
     def _is_new(self, code: str, sequence: int | None) -> bool:

@@ -68,7 +68,7 @@ def shortest(number: float) -> Decimal:
         spelled = f"{number:.{digits}g}"
         if to_32_bits(float(spelled)) == number:
             break
-    return Decimal(f"{Decimal(spelled):f}")
+    return Decimal(f"{Decimal(spelled):f}" if "e" in spelled else spelled)
 
 
 def to_32_bits(number: float) -> float:
@@ -78,6 +78,8 @@ def to_32_bits(number: float) -> float:
 
 
 def _varint(message: bytes, at: int) -> tuple[int, int]:
+    if (first := message[at : at + 1]) and first[0] < 128:  # most are of one byte
+        return first[0], at + 1
     number = 0
     for place, byte in enumerate(message[at : at + LONGEST_VARINT]):
         number |= (byte & 127) << 7 * place

@@ -214,7 +214,10 @@ class Session:
     def quotes(self, *codes: str) -> list[Quote]:
         """Return the newest quote of every instrument with one of these codes."""
         asked = [(self.known[code].quote, each) for code in codes for each in self.asked[code]]
-        return [replace(quote, symbol=each.symbol) for quote, each in asked]
+        return [
+            quote if quote.symbol == each.symbol else replace(quote, symbol=each.symbol)
+            for quote, each in asked
+        ]
 
     def take(self, message: Mapping[str, Any]) -> list[Quote]:
         """Return the quotes that a message brings."""
@@ -225,7 +228,7 @@ class Session:
         quote = merged(frame, known, datetime.now(UTC))
         if quote is None:
             return []
-        self.known[frame.code] = replace(known, quote=quote)
+        self.known[frame.code] = Known(quote=quote, market=known.market)
         return self.quotes(frame.code)
 
     def quiet(self, moment: datetime) -> float:
@@ -239,18 +242,18 @@ def merged(frame: Frame, known: Known, now: datetime) -> Quote | None:
     Of the day before nothing stays. In regular hours high and low follow last.
     """
     quote, market = known.quote, known.market
-    told = {name: market.price(number) for name, number in frame.numbers.items()}
+    reference, kind = quote.reference, quote.reference_kind
+    told = {name: market.in_currency(number) for name, number in frame.numbers.items()}
     last, moment = told["price"], frame.time or now
     if last is None or (quote.source_time and moment < quote.source_time):
         return None
     if market.day(moment) != market.day(quote.time):
         quote = replace(quote, bid=None, ask=None, open=None, high=None, low=None, volume=None)
-        quote = replace(quote, reference=None, reference_kind="none")
+        reference, kind = None, "none"
     session = "always" if market.crypto else frame.session
     # After hours change is measured from the close of the same day, before them from the last.
-    if session != "post" and (reference := market.price(frame.reference)):
-        kind = "rolling_24h" if market.crypto else "prev_close"
-        quote = replace(quote, reference=reference, reference_kind=kind)
+    if session != "post" and (before := market.in_currency(frame.reference)):
+        reference, kind = before, "rolling_24h" if market.crypto else "prev_close"
     high, low = told.get("high") or quote.high, told.get("low") or quote.low
     if session in ("always", "regular"):
         high, low = high and max(high, last), low and min(low, last)
@@ -266,6 +269,8 @@ def merged(frame: Frame, known: Known, now: datetime) -> Quote | None:
         open=told.get("open") or quote.open,
         high=high,
         low=low,
+        reference=reference,
+        reference_kind=kind,
         volume=None if market.crypto else frame.volume or quote.volume,
         session=session,
     )

@@ -70,8 +70,13 @@ class Market:
 
     def price(self, value: Any) -> Decimal | None:
         """Read a price, in the currency."""
-        number = exact(value)
-        return number.scaleb(-2) if number and self.unit in MINOR_UNITS else number
+        return self.in_currency(exact(value))
+
+    def in_currency(self, number: Decimal | None) -> Decimal | None:
+        """Return a price of the market's unit in the currency; None where it is no price."""
+        if number is None or number <= 0:
+            return None
+        return number.scaleb(-2) if self.unit in MINOR_UNITS else number
 
     def session(self, moment: datetime) -> str | None:
         """Tell which session it is."""
@@ -130,7 +135,7 @@ def read_frame(message: Mapping[str, Any]) -> Frame | None:
         fields = read_fields(b64decode(message.get("message", ""), validate=True))
     except (TypeError, ValueError):
         return None
-    read = {name: single(fields.get(field)) for name, field in NUMBERS.items()}
+    read = {name: single(fields[field]) for name, field in NUMBERS.items() if field in fields}
     numbers = {name: number for name, number in read.items() if number is not None}
     code, last = text(fields.get(CODE)), price(numbers.get("price"))
     if not code or not last:
@@ -218,6 +223,9 @@ def read_row(row: Row, instrument: Instrument) -> Known | None:
     if last is None:
         return None
     reference = market.price(meta.get("previousClose") or meta.get("chartPreviousClose"))
+    volume = amount(meta.get("regularMarketVolume"))
+    if market.crypto or (instrument.kind == "index" and not volume):
+        volume = None  # of crypto it is money, not coins; of an index 0 says that there is none
     kind = "utc_day" if market.crypto else "prev_close"
     quote = Quote(
         symbol=instrument.symbol,
@@ -230,9 +238,8 @@ def read_row(row: Row, instrument: Instrument) -> Known | None:
         low=market.price(meta.get("regularMarketDayLow")),
         reference=reference,
         reference_kind=kind if reference else "none",
-        # Of crypto it is money, not coins.
-        volume=None if market.crypto else amount(meta.get("regularMarketVolume")),
-        volume_window=None if market.crypto else "session",
+        volume=volume,
+        volume_window=None if volume is None else "session",
         session=market.session(row.came_at),
     )
     return Known(quote=quote, market=market)

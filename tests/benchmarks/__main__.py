@@ -20,13 +20,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks import browser, fanout, inside, latency, sockets
+from tests.benchmarks import adapters, browser, fanout, hour, inside, latency, sockets
 from tests.benchmarks.bench import Bench
 from tests.servers import ROOT
 
 Group = Callable[[Bench], None]
 GROUPS: dict[str, Group] = {
     "inside": inside.inside,
+    "adapters": adapters.adapters,
+    "hour": hour.hour,
     "fanout": fanout.fanout,
     "board": fanout.board,
     "latency": latency.latency,

@@ -12,7 +12,7 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import connections
+from django.db import connections, reset_queries
 
 from quotes import archive, conf, records
 from quotes.backfill import Backfill
@@ -89,7 +89,12 @@ class Command(BaseCommand):
 
 async def in_database(read: Callable[..., Any], *given: Any) -> Any:
     """Run a function that uses the database, in the one thread for that."""
-    return await sync_to_async(read)(*given)
+
+    def with_an_empty_log() -> Any:
+        reset_queries()  # or debug mode keeps thousands of long statements
+        return read(*given)
+
+    return await sync_to_async(with_an_empty_log)()
 
 
 def days(given: str) -> float:

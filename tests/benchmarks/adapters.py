@@ -1,0 +1,177 @@
+"""Adapters: what a tick costs from a source's socket to the layer, for every source with a stream.
+
+The stub of the source sends prepared frames as fast as they are taken; it has a thread of its own,
+and only the processor time of the feed's thread counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+
+from websockets.frames import Frame, Opcode
+
+from quotes.feed import Batch, Feed
+from quotes.providers import Instrument, Provider
+from quotes.quote import Quote
+from tests.benchmarks.bench import Bench
+from tests.provider_contract import BENCHES
+from tests.servers import ROOT, environment
+from tests.stubs.exchange import Exchange
+
+CODES = {  # name: what it calls its coins or shares, and how many one connection takes
+    "alpaca": ("C{}", 25),
+    "binance": ("C{}USDT", 500),
+    "coinbase": ("C{}-USD", 500),
+    "finnhub": ("C{}", 10),
+    "kraken": ("C{}USD", 500),
+    "yahoo": ("C{}", 100),
+}
+TICKS, QUICK = 60_000, 5_000
+LAST = Decimal("10.99")  # the price of the last tick of all
+PIECE = 200  # frames that are sent at once
+
+
+def adapters(bench: Bench) -> None:
+    """Measure each source in a process of its own."""
+    for name in CODES:
+        with bench.attempt(f"ticks from {name} to the layer"):
+            ticks = QUICK if bench.quick else TICKS
+            told = subprocess.run(
+                [sys.executable, "-m", "tests.benchmarks.adapters", name, str(ticks)],
+                env=environment(),
+                cwd=ROOT,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if told.returncode:
+                raise RuntimeError(told.stderr[-3000:])
+            seen = json.loads(told.stdout)
+            shown = f"a tick from {name} to the layer, {seen['symbols']} symbols"
+            bench.figures.add(shown, "µs", seen["micros"])
+            bench.figures.add(f"ticks from {name} to the layer, per core", "1/s", seen["rate"])
+
+
+@dataclass(slots=True)
+class Venue:
+    """A stub in a thread, with a provider that is yet to ask it."""
+
+    stub: Exchange
+    provider: Provider
+    instruments: list[Instrument]
+    loop: asyncio.AbstractEventLoop
+
+    def flood(self, ticks: int) -> None:
+        """Send ticks, each of another symbol than the one before."""
+        sending = asyncio.run_coroutine_threadsafe(self._flood(ticks), self.loop)
+        sending.add_done_callback(Future.result)  # that it failed is told on standard error
+
+    async def _flood(self, ticks: int) -> None:
+        frames: list[bytes] = []
+        await self.stub.until(lambda: self.stub.connections)
+        [connection] = self.stub.connections
+
+        async def keep(data: Any, **_: Any) -> None:
+            frames.append(Frame(Opcode.TEXT, data.encode()).serialize(mask=False))
+
+        connection.send, send = keep, connection.send  # type: ignore[method-assign]
+        while not frames:  # until all is subscribed to
+            await asyncio.sleep(0.01)
+            await self.stub.tick(self.instruments[-1].code, "10.00")
+        for number in range(ticks - 1):
+            code = self.instruments[number % len(self.instruments)].code
+            await self.stub.tick(code, f"10.{number // len(self.instruments) % 90:02}")
+        await self.stub.tick(self.instruments[0].code, str(LAST))
+        connection.send = send  # type: ignore[method-assign]
+        for first in range(0, len(frames), PIECE):  # whole frames: heartbeats may come between
+            connection.transport.write(b"".join(frames[first : first + PIECE]))
+            await connection.drain()
+
+
+@contextmanager
+def venue(name: str) -> Iterator[Venue]:
+    """Run the stub of a source until the end of the block."""
+    ready: list[Venue] = []
+    opened, closing = threading.Event(), threading.Event()
+    code, count = CODES[name]
+
+    async def serve() -> None:
+        async with BENCHES[name](60.0) as bench:
+            assert bench.stub
+            codes = [code.format(number) for number in range(count)]
+            bench.stub.enlist(*codes)
+            asked = [replace(bench.known[0], symbol=each, code=each) for each in codes]
+            ready.append(Venue(bench.stub, bench.provider, asked, asyncio.get_running_loop()))
+            opened.set()
+            await asyncio.to_thread(closing.wait)
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),), daemon=True)
+    thread.start()
+    opened.wait(60)
+    try:
+        yield ready[0]
+    finally:
+        closing.set()
+
+
+async def measure(name: str, ticks: int) -> dict[str, float]:
+    """Return the cost of a tick in microseconds, and ticks per second of processor."""
+    from quotes import conf, layer
+
+    done, seen = asyncio.Event(), 0
+
+    async def publish(batch: Batch) -> None:
+        await layer.send_batch(1, batch)
+        if any(quote.last == LAST for quote in batch.quotes):
+            done.set()
+
+    async def learn(_: object) -> None:
+        pass
+
+    def count(_: Quote) -> None:
+        nonlocal seen
+        seen += 1
+
+    async def listen() -> None:
+        async for _ in layer.listen():
+            pass
+
+    with venue(name) as source:
+        feed = Feed(publish, learn, conf.get("MAX_JUMP"))
+        chains = {each.symbol: {name: each} for each in source.instruments}
+        feed.follow([source.provider], chains)
+        tasks = [asyncio.create_task(each) for each in (feed.run(), listen())]
+        while not (feed.sources[name].streaming and feed.pending.latest.keys() == chains.keys()):
+            await asyncio.sleep(0.05)
+        feed.pending.accepted = count
+        source.flood(ticks)
+        while not seen:
+            await asyncio.sleep(0.01)
+        began, counted = time.thread_time(), seen
+        async with asyncio.timeout(300):
+            await done.wait()
+        took, seen = time.thread_time() - began, seen - counted
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        await feed.aclose()
+    micros = took / seen * 1e6
+    return {"micros": micros, "rate": 1e6 / micros, "symbols": len(chains), "seen": seen}
+
+
+if __name__ == "__main__":
+    import django
+
+    django.setup()
+    print(json.dumps(asyncio.run(measure(sys.argv[1], int(sys.argv[2])))))
