@@ -9,15 +9,26 @@ from pathlib import Path
 
 import pytest
 
+from tests.benchmarks import adapters
 from tests.servers import ROOT, environment
 
 pytestmark = pytest.mark.server
 
 
-def test_a_quick_run_prints_a_table_and_writes_all_values(tmp_path: Path):
+@pytest.mark.parametrize(
+    ("group", "names"),
+    [
+        ("inside", ["rendering a row", "server time of a 50-row page"]),
+        ("adapters", [f"ticks from {name} to the layer, per core" for name in adapters.CODES]),
+        ("hour", ["an hour of 500 symbols: candles that equal a naive rebuild"]),
+    ],
+)
+def test_a_quick_run_prints_a_table_and_writes_all_values(
+    tmp_path: Path, group: str, names: list[str]
+):
     out = tmp_path / "bench.json"
     ran = subprocess.run(
-        [sys.executable, "-m", "tests.benchmarks", "inside", "--quick", f"--json={out}"],
+        [sys.executable, "-m", "tests.benchmarks", group, "--quick", f"--json={out}"],
         cwd=ROOT,
         env=environment(),
         capture_output=True,
@@ -27,7 +38,7 @@ def test_a_quick_run_prints_a_table_and_writes_all_values(tmp_path: Path):
     )
     assert ran.returncode == 0, ran.stderr[-2000:]
     figures = json.loads(out.read_text())["figures"]
-    for name in ("rendering a row", "server time of a 50-row page"):
+    for name in names:
         figure = figures[name]
         assert 0 < figure["min"] <= figure["median"] <= figure["max"]
         assert name in ran.stdout
