@@ -14,7 +14,7 @@ from django.db import transaction
 
 from quotes.models import Board, BoardSymbol, ProviderSymbol, Symbol
 from quotes.providers import REGISTRY
-from quotes.quote import price
+from quotes.quote import MINOR_UNITS, price
 
 STARTER = Path(__file__).with_name("catalogue.csv")
 STARTER_BOARDS = {  # slug: title, kinds
@@ -26,7 +26,6 @@ NUMBERS = ("tick_size", "start")
 PROVIDERS = {  # column: provider
     "coingecko_id" if name == "coingecko" else name: name for name in REGISTRY
 }
-MINOR_UNITS = {"GBp": "GBP", "GBX": "GBP", "ZAc": "ZAR", "ILA": "ILS"}
 
 
 class BadCatalogue(Exception):

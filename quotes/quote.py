@@ -11,6 +11,8 @@ from typing import Any
 
 REFERENCE_KINDS = ("none", "prev_close", "rolling_24h", "utc_day")
 MOST_MAGNITUDE = 30  # powers of ten
+# currencies by what sources and people call a hundredth of them
+MINOR_UNITS = {"GBp": "GBP", "GBX": "GBP", "ZAc": "ZAR", "ZAC": "ZAR", "ILA": "ILS"}
 SESSIONS = ("always", "pre", "regular", "break", "post", "closed", "halted")
 
 
@@ -126,6 +128,12 @@ def price(value: Any) -> Decimal | None:
     """Read a price from a provider's JSON; 0, "", NaN and negative numbers are no price."""
     number = decimal(value)
     return number if number is not None and number > 0 else None
+
+
+def amount(value: Any) -> Decimal | None:
+    """Read an amount that was traded from a provider's JSON; it may be 0, but not negative."""
+    number = decimal(value)
+    return number if number is not None and number >= 0 else None
 
 
 def loads(raw: str | bytes) -> Any:

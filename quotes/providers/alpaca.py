@@ -22,7 +22,7 @@ from quotes.providers.http import Client, address, late, of_kind
 from quotes.providers.merged import merged, repeated
 from quotes.providers.options import needed_key
 from quotes.providers.sockets import SilentError, Socket
-from quotes.quote import Quote, decimal, price, utc
+from quotes.quote import Quote, amount, price, utc
 
 FEEDS = {"iex": 0, "sip": 0, "delayed_sip": 900}  # how many seconds late each of them is
 STEPS = {  # seconds of a candle
@@ -335,9 +335,7 @@ def read_bars(
             continue
         told: dict[str, Any] = {name: price(row.get(name[0])) for name in COLUMNS}
         if all(told.values()):
-            volume = decimal(row.get("v"))
-            sound = volume if volume is not None and volume >= 0 else None
-            yield begun, Candle(start=begun, volume=sound, **told)
+            yield begun, Candle(start=begun, volume=amount(row.get("v")), **told)
 
 
 def rfc3339(moment: datetime) -> str:

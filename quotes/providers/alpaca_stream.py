@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from quotes.providers import Instrument, ProviderError
-from quotes.quote import Quote, decimal, price, utc
+from quotes.quote import Quote, amount, price, utc
 
 CHUNK = 400  # symbols in one subscription: of longer messages the stream takes none
 DAY = timedelta(days=1)
@@ -54,7 +54,7 @@ class Snapshot:
         day, reference = self.day, price(self.day_before.get("c"))
         if not self._is_of_the_day(self.trade):
             day, reference = {}, price(self.day.get("c"))
-        high, low, volume = price(day.get("h")), price(day.get("l")), decimal(day.get("v"))
+        high, low, volume = price(day.get("h")), price(day.get("l")), amount(day.get("v"))
         bid, ask = price(self.bid_ask.get("bp")), price(self.bid_ask.get("ap"))
         if bid and ask and bid > ask:
             bid = ask = None
@@ -72,7 +72,7 @@ class Snapshot:
             low=low and min(low, last),
             reference=reference,
             reference_kind="prev_close" if reference else "none",
-            volume=volume if volume is not None and volume >= 0 else None,
+            volume=volume,
             volume_window="session",
             session="always" if is_crypto(instrument.code) else None,
             delay=delay,

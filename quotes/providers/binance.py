@@ -10,7 +10,6 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from functools import partial
 from math import ceil
 from typing import Any
@@ -19,7 +18,7 @@ from quotes.providers import Candle, Instrument, Limits, Provider, ProviderError
 from quotes.providers.batches import Asked, Listing, RejectedError
 from quotes.providers.http import Client, address, of_kind
 from quotes.providers.sockets import Socket
-from quotes.quote import Quote, decimal, price
+from quotes.quote import Quote, amount, price
 
 STEPS = {  # seconds of a candle: what the exchange calls them
     60: "1m", 180: "3m", 300: "5m", 900: "15m", 1800: "30m", 3600: "1h", 7200: "2h",
@@ -216,7 +215,7 @@ def read_day(
         source_time=moment(row.get(names["time"])),
         reference=told["open"],
         reference_kind="rolling_24h" if told["open"] else "none",
-        volume=_volume(row.get(names["volume"])),
+        volume=amount(row.get(names["volume"])),
         **told,
     )
 
@@ -245,7 +244,7 @@ def read_candles(rows: Sequence[Any], first: int, stop: int) -> Iterator[tuple[d
             continue
         told: dict[str, Any] = dict(zip(COLUMNS, map(price, row[1:5]), strict=True))
         if all(told.values()):
-            yield start, Candle(start=start, volume=_volume(row[5]), **told)
+            yield start, Candle(start=start, volume=amount(row[5]), **told)
 
 
 def moment(milliseconds: Any) -> datetime | None:
@@ -256,8 +255,3 @@ def moment(milliseconds: Any) -> datetime | None:
         return EPOCH + timedelta(milliseconds=milliseconds)
     except OverflowError:
         return None
-
-
-def _volume(value: Any) -> Decimal | None:
-    number = decimal(value)
-    return number if number is not None and number >= 0 else None

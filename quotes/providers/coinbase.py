@@ -20,7 +20,7 @@ from urllib.parse import quote as escaped
 from quotes.providers import Candle, Instrument, Provider, ProviderError
 from quotes.providers.http import Client, NotFoundError, address, of_kind
 from quotes.providers.sockets import EndedError, Socket
-from quotes.quote import Quote, decimal, price, utc
+from quotes.quote import Quote, amount, price, utc
 
 STEPS = (60, 300, 900, 3600, 21_600, 86_400)  # seconds of a candle
 COLUMNS = ("low", "high", "open", "close")  # of a candle, between its time and its volume
@@ -254,7 +254,7 @@ def read_candles(rows: Iterable[Any], first: int, stop: int) -> Iterator[tuple[i
             continue
         told: dict[str, Any] = dict(zip(COLUMNS, map(price, row[1:5]), strict=True))
         if all(told.values()):
-            start, volume = datetime.fromtimestamp(moment, UTC), _volume(row[5])
+            start, volume = datetime.fromtimestamp(moment, UTC), amount(row[5])
             yield moment, Candle(start=start, volume=volume, **told)
 
 
@@ -273,11 +273,6 @@ def _quote(instrument: Instrument, now: datetime, day: Any, **told: Any) -> Quot
         received_at=now,
         reference=told["open"],
         reference_kind="rolling_24h" if told["open"] else "none",
-        volume=_volume(day.get("volume")),
+        volume=amount(day.get("volume")),
         **told,
     )
-
-
-def _volume(value: Any) -> Decimal | None:
-    number = decimal(value)
-    return number if number is not None and number >= 0 else None

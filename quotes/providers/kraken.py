@@ -18,7 +18,7 @@ from quotes.providers import Candle, Instrument, Limits, Provider, ProviderError
 from quotes.providers.batches import Asked, Listing, RejectedError
 from quotes.providers.http import Client, address, of_kind
 from quotes.providers.sockets import Socket
-from quotes.quote import Quote, decimal, price, utc
+from quotes.quote import Quote, amount, decimal, price, utc
 
 STEPS = (60, 300, 900, 1800, 3600, 14_400, 86_400)  # seconds of a candle
 COLUMNS = ("open", "high", "low", "close")  # of a candle, after its time
@@ -222,7 +222,7 @@ def read_candles(rows: Sequence[Any], first: int, stop: int) -> Iterator[tuple[i
             continue
         told: dict[str, Any] = dict(zip(COLUMNS, map(price, row[1:5]), strict=True))
         if all(told.values()):
-            start, volume = datetime.fromtimestamp(moment, UTC), _volume(row[6])
+            start, volume = datetime.fromtimestamp(moment, UTC), amount(row[6])
             yield moment, Candle(start=start, volume=volume, **told)
 
 
@@ -244,7 +244,7 @@ def _quote(
         received_at=now,
         open=opened,
         reference=opened,
-        volume=_volume(day.get("volume")),
+        volume=amount(day.get("volume")),
         **told,
     )
 
@@ -255,8 +255,3 @@ def _list(value: Any) -> list[Any]:
 
 def _at(value: Any, index: int) -> Any:
     return value[index] if isinstance(value, list) and len(value) > index else None
-
-
-def _volume(value: Any) -> Decimal | None:
-    number = decimal(value)
-    return number if number is not None and number >= 0 else None

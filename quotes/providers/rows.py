@@ -12,11 +12,10 @@ from decimal import Decimal
 from typing import Any
 
 from quotes.providers import Instrument, ProviderError
-from quotes.quote import Quote, decimal, price, utc
+from quotes.quote import MINOR_UNITS, Quote, amount, decimal, price, utc
 
 PRICES = ("last", "bid", "ask", "open", "high", "low", "reference")
 FIELDS = ("code", *PRICES, "volume", "time", "currency")
-MINOR_UNITS = {"GBp": "GBP", "GBX": "GBP", "ZAc": "ZAR", "ZAC": "ZAR", "ILA": "ILS"}
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 UNITS = {  # microseconds in what a number below each of these counts since 1970
     Decimal(10) ** 11: Decimal(10) ** 6,  # seconds, until the year 5138
@@ -66,7 +65,6 @@ def read_row(
     if told["bid"] and told["ask"] and told["bid"] > told["ask"]:
         told |= {"bid": None, "ask": None}
     kind = "rolling_24h" if instrument.kind == "crypto" else "prev_close"
-    volume = decimal(row.get("volume"))
     return Quote(
         symbol=instrument.symbol,
         provider=provider,
@@ -74,7 +72,7 @@ def read_row(
         received_at=now,
         source_time=read_time(row.get("time")),
         reference_kind=kind if told["reference"] else "none",
-        volume=volume if volume is not None and volume >= 0 else None,
+        volume=amount(row.get("volume")),
         **told,
     )
 

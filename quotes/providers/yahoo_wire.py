@@ -17,8 +17,7 @@ from zoneinfo import ZoneInfo
 
 from quotes.providers import Candle, Instrument, Sparkline
 from quotes.providers.protobuf import read_fields, shortest, signed, single, text, to_32_bits
-from quotes.providers.rows import MINOR_UNITS
-from quotes.quote import Quote, decimal, price
+from quotes.quote import MINOR_UNITS, Quote, amount, price
 
 DAY = 86_400  # seconds
 SPARK_STEP = 300  # seconds from one close to the next
@@ -297,12 +296,6 @@ def exact(value: Any) -> Decimal | None:
     near = float(number)
     made_of = shortest(near) if to_32_bits(near) == near else number
     return number if made_of == number else made_of
-
-
-def amount(value: Any) -> Decimal | None:
-    """Read a volume, which may be 0."""
-    number = decimal(value)
-    return number if number is not None and number >= 0 else None
 
 
 def moment_of(count: Any, unit: timedelta) -> datetime | None:
