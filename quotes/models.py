@@ -242,12 +242,13 @@ class FeedLease(models.Model):
 
 
 class HeldPrice(models.Model):
-    """A price that the feed held back, because it was too far from the one before."""
+    """A price that the feed held back: too far from the one before, or with a bid above its ask."""
 
     class Outcome(models.TextChoices):
         WAITS = "waits", _("waits for a second one")
         CONFIRMED = "confirmed", _("confirmed by a second one")
         DROPPED = "dropped", _("dropped")
+        CROSSED = "crossed", _("bid above ask: both left out")
 
     symbol = models.ForeignKey(
         Symbol, models.CASCADE, related_name="held_prices", verbose_name=_("symbol")

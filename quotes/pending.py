@@ -17,11 +17,14 @@ MOST_HELD = 200  # prices held back that are remembered until somebody lists the
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A price that was held back, because it is too far from the one before."""
+    """A price that was held back, because it is too far from the one before.
+
+    Or a quote whose bid was above its ask, of which only the rest was taken.
+    """
 
     quote: Quote
     before: Decimal
-    outcome: str = "waits"  # or "confirmed" by a second sample, or "dropped"
+    outcome: str = "waits"  # or "confirmed" by a second sample, or "dropped"; or "crossed"
 
 
 @dataclass(slots=True)
@@ -32,6 +35,7 @@ class Pending:
     latest: dict[str, Quote] = field(default_factory=dict)
     changed: dict[str, Quote] = field(default_factory=dict)
     held: dict[str, Held] = field(default_factory=dict)  # waiting for a second sample, by symbol
+    crossed: set[str] = field(default_factory=set)  # symbols whose bid is above their ask
     told: deque[Held] = field(default_factory=lambda: deque(maxlen=MOST_HELD))  # yet to be listed
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     accepted: Callable[[Quote], object] = lambda quote: None  # told of each that is taken
@@ -42,7 +46,7 @@ class Pending:
         `asked_at` is when a poll began: an answer without a time of its own may be older than
         what a stream said since.
         """
-        quote = timely(uncrossed(quote))
+        quote = timely(self._uncrossed(quote))
         known = self.latest.get(quote.symbol)
         if known is not None and _late(quote, known, asked_at):
             return False
@@ -58,6 +62,16 @@ class Pending:
         quotes, self.changed = list(self.changed.values()), {}
         self.wake.clear()
         return quotes
+
+    def _uncrossed(self, quote: Quote) -> Quote:
+        sound = uncrossed(quote)
+        if sound is quote:
+            self.crossed.discard(quote.symbol)
+        elif quote.symbol not in self.crossed:  # listed once, until it is well again
+            self.crossed.add(quote.symbol)
+            known = self.latest.get(quote.symbol, quote)
+            self.told.append(Held(quote, known.last, "crossed"))
+        return sound
 
     def _believed(self, quote: Quote, known: Quote) -> bool:
         limit = self.max_jump(quote.symbol)

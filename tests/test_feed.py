@@ -238,6 +238,15 @@ class TestTheNewest:
             sound = quote("AAPL", "101", bid=Decimal(bid), ask=Decimal(ask))
             assert uncrossed(sound) is sound
 
+    def test_it_is_listed_once_until_they_are_apart_again(self):
+        pending = Pending()
+        crossed = {"bid": Decimal(102), "ask": Decimal(100)}
+        for second, book in enumerate([crossed, crossed, {}, crossed]):
+            assert pending.add(quote("AAPL", "101", second=second, **book))
+        assert [each.outcome for each in pending.told] == ["crossed", "crossed"]
+        assert (pending.told[0].quote.bid, pending.told[0].quote.ask) == (102, 100)
+        assert pending.latest["AAPL"].bid is None
+
 
 class TestBatches:
     async def test_quotes_that_come_together_are_one_batch_with_the_newest_of_each(self):

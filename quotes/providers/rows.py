@@ -62,8 +62,6 @@ def read_row(
         raise ValueError(f"has no price: last is {said(row.get('last'))}")
     if minor:
         told = {name: value and value.scaleb(-2) for name, value in told.items()}
-    if told["bid"] and told["ask"] and told["bid"] > told["ask"]:
-        told |= {"bid": None, "ask": None}
     kind = "rolling_24h" if instrument.kind == "crypto" else "prev_close"
     return Quote(
         symbol=instrument.symbol,
