@@ -701,7 +701,7 @@ def test_a_frame_is_read_from_its_bytes() -> None:
     assert found
     assert (found.code, str(found.price), found.session) == ("AAPL", "101", "regular")
     assert found.time == datetime(2025, 2, 20, 15, 0, tzinfo=UTC)
-    assert (found.digits, found.reference) == (2, 100)
+    assert found.reference == 100
 
 
 def test_a_frame_of_bitcoin_is_read_to_the_last_digit() -> None:
@@ -726,7 +726,7 @@ def test_a_frame_of_bitcoin_is_read_to_the_last_digit() -> None:
     )
     assert found
     assert found.time == datetime(2025, 1, 10, 11, 39, tzinfo=UTC)
-    assert (found.volume, found.digits) == (59712028672, 2)
+    assert found.volume == 59712028672
     assert {name: str(number) for name, number in found.numbers.items()} == {
         "price": "94745.08",
         "high": "95227.555",
@@ -735,6 +735,20 @@ def test_a_frame_of_bitcoin_is_read_to_the_last_digit() -> None:
         "open": "92529.99",
     }
     assert str(found.reference) == "93313.19"
+
+
+@pytest.mark.parametrize(
+    ("price", "change", "reference"),
+    [
+        (1346.86, -4.6900635, "1351.55"),  # with four digits that would matter, by its hint
+        (230.605, -0.9850006, "231.59"),
+        (0.00001234, 3.3999913e-07, "0.000012"),
+    ],
+)
+def test_the_reference_has_the_digits_it_was_made_of(
+    price: float, change: float, reference: str
+) -> None:
+    assert str(frame(price=price, change=change, price_hint=4).reference) == reference
 
 
 def test_what_is_zero_is_not_on_the_wire_so_no_hours_are_those_before_the_opening() -> None:
@@ -775,7 +789,7 @@ def test_after_hours_the_reference_stays() -> None:
 def test_before_and_in_regular_hours_the_change_tells_the_reference(hours_of_market: int) -> None:
     quote = after(price=230.605, change=-0.9850006, price_hint=2, market_hours=hours_of_market)
     assert quote
-    assert str(quote.reference) == "231.590"
+    assert str(quote.reference) == "231.59"
     assert quote.reference_kind == "prev_close"
 
 

@@ -11,13 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from quotes.providers import Candle, Instrument, Sparkline
 from quotes.providers.protobuf import read_fields, shortest, signed, single, text, to_32_bits
-from quotes.quote import MINOR_UNITS, Quote, amount, price
+from quotes.quote import MINOR_UNITS, Quote, amount, decimal, price
 
 DAY = 86_400  # seconds
 SPARK_STEP = 300  # seconds from one close to the next
@@ -33,12 +33,10 @@ NUMBERS = {  # the fields of a frame that are floats
     "bid": 23,
     "ask": 25,
 }
-CODE, TIME, HOURS, VOLUME, DIGITS = 1, 3, 7, 9, 27  # those that are something else
+CODE, TIME, HOURS, VOLUME = 1, 3, 7, 9  # those that are something else
 SESSIONS = ("pre", "regular", "post")  # by the number in HOURS; above them is the night's
-MOST_DIGITS = 12  # after the point
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND, MILLISECOND = timedelta(seconds=1), timedelta(milliseconds=1)
-ROUNDING = Context(prec=100)
 MOST_AWAY = timedelta(days=40_000)  # from 1970
 LONGEST_QUIET = 1800.0  # seconds: some time before that Yahoo hangs up where nothing is traded
 
@@ -115,17 +113,16 @@ class Frame:
     time: datetime | None
     session: str
     volume: Decimal | None
-    digits: int  # after the point, that matter
 
     @property
     def reference(self) -> Decimal | None:
         """What its change is measured from."""
-        change = self.numbers.get("change")
+        change = decimal(self.numbers.get("change"))
         if change is None:
             return self.numbers.get("previous")
-        # Both have about seven digits, and their difference has more that mean nothing.
-        digits = max(self.digits, -int(self.price.as_tuple().exponent))
-        return (self.price - change).quantize(Decimal(1).scaleb(-digits), context=ROUNDING)
+        # Yahoo takes the difference of two floats of 32 bits. That of their decimals has digits
+        # which mean nothing: 1346.86 and -4.6900635 are of 1351.55, not of 1351.5500635.
+        return shortest(to_32_bits(to_32_bits(float(self.price)) - to_32_bits(float(change))))
 
 
 def read_frame(message: Mapping[str, Any]) -> Frame | None:
@@ -139,7 +136,7 @@ def read_frame(message: Mapping[str, Any]) -> Frame | None:
     code, last = text(fields.get(CODE)), price(numbers.get("price"))
     if not code or not last:
         return None
-    hours, digits = fields.get(HOURS, 0), signed(fields.get(DIGITS)) or 0
+    hours = fields.get(HOURS, 0)
     return Frame(
         code=code,
         price=last,
@@ -147,7 +144,6 @@ def read_frame(message: Mapping[str, Any]) -> Frame | None:
         time=moment_of(signed(fields.get(TIME)), MILLISECOND),
         session=SESSIONS[hours] if hours in (0, 1, 2) else "post",
         volume=price(signed(fields.get(VOLUME))),
-        digits=min(max(digits, 0), MOST_DIGITS),
     )
 
 
