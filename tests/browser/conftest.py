@@ -36,8 +36,8 @@ STAFF = {
 class Exchange:
     """A stub exchange in a process of its own, where nothing moves but what a test moves."""
 
-    def __init__(self) -> None:
-        self.process = Command("-m", "tests.stubs.coinbase", "--port", "0")
+    def __init__(self, name: str = "coinbase") -> None:
+        self.process = Command("-m", f"tests.stubs.{name}", "--port", "0")
         self.host = f"127.0.0.1:{self.process.ready}"
 
     def tick(self, product: str, price: str) -> None:
