@@ -111,20 +111,19 @@ def price_change(value: Decimal, digits: int, language: str) -> SafeString:
 
 
 def collapsed(text: str, language: str) -> SafeString:
-    """Count the zeros of a written number below 0.0001 in place of writing them."""
+    """Count the zeros of a written number below 0.0001 in place of writing them; of 0 keep two."""
     mark = separators(language).decimal
     whole, _, fraction = text.partition(mark)
     rest = fraction.lstrip("0")
     zeros = len(fraction) - len(rest)
-    if whole.lstrip("+" + MINUS) != "0" or not rest or zeros < COLLAPSED_ZEROS:
+    if whole.lstrip("+" + MINUS) != "0" or zeros < COLLAPSED_ZEROS:
         return mark_safe(text)  # noqa: S308  digits, sign and separators only
+    short = format_html("0<sub>{}</sub>{}", zeros, rest) if rest else "00"
     return format_html(
-        '<span class="tiny" aria-hidden="true">{}{}0<sub>{}</sub>{}</span>'
-        '<span class="whole">{}</span>',
+        '<span class="tiny" aria-hidden="true">{}{}{}</span><span class="whole">{}</span>',
         whole,
         mark,
-        zeros,
-        rest,
+        short,
         text,
     )
 

@@ -128,6 +128,7 @@ class TestPrices:
         [
             ("0.000000125", "+0.0<sub>6</sub>125", "+0.000000125"),
             ("-0.00000003", "−0.0<sub>7</sub>30", "−0.000000030"),
+            ("0", "0.00", "0.000000000"),
         ],
     )
     def test_a_tiny_price_moves_by_as_few_characters(self, change: str, shown: str, whole: str):
@@ -137,10 +138,13 @@ class TestPrices:
 
     @pytest.mark.parametrize(
         ("change", "shown"),
-        [("0", "0.000000"), ("10.00001", "+10.000010"), ("-0.0001", "−0.000100")],
+        [("10.00001", "+10.000010"), ("-0.0001", "−0.000100"), ("0.5", "+0.500000")],
     )
     def test_other_changes_are_written_out(self, change: str, shown: str):
         assert formats.price_change(Decimal(change), 6, "en") == shown
+
+    def test_no_change_of_a_usual_price_has_its_digits(self):
+        assert formats.price_change(Decimal(0), 2, "en") == "0.00"
 
     def test_a_price_with_three_zeros_is_written_out(self):
         assert formats.price(Decimal("0.0001"), None, "en") == "0.0001"
