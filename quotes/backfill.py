@@ -28,6 +28,7 @@ GAP = timedelta(seconds=60)  # less is not asked for: a feed that is replaced is
 LATE = timedelta(minutes=20)  # prices come so much later than they were made, by licence, at most
 PACE = 0.25  # seconds between two requests to a provider
 PATIENCE = 5.0  # seconds between two looks whether a budget has room
+MOST_WAITS = 60  # such looks before it is left for another time
 LONGEST_WAIT = 60.0  # seconds that a provider may ask us to stay away for, and be asked again
 SHARE_OF_MINUTE = 0.5  # of what a provider allows, quotes included, above which we wait
 SHARE_OF_MONTH = 0.1  # of what its plan allows, for candles alone
@@ -63,6 +64,7 @@ class Backfill:
         self.clock, self.sleep = clock, sleep
         self.requests: Counter[str] = Counter()  # by provider
         self.failures: Counter[tuple[str, int]] = Counter()  # in a row, by provider and step
+        self.told: set[tuple[str, str]] = set()  # what the log has told: provider, and of what
 
     async def fill(
         self,
@@ -122,7 +124,8 @@ class Backfill:
     ) -> list[Candle] | None:
         """Ask one provider; None where it does not tell."""
         while self._tells(provider, step) and instrument.code not in provider.unknown:
-            await self._wait_for_room(provider)
+            if not await self._has_room(provider):
+                return None
             try:
                 candles = await _candles(provider, instrument, step, part)
             except ProviderError as error:
@@ -142,13 +145,19 @@ class Backfill:
         spent = month is not None and self.requests[provider.name] >= month * SHARE_OF_MONTH
         return not spent and self.failures[provider.name, step] < MOST_FAILURES
 
-    async def _wait_for_room(self, provider: Provider) -> None:
-        """Wait until a request leaves enough of the provider's budget for quotes."""
+    async def _has_room(self, provider: Provider) -> bool:
+        """Wait until a request leaves enough of the provider's budget for quotes.
+
+        Not for ever: quotes alone may take more than the others may wait for.
+        """
         await self.sleep(PACE)
         most = provider.budget.limits.per_minute
-        while most is not None and provider.budget.spent_in_minute() > most * self.share:
+        for _ in range(MOST_WAITS):
+            if most is None or provider.budget.spent_in_minute() <= most * self.share:
+                self.requests[provider.name] += 1
+                return True
             await self.sleep(PATIENCE)
-        self.requests[provider.name] += 1
+        return False
 
     def _note(self, provider: Provider, step: int, error: ProviderError) -> None:
         final = error.refused or (error.retry_after or 0) > LONGEST_WAIT
@@ -157,7 +166,10 @@ class Backfill:
         if final or self.failures[provider.name, step] == MOST_FAILURES:
             words = "%s is not asked for candles of %s any more, for now: %s"
             what = "any length" if final else f"{step} s"
-            logger.warning(words, provider.name, what, error)
+            told = (provider.name, what)  # once, not at each filling
+            level = logging.DEBUG if told in self.told else logging.WARNING
+            self.told.add(told)
+            logger.log(level, words, provider.name, what, error)
 
 
 def parts(

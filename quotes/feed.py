@@ -61,11 +61,23 @@ class Feed:
         self.number = 0
         self.rested_at = 0.0  # when the next batch may leave
         self.rerouted_at = 0.0
+        self.ended = False
 
     def follow(
-        self, providers: Iterable[Provider], chains: Mapping[str, Mapping[str, Instrument]]
+        self,
+        providers: Iterable[Provider],
+        chains: Mapping[str, Mapping[str, Instrument]],
+        acted: bool = True,
     ) -> None:
-        """Bring quotes of these symbols, each of the first of its providers that is well."""
+        """Bring quotes of these symbols, each of the first of its providers that is well.
+
+        Where the operator acted, those that refused us are asked again.
+        """
+        if self.ended:
+            return
+        for symbol, chain in self.chains.items():
+            if _codes(chain) != _codes(chains.get(symbol, {})):
+                self._forget(symbol)
         self.chains = chains
         for provider in providers:
             if provider.name not in self.sources:
@@ -73,7 +85,8 @@ class Feed:
                 self.sources[provider.name] = Source(
                     provider, take, self.pending.wake.set, self.now
                 )
-            self.sources[provider.name].acted.set()
+            if acted:
+                self.sources[provider.name].act()
         self.in_use = {each: name for each, name in self.in_use.items() if each in self.chains}
         self.reroute()
 
@@ -88,10 +101,10 @@ class Feed:
             chosen = self._best(symbol, chain)
             if chosen != self.in_use.get(symbol):
                 self.in_use[symbol] = chosen
-                self.sources[chosen].poll_due.set()  # its stream may have nothing new to say
+                self.sources[chosen].ask_for(symbol)  # its stream may have nothing new to say
             for name, instrument in chain.items():
                 wanted[name].append(instrument)
-                if name == chosen:
+                if name == chosen and self._is_well(name, instrument):
                     break
         for name, instruments in wanted.items():
             self._watch(self.sources[name], instruments)
@@ -109,6 +122,7 @@ class Feed:
                 self.number += 1
                 await self.publish(Batch(self.number, self.pending.take(), self.outages()))
         finally:
+            self.ended = True
             for name in list(self.tasks):
                 self._stop(name)
 
@@ -129,6 +143,11 @@ class Feed:
         """Close what the providers keep open."""
         for source in self.sources.values():
             await source.provider.aclose()
+
+    def _forget(self, symbol: str) -> None:
+        self.pending.forget(symbol)
+        for source in self.sources.values():
+            source.got_at.pop(symbol, None)
 
     def _best(self, symbol: str, chain: Mapping[str, Instrument]) -> str:
         used = self.in_use.get(symbol, "")
@@ -160,6 +179,8 @@ class Feed:
         source.instruments = instruments
         if instruments:
             self.tasks[source.provider.name] = asyncio.create_task(self._keep(source))
+        else:
+            source.rest()
 
     async def _wait(self) -> None:
         try:
@@ -170,21 +191,31 @@ class Feed:
         await asyncio.sleep(max(0.0, self.rested_at - time.monotonic()))
 
     async def _keep(self, source: Source) -> None:
+        learning = asyncio.create_task(self._learn_tick_sizes(source))
         try:
-            await self._learn_tick_sizes(source)
-        except Exception:
-            logger.exception("%s: no tick sizes", source.provider.name)
-        # not for ever: a TaskGroup that fails while it is cancelled tells of its failure only
-        while self.tasks.get(source.provider.name) is asyncio.current_task():
-            try:
-                await source.run()
-            except Exception:
-                logger.exception("%s died, starting it again", source.provider.name)
-                source.down_since = source.down_since or self.now()
-            await asyncio.sleep(BACK_OFF)
+            # not for ever: a TaskGroup that fails while it is cancelled tells of its failure only
+            while self.tasks.get(source.provider.name) is asyncio.current_task():
+                try:
+                    await source.run()
+                except Exception:
+                    logger.exception("%s died, starting it again", source.provider.name)
+                    source.down_since = source.down_since or self.now()
+                await asyncio.sleep(BACK_OFF)
+        finally:
+            learning.cancel()
 
     async def _learn_tick_sizes(self, source: Source) -> None:
-        unsized = {i.code: i.symbol for i in source.instruments if i.tick_size is None}
+        try:
+            await self._ask_tick_sizes(source)
+        except Exception:
+            logger.exception("%s: no tick sizes", source.provider.name)
+
+    async def _ask_tick_sizes(self, source: Source) -> None:
+        unsized = {
+            each.code: each.symbol
+            for each in source.instruments
+            if each.tick_size is None and each.code not in source.sized
+        }
         if not unsized:
             return
         try:
@@ -192,6 +223,7 @@ class Feed:
         except ProviderError as error:
             logger.warning("%s: no tick sizes: %s", source.provider.name, error)
             return
+        source.sized |= unsized.keys()  # whether it told them or has none
         sizes = {unsized[i.code]: i.tick_size for i in known if i.code in unsized and i.tick_size}
         if sizes:
             await self.learn(sizes)
@@ -199,3 +231,7 @@ class Feed:
     def _stop(self, name: str) -> None:
         if task := self.tasks.pop(name, None):
             task.cancel()
+
+
+def _codes(chain: Mapping[str, Instrument]) -> dict[str, tuple[str, str]]:
+    return {name: (each.code, each.currency) for name, each in chain.items()}

@@ -27,10 +27,14 @@ _failing: set[str] = set()  # what the log has told and is not over yet
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """One message of the layer: a batch of an epoch, or word that what is listed changed."""
+    """One message of the layer: a batch of an epoch, or word that what is listed changed.
+
+    Or may have changed: `acted` where somebody said so.
+    """
 
     epoch: int = 0
     batch: Batch | None = None
+    acted: bool = False
 
 
 async def send_batch(epoch: int, batch: Batch) -> None:
@@ -67,7 +71,7 @@ async def listen() -> AsyncIterator[Heard]:
                 yield Heard()  # what was said before is to be read
             message = await door.receive(channel)
             if message["type"] == "quotes.listing":
-                yield Heard()
+                yield Heard(acted=True)
             elif message["type"] == "quotes.batch":
                 yield _read(message)
     finally:

@@ -28,6 +28,7 @@ class Process(Protocol):
     """What the leader needs of the process that it runs in."""
 
     on_listing: set[Callable[[Any], None]]
+    acts: int
 
     async def in_database(self, read: Callable[..., Any], *given: Any) -> Any:
         """Run a function that uses the database, beside the event loop."""
@@ -115,6 +116,7 @@ class Leader:
             for name in conf.get("PROVIDERS")
         }
         self.unwritten: dict[str, tuple[records.Version, Quote]] = {}
+        self.acts = process.acts
 
     async def run(self) -> None:
         """Run the feed, follow what is listed, and write down last quotes."""
@@ -137,7 +139,8 @@ class Leader:
     async def follow(self) -> None:
         """Let the feed know what is listed, and what each provider has of it."""
         chains = await self.process.in_database(records.load_chains, list(self.providers))
-        self.feed.follow(self.providers.values(), chains)
+        acted, self.acts = self.process.acts != self.acts, self.process.acts
+        self.feed.follow(self.providers.values(), chains, acted)
 
     def hear_uses(
         self, uses: Mapping[str, tuple[str, int]], more: Mapping[str, tuple[str, int]]

@@ -61,6 +61,7 @@ class Live:
         self.heard = asyncio.Event()  # set with the first quotes from the layer
         self.notes: dict[Watch, str] = {}
         self.on_listing: set[OnListing] = set()  # told when what is listed changed
+        self.acts = 0  # how often somebody said that it did
         self.database = ThreadPoolExecutor(1, thread_name_prefix="quotes-database")
         self.tasks: set[asyncio.Task[None]] = set()
         self.stopped = False
@@ -126,6 +127,7 @@ class Live:
         """Take what the feed and the admin say through the layer, for ever."""
         async for heard in layer.listen():
             if heard.batch is None:
+                self.acts += heard.acted
                 await self.refresh()
             else:
                 await self.take(heard.epoch, heard.batch)

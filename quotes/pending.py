@@ -57,6 +57,12 @@ class Pending:
         self.wake.set()
         return True
 
+    def forget(self, symbol: str) -> None:
+        """Take the next quote of a symbol as the first: it is asked for as another one."""
+        self.latest.pop(symbol, None)
+        self.held.pop(symbol, None)
+        self.crossed.discard(symbol)
+
     def take(self) -> list[Quote]:
         """Hand over what came since the last call."""
         quotes, self.changed = list(self.changed.values()), {}

@@ -41,6 +41,8 @@ class Source:
         self.poll_due = asyncio.Event()  # while there is no stream, and once after it began
         self.acted = asyncio.Event()  # the operator did something: a refusal may be over
         self.got_at: dict[str, datetime] = {}  # symbol: when a poll last brought its price
+        self.sized: set[str] = set()  # codes whose tick sizes it was asked for
+        self.lasted = 0.0  # seconds from the first to the last quote of the newest stream
         self.named: set[str] = set()  # unknown codes that the log has named
         self.told: dict[str, str] = {}  # the last failure that the log told, of stream and poll
 
@@ -48,8 +50,25 @@ class Source:
         """Say whether the provider is known not to have a code."""
         return code in self.provider.unknown
 
+    def act(self) -> None:
+        """Ask again a provider that refused us: the operator did something."""
+        self.refused = ""
+        self.acted.set()
+
+    def ask_for(self, symbol: str) -> None:
+        """Poll soon, whatever was got of a symbol before: then it may have been left out."""
+        self.got_at.pop(symbol, None)
+        self.poll_due.set()
+
+    def rest(self) -> None:
+        """Forget what was wrong while it was asked; nobody would see when it is well again."""
+        self.down_since = None
+        self.provider.unknown.clear()
+
     async def run(self) -> None:
         """Bring quotes for ever."""
+        if self.refused:
+            await self.acted.wait()
         self.streaming = False
         self.poll_due.set()
         async with asyncio.TaskGroup() as tasks:
@@ -61,20 +80,21 @@ class Source:
     async def _keep_streaming(self) -> None:
         failures = 0
         while True:
-            began = time.monotonic()
             try:
                 await self._stream()
             except ProviderError as error:
-                failures = 0 if time.monotonic() - began > STEADY else failures
+                failures = 0 if self.lasted > STEADY else failures
                 self.streaming = False
                 self.poll_due.set()
                 await self._stay_away("stream", error, failures)
                 failures += 1
 
     async def _stream(self) -> None:
-        steady = None
+        steady, began, self.lasted = None, 0.0, 0.0
         try:
             async for quote in self.provider.stream(self.instruments):
+                began = began or time.monotonic()
+                self.lasted = time.monotonic() - began
                 if not self.streaming:
                     self.streaming = True
                     self.poll_due.set()  # what was missed, and what streams do not say
@@ -111,6 +131,7 @@ class Source:
         for quote in await self.provider.quotes(due) if due else ():
             self.got_at[quote.symbol] = asked_at
             self._take(quote, asked_at)
+        self.got_at |= {each.symbol: asked_at for each in due if self.lacks(each.code)}
         self._name_unknown()
         self._up()
 
@@ -132,13 +153,14 @@ class Source:
 
     async def _stay_away(self, what: str, error: ProviderError, failures: int) -> None:
         self.changed()
+        if error.retry_after:
+            self.provider.budget.stay_away(error.retry_after)
         if error.refused:
             if what == "poll":
                 self.refused = str(error)
             self._warn("%s: %s refused, not asked again until you act: %s", what, error)
             self.acted.clear()
             await self.acted.wait()
-            self.refused = ""
             return
         wait = back_off(failures, error)
         self._warn(f"%s: %s stopped, trying again in {wait:.0f} s: %s", what, error)

@@ -146,3 +146,16 @@ async def test_what_was_spent_in_another_month_is_no_news():
     await purse.spend(3)
     purse.hear_month("2026-10", 9)
     assert (purse.left_in_month(), purse.untold()) == (7, 3)
+
+
+async def test_a_source_that_told_one_to_stay_away_is_asked_by_nobody_until_then():
+    time = Time()
+    purse = budget(time)
+    purse.stay_away(30)
+    purse.stay_away(5)  # which shortens nothing
+    time.now += 29
+    with pytest.raises(ProviderError, match="stay away for another 1 s") as caught:
+        await purse.spend()
+    assert caught.value.retry_after == pytest.approx(1)
+    time.now += 1
+    await purse.spend()

@@ -108,9 +108,8 @@ class Published:
 
     def follow(self) -> None:
         """Let the feed follow the same again, as after an admin saved something."""
-        self.feed.follow(
-            self.providers, {code: chain for code, chain in self.chains.items() if chain}
-        )
+        chains = {code: dict(chain) for code, chain in self.chains.items() if chain}
+        self.feed.follow(self.providers, chains)
 
     async def publish(self, batch: Batch) -> None:
         self.batches.append(batch)
@@ -436,6 +435,17 @@ class TestBackingOff:
             await until(lambda: published.prices("AAPL") == ["101"] and not published.outages)
         assert caplog.text.count("refused, not asked again until you act: 403 from /quotes") == 1
 
+    async def test_a_listing_that_is_read_anew_is_no_act(self):
+        bourse = Bourse(ProviderError("403 from /quotes", refused=True))
+        async with running((bourse, [AAPL])) as published:
+            await until(lambda: bourse.asked == 1 and published.outages)
+            for instruments in ([AAPL, BTC], [AAPL]):  # and a change of it is none of a key
+                chains = {each.symbol: {"bourse": each} for each in instruments}
+                published.feed.follow([bourse], chains, acted=False)
+                heard = len(published.batches)
+                await until(lambda heard=heard: len(published.batches) > heard + 5)
+            assert bourse.asked == 1
+
     def test_it_does_not_fail_itself_after_a_night_of_failures(self):
         assert back_off(5000, ProviderError("timed out")) <= LONGEST_BACK_OFF
 
@@ -483,6 +493,26 @@ class TestClosedMarkets:
         async with running((bourse, [self.APPLE]), now=sunday) as published:
             await until(lambda: published.prices("AAPL") == ["101"] and not published.outages)
             assert bourse.asked == 3
+
+    async def test_a_code_that_the_source_does_not_know_is_not_asked_for_alone(self):
+        bourse = Bourse([quote("AAPL", "101")])
+        bourse.unknown["YAHO.US"] = "not listed here"
+        yahoo = replace(self.APPLE, symbol="YAHO", code="YAHO.US")
+        sunday = self.CLOSE + timedelta(days=1)
+        async with running((bourse, [self.APPLE, yahoo]), now=sunday) as published:
+            await until(lambda: published.prices("AAPL") == ["101"])
+            heard = len(published.batches)
+            await until(lambda: len(published.batches) > heard + 5)
+            assert bourse.asked_for == [["AAPL", "YAHO"]]
+
+    async def test_a_code_that_is_corrected_meanwhile_is_asked_for(self):
+        wrong = quote("AAPL", "901", second=10)
+        bourse = Bourse([wrong], [quote("AAPL", "101", second=0)])
+        sunday = self.CLOSE + timedelta(days=1)
+        async with running((bourse, [self.APPLE]), now=sunday) as published:
+            await until(lambda: published.prices("AAPL") == ["901"])
+            published.watch(bourse, [replace(self.APPLE, code="AAPL.NEW")])
+            await until(lambda: published.prices("AAPL") == ["901", "101"])
 
     async def test_markets_that_are_made_up_never_close(self):
         bourse = Bourse([quote("AAPL", "101")])
@@ -742,6 +772,45 @@ class TestFallingBack:
             await until(lambda: len(published.outages) == 2)
             first.answers = [[quote("AAPL", "101")]]
             await until(lambda: published.prices("AAPL") == ["101"])
+
+    @pytest.mark.parametrize("refused", [False, True])
+    async def test_one_that_failed_once_stands_in_at_the_next_outage(self, refused: bool):
+        first, second = Bourse(ProviderError("timed out")), Bourse(ProviderError("no network"))
+        second.name = "second"  # type: ignore[misc]
+        async with running((first, [AAPL]), (second, [AAPL])) as published:
+            await until(lambda: len(published.outages) == 2)
+            if refused:
+                second.answers = [ProviderError("403", refused=True)]
+                await until(lambda: published.feed.sources["second"].refused)
+            first.answers = [[quote("AAPL", "101")]]
+            await until(lambda: published.prices("AAPL") == ["101"] and not published.outages)
+            second.answers = [[quote("AAPL", "102", provider="second")]]
+            published.follow()  # what an operator does about a refusal
+            first.answers = [ProviderError("timed out")]
+            await until(lambda: published.prices("AAPL")[-1:] == ["102"])
+
+    async def test_the_first_is_asked_at_once_when_it_gets_its_symbols_back_in_closed_hours(self):
+        sunday = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+        apple = replace(AAPL, exchange="NASDAQ")
+        first = Bourse(ProviderError("timed out"))
+        second = Bourse([quote("AAPL", "102", provider="second")])
+        second.name = "second"  # type: ignore[misc]
+        async with running((first, [apple]), (second, [apple]), now=sunday) as published:
+            await until(lambda: published.prices("AAPL") == ["102"])
+            first.answers = [[quote("AAPL", "101")]]
+            await until(lambda: not published.outages)
+            published.feed.sources["bourse"].up_since = float("-inf")  # for long
+            published.feed.reroute()
+            await until(lambda: published.prices("AAPL") == ["102", "101"])
+
+    async def test_a_feed_that_ended_begins_nothing_any_more(self):
+        bourse = Bourse([quote("AAPL", "101")])
+        async with running((bourse, [AAPL])) as published:
+            await until(lambda: bourse.asked > 1)
+        asked = bourse.asked
+        published.watch(bourse, [AAPL, BTC])  # a listing that was read meanwhile
+        assert not published.feed.tasks
+        assert bourse.asked == asked
 
 
 class TestWhatCannotBeBelieved:

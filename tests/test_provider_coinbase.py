@@ -101,14 +101,18 @@ async def failure(provider: Coinbase, *codes: str) -> ProviderError:
 # quotes
 
 
-async def test_a_poll_beside_the_stream_keeps_the_bid_and_ask_that_the_stream_told(
-    provider: Coinbase,
+async def test_a_poll_beside_the_stream_keeps_bid_and_ask_and_time_that_the_stream_told(
+    stub: Stub, provider: Coinbase
 ) -> None:
     async with streaming(provider, "BTC-USD") as stream:
         told = await anext(stream)
         bitcoin, ether = await provider.quotes([instrument("BTC-USD"), instrument("ETH-USD")])
         assert (bitcoin.bid, bitcoin.ask) == (told.bid, told.ask) != (None, None)
-        assert (ether.bid, ether.ask) == (None, None)
+        assert bitcoin.source_time == told.source_time is not None
+        assert (ether.bid, ether.ask, ether.source_time) == (None, None, None)
+        stub.products["BTC-USD"]["price"] = "64000.07"  # which the stream is yet to tell
+        (bitcoin,) = await provider.quotes([instrument("BTC-USD")])
+        assert (str(bitcoin.last), bitcoin.source_time) == ("64000.07", None)
     (bitcoin,) = await provider.quotes([instrument("BTC-USD")])
     assert (bitcoin.bid, bitcoin.ask) == (None, None)  # nobody tells of a change any more
 

@@ -36,12 +36,15 @@ class Budget:
         self.limits, self.clock, self.sleep = limits, clock, sleep
         self.recent: deque[tuple[float, int]] = deque()  # (when, cost) of the last 60 seconds
         self.month, self.month_spent = self.this_month(), 0
+        self.away_until = 0.0  # when the source may be asked again that told us to stay away
         self.month_told = 0  # as much of it as the others who share the plan know of
 
     async def spend(self, cost: int = 1) -> None:
         """Wait until the source may be asked for this much; raise ProviderError for what it
         never allows at once, or when the month's requests are spent."""
         self._check_month(cost)
+        if (left := self.away_until - self.clock()) > 0:
+            raise ProviderError(f"told to stay away for another {left:.0f} s", retry_after=left)
         most = self.limits.per_minute
         if most is not None:
             if cost > most:
@@ -51,6 +54,10 @@ class Budget:
         self._check_month(cost)
         self.recent.append((self.clock(), cost))
         self.month_spent += cost
+
+    def stay_away(self, seconds: float) -> None:
+        """Let nobody ask the source for some seconds, whoever it told so."""
+        self.away_until = max(self.away_until, self.clock() + seconds)
 
     def heard(self, used: int) -> None:
         """Take the source's own word for what was spent in this minute, if it is more."""

@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from decimal import Decimal
 from functools import partial
 from math import ceil
 from typing import Any
@@ -33,7 +32,6 @@ MOST_WORDS = 200  # characters of what the exchange says about an error
 GONE = {"delisted": "is delisted", None: "is not a valid product"}  # by status; None: not listed
 
 Asked = dict[str, list[Instrument]]  # by code: two symbols may share one
-Books = dict[str, dict[str, Decimal | None]]  # bid and ask by code
 day_quote = partial(Quote, provider="coinbase", volume_window="24h", session="always", delay=0)
 
 
@@ -58,7 +56,7 @@ class Coinbase(Provider):
         self.rest = Client(rest_url, timeout=timeout)
         self.ws_url = address(ws_url, "ws", "wss")
         self.timeout, self.silence = timeout, silence
-        self.books: Books = {}  # as the open stream told them: of a day's statistics they are none
+        self.streamed: dict[str, Quote] = {}  # the newest of the open stream, by code
 
     async def quotes(self, instruments: Sequence[Instrument]) -> list[Quote]:
         """Return what the last 24 hours of each product were like."""
@@ -67,7 +65,7 @@ class Coinbase(Provider):
         stats, now = await self._get("/products/stats", dict), datetime.now(UTC)
         told = [read_stats(stats.get(each.code), each, now) for each in instruments]
         return [
-            replace(quote, **self.books.get(each.code, {}))  # type: ignore[arg-type]
+            completed(quote, self.streamed.get(each.code))
             for each, quote in zip(instruments, told, strict=True)
             if quote
         ]
@@ -100,7 +98,7 @@ class Coinbase(Provider):
         await self._leave_out_what_is_gone(asked)
         while asked:
             session = Session(asked, self.unknown)
-            self.books = session.books
+            self.streamed = session.newest
             try:
                 async with Socket(self.ws_url, self.timeout, self.silence) as socket:
                     while asked:
@@ -114,7 +112,8 @@ class Coinbase(Provider):
                 if not session.refused:
                     raise
             finally:
-                self.books = {}
+                if self.streamed is session.newest:
+                    self.streamed = {}
         raise ProviderError("coinbase knows none of the products")
 
     async def aclose(self) -> None:
@@ -156,7 +155,7 @@ class Session:
         self.asked, self.unknown = asked, unknown  # a bad product moves from one to the other
         self.refused = False  # whether one did
         self.sequences: dict[str, int] = {}
-        self.books: Books = {}
+        self.newest: dict[str, Quote] = {}
         self.codes = set(asked)
         self._ask()
 
@@ -176,7 +175,7 @@ class Session:
         if not quotes or not self._is_new(code, quotes[0].sequence):
             return []
         self.unknown.pop(code, None)
-        self.books[code] = {"bid": quotes[0].bid, "ask": quotes[0].ask}
+        self.newest[code] = quotes[0]
         return quotes
 
     def _is_new(self, code: str, sequence: int | None) -> bool:
@@ -229,6 +228,15 @@ def read_stats(row: Any, instrument: Instrument, now: datetime) -> Quote | None:
     """Turn a product's statistics into a quote; None where they are empty."""
     day = row.get("stats_24hour") if isinstance(row, dict) else None
     return _quote(instrument, now, day) if isinstance(day, dict) else None
+
+
+def completed(quote: Quote, streamed: Quote | None) -> Quote:
+    """Complete a day's statistics with what the stream told and they do not: bid, ask, and when
+    a price was made that is still the last."""
+    if streamed is None:
+        return quote
+    made = streamed.source_time if streamed.last == quote.last else None
+    return replace(quote, bid=streamed.bid, ask=streamed.ask, source_time=made)
 
 
 def read_product(row: Any) -> Instrument | None:

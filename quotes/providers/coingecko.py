@@ -143,7 +143,8 @@ class CoinGecko(Provider):
         for code in came:
             self.unknown.pop(code, None)
         # Where nothing came at all, that says nothing about a single one.
-        self.unknown |= {code: not_known(code) for code in absent - came if came} | unpriced
+        self.unknown |= {code: not_known(code) for code in absent - came if came}
+        self.unknown |= {code: why for code, why in unpriced.items() if code not in came}
 
     async def _chunk(
         self, currency: str, codes: list[str], params: dict[str, str]

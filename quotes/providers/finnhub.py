@@ -32,6 +32,7 @@ PACE = 1 / 30  # seconds from one request to the next
 STREAMED = 50  # symbols that a free key may stream
 QUARANTINE = 900.0  # seconds that a symbol without a price is not asked again
 MARKETS = ("XNYS", "XNAS", "XASE", "ARCX", "BATS")  # the exchanges, and not what is traded beside
+REMEMBERED = timedelta(minutes=2)  # for so long a quote is told again when a stream begins
 NIGHT = timedelta(hours=5)  # from midnight in UTC to one in New York, give or take a quiet hour
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND, MILLISECOND = timedelta(seconds=1), timedelta(milliseconds=1)
@@ -100,7 +101,9 @@ class Finnhub(Provider):
         if not instruments:
             return
         asked = by_code(instruments)
-        known = [code for code in asked if code in self.known]
+        now = datetime.now(UTC)
+        fresh = (code for code in asked if code in self.known)
+        known = [code for code in fresh if now - self.known[code].received_at < REMEMBERED]
         async with aclosing(self._ask(asked)) as quotes:
             async for quote in quotes:
                 yield quote
