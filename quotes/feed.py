@@ -160,7 +160,8 @@ class Feed:
     def _is_well(self, name: str, instrument: Instrument) -> bool:
         source = self.sources[name]
         failing = source.down_since and self.now() - source.down_since >= FALL_BACK_AFTER
-        return not (failing or source.refused or source.lacks(instrument.code))
+        refused = source.refused and not source.streaming
+        return not (failing or refused or source.lacks(instrument.code))
 
     def _has_rested(self, name: str) -> bool:
         return self.clock() - self.sources[name].up_since >= RETURN_AFTER

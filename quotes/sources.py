@@ -86,6 +86,8 @@ class Source:
                 failures = 0 if self.lasted > STEADY else failures
                 self.streaming = False
                 self.poll_due.set()
+                if self.refused:  # then nobody polls, and nobody else would notice
+                    self.down_since = self.down_since or self.now()
                 await self._stay_away("stream", error, failures)
                 failures += 1
 

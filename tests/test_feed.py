@@ -435,6 +435,17 @@ class TestBackingOff:
             await until(lambda: published.prices("AAPL") == ["101"] and not published.outages)
         assert caplog.text.count("refused, not asked again until you act: 403 from /quotes") == 1
 
+    async def test_one_that_refuses_polls_alone_is_well_while_it_streams(self):
+        wire = Wire(ProviderError("403 from /quotes", refused=True))
+        wire.wire.put_nowait(quote("AAPL", "101", 1))
+        async with running((wire, [AAPL])) as published:
+            await until(lambda: published.feed.sources["wire"].refused)
+            wire.wire.put_nowait(quote("AAPL", "102", 2))
+            await until(lambda: published.prices("AAPL") == ["101", "102"])
+            assert not published.outages
+            wire.wire.put_nowait(ProviderError("connection reset"))
+            await until(lambda: "wire" in published.outages)
+
     async def test_a_listing_that_is_read_anew_is_no_act(self):
         bourse = Bourse(ProviderError("403 from /quotes", refused=True))
         async with running((bourse, [AAPL])) as published:
