@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 
 from quotes import sessions
 from quotes.models import Symbol
-from quotes.quote import Quote
+from quotes.quote import Quote, utc_now
 from quotes.sessions import Session
 
 MINUTE = 60  # seconds
@@ -59,7 +59,7 @@ class Store:
     """The states of all listed symbols. Older never replaces newer."""
 
     stale_after: Mapping[str, int] = field(default_factory=dict)  # seconds, by kind
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    clock: Callable[[], datetime] = utc_now
     states: dict[str, State] = field(default_factory=dict)
     moves: dict[str, Move] = field(default_factory=dict)
     asked_of: dict[str, tuple[str, ...]] = field(default_factory=dict)  # code: best provider first

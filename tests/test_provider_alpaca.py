@@ -4,12 +4,10 @@ import asyncio
 import json
 import logging
 import re
-import sys
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -25,10 +23,10 @@ from quotes.quote import Quote, loads
 from tests.streams import Reader, read_stream
 from tests.stubs.alpaca import KEY, SECRET, midnight
 from tests.stubs.alpaca import Alpaca as Stub
+from tests.stubs.exchange import process
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 NOON = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
-ROOT = Path(__file__).parent.parent
 LOGIN = {"key": KEY, "secret": SECRET}
 SNAPSHOT = """{
     "latestTrade": {"t": "2022-03-18T14:33:58.448432206Z", "p": 161.1998, "s": 200, "c": ["@"]},
@@ -981,23 +979,9 @@ async def test_the_stub_keeps_the_subscription_when_a_larger_one_is_refused() ->
         assert subscribed(stub) == {"AAPL"}
 
 
-@asynccontextmanager
-async def process() -> AsyncIterator[str]:
-    command = [sys.executable, "-m", "tests.stubs.alpaca", "--port", "0"]
-    pipe = asyncio.subprocess.PIPE
-    running = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=pipe)
-    assert running.stdout
-    try:
-        yield f"127.0.0.1:{int(await running.stdout.readline())}"
-    finally:
-        running.terminate()
-        await running.communicate()
-    assert running.returncode == 0
-
-
 @pytest.mark.server
 async def test_the_stub_is_a_process_that_can_be_steered() -> None:
-    async with process() as where, httpx.AsyncClient(base_url=f"http://{where}") as steer:
+    async with process("alpaca") as where, httpx.AsyncClient(base_url=f"http://{where}") as steer:
         provider = Alpaca(f"http://{where}", f"ws://{where}", api_key=KEY, api_secret=SECRET)
         async with streaming(provider, "BTC/USD") as stream:
             await anext(stream)

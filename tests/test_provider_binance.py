@@ -2,12 +2,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -33,11 +31,10 @@ from quotes.providers.binance import (
 )
 from quotes.quote import Quote, loads
 from tests.stubs.binance import Binance as Stub
-from tests.stubs.exchange import Exchange
+from tests.stubs.exchange import Exchange, process
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 NOON = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
-ROOT = Path(__file__).parent.parent
 DAY = {  # a row of the ticker over REST, as documented
     "symbol": "BNBBTC",
     "prevClosePrice": "0.10002000",
@@ -688,23 +685,9 @@ async def test_the_stub_takes_no_space_between_symbols(stub: Stub) -> None:
     assert (answer.status_code, answer.json()["code"]) == (400, -1100)
 
 
-@asynccontextmanager
-async def process() -> AsyncIterator[str]:
-    command = [sys.executable, "-m", "tests.stubs.binance", "--port", "0"]
-    pipe = asyncio.subprocess.PIPE
-    running = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=pipe)
-    assert running.stdout
-    try:
-        yield f"127.0.0.1:{int(await running.stdout.readline())}"
-    finally:
-        running.terminate()
-        await running.communicate()
-    assert running.returncode == 0
-
-
 @pytest.mark.server
 async def test_the_stub_is_a_process_that_can_be_steered() -> None:
-    async with process() as where, httpx.AsyncClient(base_url=f"http://{where}") as steer:
+    async with process("binance") as where, httpx.AsyncClient(base_url=f"http://{where}") as steer:
         provider = Binance(f"http://{where}", f"ws://{where}")
         async with streaming(provider, "BTCUSDT") as stream:
             await anext(stream)

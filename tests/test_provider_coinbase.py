@@ -2,12 +2,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -33,12 +31,11 @@ from quotes.providers.coinbase import (
 from quotes.providers.sockets import read_frame
 from quotes.quote import Quote, loads
 from tests.stubs.coinbase import Coinbase as Stub
-from tests.stubs.exchange import reply
+from tests.stubs.exchange import process, reply
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 NOON = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 NOBODY = "http://127.0.0.1:1"
-ROOT = Path(__file__).parent.parent
 TICKER = {
     "type": "ticker",
     "sequence": 7,
@@ -660,23 +657,9 @@ async def test_the_stub_ends_a_socket_that_asks_nothing() -> None:
             await socket.wait_closed()
 
 
-@asynccontextmanager
-async def process() -> AsyncIterator[str]:
-    command = [sys.executable, "-m", "tests.stubs.coinbase", "--port", "0"]
-    pipe = asyncio.subprocess.PIPE
-    running = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=pipe)
-    assert running.stdout
-    try:
-        yield f"127.0.0.1:{int(await running.stdout.readline())}"
-    finally:
-        running.terminate()
-        await running.communicate()
-    assert running.returncode == 0
-
-
 @pytest.mark.server
 async def test_the_stub_is_a_process_that_can_be_steered() -> None:
-    async with process() as where, httpx.AsyncClient(base_url=f"http://{where}") as steer:
+    async with process("coinbase") as where, httpx.AsyncClient(base_url=f"http://{where}") as steer:
         provider = Coinbase(f"http://{where}", f"ws://{where}")
         async with streaming(provider, "BTC-USD") as stream:
             await anext(stream)

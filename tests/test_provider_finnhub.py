@@ -4,12 +4,10 @@ import asyncio
 import json
 import logging
 import re
-import sys
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -33,12 +31,11 @@ from quotes.providers.finnhub import (
 )
 from quotes.quote import Quote, loads
 from tests.streams import Reader, read_stream
-from tests.stubs.exchange import reply
+from tests.stubs.exchange import process, reply
 from tests.stubs.finnhub import KEY, ZEROS
 from tests.stubs.finnhub import Finnhub as Stub
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
-ROOT = Path(__file__).parent.parent
 QUOTE = '{"c": 191.50, "d": 1.0, "dp": 0.52, "h": 192, "l": 189, "o": 190, "pc": 190.5, "t": %d}'
 FRIDAY = datetime(2026, 11, 20, 21, 0, tzinfo=UTC)  # the close, in New York at 16:00
 
@@ -776,23 +773,9 @@ async def test_the_stub_takes_one_connection_with_its_key_and_refuses_candles(st
         assert (await client.get("/quote?symbol=AAPL")).status_code == 401
 
 
-@asynccontextmanager
-async def process() -> AsyncIterator[str]:
-    command = [sys.executable, "-m", "tests.stubs.finnhub", "--port", "0"]
-    pipe = asyncio.subprocess.PIPE
-    running = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=pipe)
-    assert running.stdout
-    try:
-        yield f"127.0.0.1:{int(await running.stdout.readline())}"
-    finally:
-        running.terminate()
-        await running.communicate()
-    assert running.returncode == 0
-
-
 @pytest.mark.server
 async def test_the_stub_is_a_process_that_can_be_steered() -> None:
-    async with process() as where, httpx.AsyncClient(base_url=f"http://{where}") as steer:
+    async with process("finnhub") as where, httpx.AsyncClient(base_url=f"http://{where}") as steer:
         provider = Finnhub(f"http://{where}", f"ws://{where}", api_key=KEY)
         async with streaming(provider, "AAPL") as stream:
             while not (await steer.get("/_state")).json()["subscriptions"]:

@@ -2,12 +2,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -29,12 +27,11 @@ from quotes.providers.kraken import (
     take,
 )
 from quotes.quote import Quote, loads
-from tests.stubs.exchange import raw
+from tests.stubs.exchange import process, raw
 from tests.stubs.kraken import Kraken as Stub
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 NOON = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
-ROOT = Path(__file__).parent.parent
 ROW = {  # of Ticker, as documented: [price, whole lots, lots]; [today, last 24 hours]
     "a": ["105944.30000", "1", "1.000"],
     "b": ["105944.20000", "1", "1.000"],
@@ -598,23 +595,9 @@ def test_every_digit_is_kept(price: Decimal, opened: Decimal) -> None:
 # the stub
 
 
-@asynccontextmanager
-async def process() -> AsyncIterator[str]:
-    command = [sys.executable, "-m", "tests.stubs.kraken", "--port", "0"]
-    pipe = asyncio.subprocess.PIPE
-    running = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=pipe)
-    assert running.stdout
-    try:
-        yield f"127.0.0.1:{int(await running.stdout.readline())}"
-    finally:
-        running.terminate()
-        await running.communicate()
-    assert running.returncode == 0
-
-
 @pytest.mark.server
 async def test_the_stub_is_a_process_that_can_be_steered() -> None:
-    async with process() as where, httpx.AsyncClient(base_url=f"http://{where}") as steer:
+    async with process("kraken") as where, httpx.AsyncClient(base_url=f"http://{where}") as steer:
         provider = Kraken(f"http://{where}", f"ws://{where}")
         async with streaming(provider, "XXBTZUSD") as stream:
             await anext(stream)

@@ -14,9 +14,11 @@ import argparse
 import asyncio
 import json
 import signal
+import sys
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
@@ -25,6 +27,7 @@ from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
+ROOT = Path(__file__).resolve().parents[2]
 MODES = (
     "ok",
     "rate_limited",  # 429 with Retry-After
@@ -242,6 +245,21 @@ def raw(status: int, body: bytes, kind: str = "application/json", **headers: str
     given = {"Content-Type": kind, "Content-Length": str(len(body)), "Connection": "close"}
     given |= {name.replace("_", "-"): value for name, value in headers.items()}
     return Response(status, "", Headers(given), body)
+
+
+@asynccontextmanager
+async def process(name: str) -> AsyncIterator[str]:
+    """Run a stub as a process of its own; give its host and port."""
+    command = [sys.executable, "-m", f"tests.stubs.{name}", "--port", "0"]
+    pipe = asyncio.subprocess.PIPE
+    running = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=pipe)
+    assert running.stdout
+    try:
+        yield f"127.0.0.1:{int(await running.stdout.readline())}"
+    finally:
+        running.terminate()
+        await running.communicate()
+    assert running.returncode == 0
 
 
 async def run(make: Callable[..., Exchange], port: int) -> None:
