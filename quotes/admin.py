@@ -172,6 +172,7 @@ class HeldPriceAdmin(admin.ModelAdmin):
     search_fields = ("symbol__code",)
     list_select_related = ("symbol",)
     date_hierarchy = "at"
+    empty_value_display = "–"
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Nobody makes these by hand."""

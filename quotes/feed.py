@@ -147,7 +147,7 @@ class Feed:
     def _forget(self, symbol: str) -> None:
         self.pending.forget(symbol)
         for source in self.sources.values():
-            source.got_at.pop(symbol, None)
+            source.forget(symbol)
 
     def _best(self, symbol: str, chain: Mapping[str, Instrument]) -> str:
         used = self.in_use.get(symbol, "")
@@ -158,8 +158,9 @@ class Feed:
         return next(rested, used)
 
     def _is_well(self, name: str, instrument: Instrument) -> bool:
-        source = self.sources[name]
-        failing = source.down_since and self.now() - source.down_since >= FALL_BACK_AFTER
+        source, now = self.sources[name], self.now()
+        troubles = (source.down_since, source.unpriced.get(instrument.symbol))
+        failing = any(since and now - since >= FALL_BACK_AFTER for since in troubles)
         refused = source.refused and not source.streaming
         return not (failing or refused or source.lacks(instrument.code))
 

@@ -242,12 +242,13 @@ class FeedLease(models.Model):
 
 
 class HeldPrice(models.Model):
-    """A price that the feed held back: too far from the one before, or with a bid above its ask."""
+    """A quote that the feed held back, for its price, or whose bid and ask it left out."""
 
     class Outcome(models.TextChoices):
         WAITS = "waits", _("waits for a second one")
         CONFIRMED = "confirmed", _("confirmed by a second one")
         DROPPED = "dropped", _("dropped")
+        NO_PRICE = "no_price", _("no price: the one before stays")
         CROSSED = "crossed", _("bid above ask: both left out")
 
     symbol = models.ForeignKey(
@@ -256,7 +257,7 @@ class HeldPrice(models.Model):
     at = models.DateTimeField(_("at"))  # when it came, UTC
     provider = models.SlugField(_("provider"), max_length=20)
     last = models.CharField(_("price"), max_length=64)  # every digit, as text
-    before = models.CharField(_("price before"), max_length=64)
+    before = models.CharField(_("price before"), max_length=64, blank=True)
     currency = models.CharField(_("currency"), max_length=10)
     outcome = models.CharField(_("outcome"), max_length=10, choices=Outcome)
 

@@ -13,18 +13,20 @@ from quotes.quote import Quote
 
 MOST_AHEAD = timedelta(seconds=5)  # that a source's clock may be before ours
 MOST_HELD = 200  # prices held back that are remembered until somebody lists them
+LISTED_AGAIN = timedelta(minutes=1)  # after which a fault that comes and goes is listed once more
+FAULTS = NO_PRICE, CROSSED = "no_price", "crossed"
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A price that was held back, because it is too far from the one before.
+    """A quote that was held back: it has no price, or one that is too far from the one before.
 
-    Or a quote whose bid was above its ask, of which only the rest was taken.
+    Or one whose bid was above its ask, of which only the rest was taken.
     """
 
     quote: Quote
-    before: Decimal
-    outcome: str = "waits"  # or "confirmed" by a second sample, or "dropped"; or "crossed"
+    before: Decimal | None
+    outcome: str = "waits"  # then "confirmed" by a second sample, or "dropped"; or one of FAULTS
 
 
 @dataclass(slots=True)
@@ -35,7 +37,8 @@ class Pending:
     latest: dict[str, Quote] = field(default_factory=dict)
     changed: dict[str, Quote] = field(default_factory=dict)
     held: dict[str, Held] = field(default_factory=dict)  # waiting for a second sample, by symbol
-    crossed: set[str] = field(default_factory=set)  # symbols whose bid is above their ask
+    faults: dict[str, str] = field(default_factory=dict)  # symbol: one of FAULTS, or ""
+    listed: dict[tuple[str, str], datetime] = field(default_factory=dict)  # symbol, fault: when
     told: deque[Held] = field(default_factory=lambda: deque(maxlen=MOST_HELD))  # yet to be listed
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     accepted: Callable[[Quote], object] = lambda quote: None  # told of each that is taken
@@ -46,7 +49,11 @@ class Pending:
         `asked_at` is when a poll began: an answer without a time of its own may be older than
         what a stream said since.
         """
-        quote = timely(self._uncrossed(quote))
+        fault = fault_of(quote)
+        self._remark(quote, fault)
+        if fault == NO_PRICE:
+            return False
+        quote = timely(uncrossed(quote))
         known = self.latest.get(quote.symbol)
         if known is not None and _late(quote, known, asked_at):
             return False
@@ -61,7 +68,7 @@ class Pending:
         """Take the next quote of a symbol as the first: it is asked for as another one."""
         self.latest.pop(symbol, None)
         self.held.pop(symbol, None)
-        self.crossed.discard(symbol)
+        self.faults.pop(symbol, None)
 
     def take(self) -> list[Quote]:
         """Hand over what came since the last call."""
@@ -69,15 +76,16 @@ class Pending:
         self.wake.clear()
         return quotes
 
-    def _uncrossed(self, quote: Quote) -> Quote:
-        sound = uncrossed(quote)
-        if sound is quote:
-            self.crossed.discard(quote.symbol)
-        elif quote.symbol not in self.crossed:  # listed once, until it is well again
-            self.crossed.add(quote.symbol)
-            known = self.latest.get(quote.symbol, quote)
-            self.told.append(Held(quote, known.last, "crossed"))
-        return sound
+    def _remark(self, quote: Quote, fault: str) -> None:
+        symbol = quote.symbol
+        before, self.faults[symbol] = self.faults.get(symbol, ""), fault
+        if not fault or fault == before:  # listed once, until it is well again
+            return
+        listed_at = self.listed.get((symbol, fault))
+        if listed_at is None or quote.received_at - listed_at >= LISTED_AGAIN:
+            self.listed[symbol, fault] = quote.received_at
+            known = self.latest.get(symbol)
+            self.told.append(Held(quote, known.last if known else None, fault))
 
     def _believed(self, quote: Quote, known: Quote) -> bool:
         limit = self.max_jump(quote.symbol)
@@ -97,6 +105,13 @@ class Pending:
         self.held[quote.symbol] = Held(quote, known.last)
         self.told.append(self.held[quote.symbol])
         return False
+
+
+def fault_of(quote: Quote) -> str:
+    """Say what is wrong with a quote, whatever came before it: one of FAULTS, or ""."""
+    if quote.last <= 0:
+        return NO_PRICE
+    return CROSSED if uncrossed(quote) is not quote else ""
 
 
 def uncrossed(quote: Quote) -> Quote:

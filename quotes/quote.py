@@ -10,6 +10,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 REFERENCE_KINDS = ("none", "prev_close", "rolling_24h", "utc_day")
+NO_PRICE = Decimal(0)
 MOST_MAGNITUDE = 30  # powers of ten
 # currencies by what sources and people call a hundredth of them
 MINOR_UNITS = {"GBp": "GBP", "GBX": "GBP", "ZAc": "ZAR", "ZAC": "ZAR", "ILA": "ILS"}
@@ -26,13 +27,14 @@ class Quote:
     """The newest prices of a symbol as one provider tells them.
 
     Prices are positive Decimals in `currency`, exactly as they came; what the provider did not
-    say is None. Times are aware UTC.
+    say is None. Times are aware UTC. What it told in place of a last price (0, a negative number,
+    nothing) and a bid above its ask leave the provider as they are: the feed alone holds back.
     """
 
     symbol: str
     provider: str
     currency: str  # ISO 4217 or a crypto code: USD, USDT, GBP; never pence
-    last: Decimal
+    last: Decimal  # 0 or negative where the provider has no price
     received_at: datetime
     source_time: datetime | None = None  # the exchange's own time of this price
     bid: Decimal | None = None
@@ -128,6 +130,11 @@ def price(value: Any) -> Decimal | None:
     """Read a price from a provider's JSON; 0, "", NaN and negative numbers are no price."""
     number = decimal(value)
     return number if number is not None and number > 0 else None
+
+
+def last_price(value: Any) -> Decimal:
+    """Read what a provider's JSON has in place of a last price: 0 where it is no number."""
+    return decimal(value) or NO_PRICE
 
 
 def amount(value: Any) -> Decimal | None:

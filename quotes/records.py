@@ -88,9 +88,9 @@ def save_held_prices(held: Iterable[Held]) -> None:
             symbol_id=ids[code],
             at=at,
             provider=each.quote.provider,
-            last=f"{each.quote.last:f}",
-            before=f"{each.before:f}",
-            currency=each.quote.currency,
+            last=_as_text("last", each.quote.last),
+            before=_as_text("before", each.before),
+            currency=_as_text("currency", each.quote.currency),
             outcome=each.outcome,
         )
         for (code, at), each in newest.items()
@@ -184,6 +184,12 @@ def died_here(holder: str) -> bool:
         return False
     # the pid was given to us anew, as containers do
     return int(pid) == os.getpid()
+
+
+def _as_text(field: str, value: Decimal | str | None) -> str:
+    # as much as there is room for: one odd source must not keep all the others from being written
+    written = f"{value:f}" if isinstance(value, Decimal) else value or ""
+    return written[: HeldPrice._meta.get_field(field).max_length]  # type: ignore[union-attr]
 
 
 def _chain(

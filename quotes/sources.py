@@ -43,6 +43,7 @@ class Source:
         self.got_at: dict[str, datetime] = {}  # symbol: when a poll last brought its price
         self.sized: set[str] = set()  # codes whose tick sizes it was asked for
         self.lasted = 0.0  # seconds from the first to the last quote of the newest stream
+        self.unpriced: dict[str, datetime] = {}  # symbol: since when it is told without a price
         self.named: set[str] = set()  # unknown codes that the log has named
         self.told: dict[str, str] = {}  # the last failure that the log told, of stream and poll
 
@@ -60,10 +61,16 @@ class Source:
         self.got_at.pop(symbol, None)
         self.poll_due.set()
 
+    def forget(self, symbol: str) -> None:
+        """Forget what came of a symbol: it is another one from now on."""
+        self.got_at.pop(symbol, None)
+        self.unpriced.pop(symbol, None)
+
     def rest(self) -> None:
         """Forget what was wrong while it was asked; nobody would see when it is well again."""
         self.down_since = None
         self.provider.unknown.clear()
+        self.unpriced.clear()
 
     async def run(self) -> None:
         """Bring quotes for ever."""
@@ -144,6 +151,10 @@ class Source:
     def _take(self, quote: Quote, asked_at: datetime | None = None) -> None:
         if self.provider.unknown.keys() - self.named:
             self._name_unknown()
+        if quote.last > 0:
+            self.unpriced.pop(quote.symbol, None)
+        else:
+            self.unpriced.setdefault(quote.symbol, self.now())
         self.take(quote, asked_at)
 
     def _up(self) -> None:

@@ -40,10 +40,19 @@ class Reader:
 
 
 @asynccontextmanager
+async def open_stream(
+    provider: Provider, *instruments: Instrument
+) -> AsyncIterator[AsyncIterator[Quote]]:
+    """Open a provider's stream for at most ten seconds; nobody reads it but who iterates."""
+    async with asyncio.timeout(10), aclosing(provider.stream(instruments)) as stream:  # type: ignore[type-var]
+        yield stream
+
+
+@asynccontextmanager
 async def read_stream(provider: Provider, *instruments: Instrument) -> AsyncIterator[Reader]:
     """Read a provider's stream for as long as this is open, at most ten seconds."""
     reader = Reader()
-    async with asyncio.timeout(10), aclosing(provider.stream(instruments)) as stream:  # type: ignore[type-var]
+    async with open_stream(provider, *instruments) as stream:
         task = asyncio.create_task(reader.read(stream))
         try:
             yield reader

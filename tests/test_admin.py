@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
+from html import unescape
 from typing import Any
 
 import pytest
@@ -16,7 +18,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from quotes.layer import GROUP
-from quotes.models import Board, BoardSymbol, LastQuote, ProviderSymbol, Symbol
+from quotes.models import Board, BoardSymbol, HeldPrice, LastQuote, ProviderSymbol, Symbol
 
 SYMBOLS = "/admin/quotes/symbol/"
 BOARDS = "/admin/quotes/board/"
@@ -42,6 +44,29 @@ def listed(db: None) -> Board:
     bitcoin = Symbol.objects.create(code="BTC-USD", name="Bitcoin", kind="crypto", currency="USD")
     ProviderSymbol.objects.create(symbol=bitcoin, provider="coinbase", code="BTC-USD-AT-COINBASE")
     return board
+
+
+def test_what_was_held_back_is_listed_in_words_and_cannot_be_changed(
+    alice: Client, listed: Board
+) -> None:
+    apple, now = Symbol.objects.get(code="AAPL"), timezone.now()
+    told = {"provider": "coinbase", "currency": "USD"}
+    held = HeldPrice.objects.create(
+        symbol=apple, at=now, last="0", before="101.25", outcome="no_price", **told
+    )
+    crossed = now - timedelta(minutes=1)
+    HeldPrice.objects.create(symbol=apple, at=crossed, last="102", outcome="crossed", **told)
+    page = text(alice.get("/admin/quotes/heldprice/").content.decode())
+    assert "AAPL 0 101.25 USD coinbase no price: the one before stays" in page
+    assert "AAPL 102 – USD coinbase bid above ask: both left out" in page
+    assert (
+        alice.post(f"/admin/quotes/heldprice/{held.pk}/change/", {"last": "1"}).status_code == 403
+    )
+
+
+def text(page: str) -> str:
+    """What a reader sees of a page, on one line."""
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", page)).split())
 
 
 def symbol_form(**changes: str) -> dict[str, str]:

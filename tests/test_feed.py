@@ -237,14 +237,32 @@ class TestTheNewest:
             sound = quote("AAPL", "101", bid=Decimal(bid), ask=Decimal(ask))
             assert uncrossed(sound) is sound
 
-    def test_it_is_listed_once_until_they_are_apart_again(self):
+    def test_it_is_listed_once_until_they_are_apart_again_and_once_a_minute_at_most(self):
         pending = Pending()
         crossed = {"bid": Decimal(102), "ask": Decimal(100)}
-        for second, book in enumerate([crossed, crossed, {}, crossed]):
+        books = {0: crossed, 10: crossed, 70: crossed, 80: {}, 90: crossed, 100: {}, 110: crossed}
+        for second, book in books.items():
             assert pending.add(quote("AAPL", "101", second=second, **book))
-        assert [each.outcome for each in pending.told] == ["crossed", "crossed"]
+        assert [(each.outcome, each.quote.received_at) for each in pending.told] == [
+            ("crossed", quote("AAPL", "101", second=second).received_at) for second in (0, 90)
+        ]
         assert (pending.told[0].quote.bid, pending.told[0].quote.ask) == (102, 100)
+        assert [each.before for each in pending.told] == [None, 101]
         assert pending.latest["AAPL"].bid is None
+
+    @pytest.mark.parametrize("no_price", ["0", "-1.5"])
+    def test_what_is_no_price_is_listed_and_the_one_before_stays(self, no_price: str):
+        pending = Pending()
+        assert not pending.add(quote("AAPL", no_price, second=0))
+        assert pending.add(quote("AAPL", "101", second=1))
+        pending.take()
+        for second in (100, 101):
+            assert not pending.add(quote("AAPL", no_price, second=second))
+        assert pending.latest["AAPL"].last == 101
+        assert pending.take() == []
+        held = [(str(each.quote.last), each.before, each.outcome) for each in pending.told]
+        assert held == [(no_price, None, "no_price"), (no_price, 101, "no_price")]
+        assert pending.add(quote("AAPL", "102", second=102))
 
 
 class TestBatches:
@@ -746,6 +764,39 @@ class TestFallingBack:
         second.wire.put_nowait(ProviderError("connection reset"))
         async with running((first, [AAPL, BTC]), (second, [AAPL])) as published:
             await until(lambda: published.prices("AAPL") and published.prices("BTC-USD"))
+
+    async def test_a_symbol_that_the_first_has_no_price_of_goes_to_the_second_for_that_time(self):
+        first = Bourse([quote("AAPL", "0"), quote("BTC-USD", "64000")])
+        second = Bourse([quote("AAPL", "102", provider="second")])
+        second.name = "second"  # type: ignore[misc]
+        async with running((first, [AAPL, BTC]), (second, [AAPL, BTC])) as published:
+            await until(lambda: published.prices("AAPL"))
+            assert not published.outages
+            assert published.feed.in_use == {"AAPL": "second", "BTC-USD": "bourse"}
+            assert [each.outcome for each in published.feed.pending.told] == ["no_price"]
+            first.answers = [[quote("AAPL", "101"), quote("BTC-USD", "64000")]]
+            await until(lambda: published.prices("AAPL")[-1] == "101")
+            assert set(published.prices("AAPL")) == {"101", "102"}
+
+    async def test_a_source_that_tells_once_of_no_price_keeps_its_symbol(
+        self, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr(feed_module, "FALL_BACK_AFTER", timedelta(seconds=5))
+        first, second = Wire(), Bourse([quote("AAPL", "1", provider="second")])
+        second.name = "second"  # type: ignore[misc]
+        noon = datetime.now(UTC)
+        async with running((first, [AAPL]), (second, [AAPL]), now=noon) as published:
+            for number, last in enumerate(["101", "0", "102"]):
+                published.now = noon + timedelta(seconds=3 * number)
+                first.wire.put_nowait(quote("AAPL", last, number, provider="wire"))
+                await until(first.wire.empty)
+                heard = len(published.batches)
+                await until(lambda heard=heard: len(published.batches) > heard + 3)
+            assert published.prices("AAPL") == ["101", "102"]
+            published.now = noon + timedelta(seconds=30)
+            heard = len(published.batches)
+            await until(lambda: len(published.batches) > heard + 3)
+        assert second.asked == 0
 
     async def test_the_first_gets_its_symbols_back_when_it_has_been_well_for_a_minute(self):
         clock = [0.0]

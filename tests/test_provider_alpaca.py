@@ -20,6 +20,7 @@ from quotes.providers import Instrument, ProviderError, make_provider
 from quotes.providers.alpaca import BATCH, QUARANTINE, Alpaca, read_asset, read_bars
 from quotes.providers.alpaca_stream import CHUNK, Session, Snapshot
 from quotes.quote import Quote, loads
+from tests.junk import JSON, over_the_wire, sane
 from tests.streams import Reader, read_stream
 from tests.stubs.alpaca import KEY, SECRET, midnight
 from tests.stubs.alpaca import Alpaca as Stub
@@ -154,7 +155,7 @@ def test_any_part_of_a_snapshot_may_be_missing(nothing: Any) -> None:
     without_quote = read(snapshot(latestQuote=nothing))
     assert without_quote.bid is without_quote.ask is None
     assert without_quote.last == Decimal("161.1998")
-    assert snapshot(latestTrade=nothing).quote(instrument("AAPL"), 0, NOW) is None
+    assert read(snapshot(latestTrade=nothing)).last == 0
 
 
 def test_before_a_day_has_a_bar_the_last_one_is_the_close_before() -> None:
@@ -181,16 +182,16 @@ def test_a_day_is_one_of_new_york(trade: str, bar: str) -> None:
 @pytest.mark.parametrize(
     "no_price", [0, "0", "", "NaN", -1, None, [], {}, True, "Infinity", "1e99999"]
 )
-def test_what_is_no_price_is_none(no_price: Any) -> None:
+def test_what_is_no_price_is_none_and_as_the_last_not_above_0(no_price: Any) -> None:
     quote = read(snapshot(latestQuote={"t": "2022-03-18T14:33:58Z", "bp": no_price, "ap": 161.5}))
     assert quote.bid is None
     trade = {"t": "2022-03-18T14:33:58Z", "p": no_price}
-    assert snapshot(latestTrade=trade).quote(instrument("AAPL"), 0, NOW) is None
+    assert read(snapshot(latestTrade=trade)).last <= 0
 
 
-def test_a_bid_above_the_ask_is_neither() -> None:
+def test_a_bid_above_the_ask_is_left_to_the_feed() -> None:
     quote = read(snapshot(latestQuote={"bp": 162, "ap": 161, "t": "2022-03-18T14:33:58Z"}))
-    assert quote.bid is quote.ask is None
+    assert (quote.bid, quote.ask) == (162, 161)
 
 
 def test_the_last_is_never_outside_of_the_day() -> None:
@@ -279,7 +280,7 @@ async def test_a_symbol_that_is_left_out_is_named_until_it_comes(
 async def test_a_symbol_without_a_trade_is_not_unknown(stub: Stub, provider: Alpaca) -> None:
     stub.snapshots["MSFT"]["latestTrade"] = None
     quotes = await provider.quotes([instrument("MSFT"), instrument("AAPL")])
-    assert [quote.symbol for quote in quotes] == ["AAPL"]
+    assert [(quote.symbol, quote.last > 0) for quote in quotes] == [("MSFT", False), ("AAPL", True)]
     assert provider.unknown == {}
 
 
@@ -846,26 +847,11 @@ def test_what_rest_never_told_of_begins_with_a_trade() -> None:
 # whatever comes
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.decimals().map(str),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
-    max_leaves=5,
-)
 TIMES = st.sampled_from(
     ["2022-03-18T14:34:00Z", "2022-03-18T04:00:00Z", "2022-03-21T04:00:00Z", "0001-01-01T00:00:00Z"]
 )
 FIELD = st.sampled_from(["T", "S", "p", "t", "c", "bp", "ap", "o", "h", "l", "v"])
 MESSAGE = st.dictionaries(FIELD, JSON | TIMES | st.sampled_from(["t", "q", "d", "AAPL"]))
-
-
-def sane(quote: Quote | None) -> bool:
-    names = ("last", "bid", "ask", "open", "high", "low", "reference")
-    prices = [getattr(quote, name) for name in names if quote]
-    return all(price is None or (price.is_finite() and price > 0) for price in prices)
-
-
-def over_the_wire(value: Any) -> Any:
-    return loads(json.dumps(value))
 
 
 @given(st.lists(MESSAGE | JSON))

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from asyncio.subprocess import PIPE, create_subprocess_exec
@@ -32,6 +31,7 @@ from quotes.providers.coingecko import (
     read_sparkline,
 )
 from quotes.quote import Quote, loads
+from tests.junk import JSON, over_the_wire, sane
 from tests.stubs.coingecko import CoinGecko as Stub
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -139,8 +139,10 @@ async def test_two_symbols_may_share_a_coin(stub: Stub, provider: CoinGecko) -> 
 
 
 @pytest.mark.parametrize("no_price", [None, 0, -1, "", "NaN", True, [], {}])
-def test_what_is_no_price_is_none(no_price: Any) -> None:
-    assert read(current_price=no_price) is None
+def test_what_is_no_price_is_none_and_as_the_last_not_above_0(no_price: Any) -> None:
+    told = read(current_price=no_price)
+    assert told
+    assert told.last <= 0
     quote = read(high_24h=no_price)
     assert quote
     assert quote.high is None
@@ -160,8 +162,8 @@ def test_no_change_at_all_is_a_change() -> None:
     assert quote.change == 0
 
 
-async def test_a_coin_that_nobody_trades_is_left_out_but_known(provider: CoinGecko) -> None:
-    assert await provider.quotes([instrument("unheard-of")]) == []
+async def test_a_coin_that_nobody_trades_has_no_price_and_is_known(provider: CoinGecko) -> None:
+    assert [each.last for each in await provider.quotes([instrument("unheard-of")])] == [0]
     assert provider.unknown == {}
 
 
@@ -439,17 +441,8 @@ async def test_the_months_requests_are_spread_over_the_month(
 
 # whatever comes
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.decimals().map(str),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
-    max_leaves=5,
-)
 NAMES = ["id", "current_price", "price_change_24h", "high_24h", "low_24h", "last_updated"]
 CHANGES = st.dictionaries(st.sampled_from([*NAMES, "sparkline_in_7d"]), JSON)
-
-
-def over_the_wire(value: Any) -> Any:
-    return loads(json.dumps(value))
 
 
 @given(CHANGES, JSON)
@@ -458,8 +451,7 @@ def over_the_wire(value: Any) -> Any:
 def test_whatever_a_row_says_no_bad_price_comes_out(changes: dict[str, Any], other: Any) -> None:
     for row in (loads(MARKET) | over_the_wire(changes), over_the_wire(other)):
         quote = read_market(row, instrument("bitcoin"), NOW, 0)
-        prices = [quote.last, quote.high, quote.low, quote.reference] if quote else []
-        assert all(price is None or (price.is_finite() and price > 0) for price in prices)
+        assert sane(quote)
         line = read_sparkline(row)
         assert line is None or all(price > 0 for price in line.prices)
         coin = read_coin(row)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import re
 from collections.abc import AsyncIterator
@@ -30,6 +29,7 @@ from quotes.providers.finnhub import (
     read_trade,
 )
 from quotes.quote import Quote, loads
+from tests.junk import JSON, over_the_wire, sane
 from tests.streams import Reader, read_stream
 from tests.stubs.exchange import process, reply
 from tests.stubs.finnhub import KEY, ZEROS
@@ -475,7 +475,6 @@ async def test_what_comes_too_late_or_is_not_sound_moves_nothing(
         for odd in (
             {"s": "AAPL", "p": 1, "t": at(-60_000)},
             {"s": "AAPL", "p": 2, "t": at(10**9)},
-            {"s": "AAPL", "p": 0},
             {"s": "AAPL", "p": 3, "t": None},
         ):
             await stub.trade(odd)
@@ -489,6 +488,19 @@ async def test_what_comes_too_late_or_is_not_sound_moves_nothing(
             {},
         ):
             await stub.say(odd)
+        await stub.tick("AAPL", "191.75")
+        quote = await anext(stream)
+    assert (str(quote.last), quote.high, quote.low) == ("191.75", 192, 189)
+
+
+@pytest.mark.parametrize("no_price", [0, -1, None, "", "NaN"])
+async def test_a_trade_without_a_price_is_told_and_moves_nothing(
+    stub: Stub, provider: Finnhub, no_price: Any
+) -> None:
+    async with listening(stub, provider, "AAPL") as stream:
+        await stub.trade({"s": "AAPL", "p": no_price})
+        told = await anext(stream)
+        assert (told.symbol, told.currency, told.last <= 0) == ("AAPL", "USD", True)
         await stub.tick("AAPL", "191.75")
         quote = await anext(stream)
     assert (str(quote.last), quote.high, quote.low) == ("191.75", 192, 189)
@@ -618,7 +630,8 @@ class Fed:
 
     def trade(self, price: str, moment: datetime) -> Quote:
         row = {"s": self.code, "p": Decimal(price), "t": int(moment.timestamp() * 1000)}
-        assert self.provider._take({"type": "trade", "data": [row]}, self.asked) == [self.code]
+        moved = self.provider._take({"type": "trade", "data": [row]}, self.asked)
+        assert [each.symbol for each in moved] == [self.code]
         return self.provider.known[self.code]
 
 
@@ -682,23 +695,8 @@ def test_a_day_is_one_of_new_york_and_of_crypto_one_of_utc(
 # whatever comes
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.decimals().map(str),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
-    max_leaves=5,
-)
 BODY = st.dictionaries(st.sampled_from(["c", "h", "l", "o", "pc", "t", "d", "dp"]), JSON)
 ROW = st.dictionaries(st.sampled_from(["s", "p", "t", "v", "c"]), JSON | st.just("AAPL"))
-
-
-def sane(quote: Quote | None) -> bool:
-    names = ("last", "bid", "ask", "open", "high", "low", "reference")
-    prices = [getattr(quote, name) for name in names if quote]
-    return all(price is None or (price.is_finite() and price > 0) for price in prices)
-
-
-def over_the_wire(value: Any) -> Any:
-    return loads(json.dumps(value))
 
 
 @given(BODY)
@@ -723,7 +721,7 @@ def test_whatever_comes_over_a_socket_is_a_quote_or_an_error(rows: list[Any], ki
         {"type": kind},
     ):
         try:
-            assert set(fed.provider._take(over_the_wire(message), fed.asked)) <= {"AAPL"}
+            assert all(map(sane, fed.provider._take(over_the_wire(message), fed.asked)))
         except ProviderError:
             assert message["type"] == "error"
     assert sane(fed.provider.known["AAPL"])
@@ -734,7 +732,7 @@ def test_whatever_comes_over_a_socket_is_a_quote_or_an_error(rows: list[Any], ki
 def test_whatever_a_list_says_it_is_read_or_left_out(rows: list[Any]) -> None:
     came = over_the_wire(rows)
     assert all(each is None or each.code for each in map(read_listed, came))
-    assert all(each is None or each[1] > 0 for each in map(read_trade, came))
+    assert all(each is None or each[1].is_finite() for each in map(read_trade, came))
 
 
 PRICE = st.decimals(min_value=Decimal("0.0001"), max_value=Decimal(10**6), places=4)
@@ -754,7 +752,7 @@ def test_high_and_low_follow_the_last_and_time_runs_on(steps: list[tuple[Decimal
         assert quote.high
         assert quote.low <= quote.last <= quote.high
         assert quote.time >= before.time
-        assert moved == (["AAPL"] if moment >= before.time else [])
+        assert [each.symbol for each in moved] == (["AAPL"] if moment >= before.time else [])
         assert (quote.open, quote.reference) == (before.open, before.reference)
         before = quote
 

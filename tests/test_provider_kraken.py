@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -27,6 +27,8 @@ from quotes.providers.kraken import (
     take,
 )
 from quotes.quote import Quote, loads
+from tests.junk import JSON, over_the_wire, sane
+from tests.streams import open_stream
 from tests.stubs.exchange import process, raw
 from tests.stubs.kraken import Kraken as Stub
 
@@ -88,11 +90,8 @@ async def provider(stub: Stub) -> AsyncIterator[Kraken]:
         yield found
 
 
-@asynccontextmanager
-async def streaming(provider: Kraken, *codes: str) -> AsyncIterator[AsyncIterator[Quote]]:
-    async with asyncio.timeout(10):
-        async with aclosing(provider.stream([instrument(code) for code in codes])) as stream:  # type: ignore[type-var]
-            yield stream
+def streaming(provider: Kraken, *codes: str) -> AbstractAsyncContextManager[AsyncIterator[Quote]]:
+    return open_stream(provider, *map(instrument, codes))
 
 
 async def quotes(provider: Kraken, *codes: str) -> list[Quote]:
@@ -187,7 +186,8 @@ async def test_two_symbols_may_share_a_pair(stub: Stub, provider: Kraken) -> Non
 
 
 async def test_a_dead_market_has_no_price_and_is_known(provider: Kraken) -> None:
-    assert [quote.symbol for quote in await quotes(provider, "DEADUSD", "SOLUSD")] == ["SOLUSD"]
+    told = [(each.symbol, each.last > 0) for each in await quotes(provider, "DEADUSD", "SOLUSD")]
+    assert told == [("DEADUSD", False), ("SOLUSD", True)]
     assert provider.unknown == {}
 
 
@@ -377,10 +377,10 @@ def test_a_price_that_did_not_change_has_a_reference() -> None:
 
 
 async def test_a_stream_begins_with_a_quote_of_each(stub: Stub, provider: Kraken) -> None:
-    codes = [code for code in stub.pairs if code != "DEADUSD"]
-    async with streaming(provider, "DEADUSD", *codes) as stream:
-        came = [(await anext(stream)).symbol for _ in codes]
-    assert came == codes
+    async with streaming(provider, *stub.pairs) as stream:
+        came = [await anext(stream) for _ in stub.pairs]
+    assert [quote.symbol for quote in came] == list(stub.pairs)
+    assert [quote.symbol for quote in came if quote.last <= 0] == ["DEADUSD"]
 
 
 async def test_a_tick_comes_as_it_was_sent(stub: Stub, provider: Kraken) -> None:
@@ -464,6 +464,7 @@ async def test_maintenance_ends_the_stream_and_post_only_does_not(
 
 async def test_silence_ends_the_stream_and_heartbeats_are_none(stub: Stub) -> None:
     async with reading(stub, silence=0.5) as provider, streaming(provider, "DEADUSD") as stream:
+        assert (await anext(stream)).last == 0
         waiting = asyncio.create_task(anext(stream))  # type: ignore[arg-type]
         done, _ = await asyncio.wait([waiting], timeout=0.8)
         assert not done
@@ -503,39 +504,26 @@ def test_an_address_of_the_wrong_kind_is_refused(rest_url: str, ws_url: str) -> 
 
 
 @pytest.mark.parametrize("no_price", ["0.000000000", "0", "", "NaN", "-1", None, [], {}, True])
-def test_what_is_no_price_is_none(no_price: Any) -> None:
-    assert read_row(ROW | {"c": [no_price, "0.00000"]}, BITCOIN, NOW) is None
-    assert read_tick(tick(last=no_price), BITCOIN, NOW) is None
+def test_what_is_no_price_is_none_and_as_the_last_not_above_0(no_price: Any) -> None:
+    told = read_row(ROW | {"c": [no_price, "0.00000"]}, BITCOIN, NOW)
+    assert told
+    assert told.last <= 0
+    assert read_tick(tick(last=no_price), BITCOIN, NOW).last <= 0
     row = read_row(ROW | {"b": [no_price], "o": no_price}, BITCOIN, NOW)
     assert row
     assert row.bid is row.open is row.reference is None
     assert (row.ask, row.reference_kind) == (Decimal("105944.30000"), "none")
 
 
-def test_a_bid_above_the_ask_is_neither() -> None:
+def test_a_bid_above_the_ask_is_left_to_the_feed() -> None:
     quotes = [
         read_row(ROW | {"b": ["105944.31"]}, BITCOIN, NOW),
         read_tick(tick(bid=Decimal("105944.31")), BITCOIN, NOW),
     ]
-    assert [quote and (quote.bid, quote.ask) for quote in quotes] == [(None, None)] * 2
+    assert all(quote and quote.bid and quote.ask and quote.bid > quote.ask for quote in quotes)
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.decimals().map(str),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
-    max_leaves=5,
-)
 PRICES = st.decimals(min_value=Decimal("1e-12"), max_value=Decimal("1e12"), places=12)
-
-
-def sane(quote: Quote | None) -> bool:
-    names = ("last", "bid", "ask", "open", "high", "low", "reference")
-    prices = [getattr(quote, name) for name in names if quote]
-    return all(price is None or (price.is_finite() and price > 0) for price in prices)
-
-
-def over_the_wire(value: Any) -> Any:
-    return loads(json.dumps(value, default=str))
 
 
 @given(st.dictionaries(st.sampled_from(sorted(ROW)), JSON | st.lists(JSON)), JSON)
@@ -543,9 +531,7 @@ def over_the_wire(value: Any) -> Any:
 @settings(deadline=None)
 def test_whatever_a_row_says_no_bad_price_comes_out(changes: dict[str, Any], other: Any) -> None:
     for row in (ROW | changes, other):
-        quote = read_row(over_the_wire(row), BITCOIN, NOW)
-        assert sane(quote)
-        assert quote is None or not (quote.bid and quote.ask and quote.bid > quote.ask)
+        assert sane(read_row(over_the_wire(row), BITCOIN, NOW))
 
 
 @given(st.dictionaries(st.sampled_from(sorted(tick())), JSON), JSON)

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from quotes.providers import Instrument, ProviderError
 from quotes.providers.options import count, seconds
-from quotes.providers.rows import FIELDS, PRICES, read_row, read_rows, read_time
+from quotes.providers.rows import FIELDS, read_row, read_rows, read_time
 from quotes.quote import Quote
+from tests.junk import sane
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 AAPL = Instrument(symbol="AAPL", code="AAPL", kind="stock")
@@ -65,10 +66,22 @@ def test_the_reference_of_crypto_is_of_24_hours_ago() -> None:
     assert read(Instrument(symbol="B", code="B"), reference="9").reference_kind == "rolling_24h"
 
 
-@pytest.mark.parametrize("no_price", [None, "", "0", 0, "NaN", "-1", "soon", True, [], {}, "1e99"])
-def test_a_row_without_a_price_says_so(no_price: Any) -> None:
+NUMBERS = ["0", 0, "-1"]
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_number_that_is_no_price_is_left_to_the_feed_which_lists_it(number: Any) -> None:
+    assert read(last=number).last == Decimal(number)
+
+
+@pytest.mark.parametrize("no_number", [None, "", "NaN", "soon", True, [], {}, "1e99"])
+def test_a_row_without_a_price_says_so(no_number: Any) -> None:
     with pytest.raises(ValueError, match=r"^has no price: last is "):
-        read(last=no_price)
+        read(last=no_number)
+
+
+@pytest.mark.parametrize("no_price", [None, "", "NaN", "soon", True, [], {}, "1e99", *NUMBERS])
+def test_what_is_no_price_is_none(no_price: Any) -> None:
     quote = read(bid=no_price, reference=no_price)
     assert quote.bid is quote.reference is None
     assert quote.reference_kind == "none"
@@ -163,6 +176,9 @@ def test_no_row_of_any_use_is_an_error() -> None:
     words = "http has none of the prices that were asked: AAPL is not among the rows"
     with pytest.raises(ProviderError, match=words):
         read_rows("http", {}, [AAPL], {})
+    words = "http has none of the prices that were asked: AAPL has no price: last is 0"
+    with pytest.raises(ProviderError, match=words):
+        read_rows("http", {"AAPL": {"last": "0"}}, [AAPL], {})
     assert read_rows("http", {}, [], {}) == []
 
 
@@ -211,9 +227,7 @@ def test_whatever_a_row_says_it_is_a_quote_or_a_reason(row: dict[str, Any]) -> N
     if isinstance(quote, str):
         assert quote.startswith("has ")
         return
-    for name in PRICES:
-        value = getattr(quote, name)
-        assert value is None or (isinstance(value, Decimal) and value.is_finite() and value > 0)
+    assert sane(quote)
     assert quote.source_time is None or quote.source_time.utcoffset() == timedelta(0)
     assert Quote.from_wire(quote.to_wire()) == quote
 

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -269,6 +270,15 @@ class TestHeldPrices:
             ("AAPL", "200.123456789012345678", "100", "waits"),
             ("AAPL", "200.123456789012345678", "100", "confirmed"),
         ]
+
+    def test_whatever_a_source_tells_there_is_room_for_it(self):
+        listed("AAPL")
+        held = self.held("no_price")
+        odd = replace(held.quote, last=Decimal("-0." + "1" * 99), currency="PENCE PER SHARE")
+        records.save_held_prices([replace(held, quote=odd, before=None)])
+        row = HeldPrice.objects.get()
+        row.full_clean()
+        assert (row.last[:4], row.before, row.currency) == ("-0.1", "", "PENCE PER ")
 
     def test_the_oldest_are_forgotten(self, monkeypatch: pytest.MonkeyPatch):
         listed("AAPL")

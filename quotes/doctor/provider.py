@@ -117,7 +117,7 @@ class Visit:
             return
         asked = instruments[: max(FEW, provider.limits.batch or len(instruments))]
         began = time.perf_counter()
-        quotes = await provider.quotes(asked)
+        quotes = [quote for quote in await provider.quotes(asked) if quote.last > 0]
         took = time.perf_counter() - began
         if quotes:
             self._remark_quote(max(quotes, key=lambda quote: quote.time), took)

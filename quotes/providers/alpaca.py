@@ -106,8 +106,7 @@ class Alpaca(Provider):
         for market in (self.stocks, self.crypto):
             told |= await self._read(market, self._due(market, by_code(instruments)))
         now = datetime.now(UTC)
-        known = [each for each in instruments if each.code in told]
-        return [quote for each in known if (quote := self._quote(each, now))]
+        return [self._quote(each, now) for each in instruments if each.code in told]
 
     async def instruments(self) -> list[Instrument]:
         """Return the stocks and the crypto pairs that are active; only those have a tick size."""
@@ -174,7 +173,7 @@ class Alpaca(Provider):
                 asyncio.timeout(self.timeout),
                 aclosing(self._listen(session, {fake.code: [fake]})) as quotes,
             ):
-                return await anext(quotes)
+                return await anext(quote async for quote in quotes if quote.last > 0)
         except TimeoutError as error:
             raise late("the test stream of alpaca", self.timeout) from error
 
@@ -198,10 +197,9 @@ class Alpaca(Provider):
         codes = sorted(self._due(market, asked), key=lambda code: code not in self.snapshots)
         return Session(market.stream, self.login, codes, self.snapshots)
 
-    def _quote(self, instrument: Instrument, now: datetime) -> Quote | None:
+    def _quote(self, instrument: Instrument, now: datetime) -> Quote:
         code = instrument.code
-        snapshot = self.snapshots.get(code)
-        return snapshot.quote(instrument, self._market(code).delay, now) if snapshot else None
+        return self.snapshots[code].quote(instrument, self._market(code).delay, now)
 
     async def _all(self, instruments: Sequence[Instrument]) -> list[Quote]:
         if quotes := await self.quotes(instruments):
@@ -225,8 +223,7 @@ class Alpaca(Provider):
                     continue
                 now = datetime.now(UTC)
                 for each in [each for code in session.take(frame) for each in asked[code]]:
-                    if quote := self._quote(each, now):
-                        yield quote
+                    yield self._quote(each, now)
 
     async def _read(self, market: Market, codes: Sequence[str]) -> set[str]:
         rows: dict[str, Any] = {}

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from quotes.providers import Instrument, ProviderError
-from quotes.quote import Quote, amount, price, utc
+from quotes.quote import Quote, amount, last_price, price, utc
 
 CHUNK = 400  # symbols in one subscription: of longer messages the stream takes none
 DAY = timedelta(days=1)
@@ -46,18 +46,13 @@ class Snapshot:
         taker = takers.get(str(message.get("T")))
         return taker is not None and taker(message)
 
-    def quote(self, instrument: Instrument, delay: int, now: datetime) -> Quote | None:
-        """Say it as a quote; None without a price."""
-        last = price(self.trade.get("p"))
-        if last is None:
-            return None
+    def quote(self, instrument: Instrument, delay: int, now: datetime) -> Quote:
+        """Say it as a quote."""
+        last = last_price(self.trade.get("p"))
         day, reference = self.day, price(self.day_before.get("c"))
         if not self._is_of_the_day(self.trade):
             day, reference = {}, price(self.day.get("c"))
         high, low, volume = price(day.get("h")), price(day.get("l")), amount(day.get("v"))
-        bid, ask = price(self.bid_ask.get("bp")), price(self.bid_ask.get("ap"))
-        if bid and ask and bid > ask:
-            bid = ask = None
         return Quote(
             symbol=instrument.symbol,
             provider="alpaca",
@@ -65,11 +60,11 @@ class Snapshot:
             last=last,
             received_at=now,
             source_time=utc(self.trade.get("t")),
-            bid=bid,
-            ask=ask,
+            bid=price(self.bid_ask.get("bp")),
+            ask=price(self.bid_ask.get("ap")),
             open=price(day.get("o")),
             high=high and max(high, last),
-            low=low and min(low, last),
+            low=low and (min(low, last) if last > 0 else low),
             reference=reference,
             reference_kind="prev_close" if reference else "none",
             volume=volume,
@@ -80,12 +75,12 @@ class Snapshot:
 
     def _take_trade(self, message: Row) -> bool:
         last, conditions = price(message.get("p")), message.get("c")
-        if last is None or newer(self.trade, message) is not message:
+        if newer(self.trade, message) is not message:
             return False
         if isinstance(conditions, list) and not NOT_LAST.isdisjoint(map(str, conditions)):
             return False
         self.trade = message
-        if self.day and self._is_of_the_day(message):
+        if last and self.day and self._is_of_the_day(message):
             self.day = widened(self.day, {"h": last, "l": last}) | {"c": last}
         return True
 

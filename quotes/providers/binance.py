@@ -18,7 +18,7 @@ from quotes.providers import Candle, Instrument, Limits, Provider, ProviderError
 from quotes.providers.batches import Asked, Listing, RejectedError
 from quotes.providers.http import Client, address, of_kind
 from quotes.providers.sockets import Socket
-from quotes.quote import Quote, amount, price
+from quotes.quote import Quote, amount, last_price, price
 
 STEPS = {  # seconds of a candle: what the exchange calls them
     60: "1m", 180: "3m", 300: "5m", 900: "15m", 1800: "30m", 3600: "1h", 7200: "2h",
@@ -35,7 +35,7 @@ OLDEST = 23 * 3600.0  # seconds: after 24 hours the exchange ends a connection
 REJECTED = (-1100, -1121)  # illegal characters, invalid symbol
 MOST_WORDS = 200  # characters of what the exchange says about an error
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-PRICES = ("last", "bid", "ask", "open", "high", "low")
+PRICES = ("bid", "ask", "open", "high", "low")
 ROW = {  # of the ticker over REST
     "last": "lastPrice", "bid": "bidPrice", "ask": "askPrice", "open": "openPrice",
     "high": "highPrice", "low": "lowPrice", "volume": "volume", "time": "closeTime",
@@ -131,7 +131,7 @@ class Binance(Provider):
     async def _quotes(self, asked: Asked) -> list[Quote]:
         rows, now = await self.listing.rows(self._rows, asked, CHUNK), datetime.now(UTC)
         wanted = [(rows.get(code), each) for code, group in asked.items() for each in group]
-        return [quote for row, each in wanted if (quote := read_day(row, ROW, each, now))]
+        return [read_day(row, ROW, each, now) for row, each in wanted if row]
 
     async def _get(self, path: str, kind: type, weight: int, **params: str | int) -> Any:
         try:
@@ -189,7 +189,7 @@ def take(message: Mapping[str, Any], asked: Asked) -> list[Quote]:
     kind = told.get("e")
     if kind == "24hrTicker":
         wanted = asked.get(str(told.get("s")), [])
-        return [quote for each in wanted if (quote := read_day(told, TICK, each, now))]
+        return [read_day(told, TICK, each, now) for each in wanted]
     if kind == "serverShutdown":
         raise ProviderError("binance is about to end the stream")
     if said := message.get("msg") or message.get("error"):
@@ -198,19 +198,14 @@ def take(message: Mapping[str, Any], asked: Asked) -> list[Quote]:
 
 
 def read_day(
-    row: Any, names: Mapping[str, str], instrument: Instrument, now: datetime
-) -> Quote | None:
-    """Turn a ticker into a quote; None where the symbol has no price, as when it was delisted."""
-    if not isinstance(row, dict):
-        return None
+    row: Mapping[str, Any], names: Mapping[str, str], instrument: Instrument, now: datetime
+) -> Quote:
+    """Turn a ticker into a quote; of what was delisted, the price is 0."""
     told: dict[str, Any] = {name: price(row.get(names[name])) for name in PRICES}
-    if told["last"] is None:
-        return None
-    if told["bid"] and told["ask"] and told["bid"] > told["ask"]:
-        told |= {"bid": None, "ask": None}
     return day_quote(
         symbol=instrument.symbol,
         currency=instrument.currency,
+        last=last_price(row.get(names["last"])),
         received_at=now,
         source_time=moment(row.get(names["time"])),
         reference=told["open"],

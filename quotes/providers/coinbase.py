@@ -19,7 +19,7 @@ from urllib.parse import quote as escaped
 from quotes.providers import Candle, Instrument, Provider, ProviderError
 from quotes.providers.http import Client, NotFoundError, address, of_kind
 from quotes.providers.sockets import EndedError, Socket
-from quotes.quote import Quote, amount, price, utc
+from quotes.quote import Quote, amount, last_price, price, utc
 
 STEPS = (60, 300, 900, 3600, 21_600, 86_400)  # seconds of a candle
 COLUMNS = ("low", "high", "open", "close")  # of a candle, between its time and its volume
@@ -171,11 +171,12 @@ class Session:
     def _tick(self, message: Mapping[str, Any]) -> list[Quote]:
         code, now = str(message.get("product_id")), datetime.now(UTC)
         asked = self.asked.get(code, [])
-        quotes = [quote for each in asked if (quote := read_ticker(message, each, now))]
-        if not quotes or not self._is_new(code, quotes[0].sequence):
-            return []
-        self.unknown.pop(code, None)
-        self.newest[code] = quotes[0]
+        quotes = [read_ticker(message, each, now) for each in asked]
+        if quotes and quotes[0].last > 0:  # what has no price orders nothing
+            if not self._is_new(code, quotes[0].sequence):
+                return []
+            self.unknown.pop(code, None)
+            self.newest[code] = quotes[0]
         return quotes
 
     def _is_new(self, code: str, sequence: int | None) -> bool:
@@ -212,20 +213,18 @@ def by_code(instruments: Iterable[Instrument]) -> Asked:
     return asked
 
 
-def read_ticker(message: Mapping[str, Any], instrument: Instrument, now: datetime) -> Quote | None:
-    """Turn a ticker message into a quote; None where it has no price."""
+def read_ticker(message: Mapping[str, Any], instrument: Instrument, now: datetime) -> Quote:
+    """Turn a ticker message into a quote."""
     day = {name: message.get(f"{name}_24h") for name in ("open", "high", "low", "volume")}
     told: dict[str, Any] = {"source_time": utc(message.get("time"))}
-    bid, ask = price(message.get("best_bid")), price(message.get("best_ask"))
-    if not (bid and ask and bid > ask):
-        told |= {"bid": bid, "ask": ask}
+    told |= {side: price(message.get(f"best_{side}")) for side in ("bid", "ask")}
     if type(message.get("sequence")) is int:
         told["sequence"] = message["sequence"]
     return _quote(instrument, now, day | {"last": message.get("price")}, **told)
 
 
 def read_stats(row: Any, instrument: Instrument, now: datetime) -> Quote | None:
-    """Turn a product's statistics into a quote; None where they are empty."""
+    """Turn a product's statistics into a quote; None where there are none."""
     day = row.get("stats_24hour") if isinstance(row, dict) else None
     return _quote(instrument, now, day) if isinstance(day, dict) else None
 
@@ -271,13 +270,12 @@ def currency(code: str) -> str:
     return code.rpartition("-")[2]
 
 
-def _quote(instrument: Instrument, now: datetime, day: Any, **told: Any) -> Quote | None:
-    told |= {name: price(day.get(name)) for name in ("last", "open", "high", "low")}
-    if told["last"] is None:
-        return None
+def _quote(instrument: Instrument, now: datetime, day: Any, **told: Any) -> Quote:
+    told |= {name: price(day.get(name)) for name in ("open", "high", "low")}
     return day_quote(
         symbol=instrument.symbol,
         currency=currency(instrument.code),
+        last=last_price(day.get("last")),
         received_at=now,
         reference=told["open"],
         reference_kind="rolling_24h" if told["open"] else "none",

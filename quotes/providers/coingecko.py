@@ -14,7 +14,7 @@ from urllib.parse import quote as escaped
 from quotes.providers import Candle, Instrument, Limits, Provider, ProviderError, Sparkline
 from quotes.providers.http import Client, NotFoundError, of_kind
 from quotes.providers.options import needed_key
-from quotes.quote import Quote, decimal, price, utc
+from quotes.quote import Quote, decimal, last_price, price, utc
 
 PUBLIC, PRO = "https://api.coingecko.com/api/v3", "https://pro-api.coingecko.com/api/v3"
 BATCH = 250  # coins in one request
@@ -230,10 +230,10 @@ def complaint(body: Any) -> tuple[int | None, str]:
 
 
 def read_market(row: Any, instrument: Instrument, now: datetime, delay: int) -> Quote | None:
-    """Turn a row of the markets into a quote; None where it has no price."""
-    if not isinstance(row, dict) or (last := price(row.get("current_price"))) is None:
+    """Turn a row of the markets into a quote; None where there is none."""
+    if not isinstance(row, dict):
         return None
-    change = decimal(row.get("price_change_24h"))
+    last, change = last_price(row.get("current_price")), decimal(row.get("price_change_24h"))
     reference = None if change is None else price(last - change)
     return Quote(
         symbol=instrument.symbol,

@@ -24,7 +24,7 @@ from quotes.providers.http import Client, address, of_kind
 from quotes.providers.merged import merged, repeated
 from quotes.providers.options import needed_key
 from quotes.providers.sockets import Socket
-from quotes.quote import Quote, price
+from quotes.quote import Quote, last_price, price
 
 PER_MINUTE = 50  # requests; 60 are free, but Finnhub counts when they arrive
 SHARE = 10  # requests for quotes in one call, so that the minute is spent evenly
@@ -176,11 +176,10 @@ class Finnhub(Provider):
             for code in codes:
                 await socket.send({"type": "subscribe", "symbol": code})
             while True:
-                for code in self._take(await socket.receive(), asked):
-                    for quote in self._quotes(asked[code]):
-                        yield quote
+                for quote in self._take(await socket.receive(), asked):
+                    yield quote
 
-    def _take(self, message: Mapping[str, Any], asked: Asked) -> list[str]:
+    def _take(self, message: Mapping[str, Any], asked: Asked) -> list[Quote]:
         said = str(message.get("msg"))
         # One symbol too many, or a bad one, is not named; REST is asked for it like for all.
         if message.get("type") == "error" and "symbol" not in said.casefold():
@@ -191,19 +190,21 @@ class Finnhub(Provider):
         trades = [read_trade(row) for row in data] if isinstance(data, list) else []
         mine = [trade for trade in trades if trade and trade[0] in asked]
         moved: dict[str, None] = {}
+        unpriced: list[Quote] = []
         for code, last, moment in sorted(mine, key=lambda trade: trade[2]):
             known = self.known.get(code)
             if moment > now + MOST_AHEAD or (known and moment < known.time):
                 continue
-            self._move(code, last, moment, now)
-            moved[code] = None
-        return list(moved)
+            if last > 0:
+                self._move(code, last, moment, now)
+                moved[code] = None
+            else:  # it moves nothing, but the feed is to know
+                unpriced += [traded(each, last, moment, now) for each in asked[code]]
+        return unpriced + [quote for code in moved for quote in self._quotes(asked[code])]
 
     def _move(self, code: str, last: Decimal, moment: datetime, now: datetime) -> None:
         told, known = self.told.get(code), self.known.get(code)
-        quote = known or Quote(
-            symbol=code, provider="finnhub", currency="", last=last, received_at=now, delay=0
-        )
+        quote = known or traded(Instrument(symbol=code, code=code, currency=""), last, moment, now)
         if told and day(code, moment) > day(code, told.time):
             # REST does not know of that day yet: its price is the close of the one before.
             quote = replace(quote, open=None, high=None, low=None)
@@ -268,14 +269,27 @@ def read_quote(code: str, body: Mapping[str, Any], now: datetime) -> Quote | Non
 
 
 def read_trade(row: Any) -> tuple[str, Decimal, datetime] | None:
-    """Read the code, the price and the time of a trade; None where one of them is missing.
+    """Read the code, the price (0 where there is none) and the time of a trade; None without these.
 
     A volume of 0 says that the price moved without a trade.
     """
     if not isinstance(row, dict):
         return None
-    code, last, moment = row.get("s"), price(row.get("p")), time_of(row.get("t"), MILLISECOND)
-    return (code, last, moment) if isinstance(code, str) and last and moment else None
+    code, moment = row.get("s"), time_of(row.get("t"), MILLISECOND)
+    return (code, last_price(row.get("p")), moment) if isinstance(code, str) and moment else None
+
+
+def traded(instrument: Instrument, last: Decimal, moment: datetime, now: datetime) -> Quote:
+    """Return a quote that a trade alone tells of."""
+    return Quote(
+        symbol=instrument.symbol,
+        provider="finnhub",
+        currency=instrument.currency,
+        last=last,
+        received_at=now,
+        source_time=moment,
+        delay=0,
+    )
 
 
 def read_listed(row: Any) -> Instrument | None:

@@ -18,7 +18,7 @@ from quotes.providers import Candle, Instrument, Limits, Provider, ProviderError
 from quotes.providers.batches import Asked, Listing, RejectedError
 from quotes.providers.http import Client, address, of_kind
 from quotes.providers.sockets import Socket
-from quotes.quote import Quote, amount, decimal, price, utc
+from quotes.quote import Quote, amount, decimal, last_price, price, utc
 
 STEPS = (60, 300, 900, 1800, 3600, 14_400, 86_400)  # seconds of a candle
 COLUMNS = ("open", "high", "low", "close")  # of a candle, after its time
@@ -174,7 +174,7 @@ def take(message: Mapping[str, Any], asked: Asked, unknown: dict[str, str]) -> l
     rows = [row for row in _list(message.get("data")) if isinstance(row, dict)]
     if channel == "ticker":
         wanted = [(row, each) for row in rows for each in asked.get(str(row.get("symbol")), [])]
-        return [quote for row, each in wanted if (quote := read_tick(row, each, now))]
+        return [read_tick(row, each, now) for row, each in wanted]
     if channel == "status" and any(row.get("system") == "maintenance" for row in rows):
         raise ProviderError("kraken is closed for maintenance")
     if said := str(message.get("error") or message.get("Error") or "")[:MOST_WORDS]:
@@ -186,7 +186,7 @@ def take(message: Mapping[str, Any], asked: Asked, unknown: dict[str, str]) -> l
 
 
 def read_row(row: Any, instrument: Instrument, now: datetime) -> Quote | None:
-    """Turn a row of Ticker into a quote; None where the pair has no price."""
+    """Turn a row of Ticker into a quote; None where there is none."""
     if not isinstance(row, dict):
         return None
     told = {name: _at(row.get(theirs), index) for name, (theirs, index) in PLACES.items()}
@@ -195,8 +195,8 @@ def read_row(row: Any, instrument: Instrument, now: datetime) -> Quote | None:
     return _quote(instrument, now, told, opened, reference_kind=kind)
 
 
-def read_tick(row: Mapping[str, Any], instrument: Instrument, now: datetime) -> Quote | None:
-    """Turn a row of the ticker channel into a quote; None where the pair has no price."""
+def read_tick(row: Mapping[str, Any], instrument: Instrument, now: datetime) -> Quote:
+    """Turn a row of the ticker channel into a quote."""
     last, change = price(row.get("last")), decimal(row.get("change"))
     opened = None if last is None or change is None else price(last - change)
     kind, source_time = "rolling_24h" if opened else "none", utc(row.get("timestamp"))
@@ -232,15 +232,12 @@ def _quote(
     day: Mapping[str, Any],
     opened: Decimal | None,
     **told: Any,
-) -> Quote | None:
-    told |= {name: price(day.get(name)) for name in ("last", "bid", "ask", "high", "low")}
-    if told["last"] is None:
-        return None
-    if told["bid"] and told["ask"] and told["bid"] > told["ask"]:
-        told |= {"bid": None, "ask": None}
+) -> Quote:
+    told |= {name: price(day.get(name)) for name in ("bid", "ask", "high", "low")}
     return day_quote(
         symbol=instrument.symbol,
         currency=instrument.currency,
+        last=last_price(day.get("last")),
         received_at=now,
         open=opened,
         reference=opened,

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from quotes.providers import Instrument, ProviderError
-from quotes.quote import MINOR_UNITS, Quote, amount, decimal, price, utc
+from quotes.quote import MINOR_UNITS, Quote, amount, decimal, last_price, price, utc
 
 PRICES = ("last", "bid", "ask", "open", "high", "low", "reference")
 FIELDS = ("code", *PRICES, "volume", "time", "currency")
@@ -33,16 +33,19 @@ def read_rows(
 ) -> list[Quote]:
     """Turn rows into quotes; name a code whose row is missing or of no use in `unknown`.
 
-    Raise ProviderError where no row at all is of use: then it is the source that is wrong.
+    Raise ProviderError where no row at all has a price: then it is the source that is wrong.
     """
-    quotes, now = [], datetime.now(UTC)
+    quotes, now, reason = [], datetime.now(UTC), ""
     for instrument in instruments:
         try:
-            quotes.append(read_row(provider, rows.get(instrument.code), instrument, now))
-            unknown.pop(instrument.code, None)
+            quote = read_row(provider, rows.get(instrument.code), instrument, now)
         except ValueError as error:
             unknown[instrument.code] = reason = f"{instrument.code} {error}"
-    if instruments and not quotes:
+            continue
+        unknown.pop(instrument.code, None)
+        quotes.append(quote)
+        reason = reason or f"{instrument.code} has no price: last is {quote.last:f}"
+    if instruments and not any(quote.last > 0 for quote in quotes):
         raise ProviderError(f"{provider} has none of the prices that were asked: {reason}")
     return quotes
 
@@ -50,7 +53,7 @@ def read_rows(
 def read_row(
     provider: str, row: Mapping[str, Any] | None, instrument: Instrument, now: datetime
 ) -> Quote:
-    """Turn a row into a quote; raise ValueError where it has no price, or a time that is none.
+    """Turn a row into a quote; raise ValueError for a price that is no number, a time that is none.
 
     Prices in pence and the like become pounds. What a reference is, only the kind can tell.
     """
@@ -58,8 +61,9 @@ def read_row(
         raise ValueError("is not among the rows")
     currency, minor = read_currency(row.get("currency"), instrument)
     told: dict[str, Any] = {name: price(row.get(name)) for name in PRICES}
-    if told["last"] is None:
-        raise ValueError(f"has no price: last is {said(row.get('last'))}")
+    if decimal(given := row.get("last")) is None:
+        raise ValueError(f"has no price: last is {said(given)}")
+    told["last"] = last_price(given)
     if minor:
         told = {name: value and value.scaleb(-2) for name, value in told.items()}
     kind = "rolling_24h" if instrument.kind == "crypto" else "prev_close"

@@ -1,0 +1,30 @@
+"""Junk: whatever a stranger may send in place of what was agreed, and what may come of it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import strategies as st
+
+from quotes.quote import Quote, loads
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.decimals().map(str),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=5,
+)
+PRICES = ("bid", "ask", "open", "high", "low", "reference")
+
+
+def over_the_wire(value: Any) -> Any:
+    """Return a value as it arrives."""
+    return loads(json.dumps(value, default=str))
+
+
+def sane(quote: Quote | None) -> bool:
+    """Tell whether all prices are prices; what stands for a missing last is a number, too."""
+    if quote is None:
+        return True
+    prices = [price for name in PRICES if (price := getattr(quote, name)) is not None]
+    return quote.last.is_finite() and all(price.is_finite() and price > 0 for price in prices)
