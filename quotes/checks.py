@@ -8,7 +8,8 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
 from quotes import conf
-from quotes.providers import REGISTRY, make_provider
+from quotes.configured import configured_provider
+from quotes.providers import REGISTRY
 
 COUNTS = (
     "PAGE_SIZE",
@@ -68,7 +69,7 @@ def _check_providers() -> list[CheckMessage]:
     optioned = [name for name, options in conf.get("PROVIDER_OPTIONS").items() if options]
     for name in dict.fromkeys([*conf.get("PROVIDERS"), *optioned]):
         try:
-            make_provider(name, conf.get("PROVIDER_OPTIONS").get(name, {}))
+            configured_provider(name)
         except ValueError as error:
             errors.append(Error(str(error), hint="See QUOTES_PROVIDERS.", id="quotes.E005"))
     return errors

@@ -12,9 +12,9 @@ from typing import Any, Protocol
 from django.db import Error
 
 from quotes import conf, layer, records
+from quotes.configured import configured_providers
 from quotes.feed import Batch, Feed
 from quotes.history import History
-from quotes.providers import Provider, make_provider
 from quotes.quote import Quote
 
 logger = logging.getLogger(__name__)
@@ -111,10 +111,7 @@ class Leader:
         self.process, self.epoch, self.history = process, epoch, history
         self.feed = Feed(self.publish, self.learn, conf.get("MAX_JUMP"))
         self.feed.pending.accepted = history.take
-        self.providers: dict[str, Provider] = {
-            name: make_provider(name, conf.get("PROVIDER_OPTIONS").get(name, {}))
-            for name in conf.get("PROVIDERS")
-        }
+        self.providers = configured_providers()
         self.unwritten: dict[str, tuple[records.Version, Quote]] = {}
         self.acts = process.acts
 

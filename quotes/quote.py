@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 REFERENCE_KINDS = ("none", "prev_close", "rolling_24h", "utc_day")
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+SECOND, MILLISECOND = timedelta(seconds=1), timedelta(milliseconds=1)
 NO_PRICE = Decimal(0)
 MOST_MAGNITUDE = 30  # powers of ten
 # currencies by what sources and people call a hundredth of them
@@ -149,6 +151,14 @@ def loads(raw: str | bytes) -> Any:
     Raise ValueError for what is no JSON.
     """
     return JSON.decode(raw if isinstance(raw, str) else raw.decode(json.detect_encoding(raw)))
+
+
+def since_1970(count: Any, unit: timedelta) -> datetime | None:
+    """Read a whole number of units since 1970 as a time in UTC; None for 0 and what is none."""
+    try:
+        return EPOCH + count * unit if type(count) is int and count > 0 else None
+    except OverflowError:
+        return None
 
 
 def utc(value: str | None) -> datetime | None:

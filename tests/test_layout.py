@@ -17,7 +17,7 @@ LEVELS = {  # imports point down, or sideways without a circle
     6: "consumers views metrics servers frames templatetags admin apps checks listings management",
     5: "live doctor",
     4: "leader feed sources pending records history archive backfill catalogue layer",
-    3: "hub boards addresses limits",
+    3: "hub boards addresses limits configured",
     2: "providers store fragments shown formats candles",
     1: "quote models fields conf sessions",
 }

@@ -18,19 +18,19 @@ from websockets.http11 import Response
 from quotes.providers import Instrument, ProviderError
 from quotes.providers.batches import KEPT
 from quotes.providers.binance import (
+    COLUMNS,
     MOST_STREAMS,
     OLDEST,
     ROW,
     TICK,
     Binance,
-    moment,
-    read_candles,
     read_day,
     read_symbol,
     take,
 )
-from quotes.quote import Quote
-from tests.junk import JSON, over_the_wire, sane
+from quotes.providers.klines import read_klines
+from quotes.quote import MILLISECOND, SECOND, Quote
+from tests.junk import EVER, JSON, over_the_wire, sane
 from tests.streams import open_stream
 from tests.stubs.binance import Binance as Stub
 from tests.stubs.exchange import Exchange, process
@@ -383,7 +383,8 @@ async def test_an_unknown_symbol_has_no_candles(provider: Binance, code: str) ->
 def test_no_digit_of_a_candle_is_lost() -> None:
     prices = ["0.01634790", "0.80000000", "0.01575800", "0.01577100", "148976.11427815"]
     rows = [[1499040000000, *prices, 1499644799999, "2434.19055334", 308, "1", "2", "0"]]
-    ((_, candle),) = read_candles(rows, 1499040000, 1499040001)
+    start = datetime(2017, 7, 3, tzinfo=UTC)
+    [candle] = read_klines(rows, COLUMNS, start, start + SECOND, MILLISECOND).values()
     assert [str(each) for each in (candle.open, candle.high, candle.low)] == prices[:3]
     assert [str(candle.close), str(candle.volume)] == prices[3:]
     assert candle.start == datetime(2017, 7, 3, tzinfo=UTC)
@@ -626,7 +627,7 @@ def test_whatever_comes_over_a_socket_is_a_quote_or_an_error(
 @settings(deadline=None)
 def test_whatever_a_list_says_it_is_read_or_left_out(rows: list[Any]) -> None:
     came = over_the_wire(rows)
-    candles = [candle for _, candle in read_candles(came, -(10**9), 10**10)]
+    candles = read_klines(came, COLUMNS, *EVER, MILLISECOND).values()
     assert all(candle.low > 0 and candle.close > 0 for candle in candles)
     row = {"symbol": "AB", "status": "TRADING", "quoteAsset": "B", "filters": came}
     assert all(each is None or each.code for each in map(read_symbol, [*came, row]))
@@ -638,13 +639,6 @@ def test_every_digit_is_kept(price: Decimal) -> None:
     quote = read_day(EVENT | {"c": f"{price:f}", "a": f"{price:f}", "b": ""}, TICK, COIN, NOW)
     assert quote
     assert f"{quote.last:f}" == f"{quote.ask:f}" == f"{price:f}"
-
-
-@given(st.datetimes(datetime(1970, 1, 1, 0, 1), timezones=st.just(UTC)))
-@settings(deadline=None)
-def test_every_millisecond_is_kept(when: datetime) -> None:
-    exact = when.replace(microsecond=when.microsecond // 1000 * 1000)
-    assert moment((exact - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)) == exact
 
 
 # the stub

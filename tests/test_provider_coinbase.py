@@ -17,19 +17,20 @@ from websockets.http11 import Response
 from quotes.providers import Instrument, ProviderError
 from quotes.providers.coinbase import (
     CHUNK,
+    COLUMNS,
     HANDFUL,
     Coinbase,
     Session,
     by_code,
-    read_candles,
     read_product,
     read_stats,
     read_status,
     read_ticker,
 )
+from quotes.providers.klines import read_klines
 from quotes.providers.sockets import read_frame
-from quotes.quote import Quote, loads
-from tests.junk import JSON, over_the_wire, sane
+from quotes.quote import SECOND, Quote, loads
+from tests.junk import EVER, JSON, over_the_wire, sane
 from tests.streams import open_stream
 from tests.stubs.coinbase import Coinbase as Stub
 from tests.stubs.exchange import process, reply
@@ -231,7 +232,8 @@ async def test_an_unknown_product_has_no_candles(provider: Coinbase, code: str) 
 
 def test_no_digit_of_a_candle_is_lost() -> None:
     rows = loads("[[1710327600, 73241.50, 73402.47, 73243.330, 73370.65, 1.56794406]]")
-    ((_, candle),) = read_candles(rows, 1710327600, 1710327601)
+    start = datetime(2024, 3, 13, 11, tzinfo=UTC)
+    [candle] = read_klines(rows, COLUMNS, start, start + SECOND).values()
     assert (str(candle.low), str(candle.high)) == ("73241.50", "73402.47")
     assert (str(candle.open), str(candle.close)) == ("73243.330", "73370.65")
     assert str(candle.volume) == "1.56794406"
@@ -600,7 +602,7 @@ def test_whatever_statistics_say_no_bad_price_comes_out(stats: Any, other: Any) 
 @settings(deadline=None)
 def test_whatever_a_list_says_it_is_read_or_left_out(rows: list[Any]) -> None:
     came = over_the_wire(rows)
-    candles = [candle for _, candle in read_candles(came, -(10**9), 10**10)]
+    candles = read_klines(came, COLUMNS, *EVER).values()
     assert all(candle.low > 0 and candle.close > 0 for candle in candles)
     assert all(each is None or each.code for each in map(read_product, came))
     assert all(isinstance(code, str) for code in read_status(came))

@@ -31,7 +31,7 @@ from quotes.providers.coingecko import (
     read_sparkline,
 )
 from quotes.quote import Quote, loads
-from tests.junk import JSON, over_the_wire, sane
+from tests.junk import EVER, JSON, over_the_wire, sane
 from tests.stubs.coingecko import CoinGecko as Stub
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -248,8 +248,7 @@ def test_a_gap_in_a_sparkline_is_left_out() -> None:
 
 def test_a_candle_is_told_by_its_end() -> None:
     rows = loads("[[1779199200000, 76769.0, 76889.0, 76744.10, 76818.0]]")
-    ((moment, candle),) = read_candles(rows, 1800, 0, 2e9)
-    assert moment == 1779199200 - 1800
+    [candle] = read_candles(rows, timedelta(minutes=30), *EVER)
     assert candle.start == datetime(2026, 5, 19, 13, 30, tzinfo=UTC)
     assert (str(candle.open), str(candle.low)) == ("76769.0", "76744.10")
     assert candle.volume is None
@@ -461,8 +460,8 @@ def test_whatever_a_row_says_no_bad_price_comes_out(changes: dict[str, Any], oth
 @given(st.lists(JSON | st.lists(JSON, min_size=5, max_size=5)))
 @settings(deadline=None)
 def test_whatever_candles_say_they_are_sound_or_left_out(rows: list[Any]) -> None:
-    found = list(read_candles(over_the_wire(rows), 1800, -(10.0**9), 10.0**10))
-    assert all(candle.low > 0 and candle.close > 0 for _, candle in found)
+    found = read_candles(over_the_wire(rows), timedelta(minutes=30), *EVER)
+    assert all(candle.low > 0 and candle.close > 0 for candle in found)
 
 
 @given(JSON, st.sampled_from(["error", "status"]), JSON)

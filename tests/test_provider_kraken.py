@@ -16,18 +16,19 @@ from websockets.http11 import Response
 
 from quotes.providers import Instrument, ProviderError, kraken
 from quotes.providers.batches import KEPT
+from quotes.providers.klines import read_klines
 from quotes.providers.kraken import (
     CHUNK,
+    COLUMNS,
     LOCKED_OUT,
     Kraken,
-    read_candles,
     read_pair,
     read_row,
     read_tick,
     take,
 )
-from quotes.quote import Quote, loads
-from tests.junk import JSON, over_the_wire, sane
+from quotes.quote import SECOND, Quote, loads
+from tests.junk import EVER, JSON, over_the_wire, sane
 from tests.streams import open_stream
 from tests.stubs.exchange import process, raw
 from tests.stubs.kraken import Kraken as Stub
@@ -326,11 +327,12 @@ async def test_an_unknown_pair_has_no_candles(provider: Kraken, code: str) -> No
 
 def test_no_digit_of_a_candle_is_lost() -> None:
     rows = [[1591475580, "0.02499", "0.02510", "0.02490", "0.02500", "0.02499", "1.50000000", 3]]
-    ((_, candle),) = read_candles(rows, 1591475580, 1591475581)
+    start = datetime(2020, 6, 6, 20, 33, tzinfo=UTC)
+    [candle] = read_klines(rows, COLUMNS, start, start + SECOND).values()
     assert (str(candle.open), str(candle.close)) == ("0.02499", "0.02500")
     assert (str(candle.low), str(candle.high)) == ("0.02490", "0.02510")
     assert str(candle.volume) == "1.50000000"  # and not the average price before it
-    assert candle.start == datetime(2020, 6, 6, 20, 33, tzinfo=UTC)
+    assert candle.start == start
 
 
 # stream
@@ -559,7 +561,7 @@ def test_whatever_comes_over_a_socket_is_a_quote_or_an_error(message: dict[str, 
 @given(st.lists(JSON | st.lists(JSON, min_size=7, max_size=8)), JSON)
 @settings(deadline=None)
 def test_whatever_a_list_says_it_is_read_or_left_out(rows: list[Any], wsname: Any) -> None:
-    candles = [candle for _, candle in read_candles(over_the_wire(rows), -(10**9), 10**10)]
+    candles = read_klines(over_the_wire(rows), COLUMNS, *EVER).values()
     assert all(candle.low > 0 and candle.close > 0 for candle in candles)
     found = read_pair("A", over_the_wire({"wsname": wsname, "tick_size": wsname}))
     assert found is None or found.currency

@@ -12,7 +12,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quotes.quote import FIELDS, REFERENCE_KINDS, SESSIONS, Quote, decimal, loads, price, utc
+from quotes.quote import (
+    EPOCH,
+    FIELDS,
+    MILLISECOND,
+    REFERENCE_KINDS,
+    SECOND,
+    SESSIONS,
+    Quote,
+    decimal,
+    loads,
+    price,
+    since_1970,
+    utc,
+)
 
 unhurried = settings(deadline=None)  # a busy machine fails no test
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -176,3 +189,14 @@ class TestWhatFollows:
         traded = NOON - timedelta(seconds=3)
         assert make_quote(received_at=NOON, source_time=traded).time == traded
         assert make_quote(received_at=NOON).time == NOON
+
+
+@given(st.datetimes(datetime(1970, 1, 1, 0, 1), timezones=st.just(UTC)))
+def test_every_millisecond_since_1970_is_kept(when: datetime):
+    exact = when.replace(microsecond=when.microsecond // 1000 * 1000)
+    assert since_1970((exact - EPOCH) // MILLISECOND, MILLISECOND) == exact
+
+
+@pytest.mark.parametrize("count", [0, -1, None, True, 1.5, "1", 10**30, []])
+def test_what_is_no_number_of_seconds_is_no_time(count: Any):
+    assert since_1970(count, SECOND) is None

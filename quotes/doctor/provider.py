@@ -8,12 +8,13 @@ from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 
 from quotes import conf, records
+from quotes.configured import configured_provider
 from quotes.doctor.beside import in_database
 from quotes.doctor.deployment import remark_clock
 from quotes.doctor.findings import Finding, first_line, span
 from quotes.doctor.remedies import by_hand, origin, remedy, words_of
 from quotes.models import Symbol
-from quotes.providers import Instrument, Provider, ProviderError, make_provider
+from quotes.providers import Instrument, Provider, ProviderError
 from quotes.providers.http import Client
 from quotes.quote import Quote
 from quotes.store import Store
@@ -52,7 +53,7 @@ async def check_provider(name: str, listed: Awaitable[Listed], patience: float) 
     """Ask a provider as the feed would, out of the same budget, within `patience` seconds."""
     found = Finding(f"provider {name}")
     try:
-        provider = make_provider(name, conf.get("PROVIDER_OPTIONS").get(name, {}))
+        provider = configured_provider(name)
     except ValueError as error:
         found.fail(str(error), "see docs/configuration.md, and restart the feed")
         return found

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from math import ceil
 from typing import Any
@@ -17,14 +17,15 @@ from typing import Any
 from quotes.providers import Candle, Instrument, Limits, Provider, ProviderError
 from quotes.providers.batches import Asked, Listing, RejectedError
 from quotes.providers.http import Client, address, of_kind
+from quotes.providers.klines import read_klines
 from quotes.providers.sockets import Socket
-from quotes.quote import Quote, amount, last_price, price
+from quotes.quote import MILLISECOND, Quote, amount, last_price, price, since_1970
 
 STEPS = {  # seconds of a candle: what the exchange calls them
     60: "1m", 180: "3m", 300: "5m", 900: "15m", 1800: "30m", 3600: "1h", 7200: "2h",
     14_400: "4h", 21_600: "6h", 28_800: "8h", 43_200: "12h", 86_400: "1d",
 }  # fmt: skip
-COLUMNS = ("open", "high", "low", "close")  # of a candle, after its time
+COLUMNS = ("time", "open", "high", "low", "close", "volume")  # of a candle, and more
 ROWS = 1000  # candles in one answer, at most
 CHUNK = 20  # symbols in one request: the 21st makes it cost 40 instead of 2
 WEIGHT, WEIGHT_OF_LIST = 2, 20  # of 6000 a minute, of which 70 % are used
@@ -34,7 +35,6 @@ PULSE = "btcusdt@miniTicker"  # comes every second, whatever else is asked
 OLDEST = 23 * 3600.0  # seconds: after 24 hours the exchange ends a connection
 REJECTED = (-1100, -1121)  # illegal characters, invalid symbol
 MOST_WORDS = 200  # characters of what the exchange says about an error
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 PRICES = ("bid", "ask", "open", "high", "low")
 ROW = {  # of the ticker over REST
     "last": "lastPrice", "bid": "bidPrice", "ask": "askPrice", "open": "openPrice",
@@ -97,7 +97,7 @@ class Binance(Provider):
         try:
             for begin in range(first, stop, ROWS * step):
                 rows = await self._candles(instrument.code, step, begin, stop)
-                found |= read_candles(rows, first, stop)
+                found |= read_klines(rows, COLUMNS, start, end, MILLISECOND)
         except RejectedError as error:
             self.unknown[instrument.code] = str(error)
         return [found[moment] for moment in sorted(found)]
@@ -207,7 +207,7 @@ def read_day(
         currency=instrument.currency,
         last=last_price(row.get(names["last"])),
         received_at=now,
-        source_time=moment(row.get(names["time"])),
+        source_time=since_1970(row.get(names["time"]), MILLISECOND),
         reference=told["open"],
         reference_kind="rolling_24h" if told["open"] else "none",
         volume=amount(row.get(names["volume"])),
@@ -229,24 +229,3 @@ def read_symbol(row: Any) -> Instrument | None:
     sizes = (price(each["tickSize"]) for each in rules if "tickSize" in each)
     tick_size, name = next(sizes, None), f"{base}/{currency}"
     return Instrument(symbol="", code=code, currency=currency, tick_size=tick_size, name=name)
-
-
-def read_candles(rows: Sequence[Any], first: int, stop: int) -> Iterator[tuple[datetime, Candle]]:
-    """Yield the sound candles from `first` to before `stop`, with the moments they begin at."""
-    for row in rows:
-        start = moment(row[0]) if isinstance(row, list) and len(row) >= 6 else None
-        if start is None or not first <= start.timestamp() < stop:
-            continue
-        told: dict[str, Any] = dict(zip(COLUMNS, map(price, row[1:5]), strict=True))
-        if all(told.values()):
-            yield start, Candle(start=start, volume=amount(row[5]), **told)
-
-
-def moment(milliseconds: Any) -> datetime | None:
-    """Read milliseconds since 1970; None for what is no whole number of them, or 0."""
-    if type(milliseconds) is not int or milliseconds <= 0:
-        return None
-    try:
-        return EPOCH + timedelta(milliseconds=milliseconds)
-    except OverflowError:
-        return None

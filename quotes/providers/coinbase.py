@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,11 +18,12 @@ from urllib.parse import quote as escaped
 
 from quotes.providers import Candle, Instrument, Provider, ProviderError
 from quotes.providers.http import Client, NotFoundError, address, of_kind
+from quotes.providers.klines import read_klines
 from quotes.providers.sockets import EndedError, Socket
 from quotes.quote import Quote, amount, last_price, price, utc
 
 STEPS = (60, 300, 900, 3600, 21_600, 86_400)  # seconds of a candle
-COLUMNS = ("low", "high", "open", "close")  # of a candle, between its time and its volume
+COLUMNS = ("time", "low", "high", "open", "close", "volume")  # of a candle
 ROWS = 300  # candles in one answer, at most
 PACE = 0.1  # seconds between two answers: ten a second are free
 PATIENCE = 3.0  # seconds that a stream waits for the list of products before it does without
@@ -84,10 +85,11 @@ class Coinbase(Provider):
             raise ProviderError(f"no candles of {step} s at coinbase, must be one of: {allowed}")
         first = ceil(start.timestamp() / step) * step
         stop = ceil(min(end, datetime.now(UTC)).timestamp())
-        found: dict[int, Candle] = {}
+        found: dict[datetime, Candle] = {}
         for begin in range(first, stop, ROWS * step):
             await asyncio.sleep(PACE if begin > first else 0)
-            found |= read_candles(await self._rows(instrument.code, step, begin, stop), first, stop)
+            rows = await self._rows(instrument.code, step, begin, stop)
+            found |= read_klines(rows, COLUMNS, start, end)
         return [found[moment] for moment in sorted(found)]
 
     async def stream(self, instruments: Sequence[Instrument]) -> AsyncIterator[Quote]:
@@ -251,18 +253,6 @@ def read_status(rows: Iterable[Any]) -> dict[str, str]:
     """Tell the status of each product in the list of products."""
     products = (row for row in rows if isinstance(row, dict) and isinstance(row.get("id"), str))
     return {row["id"]: str(row.get("status")) for row in products}
-
-
-def read_candles(rows: Iterable[Any], first: int, stop: int) -> Iterator[tuple[int, Candle]]:
-    """Yield the sound candles from `first` to before `stop`, with the seconds they begin at."""
-    for row in rows:
-        moment = row[0] if isinstance(row, list) and len(row) >= 6 else None
-        if type(moment) is not int or not first <= moment < stop:
-            continue
-        told: dict[str, Any] = dict(zip(COLUMNS, map(price, row[1:5]), strict=True))
-        if all(told.values()):
-            start, volume = datetime.fromtimestamp(moment, UTC), amount(row[5])
-            yield moment, Candle(start=start, volume=volume, **told)
 
 
 def currency(code: str) -> str:

@@ -7,14 +7,17 @@ is the instrument's currency. There is REST only. Wire format: https://docs.coin
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import Any
 from urllib.parse import quote as escaped
 
 from quotes.providers import Candle, Instrument, Limits, Provider, ProviderError, Sparkline
 from quotes.providers.http import Client, NotFoundError, of_kind
+from quotes.providers.klines import read_klines
 from quotes.providers.options import needed_key
-from quotes.quote import Quote, decimal, last_price, price, utc
+from quotes.quote import MILLISECOND, Quote, decimal, last_price, price, utc
 
 PUBLIC, PRO = "https://api.coingecko.com/api/v3", "https://pro-api.coingecko.com/api/v3"
 BATCH = 250  # coins in one request
@@ -29,7 +32,7 @@ FOR_QUOTES = 0.9  # of the month's requests; the others are for candles and spar
 CACHED = 60  # seconds that CoinGecko keeps an answer
 PAUSE = 60.0  # seconds to stay away where a limit is told without a time
 DAYS = {1800: (1,), 14_400: (7, 14, 30), 345_600: (90, 180, 365)}  # by the step of their candles
-COLUMNS = ("open", "high", "low", "close")  # of a candle, after its time
+COLUMNS = ("time", "open", "high", "low", "close")  # of a candle
 HOUR = 3600  # seconds from one price of a sparkline to the next
 REFUSED = (401, 403, 1020, 10002, 10005, 10010, 10011)  # codes of errors: of keys, of plans
 NO_CURRENCY = "invalid vs_currency"
@@ -113,8 +116,8 @@ class CoinGecko(Provider):
         except NotFoundError:
             self.unknown[instrument.code] = not_known(instrument.code)
             return []
-        found = dict(read_candles(rows, step, start.timestamp(), end.timestamp()))
-        return [found[moment] for moment in sorted(found)]
+        found = read_candles(rows, timedelta(seconds=step), start, min(end, now))
+        return sorted(found, key=attrgetter("start"))
 
     async def instruments(self) -> list[Instrument]:
         """Return all coins with their names; any of them is priced in any usual currency."""
@@ -261,19 +264,11 @@ def read_sparkline(row: Any) -> Sparkline | None:
 
 
 def read_candles(
-    rows: Iterable[Any], step: int, first: float, stop: float
-) -> Iterator[tuple[int, Candle]]:
-    """Yield the sound candles from `first` to before `stop`, with the seconds they begin at.
-
-    A row tells in milliseconds when its candle ends.
-    """
-    for row in rows:
-        ended = row[0] if isinstance(row, list) and len(row) >= 5 else None
-        if type(ended) is not int or not first <= (moment := ended // 1000 - step) < stop:
-            continue
-        told: dict[str, Any] = dict(zip(COLUMNS, map(price, row[1:5]), strict=True))
-        if all(told.values()):
-            yield moment, Candle(start=datetime.fromtimestamp(moment, UTC), **told)
+    rows: Iterable[Any], step: timedelta, start: datetime, end: datetime
+) -> list[Candle]:
+    """Return the sound candles from `start` to before `end`; a row tells when its candle ends."""
+    found = read_klines(rows, COLUMNS, start + step, end + step, MILLISECOND)
+    return [replace(each, start=each.start - step) for each in found.values()]
 
 
 def read_coin(row: Any) -> Instrument | None:

@@ -24,7 +24,7 @@ from quotes.providers.http import Client, address, of_kind
 from quotes.providers.merged import merged, repeated
 from quotes.providers.options import needed_key
 from quotes.providers.sockets import Socket
-from quotes.quote import Quote, last_price, price
+from quotes.quote import MILLISECOND, SECOND, Quote, last_price, price, since_1970
 
 PER_MINUTE = 50  # requests; 60 are free, but Finnhub counts when they arrive
 SHARE = 10  # requests for quotes in one call, so that the minute is spent evenly
@@ -34,8 +34,6 @@ QUARANTINE = 900.0  # seconds that a symbol without a price is not asked again
 MARKETS = ("XNYS", "XNAS", "XASE", "ARCX", "BATS")  # the exchanges, and not what is traded beside
 REMEMBERED = timedelta(minutes=2)  # for so long a quote is told again when a stream begins
 NIGHT = timedelta(hours=5)  # from midnight in UTC to one in New York, give or take a quiet hour
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-SECOND, MILLISECOND = timedelta(seconds=1), timedelta(milliseconds=1)
 MOST_AHEAD = timedelta(days=1)  # that a trade may be of the future before it is no trade
 MOST_WORDS = 200  # characters of what Finnhub says about an error
 
@@ -258,7 +256,7 @@ def read_quote(code: str, body: Mapping[str, Any], now: datetime) -> Quote | Non
         currency="",
         last=last,
         received_at=now,
-        source_time=time_of(body.get("t"), SECOND),
+        source_time=since_1970(body.get("t"), SECOND),
         open=price(body.get("o")),
         high=price(body.get("h")),
         low=price(body.get("l")),
@@ -275,7 +273,7 @@ def read_trade(row: Any) -> tuple[str, Decimal, datetime] | None:
     """
     if not isinstance(row, dict):
         return None
-    code, moment = row.get("s"), time_of(row.get("t"), MILLISECOND)
+    code, moment = row.get("s"), since_1970(row.get("t"), MILLISECOND)
     return (code, last_price(row.get("p")), moment) if isinstance(code, str) and moment else None
 
 
@@ -300,14 +298,6 @@ def read_listed(row: Any) -> Instrument | None:
     kind = "etf" if row.get("type") in ("ETP", "ETF") else "stock"
     currency, name = str(row.get("currency") or "USD"), str(row.get("description") or "")
     return Instrument(symbol="", code=code, kind=kind, currency=currency, name=name)
-
-
-def time_of(value: Any, unit: timedelta) -> datetime | None:
-    """Read a whole number of units since 1970 as a time in UTC; None for 0 and what is none."""
-    try:
-        return EPOCH + value * unit if type(value) is int and value > 0 else None
-    except OverflowError:
-        return None
 
 
 def day(code: str, moment: datetime) -> date:

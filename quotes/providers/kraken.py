@@ -7,7 +7,7 @@ pair: XXBTZUSD over REST, which is its code here, and BTC/USD on the stream, whi
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
@@ -17,11 +17,12 @@ from typing import Any
 from quotes.providers import Candle, Instrument, Limits, Provider, ProviderError
 from quotes.providers.batches import Asked, Listing, RejectedError
 from quotes.providers.http import Client, address, of_kind
+from quotes.providers.klines import read_klines
 from quotes.providers.sockets import Socket
 from quotes.quote import Quote, amount, decimal, last_price, price, utc
 
 STEPS = (60, 300, 900, 1800, 3600, 14_400, 86_400)  # seconds of a candle
-COLUMNS = ("open", "high", "low", "close")  # of a candle, after its time
+COLUMNS = ("time", "open", "high", "low", "close", "average", "volume")  # of a candle
 CHUNK = 50  # pairs in one request or subscription
 PACE = 1.0  # seconds between two requests for one batch: one a second is safe
 LOCKED_OUT = 900.0  # seconds
@@ -100,7 +101,7 @@ class Kraken(Provider):
             return []
         # The pair has another key than it was asked by; beside it is only where to read on.
         rows = [row for each in told.values() if isinstance(each, list) for row in each]
-        found = dict(read_candles(rows, first, stop))
+        found = read_klines(rows, COLUMNS, start, end)
         return [found[moment] for moment in sorted(found)]
 
     async def stream(self, instruments: Sequence[Instrument]) -> AsyncIterator[Quote]:
@@ -212,18 +213,6 @@ def read_pair(code: str, row: Mapping[str, Any]) -> Instrument | None:
     name = f"{BETTER_NAMES.get(base, base)}/{currency}"
     tick_size = price(row.get("tick_size"))
     return Instrument(symbol="", code=code, currency=currency, tick_size=tick_size, name=name)
-
-
-def read_candles(rows: Sequence[Any], first: int, stop: int) -> Iterator[tuple[int, Candle]]:
-    """Yield the sound candles from `first` to before `stop`, with the seconds they begin at."""
-    for row in rows:
-        moment = row[0] if isinstance(row, list) and len(row) >= 7 else None
-        if type(moment) is not int or not first <= moment < stop:
-            continue
-        told: dict[str, Any] = dict(zip(COLUMNS, map(price, row[1:5]), strict=True))
-        if all(told.values()):
-            start, volume = datetime.fromtimestamp(moment, UTC), amount(row[6])
-            yield moment, Candle(start=start, volume=volume, **told)
 
 
 def _quote(

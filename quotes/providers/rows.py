@@ -12,11 +12,10 @@ from decimal import Decimal
 from typing import Any
 
 from quotes.providers import Instrument, ProviderError
-from quotes.quote import MINOR_UNITS, Quote, amount, decimal, last_price, price, utc
+from quotes.quote import EPOCH, MINOR_UNITS, Quote, amount, decimal, last_price, price, utc
 
 PRICES = ("last", "bid", "ask", "open", "high", "low", "reference")
 FIELDS = ("code", *PRICES, "volume", "time", "currency")
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 UNITS = {  # microseconds in what a number below each of these counts since 1970
     Decimal(10) ** 11: Decimal(10) ** 6,  # seconds, until the year 5138
     Decimal(10) ** 14: Decimal(10) ** 3,  # milliseconds, from 1973 on; then micro-, nanoseconds

@@ -17,7 +17,7 @@ from django.db import connections, reset_queries
 from quotes import archive, conf, records
 from quotes.backfill import Backfill
 from quotes.candles import STEPS
-from quotes.providers import make_provider
+from quotes.configured import configured_providers
 
 SHARE = 0.25  # of each provider's budget in a minute: a feed may run beside us, and count its own
 INTERRUPTED = 130  # as shells say it of a program that SIGINT ended
@@ -63,10 +63,7 @@ class Command(BaseCommand):
         """Ask; return the symbols of which something is missing still."""
         if task := asyncio.current_task():
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-        providers = {
-            name: make_provider(name, conf.get("PROVIDER_OPTIONS").get(name, {}))
-            for name in conf.get("PROVIDERS")
-        }
+        providers = configured_providers()
         backfill = Backfill(in_database, providers, share=SHARE)
         now = datetime.now(UTC)
         try:
