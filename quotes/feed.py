@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 
 from quotes.pending import Pending
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 GATHER = 0.02  # seconds between two batches: what comes meanwhile leaves together
 HEARTBEAT = 1.0  # seconds after which an empty batch says that the feed lives
-FALL_BACK_AFTER = timedelta(seconds=5)  # of failing; a hiccup changes nothing
+FALL_BACK_AFTER = 5.0  # seconds of failing; a hiccup changes nothing
 RETURN_AFTER = 60.0  # seconds that a provider must be well again before its symbols come back
 
 
@@ -83,7 +83,7 @@ class Feed:
             if provider.name not in self.sources:
                 take = self._taker(provider.name)
                 self.sources[provider.name] = Source(
-                    provider, take, self.pending.wake.set, self.now
+                    provider, take, self.pending.wake.set, self.now, self.clock
                 )
             if acted:
                 self.sources[provider.name].act()
@@ -158,9 +158,9 @@ class Feed:
         return next(rested, used)
 
     def _is_well(self, name: str, instrument: Instrument) -> bool:
-        source, now = self.sources[name], self.now()
-        troubles = (source.down_since, source.unpriced.get(instrument.symbol))
-        failing = any(since and now - since >= FALL_BACK_AFTER for since in troubles)
+        source, now = self.sources[name], self.clock()
+        troubles = (source.failing_since, source.unpriced.get(instrument.symbol))
+        failing = any(since is not None and now - since >= FALL_BACK_AFTER for since in troubles)
         refused = source.refused and not source.streaming
         return not (failing or refused or source.lacks(instrument.code))
 
@@ -201,7 +201,7 @@ class Feed:
                     await source.run()
                 except Exception:
                     logger.exception("%s died, starting it again", source.provider.name)
-                    source.down_since = source.down_since or self.now()
+                    source.fail()
                 await asyncio.sleep(BACK_OFF)
         finally:
             learning.cancel()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
@@ -31,11 +30,14 @@ class Source:
         take: Take,
         changed: Callable[[], object],
         now: Callable[[], datetime],
+        clock: Callable[[], float],  # seconds, whatever is done to the wall clock
     ) -> None:
-        self.provider, self.take, self.changed, self.now = provider, take, changed, now
+        self.provider, self.take, self.changed = provider, take, changed
+        self.now, self.clock = now, clock
         self.instruments: Sequence[Instrument] = ()
         self.down_since: datetime | None = None
-        self.up_since = float("-inf")  # on the monotonic clock; for ever until it was down once
+        self.failing_since: float | None = None  # the same by the clock
+        self.up_since = float("-inf")  # by the clock; for ever until it was down once
         self.refused = ""  # why it is not asked any more, until the operator acts
         self.streaming = False
         self.poll_due = asyncio.Event()  # while there is no stream, and once after it began
@@ -43,7 +45,7 @@ class Source:
         self.got_at: dict[str, datetime] = {}  # symbol: when a poll last brought its price
         self.sized: set[str] = set()  # codes whose tick sizes it was asked for
         self.lasted = 0.0  # seconds from the first to the last quote of the newest stream
-        self.unpriced: dict[str, datetime] = {}  # symbol: since when it is told without a price
+        self.unpriced: dict[str, float] = {}  # symbol: since when it is told without a price
         self.named: set[str] = set()  # unknown codes that the log has named
         self.told: dict[str, str] = {}  # the last failure that the log told, of stream and poll
 
@@ -66,9 +68,14 @@ class Source:
         self.got_at.pop(symbol, None)
         self.unpriced.pop(symbol, None)
 
+    def fail(self) -> None:
+        """Count as an outage, from now on if it does not yet."""
+        if self.down_since is None:
+            self.down_since, self.failing_since = self.now(), self.clock()
+
     def rest(self) -> None:
         """Forget what was wrong while it was asked; nobody would see when it is well again."""
-        self.down_since = None
+        self.down_since = self.failing_since = None
         self.provider.unknown.clear()
         self.unpriced.clear()
 
@@ -94,7 +101,7 @@ class Source:
                 self.streaming = False
                 self.poll_due.set()
                 if self.refused:  # then nobody polls, and nobody else would notice
-                    self.down_since = self.down_since or self.now()
+                    self.fail()
                 await self._stay_away("stream", error, failures)
                 failures += 1
 
@@ -102,8 +109,8 @@ class Source:
         steady, began, self.lasted = None, 0.0, 0.0
         try:
             async for quote in self.provider.stream(self.instruments):
-                began = began or time.monotonic()
-                self.lasted = time.monotonic() - began
+                began = began or self.clock()
+                self.lasted = self.clock() - began
                 if not self.streaming:
                     self.streaming = True
                     self.poll_due.set()  # what was missed, and what streams do not say
@@ -123,8 +130,8 @@ class Source:
             try:
                 await self._poll()
             except ProviderError as error:
-                if self.down_since is None and not self.streaming:
-                    self.down_since = self.now()
+                if not self.streaming:
+                    self.fail()
                 await self._stay_away("poll", error, failures)
                 failures += 1
                 continue
@@ -154,13 +161,13 @@ class Source:
         if quote.last > 0:
             self.unpriced.pop(quote.symbol, None)
         else:
-            self.unpriced.setdefault(quote.symbol, self.now())
+            self.unpriced.setdefault(quote.symbol, self.clock())
         self.take(quote, asked_at)
 
     def _up(self) -> None:
         if self.down_since:
             logger.info("%s is back", self.provider.name)
-            self.down_since, self.up_since = None, time.monotonic()
+            self.down_since, self.failing_since, self.up_since = None, None, self.clock()
             self.told.clear()
             self.changed()
 

@@ -62,7 +62,7 @@ class Bourse(Provider):
     def __init__(self, clock: Clock, limits: Limits = Limits()) -> None:  # noqa: B008
         super().__init__()
         self.clock = clock
-        self.budget = Budget(limits, clock=clock.seconds, sleep=clock.sleep)
+        self.budget = Budget(limits, clock=clock.seconds, now=clock.now, sleep=clock.sleep)
         self.asked: list[tuple[str, int, datetime, datetime]] = []
         self.fails: Callable[[Instrument, int], ProviderError | None] = lambda *_: None
         self.silent_after: int | None = None  # how many requests it answers before it hangs

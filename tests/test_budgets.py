@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -14,13 +14,16 @@ from quotes.providers.budgets import Budget
 
 
 class Time:
-    """A clock that only sleeping moves."""
+    """Clocks that only sleeping moves; the one on the wall may be set."""
 
     def __init__(self, start: datetime = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)) -> None:
-        self.now = start.timestamp()
+        self.start, self.now = start, 0.0
 
     def __call__(self) -> float:
         return self.now
+
+    def wall(self) -> datetime:
+        return self.start + timedelta(seconds=self.now)
 
     async def sleep(self, seconds: float) -> None:
         assert seconds > 0
@@ -28,7 +31,7 @@ class Time:
 
 
 def budget(time: Time, **limits: int) -> Budget:
-    return Budget(Limits(**limits), clock=time, sleep=time.sleep)
+    return Budget(Limits(**limits), clock=time, now=time.wall, sleep=time.sleep)
 
 
 @given(
@@ -53,6 +56,22 @@ def test_no_sixty_seconds_cost_more_than_is_allowed(most: int, spending: list[tu
     asyncio.run(spend())
     for begin, _ in spent:
         assert sum(cost for when, cost in spent if begin <= when < begin + 60) <= most
+
+
+@pytest.mark.parametrize("step", [timedelta(hours=1), timedelta(hours=-1)])
+async def test_a_wall_clock_that_is_set_neither_frees_a_minute_nor_holds_anybody_up(
+    step: timedelta,
+):
+    time = Time()
+    purse = budget(time, per_minute=1)
+    await purse.spend()
+    purse.stay_away(30)
+    time.start += step
+    with pytest.raises(ProviderError, match="stay away for another 30 s"):
+        await purse.spend()
+    time.now += 30
+    await purse.spend()
+    assert time.now == 60
 
 
 async def test_nobody_waits_without_need():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -33,7 +32,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "LONGEST_BACK_OFF", 0.05)
     monkeypatch.setattr(sources, "STEADY", 0.05)
     monkeypatch.setattr(feed_module, "HEARTBEAT", 0.02)
-    monkeypatch.setattr(feed_module, "FALL_BACK_AFTER", timedelta(0))
+    monkeypatch.setattr(feed_module, "FALL_BACK_AFTER", 0.0)
     monkeypatch.setattr(feed_module, "RETURN_AFTER", 0.2)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from copy import copy
@@ -95,7 +96,13 @@ class Published:
         self.now: datetime | None = None
         self.providers: list[Provider] = []
         self.chains: dict[str, dict[str, Instrument]] = {}
-        self.feed = Feed(self.publish, self.learn, now=lambda: self.now or datetime.now(UTC))
+        self.seconds: float | None = None  # the time by its clock
+        self.feed = Feed(
+            self.publish,
+            self.learn,
+            clock=lambda: time.monotonic() if self.seconds is None else self.seconds,
+            now=lambda: self.now or datetime.now(UTC),
+        )
 
     def watch(self, provider: Provider, instruments: Sequence[Instrument]) -> None:
         """Let the feed follow these instruments of a provider, beside those of others."""
@@ -737,7 +744,7 @@ class TestFallingBack:
 
     @pytest.fixture(autouse=True)
     def soon(self, fast: None, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(feed_module, "FALL_BACK_AFTER", timedelta(0))
+        monkeypatch.setattr(feed_module, "FALL_BACK_AFTER", 0.0)
 
     async def test_while_the_first_is_well_no_other_is_asked(self):
         first, second = Bourse([quote("AAPL", "101")]), Wire([quote("AAPL", "1", provider="wire")])
@@ -781,41 +788,40 @@ class TestFallingBack:
     async def test_a_source_that_tells_once_of_no_price_keeps_its_symbol(
         self, monkeypatch: pytest.MonkeyPatch
     ):
-        monkeypatch.setattr(feed_module, "FALL_BACK_AFTER", timedelta(seconds=5))
+        monkeypatch.setattr(feed_module, "FALL_BACK_AFTER", 5.0)
         first, second = Wire(), Bourse([quote("AAPL", "1", provider="second")])
         second.name = "second"  # type: ignore[misc]
-        noon = datetime.now(UTC)
-        async with running((first, [AAPL]), (second, [AAPL]), now=noon) as published:
+        async with running((first, [AAPL]), (second, [AAPL])) as published:
+            published.seconds, published.feed.rerouted_at = 0.0, -10.0
             for number, last in enumerate(["101", "0", "102"]):
-                published.now = noon + timedelta(seconds=3 * number)
+                published.seconds = 3.0 * number
                 first.wire.put_nowait(quote("AAPL", last, number, provider="wire"))
                 await until(first.wire.empty)
                 heard = len(published.batches)
                 await until(lambda heard=heard: len(published.batches) > heard + 3)
             assert published.prices("AAPL") == ["101", "102"]
-            published.now = noon + timedelta(seconds=30)
+            published.seconds = 30.0
             heard = len(published.batches)
             await until(lambda: len(published.batches) > heard + 3)
         assert second.asked == 0
 
     async def test_the_first_gets_its_symbols_back_when_it_has_been_well_for_a_minute(self):
-        clock = [0.0]
         failing = ProviderError("timed out")
         first = Bourse(failing)
         second = Wire([quote("AAPL", "102", provider="wire")])
         second.wire.put_nowait(ProviderError("connection reset"))
         async with running((first, [AAPL]), (second, [AAPL])) as published:
-            published.feed.clock = lambda: clock[0]
+            published.seconds = 0.0
             published.feed.rerouted_at = -10.0
             await until(lambda: published.prices("AAPL")[-1:] == ["102"])
             first.answers = [[quote("AAPL", "103")]]
             await until(lambda: not published.outages)
-            published.feed.sources["bourse"].up_since = clock[0]
+            published.feed.sources["bourse"].up_since = published.seconds
             for _ in range(59):
-                clock[0] += 1
+                published.seconds += 1
                 published.feed.reroute()
             assert published.feed.in_use == {"AAPL": "wire"}
-            clock[0] += 1
+            published.seconds += 1
             published.feed.reroute()
             assert published.feed.in_use == {"AAPL": "bourse"}
             await until(lambda: published.prices("AAPL")[-1:] == ["103"])

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from quotes.providers.errors import ProviderError
+from quotes.quote import utc_now
 
 MINUTE = 60.0  # seconds
 
@@ -30,10 +31,11 @@ class Budget:
         self,
         limits: Limits,
         *,
-        clock: Callable[[], float] = time.time,  # seconds since 1970
+        clock: Callable[[], float] = time.monotonic,  # seconds, whatever is done to the wall clock
+        now: Callable[[], datetime] = utc_now,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self.limits, self.clock, self.sleep = limits, clock, sleep
+        self.limits, self.clock, self.now, self.sleep = limits, clock, now, sleep
         self.recent: deque[tuple[float, int]] = deque()  # (when, cost) of the last 60 seconds
         self.month, self.month_spent = self.this_month(), 0
         self.away_until = 0.0  # when the source may be asked again that told us to stay away
@@ -90,7 +92,7 @@ class Budget:
 
     def this_month(self) -> str:
         """Name the month that it is in UTC: "2026-11"."""
-        return f"{datetime.fromtimestamp(self.clock(), UTC):%Y-%m}"
+        return f"{self.now():%Y-%m}"
 
     def _until_room(self, cost: int, most: int) -> float:
         if (excess := self.spent_in_minute() + cost - most) <= 0:
@@ -110,6 +112,6 @@ class Budget:
             )
 
     def _until_next_month(self) -> float:
-        now = datetime.fromtimestamp(self.clock(), UTC)
+        now = self.now()
         first = datetime(now.year + now.month // 12, now.month % 12 + 1, 1, tzinfo=UTC)
         return (first - now).total_seconds()
