@@ -5,7 +5,7 @@ import json
 import struct
 import sys
 from asyncio.subprocess import PIPE, create_subprocess_exec
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
@@ -24,6 +24,7 @@ from quotes.providers import Instrument, ProviderError, make_provider, option_na
 from quotes.providers.protobuf import read_fields, shortest, signed, single, text, to_32_bits
 from quotes.providers.yahoo import AGENT, BATCH, NOTICE, PENANCE, Session, Yahoo, merged
 from quotes.providers.yahoo_wire import (
+    CHANGE,
     LONGEST_QUIET,
     Frame,
     Known,
@@ -36,7 +37,7 @@ from quotes.providers.yahoo_wire import (
     read_spark,
     read_sparkline,
 )
-from quotes.quote import Quote, loads
+from quotes.quote import PRICES, Quote, loads
 from tests.stubs.yahoo import FIELDS, encode, hours
 from tests.stubs.yahoo import Yahoo as Stub
 
@@ -214,6 +215,44 @@ def test_without_a_price_the_last_close_that_is_none_of_nothing_is_it(price: Any
     assert quote
     assert str(quote.last) == "244.5"
     assert quote.source_time == datetime.fromtimestamp(1739975700, UTC)
+
+
+@pytest.mark.parametrize(
+    ("price", "unit", "last"),
+    [
+        (None, "USD", "0"),
+        (0, "USD", "0"),
+        ("", "GBp", "0"),
+        ("NaN", "USD", "0"),
+        (True, "USD", "0"),
+        ([], "GBp", "0"),
+        (Decimal("-37.63"), "USD", "-37.63"),
+        (Decimal("-37.630001068115234"), "USD", "-37.63"),
+        (-150, "GBp", "-1.50"),
+    ],
+)
+def test_without_any_price_last_is_what_is_told_and_the_rest_is_sound(
+    price: Any, unit: str, last: str
+) -> None:
+    body = spark(regularMarketPrice=price, currency=unit)
+    quiet = replace(read_spark(body)["AAPL"], closes=[None, 0, "", -1], came_at=NOW)
+    known, priced = read_row(quiet, AAPL), read(currency=unit)
+    assert known
+    assert priced
+    assert (type(known.quote.last), str(known.quote.last)) == (Decimal, last)
+    assert known.quote == replace(priced, last=Decimal(last), source_time=None)
+
+
+def test_what_is_known_without_a_price_spoils_no_frame() -> None:
+    row = replace(read_spark(spark(regularMarketPrice=-1))["AAPL"], closes=[], came_at=NOW)
+    known = read_row(row, AAPL)
+    assert known
+    session = Session([AAPL], {"AAPL": known})
+    (quote,) = session.take(message(id="AAPL", price=247.5, time=ms(NOW), market_hours=1))
+    assert (quote.last, quote.source_time) == (Decimal("247.5"), NOW)
+    assert (quote.high, quote.low) == (Decimal("247.5"), Decimal("243.16"))
+    assert (quote.reference, quote.volume) == (Decimal("244.47"), 32129951)
+    assert session.known["AAPL"].quote == quote
 
 
 @pytest.mark.parametrize(("kind", "volume"), [("index", None), ("stock", 0)])
@@ -621,6 +660,18 @@ async def test_only_unknown_symbols_are_an_error(stub: Stub, provider: Yahoo) ->
     assert stub.connects == 0
 
 
+async def test_a_stream_brings_a_price_for_what_has_none_yet() -> None:
+    class New(Stub):
+        def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
+            return 200, {"AAPL": {"close": [], "previousClose": 100}}
+
+    async with New() as stub, reading(stub) as provider, streaming(provider, AAPL) as stream:
+        first = await anext(stream)
+        assert (first.last, first.reference) == (0, 100)
+        quote = await ticked(stub, stream, "AAPL", "101.25", time=None)
+    assert (quote.last, quote.reference) == (Decimal("101.25"), 100)
+
+
 async def test_the_subscription_is_repeated_whole(stub: Stub) -> None:
     async with reading(stub, beat=0.01) as provider, streaming(provider, AAPL) as stream:
         await anext(stream)
@@ -699,39 +750,39 @@ def test_a_closed_market_is_quiet_until_it_opens(moment: int, seconds: float) ->
 def test_a_frame_is_read_from_its_bytes() -> None:
     found = read_frame({"message": b64encode(BYTES).decode()})
     assert found
-    assert (found.code, str(found.price), found.session) == ("AAPL", "101", "regular")
+    assert (found.code, str(found.last), found.session) == ("AAPL", "101", "regular")
     assert found.time == datetime(2025, 2, 20, 15, 0, tzinfo=UTC)
     assert found.reference == 100
 
 
 def test_a_frame_of_bitcoin_is_read_to_the_last_digit() -> None:
-    found = read_frame(
-        message(
-            id="BTC-USD",
-            price=94745.08,
-            time=1736509140000,
-            currency="USD",
-            exchange="CCC",
-            quote_type=41,
-            market_hours=1,
-            change_percent=1.5344921,
-            day_volume=59712028672,
-            day_high=95227.555,
-            day_low=92517.22,
-            change=1431.8906,
-            open_price=92529.99,
-            price_hint=2,
-            market_cap=1.34e12,
-        )
+    told = message(
+        id="BTC-USD",
+        price=94745.08,
+        time=1736509140000,
+        currency="USD",
+        exchange="CCC",
+        quote_type=41,
+        market_hours=1,
+        change_percent=1.5344921,
+        day_volume=59712028672,
+        day_high=95227.555,
+        day_low=92517.22,
+        change=1431.8906,
+        open_price=92529.99,
+        price_hint=2,
+        market_cap=1.34e12,
     )
+    found, change = read_frame(told), single(read_fields(b64decode(told["message"]))[CHANGE])
     assert found
+    assert change
+    assert str(shortest(change)) == "1431.8906"
     assert found.time == datetime(2025, 1, 10, 11, 39, tzinfo=UTC)
     assert found.volume == 59712028672
-    assert {name: str(number) for name, number in found.numbers.items()} == {
-        "price": "94745.08",
+    assert str(found.last) == "94745.08"
+    assert {name: str(number) for name, number in found.prices.items()} == {
         "high": "95227.555",
         "low": "92517.22",
-        "change": "1431.8906",
         "open": "92529.99",
     }
     assert str(found.reference) == "93313.19"
@@ -838,18 +889,47 @@ def test_a_time_that_is_none_is_none(when: int | None) -> None:
     assert (quote.source_time, quote.time) == (None, NOW)
 
 
-def test_a_bid_above_the_ask_is_neither() -> None:
+def test_a_bid_above_the_ask_is_told_as_it_is() -> None:
     quote = after(bid=101.5, ask=101.25)
     assert quote
-    assert quote.bid is quote.ask is None
+    assert (quote.bid, quote.ask) == (Decimal("101.5"), Decimal("101.25"))
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), 1e35, 1e-35])
+def test_a_price_that_is_no_number_of_a_market_is_no_frame(number: float) -> None:
+    assert read_frame(message(id="AAPL", price=number)) is None
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), -1.0])
-def test_a_price_that_is_none_is_no_frame(number: float) -> None:
-    assert read_frame(message(id="AAPL", price=number)) is None
+def test_other_prices_that_are_none_are_not_told(number: float) -> None:
     quote = after(bid=number, day_high=number)
     assert quote
     assert (quote.bid, quote.high) == (None, QUOTE.high)
+
+
+@pytest.mark.parametrize(("unit", "last"), [("USD", "-37.63"), ("GBp", "-0.3763")])
+def test_a_negative_price_is_passed_on_and_leaves_what_is_known(unit: str, last: str) -> None:
+    known = replace(KNOWN, market=replace(MARKET, unit=unit))
+    session = Session([AAPL, replace(AAPL, symbol="APPLE")], {"AAPL": known})
+    fields = {"price": -37.63, "change": -1.0, "day_high": 200.0, "bid": 50.0, "market_hours": 2}
+    quotes = session.take(message(id="AAPL", time=ms(NOW), **fields))
+    assert [quote.symbol for quote in quotes] == ["AAPL", "APPLE"]
+    for quote in quotes:
+        told = {"last": Decimal(last), "source_time": NOW, "received_at": quote.received_at}
+        assert quote == replace(QUOTE, symbol=quote.symbol, **told)
+        assert str(quote.last) == last
+    assert session.known == {"AAPL": known}
+    late = message(id="AAPL", price=-37.63, time=ms(NOW - timedelta(minutes=2)))
+    assert session.take(late) == []
+
+
+@pytest.mark.parametrize("zero", [0.0, -0.0])
+def test_a_zero_that_is_on_the_wire_is_passed_on(zero: float) -> None:
+    raw = encode(id="AAPL", time=ms(NOW)) + b"\x15" + struct.pack("<f", zero)
+    session = Session([AAPL], {"AAPL": KNOWN})
+    (quote,) = session.take({"message": b64encode(raw).decode()})
+    assert quote == replace(QUOTE, last=Decimal(0), source_time=NOW, received_at=quote.received_at)
+    assert session.known == {"AAPL": KNOWN}
 
 
 # numbers
@@ -868,7 +948,9 @@ def test_a_price_that_is_none_is_no_frame(number: float) -> None:
         ("0.123456789012", "0.123456789012"),  # no float of 32 bits: it means what it says
         ("1234567936", "1234567936"),
         ("1234567936.0", "1234567936.0"),
-        ("0", "None"),
+        ("0", "0"),
+        ("-37.630001068115234", "-37.63"),
+        ('""', "None"),
     ],
 )
 def test_a_float_gets_the_digits_back_that_it_was_made_of(written: str, meant: str) -> None:
@@ -882,7 +964,9 @@ def test_cents_survive_32_bits_in_every_way(price: Decimal) -> None:
     near = to_32_bits(float(price))
     assert shortest(near) == price
     assert exact(loads(json.dumps(near))) == price
-    assert single(struct.pack("<f", near)) == price
+    assert single(struct.pack("<f", near)) == near
+    found = frame(price=near, bid=near)
+    assert found.last == found.prices["bid"] == price
 
 
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False))
@@ -896,9 +980,17 @@ def test_the_shortest_spelling_leads_back(number: float) -> None:
     assert len(spelled.normalize().as_tuple().digits) <= 9
 
 
+def positive(number: float, market: Market) -> Decimal | None:
+    told = 1e-30 <= number < 1e31
+    return market.in_currency(shortest(to_32_bits(number))) if told else None
+
+
 TEXTS = st.text(max_size=20)
 FRAMES = st.fixed_dictionaries(
-    {"id": st.text(min_size=1, max_size=12), "price": st.floats(0.125, 1e6, width=32)},
+    {
+        "id": st.text(min_size=1, max_size=12),
+        "price": st.floats(0.125, 1e6, width=32) | st.floats(-1e6, -0.125, width=32),
+    },
     optional={
         name: {
             "text": TEXTS,
@@ -916,19 +1008,29 @@ FRAMES = st.fixed_dictionaries(
 @given(FRAMES)
 @example({"id": "A", "price": 0.125, "price_hint": 2**62, "change": -3.4028234663852886e38})
 @example({"id": "A", "price": 1.0, "change": 1.401298464324817e-45, "price_hint": -3})
+@example({"id": "A", "price": 1.0, "bid": 2.0, "ask": 1.5, "market_hours": 1})
+@example({"id": "A", "price": -1.0, "change": 1.0, "day_low": 0.5, "market_hours": 1})
 @settings(deadline=None)
 def test_whatever_a_frame_tells_no_bad_price_comes_out(fields: dict[str, Any]) -> None:
     found = read_frame(message(**fields))
     assert found
     assert found.code == fields["id"]
-    assert to_32_bits(float(found.price)) == fields["price"]
+    assert to_32_bits(float(found.last)) == fields["price"]
     for market in (MARKET, replace(MARKET, unit="GBp"), replace(MARKET, crypto=True)):
         quote = merged(found, Known(quote=QUOTE, market=market), NOW)
-        names = ("last", "bid", "ask", "open", "high", "low", "reference")
-        prices = [getattr(quote, name) for name in names if quote]
+        if quote is None:
+            continue
+        assert type(quote.last) is Decimal
+        assert quote.last == market.in_currency(found.last)
+        prices = [getattr(quote, name) for name in PRICES if name not in ("last", "volume")]
         assert all(price is None or (price.is_finite() and price > 0) for price in prices)
-        assert quote is None or not (quote.bid and quote.ask and quote.bid > quote.ask)
-        assert quote is None or quote.session != "regular" or quote.high >= quote.last >= quote.low
+        if quote.last < 0:
+            told = {"last": quote.last, "source_time": found.time, "received_at": NOW}
+            assert quote == replace(QUOTE, **told)
+            continue
+        for side in ("bid", "ask"):
+            assert getattr(quote, side) == positive(fields.get(side, 0.0), market)
+        assert quote.session != "regular" or quote.high >= quote.last >= quote.low
 
 
 @given(st.binary(max_size=200))
@@ -992,9 +1094,12 @@ def test_whatever_a_row_says_no_bad_price_comes_out(changes: dict[str, Any], oth
     for body in bodies:
         for row in read_spark(loads(json.dumps(body, default=float))).values():
             known = read_row(row, AAPL)
-            prices = [known.quote.last, known.quote.high, known.quote.reference] if known else []
-            assert all(price is None or (price.is_finite() and price > 0) for price in prices)
             if known:
+                last, rest = known.quote.last, [known.quote.high, known.quote.low]
+                rest += [known.quote.reference]
+                assert type(last) is Decimal
+                assert last.is_finite()
+                assert all(price is None or (price.is_finite() and price > 0) for price in rest)
                 assert known.market.quiet(NOW) >= 0
                 assert known.market.day(NOW)
             line = read_sparkline(row, AAPL)

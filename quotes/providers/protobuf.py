@@ -11,6 +11,7 @@ from decimal import Decimal
 
 VARINT, FIXED64, SIZED, FIXED32 = 0, 1, 2, 5  # kinds of fields
 LONGEST_VARINT = 10  # bytes
+FLOAT = struct.Struct("<f")
 
 Field = int | bytes
 
@@ -22,22 +23,25 @@ def read_fields(message: bytes) -> dict[int, Field]:
     on the wire at all.
     """
     found: dict[int, Field] = {}
-    at = 0
-    while at < len(message):
+    at, end = 0, len(message)
+    while at < end:
         key, at = _varint(message, at)
         kind = key & 7
         if kind == VARINT:
             found[key >> 3], at = _varint(message, at)
             continue
-        if kind == SIZED:
+        if kind == FIXED32:
+            stop = at + 4
+        elif kind == SIZED:
             size, at = _varint(message, at)
-        elif kind in (FIXED64, FIXED32):
-            size = 8 if kind == FIXED64 else 4
+            stop = at + size
+        elif kind == FIXED64:
+            stop = at + 8
         else:
             raise ValueError(f"no field is of kind {kind}")
-        if at + size > len(message):
+        if stop > end:
             raise ValueError("the message is cut off")
-        found[key >> 3], at = message[at : at + size], at + size
+        found[key >> 3], at = message[at:stop], stop
     return found
 
 
@@ -54,18 +58,18 @@ def text(field: Field | None) -> str | None:
         return None
 
 
-def single(field: Field | None) -> Decimal | None:
-    """Read a field of type float with the digits it was made of; None where it is no number."""
+def single(field: Field | None) -> float | None:
+    """Read a field of type float; None where it is no number."""
     if not isinstance(field, bytes) or len(field) != 4:
         return None
-    number: float = struct.unpack("<f", field)[0]
-    return shortest(number) if math.isfinite(number) else None
+    number: float = FLOAT.unpack(field)[0]
+    return number if math.isfinite(number) else None
 
 
 def shortest(number: float) -> Decimal:
     """Spell a number that fits 32 bits with as few digits as lead back to the same bits."""
-    for digits in range(6, 10):  # nine are always enough
-        spelled = f"{number:.{digits}g}"
+    for form in ("%.6g", "%.7g", "%.8g", "%.9g"):  # nine are always enough
+        spelled = form % number
         if to_32_bits(float(spelled)) == number:
             break
     return Decimal(f"{Decimal(spelled):f}" if "e" in spelled else spelled)
@@ -73,16 +77,23 @@ def shortest(number: float) -> Decimal:
 
 def to_32_bits(number: float) -> float:
     """Return the nearest number that fits 32 bits, of one below 3.4e38."""
-    nearest: float = struct.unpack("<f", struct.pack("<f", number))[0]
+    nearest: float = FLOAT.unpack(FLOAT.pack(number))[0]
     return nearest
 
 
 def _varint(message: bytes, at: int) -> tuple[int, int]:
-    if (first := message[at : at + 1]) and first[0] < 128:  # most are of one byte
-        return first[0], at + 1
-    number = 0
-    for place, byte in enumerate(message[at : at + LONGEST_VARINT]):
-        number |= (byte & 127) << 7 * place
+    try:
+        number = message[at]
+    except IndexError:
+        raise ValueError("the message is cut off") from None
+    at, shift = at + 1, 7
+    if number < 128:  # most are of one byte
+        return number, at
+    number &= 127
+    for byte in message[at : at + LONGEST_VARINT - 1]:
+        at += 1
         if byte < 128:
-            return number, at + place + 1
+            return number | byte << shift, at
+        number |= (byte & 127) << shift
+        shift += 7
     raise ValueError("a number has no end")

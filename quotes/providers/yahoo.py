@@ -45,6 +45,9 @@ STEPS = {60: "1m", 120: "2m", 300: "5m", 900: "15m", 1800: "30m", 3600: "60m", D
 PENANCE = 900.0  # seconds to stay away after a 429: who goes on asking is banned for a day
 NO_CANDLES = "Data doesn't exist"
 
+OF_THE_DAY = ("bid", "ask", "open", "high", "low", "volume", "reference")
+NEW_DAY: dict[str, Any] = {**dict.fromkeys(OF_THE_DAY), "reference_kind": "none"}
+
 Asked = dict[str, list[Instrument]]  # by code: two symbols may share one
 
 
@@ -118,7 +121,7 @@ class Yahoo(Provider):
         session = Session(instruments, await self._known(instruments))
         if not session.known:
             raise ProviderError("yahoo knows none of the symbols")
-        for quote in session.quotes(*session.known):
+        for quote in session.quotes():
             yield quote
         try:
             async with Socket(self.ws_url, self.timeout, self.silence) as socket:
@@ -211,13 +214,10 @@ class Session:
             self.asked.setdefault(each.code, []).append(each)
         self.markets = {each.market for each in known.values()}
 
-    def quotes(self, *codes: str) -> list[Quote]:
-        """Return the newest quote of every instrument with one of these codes."""
-        asked = [(self.known[code].quote, each) for code in codes for each in self.asked[code]]
-        return [
-            quote if quote.symbol == each.symbol else replace(quote, symbol=each.symbol)
-            for quote, each in asked
-        ]
+    def quotes(self) -> list[Quote]:
+        """Return what is known of every instrument."""
+        known = self.known.items()
+        return [quote for code, each in known for quote in self._each(code, each.quote)]
 
     def take(self, message: Mapping[str, Any]) -> list[Quote]:
         """Return the quotes that a message brings."""
@@ -228,50 +228,61 @@ class Session:
         quote = merged(frame, known, datetime.now(UTC))
         if quote is None:
             return []
-        self.known[frame.code] = Known(quote=quote, market=known.market)
-        return self.quotes(frame.code)
+        if quote.last > 0:
+            self.known[frame.code] = Known(quote=quote, market=known.market)
+        return self._each(frame.code, quote)
 
     def quiet(self, moment: datetime) -> float:
         """Tell for how many seconds no market has anything to say."""
         return min(market.quiet(moment) for market in self.markets)
 
+    def _each(self, code: str, quote: Quote) -> list[Quote]:
+        return [
+            quote if quote.symbol == each.symbol else replace(quote, symbol=each.symbol)
+            for each in self.asked[code]
+        ]
+
 
 def merged(frame: Frame, known: Known, now: datetime) -> Quote | None:
     """Lay a frame, which tells what it likes, over what is known; None where it comes too late.
 
-    Of the day before nothing stays. In regular hours high and low follow last.
+    Of the day before nothing stays. In regular hours high and low follow last. Where a frame has
+    no price, all else stays.
     """
-    quote, market = known.quote, known.market
-    reference, kind = quote.reference, quote.reference_kind
-    told = {name: market.in_currency(number) for name, number in frame.numbers.items()}
-    last, moment = told["price"], frame.time or now
-    if last is None or (quote.source_time and moment < quote.source_time):
+    quote, market, moment = known.quote, known.market, frame.time or now
+    if quote.source_time and moment < quote.source_time:
         return None
+    last = market.in_currency(frame.last)
+    if last <= 0:
+        return replace(quote, last=last, received_at=now, source_time=frame.time)
     if market.day(moment) != market.day(quote.time):
-        quote = replace(quote, bid=None, ask=None, open=None, high=None, low=None, volume=None)
-        reference, kind = None, "none"
+        quote = replace(quote, **NEW_DAY)
+    told = {name: market.in_currency(number) for name, number in frame.prices.items()}
     session = "always" if market.crypto else frame.session
+    reference, kind = quote.reference, quote.reference_kind
     # After hours change is measured from the close of the same day, before them from the last.
-    if session != "post" and (before := market.in_currency(frame.reference)):
-        reference, kind = before, "rolling_24h" if market.crypto else "prev_close"
-    high, low = told.get("high") or quote.high, told.get("low") or quote.low
+    if session != "post" and frame.reference:
+        reference = market.in_currency(frame.reference)
+        kind = "rolling_24h" if market.crypto else "prev_close"
+    high, low = told.get("high", quote.high), told.get("low", quote.low)
     if session in ("always", "regular"):
         high, low = high and max(high, last), low and min(low, last)
-    bid, ask = told.get("bid") or quote.bid, told.get("ask") or quote.ask
-    crossed = bid and ask and bid > ask
-    return replace(
-        quote,
+    return Quote(
+        symbol=quote.symbol,
+        provider=quote.provider,
+        currency=quote.currency,
         last=last,
         received_at=now,
         source_time=frame.time,
-        bid=None if crossed else bid,
-        ask=None if crossed else ask,
-        open=told.get("open") or quote.open,
+        bid=told.get("bid", quote.bid),
+        ask=told.get("ask", quote.ask),
+        open=told.get("open", quote.open),
         high=high,
         low=low,
         reference=reference,
         reference_kind=kind,
         volume=None if market.crypto else frame.volume or quote.volume,
+        volume_window=quote.volume_window,
         session=session,
     )
 

@@ -12,33 +12,29 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from quotes.providers import Candle, Instrument, Sparkline
-from quotes.providers.protobuf import read_fields, shortest, signed, single, text, to_32_bits
-from quotes.quote import MINOR_UNITS, Quote, amount, decimal, price
+from quotes.providers.protobuf import Field, read_fields, shortest, signed, single, text, to_32_bits
+from quotes.quote import MINOR_UNITS, MOST_MAGNITUDE, NO_PRICE, Quote, amount, decimal, price
 
 DAY = 86_400  # seconds
 SPARK_STEP = 300  # seconds from one close to the next
 COLUMNS = ("open", "high", "low", "close")  # of a candle
 IN_MINOR = (".L", ".JO", ".TA")  # how codes end where these are usual
-NUMBERS = {  # the fields of a frame that are floats
-    "price": 2,
-    "high": 10,
-    "low": 11,
-    "change": 12,
-    "open": 15,
-    "previous": 16,
-    "bid": 23,
-    "ask": 25,
-}
-CODE, TIME, HOURS, VOLUME = 1, 3, 7, 9  # those that are something else
+# the fields of a frame
+CODE, LAST, TIME, HOURS, VOLUME, CHANGE, PREVIOUS = 1, 2, 3, 7, 9, 12, 16
+PRICES = {"high": 10, "low": 11, "open": 15, "bid": 23, "ask": 25}
 SESSIONS = ("pre", "regular", "post")  # by the number in HOURS; above them is the night's
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND, MILLISECOND = timedelta(seconds=1), timedelta(milliseconds=1)
 MOST_AWAY = timedelta(days=40_000)  # from 1970
+LEAST, MOST = 10.0**-MOST_MAGNITUDE, 10.0 ** (MOST_MAGNITUDE + 1)  # that numbers may be
 LONGEST_QUIET = 1800.0  # seconds: some time before that Yahoo hangs up where nothing is traded
+
+spelled = lru_cache(maxsize=4096)(shortest)  # a reference comes with every tick of its day
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,12 +63,16 @@ class Market:
 
     def price(self, value: Any) -> Decimal | None:
         """Read a price, in the currency."""
-        return self.in_currency(exact(value))
+        number = exact(value)
+        return self.in_currency(number) if number is not None and number > 0 else None
 
-    def in_currency(self, number: Decimal | None) -> Decimal | None:
-        """Return a price of the market's unit in the currency; None where it is no price."""
-        if number is None or number <= 0:
-            return None
+    def last_price(self, value: Any) -> Decimal:
+        """Read what is in place of a last price, in the currency: 0 where it is no number."""
+        number = exact(value)
+        return self.in_currency(number) if number else NO_PRICE
+
+    def in_currency(self, number: Decimal) -> Decimal:
+        """Return in the currency what is in the market's unit."""
         return number.scaleb(-2) if self.unit in MINOR_UNITS else number
 
     def session(self, moment: datetime) -> str | None:
@@ -91,8 +91,10 @@ class Market:
         if self.crypto or not self.hours:
             return 0.0
         now = moment.timestamp()
-        begins = [start for name, start, end in self.hours if name == "regular" and now < end]
-        return min(LONGEST_QUIET, max(0.0, begins[0] - now)) if begins else LONGEST_QUIET
+        for name, start, end in self.hours:
+            if name == "regular" and now < end:
+                return min(LONGEST_QUIET, max(0.0, start - now))
+        return LONGEST_QUIET
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,43 +110,47 @@ class Frame:
     """A tick on the wire, in the units of its market."""
 
     code: str
-    price: Decimal
-    numbers: Mapping[str, Decimal]  # those of NUMBERS that were told
+    last: Decimal  # 0 or negative where there is no price
+    prices: Mapping[str, Decimal]  # those of PRICES that were told
+    reference: Decimal | None  # that its change is measured from
     time: datetime | None
     session: str
     volume: Decimal | None
 
-    @property
-    def reference(self) -> Decimal | None:
-        """What its change is measured from."""
-        change = decimal(self.numbers.get("change"))
-        if change is None:
-            return self.numbers.get("previous")
-        # Yahoo takes the difference of two floats of 32 bits. That of their decimals has digits
-        # which mean nothing: 1346.86 and -4.6900635 are of 1351.55, not of 1351.5500635.
-        return shortest(to_32_bits(to_32_bits(float(self.price)) - to_32_bits(float(change))))
-
 
 def read_frame(message: Mapping[str, Any]) -> Frame | None:
-    """Read a message of the stream; None where it holds no price."""
+    """Read a message of the stream; None where it tells nothing in place of a price."""
     try:
         fields = read_fields(b64decode(message.get("message", ""), validate=True))
     except (TypeError, ValueError):
         return None
-    read = {name: single(fields[field]) for name, field in NUMBERS.items() if field in fields}
-    numbers = {name: number for name, number in read.items() if number is not None}
-    code, last = text(fields.get(CODE)), price(numbers.get("price"))
-    if not code or not last:
+    code, last = text(fields.get(CODE)), read_number(fields.get(LAST))
+    if not code or last is None:
         return None
+    change, previous = read_number(fields.get(CHANGE)), read_number(fields.get(PREVIOUS))
+    # Yahoo takes the difference of two floats of 32 bits. That of their decimals has digits
+    # which mean nothing: 1346.86 and -4.6900635 are of 1351.55, not of 1351.5500635.
+    before = previous if change is None else to_32_bits(last - change)
     hours = fields.get(HOURS, 0)
     return Frame(
         code=code,
-        price=last,
-        numbers=numbers,
+        last=shortest(last),
+        prices={
+            name: shortest(number)
+            for name, field in PRICES.items()
+            if field in fields and (number := read_number(fields[field])) and number > 0
+        },
+        reference=spelled(before) if before and before > 0 else None,
         time=moment_of(signed(fields.get(TIME)), MILLISECOND),
         session=SESSIONS[hours] if hours in (0, 1, 2) else "post",
         volume=price(signed(fields.get(VOLUME))),
     )
+
+
+def read_number(field: Field | None) -> float | None:
+    """Read a float of a frame; None for what is none that a market reaches."""
+    number = single(field)
+    return number if number == 0 or (number and LEAST <= abs(number) < MOST) else None
 
 
 def read_spark(body: Any) -> dict[str, Row]:
@@ -207,7 +213,7 @@ def read_zone(meta: Mapping[str, Any]) -> tzinfo:
 
 
 def read_row(row: Row, instrument: Instrument) -> Known | None:
-    """Turn a row of spark into a quote; None where it has no price."""
+    """Turn a row of spark into a quote; None where its market is not known."""
     meta, market = row.meta, read_market(row.meta, instrument)
     if market is None:
         return None
@@ -215,8 +221,8 @@ def read_row(row: Row, instrument: Instrument) -> Known | None:
     if last is None:
         ticks = [(market.price(c), t) for c, t in zip(row.closes, row.times, strict=False)]
         last, moment = next((tick for tick in reversed(ticks) if tick[0]), (None, None))
-    if last is None:
-        return None
+    if last is None:  # then its time is none either, or what streams tell may come too late
+        last = market.last_price(meta.get("regularMarketPrice"))
     reference = market.price(meta.get("previousClose") or meta.get("chartPreviousClose"))
     volume = amount(meta.get("regularMarketVolume"))
     if market.crypto or (instrument.kind == "index" and not volume):
@@ -282,11 +288,11 @@ def complaint(body: Any) -> tuple[str, str]:
 
 
 def exact(value: Any) -> Decimal | None:
-    """Read a price, and one that was a 32-bit float with the digits that it was made of.
+    """Read a number, and one that was a 32-bit float with the digits that it was made of.
 
     Yahoo writes 75.0875 as 75.0875015258789, the same float to the last of 64 bits.
     """
-    number = price(value)
+    number = decimal(value)
     if number is None or number == number.to_integral_value():
         return number
     near = float(number)
