@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -175,10 +175,10 @@ class Feed:
         return take
 
     def _watch(self, source: Source, instruments: list[Instrument]) -> None:
-        if source.instruments == instruments:
+        known, source.instruments = source.instruments, instruments
+        if known == instruments or list(map(_asked, known)) == list(map(_asked, instruments)):
             return
         self._stop(source.provider.name)
-        source.instruments = instruments
         if instruments:
             self.tasks[source.provider.name] = asyncio.create_task(self._keep(source))
         else:
@@ -233,6 +233,11 @@ class Feed:
     def _stop(self, name: str) -> None:
         if task := self.tasks.pop(name, None):
             task.cancel()
+
+
+def _asked(each: Instrument) -> Instrument:
+    # all that a provider is asked by; a simulated one steps by its tick sizes from its next start
+    return replace(each, tick_size=None, name="")
 
 
 def _codes(chain: Mapping[str, Instrument]) -> dict[str, tuple[str, str]]:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from quotes.providers import Instrument, Provider, ProviderError
 from quotes.quote import Quote
@@ -16,6 +16,7 @@ logger = logging.getLogger(__name__)
 
 BACK_OFF = 1.0  # seconds, doubled with each failure in a row
 LONGEST_BACK_OFF = 20.0  # seconds
+LONGEST_ROUND = timedelta(minutes=10)  # until a stream's own polls have asked for every symbol
 STEADY = 5.0  # seconds after which a stream counts as back; one that flaps is still an outage
 
 Take = Callable[[Quote, datetime | None], None]
@@ -34,6 +35,7 @@ class Source:
     ) -> None:
         self.provider, self.take, self.changed = provider, take, changed
         self.now, self.clock = now, clock
+        provider.may_differ = self._may_differ_now
         self.instruments: Sequence[Instrument] = ()
         self.down_since: datetime | None = None
         self.failing_since: float | None = None  # the same by the clock
@@ -154,6 +156,10 @@ class Source:
     def _may_differ(self, each: Instrument, now: datetime) -> bool:
         got_at = self.got_at.get(each.symbol)
         return self.provider.invented or worth_asking(each.exchange, each.kind, now, got_at)
+
+    def _may_differ_now(self, each: Instrument) -> bool:
+        now = self.now()  # what a round of polls brought when the market was closed stays
+        return worth_asking(each.exchange, each.kind, now, now - LONGEST_ROUND)
 
     def _take(self, quote: Quote, asked_at: datetime | None = None) -> None:
         if self.provider.unknown.keys() - self.named:

@@ -500,6 +500,15 @@ class TestClosedMarkets:
     CLOSE = datetime(2026, 11, 21, 1, 0, tzinfo=UTC)
     APPLE = replace(AAPL, exchange="NASDAQ")
 
+    @pytest.mark.parametrize(("minutes", "differs"), [(0, True), (39, True), (40, False)])
+    async def test_a_stream_that_polls_is_told_whose_market_is_closed(
+        self, minutes: int, differs: bool
+    ):
+        wire = Wire()
+        now = self.CLOSE + timedelta(minutes=minutes)
+        async with running((wire, [self.APPLE, BTC]), now=now):
+            assert (wire.may_differ(self.APPLE), wire.may_differ(BTC)) == (differs, True)
+
     async def test_their_prices_are_asked_for_until_the_last_have_come(self):
         bourse = Bourse([quote("AAPL", "101"), quote("BTC-USD", "64000")])
         async with running((bourse, [self.APPLE, BTC]), now=self.CLOSE) as published:
@@ -707,6 +716,17 @@ class TestTickSizes:
 
 
 class TestWhatIsWatched:
+    async def test_what_a_provider_is_not_asked_by_restarts_nothing(self):
+        wire = Wire()
+        async with running((wire, [AAPL])) as published:
+            await until(lambda: wire.opened)
+            task = published.feed.tasks["wire"]
+            published.watch(wire, [replace(AAPL, tick_size=Decimal("0.01"), name="Apple Inc.")])
+            assert published.feed.tasks["wire"] is task
+            assert published.feed.sources["wire"].instruments[0].name == "Apple Inc."
+            published.watch(wire, [replace(AAPL, code="AAPL.MX", currency="MXN")])
+            assert published.feed.tasks["wire"] is not task
+
     async def test_other_instruments_restart_their_source_and_no_other(self):
         wire, other = Wire(), Wire()
         other.name = "other"  # type: ignore[misc]
@@ -825,13 +845,6 @@ class TestFallingBack:
             published.feed.reroute()
             assert published.feed.in_use == {"AAPL": "bourse"}
             await until(lambda: published.prices("AAPL")[-1:] == ["103"])
-
-    async def test_invented_prices_never_take_the_place_of_real_ones(self):
-        first, second = Bourse(ProviderError("timed out")), Bourse([quote("AAPL", "1")])
-        second.name, second.invented = "second", True  # type: ignore[misc]
-        async with running((first, [AAPL]), (second, [AAPL, BTC])) as published:
-            await until(lambda: second.asked > 3 and published.outages)
-        assert published.prices("AAPL") == []
 
     async def test_when_all_fail_the_first_is_asked_on(self):
         first, second = Bourse(ProviderError("timed out")), Bourse(ProviderError("timed out"))

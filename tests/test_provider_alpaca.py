@@ -681,6 +681,22 @@ async def test_what_a_mute_stream_does_not_tell_is_polled(stub: Stub) -> None:
         await stream.until(lambda quote: str(quote.last) == "163.5")
 
 
+async def test_out_of_hours_nothing_is_polled_beside_the_stream(stub: Stub) -> None:
+    async with reading(stub, silence=0.1) as provider:
+        provider.may_differ = lambda each: each.code == "BTC/USD"
+        async with listening(stub, provider, "AAPL", "BTC/USD"):
+            await stub.until(lambda: stub.requests["/v1beta3/crypto/us/snapshots"] > 3)
+        assert stub.requests["/v2/stocks/snapshots"] == 1
+        provider.may_differ = lambda each: False
+        async with listening(stub, provider, "AAPL", "BTC/USD") as stream:
+            probes = len(stub.subscriptions) + 4
+            await stub.until(lambda: len(stub.subscriptions) > probes)
+            before = stub.requests.copy()
+            await stub.tick("AAPL", "163.5")
+            await stream.until(lambda quote: str(quote.last) == "163.5")
+        assert stub.requests == before
+
+
 async def test_a_stream_outlives_an_answer_that_fails(stub: Stub) -> None:
     async with (
         reading(stub, silence=0.2) as provider,

@@ -600,6 +600,16 @@ async def test_a_stream_that_comes_back_begins_with_all_that_is_known(stub: Stub
     assert stub.asked.total() == 25 + SHARE
 
 
+async def test_out_of_hours_nothing_is_polled_beside_the_stream(
+    stub: Stub, provider: Finnhub
+) -> None:
+    provider.poll_interval = 0.02
+    provider.may_differ = lambda each: each.code == "MSFT"
+    async with listening(stub, provider, "AAPL", "MSFT"):
+        await stub.until(lambda: stub.asked["MSFT"] > 3)
+    assert stub.asked["AAPL"] == 1
+
+
 async def test_a_stream_outlives_an_answer_that_fails(stub: Stub, provider: Finnhub) -> None:
     provider.poll_interval = 0.2
     async with listening(stub, provider, "AAPL") as stream:

@@ -8,7 +8,7 @@ exception, `ProviderError`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -76,6 +76,8 @@ class Provider(ABC):
 
     def __init__(self) -> None:
         self.unknown: dict[str, str] = {}  # code: reason
+        # whether a price may differ now; a stream that polls beside leaves out the others
+        self.may_differ: Callable[[Instrument], bool] = lambda instrument: True
         self.budget = Budget(self.limits)
 
     @abstractmethod

@@ -106,6 +106,7 @@ class Alpaca(Provider):
         for market in (self.stocks, self.crypto):
             told |= await self._read(market, self._due(market, by_code(instruments)))
         now = datetime.now(UTC)
+        told &= self.snapshots.keys()  # which a stream that began meanwhile has cleared
         return [self._quote(each, now) for each in instruments if each.code in told]
 
     async def instruments(self) -> list[Instrument]:
@@ -152,11 +153,15 @@ class Alpaca(Provider):
         sessions = [self._session(market, asked) for market in (self.stocks, self.crypto)]
         sessions = [session for session in sessions if session.codes]
 
+        async def poll() -> list[Quote]:
+            due = [each for each in instruments if self.may_differ(each)]
+            return await self._all(due) if due else []
+
         def interval() -> float:
             all_streamed = not any(session.waiting for session in sessions)
             return self.silence if all_streamed else min(self.poll_interval, self.silence)
 
-        polls = repeated(partial(self._all, instruments), interval)
+        polls = repeated(poll, interval)
         async with aclosing(merged(polls, *(self._listen(s, asked) for s in sessions))) as quotes:
             async for quote in quotes:
                 yield quote

@@ -9,12 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from functools import partial
 from itertools import count
 from typing import Any
 from urllib.parse import quote as escaped
@@ -110,7 +117,11 @@ class Finnhub(Provider):
         codes = self._due(asked)
         if not codes:
             raise ProviderError("finnhub knows none of the symbols")
-        polls = repeated(partial(self.quotes, instruments), lambda: self.poll_interval)
+
+        def poll() -> Awaitable[list[Quote]]:
+            return self.quotes([each for each in instruments if self.may_differ(each)])
+
+        polls = repeated(poll, lambda: self.poll_interval)
         async with aclosing(merged(polls, self._listen(codes[:STREAMED], asked))) as quotes:
             async for quote in quotes:
                 yield quote
