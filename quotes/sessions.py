@@ -18,10 +18,13 @@ from zoneinfo import ZoneInfo
 CALENDAR = Path(__file__).with_name("sessions.csv")
 COLUMNS = ("venue", "zone", "year", "hours", "days")
 WEEK = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+TRADING = ("regular", "break")  # of one day, from its first opening to its close
 DAY = timedelta(days=1)
 AHEAD = timedelta(minutes=1)  # before a session begins, prices are asked for again
 IN_TIME = timedelta(days=60)  # before the calendar ends, the log tells of it
 SETTLED = timedelta(minutes=30)  # after its end, auctions are over and late prices have come
+CLOSING = timedelta(minutes=3)  # about an end that after hours follow: last trades and auction
+INDEX_SETTLED = timedelta(hours=2)  # nobody trades an index: Nasdaq's are told until 17:16
 
 # Names of exchanges, by the venue whose hours they keep. An index keeps those of its shares.
 VENUES = {
@@ -65,8 +68,8 @@ def at(exchange: str, kind: str, now: datetime) -> Session | None:
     """Return the session of a symbol's market at an aware time; None where it is not known."""
     if kind == "crypto":
         return ALWAYS
-    venue = VENUE_OF.get(exchange.upper())
-    return None if venue is None else timeline(venue, kind != "index").at(now)
+    line = _timeline_of(exchange, kind)
+    return None if line is None else line.at(now)
 
 
 def worth_asking(exchange: str, kind: str, now: datetime, asked_at: datetime | None = None) -> bool:
@@ -81,6 +84,24 @@ def worth_asking(exchange: str, kind: str, now: datetime, asked_at: datetime | N
     if asked_at is None or session.since is None or session.until is None:
         return True
     return asked_at < session.since + SETTLED or now >= session.until - AHEAD
+
+
+def price_of(exchange: str, kind: str, now: datetime, made_at: datetime, heard_at: datetime) -> str:
+    """Say what a price is of: "close" of the last regular trading, "post" for after that, or "".
+
+    It was made at `made_at`, and still the last one at `heard_at`: what nobody heard of until the
+    end is no close. Times are aware.
+    """
+    line = _timeline_of(exchange, kind)
+    day = None if line is None else line.trading_before(now)
+    if line is None or day is None:
+        return ""
+    (began, ended), after = day, line.at(day[1])
+    trades_on = after is not None and after.name == "post"
+    late = INDEX_SETTLED if kind == "index" else CLOSING if trades_on else SETTLED
+    if began <= made_at < ended + late:
+        return "close" if heard_at >= ended - CLOSING else ""
+    return "post" if trades_on and line.at(made_at) == after else ""
 
 
 def zone(exchange: str) -> ZoneInfo | None:
@@ -112,12 +133,27 @@ class Timeline:
         until = self.moments[here + 1]
         return Session(name, self.moments[here], until, self._next_open(here + 1))
 
+    def trading_before(self, now: datetime) -> tuple[datetime, datetime] | None:
+        """Return when a day's regular trading last began and ended, which may have had a break."""
+        end = bisect_right(self.moments, now)
+        while end > 0 and self.names[end - 1] not in TRADING:
+            end -= 1
+        begin = end
+        while begin > 0 and self.names[begin - 1] in TRADING:
+            begin -= 1
+        return (self.moments[begin], self.moments[end]) if begin < end else None
+
     def _next_open(self, index: int) -> datetime | None:
         while (name := self.names[index]) is not None:
             if name == "regular":
                 return self.moments[index]
             index += 1
         return None
+
+
+def _timeline_of(exchange: str, kind: str) -> Timeline | None:
+    venue = VENUE_OF.get(exchange.upper())
+    return None if venue is None else timeline(venue, kind != "index")
 
 
 @cache

@@ -6,6 +6,7 @@ Formatted here once per state, the templates only print.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from functools import cache, cached_property
 from html import escape
 from typing import Any
@@ -15,7 +16,7 @@ from django.utils import timezone
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext, gettext_noop
 
-from quotes import formats
+from quotes import formats, sessions
 from quotes.providers import REGISTRY, provider_class
 from quotes.quote import Quote
 from quotes.store import State
@@ -40,6 +41,7 @@ SESSIONS = {
     "closed": gettext_noop("Closed"),
     "halted": gettext_noop("Halted"),
 }
+CALLED = {"close": gettext_noop("At close"), "post": SESSIONS["post"]}
 
 
 class Shown:
@@ -153,15 +155,30 @@ class Shown:
         kind = self.quote.reference_kind if self.quote else None
         return _word(REFERENCES, kind) or gettext("Reference")
 
-    @property
+    @cached_property
     def clock(self) -> str:
         """The time of day of the quote; with its day, unless it is one of the open session."""
         if self.quote is None:
             return BLANK
         began = self.state.session.since if self.state.session else None
-        if began is None or (began <= self.quote.time and self.session != "closed"):
+        of_now = self.session != "closed" and not self.called
+        if began is None or (began <= self.quote.time and of_now):
             return formats.clock(self.quote.time)
         return formats.day_and_time(self.quote.time, began)
+
+    @cached_property
+    def called(self) -> str:
+        """What its price is called while its market is not open: "At close", "After hours" or ""."""
+        session, quote = self.state.session, self.quote
+        if session is None or session.since is None or quote is None or quote.source_time is None:
+            return ""
+        if session.name not in ("pre", "post", "closed"):
+            return ""
+        symbol, heard_at = self.symbol, quote.received_at - timedelta(seconds=quote.delay or 0)
+        of = sessions.price_of(
+            symbol.exchange, symbol.kind, session.since, quote.source_time, heard_at
+        )
+        return "" if of == session.name else _word(CALLED, of)
 
     @property
     def session(self) -> str:

@@ -25,6 +25,7 @@ NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted((ROOT / "templates" / "quotes").glob("*.html"))
 WIDGETS = list(TEMPLATES)
+PLACES = ("row", "listing", "panel")  # that have room to say all
 SYMBOLS = [
     Symbol(pk=1, code="AAPL", name="Apple", kind="stock", currency="USD", tick_size=Decimal(".01")),
     Symbol(pk=2, code="BTC-USD", name="Bitcoin", kind="crypto", currency="USD"),
@@ -67,6 +68,17 @@ def field(html: str, name: str) -> str:
     found = re.search(rf'data-field="{name}"[^>]*>(.*?)</(?:data|td|dd|span|time|small)>', html)
     assert found, f"no {name} in {html}"
     return html_module.unescape(found[1])
+
+
+def utc(moment: str) -> datetime:
+    return datetime.fromisoformat(moment).replace(tzinfo=UTC)
+
+
+def called(fragments: Fragments, widget: str, language: str = "en") -> str:
+    """Return what AAPL's price is called and its time as a reader sees them, or nothing."""
+    html = html_module.unescape(fragments.paint(widget, "AAPL", language))
+    found = re.search(r'data-field="called">([^<]*)</span> <time[^>]*>([^<]*)</time>', html)
+    return " ".join(found.groups()).replace("\N{NO-BREAK SPACE}", " ") if found else ""
 
 
 class TestRenderedOnce:
@@ -196,13 +208,13 @@ class TestWhatARowSays:
         fragments.store.put((1, 2), [make_quote("AAPL", "101", delay=900, session="regular")])
         assert field(fragments.paint("row", "AAPL", "en"), "state") == "Delayed 15 min"
 
-    def at(self, fragments: Fragments, moment: str, exchange: str, **more: Any) -> None:
+    def at(
+        self, fragments: Fragments, moment: str, exchange: str, kind: str = "stock", **more: Any
+    ) -> None:
         """Let AAPL stand on an exchange, and the clock at a moment (UTC)."""
-        now = datetime.fromisoformat(moment).replace(tzinfo=UTC)
+        now = utc(moment)
         fragments.store.clock = lambda: now
-        symbol = Symbol(
-            pk=1, code="AAPL", name="A", kind="stock", currency="USD", exchange=exchange
-        )
+        symbol = Symbol(pk=1, code="AAPL", name="A", kind=kind, currency="USD", exchange=exchange)
         fragments.store.keep([symbol])
         base = {"symbol": "AAPL", "provider": "yahoo", "currency": "USD", "received_at": now}
         fragments.store.put((2, 1), [Quote(last=Decimal(101), **base | more)])
@@ -269,11 +281,150 @@ class TestWhatARowSays:
         self, fragments: Fragments, settings: Any, moment: str, traded: str, said: str
     ):
         settings.TIME_ZONE = "Europe/Berlin"
-        source_time = datetime.fromisoformat(traded).replace(tzinfo=UTC)
-        self.at(fragments, moment, "NYSE", source_time=source_time)
+        self.at(fragments, moment, "NYSE", source_time=utc(traded))
         for widget in ("row", "listing", "panel"):
             shown = field(fragments.paint(widget, "AAPL", "en"), "time")
             assert shown.replace("\N{NO-BREAK SPACE}", " ") == said
+
+    @pytest.mark.parametrize(
+        ("moment", "traded", "said"),
+        [
+            # closed from Friday, 20 November, 20:00 in New York, which is 01:00 UTC
+            ("2026-11-22 12:00", "2026-11-20 14:29:59", ""),  # before it opened
+            ("2026-11-22 12:00", "2026-11-20 14:30:00", "At close Fri 15:30"),  # then no more
+            ("2026-11-22 12:00", "2026-11-20 20:59:58", "At close Fri 21:59"),
+            ("2026-11-22 12:00", "2026-11-20 21:00:02", "At close Fri 22:00"),  # the auction's
+            ("2026-11-22 12:00", "2026-11-20 21:02:59", "At close Fri 22:02"),
+            ("2026-11-22 12:00", "2026-11-20 21:03:00", "After hours Fri 22:03"),
+            ("2026-11-22 12:00", "2026-11-21 00:59:59", "After hours Sat 01:59"),
+            ("2026-11-22 12:00", "2026-11-21 01:00:00", ""),
+            ("2026-11-22 12:00", "2026-11-19 20:59:58", ""),  # the day before
+            ("2026-11-22 12:00", "2026-11-19 22:00:00", ""),
+            # before it opens on Monday
+            ("2026-11-23 10:00", "2026-11-20 20:59:58", "At close Fri 21:59"),
+            ("2026-11-23 10:00", "2026-11-20 22:00:00", "After hours Fri 23:00"),
+            ("2026-11-23 10:00", "2026-11-19 20:59:58", ""),
+            ("2026-11-23 10:00", "2026-11-23 09:59:58", ""),
+            # open
+            ("2026-11-23 16:00", "2026-11-20 20:59:58", ""),
+            ("2026-11-23 16:00", "2026-11-23 15:59:58", ""),
+            ("2026-11-23 20:58", "2026-11-23 20:57:58", ""),
+            # after hours, of which the state tells
+            ("2026-11-23 22:00", "2026-11-23 20:59:58", "At close Mon 21:59"),
+            ("2026-11-23 22:00", "2026-11-23 21:00:02", "At close Mon 22:00"),
+            ("2026-11-23 22:00", "2026-11-23 21:59:58", ""),
+            ("2026-11-23 22:00", "2026-11-20 20:59:58", ""),
+            # a holiday, and the day after it, which ends early
+            ("2026-11-26 16:00", "2026-11-25 20:59:58", "At close Wed 21:59"),
+            ("2026-11-28 16:00", "2026-11-27 17:59:58", "At close Fri 18:59"),
+            ("2026-11-28 16:00", "2026-11-27 20:59:58", "After hours Fri 21:59"),
+            ("2026-11-28 16:00", "2026-11-25 20:59:58", ""),
+        ],
+    )
+    def test_the_price_of_a_closed_market_is_called_what_it_is(
+        self, fragments: Fragments, settings: Any, moment: str, traded: str, said: str
+    ):
+        settings.TIME_ZONE = "Europe/Berlin"
+        self.at(fragments, moment, "NYSE", source_time=utc(traded))
+        assert [called(fragments, widget) for widget in PLACES] == [said] * len(PLACES)
+
+    @pytest.mark.parametrize(
+        ("moment", "exchange", "kind", "traded", "said"),
+        [
+            ("2026-11-22 12:00", "SNP", "index", "2026-11-20 22:16:00", "At close Fri 23:16"),
+            ("2026-11-22 12:00", "SNP", "index", "2026-11-20 23:00:00", ""),
+            ("2026-11-23 18:00", "LSE", "stock", "2026-11-23 16:35:20", "At close Mon 17:35"),
+            ("2026-11-23 18:00", "LSE", "stock", "2026-11-23 16:59:59", "At close Mon 17:59"),
+            ("2026-11-23 18:00", "LSE", "stock", "2026-11-23 17:00:00", ""),
+            ("2026-11-24 03:00", "TSE", "stock", "2026-11-24 02:29:59", ""),  # a break is no close
+            ("2026-11-24 09:00", "TSE", "stock", "2026-11-24 02:29:59", "At close Tue 03:29"),
+            ("2026-10-07 09:00", "SHANGHAI", "stock", "2026-09-30 07:00:01", "At close Wed 09:00"),
+            ("2026-11-24 09:00", "MOON", "stock", "2026-11-24 08:00:00", ""),
+        ],
+    )
+    def test_a_closing_price_may_come_late_where_nobody_trades_after_hours(
+        self,
+        fragments: Fragments,
+        settings: Any,
+        moment: str,
+        exchange: str,
+        kind: str,
+        traded: str,
+        said: str,
+    ):
+        settings.TIME_ZONE = "Europe/Berlin"
+        self.at(fragments, moment, exchange, kind, source_time=utc(traded), session="closed")
+        assert called(fragments, "row") == said
+
+    @pytest.mark.parametrize(
+        ("moment", "more", "said"),
+        [
+            ("2026-11-22 12:00", {}, ""),  # nobody says when it was made
+            ("2026-11-22 12:00", {"source_time": "2026-11-20 20:58:00"}, "At close Fri 20:58"),
+            (
+                "2026-11-22 12:00",
+                {"source_time": "2026-11-20 20:56:00", "received_at": "2026-11-20 20:56:01"},
+                "",  # whether it was the last one, nobody heard
+            ),
+            (
+                "2026-11-22 12:00",
+                {"source_time": "2026-11-20 20:58:00", "received_at": "2026-11-20 20:58:01"},
+                "At close Fri 20:58",
+            ),
+            (
+                "2026-11-20 21:10",
+                {"source_time": "2026-11-20 20:55:00", "delay": 900},
+                "",  # the last ones are still on their way
+            ),
+            (
+                "2026-11-20 21:15",
+                {"source_time": "2026-11-20 20:59:58", "delay": 900},
+                "At close Fri 20:59",
+            ),
+            (
+                "2026-11-22 12:00",
+                {"source_time": "2026-11-20 20:59:58", "session": "halted"},
+                "",
+            ),
+        ],
+    )
+    def test_a_price_is_called_one_at_close_only_where_that_is_known(
+        self, fragments: Fragments, moment: str, more: dict[str, Any], said: str
+    ):
+        times = {name: utc(more[name]) for name in ("source_time", "received_at") if name in more}
+        self.at(fragments, moment, "NYSE", **more | times)
+        assert called(fragments, "row") == said
+
+    @pytest.mark.parametrize(
+        ("traded", "said"),
+        [
+            ("2026-11-20 20:59:58", "Schlusskurs Fr 20:59"),
+            ("2026-11-21 00:30:00", "Nachbörse Sa 00:30"),
+        ],
+    )
+    def test_germans_read_what_a_price_is_called_in_german(
+        self, fragments: Fragments, traded: str, said: str
+    ):
+        self.at(fragments, "2026-11-22 12:00", "NYSE", source_time=utc(traded))
+        assert [called(fragments, widget, "de") for widget in PLACES] == [said] * len(PLACES)
+
+    def test_the_tooltip_of_a_price_in_a_text_says_it_too(self, fragments: Fragments):
+        self.at(fragments, "2026-11-22 12:00", "NYSE", source_time=utc("2026-11-20 20:59:58"))
+        html = fragments.paint("price", "AAPL", "en")
+        assert "At close Fri\N{NO-BREAK SPACE}20:59, Closed, opens" in html_module.unescape(html)
+
+    def test_a_price_is_never_called_one_at_close_and_old(self, fragments: Fragments):
+        fragments.store.stale_after = {"stock": 60}
+        closed = utc("2026-11-20 20:59:58")
+        self.at(fragments, "2026-11-20 20:59:59", "NYSE", source_time=closed)
+        seen = set()
+        for minutes in range(0, 5 * 24 * 60, 10):
+            now = closed + timedelta(minutes=minutes)
+            fragments.store.clock = lambda now=now: now
+            fragments.store.age()
+            old = "old" in field(fragments.paint("panel", "AAPL", "en"), "state")
+            seen.add((called(fragments, "panel"), old))
+        assert seen == {("", False), ("At close Fri 20:59", False), ("", True)}
 
     def test_what_a_closed_row_says_does_not_change_before_its_market_does(
         self, fragments: Fragments

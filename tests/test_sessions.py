@@ -25,7 +25,17 @@ from quotes.live import Live
 from quotes.management.commands import makesessions
 from quotes.models import Symbol
 from quotes.quote import SESSIONS
-from quotes.sessions import AHEAD, CALENDAR, SETTLED, VENUE_OF, VENUES, Session, at, worth_asking
+from quotes.sessions import (
+    AHEAD,
+    CALENDAR,
+    SETTLED,
+    VENUE_OF,
+    VENUES,
+    Session,
+    at,
+    price_of,
+    worth_asking,
+)
 from tests.servers import ROOT, environment
 
 # pandas tells exchange_calendars what will change one day
@@ -152,6 +162,27 @@ class TestAgainstExchangeCalendars:
         assert known(exchange, kind, session.until - TICK) == session
         after = at(exchange, kind, session.until)
         assert after is None or (after.name != session.name and after.since == session.until)
+
+    @unhurried
+    @given(moments(), st.sampled_from(["stock", "index"]))
+    def test_a_closing_price_is_of_the_last_day_of_trading_before(
+        self, asked: tuple[str, datetime], kind: str
+    ):
+        exchange, now = asked
+        since = known(exchange, kind, now).since
+        if since is None or trades(exchange, now, through_lunch=True) or now <= turns(exchange)[1]:
+            return
+        day = package(exchange).minute_to_past_session(Timestamp(now), 1)
+        opened = package(exchange).session_open(day).to_pydatetime()
+        closed = package(exchange).session_close(day).to_pydatetime()
+
+        def of(made_at: datetime, heard_at: datetime = now) -> str:
+            return price_of(exchange, kind, since, made_at, heard_at)
+
+        assert {of(opened), of(closed - TICK), of(closed), of(closed + MINUTE)} == {"close"}
+        assert of(opened - TICK) == ""
+        assert of(closed - 5 * MINUTE, closed - 5 * MINUTE) == ""
+        assert of(closed + timedelta(hours=2)) in ("", "post")
 
     @unhurried
     @given(moments())
