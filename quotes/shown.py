@@ -168,7 +168,7 @@ class Shown:
 
     @cached_property
     def called(self) -> str:
-        """What its price is called while its market is not open: "At close", "After hours" or ""."""
+        """What its price is called while its market is shut: "At close", "After hours", or ""."""
         session, quote = self.state.session, self.quote
         if session is None or session.since is None or quote is None or quote.source_time is None:
             return ""
