@@ -399,6 +399,21 @@ class TestBudgets:
         assert most == 6
         assert bench.clock.now() - NOON > timedelta(minutes=5)
 
+    async def test_where_quotes_take_all_there_is_the_candles_wait_and_then_go_without(
+        self, bench: Bench
+    ):
+        budget = bench.bourse.budget
+        budget.limits, sleep = Limits(per_minute=10), bench.clock.sleep
+
+        async def quotes_come_first(seconds: float) -> None:
+            await sleep(seconds)
+            budget.heard(10)
+
+        bench.clock.sleep = quotes_come_first  # type: ignore[method-assign]
+        assert await bench.fill() == {"BTC-USD"}
+        assert bench.bourse.asked == []
+        assert timedelta(minutes=5) <= bench.clock.now() - NOON < timedelta(hours=1)
+
     async def test_a_tenth_of_a_months_requests_is_used(self, transactional_db: None):
         bench = Bench(*(f"S{number}" for number in range(10)), limits=Limits(per_month=200))
         await bench.list()

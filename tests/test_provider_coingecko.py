@@ -192,10 +192,11 @@ async def test_an_empty_answer_condemns_nobody(stub: Stub, provider: CoinGecko) 
 async def test_a_currency_that_it_lacks_costs_the_others_nothing(
     stub: Stub, provider: CoinGecko
 ) -> None:
-    asked = [instrument("bitcoin", "USDT"), instrument("ethereum", "BTC")]
+    asked = [instrument("ethereum", "USDT"), instrument("ethereum", "BTC")]
     for _ in range(2):
-        assert [quote.symbol for quote in await provider.quotes(asked)] == ["ethereum-BTC"]
-        assert provider.unknown == {"bitcoin": "bitcoin has no price in USDT"}
+        told = [(quote.symbol, quote.last > 0) for quote in await provider.quotes(asked)]
+        assert told == [("ethereum-USDT", False), ("ethereum-BTC", True)]
+        assert provider.unknown == {}  # the coin is known, if not what it costs in that currency
     # The second time it is not asked for any more.
     assert [query["vs_currency"] for query in stub.queries] == ["usdt", "btc", "btc"]
 

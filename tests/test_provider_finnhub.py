@@ -5,6 +5,7 @@ import logging
 import re
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -608,6 +609,21 @@ async def test_out_of_hours_nothing_is_polled_beside_the_stream(
     async with listening(stub, provider, "AAPL", "MSFT"):
         await stub.until(lambda: stub.asked["MSFT"] > 3)
     assert stub.asked["AAPL"] == 1
+
+
+@pytest.mark.parametrize(("ago", "told"), [(119, True), (121, False)])
+async def test_what_was_told_long_ago_is_not_told_again_as_if_it_were_new(
+    stub: Stub, ago: int, told: bool
+) -> None:
+    codes = many(stub, PER_MINUTE)
+    async with on_a_clock(stub) as (provider, _):
+        assert await symbols(provider, *codes) == codes  # the minute is spent
+        quote = provider.known["S0"]
+        then = quote.received_at - timedelta(seconds=ago)
+        provider.known["S0"] = replace(quote, received_at=then)
+        async with streaming(provider, *codes) as stream:
+            came = [(await anext(stream)).symbol for _ in codes[1:]]
+        assert came == (codes[:-1] if told else codes[1:])
 
 
 async def test_a_stream_outlives_an_answer_that_fails(stub: Stub, provider: Finnhub) -> None:

@@ -133,21 +133,19 @@ class CoinGecko(Provider):
         # What was asked in one request, and what came by code.
         came: set[str] = set()
         absent: set[str] = set()
-        unpriced: dict[str, str] = {}
         for currency, asked in by_currency(instruments).items():
             for codes in chunks(asked):
                 rows = await self._chunk(currency, codes, params)
-                if rows is None:
-                    unpriced |= {code: f"{code} has no price in {currency}" for code in codes}
-                    continue
-                came.update(rows)
-                absent.update(codes)
+                if rows is None:  # then the coins are known, and have no price
+                    rows = {code: {} for code in codes}
+                else:
+                    came.update(rows)
+                    absent.update(codes)
                 yield [each for code in codes for each in asked[code]], rows
         for code in came:
             self.unknown.pop(code, None)
         # Where nothing came at all, that says nothing about a single one.
         self.unknown |= {code: not_known(code) for code in absent - came if came}
-        self.unknown |= {code: why for code, why in unpriced.items() if code not in came}
 
     async def _chunk(
         self, currency: str, codes: list[str], params: dict[str, str]

@@ -1,0 +1,72 @@
+"""A process that leads the feed: the operator's acts, and what is none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from quotes import layer, live
+from quotes.live import Live
+from quotes.models import HeldPrice, LastQuote, ProviderSymbol, Symbol
+from tests.stubs.coinbase import Coinbase
+
+STATS = "/products/stats"
+
+
+@pytest.fixture
+async def bitcoin(transactional_db: None) -> None:
+    symbol = await Symbol.objects.acreate(
+        code="BTC-USD", name="Bitcoin", kind="crypto", currency="USD"
+    )
+    await ProviderSymbol.objects.acreate(symbol=symbol, provider="coinbase", code="BTC-USD")
+
+
+def asked_of(stub: Coinbase) -> dict[str, Any]:
+    """The settings of a feed that asks a stub."""
+    options = {"rest_url": stub.rest_url, "ws_url": stub.ws_url}
+    return {"PROVIDERS": ["coinbase"], "PROVIDER_OPTIONS": {"coinbase": options}}
+
+
+async def test_a_refusal_outlives_word_of_listings_that_comes_by_itself(
+    bitcoin: None, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layer, "REJOIN_EVERY", 0.0)
+    monkeypatch.setattr("quotes.feed.HEARTBEAT", 0.02)
+    monkeypatch.setattr(live, "FIRST_BATCH", 0.0)
+    async with Coinbase() as stub:
+        settings.QUOTES, stub.mode = asked_of(stub), "unauthorized"
+        process, words = Live(), []
+        await process.start(pages=False, feed=True)
+        try:
+            await stub.until(lambda: stub.requests[STATS] and process.store.outages)
+            process.on_listing.add(words.append)
+            await stub.until(lambda: len(words) > 5)  # each batch of the feed is one
+            assert stub.requests[STATS] == 1
+            await layer.send_listing()
+            await stub.until(lambda: stub.requests[STATS] == 2)
+        finally:
+            await process.stop()
+
+
+async def test_what_is_no_price_is_listed_and_the_last_price_stays(
+    bitcoin: None, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("quotes.leader.RECORD_EVERY", 0.02)
+    async with Coinbase(heartbeat=0.02) as stub:
+        settings.QUOTES = asked_of(stub)
+        process = Live()
+        await process.start(pages=False, feed=True)
+        try:
+            for last in ("64001.50", "0"):
+                await stub.tick("BTC-USD", last, best_bid="64001.60", best_ask="64001.50")
+                told: list[Any] = []
+                while not any(str(row.last) == last for row in told):
+                    told = [row async for row in HeldPrice.objects.all()]
+                    told += [row.quote async for row in LastQuote.objects.all()]
+            held = [row async for row in HeldPrice.objects.order_by("at")]
+            assert [row.outcome for row in held] == ["crossed", "no_price"]
+            assert (held[1].last, held[1].before) == ("0", "64001.50")
+            assert str(process.store.states["BTC-USD"].quote.last) == "64001.50"
+        finally:
+            await process.stop()
