@@ -13,13 +13,12 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from typing import NamedTuple
 
-from quotes.quote import Quote
+from quotes.quote import EPOCH, Quote
 
 logger = logging.getLogger(__name__)
 
 DAY = 86_400
 STEPS = (60, 300, 3600, DAY)  # seconds
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 MOST_LATE = timedelta(hours=1)  # that a price may be old when it comes: it is history, not news
 MOST_WAITING = 20_000  # candles that wait to be written: half an hour of 500 symbols

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
+
+from quotes.quote import EPOCH
 
 if TYPE_CHECKING:
     Text = models.TextField[Any, Any]
@@ -15,7 +17,6 @@ else:
     Text, Integer = models.TextField, models.BigIntegerField
 
 MIDDLE = 50  # which makes two digits of any power of ten that a price may have, -30 to 30
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def to_text(number: Decimal) -> str:

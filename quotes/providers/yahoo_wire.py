@@ -18,7 +18,18 @@ from zoneinfo import ZoneInfo
 
 from quotes.providers import Candle, Instrument, Sparkline
 from quotes.providers.protobuf import Field, read_fields, shortest, signed, single, text, to_32_bits
-from quotes.quote import MINOR_UNITS, MOST_MAGNITUDE, NO_PRICE, Quote, amount, decimal, price
+from quotes.quote import (
+    EPOCH,
+    MILLISECOND,
+    MINOR_UNITS,
+    MOST_MAGNITUDE,
+    NO_PRICE,
+    SECOND,
+    Quote,
+    amount,
+    decimal,
+    price,
+)
 
 DAY = 86_400  # seconds
 SPARK_STEP = 300  # seconds from one close to the next
@@ -28,8 +39,6 @@ IN_MINOR = (".L", ".JO", ".TA")  # how codes end where these are usual
 CODE, LAST, TIME, HOURS, VOLUME, CHANGE, PREVIOUS = 1, 2, 3, 7, 9, 12, 16
 PRICES = {"high": 10, "low": 11, "open": 15, "bid": 23, "ask": 25}
 SESSIONS = ("pre", "regular", "post")  # by the number in HOURS; above them is the night's
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-SECOND, MILLISECOND = timedelta(seconds=1), timedelta(milliseconds=1)
 MOST_AWAY = timedelta(days=40_000)  # from 1970
 LEAST, MOST = 10.0**-MOST_MAGNITUDE, 10.0 ** (MOST_MAGNITUDE + 1)  # that numbers may be
 LONGEST_QUIET = 1800.0  # seconds: some time before that Yahoo hangs up where nothing is traded
