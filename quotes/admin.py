@@ -9,6 +9,8 @@ from django.contrib import admin
 from django.db import transaction
 from django.db.models import Count, Prefetch, QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -167,12 +169,20 @@ class BoardAdmin(admin.ModelAdmin):
 class HeldPriceAdmin(admin.ModelAdmin):
     """Prices that were held back: to look at, not to change."""
 
-    list_display = ("at", "symbol", "last", "before", "currency", "provider", "outcome")
+    list_display = (
+        "moment", "symbol", "outcome", "last", "before", "book", "provider", "currency"
+    )  # fmt: skip
     list_filter = ("outcome", "provider")
     search_fields = ("symbol__code",)
     list_select_related = ("symbol",)
     date_hierarchy = "at"
     empty_value_display = "–"
+
+    @admin.display(description=_("at"), ordering="at")
+    def moment(self, held: HeldPrice) -> str:
+        """Say when it came, to the second."""
+        at = timezone.localtime(held.at)
+        return f"{date_format(at, 'SHORT_DATE_FORMAT')} {at:%H:%M:%S}"
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Nobody makes these by hand."""

@@ -245,11 +245,11 @@ class HeldPrice(models.Model):
     """A quote that the feed held back, for its price, or whose bid and ask it left out."""
 
     class Outcome(models.TextChoices):
-        WAITS = "waits", _("waits for a second one")
-        CONFIRMED = "confirmed", _("confirmed by a second one")
+        WAITS = "waits", _("waits")
+        CONFIRMED = "confirmed", _("confirmed")
         DROPPED = "dropped", _("dropped")
-        NO_PRICE = "no_price", _("no price: the one before stays")
-        CROSSED = "crossed", _("bid above ask: both left out")
+        NO_PRICE = "no_price", _("no price")
+        CROSSED = "crossed", _("bid above ask")
 
     symbol = models.ForeignKey(
         Symbol, models.CASCADE, related_name="held_prices", verbose_name=_("symbol")
@@ -258,6 +258,7 @@ class HeldPrice(models.Model):
     provider = models.SlugField(_("provider"), max_length=20)
     last = models.CharField(_("price"), max_length=64)  # every digit, as text
     before = models.CharField(_("price before"), max_length=64, blank=True)
+    book = models.CharField(_("bid / ask"), max_length=64, blank=True)  # where they were left out
     currency = models.CharField(_("currency"), max_length=10)
     outcome = models.CharField(_("outcome"), max_length=10, choices=Outcome)
 

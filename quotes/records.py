@@ -23,7 +23,7 @@ from quotes.models import (
     ProviderUse,
     Symbol,
 )
-from quotes.pending import Held
+from quotes.pending import CROSSED, Held
 from quotes.providers import Instrument, Provider, provider_class
 from quotes.quote import Quote
 
@@ -90,6 +90,7 @@ def save_held_prices(held: Iterable[Held]) -> None:
             provider=each.quote.provider,
             last=_as_text("last", each.quote.last),
             before=_as_text("before", each.before),
+            book=_as_text("book", _book(each)),
             currency=_as_text("currency", each.quote.currency),
             outcome=each.outcome,
         )
@@ -184,6 +185,10 @@ def died_here(holder: str) -> bool:
         return False
     # the pid was given to us anew, as containers do
     return int(pid) == os.getpid()
+
+
+def _book(held: Held) -> str:
+    return f"{held.quote.bid:f} / {held.quote.ask:f}" if held.outcome == CROSSED else ""
 
 
 def _as_text(field: str, value: Decimal | str | None) -> str:

@@ -54,11 +54,12 @@ def test_what_was_held_back_is_listed_in_words_and_cannot_be_changed(
     held = HeldPrice.objects.create(
         symbol=apple, at=now, last="0", before="101.25", outcome="no_price", **told
     )
-    crossed = now - timedelta(minutes=1)
-    HeldPrice.objects.create(symbol=apple, at=crossed, last="102", outcome="crossed", **told)
+    crossed = {"last": "102", "book": "103 / 101", "outcome": "crossed"}
+    HeldPrice.objects.create(symbol=apple, at=now - timedelta(minutes=1), **crossed, **told)
     page = text(alice.get("/admin/quotes/heldprice/").content.decode())
-    assert "AAPL 0 101.25 USD coinbase no price: the one before stays" in page
-    assert "AAPL 102 – USD coinbase bid above ask: both left out" in page
+    second = f"{timezone.localtime(now):%H:%M:%S}"
+    assert f"{second} AAPL no price 0 101.25 – coinbase USD" in page
+    assert "AAPL bid above ask 102 – 103 / 101 coinbase USD" in page
     assert (
         alice.post(f"/admin/quotes/heldprice/{held.pk}/change/", {"last": "1"}).status_code == 403
     )

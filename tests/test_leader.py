@@ -66,6 +66,7 @@ async def test_what_is_no_price_is_listed_and_the_last_price_stays(
                     told += [row.quote async for row in LastQuote.objects.all()]
             held = [row async for row in HeldPrice.objects.order_by("at")]
             assert [row.outcome for row in held] == ["crossed", "no_price"]
+            assert [row.book for row in held] == ["64001.60 / 64001.50", ""]
             assert (held[1].last, held[1].before) == ("0", "64001.50")
             assert str(process.store.states["BTC-USD"].quote.last) == "64001.50"
         finally:
