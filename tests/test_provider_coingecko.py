@@ -143,6 +143,7 @@ def test_what_is_no_price_is_none_and_as_the_last_not_above_0(no_price: Any) -> 
     told = read(current_price=no_price)
     assert told
     assert told.last <= 0
+    assert told.reference is told.open is None
     quote = read(high_24h=no_price)
     assert quote
     assert quote.high is None

@@ -159,9 +159,11 @@ async def test_what_the_source_does_not_say_the_instrument_says(provider: Finnhu
 @pytest.mark.parametrize(
     "no_price", [0, "0", "", "NaN", -1, None, [], {}, True, "Infinity", "1e99999"]
 )
-def test_what_is_no_price_is_none(no_price: Any) -> None:
+def test_what_is_no_price_is_none_and_as_the_last_not_above_0(no_price: Any) -> None:
     body = loads(QUOTE % 1790000000)
-    assert read_quote("AAPL", body | {"c": no_price}, NOW) is None
+    told = read_quote("AAPL", body | {"c": no_price}, NOW)
+    assert told
+    assert told.last <= 0
     quote = read_quote("AAPL", body | {"o": no_price, "pc": no_price}, NOW)
     assert quote
     assert quote.open is quote.reference is quote.change is None
@@ -185,6 +187,18 @@ async def test_zeros_are_an_unknown_symbol_that_is_set_aside(stub: Stub) -> None
         clock.now += QUARANTINE
         assert set(await symbols(provider, "NOPE", "AAPL")) == {"AAPL", "NOPE"}
         assert provider.unknown == {}
+
+
+async def test_a_known_symbol_without_a_price_is_told_and_changes_nothing(
+    stub: Stub, provider: Finnhub
+) -> None:
+    assert await symbols(provider, "AAPL") == ["AAPL"]
+    known = provider.known["AAPL"]
+    stub.market["AAPL"] |= {"c": 0}
+    [quote] = await provider.quotes([instrument("AAPL")])
+    assert (quote.symbol, quote.currency, quote.last) == ("AAPL", "USD", 0)
+    assert (provider.known["AAPL"], provider.told["AAPL"]) == (known, known)
+    assert provider.unknown == {}
 
 
 async def test_what_the_plan_lacks_is_set_aside(stub: Stub) -> None:
@@ -651,7 +665,7 @@ class Fed:
 
     def rest(self, moment: datetime, **changes: Any) -> Quote:
         body = loads(QUOTE % moment.timestamp()) | changes
-        assert self.provider._take_quote(self.code, body)
+        assert self.provider._take_quote(self.code, body, self.asked[self.code])
         return self.provider.known[self.code]
 
     def trade(self, price: str, moment: datetime) -> Quote:

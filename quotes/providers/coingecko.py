@@ -235,7 +235,7 @@ def read_market(row: Any, instrument: Instrument, now: datetime, delay: int) -> 
     if not isinstance(row, dict):
         return None
     last, change = last_price(row.get("current_price")), decimal(row.get("price_change_24h"))
-    reference = None if change is None else price(last - change)
+    reference = None if change is None or last <= 0 else price(last - change)
     return Quote(
         symbol=instrument.symbol,
         provider="coingecko",

@@ -157,22 +157,25 @@ class Finnhub(Provider):
                     raise
                 self._set_aside(code, f"{code} is not part of the plan")
                 continue
-            if self._take_quote(code, body):
-                for quote in self._quotes(asked[code]):
-                    yield quote
+            for quote in self._take_quote(code, body, asked[code]):
+                yield quote
 
-    def _take_quote(self, code: str, body: Mapping[str, Any]) -> bool:
+    def _take_quote(
+        self, code: str, body: Mapping[str, Any], instruments: Iterable[Instrument]
+    ) -> list[Quote]:
         now = datetime.now(UTC)
         told, known = read_quote(code, body, now), self.known.get(code)
         if told is None:
             if body.keys() >= {"c", "t"}:  # zeros, for what it does not know
                 self._set_aside(code, f"{code} has no price")
-            return False
+            return []
         self.unknown.pop(code, None)
+        if told.last <= 0:  # it changes nothing, but the feed is to know
+            return [replace(told, symbol=i.symbol, currency=i.currency) for i in instruments]
         self.told[code] = self.known[code] = told
         if known and known.time > told.time:
             self._move(code, known.last, known.time, now)
-        return True
+        return self._quotes(instruments)
 
     def _set_aside(self, code: str, why: str) -> None:
         self.unknown[code] = why
@@ -257,17 +260,18 @@ def by_code(instruments: Iterable[Instrument]) -> Asked:
 
 
 def read_quote(code: str, body: Mapping[str, Any], now: datetime) -> Quote | None:
-    """Turn an answer into a quote, without its currency; None where there is no price."""
-    last, reference = price(body.get("c")), price(body.get("pc"))
-    if last is None:
+    """Turn an answer into a quote without a currency; None where it has no price and no time."""
+    last, made = last_price(body.get("c")), since_1970(body.get("t"), SECOND)
+    if last <= 0 and made is None:
         return None
+    reference = price(body.get("pc"))
     return Quote(
         symbol=code,
         provider="finnhub",
         currency="",
         last=last,
         received_at=now,
-        source_time=since_1970(body.get("t"), SECOND),
+        source_time=made,
         open=price(body.get("o")),
         high=price(body.get("h")),
         low=price(body.get("l")),
