@@ -1,246 +1,38 @@
-"""What every provider owes the feed: the tests, and how each provider is set up for them.
-
-A new provider joins with a function that yields a `Bench`, added to BENCHES.
-"""
+"""What every provider owes the feed; `tests.stubs` has a stub and a bench under each one's name."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from importlib import import_module
+from types import ModuleType
 
 import pytest
 
-from quotes.providers import Candle, Instrument, Provider, ProviderError, make_provider
-from quotes.quote import REFERENCE_KINDS, SESSIONS, Quote
-from tests.stubs import (
-    alpaca,
-    anyjson,
-    binance,
-    coinbase,
-    coingecko,
-    database,
-    finnhub,
-    kraken,
-    yahoo,
+from quotes.providers import (
+    REGISTRY,
+    Candle,
+    Provider,
+    ProviderError,
+    make_provider,
+    option_names,
 )
-from tests.stubs.exchange import MODES, Exchange
+from quotes.quote import REFERENCE_KINDS, SESSIONS, Quote
+from tests.stubs.exchange import MODES, Bench
 
 FAULTS = MODES[1:]
 PROMPT = ("rate_limited", "unauthorized", "maintenance")  # the others may take the time there is
 ENDING = ("garbage", "truncated", "empty", "silent", "drop")  # they end an open stream
+# whose address is an option, and may be that of a stub
+SERVED = [name for name in REGISTRY if any("url" in option for option in option_names(name))]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Bench:
-    """A provider with instruments it knows, one it does not, and the stub it reads."""
-
-    provider: Provider
-    known: Sequence[Instrument]
-    unknown: Sequence[Instrument] = field(default=())
-    stub: Exchange | None = None
-    retry_after: float | None = 7  # what it tells of a source that limits it
-    step: int = 300  # seconds of its candles
-    start: datetime = datetime(2026, 1, 5, 12, 0, 30, tzinfo=UTC)  # of an hour that it has some of
-
-    @property
-    def asked(self) -> list[Instrument]:
-        """All instruments, the unknown one first."""
-        return [*self.unknown, *self.known]
-
-    @property
-    def symbols(self) -> set[str]:
-        """The symbols that must come."""
-        return {instrument.symbol for instrument in self.known}
-
-
-@asynccontextmanager
-async def simulated_bench(patience: float = 5.0) -> AsyncIterator[Bench]:
-    """Set the simulated market up; it knows every symbol and has no server."""
-    provider = make_provider("simulated", {"rate": 6000, "seed": 1})
-    known = [
-        Instrument(symbol="AAPL", code="", kind="stock", start=Decimal(101)),
-        Instrument(symbol="BTC-USD", code="", start=Decimal(64_000)),
-    ]
-    yield Bench(provider=provider, known=known)
-    await provider.aclose()
-
-
-@asynccontextmanager
-async def coinbase_bench(patience: float = 5.0) -> AsyncIterator[Bench]:
-    """Set Coinbase up with its stub."""
-    async with coinbase.Coinbase(heartbeat=0.02) as stub:
-        options = {"rest_url": stub.rest_url, "ws_url": stub.ws_url}
-        provider = make_provider("coinbase", options | {"timeout": patience, "silence": patience})
-        known = [
-            Instrument(symbol="BTC-USD", code="BTC-USD"),
-            Instrument(symbol="BTC-EUR", code="BTC-EUR", currency="EUR"),
-        ]
-        unknown = [Instrument(symbol="NOPE-USD", code="NOPE-USD")]
-        yield Bench(provider=provider, known=known, unknown=unknown, stub=stub)
-        await provider.aclose()
-
-
-@asynccontextmanager
-async def coingecko_bench(patience: float = 5.0) -> AsyncIterator[Bench]:
-    """Set CoinGecko up with its stub; of a coin it has one code and a price in each currency."""
-    async with coingecko.CoinGecko() as stub:
-        options = {"rest_url": stub.rest_url, "demo_key": "mine", "timeout": patience}
-        provider = make_provider("coingecko", options)
-        known = [
-            Instrument(symbol="BTC-USD", code="bitcoin"),
-            Instrument(symbol="BTC-EUR", code="bitcoin", currency="EUR"),
-            Instrument(symbol="ETH-USD", code="ethereum"),
-        ]
-        unknown = [Instrument(symbol="NOPE-USD", code="nope")]
-        told = {"stub": stub, "step": 1800, "start": datetime.now(UTC) - timedelta(hours=6)}
-        yield Bench(provider=provider, known=known, unknown=unknown, **told)  # type: ignore[arg-type]
-        await provider.aclose()
-
-
-@asynccontextmanager
-async def yahoo_bench(patience: float = 5.0) -> AsyncIterator[Bench]:
-    """Set Yahoo up with its stub, in dollars and in pence, by day and around the clock."""
-    async with yahoo.Yahoo(pulse=0.02) as stub:
-        options = {"rest_url": stub.rest_url, "ws_url": stub.ws_url, "accept": "personal-use"}
-        provider = make_provider("yahoo", options | {"timeout": patience, "silence": patience})
-        known = [
-            Instrument(symbol="AAPL", code="AAPL", kind="stock"),
-            Instrument(symbol="SHEL.L", code="SHEL.L", kind="stock", currency="GBP"),
-            Instrument(symbol="BTC-USD", code="BTC-USD"),
-        ]
-        unknown = [Instrument(symbol="NOPE", code="NOPE", kind="stock")]
-        yield Bench(provider=provider, known=known, unknown=unknown, stub=stub)
-        await provider.aclose()
-
-
-@asynccontextmanager
-async def binance_bench(patience: float = 5.0) -> AsyncIterator[Bench]:
-    """Set Binance up with its stub; what we call BTC-USD is in USDT there."""
-    async with binance.Binance(pulse=0.02) as stub:
-        options = {"rest_url": stub.rest_url, "ws_url": stub.ws_url}
-        provider = make_provider("binance", options | {"timeout": patience, "silence": patience})
-        known = [
-            Instrument(symbol="BTC-USD", code="BTCUSDT", currency="USDT"),
-            Instrument(symbol="BTC-EUR", code="BTCEUR", currency="EUR"),
-        ]
-        unknown = [Instrument(symbol="NOPE-USD", code="NOPEUSDT")]
-        yield Bench(provider=provider, known=known, unknown=unknown, stub=stub)
-        await provider.aclose()
-
-
-@asynccontextmanager
-async def kraken_bench(patience: float = 5.0) -> AsyncIterator[Bench]:
-    """Set Kraken up with its stub, which keeps no candles but those before its own time."""
-    now = datetime(2026, 1, 5, 13, 30, tzinfo=UTC)
-    async with kraken.Kraken(heartbeat=0.02, now=now) as stub:
-        options = {"rest_url": stub.rest_url, "ws_url": stub.ws_url}
-        provider = make_provider("kraken", options | {"timeout": patience, "silence": patience})
-        known = [
-            Instrument(symbol="BTC-USD", code="XXBTZUSD"),
-            Instrument(symbol="BTC-EUR", code="XXBTZEUR", currency="EUR"),
-        ]
-        unknown = [Instrument(symbol="NOPE-USD", code="NOPEUSD")]
-        yield Bench(provider=provider, known=known, unknown=unknown, stub=stub, retry_after=None)
-        await provider.aclose()
-
-
-@asynccontextmanager
-async def database_bench(patience: float = 5.0) -> AsyncIterator[Bench]:
-    """Set a table of quotes up in SQLite; no server of ours answers for it."""
-    with TemporaryDirectory() as folder, database.sqlite(Path(folder) / "db") as table:
-        table.write("AAPL", last="101.00", reference="100.00", bid="100.99", ask="101.01")
-        table.write("VOD.L", last="8012", currency="GBp", time="2026-01-05T12:00:00Z")
-        options = {"alias": table.alias, "query": database.QUERY, "timeout": patience}
-        known = [
-            Instrument(symbol="AAPL", code="AAPL", kind="stock"),
-            Instrument(symbol="VOD.L", code="VOD.L", kind="stock", currency="GBP"),
-        ]
-        unknown = [Instrument(symbol="NOPE", code="NOPE", kind="stock")]
-        yield Bench(provider=make_provider("database", options), known=known, unknown=unknown)
-
-
-@asynccontextmanager
-async def http_bench(patience: float = 5.0) -> AsyncIterator[Bench]:
-    """Set somebody's own JSON up, with a list of what is asked."""
-    async with anyjson.AnyJson() as stub:
-        options = {
-            "url": stub.rest_url + "/quotes?symbols={codes}",
-            "rows": "quotes",
-            "fields": "code=symbol, last=last, bid=bid, ask=ask, currency=currency",
-            "timeout": patience,
-        }
-        provider = make_provider("http", options)
-        known = [
-            Instrument(symbol="BTC-USD", code="BTC-USD"),
-            Instrument(symbol="BTC-EUR", code="BTC-EUR", currency="EUR"),
-        ]
-        unknown = [Instrument(symbol="NOPE-USD", code="NOPE-USD")]
-        yield Bench(provider=provider, known=known, unknown=unknown, stub=stub)
-        await provider.aclose()
-
-
-@asynccontextmanager
-async def alpaca_bench(patience: float = 5.0) -> AsyncIterator[Bench]:
-    """Set Alpaca up with its stub: two streams, one of stocks and one of crypto."""
-    async with alpaca.Alpaca() as stub:
-        options = {
-            "rest_url": stub.rest_url,
-            "ws_url": stub.ws_url,
-            "assets_url": stub.rest_url,
-            "api_key": alpaca.KEY,
-            "api_secret": alpaca.SECRET,
-        }
-        provider = make_provider("alpaca", options | {"timeout": patience, "silence": patience})
-        known = [
-            Instrument(symbol="AAPL", code="AAPL", kind="stock"),
-            Instrument(symbol="BTC-USD", code="BTC/USD"),
-            Instrument(symbol="BRK.B", code="BRK.B", kind="stock"),
-        ]
-        unknown = [
-            Instrument(symbol="BRK-A", code="BRK-A", kind="stock"),
-            Instrument(symbol="NOPE", code="NOPE", kind="stock"),
-        ]
-        yield Bench(provider=provider, known=known, unknown=unknown, stub=stub)
-        await provider.aclose()
-
-
-@asynccontextmanager
-async def finnhub_bench(patience: float = 5.0) -> AsyncIterator[Bench]:
-    """Set Finnhub up with its stub."""
-    async with finnhub.Finnhub(heartbeat=0.02) as stub:
-        options = {"rest_url": stub.rest_url, "ws_url": stub.ws_url, "api_key": finnhub.KEY}
-        provider = make_provider("finnhub", options | {"timeout": patience, "silence": patience})
-        known = [
-            Instrument(symbol="AAPL", code="AAPL", kind="stock"),
-            Instrument(symbol="BRK.B", code="BRK.B", kind="stock"),
-        ]
-        unknown = [
-            Instrument(symbol="NOPE", code="NOPE", kind="stock"),
-            Instrument(symbol="^GSPC", code="^GSPC", kind="index"),
-        ]
-        yield Bench(provider=provider, known=known, unknown=unknown, stub=stub)
-        await provider.aclose()
-
-
-BENCHES: dict[str, Callable[..., AbstractAsyncContextManager[Bench]]] = {
-    "alpaca": alpaca_bench,
-    "binance": binance_bench,
-    "coinbase": coinbase_bench,
-    "coingecko": coingecko_bench,
-    "database": database_bench,
-    "finnhub": finnhub_bench,
-    "http": http_bench,
-    "kraken": kraken_bench,
-    "simulated": simulated_bench,
-    "yahoo": yahoo_bench,
-}
-SERVED = [name for name in BENCHES if name not in ("database", "simulated")]
+def stub_of(name: str) -> ModuleType:
+    """Return the module with the stub of a provider, and the `bench` that sets both up."""
+    return import_module(f"tests.stubs.{name}")
 
 
 def check(quote: Quote, bench: Bench) -> None:

@@ -17,8 +17,8 @@ from websockets.http11 import Response
 from quotes.providers import Instrument, ProviderError, make_provider
 from quotes.providers.anyjson import SET_ASIDE, AnyJson, Template, follow, read_fields, read_path
 from quotes.quote import Quote, loads
-from tests.stubs.anyjson import AnyJson as Stub
 from tests.stubs.exchange import raw, reply
+from tests.stubs.http import AnyJson as Stub
 
 URL = "https://example.com/prices?of={codes}"
 LISTED = {"rows": "quotes", "fields": "code=symbol, last=last, bid=bid, currency=currency"}

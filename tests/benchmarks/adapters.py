@@ -22,21 +22,15 @@ from typing import Any
 from websockets.frames import Frame, Opcode
 
 from quotes.feed import Batch, Feed
-from quotes.providers import Instrument, Provider
+from quotes.providers import REGISTRY, Instrument, Provider
 from quotes.quote import Quote
 from tests.benchmarks.bench import Bench
-from tests.provider_contract import BENCHES
+from tests.provider_contract import stub_of
 from tests.servers import ROOT, environment
 from tests.stubs.exchange import Exchange
 
-CODES = {  # name: what it calls its coins or shares, and how many one connection takes
-    "alpaca": ("C{}", 25),
-    "binance": ("C{}USDT", 500),
-    "coinbase": ("C{}-USD", 500),
-    "finnhub": ("C{}", 10),
-    "kraken": ("C{}USD", 500),
-    "yahoo": ("C{}", 100),
-}
+# what each source that has a stream calls as many coins or shares as one connection takes
+CODES = {name: stub_of(name).MANY for name in REGISTRY if hasattr(stub_of(name), "MANY")}
 TICKS, QUICK = 60_000, 5_000
 LAST = Decimal("10.99")  # the price of the last tick of all
 PIECE = 200  # frames that are sent at once
@@ -104,14 +98,12 @@ def venue(name: str) -> Iterator[Venue]:
     """Run the stub of a source until the end of the block."""
     ready: list[Venue] = []
     opened, closing = threading.Event(), threading.Event()
-    code, count = CODES[name]
 
     async def serve() -> None:
-        async with BENCHES[name](60.0) as bench:
+        async with stub_of(name).bench(60.0) as bench:
             assert bench.stub
-            codes = [code.format(number) for number in range(count)]
-            bench.stub.enlist(*codes)
-            asked = [replace(bench.known[0], symbol=each, code=each) for each in codes]
+            bench.stub.enlist(*CODES[name])
+            asked = [replace(bench.known[0], symbol=each, code=each) for each in CODES[name]]
             ready.append(Venue(bench.stub, bench.provider, asked, asyncio.get_running_loop()))
             opened.set()
             await asyncio.to_thread(closing.wait)

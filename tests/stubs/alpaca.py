@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from websockets.asyncio.server import ServerConnection
 
-from tests.stubs.exchange import Exchange, main
+from quotes.providers import Instrument, make_provider
+from tests.stubs.exchange import Bench, Exchange, main
 
 KEY, SECRET = "PKSTUB", "stub-secret"
 CHANNELS = ("trades", "quotes", "dailyBars")
@@ -206,6 +209,34 @@ def _bar(moment: int) -> dict[str, Any]:
 
 def _seconds(moment: str) -> int:
     return int(datetime.fromisoformat(moment).timestamp())
+
+
+MANY = [f"C{number}" for number in range(25)]  # to enlist; one connection takes as many
+
+
+@asynccontextmanager
+async def bench(patience: float = 5.0) -> AsyncIterator[Bench]:
+    """Set Alpaca up with its stub: two streams, one of stocks and one of crypto."""
+    async with Alpaca() as stub:
+        options = {
+            "rest_url": stub.rest_url,
+            "ws_url": stub.ws_url,
+            "assets_url": stub.rest_url,
+            "api_key": KEY,
+            "api_secret": SECRET,
+        }
+        provider = make_provider("alpaca", options | {"timeout": patience, "silence": patience})
+        known = [
+            Instrument(symbol="AAPL", code="AAPL", kind="stock"),
+            Instrument(symbol="BTC-USD", code="BTC/USD"),
+            Instrument(symbol="BRK.B", code="BRK.B", kind="stock"),
+        ]
+        unknown = [
+            Instrument(symbol="BRK-A", code="BRK-A", kind="stock"),
+            Instrument(symbol="NOPE", code="NOPE", kind="stock"),
+        ]
+        yield Bench(provider=provider, known=known, unknown=unknown, stub=stub)
+        await provider.aclose()
 
 
 if __name__ == "__main__":

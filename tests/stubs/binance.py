@@ -6,6 +6,8 @@ import asyncio
 import json
 import time
 from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -13,7 +15,8 @@ from urllib.parse import parse_qs, urlsplit
 from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Response
 
-from tests.stubs.exchange import Exchange, main
+from quotes.providers import Instrument, make_provider
+from tests.stubs.exchange import Bench, Exchange, main
 
 MOST_MESSAGES = 5  # in any second
 BATCH = 20  # symbols at the price of one
@@ -201,6 +204,24 @@ def _day(words: str) -> dict[str, Any]:
 
 def _now() -> int:
     return time.time_ns() // 1_000_000
+
+
+MANY = [f"C{number}USDT" for number in range(500)]  # to enlist; one connection takes as many
+
+
+@asynccontextmanager
+async def bench(patience: float = 5.0) -> AsyncIterator[Bench]:
+    """Set Binance up with its stub; what we call BTC-USD is in USDT there."""
+    async with Binance(pulse=0.02) as stub:
+        options = {"rest_url": stub.rest_url, "ws_url": stub.ws_url}
+        provider = make_provider("binance", options | {"timeout": patience, "silence": patience})
+        known = [
+            Instrument(symbol="BTC-USD", code="BTCUSDT", currency="USDT"),
+            Instrument(symbol="BTC-EUR", code="BTCEUR", currency="EUR"),
+        ]
+        unknown = [Instrument(symbol="NOPE-USD", code="NOPEUSDT")]
+        yield Bench(provider=provider, known=known, unknown=unknown, stub=stub)
+        await provider.aclose()
 
 
 if __name__ == "__main__":

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 from websockets.asyncio.server import ServerConnection
 
-from tests.stubs.exchange import Exchange, main
+from quotes.providers import Instrument, make_provider
+from tests.stubs.exchange import Bench, Exchange, main
 
 ROWS = 300
 
@@ -213,6 +216,24 @@ def _seconds(moment: str) -> int:
 
 def _now() -> str:
     return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
+
+
+MANY = [f"C{number}-USD" for number in range(500)]  # to enlist; one connection takes as many
+
+
+@asynccontextmanager
+async def bench(patience: float = 5.0) -> AsyncIterator[Bench]:
+    """Set Coinbase up with its stub."""
+    async with Coinbase(heartbeat=0.02) as stub:
+        options = {"rest_url": stub.rest_url, "ws_url": stub.ws_url}
+        provider = make_provider("coinbase", options | {"timeout": patience, "silence": patience})
+        known = [
+            Instrument(symbol="BTC-USD", code="BTC-USD"),
+            Instrument(symbol="BTC-EUR", code="BTC-EUR", currency="EUR"),
+        ]
+        unknown = [Instrument(symbol="NOPE-USD", code="NOPE-USD")]
+        yield Bench(provider=provider, known=known, unknown=unknown, stub=stub)
+        await provider.aclose()
 
 
 if __name__ == "__main__":

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from websockets.asyncio.server import ServerConnection
 
-from tests.stubs.exchange import Exchange, main
+from quotes.providers import Instrument, make_provider
+from tests.stubs.exchange import Bench, Exchange, main
 
 # Made-up prices by currency: (price, change of 24 hours, high, low). As there, numbers in JSON.
 MARKET: dict[str, dict[str, tuple[float | None, ...]]] = {
@@ -116,6 +119,28 @@ class CoinGecko(Exchange):
 
 def _coin(code: str) -> dict[str, Any]:
     return {"id": code, "symbol": code[:3], "name": NAMES.get(code, code.title())}
+
+
+@asynccontextmanager
+async def bench(patience: float = 5.0) -> AsyncIterator[Bench]:
+    """Set CoinGecko up with its stub; of a coin it has one code and a price in each currency."""
+    async with CoinGecko() as stub:
+        options = {"rest_url": stub.rest_url, "demo_key": "mine", "timeout": patience}
+        provider = make_provider("coingecko", options)
+        known = [
+            Instrument(symbol="BTC-USD", code="bitcoin"),
+            Instrument(symbol="BTC-EUR", code="bitcoin", currency="EUR"),
+            Instrument(symbol="ETH-USD", code="ethereum"),
+        ]
+        yield Bench(
+            provider=provider,
+            known=known,
+            unknown=[Instrument(symbol="NOPE-USD", code="nope")],
+            stub=stub,
+            step=1800,
+            start=datetime.now(UTC) - timedelta(hours=6),
+        )
+        await provider.aclose()
 
 
 if __name__ == "__main__":

@@ -9,15 +9,18 @@ The writer has a connection of its own, past Django, as that program has.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import psycopg
 from django.db import connections
 
+from quotes.providers import Instrument, make_provider
 from tests.servers import eventually
+from tests.stubs.exchange import Bench
 
 COLUMNS = ("bid", "ask", "open", "high", "low", "reference", "volume", "time", "currency")
 QUERY = f"SELECT code, last, {', '.join(COLUMNS)} FROM prices WHERE code IN (%(codes)s)"
@@ -94,3 +97,18 @@ def postgres(url: str, port: int, **options: Any) -> Iterator[Table]:
     eventually(lambda: takes_connections(url), "PostgreSQL takes connections")
     with alias_of("postgres_prices", given):
         yield Table("postgres_prices", lambda: psycopg.connect(url), "numeric", "timestamptz")
+
+
+@asynccontextmanager
+async def bench(patience: float = 5.0) -> AsyncIterator[Bench]:
+    """Set a table of quotes up in SQLite; no server of ours answers for it."""
+    with TemporaryDirectory() as folder, sqlite(Path(folder) / "db") as table:
+        table.write("AAPL", last="101.00", reference="100.00", bid="100.99", ask="101.01")
+        table.write("VOD.L", last="8012", currency="GBp", time="2026-01-05T12:00:00Z")
+        options = {"alias": table.alias, "query": QUERY, "timeout": patience}
+        known = [
+            Instrument(symbol="AAPL", code="AAPL", kind="stock"),
+            Instrument(symbol="VOD.L", code="VOD.L", kind="stock", currency="GBP"),
+        ]
+        unknown = [Instrument(symbol="NOPE", code="NOPE", kind="stock")]
+        yield Bench(provider=make_provider("database", options), known=known, unknown=unknown)

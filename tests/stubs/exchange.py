@@ -6,6 +6,8 @@
 
 As a process it prints its port on a line and is steered over HTTP: `/_mode?to=drop`,
 `/_tick?product=BTC-USD&price=64000.01`, `/_state`.
+
+Beside its stub each module has a `bench`, which sets it up with its provider for the contract.
 """
 
 from __future__ import annotations
@@ -16,8 +18,10 @@ import json
 import signal
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
@@ -26,6 +30,8 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
+
+from quotes.providers import Instrument, Provider
 
 ROOT = Path(__file__).resolve().parents[2]
 MODES = (
@@ -218,6 +224,29 @@ class Exchange:
     def _turn(self) -> None:
         self._turned.set()
         self._turned = asyncio.Event()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """A provider with instruments it knows, one it does not, and the stub it reads."""
+
+    provider: Provider
+    known: Sequence[Instrument]
+    unknown: Sequence[Instrument] = ()
+    stub: Exchange | None = None
+    retry_after: float | None = 7  # what it tells of a source that limits it
+    step: int = 300  # seconds of its candles
+    start: datetime = datetime(2026, 1, 5, 12, 0, 30, tzinfo=UTC)  # of an hour that it has some of
+
+    @property
+    def asked(self) -> list[Instrument]:
+        """All instruments, the unknown one first."""
+        return [*self.unknown, *self.known]
+
+    @property
+    def symbols(self) -> set[str]:
+        """The symbols that must come."""
+        return {instrument.symbol for instrument in self.known}
 
 
 async def until(condition: Callable[[], object], seconds: float = 5.0) -> None:

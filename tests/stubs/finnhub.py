@@ -6,13 +6,16 @@ import asyncio
 import json
 import time
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 
-from tests.stubs.exchange import Exchange, main, reply
+from quotes.providers import Instrument, make_provider
+from tests.stubs.exchange import Bench, Exchange, main, reply
 
 KEY = "stub-key"
 ZEROS = {"c": 0, "d": None, "dp": None, "h": 0, "l": 0, "o": 0, "pc": 0, "t": 0}
@@ -128,6 +131,27 @@ def _listed(code: str) -> dict[str, str]:
         "mic": "XNAS",
         "figi": "",
     }
+
+
+MANY = [f"C{number}" for number in range(10)]  # to enlist; one connection takes as many
+
+
+@asynccontextmanager
+async def bench(patience: float = 5.0) -> AsyncIterator[Bench]:
+    """Set Finnhub up with its stub."""
+    async with Finnhub(heartbeat=0.02) as stub:
+        options = {"rest_url": stub.rest_url, "ws_url": stub.ws_url, "api_key": KEY}
+        provider = make_provider("finnhub", options | {"timeout": patience, "silence": patience})
+        known = [
+            Instrument(symbol="AAPL", code="AAPL", kind="stock"),
+            Instrument(symbol="BRK.B", code="BRK.B", kind="stock"),
+        ]
+        unknown = [
+            Instrument(symbol="NOPE", code="NOPE", kind="stock"),
+            Instrument(symbol="^GSPC", code="^GSPC", kind="index"),
+        ]
+        yield Bench(provider=provider, known=known, unknown=unknown, stub=stub)
+        await provider.aclose()
 
 
 if __name__ == "__main__":

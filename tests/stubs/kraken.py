@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -11,7 +13,8 @@ from typing import Any
 from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Response
 
-from tests.stubs.exchange import Exchange, main, reply
+from quotes.providers import Instrument, make_provider
+from tests.stubs.exchange import Bench, Exchange, main, reply
 
 ROWS = 720
 
@@ -182,6 +185,24 @@ def _ticker(day: dict[str, str]) -> dict[str, Any]:
 
 def _now() -> str:
     return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
+
+
+MANY = [f"C{number}USD" for number in range(500)]  # to enlist; one connection takes as many
+
+
+@asynccontextmanager
+async def bench(patience: float = 5.0) -> AsyncIterator[Bench]:
+    """Set Kraken up with its stub, which keeps no candles but those before its own time."""
+    async with Kraken(heartbeat=0.02, now=datetime(2026, 1, 5, 13, 30, tzinfo=UTC)) as stub:
+        options = {"rest_url": stub.rest_url, "ws_url": stub.ws_url}
+        provider = make_provider("kraken", options | {"timeout": patience, "silence": patience})
+        known = [
+            Instrument(symbol="BTC-USD", code="XXBTZUSD"),
+            Instrument(symbol="BTC-EUR", code="XXBTZEUR", currency="EUR"),
+        ]
+        unknown = [Instrument(symbol="NOPE-USD", code="NOPEUSD")]
+        yield Bench(provider=provider, known=known, unknown=unknown, stub=stub, retry_after=None)
+        await provider.aclose()
 
 
 if __name__ == "__main__":

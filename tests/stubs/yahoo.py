@@ -7,12 +7,15 @@ import json
 import struct
 import time
 from base64 import b64encode
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import unquote
 
 from websockets.asyncio.server import ServerConnection
 
-from tests.stubs.exchange import Exchange, main
+from quotes.providers import Instrument, make_provider
+from tests.stubs.exchange import Bench, Exchange, main
 
 MOST = 20  # symbols in one request of spark
 STEPS = {"1m": 60, "2m": 120, "5m": 300, "15m": 900, "30m": 1800, "60m": 3600, "1d": 86_400}
@@ -268,6 +271,25 @@ def _varint(number: int) -> bytes:
         written.append(number & 127 | 128)
         number >>= 7
     return bytes([*written, number])
+
+
+MANY = [f"C{number}" for number in range(100)]  # to enlist; one connection takes as many
+
+
+@asynccontextmanager
+async def bench(patience: float = 5.0) -> AsyncIterator[Bench]:
+    """Set Yahoo up with its stub, in dollars and in pence, by day and around the clock."""
+    async with Yahoo(pulse=0.02) as stub:
+        options = {"rest_url": stub.rest_url, "ws_url": stub.ws_url, "accept": "personal-use"}
+        provider = make_provider("yahoo", options | {"timeout": patience, "silence": patience})
+        known = [
+            Instrument(symbol="AAPL", code="AAPL", kind="stock"),
+            Instrument(symbol="SHEL.L", code="SHEL.L", kind="stock", currency="GBP"),
+            Instrument(symbol="BTC-USD", code="BTC-USD"),
+        ]
+        unknown = [Instrument(symbol="NOPE", code="NOPE", kind="stock")]
+        yield Bench(provider=provider, known=known, unknown=unknown, stub=stub)
+        await provider.aclose()
 
 
 if __name__ == "__main__":

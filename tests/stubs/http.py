@@ -1,4 +1,4 @@
-"""A stub of somebody's own source of JSON: `python -m tests.stubs.anyjson --port 0`.
+"""A stub of somebody's own source of JSON: `python -m tests.stubs.http --port 0`.
 
 Three shapes of one market: `/price/BTC-USD` tells one, `/quotes?symbols=BTC-USD,ETH-USD` those
 that are asked, as a list, and `/all` tells all by code. A key is wanted in `X-Api-Key` if it is
@@ -7,9 +7,12 @@ set. `rejects` is the status that an unknown code in a list gives; 0 leaves it o
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
-from tests.stubs.exchange import Exchange, main
+from quotes.providers import Instrument, make_provider
+from tests.stubs.exchange import Bench, Exchange, main
 
 MARKET = {  # made up
     "BTC-USD": {"last": "64000.10", "bid": "64000.00", "ask": "64000.20", "currency": "USD"},
@@ -54,6 +57,26 @@ class AnyJson(Exchange):
             return self.rejects, {"message": f"unknown symbol {bad}"}
         found = sorted(set(codes) & self.market.keys())
         return 200, {"quotes": [{"symbol": code, **self.market[code]} for code in found]}
+
+
+@asynccontextmanager
+async def bench(patience: float = 5.0) -> AsyncIterator[Bench]:
+    """Set somebody's own JSON up, with a list of what is asked."""
+    async with AnyJson() as stub:
+        options = {
+            "url": stub.rest_url + "/quotes?symbols={codes}",
+            "rows": "quotes",
+            "fields": "code=symbol, last=last, bid=bid, ask=ask, currency=currency",
+            "timeout": patience,
+        }
+        provider = make_provider("http", options)
+        known = [
+            Instrument(symbol="BTC-USD", code="BTC-USD"),
+            Instrument(symbol="BTC-EUR", code="BTC-EUR", currency="EUR"),
+        ]
+        unknown = [Instrument(symbol="NOPE-USD", code="NOPE-USD")]
+        yield Bench(provider=provider, known=known, unknown=unknown, stub=stub)
+        await provider.aclose()
 
 
 if __name__ == "__main__":
