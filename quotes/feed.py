@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from math import inf
 
 from quotes.pending import Pending
 from quotes.providers import Instrument, Provider, ProviderError
@@ -53,7 +54,7 @@ class Feed:
     ) -> None:
         self.publish, self.learn, self.clock, self.now = publish, learn, clock, now
         self.jumps = {kind: Decimal(str(part)) for kind, part in (max_jump or {}).items()}
-        self.pending = Pending(self.max_jump)
+        self.pending = Pending(self.max_jump, clock=clock)
         self.sources: dict[str, Source] = {}
         self.tasks: dict[str, asyncio.Task[None]] = {}
         self.chains: Mapping[str, Mapping[str, Instrument]] = {}  # symbol: by provider, best first
@@ -154,7 +155,7 @@ class Feed:
         well = [name for name in chain if self._is_well(name, chain[name])]
         if used not in well:
             return next(iter(well), used if used in chain else next(iter(chain)))
-        rested = (name for name in well[: well.index(used)] if self._has_rested(name))
+        rested = (name for name in well[: well.index(used)] if self._has_rested(name, symbol))
         return next(rested, used)
 
     def _is_well(self, name: str, instrument: Instrument) -> bool:
@@ -164,8 +165,10 @@ class Feed:
         refused = source.refused and not source.streaming
         return not (failing or refused or source.lacks(instrument.code))
 
-    def _has_rested(self, name: str) -> bool:
-        return self.clock() - self.sources[name].up_since >= RETURN_AFTER
+    def _has_rested(self, name: str, symbol: str) -> bool:
+        source = self.sources[name]
+        well_since = max(source.up_since, source.priced_since.get(symbol, -inf))
+        return self.clock() - well_since >= RETURN_AFTER
 
     def _taker(self, name: str) -> Callable[[Quote, datetime | None], None]:
         def take(quote: Quote, asked_at: datetime | None) -> None:

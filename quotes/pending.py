@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from math import inf
 
 from quotes.quote import Quote
 
 MOST_AHEAD = timedelta(seconds=5)  # that a source's clock may be before ours
-MOST_HELD = 200  # prices held back that are remembered until somebody lists them
-LISTED_AGAIN = timedelta(minutes=1)  # after which a fault that comes and goes is listed once more
-FAULTS = NO_PRICE, CROSSED = "no_price", "crossed"
+MOST_HELD = 1000  # prices held back that are remembered until somebody lists them
+LISTED_AGAIN = 60.0  # seconds after which a fault that comes and goes is listed once more
+INSISTENT = timedelta(minutes=1)  # for so long a poll must tell the same, to confirm itself
+UNPRICED, CROSSED = "no_price", "crossed"  # what may be wrong with a quote by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,7 @@ class Held:
 
     quote: Quote
     before: Decimal | None
-    outcome: str = "waits"  # then "confirmed" by a second sample, or "dropped"; or one of FAULTS
+    outcome: str = "waits"  # then "confirmed" by a second sample, or "dropped"; or what is wrong
 
 
 @dataclass(slots=True)
@@ -37,11 +40,12 @@ class Pending:
     latest: dict[str, Quote] = field(default_factory=dict)
     changed: dict[str, Quote] = field(default_factory=dict)
     held: dict[str, Held] = field(default_factory=dict)  # waiting for a second sample, by symbol
-    faults: dict[str, str] = field(default_factory=dict)  # symbol: one of FAULTS, or ""
-    listed: dict[tuple[str, str], datetime] = field(default_factory=dict)  # symbol, fault: when
+    faults: dict[str, str] = field(default_factory=dict)  # symbol: what is wrong with it, or ""
+    listed: dict[str, dict[str, float]] = field(default_factory=dict)  # symbol: when, by fault
     told: deque[Held] = field(default_factory=lambda: deque(maxlen=MOST_HELD))  # yet to be listed
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     accepted: Callable[[Quote], object] = lambda quote: None  # told of each that is taken
+    clock: Callable[[], float] = time.monotonic
 
     def add(self, quote: Quote, asked_at: datetime | None = None) -> bool:
         """Take a quote unless a newer one is known, or it can't be believed; say whether it was.
@@ -49,15 +53,13 @@ class Pending:
         `asked_at` is when a poll began: an answer without a time of its own may be older than
         what a stream said since.
         """
-        fault = fault_of(quote)
-        self._remark(quote, fault)
-        if fault == NO_PRICE:
-            return False
-        quote = timely(uncrossed(quote))
+        told = timely(quote)
         known = self.latest.get(quote.symbol)
-        if known is not None and _late(quote, known, asked_at):
+        if known is not None and _late(told, known, asked_at):
             return False
-        if known is not None and not self._believed(quote, known):
+        quote = uncrossed(told)
+        self._remark(told, UNPRICED if told.last <= 0 else CROSSED if quote is not told else "")
+        if quote.last <= 0 or (known and not self._believed(quote, known, asked_at)):
             return False
         self.latest[quote.symbol] = self.changed[quote.symbol] = quote
         self.accepted(quote)
@@ -69,6 +71,7 @@ class Pending:
         self.latest.pop(symbol, None)
         self.held.pop(symbol, None)
         self.faults.pop(symbol, None)
+        self.listed.pop(symbol, None)
 
     def take(self) -> list[Quote]:
         """Hand over what came since the last call."""
@@ -81,19 +84,21 @@ class Pending:
         before, self.faults[symbol] = self.faults.get(symbol, ""), fault
         if not fault or fault == before:  # listed once, until it is well again
             return
-        listed_at = self.listed.get((symbol, fault))
-        if listed_at is None or quote.received_at - listed_at >= LISTED_AGAIN:
-            self.listed[symbol, fault] = quote.received_at
+        listed, now = self.listed.setdefault(symbol, {}), self.clock()
+        if now - listed.get(fault, -inf) >= LISTED_AGAIN:
+            listed[fault] = now
             known = self.latest.get(symbol)
             self.told.append(Held(quote, known.last if known else None, fault))
 
-    def _believed(self, quote: Quote, known: Quote) -> bool:
+    def _believed(self, quote: Quote, known: Quote, asked_at: datetime | None) -> bool:
         limit = self.max_jump(quote.symbol)
         if limit is None or quote.currency != known.currency:
             return True
         waiting = self.held.get(quote.symbol)
         if waiting is not None and _late(quote, waiting.quote, None):
-            return False
+            confirmed = asked_at is not None and _insists(quote, waiting.quote)
+            if not confirmed:
+                return False
         near = _near(quote.last, known.last, limit)
         agrees = waiting is not None and _near(quote.last, waiting.quote.last, limit)
         if waiting is not None:
@@ -105,13 +110,6 @@ class Pending:
         self.held[quote.symbol] = Held(quote, known.last)
         self.told.append(self.held[quote.symbol])
         return False
-
-
-def fault_of(quote: Quote) -> str:
-    """Say what is wrong with a quote, whatever came before it: one of FAULTS, or ""."""
-    if quote.last <= 0:
-        return NO_PRICE
-    return CROSSED if uncrossed(quote) is not quote else ""
 
 
 def uncrossed(quote: Quote) -> Quote:
@@ -136,6 +134,11 @@ def _late(quote: Quote, known: Quote, asked_at: datetime | None) -> bool:
     if quote.provider != known.provider:  # their clocks and delays can't be compared
         return False
     return _older(quote, known, asked_at) or _said_before(quote, known)
+
+
+def _insists(quote: Quote, waiting: Quote) -> bool:
+    # no other trade came, as after a close, and the source still stands by this one
+    return _said_before(quote, waiting) and quote.received_at - waiting.received_at >= INSISTENT
 
 
 def _said_before(quote: Quote, known: Quote) -> bool:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from quotes.providers import Instrument, Provider, ProviderError
 from quotes.quote import Quote
@@ -16,7 +16,6 @@ logger = logging.getLogger(__name__)
 
 BACK_OFF = 1.0  # seconds, doubled with each failure in a row
 LONGEST_BACK_OFF = 20.0  # seconds
-LONGEST_ROUND = timedelta(minutes=10)  # until a stream's own polls have asked for every symbol
 STEADY = 5.0  # seconds after which a stream counts as back; one that flaps is still an outage
 
 Take = Callable[[Quote, datetime | None], None]
@@ -35,7 +34,7 @@ class Source:
     ) -> None:
         self.provider, self.take, self.changed = provider, take, changed
         self.now, self.clock = now, clock
-        provider.may_differ = self._may_differ_now
+        provider.may_differ = self._may_differ
         self.instruments: Sequence[Instrument] = ()
         self.down_since: datetime | None = None
         self.failing_since: float | None = None  # the same by the clock
@@ -48,6 +47,8 @@ class Source:
         self.sized: set[str] = set()  # codes whose tick sizes it was asked for
         self.lasted = 0.0  # seconds from the first to the last quote of the newest stream
         self.unpriced: dict[str, float] = {}  # symbol: since when it is told without a price
+        self.priced_since: dict[str, float] = {}  # symbol: since when it is not, where it was once
+        self.streamed: set[str] = set()  # symbols that the open stream told a price of
         self.named: set[str] = set()  # unknown codes that the log has named
         self.told: dict[str, str] = {}  # the last failure that the log told, of stream and poll
 
@@ -69,6 +70,7 @@ class Source:
         """Forget what came of a symbol: it is another one from now on."""
         self.got_at.pop(symbol, None)
         self.unpriced.pop(symbol, None)
+        self.priced_since.pop(symbol, None)
 
     def fail(self) -> None:
         """Count as an outage, from now on if it does not yet."""
@@ -109,6 +111,7 @@ class Source:
 
     async def _stream(self) -> None:
         steady, began, self.lasted = None, 0.0, 0.0
+        self.streamed.clear()
         try:
             async for quote in self.provider.stream(self.instruments):
                 began = began or self.clock()
@@ -116,10 +119,12 @@ class Source:
                 if not self.streaming:
                     self.streaming = True
                     self.poll_due.set()  # what was missed, and what streams do not say
+                self.streamed.add(quote.symbol)
                 self._take(quote)
                 if steady is None:
                     steady = asyncio.get_running_loop().call_later(STEADY, self._up)
         finally:
+            self.streamed.clear()
             if steady is not None:
                 steady.cancel()
         raise ProviderError("the stream ended")
@@ -145,29 +150,27 @@ class Source:
 
     async def _poll(self) -> None:
         asked_at = self.now()
-        due = [each for each in self.instruments if self._may_differ(each, asked_at)]
+        due = [e for e in self.instruments if self._may_differ(e, self.got_at.get(e.symbol))]
         for quote in await self.provider.quotes(due) if due else ():
-            self.got_at[quote.symbol] = asked_at
+            if quote.last > 0:
+                self.got_at[quote.symbol] = asked_at
             self._take(quote, asked_at)
         self.got_at |= {each.symbol: asked_at for each in due if self.lacks(each.code)}
         self._name_unknown()
         self._up()
 
-    def _may_differ(self, each: Instrument, now: datetime) -> bool:
-        got_at = self.got_at.get(each.symbol)
-        return self.provider.invented or worth_asking(each.exchange, each.kind, now, got_at)
-
-    def _may_differ_now(self, each: Instrument) -> bool:
-        now = self.now()  # what a round of polls brought when the market was closed stays
-        return worth_asking(each.exchange, each.kind, now, now - LONGEST_ROUND)
+    def _may_differ(self, each: Instrument, got_at: datetime | None) -> bool:
+        return self.provider.invented or worth_asking(each.exchange, each.kind, self.now(), got_at)
 
     def _take(self, quote: Quote, asked_at: datetime | None = None) -> None:
         if self.provider.unknown.keys() - self.named:
             self._name_unknown()
-        if quote.last > 0:
-            self.unpriced.pop(quote.symbol, None)
-        else:
-            self.unpriced.setdefault(quote.symbol, self.clock())
+        if quote.last <= 0:
+            if asked_at is None or quote.symbol not in self.streamed:  # a poll may know less
+                self.unpriced.setdefault(quote.symbol, self.clock())
+        elif quote.symbol in self.unpriced:
+            del self.unpriced[quote.symbol]
+            self.priced_since[quote.symbol] = self.clock()
         self.take(quote, asked_at)
 
     def _up(self) -> None:

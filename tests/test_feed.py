@@ -245,10 +245,12 @@ class TestTheNewest:
             assert uncrossed(sound) is sound
 
     def test_it_is_listed_once_until_they_are_apart_again_and_once_a_minute_at_most(self):
-        pending = Pending()
+        seconds = 0.0
+        pending = Pending(clock=lambda: seconds)
         crossed = {"bid": Decimal(102), "ask": Decimal(100)}
         books = {0: crossed, 10: crossed, 70: crossed, 80: {}, 90: crossed, 100: {}, 110: crossed}
         for second, book in books.items():
+            seconds = float(second)
             assert pending.add(quote("AAPL", "101", second=second, **book))
         assert [(each.outcome, each.quote.received_at) for each in pending.told] == [
             ("crossed", quote("AAPL", "101", second=second).received_at) for second in (0, 90)
@@ -259,12 +261,14 @@ class TestTheNewest:
 
     @pytest.mark.parametrize("no_price", ["0", "-1.5"])
     def test_what_is_no_price_is_listed_and_the_one_before_stays(self, no_price: str):
-        pending = Pending()
+        seconds = 0.0
+        pending = Pending(clock=lambda: seconds)
         assert not pending.add(quote("AAPL", no_price, second=0))
         assert pending.add(quote("AAPL", "101", second=1))
         pending.take()
-        for second in (100, 101):
-            assert not pending.add(quote("AAPL", no_price, second=second))
+        for seconds in (100.0, 101.0):
+            assert not pending.add(quote("AAPL", no_price, second=seconds))
+        assert not pending.add(quote("AAPL", "-7", second=0))  # older than what is known: no news
         assert pending.latest["AAPL"].last == 101
         assert pending.take() == []
         held = [(str(each.quote.last), each.before, each.outcome) for each in pending.told]
@@ -500,14 +504,24 @@ class TestClosedMarkets:
     CLOSE = datetime(2026, 11, 21, 1, 0, tzinfo=UTC)
     APPLE = replace(AAPL, exchange="NASDAQ")
 
-    @pytest.mark.parametrize(("minutes", "differs"), [(0, True), (39, True), (40, False)])
-    async def test_a_stream_that_polls_is_told_whose_market_is_closed(
-        self, minutes: int, differs: bool
+    @pytest.mark.parametrize(("minutes", "differs"), [(None, True), (29, True), (31, False)])
+    async def test_a_stream_that_polls_is_told_what_it_need_not_ask_for(
+        self, minutes: int | None, differs: bool
     ):
         wire = Wire()
-        now = self.CLOSE + timedelta(minutes=minutes)
-        async with running((wire, [self.APPLE, BTC]), now=now):
-            assert (wire.may_differ(self.APPLE), wire.may_differ(BTC)) == (differs, True)
+        got_at = None if minutes is None else self.CLOSE + timedelta(minutes=minutes)
+        async with running((wire, [self.APPLE, BTC]), now=self.CLOSE + timedelta(days=1)):
+            assert wire.may_differ(self.APPLE, got_at) == differs
+            assert wire.may_differ(BTC, got_at)
+
+    async def test_what_came_without_a_price_is_asked_for_again(self):
+        sunday = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+        bourse = Bourse([quote("AAPL", "0")], [quote("AAPL", "0")], [quote("AAPL", "101")])
+        async with running((bourse, [self.APPLE]), now=sunday) as published:
+            await until(lambda: published.prices("AAPL") == ["101"])
+            heard = len(published.batches)
+            await until(lambda: len(published.batches) > heard + 10)
+        assert bourse.asked == 3
 
     async def test_their_prices_are_asked_for_until_the_last_have_come(self):
         bourse = Bourse([quote("AAPL", "101"), quote("BTC-USD", "64000")])
@@ -792,7 +806,10 @@ class TestFallingBack:
         async with running((first, [AAPL, BTC]), (second, [AAPL])) as published:
             await until(lambda: published.prices("AAPL") and published.prices("BTC-USD"))
 
-    async def test_a_symbol_that_the_first_has_no_price_of_goes_to_the_second_for_that_time(self):
+    async def test_a_symbol_that_the_first_has_no_price_of_goes_to_the_second_for_that_time(
+        self, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr(feed_module, "RETURN_AFTER", 0.05)
         first = Bourse([quote("AAPL", "0"), quote("BTC-USD", "64000")])
         second = Bourse([quote("AAPL", "102", provider="second")])
         second.name = "second"  # type: ignore[misc]
@@ -804,6 +821,36 @@ class TestFallingBack:
             first.answers = [[quote("AAPL", "101"), quote("BTC-USD", "64000")]]
             await until(lambda: published.prices("AAPL")[-1] == "101")
             assert set(published.prices("AAPL")) == {"101", "102"}
+
+    async def test_it_comes_back_when_the_first_has_told_its_price_for_a_minute(self):
+        first, second = Wire(), Bourse([quote("AAPL", "1", provider="second")])
+        second.name = "second"  # type: ignore[misc]
+        async with running((first, [AAPL]), (second, [AAPL])) as published:
+            published.seconds, published.feed.rerouted_at = 0.0, -10.0
+            used = [published.feed.in_use["AAPL"]]
+            for last in ("0", "101", "0", "102"):
+                first.wire.put_nowait(quote("AAPL", last, provider="wire"))
+                heard = len(published.batches)
+                await until(
+                    lambda heard=heard: first.wire.empty() and len(published.batches) > heard
+                )
+                published.seconds += 40
+                published.feed.reroute()
+                used.append(published.feed.in_use["AAPL"])
+            published.seconds += 21
+            published.feed.reroute()
+            used.append(published.feed.in_use["AAPL"])
+        assert used == ["wire", "second", "second", "second", "second", "wire"]
+
+    async def test_a_poll_that_tells_less_than_the_stream_takes_no_symbol_away(self):
+        first, second = Wire([quote("AAPL", "0")]), Bourse([quote("AAPL", "1", provider="second")])
+        second.name = "second"  # type: ignore[misc]
+        first.wire.put_nowait(quote("AAPL", "101", provider="wire"))
+        async with running((first, [AAPL]), (second, [AAPL])) as published:
+            await until(lambda: first.asked and published.prices("AAPL"))
+            heard = len(published.batches)
+            await until(lambda: len(published.batches) > heard + 5)
+        assert second.asked == 0
 
     async def test_a_source_that_tells_once_of_no_price_keeps_its_symbol(
         self, monkeypatch: pytest.MonkeyPatch
@@ -934,6 +981,18 @@ class TestWhatCannotBeBelieved:
         assert not pending.add(spike)
         assert not pending.add(spike)
         assert pending.add(quote("AAPL", "100", 2))
+
+    @pytest.mark.parametrize(("minutes", "believed"), [(0.9, False), (1.1, True)])
+    def test_a_source_that_stands_by_a_jump_for_a_minute_confirms_it(
+        self, minutes: float, believed: bool
+    ):
+        pending, asked_at = self.pending(), NOON + timedelta(minutes=minutes)
+        jump = quote("AAPL", "200", 1)  # the last trade of the day, told again and again
+        assert not pending.add(jump, NOON)
+        again = replace(jump, received_at=jump.received_at + timedelta(minutes=minutes))
+        assert not pending.add(again)  # by a stream that begins anew: that is no second look
+        assert pending.add(again, asked_at) == believed
+        assert [each.outcome for each in pending.told] == ["waits", *["confirmed"] * believed]
 
     def test_the_first_price_of_all_is_believed(self):
         assert Pending(lambda symbol: Decimal("0.1")).add(quote("AAPL", "1", 0))

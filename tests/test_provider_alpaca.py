@@ -683,11 +683,11 @@ async def test_what_a_mute_stream_does_not_tell_is_polled(stub: Stub) -> None:
 
 async def test_out_of_hours_nothing_is_polled_beside_the_stream(stub: Stub) -> None:
     async with reading(stub, silence=0.1) as provider:
-        provider.may_differ = lambda each: each.code == "BTC/USD"
+        provider.may_differ = lambda each, got_at: each.code == "BTC/USD"
         async with listening(stub, provider, "AAPL", "BTC/USD"):
             await stub.until(lambda: stub.requests["/v1beta3/crypto/us/snapshots"] > 3)
         assert stub.requests["/v2/stocks/snapshots"] == 1
-        provider.may_differ = lambda each: False
+        provider.may_differ = lambda each, got_at: got_at is None
         async with listening(stub, provider, "AAPL", "BTC/USD") as stream:
             probes = len(stub.subscriptions) + 4
             await stub.until(lambda: len(stub.subscriptions) > probes)
@@ -695,6 +695,14 @@ async def test_out_of_hours_nothing_is_polled_beside_the_stream(stub: Stub) -> N
             await stub.tick("AAPL", "163.5")
             await stream.until(lambda quote: str(quote.last) == "163.5")
         assert stub.requests == before
+
+
+async def test_what_it_does_not_know_ends_no_stream_out_of_hours(stub: Stub) -> None:
+    async with reading(stub, silence=0.05) as provider:
+        provider.may_differ = lambda each, got_at: each.code == "NOPE"
+        async with streaming(provider, "AAPL", "NOPE"):
+            await stub.until(lambda: stub.requests["/v2/stocks/snapshots"] > 5)
+    assert stub.connects == 1
 
 
 async def test_a_stream_outlives_an_answer_that_fails(stub: Stub) -> None:
@@ -795,6 +803,14 @@ def test_an_error_ends_the_session(number: Any, refused: bool, retry_after: floa
 
 def trade(price: Any, time: str, **more: Any) -> dict[str, Any]:
     return {"T": "t", "S": "AAPL", "p": price, "t": time} | more
+
+
+@pytest.mark.parametrize("no_price", [0, -1, None, "", "NaN"])
+def test_a_trade_without_a_price_hides_none(no_price: Any) -> None:
+    known, later = snapshot(), "2022-03-18T15:00:00Z"
+    assert not known.take({"T": "t", "S": "AAPL", "p": no_price, "t": later})
+    known.update({"latestTrade": {"p": no_price, "t": later}})
+    assert read(known) == read(snapshot())
 
 
 def test_a_trade_that_comes_too_late_is_dropped() -> None:

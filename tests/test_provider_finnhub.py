@@ -619,10 +619,24 @@ async def test_out_of_hours_nothing_is_polled_beside_the_stream(
     stub: Stub, provider: Finnhub
 ) -> None:
     provider.poll_interval = 0.02
-    provider.may_differ = lambda each: each.code == "MSFT"
+    provider.may_differ = lambda each, got_at: each.code == "MSFT"
     async with listening(stub, provider, "AAPL", "MSFT"):
         await stub.until(lambda: stub.asked["MSFT"] > 3)
     assert stub.asked["AAPL"] == 1
+
+
+async def test_out_of_hours_each_symbol_is_asked_for_until_it_was_told(stub: Stub) -> None:
+    codes = many(stub, PER_MINUTE + 15)
+    async with on_a_clock(stub) as (provider, clock):
+        provider.poll_interval = 0.01
+        provider.may_differ = lambda each, got_at: got_at is None
+        async with streaming(provider, *codes) as stream:
+            await stub.until(lambda: stub.asked.total() == PER_MINUTE)
+            clock.now += 60
+            await stub.until(lambda: stub.asked.total() == len(codes))
+            await stub.tick("S0", "12.5")
+            await stream.until(lambda quote: str(quote.last) == "12.5")
+    assert set(stub.asked.values()) == {1}
 
 
 @pytest.mark.parametrize(("ago", "told"), [(119, True), (121, False)])

@@ -76,8 +76,8 @@ class Provider(ABC):
 
     def __init__(self) -> None:
         self.unknown: dict[str, str] = {}  # code: reason
-        # whether a price may differ now; a stream that polls beside leaves out the others
-        self.may_differ: Callable[[Instrument], bool] = lambda instrument: True
+        # whether a price may differ from what was got then; a stream that polls asks for no other
+        self.may_differ: Callable[[Instrument, datetime | None], bool] = lambda each, got_at: True
         self.budget = Budget(self.limits)
 
     @abstractmethod

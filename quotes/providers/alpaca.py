@@ -98,6 +98,7 @@ class Alpaca(Provider):
         self.crypto = Market("/v1beta3/crypto/us", "/v1beta3/crypto/us", within="snapshots")
         self.timeout, self.silence, self.clock = timeout, silence, clock
         self.snapshots: dict[str, Snapshot] = {}  # by code
+        self.got_at: dict[str, datetime] = {}  # code: when it was asked for last, and told
         self.quarantine: dict[str, float] = {}  # code: until when
 
     async def quotes(self, instruments: Sequence[Instrument]) -> list[Quote]:
@@ -154,8 +155,9 @@ class Alpaca(Provider):
         sessions = [session for session in sessions if session.codes]
 
         async def poll() -> list[Quote]:
-            due = [each for each in instruments if self.may_differ(each)]
-            return await self._all(due) if due else []
+            due = [i for i in instruments if self.may_differ(i, self.got_at.get(i.code))]
+            known = [each for each in due if each.code not in self.unknown]
+            return await (self._all(due) if known else self.quotes(due))
 
         def interval() -> float:
             all_streamed = not any(session.waiting for session in sessions)
@@ -235,7 +237,9 @@ class Alpaca(Provider):
         for first in range(0, len(codes), BATCH):
             rows |= await self._rows(market, codes[first : first + BATCH])
         told = {code for code in codes if isinstance(rows.get(code), dict)}
+        now = datetime.now(UTC)
         for code in told:
+            self.got_at[code] = now
             self.snapshots.setdefault(code, Snapshot()).update(rows[code])
             self.unknown.pop(code, None)
         if told:  # an answer without anything condemns nobody

@@ -35,7 +35,9 @@ class Snapshot:
 
     def update(self, row: Row) -> None:
         """Take over what REST tells, except where the stream told of something newer."""
-        self.trade = newer(self.trade, row.get("latestTrade"))
+        trade = newer(self.trade, row.get("latestTrade"))
+        if price(trade.get("p")) or not self.trade:
+            self.trade = trade
         self.bid_ask = newer(self.bid_ask, row.get("latestQuote"))
         self.day = newer(self.day, row.get("dailyBar"))
         self.day_before = newer(self.day_before, row.get("prevDailyBar"))
@@ -75,12 +77,12 @@ class Snapshot:
 
     def _take_trade(self, message: Row) -> bool:
         last, conditions = price(message.get("p")), message.get("c")
-        if newer(self.trade, message) is not message:
+        if last is None or newer(self.trade, message) is not message:
             return False
         if isinstance(conditions, list) and not NOT_LAST.isdisjoint(map(str, conditions)):
             return False
         self.trade = message
-        if last and self.day and self._is_of_the_day(message):
+        if self.day and self._is_of_the_day(message):
             self.day = widened(self.day, {"h": last, "l": last}) | {"c": last}
         return True
 

@@ -119,7 +119,7 @@ class Finnhub(Provider):
             raise ProviderError("finnhub knows none of the symbols")
 
         def poll() -> Awaitable[list[Quote]]:
-            return self.quotes([each for each in instruments if self.may_differ(each)])
+            return self.quotes([each for each in instruments if self._may_differ(each)])
 
         polls = repeated(poll, lambda: self.poll_interval)
         async with aclosing(merged(polls, self._listen(codes[:STREAMED], asked))) as quotes:
@@ -129,6 +129,10 @@ class Finnhub(Provider):
     async def aclose(self) -> None:
         """Close the connections that are kept between calls."""
         await self.rest.aclose()
+
+    def _may_differ(self, instrument: Instrument) -> bool:
+        told = self.told.get(instrument.code)
+        return self.may_differ(instrument, told.received_at if told else None)
 
     def _due(self, codes: Iterable[str]) -> list[str]:
         now = self.clock()
