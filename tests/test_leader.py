@@ -1,15 +1,18 @@
-"""A process that leads the feed: the operator's acts, and what is none."""
+"""A process that leads the feed: the operator's acts, what is none, and what visitors cost."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
+from channels.layers import channel_layers
+from channels.testing import WebsocketCommunicator
 
 from quotes import layer, live
 from quotes.live import Live
 from quotes.models import HeldPrice, LastQuote, ProviderSymbol, Symbol
 from tests.stubs.coinbase import Coinbase
+from tests.test_consumers import lasts, opened, update
 
 STATS = "/products/stats"
 
@@ -71,3 +74,30 @@ async def test_what_is_no_price_is_listed_and_the_last_price_stays(
             assert str(process.store.states["BTC-USD"].quote.last) == "64001.50"
         finally:
             await process.stop()
+
+
+async def test_500_visitors_cost_the_exchange_what_one_does(
+    bitcoin: None, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("quotes.history.TEND_EVERY", 3600.0)  # candles are asked for by the clock
+    channel_layers.backends = {}
+    pages: list[WebsocketCommunicator] = []
+    costs = []
+    async with Coinbase(heartbeat=0.02) as stub:
+        settings.QUOTES = settings.QUOTES | asked_of(stub) | {"PACE": 0.02}
+        try:
+            for visitors, last in ((1, "64001.50"), (500, "64002.50")):
+                while len(pages) < visitors:
+                    pages.append((await opened("/ws/quotes/?symbols=BTC-USD"))[0])
+                await stub.until(lambda: stub.requests[STATS] and stub.subscriptions)
+                await stub.tick("BTC-USD", last)
+                for page in pages:
+                    while lasts(await update(page)) != {"BTC-USD": last}:
+                        pass
+                costs.append((stub.connects, len(stub.subscriptions), dict(stub.requests)))
+        finally:
+            for page in pages:
+                await page.disconnect()
+            await live.stop()
+    assert costs[0] == costs[1]
+    assert costs[0][:2] == (1, 1)
