@@ -262,6 +262,26 @@ class TestAProvider:
         assert worst(found)[0] == "it is asked of no active symbol"
         assert not stub.requests
 
+    @pytest.mark.parametrize("codes", [{}, {"AAPL": "AAPL"}], ids=["no code", "a code"])
+    def test_with_a_query_that_does_not_run_says_what_the_database_says(
+        self, settings: Any, codes: dict[str, str]
+    ):
+        listed("database", **codes)
+        found = examined(settings, "database", query="SELECT nope FROM nowhere")
+        assert found.status == FAILED
+        assert worst(found) == (
+            "the query on 'default' failed: no such table: nowhere",
+            "look at what it reads, and at DATABASE_ALIAS, DATABASE_QUERY, DATABASE_INTERVAL",
+        )
+
+    def test_with_a_query_that_runs_says_so_without_a_code(self, settings: Any):
+        query = "SELECT code, 1 AS last FROM quotes_symbol WHERE code IN (%(codes)s)"
+        found = examined(settings, "database", query=query)
+        assert words(found).splitlines()[:2] == [
+            "it is asked of no active symbol",
+            "its query runs",
+        ]
+
     def test_that_does_not_know_some_codes_names_them(self, settings: Any):
         listed("kraken", BTC="XXBTZUSD", GONE="GONEUSD")
         found = examined(settings, "kraken", Kraken())
@@ -472,6 +492,17 @@ class TestTheDatabase:
             recorder.record_unapplied("quotes", "9999_to_come")
         assert found.status == WARNING
         assert worst(found)[0] == "another release migrated it: quotes.9999_to_come"
+
+    def test_that_holds_codes_of_no_provider_names_what_they_are_of(self, settings: Any):
+        listed("coinbse", BTC="BTC-USD", ETH="ETH-USD")
+        listed("krakn", LTC="XLTCZUSD")
+        listed("kraken", SOL="SOLUSD")
+        found = found_by("database", settings)
+        assert found.status == WARNING
+        assert worst(found) == (
+            "provider codes name no provider: 'coinbse' (2), 'krakn' (1)",
+            f"correct them in the admin: a provider is one of {', '.join(REGISTRY)}",
+        )
 
     def test_that_can_not_be_written_to_says_why(
         self, settings: Any, monkeypatch: pytest.MonkeyPatch

@@ -248,6 +248,15 @@ async def test_nothing_asked_is_no_query() -> None:
             {"query": f"{EXAMPLE} WHERE code IN (%(codes)s) AND code LIKE 'A%'"},
             r"Unexpected \"%'\" in the query .*, must be %\(codes\)s, or %% for a percent sign",
         ),
+        (
+            {"query": "SELEKT code, last FROM prices"},
+            "Unexpected 'SELEKT' at the start of the query .*, must be one of: SELECT, WITH",
+        ),
+        ({"query": "DELETE FROM prices RETURNING code, last"}, "Unexpected 'DELETE' at the start"),
+        ({"query": "-- SELECT\n/* SELECT */ UPDATE prices SET last = 0"}, "Unexpected 'UPDATE'"),
+        ({"query": "{code, last}"}, "Unexpected '{code, las' at the start"),
+        ({"query": "/* SELECT"}, "Unexpected '/\\* SELECT' at the start"),
+        ({"query": f"{EXAMPLE}; COMMIT; DELETE FROM prices"}, "Unexpected ';' .*one statement"),
         ({"query": EXAMPLE, "colour": "blue"}, "unusable options for provider 'database'"),
     ],
 )
@@ -258,6 +267,29 @@ def test_options_that_are_wrong_are_refused_in_words(options: Any, words: str) -
 
 def test_a_query_may_end_with_a_semicolon() -> None:
     assert checked(f" {EXAMPLE} ; ") == EXAMPLE
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "select code, last from prices",
+        "\n  -- today's; prices\n/* of; us */ SELECT code, last FROM prices ; -- all",
+        "(SELECT code, last FROM prices) UNION (SELECT code, last FROM more)",
+        "WITH new AS (SELECT * FROM prices) SELECT code, last FROM new",
+        "SELECT code, last FROM prices WHERE code <> 'a;b' AND \"odd;name\" = 1",
+    ],
+)
+def test_a_query_may_be_written_in_any_way_that_reads(query: str) -> None:
+    assert checked(query)
+
+
+async def test_the_query_is_checked_without_a_code(table: Table) -> None:
+    await reader(table).check_query()
+    await reader(table, EXAMPLE).check_query()
+    with pytest.raises(ProviderError, match=r"failed: .*nowhere"):
+        await reader(table, "SELECT nope FROM nowhere").check_query()
+    with pytest.raises(ProviderError, match="has no column 'last' but code, bid"):
+        await reader(table, "SELECT code, bid FROM prices").check_query()
 
 
 def test_the_environment_gives_text() -> None:
@@ -286,10 +318,8 @@ async def test_a_query_that_does_not_run_says_why(table: Table) -> None:
     assert "\n" not in str(error)
 
 
-async def test_a_statement_that_gives_no_rows_is_an_error(small: Table) -> None:
-    assert "has no column 'code' but none" in str(
-        await failure(reader(small, "PRAGMA cache_size = 5"))
-    )
+async def test_a_query_without_columns_is_an_error(big: Table) -> None:
+    assert "has no column 'code' but none" in str(await failure(reader(big, "SELECT FROM prices")))
 
 
 async def test_an_empty_table_is_an_error(table: Table) -> None:
@@ -318,7 +348,8 @@ async def test_a_driver_that_is_not_installed_is_an_error() -> None:
     ],
 )
 async def test_nothing_is_ever_written(table: Table, statement: str) -> None:
-    error = await failure(reader(table, statement))
+    # what begins like a query may still write
+    error = await failure(reader(table, f"WITH n(i) AS (SELECT 1) {statement}"))
     assert f"the query on '{table.alias}' failed: " in str(error)
     found = table.run("SELECT code, last FROM prices")
     assert [(code, str(last)) for code, last in found] == [("AAPL", "101.00")]

@@ -14,20 +14,21 @@ from django.core.checks import WARNING, run_checks
 from django.db import DEFAULT_DB_ALIAS, Error, connections
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.recorder import MigrationRecorder
-from django.db.models import F
+from django.db.models import Count, F
 from django.db.models.functions import Now
 
 from quotes import conf
 from quotes.doctor.beside import beside, in_database
 from quotes.doctor.findings import Finding, first_line
-from quotes.models import FeedLease
+from quotes.models import FeedLease, ProviderSymbol
+from quotes.providers import REGISTRY
 from quotes.providers.http import host
 
 MOST_APART = 1.0  # seconds between our clock and the database's
 ECHO = 5.0  # seconds for a message to come back through the layer
 ECHOES = 3
 AGAIN = 0.5  # seconds after which it is sent again
-MOST_NAMED = 3  # migrations
+MOST_NAMED = 3  # migrations, or providers
 
 
 async def check_configuration() -> Finding:
@@ -103,6 +104,7 @@ def _examine_database() -> Finding:
     found.say(f"{_place_of_database(connection)}: answers in {took * 1000:.0f} ms")
     if _examine_migrations(found, connection):
         _examine_clock(found, connection)
+        _examine_codes(found)
         _try_to_write(found)
     return found
 
@@ -148,6 +150,16 @@ def _examine_clock(found: Finding, connection: Any) -> None:
     told = rows.values_list("now", flat=True)[0]
     ours = before + (datetime.now(UTC) - before) / 2
     remark_clock(found, (told - ours).total_seconds(), MOST_APART)
+
+
+def _examine_codes(found: Finding) -> None:
+    lost = ProviderSymbol.objects.exclude(provider__in=REGISTRY).order_by("provider")
+    counts = lost.values_list("provider").annotate(Count("pk"))
+    if named := [f"{name!r} ({count})" for name, count in counts]:
+        found.warn(
+            f"provider codes name no provider: {_named(named)}",
+            f"correct them in the admin: a provider is one of {', '.join(REGISTRY)}",
+        )
 
 
 def _try_to_write(found: Finding) -> None:

@@ -15,6 +15,7 @@ from quotes.doctor.findings import Finding, first_line, span
 from quotes.doctor.remedies import by_hand, origin, remedy, words_of
 from quotes.models import Symbol
 from quotes.providers import Instrument, Provider, ProviderError
+from quotes.providers.database import Database
 from quotes.providers.http import Client
 from quotes.quote import Quote
 from quotes.store import Store
@@ -115,6 +116,9 @@ class Visit:
                 "it is asked of no active symbol",
                 "add codes in the admin, or with  manage.py loadcatalogue",
             )
+            if isinstance(provider, Database):  # a query can be tried without codes
+                await provider.check_query()
+                self.found.say("its query runs")
             return
         asked = instruments[: max(FEW, provider.limits.batch or len(instruments))]
         began = time.perf_counter()

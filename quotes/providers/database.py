@@ -32,6 +32,8 @@ LIKE = "SELECT code, last, time FROM prices WHERE code IN (%(codes)s)"
 MOST_ROWS = 10_000  # of one answer
 MOST_THREADS = 3  # queries that took too long and may still run
 STEPS = 1000  # of SQLite's machine, between two looks at the clock
+READING = ("SELECT", "WITH")
+ASIDE = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`|--[^\n]*|/\*.*?\*/", re.DOTALL)  # texts, comments
 FIRST = {  # what a transaction begins with, so that the database itself lets nothing be written
     "postgresql": ("SET TRANSACTION READ ONLY", "SET LOCAL statement_timeout = {milliseconds}"),
     "mysql": ("SET TRANSACTION READ ONLY",),
@@ -79,6 +81,10 @@ class Database(Provider):
         rows = await self._beside(partial(self._read, codes))
         return read_rows(self.name, rows, instruments, self.unknown)
 
+    async def check_query(self) -> None:
+        """Run the query for no code at all; raise ProviderError where it can't be used."""
+        await self._beside(partial(self._read, []))
+
     async def _beside(self, read: Callable[[], Rows]) -> Rows:
         # Neither asyncio's own threads nor those of an executor will do: both are waited for at
         # the end of the process, however long the database takes.
@@ -98,7 +104,7 @@ class Database(Provider):
     def _read(self, codes: Sequence[str]) -> Rows:
         query, wanted = self.query, None
         if places := query.count(CODES):
-            query = query.replace(CODES, ", ".join(["%s"] * len(codes)))
+            query = query.replace(CODES, ", ".join(["%s"] * len(codes)) or "NULL")
             wanted = [*codes] * places
         try:
             with reading(self.alias, self.timeout) as cursor:
@@ -166,6 +172,7 @@ def checked(query: str) -> str:
     text = query.strip().rstrip("; \n")
     if not text:
         raise ValueError(f"The database provider needs the option query, like {LIKE}")
+    check_that_it_reads(text)
     # Without a parameter in it a query goes to the database as it is, and % may be its operator.
     odd = r"%(?!\(codes\)s).{0,10}" if CODES in text else r"%\(\w*\)s"
     if found := re.search(odd, text.replace("%%", "")):
@@ -174,6 +181,21 @@ def checked(query: str) -> str:
             f"must be {CODES}, or %% for a percent sign"
         )
     return text
+
+
+def check_that_it_reads(query: str) -> None:
+    """Raise ValueError for a query that is no SELECT, or is more than one statement."""
+    statement = ASIDE.sub(" ", query).strip("( ;\t\r\n")
+    first = re.split(r"\W", statement, maxsplit=1)[0] or query[:10]
+    if first.upper() not in READING:
+        raise ValueError(
+            f"Unexpected {first!r} at the start of the query of the database provider, "
+            f"must be one of: {', '.join(READING)}"
+        )
+    if ";" in statement:  # what follows could end the transaction in which nothing is written
+        raise ValueError(
+            "Unexpected ';' in the query of the database provider, must be one statement"
+        )
 
 
 def exact(value: Any) -> Any:
