@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
+from asgiref.sync import async_to_sync
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, register
+from django.core.checks import WARNING, CheckMessage, Error, Tags, register
+from django.core.exceptions import ImproperlyConfigured
 
 from quotes import conf
 from quotes.configured import configured_provider
-from quotes.providers import REGISTRY
+from quotes.providers import REGISTRY, ProviderError
+from quotes.providers.database import Database
 
 COUNTS = (
     "PAGE_SIZE",
@@ -19,6 +23,7 @@ COUNTS = (
     "MAX_MESSAGES",
     "MAX_MESSAGE_BYTES",
 )
+QUERY = "See DATABASE_QUERY, and whether the other program has made its table."
 
 
 @register()
@@ -27,6 +32,32 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
     if unknown := sorted(getattr(settings, "QUOTES", {}).keys() - conf.DEFAULTS.keys()):
         return [Error(conf.unknown_keys(unknown), id="quotes.E001")]
     return [*_check_feed(), *_check_providers(), *_check_numbers()]
+
+
+@register(Tags.database)
+def check_queries(databases: Collection[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """Run the query of a `database` provider once, where its database is to be checked.
+
+    What fails is no error: `migrate` checks this as well, and may run before there is a table.
+    """
+    if not databases or check_settings():  # which says itself what is wrong
+        return []
+    warnings: list[CheckMessage] = []
+    for provider in map(configured_provider, _named()):
+        if isinstance(provider, Database) and provider.alias in databases:
+            try:
+                async_to_sync(provider.check_query)()
+            except ProviderError as error:
+                warnings.append(CheckMessage(WARNING, str(error), hint=QUERY, id="quotes.W001"))
+    return warnings
+
+
+def refuse_wrong_settings() -> None:
+    """Raise ImproperlyConfigured with all errors of `check_settings`: servers run no checks."""
+    errors = [each for each in check_settings() if each.is_serious() and not each.is_silenced()]
+    if errors:
+        words = (f"{each.msg} ({each.id}) {each.hint or ''}".strip() for each in errors)
+        raise ImproperlyConfigured("\n".join(words))
 
 
 def _check_feed() -> list[CheckMessage]:
@@ -66,13 +97,17 @@ def _check_providers() -> list[CheckMessage]:
         errors.append(
             Error(f"No provider in QUOTES_PROVIDERS, name some of: {allowed}", id="quotes.E008")
         )
-    optioned = [name for name, options in conf.get("PROVIDER_OPTIONS").items() if options]
-    for name in dict.fromkeys([*conf.get("PROVIDERS"), *optioned]):
+    for name in _named():
         try:
             configured_provider(name)
         except ValueError as error:
             errors.append(Error(str(error), hint="See QUOTES_PROVIDERS.", id="quotes.E005"))
     return errors
+
+
+def _named() -> list[str]:
+    optioned = [name for name, options in conf.get("PROVIDER_OPTIONS").items() if options]
+    return list(dict.fromkeys([*conf.get("PROVIDERS"), *optioned]))
 
 
 def _check_numbers() -> list[CheckMessage]:

@@ -15,6 +15,7 @@ from django.urls import path
 from twisted.internet.defer import Deferred
 
 from quotes import conf, consumers, live
+from quotes.checks import refuse_wrong_settings
 from quotes.limits import Refused, address_of, refuse
 
 LOCAL_HOSTS = [".localhost", "127.0.0.1", "[::1]"]
@@ -31,7 +32,11 @@ def live_application(http: Callable[..., Any]) -> Callable[..., Any]:
     """Put the sockets and the live parts around a site's ASGI application.
 
     In a site of your own:  application = live_application(get_asgi_application())
+
+    Settings that are wrong are refused here, before any server listens: daphne has no other
+    moment for that.
     """
+    refuse_wrong_settings()
     sockets = limited(same_origin(found(URLRouter(websocket_urlpatterns))))
     routes = {"http": http, "websocket": sockets}
     return with_live_parts(ProtocolTypeRouter(routes))

@@ -128,6 +128,7 @@ def make_quote() -> Callable[..., Any]:
 async def live_parts(transactional_db: None, settings: Any) -> AsyncIterator[Any]:
     """The live parts of this process, listening to the layer, without a feed."""
     from channels.layers import channel_layers
+    from quoteboard import asgi  # noqa: F401  refuses what is set next
 
     from quotes import live
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
+from pytest_django import DjangoDbBlocker
 
 from quotes import conf
-from quotes.checks import check_settings
+from quotes.checks import check_queries, check_settings, refuse_wrong_settings
 from quotes.providers import REGISTRY
-from tests.servers import manage
+from tests.servers import ROOT, manage
+from tests.stubs.database import QUERY, Table, sqlite
 
 
 def errors(settings: Any, **quotes: Any) -> list[CheckMessage]:
@@ -98,6 +103,68 @@ class TestTheDict:
         assert name in the_error(settings, **{name: 12.5}).msg
 
 
+class TestTheStartOfAServer:
+    def test_refuses_settings_that_are_wrong_with_the_words_of_all_errors(self, settings: Any):
+        settings.QUOTES = {"PROVIDERS": ["coinbse"], "PACE": 0}
+        with pytest.raises(ImproperlyConfigured) as refused:
+            refuse_wrong_settings()
+        unknown = f"Unknown provider 'coinbse', must be one of: {', '.join(REGISTRY)}"
+        assert str(refused.value).splitlines() == [
+            f"{unknown} (quotes.E005) See QUOTES_PROVIDERS.",
+            "QUOTES['PACE'] is 0, must be a number above 0 (quotes.E006)",
+        ]
+
+    def test_says_nothing_of_what_is_right_or_silenced(self, settings: Any):
+        refuse_wrong_settings()
+        settings.QUOTES, settings.SILENCED_SYSTEM_CHECKS = {"PACE": 0}, ["quotes.E006"]
+        refuse_wrong_settings()
+
+
+class TestTheQuery:
+    """Of the provider `database`, which runs where its database is checked."""
+
+    @pytest.fixture
+    def table(self, tmp_path: Path, django_db_blocker: DjangoDbBlocker) -> Iterator[Table]:
+        with django_db_blocker.unblock(), sqlite(tmp_path / "prices.sqlite3") as table:
+            yield table
+
+    def said(self, settings: Any, table: Table, query: str, *checked: str) -> list[str]:
+        settings.QUOTES = {
+            "PROVIDERS": ["simulated"],
+            "PROVIDER_OPTIONS": {"database": {"alias": table.alias, "query": query}},
+        }
+        return [str(warning) for warning in check_queries(databases=checked)]
+
+    def test_that_runs_is_fine(self, settings: Any, table: Table):
+        assert self.said(settings, table, QUERY, table.alias) == []
+
+    def test_that_does_not_run_is_a_warning_in_the_words_of_the_database(
+        self, settings: Any, table: Table
+    ):
+        [said] = self.said(settings, table, "SELECT nope FROM nowhere", "default", table.alias)
+        assert said.startswith("?: (quotes.W001) the query on 'sqlite_prices' failed: no such tab")
+        assert "HINT: See DATABASE_QUERY" in said
+
+    def test_is_not_run_where_another_database_is_checked(self, settings: Any, table: Table):
+        assert self.said(settings, table, "SELECT nope FROM nowhere", "default") == []
+        assert self.said(settings, table, "SELECT nope FROM nowhere") == []
+
+    def test_is_not_run_where_settings_are_wrong(self, settings: Any, table: Table):
+        assert self.said(settings, table, "DELETE FROM prices", table.alias) == []
+        settings.QUOTES = {"PACES": 1}
+        assert check_queries(databases=["default"]) == []
+
+    def test_is_run_by_the_command_and_stops_no_migration(self, tmp_path: Path):
+        given = {
+            "DATABASE_URL": f"sqlite:///{tmp_path / 'db.sqlite3'}",
+            "DATABASE_QUERY": "SELECT code, last FROM nowhere",
+        }
+        words = "(quotes.W001) the query on 'default' failed: no such table: nowhere"
+        assert words in manage("migrate", **given).stderr
+        assert words in manage("check", "--database", "default", **given).stderr
+        assert words not in manage("check", **given).stderr
+
+
 WRONG = {
     "debug": ({"DJANGO_DEBUG": "yes"}, "Unexpected value DJANGO_DEBUG=yes, use 'True' or 'False'"),
     "https": ({"DJANGO_HTTPS": "1"}, "Unexpected value DJANGO_HTTPS=1, use 'True' or 'False'"),
@@ -108,6 +175,10 @@ WRONG = {
     "provider": (
         {"QUOTES_PROVIDERS": "coinbase,yaho"},
         f"Unknown provider 'yaho', must be one of: {', '.join(REGISTRY)}",
+    ),
+    "query": (
+        {"DATABASE_QUERY": "DELETE FROM prices"},
+        "Unexpected 'DELETE' at the start of the query of the database provider",
     ),
     "layer": (
         {"QUOTES_FEED": "external", "REDIS_URL": ""},
@@ -131,3 +202,9 @@ def test_a_site_with_a_wrong_environment_does_not_start_and_says_why(
 
 def test_a_site_with_a_right_environment_starts():
     assert manage("check", check=False, QUOTES_PROVIDERS="simulated").returncode == 0
+
+
+def test_the_documents_name_every_provider_that_is_allowed():
+    document = (ROOT / "docs" / "configuration.md").read_text()
+    [row] = re.findall(r"^\| `QUOTES_PROVIDERS` \|[^|]*\|(.*)\|$", document, re.MULTILINE)
+    assert re.findall(r"`(\w+)`", row) == list(REGISTRY)

@@ -7,6 +7,8 @@ import logging
 import re
 import socket
 import sqlite3
+import subprocess
+import sys
 import urllib.error
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -21,7 +23,7 @@ from hypothesis import strategies as st
 
 from quotes import live
 from quotes.routing import allowed
-from tests.servers import Site, eventually, site
+from tests.servers import ROOT, Site, environment, eventually, free_port, site
 
 PARTNER = "https://partner.example"
 
@@ -203,7 +205,7 @@ async def test_a_prefix_from_the_server_is_ignored_and_one_from_the_settings_is_
 async def test_the_live_parts_start_and_stop_with_a_server_that_says_so(
     transactional_db: None, settings: Any
 ):
-    from quoteboard.asgi import application
+    from quoteboard.asgi import application  # which would refuse what is set next
 
     settings.QUOTES = settings.QUOTES | {"FEED": "external"}
     server = ApplicationCommunicator(application, {"type": "lifespan"})
@@ -223,6 +225,32 @@ async def test_a_crowd_at_the_start_starts_the_live_parts_once(
     parts = await asyncio.gather(*(live.ensure_started() for _ in range(50)))
     assert len(set(map(id, parts))) == 1
     await live.stop()
+
+
+PLAIN = {
+    "uvicorn": ["uvicorn", "quoteboard.asgi:application", "--port"],
+    "daphne": ["daphne", "quoteboard.asgi:application", "-p"],
+}
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("command", PLAIN.values(), ids=PLAIN)
+def test_a_server_that_runs_no_checks_does_not_start_with_wrong_settings_and_says_why(
+    command: list[str],
+):
+    said = subprocess.run(
+        [sys.executable, "-m", *command, str(free_port())],
+        env=environment(QUOTES_PROVIDERS="coinbse"),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert said.returncode != 0
+    assert said.stderr.splitlines()[-1].startswith(
+        "django.core.exceptions.ImproperlyConfigured: Unknown provider 'coinbse', must be one of:"
+    )
 
 
 @pytest.mark.server
