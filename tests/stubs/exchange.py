@@ -8,6 +8,7 @@ As a process it prints its port on a line and is steered over HTTP: `/_mode?to=d
 `/_tick?product=BTC-USD&price=64000.01`, `/_state`.
 
 Beside its stub each module has a `bench`, which sets it up with its provider for the contract.
+One that also says in `MANY` what it can `enlist` is in the benchmark of adapters.
 """
 
 from __future__ import annotations
