@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -18,7 +19,9 @@ from quotes.providers import Instrument, ProviderError
 from quotes.providers.coinbase import (
     CHUNK,
     COLUMNS,
+    COOL_DOWN,
     HANDFUL,
+    PER_MINUTE,
     Coinbase,
     Session,
     by_code,
@@ -152,22 +155,94 @@ async def test_two_symbols_may_share_a_product(provider: Coinbase) -> None:
         assert [(await anext(stream)).symbol for _ in asked] == ["BTC-USD", "XBT-USD"]
 
 
-@pytest.mark.parametrize(
-    ("document", "words"),
-    [
-        ({"message": "Public rate limit exceeded"}, "error: Public rate limit exceeded"),
-        ([], "a list, not a dict"),
-        (None, "a NoneType, not a dict"),
-    ],
-)
-async def test_a_200_may_be_an_error(document: Any, words: str) -> None:
+STATS = """{
+    "NEAR-USD": {
+        "stats_30day": {"volume": "131000000.514", "rfq_volume": "923000.884772"},
+        "stats_24hour": {"open": "1.8", "high": "1.858", "low": "1.786", "last": "1.847",
+                         "volume": "2183000.5", "rfq_volume": "19000.910319"}
+    },
+    "AURORA-USD": {"stats_24hour": {"open": "0.0175", "high": "0.0181", "low": "0.0172",
+                                    "last": "0.0178", "volume": "100.0"}},
+    "QUIET-USD": {"stats_30day": {"volume": "7"}, "stats_24hour": {}},
+    "GONE-USD": {}
+}"""
+
+
+def answering(status: int, document: Any) -> Stub:
+    """Build a stub that gives the same answer to everything."""
+
     class Odd(Stub):
         def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
-            return 200, document
+            return status, document
 
-    async with Odd() as stub, reading(stub) as provider:
-        with pytest.raises(ProviderError, match=f"/products/stats answered with .*{words}"):
+    return Odd()
+
+
+async def test_statistics_are_read_as_they_are_documented() -> None:
+    codes = ["NEAR-USD", "AURORA-USD", "QUIET-USD", "GONE-USD"]
+    async with answering(200, json.loads(STATS)) as stub, reading(stub) as provider:
+        near, aurora, quiet = await provider.quotes([instrument(code) for code in codes])
+    assert near == Quote(
+        symbol="NEAR-USD",
+        provider="coinbase",
+        currency="USD",
+        last=Decimal("1.847"),
+        received_at=near.received_at,
+        open=Decimal("1.8"),
+        high=Decimal("1.858"),
+        low=Decimal("1.786"),
+        reference=Decimal("1.8"),
+        reference_kind="rolling_24h",
+        volume=Decimal("2183000.5"),
+        volume_window="24h",
+        session="always",
+        delay=0,
+    )
+    assert [str(each) for each in (aurora.last, aurora.open, aurora.volume)] == [
+        "0.0178", "0.0175", "100.0"
+    ]  # fmt: skip
+    assert (quiet.last, quiet.open, quiet.volume, quiet.reference_kind) == (0, None, None, "none")
+
+
+@pytest.mark.parametrize(
+    ("document", "words", "retry_after"),
+    [
+        ({"message": "Public rate limit exceeded"}, "error: Public rate limit", COOL_DOWN),
+        ({"message": "Internal server error"}, "error: Internal server error", None),
+        ({"message": ""}, "an error: ", None),
+        ([], "a list, not a dict", None),
+        (None, "a NoneType, not a dict", None),
+    ],
+)
+async def test_a_200_may_be_an_error(document: Any, words: str, retry_after: float | None) -> None:
+    async with answering(200, document) as stub, reading(stub) as provider:
+        words = f"/products/stats answered with .*{words}"
+        with pytest.raises(ProviderError, match=words) as caught:
             await provider.quotes([instrument("BTC-USD")])
+    assert caught.value.retry_after == retry_after
+
+
+@pytest.mark.parametrize("retry_after", ["", "7"])
+async def test_who_asks_too_often_stays_away(retry_after: str) -> None:
+    async with Stub(retry_after=retry_after) as stub, reading(stub) as provider:
+        stub.mode = "rate_limited"
+        with pytest.raises(ProviderError, match="429 too many requests") as caught:
+            await provider.quotes([instrument("BTC-USD")])
+        errors = [caught.value, await failure(provider, "BTC-USD")]
+    assert [error.retry_after for error in errors] == [float(retry_after or COOL_DOWN)] * 2
+
+
+async def test_requests_count_and_who_was_told_to_stay_away_does(
+    stub: Stub, provider: Coinbase
+) -> None:
+    await provider.quotes([instrument("BTC-USD")])
+    await provider.candles(instrument("BTC-USD"), 60, NOON, NOON + timedelta(minutes=301))
+    assert provider.budget.spent_in_minute() == 3
+    assert provider.budget.limits.per_minute == PER_MINUTE
+    provider.budget.stay_away(60)
+    with pytest.raises(ProviderError, match="told to stay away"):
+        await provider.quotes([instrument("BTC-USD")])
+    assert stub.requests.total() == 3
 
 
 # instruments and candles
@@ -202,6 +277,16 @@ async def test_candles_of_a_long_time_come_in_several_answers(
 async def test_300_candles_are_one_answer(stub: Stub, provider: Coinbase) -> None:
     await provider.candles(instrument("BTC-USD"), 300, NOON, NOON + timedelta(minutes=1500))
     assert stub.requests.total() == 1
+
+
+async def test_too_many_candles_at_once_are_an_error_in_the_words_of_the_exchange() -> None:
+    said = "granularity too small for the requested time range. Count of aggregations requested"
+    document = {"message": f"{said} exceeds 300"}
+    async with answering(400, document) as stub, reading(stub) as provider:
+        with pytest.raises(ProviderError, match=f"400 bad request: {said} exceeds 300") as caught:
+            await provider.candles(instrument("BTC-USD"), 60, NOON, NOON + timedelta(minutes=5))
+        assert (caught.value.refused, caught.value.retry_after) == (False, None)
+        assert provider.unknown == {}
 
 
 async def test_the_end_is_no_part_of_the_time(provider: Coinbase) -> None:
@@ -354,11 +439,11 @@ async def test_a_product_that_trades_again_is_no_longer_unknown(
 
 
 async def test_an_empty_list_condemns_nobody() -> None:
-    class Bare(Stub):
-        def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
-            return 200, []
-
-    async with Bare() as stub, reading(stub) as provider, streaming(provider, "BTC-USD") as stream:
+    async with (
+        answering(200, []) as stub,
+        reading(stub) as provider,
+        streaming(provider, "BTC-USD") as stream,
+    ):
         assert (await anext(stream)).symbol == "BTC-USD"
 
 
@@ -530,6 +615,38 @@ def test_a_ticker_becomes_a_quote() -> None:
         session="always",
         delay=0,
         sequence=7,
+    )
+
+
+DOCUMENTED = """{"type":"ticker","sequence":7388547310,"product_id":"BTC-USDT","price":"22345.67",
+    "open_24h":"22308.13","volume_24h":"470.21123644","low_24h":"22150","high_24h":"22495.15",
+    "volume_30d":"25713.98401605","best_bid":"22345.67","best_bid_size":"0.10647825",
+    "best_ask":"22349.68","best_ask_size":"0.03131702","side":"sell",
+    "time":"2023-03-04T03:37:20.799258Z","trade_id":11586478,"last_size":"0.00352175"}"""
+
+
+def test_a_ticker_is_read_as_it_is_documented() -> None:
+    session = Session(by_code([instrument("BTC-USDT")]), {})
+    (quote,) = session.take(loads(DOCUMENTED))
+    assert quote == Quote(
+        symbol="BTC-USDT",
+        provider="coinbase",
+        currency="USDT",
+        last=Decimal("22345.67"),
+        received_at=quote.received_at,
+        source_time=datetime(2023, 3, 4, 3, 37, 20, 799258, tzinfo=UTC),
+        bid=Decimal("22345.67"),
+        ask=Decimal("22349.68"),
+        open=Decimal("22308.13"),
+        high=Decimal("22495.15"),
+        low=Decimal(22150),
+        reference=Decimal("22308.13"),
+        reference_kind="rolling_24h",
+        volume=Decimal("470.21123644"),
+        volume_window="24h",
+        session="always",
+        delay=0,
+        sequence=7388547310,
     )
 
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -20,6 +21,7 @@ from quotes.providers.klines import read_klines
 from quotes.providers.kraken import (
     CHUNK,
     COLUMNS,
+    COOL_DOWN,
     LOCKED_OUT,
     Kraken,
     read_pair,
@@ -30,7 +32,7 @@ from quotes.providers.kraken import (
 from quotes.quote import SECOND, Quote, loads
 from tests.junk import EVER, JSON, over_the_wire, sane
 from tests.streams import open_stream
-from tests.stubs.exchange import process, raw
+from tests.stubs.exchange import process, raw, reply
 from tests.stubs.kraken import Kraken as Stub
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -220,18 +222,51 @@ async def test_a_pair_that_is_back_is_asked_again(stub: Stub, provider: Kraken) 
     assert provider.unknown == {}
 
 
+async def test_a_poll_beside_the_stream_keeps_the_reference_and_the_time_that_the_stream_told(
+    stub: Stub, provider: Kraken
+) -> None:
+    asked = [BITCOIN, instrument("SOLUSD"), instrument("DEADUSD")]
+    async with open_stream(provider, BITCOIN, instrument("DEADUSD")) as stream:
+        told, _ = [await anext(stream) for _ in range(2)]
+        bitcoin, solana, dead = await provider.quotes(asked)
+        assert (told.reference, told.reference_kind) == (Decimal("63000.0"), "rolling_24h")
+        assert bitcoin == replace(told, received_at=bitcoin.received_at)
+        assert (str(solana.reference), solana.reference_kind) == ("152.00", "utc_day")
+        assert (solana.open, solana.source_time) == (solana.reference, None)
+        assert dead.last <= 0
+        stub.pairs["XXBTZUSD"] |= {"last": "64000.7", "bid": "64000.6"}  # yet to be streamed
+        (bitcoin,) = await provider.quotes([BITCOIN])
+        assert (str(bitcoin.last), str(bitcoin.bid)) == ("64000.7", "64000.6")
+        assert (bitcoin.reference, bitcoin.reference_kind) == (told.reference, "rolling_24h")
+        assert (bitcoin.open, bitcoin.source_time) == (told.open, None)
+    (bitcoin,) = await provider.quotes([BITCOIN])
+    assert (str(bitcoin.reference), bitcoin.reference_kind) == ("63500.0", "utc_day")
+
+
+async def test_a_stream_that_is_closed_late_takes_nothing_from_the_next(provider: Kraken) -> None:
+    async with open_stream(provider, BITCOIN) as old:
+        await anext(old)
+        async with open_stream(provider, BITCOIN) as new:
+            await anext(new)
+            await old.aclose()  # type: ignore[attr-defined]
+            (quote,) = await provider.quotes([BITCOIN])
+            assert quote.reference_kind == "rolling_24h"
+
+
 # errors
 
 
 @pytest.mark.parametrize(
     ("said", "retry_after", "refused"),
     [
-        ("EAPI:Rate limit exceeded", None, False),
-        ("EGeneral:Too many requests", None, False),
+        ("EAPI:Rate limit exceeded", COOL_DOWN, False),
+        ("EGeneral:Too many requests", COOL_DOWN, False),
         ("EGeneral:Temporary lockout", LOCKED_OUT, False),
         ("EGeneral:Permission denied", None, True),
         ("EService:Unavailable", None, False),
+        ("EService:Busy", None, False),
         ("EService:Market in cancel_only mode", None, False),
+        ("EService:Market in post_only mode", None, False),
     ],
 )
 async def test_a_200_may_be_an_error(
@@ -242,6 +277,39 @@ async def test_a_200_may_be_an_error(
     assert str(error) == f"/0/public/AssetPairs answered with an error: {said}"
     assert (error.retry_after, error.refused) == (retry_after, refused)
     assert provider.unknown == {}
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["Busy", "Unavailable", "Market in post_only mode", "Market in cancel_only mode"],
+)
+async def test_a_service_that_rests_costs_no_pair_and_is_asked_again(
+    stub: Stub, provider: Kraken, said: str
+) -> None:
+    await quotes(provider, "XXBTZUSD")
+    stub.errors = [f"EService:{said}"]
+    assert said in str(await failure(provider, "XXBTZUSD", "SOLUSD"))
+    assert stub.requests["/0/public/Ticker"] == 2  # no batch is halved for it
+    stub.errors = []
+    assert len(await quotes(provider, "XXBTZUSD", "SOLUSD")) == 2
+    assert provider.unknown == {}
+
+
+@pytest.mark.parametrize(("retry_after", "seconds"), [("", COOL_DOWN), ("7", 7)])
+async def test_who_asks_too_often_stays_away(retry_after: str, seconds: float) -> None:
+    class Guarded(Stub):
+        def _fault(self, upgrade: bool) -> Response | None:
+            return reply(429, {}, Retry_After=retry_after) if self.mode == "rate_limited" else None
+
+    async with Guarded() as stub, reading(stub) as provider:
+        async with streaming(provider, "XXBTZUSD") as stream:
+            await anext(stream)
+        stub.mode = "rate_limited"
+        assert (await failure(provider, "XXBTZUSD")).retry_after == seconds
+        async with streaming(provider, "XXBTZUSD") as stream:
+            with pytest.raises(ProviderError) as caught:
+                await anext(stream)
+        assert caught.value.retry_after == seconds
 
 
 @pytest.mark.parametrize(
@@ -440,7 +508,7 @@ async def test_only_refused_pairs_are_an_error(stub: Stub, provider: Kraken, cod
 
 @pytest.mark.parametrize(
     "message",
-    [{"Error": "Exceeded msg rate"}, {"method": "x", "success": False, "error": "Exceeded m"}],
+    [{"Error": "Exceeded msg rate"}, {"success": False, "error": "Exceeded msg rate"}],
 )
 async def test_an_error_that_names_no_pair_ends_the_stream(
     stub: Stub, provider: Kraken, message: dict[str, Any]
@@ -448,8 +516,10 @@ async def test_an_error_that_names_no_pair_ends_the_stream(
     async with streaming(provider, "XXBTZUSD") as stream:
         await anext(stream)
         await stub.say(message)
-        with pytest.raises(ProviderError, match="the stream answered with an error: Exceeded m"):
+        words = "the stream answered with an error: Exceeded m"
+        with pytest.raises(ProviderError, match=words) as caught:
             await anext(stream)
+    assert caught.value.retry_after == COOL_DOWN
 
 
 async def test_maintenance_ends_the_stream_and_post_only_does_not(

@@ -9,23 +9,26 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from math import ceil
 from typing import Any
 from urllib.parse import quote as escaped
 
-from quotes.providers import Candle, Instrument, Provider, ProviderError
+from quotes.providers import Candle, Instrument, Limits, Provider, ProviderError
 from quotes.providers.http import Client, NotFoundError, address, of_kind
 from quotes.providers.klines import read_klines
+from quotes.providers.limited import staying_away
 from quotes.providers.sockets import EndedError, Socket
+from quotes.providers.streamed import Streamed
 from quotes.quote import Quote, amount, last_price, price, utc
 
 STEPS = (60, 300, 900, 3600, 21_600, 86_400)  # seconds of a candle
 COLUMNS = ("time", "low", "high", "open", "close", "volume")  # of a candle
 ROWS = 300  # candles in one answer, at most
 PACE = 0.1  # seconds between two answers: ten a second are free
+PER_MINUTE = 480  # requests: 600 in all, and others may share our address
+COOL_DOWN = 10.0  # seconds to stay away when that was too often; it does not say for how long
 PATIENCE = 3.0  # seconds that a stream waits for the list of products before it does without
 CHUNK = 50  # products in one subscription
 HANDFUL = 10  # products whose heartbeats, one a second each, may all come
@@ -44,6 +47,7 @@ class Coinbase(Provider):
     attribution = "Prices by Coinbase"
     streams = True
     poll_interval = 5.0  # as long as the exchange itself keeps an answer
+    limits = Limits(per_minute=PER_MINUTE)
 
     def __init__(
         self,
@@ -54,10 +58,10 @@ class Coinbase(Provider):
         silence: float = 10.0,  # seconds without any message, after which a stream is dead
     ) -> None:
         super().__init__()
-        self.rest = Client(rest_url, timeout=timeout)
+        self.rest = Client(rest_url, timeout=timeout, budget=self.budget)
         self.ws_url = address(ws_url, "ws", "wss")
         self.timeout, self.silence = timeout, silence
-        self.streamed: dict[str, Quote] = {}  # the newest of the open stream, by code
+        self.streamed = Streamed("bid", "ask")
 
     async def quotes(self, instruments: Sequence[Instrument]) -> list[Quote]:
         """Return what the last 24 hours of each product were like."""
@@ -65,11 +69,7 @@ class Coinbase(Provider):
             return []
         stats, now = await self._get("/products/stats", dict), datetime.now(UTC)
         told = [read_stats(stats.get(each.code), each, now) for each in instruments]
-        return [
-            completed(quote, self.streamed.get(each.code))
-            for each, quote in zip(instruments, told, strict=True)
-            if quote
-        ]
+        return [self.streamed.completed(quote) for quote in told if quote]
 
     async def instruments(self) -> list[Instrument]:
         """Return the products that are traded now."""
@@ -98,24 +98,22 @@ class Coinbase(Provider):
             return
         asked = by_code(instruments)
         await self._leave_out_what_is_gone(asked)
-        while asked:
-            session = Session(asked, self.unknown)
-            self.streamed = session.newest
-            try:
-                async with Socket(self.ws_url, self.timeout, self.silence) as socket:
-                    while asked:
-                        while session.due:
-                            await socket.send(session.due.pop(0))
-                        for quote in session.take(await socket.receive()):
-                            yield quote
-            except EndedError:
-                # Having named a bad product the exchange may hang up. The others go on at once:
-                # each such round has a product less, so there are few of them.
-                if not session.refused:
-                    raise
-            finally:
-                if self.streamed is session.newest:
-                    self.streamed = {}
+        with self.streamed.open(), staying_away(COOL_DOWN):
+            while asked:
+                session = Session(asked, self.unknown)
+                try:
+                    async with Socket(self.ws_url, self.timeout, self.silence) as socket:
+                        while asked:
+                            while session.due:
+                                await socket.send(session.due.pop(0))
+                            for quote in session.take(await socket.receive()):
+                                self.streamed.remember(quote)
+                                yield quote
+                except EndedError:
+                    # Having named a bad product the exchange may hang up. The others go on at
+                    # once: each such round has a product less, so there are few of them.
+                    if not session.refused:
+                        raise
         raise ProviderError("coinbase knows none of the products")
 
     async def aclose(self) -> None:
@@ -123,10 +121,19 @@ class Coinbase(Provider):
         await self.rest.aclose()
 
     async def _get(self, path: str, kind: type, **params: str | int) -> Any:
-        body = await self.rest.get(path, params)
-        said = body.get("message") if isinstance(body, dict) else None
-        if isinstance(said, str):
-            raise ProviderError(f"{path} answered with an error: {said[:MOST_WORDS]}")
+        try:
+            with staying_away(COOL_DOWN):
+                body = await self.rest.get(path, params)
+        except ProviderError as error:
+            if said := complaint(error.said):
+                error.args = (f"{error}: {said}",)
+            raise
+        if (said := complaint(body)) is not None:
+            limited = "rate limit" in said.casefold()
+            raise ProviderError(
+                f"{path} answered with an error: {said}",
+                retry_after=COOL_DOWN if limited else None,
+            )
         return of_kind(kind, path, body)
 
     async def _rows(self, code: str, step: int, begin: int, stop: int) -> Any:
@@ -157,7 +164,6 @@ class Session:
         self.asked, self.unknown = asked, unknown  # a bad product moves from one to the other
         self.refused = False  # whether one did
         self.sequences: dict[str, int] = {}
-        self.newest: dict[str, Quote] = {}
         self.codes = set(asked)
         self._ask()
 
@@ -178,7 +184,6 @@ class Session:
             if not self._is_new(code, quotes[0].sequence):
                 return []
             self.unknown.pop(code, None)
-            self.newest[code] = quotes[0]
         return quotes
 
     def _is_new(self, code: str, sequence: int | None) -> bool:
@@ -231,15 +236,6 @@ def read_stats(row: Any, instrument: Instrument, now: datetime) -> Quote | None:
     return _quote(instrument, now, day) if isinstance(day, dict) else None
 
 
-def completed(quote: Quote, streamed: Quote | None) -> Quote:
-    """Complete a day's statistics with what the stream told and they do not: bid, ask, and when
-    a price was made that is still the last."""
-    if streamed is None:
-        return quote
-    made = streamed.source_time if streamed.last == quote.last else None
-    return replace(quote, bid=streamed.bid, ask=streamed.ask, source_time=made)
-
-
 def read_product(row: Any) -> Instrument | None:
     """Turn a row of the list of products into an instrument; None where it is not traded."""
     code = row.get("id") if isinstance(row, dict) else None
@@ -253,6 +249,12 @@ def read_status(rows: Iterable[Any]) -> dict[str, str]:
     """Tell the status of each product in the list of products."""
     products = (row for row in rows if isinstance(row, dict) and isinstance(row.get("id"), str))
     return {row["id"]: str(row.get("status")) for row in products}
+
+
+def complaint(body: Any) -> str | None:
+    """Read the words of an error, whatever the status that it came with; None where it is none."""
+    said = body.get("message") if isinstance(body, dict) else None
+    return said[:MOST_WORDS] if isinstance(said, str) else None
 
 
 def currency(code: str) -> str:

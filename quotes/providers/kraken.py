@@ -18,14 +18,23 @@ from quotes.providers import Candle, Instrument, Limits, Provider, ProviderError
 from quotes.providers.batches import Asked, Listing, RejectedError
 from quotes.providers.http import Client, address, of_kind
 from quotes.providers.klines import read_klines
+from quotes.providers.limited import staying_away
 from quotes.providers.sockets import Socket
+from quotes.providers.streamed import Streamed
 from quotes.quote import Quote, amount, decimal, last_price, price, utc
 
 STEPS = (60, 300, 900, 1800, 3600, 14_400, 86_400)  # seconds of a candle
 COLUMNS = ("time", "open", "high", "low", "close", "average", "volume")  # of a candle
 CHUNK = 50  # pairs in one request or subscription
 PACE = 1.0  # seconds between two requests for one batch: one a second is safe
+COOL_DOWN = 15.0  # seconds to stay away: its counter falls slowly, and who goes on is locked out
 LOCKED_OUT = 900.0  # seconds
+AWAY = {  # seconds to stay away, by what the exchange says
+    "Rate limit exceeded": COOL_DOWN,
+    "Too many requests": COOL_DOWN,
+    "Exceeded msg rate": COOL_DOWN,
+    "Temporary lockout": LOCKED_OUT,
+}
 MOST_WORDS = 200  # characters of what the exchange says about an error
 BETTER_NAMES = {"XBT": "BTC", "XDG": "DOGE"}  # what the stream calls what the list calls so
 PLACES = {  # in a row of Ticker; of what is told twice, today's comes before that of 24 hours
@@ -63,15 +72,21 @@ class Kraken(Provider):
         self.ws_url = address(ws_url, "ws", "wss")
         self.timeout, self.silence = timeout, silence
         self.listing = Listing(self._listed, self.unknown)
+        # Over REST the day began at 00:00 UTC, on the stream 24 hours ago.
+        self.streamed = Streamed("open", "reference", "reference_kind")
 
     async def quotes(self, instruments: Sequence[Instrument]) -> list[Quote]:
-        """Return the last price of each pair, its change since 00:00 UTC, and its last 24 hours."""
+        """Return the last price of each pair, its change since 00:00 UTC, and its last 24 hours.
+
+        While a stream is open, the change of a pair is that of 24 hours, too.
+        """
         if not instruments:
             return []
         asked = await self.listing.find(instruments)
         rows, now = await self.listing.rows(self._rows, asked, CHUNK, PACE), datetime.now(UTC)
         wanted = [(rows.get(code), each) for code, group in asked.items() for each in group]
-        return [quote for row, each in wanted if (quote := read_row(row, each, now))]
+        told = [quote for row, each in wanted if (quote := read_row(row, each, now))]
+        return [self.streamed.completed(quote) for quote in told]
 
     async def instruments(self) -> list[Instrument]:
         """Return the pairs that are traded now."""
@@ -111,12 +126,14 @@ class Kraken(Provider):
         found = await self.listing.find(instruments)
         asked = {group[0].name: group for group in found.values()}
         if asked:
-            async with Socket(self.ws_url, self.timeout, self.silence) as socket:
-                for message in subscriptions(list(asked)):
-                    await socket.send(message)
-                while asked:
-                    for quote in take(await socket.receive(), asked, self.unknown):
-                        yield quote
+            with self.streamed.open(), staying_away(COOL_DOWN):
+                async with Socket(self.ws_url, self.timeout, self.silence) as socket:
+                    for message in subscriptions(list(asked)):
+                        await socket.send(message)
+                    while asked:
+                        for quote in take(await socket.receive(), asked, self.unknown):
+                            self.streamed.remember(quote)
+                            yield quote
         raise ProviderError("kraken knows none of the pairs")
 
     async def aclose(self) -> None:
@@ -125,7 +142,8 @@ class Kraken(Provider):
 
     async def _get(self, what: str, **params: str | int) -> dict[str, Any]:
         path = f"/0/public/{what}"
-        body = of_kind(dict, path, await self.rest.get(path, params))
+        with staying_away(COOL_DOWN):
+            body = of_kind(dict, path, await self.rest.get(path, params))
         said = [str(each) for each in _list(body.get("error"))]
         if wrong := [each for each in said if not each.startswith("W")]:  # those only warn
             raise error_of(path, ", ".join(wrong)[:MOST_WORDS])
@@ -148,13 +166,13 @@ class Kraken(Provider):
         return found
 
 
-def error_of(path: str, said: str) -> ProviderError:
-    """Tell what an error in the body of an answer means."""
+def error_of(what: str, said: str) -> ProviderError:
+    """Tell what an error in the body of an answer, or on the stream, means."""
     if "Unknown asset pair" in said:
         return RejectedError(f"kraken says {said}")
     return ProviderError(
-        f"{path} answered with an error: {said}",
-        retry_after=LOCKED_OUT if "Temporary lockout" in said else None,
+        f"{what} answered with an error: {said}",
+        retry_after=next((seconds for words, seconds in AWAY.items() if words in said), None),
         refused="Permission denied" in said,
     )
 
@@ -181,7 +199,7 @@ def take(message: Mapping[str, Any], asked: Asked, unknown: dict[str, str]) -> l
     if said := str(message.get("error") or message.get("Error") or "")[:MOST_WORDS]:
         refused = asked.pop(str(message.get("symbol")), None)
         if refused is None:
-            raise ProviderError(f"the stream answered with an error: {said}")
+            raise error_of("the stream", said)
         unknown |= {each.code: said for each in refused}
     return []  # new channels may come at any time
 

@@ -201,7 +201,7 @@ async def bench(patience: float = 5.0) -> AsyncIterator[Bench]:
             Instrument(symbol="BTC-EUR", code="XXBTZEUR", currency="EUR"),
         ]
         unknown = [Instrument(symbol="NOPE-USD", code="NOPEUSD")]
-        yield Bench(provider=provider, known=known, unknown=unknown, stub=stub, retry_after=None)
+        yield Bench(provider=provider, known=known, unknown=unknown, stub=stub, retry_after=15)
         await provider.aclose()
 
 
