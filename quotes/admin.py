@@ -20,10 +20,31 @@ from quotes import live, providers
 from quotes.models import Board, BoardSymbol, HeldPrice, ProviderSymbol, Symbol
 
 
+class ProviderSymbolForm(forms.ModelForm):
+    """A symbol's name at one of the providers that there are now; a site may add its own."""
+
+    provider = forms.ChoiceField(
+        label=_("provider"),
+        error_messages={
+            "invalid_choice": _("There is no provider “%(value)s”: choose one of the list.")
+        },
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        names = {name: name for name in sorted(providers.REGISTRY)}
+        kept = self.instance.provider
+        if kept and kept not in names:  # it stays until somebody corrects it, and says so
+            names[kept] = _("%(name)s – there is no such provider") % {"name": kept}
+        field: Any = self.fields["provider"]
+        field.choices = [("", "---------"), *names.items()]
+
+
 class ProviderSymbolInline(admin.TabularInline):
     """A symbol's names at the providers."""
 
     model = ProviderSymbol
+    form = ProviderSymbolForm
     extra = 1
 
 

@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from quotes.layer import GROUP
 from quotes.models import Board, BoardSymbol, HeldPrice, LastQuote, ProviderSymbol, Symbol
+from quotes.providers import REGISTRY
 
 SYMBOLS = "/admin/quotes/symbol/"
 BOARDS = "/admin/quotes/board/"
@@ -276,6 +277,50 @@ def test_a_symbol_has_one_code_per_provider(alice: Client, listed: Board):
     response = alice.post(f"{SYMBOLS}add/", given)
     assert response.status_code == 200
     assert "duplicate" in errors(response)
+
+
+def code_form(row: ProviderSymbol, **changes: str) -> dict[str, str]:
+    """The form of bitcoin with a code of one provider."""
+    given = symbol_form(code="BTC-USD", name="Bitcoin", kind="crypto", exchange="")
+    given |= {"provider_symbols-TOTAL_FORMS": "1", "provider_symbols-INITIAL_FORMS": "1"}
+    of_row = {"id": str(row.pk), "symbol": str(row.symbol_id), "provider": row.provider}
+    of_row |= {"code": row.code} | changes
+    return given | {f"provider_symbols-0-{name}": value for name, value in of_row.items()}
+
+
+def offered(page: str) -> list[str]:
+    """The providers that the first row of codes offers."""
+    [select] = re.findall(
+        r'<select name="provider_symbols-0-provider".*?</select>', page, re.DOTALL
+    )
+    return [text(option) for option in re.findall(r"<option.*?</option>", select)]
+
+
+def test_a_code_is_of_one_of_the_providers_that_there_are_now(
+    alice: Client, listed: Board, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(REGISTRY, "mint", "mysite.mint.Mint")
+    row = ProviderSymbol.objects.get()
+    path = f"{SYMBOLS}{row.symbol_id}/change/"
+    assert offered(alice.get(path).content.decode())[1:] == sorted(REGISTRY)
+    response = alice.post(path, code_form(row, provider="coinbse"))
+    assert errors(response) == "There is no provider “coinbse”: choose one of the list."
+    assert alice.post(path, code_form(row, provider="mint")).status_code == 302
+    assert str(ProviderSymbol.objects.get()) == "mint:BTC-USD-AT-COINBASE"
+
+
+def test_a_code_of_a_provider_that_is_gone_is_shown_says_so_and_hinders_nothing(
+    alice: Client, listed: Board
+):
+    ProviderSymbol.objects.update(provider="mint")
+    row = ProviderSymbol.objects.get()
+    path = f"{SYMBOLS}{row.symbol_id}/change/"
+    page = alice.get(path).content.decode()
+    assert offered(page)[1:] == [*sorted(REGISTRY), "mint – there is no such provider"]
+    assert alice.post(path, code_form(row, code="BTC")).status_code == 302
+    assert str(ProviderSymbol.objects.get()) == "mint:BTC"
+    assert alice.post(path, code_form(row, provider="kraken")).status_code == 302
+    assert ProviderSymbol.objects.get().provider == "kraken"
 
 
 def test_a_symbol_is_changed(alice: Client, listed: Board):

@@ -163,6 +163,10 @@ FAULTS = {
         HEADER.replace("start", "price") + APPLE,
         "line 1: unknown column 'price'; the columns are symbol, name, kind,",
     ),
+    "a column of no provider": (
+        HEADER.replace("coinbase", "coinbse") + APPLE,
+        "line 1: unknown column 'coinbse'; the columns are symbol, name, kind,",
+    ),
     "a column twice": (HEADER.replace("tick_size", "name") + APPLE, "line 1:"),
     "a short row": (HEADER + APPLE + "BTC-USD,Bitcoin,crypto\n", "line 3: 3 cells"),
     "a long row": (HEADER + "AAPL,Apple,stock,NASDAQ,USD,,0.01,200,9\n", "line 2: 9 cells"),
