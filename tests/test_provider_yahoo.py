@@ -90,7 +90,7 @@ def frame(**fields: Any) -> Frame:
     return found
 
 
-MARKET = Market(unit="USD", crypto=False, zone=ZoneInfo("America/New_York"), hours=())
+MARKET = Market(unit="USD", crypto=False, zone=ZoneInfo("America/New_York"), delay=0, hours=())
 QUOTE = Quote(
     symbol="AAPL",
     provider="yahoo",
@@ -105,6 +105,7 @@ QUOTE = Quote(
     volume=Decimal(1000),
     volume_window="session",
     session="regular",
+    delay=0,
 )
 KNOWN = Known(quote=QUOTE, market=MARKET)
 
@@ -200,6 +201,7 @@ def test_a_row_becomes_a_quote() -> None:
         volume=Decimal(32129951),
         volume_window="session",
         session="regular",
+        delay=0,
     )
 
 
@@ -282,6 +284,40 @@ def test_pence_become_pounds(unit: str, currency: str, last: str) -> None:
     assert quote.high
     assert quote.high / quote.last == Decimal("246.01") / Decimal("244.87")
     assert quote.change_percent == Decimal("0.40") / Decimal("244.47") * 100
+
+
+@pytest.mark.parametrize(
+    ("code", "minutes"),
+    [
+        ("AAPL", 0),
+        ("BRK-B", 0),
+        ("BTC-USD", 0),
+        ("SUI20947-USD", 0),
+        ("^GSPC", 0),
+        ("SHEL.L", 15),
+        ("SAP.DE", 15),
+        ("0700.HK", 15),
+        ("^FTSE", 15),
+        ("7203.T", 20),
+        ("000001.SS", 30),
+        ("RELIANCE.NS", None),
+        ("M&M.NS", None),
+        ("^BSESN", None),
+        ("EURUSD=X", None),
+        ("GC=F", None),
+    ],
+)
+def test_a_quote_says_how_late_its_exchange_is(code: str, minutes: int | None) -> None:
+    quote = read(instrument(code))
+    assert quote
+    assert quote.delay == (None if minutes is None else minutes * 60)
+
+
+@pytest.mark.parametrize("name", ["OTC Markets OTCPK", "OTC Markets OTCQX"])
+def test_what_is_traded_over_the_counter_is_late(name: str) -> None:
+    quote = read(fullExchangeName=name)
+    assert quote
+    assert quote.delay == 900
 
 
 def test_crypto_never_closes_and_its_volume_in_money_is_none() -> None:
@@ -646,6 +682,20 @@ async def test_ticks_in_pence_are_in_pounds(stub: Stub, provider: Yahoo) -> None
     assert quote.reference == 27
 
 
+@pytest.mark.parametrize(
+    ("code", "delay"), [("SHEL.L", 900), ("AAPL", 0), ("BTC-USD", 0), ("^STOXX50E", None)]
+)
+async def test_ticks_are_as_late_as_what_they_are_laid_over(
+    stub: Stub, provider: Yahoo, code: str, delay: int | None
+) -> None:
+    stub.enlist("^STOXX50E")
+    async with streaming(provider, instrument(code)) as stream:
+        came = [await anext(stream), await ticked(stub, stream, code, "10.5")]
+        await stub.say(stub.frame(code, price=-1.0))  # which is no price
+        came.append(await anext(stream))
+    assert [quote.delay for quote in came] == [delay] * 3
+
+
 async def test_unknown_symbols_are_not_subscribed_to(stub: Stub, provider: Yahoo) -> None:
     async with streaming(provider, instrument("NOPE"), AAPL, instrument("^GSPC")) as stream:
         for _ in range(2):
@@ -753,6 +803,27 @@ def test_a_frame_is_read_from_its_bytes() -> None:
     assert (found.code, str(found.last), found.session) == ("AAPL", "101", "regular")
     assert found.time == datetime(2025, 2, 20, 15, 0, tzinfo=UTC)
     assert found.reference == 100
+
+
+def test_a_frame_is_read_as_it_is_documented() -> None:
+    raw = (
+        "CgdCVEMtVVNEFYoMuUcYwLCVgIplIgNVU0QqA0NDQzApOAFFPWrEP0iAgOrxvANVx/25R12csrRHZYD8skR9"
+        "/7i0R7ABgIDq8bwD2AEE4AGAgOrxvAPoAYCA6vG8A/IBA0JUQ4ECAAAAwPrjckGJAgAA2P5ZT3tC"
+    )
+    found = read_frame({"type": "pricing", "message": raw})
+    assert found == Frame(
+        code="BTC-USD",
+        last=Decimal("94745.08"),
+        prices={
+            "high": Decimal("95227.555"),
+            "low": Decimal("92517.22"),
+            "open": Decimal("92529.99"),
+        },
+        reference=Decimal("93313.19"),
+        time=datetime(2025, 1, 10, 11, 39, tzinfo=UTC),
+        session="regular",
+        volume=Decimal(59712028672),
+    )
 
 
 def test_a_frame_of_bitcoin_is_read_to_the_last_digit() -> None:

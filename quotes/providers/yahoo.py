@@ -17,6 +17,7 @@ from urllib.parse import quote as escaped
 
 from quotes.providers import Candle, Instrument, Limits, Provider, ProviderError, Sparkline
 from quotes.providers.http import Client, NotFoundError, address, of_kind
+from quotes.providers.limited import staying_away
 from quotes.providers.sockets import Socket
 from quotes.providers.yahoo_wire import (
     DAY,
@@ -123,7 +124,7 @@ class Yahoo(Provider):
             raise ProviderError("yahoo knows none of the symbols")
         for quote in session.quotes():
             yield quote
-        try:
+        with staying_away(PENANCE):
             async with Socket(self.ws_url, self.timeout, self.silence) as socket:
                 beats = asyncio.create_task(self._keep_subscribed(socket, list(session.known)))
                 try:
@@ -133,9 +134,6 @@ class Yahoo(Provider):
                             yield quote
                 finally:
                     beats.cancel()
-        except ProviderError as error:
-            error.retry_after = penance(error)
-            raise
 
     async def aclose(self) -> None:
         """Close the connections that are kept between calls."""
@@ -186,7 +184,8 @@ class Yahoo(Provider):
     async def _get(self, path: str, **params: str | int) -> Any:
         failed: ProviderError | None = None
         try:
-            body = of_kind(dict, path, await self.rest.get(path, params))
+            with staying_away(PENANCE):
+                body = of_kind(dict, path, await self.rest.get(path, params))
         except ProviderError as error:
             failed, body = error, error.said
         code, words = complaint(body)
@@ -197,7 +196,7 @@ class Yahoo(Provider):
         failed = failed or ProviderError(f"{path} answered with an error", said=body)
         raise ProviderError(
             f"{failed}: {words}" if words else str(failed),
-            retry_after=penance(failed),
+            retry_after=failed.retry_after,
             refused=failed.refused or code == "Unauthorized",
             status=failed.status,
             said=body,
@@ -284,9 +283,5 @@ def merged(frame: Frame, known: Known, now: datetime) -> Quote | None:
         volume=None if market.crypto else frame.volume or quote.volume,
         volume_window=quote.volume_window,
         session=session,
+        delay=quote.delay,
     )
-
-
-def penance(error: ProviderError) -> float | None:
-    """Tell for how many seconds to stay away: those who go on asking are banned for longer."""
-    return error.retry_after or (PENANCE if error.status == 429 else None)

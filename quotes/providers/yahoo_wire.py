@@ -6,6 +6,7 @@ cents, agorot) become whole currencies, and whatever has another form than usual
 
 from __future__ import annotations
 
+import re
 from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -31,10 +32,19 @@ from quotes.quote import (
     price,
 )
 
-DAY = 86_400  # seconds
+MINUTE, DAY = 60, 86_400  # seconds
 SPARK_STEP = 300  # seconds from one close to the next
 COLUMNS = ("open", "high", "low", "close")  # of a candle
 IN_MINOR = (".L", ".JO", ".TA")  # how codes end where these are usual
+# Minutes that prices are late, by how a code ends (without an ending: the United States and
+# crypto), and of an index by its code. They are those of Yahoo's help page on exchanges and data
+# delays (https://help.yahoo.com/kb/SLN2310.html); of London, Korea, ^FTSE, ^RUT and ^VIX what its
+# own quotes say in exchangeDataDelayedBy. Of what is not here nobody knows.
+DELAYS = {"": 0, ".L": 15, ".AS": 15, ".PA": 15, ".DE": 15, ".HK": 15, ".AX": 20, ".T": 20}
+DELAYS |= {".KS": 20, ".SS": 30, ".SZ": 30}
+DELAYS |= {"^GSPC": 0, "^DJI": 0, "^IXIC": 0, "^FTSE": 15, "^RUT": 20, "^VIX": 20}
+BARE = re.compile(r"^[\w-]+")  # a code without its ending
+OVER_THE_COUNTER, LATE_THERE = "OTC", 15  # how the names of those markets begin, and minutes
 # the fields of a frame
 CODE, LAST, TIME, HOURS, VOLUME, CHANGE, PREVIOUS = 1, 2, 3, 7, 9, 12, 16
 PRICES = {"high": 10, "low": 11, "open": 15, "bid": 23, "ask": 25}
@@ -63,6 +73,7 @@ class Market:
     unit: str  # as Yahoo writes it: "GBp"
     crypto: bool
     zone: tzinfo
+    delay: int | None  # seconds that its prices are late; None unknown
     hours: tuple[tuple[str, int, int], ...]  # (session, start, end) of this day or the next
 
     @property
@@ -207,8 +218,17 @@ def read_market(meta: Mapping[str, Any], instrument: Instrument) -> Market | Non
         unit=unit,
         crypto=instrument.kind == "crypto" or meta.get("instrumentType") == "CRYPTOCURRENCY",
         zone=read_zone(meta),
+        delay=read_delay(meta, instrument.code),
         hours=tuple(each for each in ends if type(each[1]) is int and type(each[2]) is int),
     )
+
+
+def read_delay(meta: Mapping[str, Any], code: str) -> int | None:
+    """Tell how many seconds prices of a code are late; None where that is unknown."""
+    if str(meta.get("fullExchangeName")).startswith(OVER_THE_COUNTER):
+        return LATE_THERE * MINUTE
+    minutes = DELAYS.get(BARE.sub("", code))
+    return None if minutes is None else minutes * MINUTE
 
 
 def read_zone(meta: Mapping[str, Any]) -> tzinfo:
@@ -251,6 +271,7 @@ def read_row(row: Row, instrument: Instrument) -> Known | None:
         volume=volume,
         volume_window=None if volume is None else "session",
         session=market.session(row.came_at),
+        delay=market.delay,
     )
     return Known(quote=quote, market=market)
 
