@@ -15,16 +15,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from websockets.asyncio.client import connect
+from websockets.http11 import Response
 
 from quotes.providers import Instrument, ProviderError, make_provider
-from quotes.providers.alpaca import BATCH, QUARANTINE, Alpaca, read_asset, read_bars
+from quotes.providers.alpaca import (
+    BATCH,
+    COOL_DOWN,
+    FEEDS,
+    QUARANTINE,
+    Alpaca,
+    read_asset,
+    read_bars,
+)
 from quotes.providers.alpaca_stream import CHUNK, Session, Snapshot
 from quotes.quote import Quote, loads
 from tests.junk import JSON, over_the_wire, sane
 from tests.streams import Reader, read_stream
 from tests.stubs.alpaca import KEY, SECRET, midnight
 from tests.stubs.alpaca import Alpaca as Stub
-from tests.stubs.exchange import process
+from tests.stubs.exchange import process, reply
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 NOON = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
@@ -330,6 +339,27 @@ async def test_what_is_wrong_is_told(status: int, document: Any, refused: bool, 
         assert provider.unknown == {}
 
 
+@pytest.mark.parametrize(("retry_after", "seconds"), [({}, COOL_DOWN), ({"Retry_After": "7"}, 7)])
+async def test_who_asks_too_often_stays_away(retry_after: dict[str, str], seconds: float) -> None:
+    class Limited(Stub):
+        def _fault(self, upgrade: bool) -> Response | None:
+            told = {"Limit": "200", "Remaining": "0", "Reset": "1790000000"}
+            headers = {f"X_RateLimit_{name}": value for name, value in told.items()}
+            return reply(*self.limited, **headers | retry_after)
+
+    async with Limited() as stub, reading(stub) as provider:
+        with pytest.raises(ProviderError, match=r"429 .*: too many requests") as caught:
+            await provider.quotes([instrument("AAPL")])
+    assert (caught.value.retry_after, caught.value.refused) == (seconds, False)
+
+
+async def test_a_200_may_say_that_it_was_too_often() -> None:
+    async with answering(200, {"message": "too many requests."}) as provider:
+        with pytest.raises(ProviderError) as caught:
+            await provider.quotes([instrument("AAPL")])
+    assert caught.value.retry_after == COOL_DOWN
+
+
 @pytest.mark.parametrize("within", [None, {}, {"snapshots": None}])
 async def test_crypto_may_be_told_of_nowhere(within: Any) -> None:
     async with answering(200, within or {}) as provider:
@@ -379,6 +409,11 @@ async def test_a_feed_is_asked_for_and_says_how_late_it_is(
         async with listening(stub, provider, "AAPL"):
             paths = [each.request.path for each in stub.listeners if each.request]
     assert paths == [f"/v2/{feed}"]
+
+
+def test_whom_prices_come_from_is_true_of_every_feed() -> None:
+    assert set(FEEDS) == {"iex", "sip", "delayed_sip"}  # the latter two are of all exchanges
+    assert Alpaca.attribution.endswith("those of stocks from IEX or from all US exchanges")
 
 
 CANARY = "PKCANARY0123456789"
@@ -799,6 +834,30 @@ def test_an_error_ends_the_session(number: Any, refused: bool, retry_after: floa
     with pytest.raises(ProviderError, match=f"error {re.escape(str(number))}: no") as caught:
         session("AAPL").take([{"T": "error", "code": number, "msg": "no"}])
     assert (caught.value.refused, caught.value.retry_after) == (refused, retry_after)
+
+
+TRADE = """[{"T":"t","i":96921,"S":"AAPL","x":"D","p":126.55,"s":1,
+    "t":"2021-02-22T15:51:44.208Z","c":["@","I"],"z":"C"}]"""
+BOTH_SIDES = """[{"T":"q","S":"AMD","bx":"U","bp":87.66,"bs":1,"ax":"Q","ap":87.68,"as":4,
+    "t":"2021-02-22T15:51:45.335689322Z","c":["R"],"z":"C"}]"""
+DAILY_BAR = """[{"T":"d","S":"SPY","o":388.985,"h":389.13,"l":388.975,"c":389.12,"v":749378,
+    "t":"2021-02-16T04:00:00Z"}]"""
+
+
+def test_frames_are_read_as_they_are_documented() -> None:
+    stream = session("AAPL", "AMD", "SPY")
+    assert stream.take(loads(TRADE)) == []  # an odd lot
+    assert stream.take(loads(TRADE.replace('"I"', '"F"'))) == ["AAPL"]
+    assert stream.take(loads(BOTH_SIDES)) == ["AMD"]
+    assert stream.take(loads(DAILY_BAR)) == ["SPY"]
+    trade = {"T": "t", "S": "SPY", "p": Decimal("389.12"), "t": "2021-02-16T20:59:59Z"}
+    assert stream.take([trade]) == ["SPY"]
+    apple, amd, spy = (read(stream.snapshots[code], code) for code in ("AAPL", "AMD", "SPY"))
+    assert (str(apple.last), apple.bid, apple.open) == ("126.55", None, None)
+    assert apple.source_time == datetime(2021, 2, 22, 15, 51, 44, 208000, tzinfo=UTC)
+    assert (amd.last, str(amd.bid), str(amd.ask)) == (0, "87.66", "87.68")
+    told = (spy.open, spy.high, spy.low, spy.last, spy.volume)
+    assert [str(each) for each in told] == ["388.985", "389.13", "388.975", "389.12", "749378"]
 
 
 def trade(price: Any, time: str, **more: Any) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from websockets.asyncio.client import connect
 
 from quotes.providers import Instrument, ProviderError, make_provider
 from quotes.providers.finnhub import (
+    COOL_DOWN,
     MARKETS,
     PER_MINUTE,
     QUARANTINE,
@@ -250,6 +251,22 @@ async def test_what_is_wrong_is_told(status: int, document: Any, refused: bool, 
         assert provider.unknown == {}
 
 
+@pytest.mark.parametrize("retry_after", ["", "7"])
+async def test_who_asks_too_often_stays_away(retry_after: str) -> None:
+    async with Stub(retry_after=retry_after) as stub, reading(stub) as provider:
+        stub.mode = "rate_limited"
+        with pytest.raises(ProviderError, match=r"429 .*: API limit reached") as caught:
+            await symbols(provider, "AAPL")
+    assert caught.value.retry_after == float(retry_after or COOL_DOWN)
+
+
+async def test_a_200_may_say_that_it_was_too_often() -> None:
+    async with answering(200, {"error": LIMIT}) as provider:
+        with pytest.raises(ProviderError) as caught:
+            await symbols(provider, "AAPL")
+    assert caught.value.retry_after == COOL_DOWN
+
+
 # turns
 
 
@@ -465,6 +482,32 @@ async def test_of_several_trades_the_newest_is_the_last(stub: Stub, provider: Fi
         assert quotes["MSFT"].last == 371
         await stub.trade({"s": "MSFT", "p": 372})
         assert (await anext(stream)).last == 372  # and nothing more of that message
+
+
+TRADES = """{"type":"trade","data":[
+    {"p":7296.89,"s":"BINANCE:BTCUSDT","t":1575526691134,"v":0.011467,"c":null},
+    {"p":7297.01,"s":"BINANCE:BTCUSDT","t":1575526691140,"v":0,"c":null},
+    {"p":191.53,"s":"AAPL","t":1575526691136,"v":5,"c":["1","12"]},
+    {"p":371.25,"s":"MSFT","t":1575526691137,"v":5,"c":null}]}"""
+
+
+def test_trades_are_read_as_they_are_documented() -> None:
+    provider = Finnhub(api_key=KEY)
+    bitcoin = instrument("BINANCE:BTCUSDT", "BTC-USDT", "USDT")
+    asked = {"BINANCE:BTCUSDT": [bitcoin], "AAPL": [instrument("AAPL")]}
+    told = {quote.symbol: quote for quote in provider._take(loads(TRADES), asked)}
+    assert set(told) == {"BTC-USDT", "AAPL"}
+    coin, share = told["BTC-USDT"], told["AAPL"]
+    assert coin == Quote(
+        symbol="BTC-USDT",
+        provider="finnhub",
+        currency="USDT",
+        last=Decimal("7297.01"),
+        received_at=coin.received_at,
+        source_time=datetime(2019, 12, 5, 6, 18, 11, 140000, tzinfo=UTC),
+        delay=0,
+    )
+    assert (str(share.last), share.currency, share.volume) == ("191.53", "USD", None)
 
 
 async def test_a_price_may_move_without_a_trade(stub: Stub, provider: Finnhub) -> None:

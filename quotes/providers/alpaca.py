@@ -1,4 +1,6 @@
-"""Alpaca: stocks of the United States as IEX trades them, and crypto (BTC/USD), with a free key.
+"""Alpaca: stocks of the United States and crypto (BTC/USD), with a free key.
+
+With that key stocks are as IEX trades them now, or all exchanges did a quarter of an hour ago.
 
 REST tells a snapshot of each symbol. The stream tells trades, quotes and daily bars, each of which
 replaces its part of the snapshot. Wire formats: https://docs.alpaca.markets/reference (REST) and
@@ -19,6 +21,7 @@ from typing import Any, NamedTuple
 from quotes.providers import Candle, Instrument, Limits, Provider, ProviderError
 from quotes.providers.alpaca_stream import Session, Snapshot, currency, is_crypto, public
 from quotes.providers.http import Client, address, late, of_kind
+from quotes.providers.limited import staying_away
 from quotes.providers.merged import merged, repeated
 from quotes.providers.options import needed_key
 from quotes.providers.sockets import SilentError, Socket
@@ -35,6 +38,7 @@ STEPS = {  # seconds of a candle
 }
 ROWS = 10_000  # bars in one answer, at most
 BATCH = 100  # symbols in one request
+COOL_DOWN = 60.0  # seconds to stay away when that was too often: it counts by the minute
 QUARANTINE = 900.0  # seconds that a symbol which spoilt a batch is not asked again
 COLUMNS = ("open", "high", "low", "close")  # of a candle, by their first letters
 
@@ -58,7 +62,8 @@ class Alpaca(Provider):
 
     name = "alpaca"
     title = "Alpaca"
-    attribution = "Prices by Alpaca, those of stocks from IEX"
+    # The feed is of one instance, and this line of all: it must be true of each of FEEDS.
+    attribution = "Prices by Alpaca, those of stocks from IEX or from all US exchanges"
     streams = True
     poll_interval = 2.0
     limits = Limits(per_minute=200, batch=BATCH)
@@ -296,7 +301,8 @@ class Alpaca(Provider):
 
     async def _get(self, client: Client, path: str, kind: type, asked: Params) -> Any:
         try:
-            body = await client.get(path, asked)
+            with staying_away(COOL_DOWN):
+                body = await client.get(path, asked)
         except ProviderError as error:
             if isinstance(error.said, dict) and (said := error.said.get("message")):
                 error.args = (f"{error}: {public(said, self.login)}",)
@@ -304,7 +310,8 @@ class Alpaca(Provider):
         if isinstance(body, dict) and isinstance(said := body.get("message"), str):
             message = f"{path} answered with an error: {public(said, self.login)}"
             refused = str(body.get("code")).startswith(("401", "403"))
-            raise ProviderError(message, refused=refused, said=body)
+            away = COOL_DOWN if "too many requests" in said else None
+            raise ProviderError(message, refused=refused, retry_after=away, said=body)
         return of_kind(kind, path, body)
 
 

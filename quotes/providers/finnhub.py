@@ -28,6 +28,7 @@ from urllib.parse import quote as escaped
 
 from quotes.providers import Instrument, Limits, Provider, ProviderError
 from quotes.providers.http import Client, address, of_kind
+from quotes.providers.limited import staying_away
 from quotes.providers.merged import merged, repeated
 from quotes.providers.options import needed_key
 from quotes.providers.sockets import Socket
@@ -35,6 +36,7 @@ from quotes.quote import MILLISECOND, SECOND, Quote, last_price, price, since_19
 
 PER_MINUTE = 50  # requests; 60 are free, but Finnhub counts when they arrive
 SHARE = 10  # requests for quotes in one call, so that the minute is spent evenly
+COOL_DOWN = 60.0  # seconds to stay away when that was too often: it counts by the minute
 PACE = 1 / 30  # seconds from one request to the next
 STREAMED = 50  # symbols that a free key may stream
 QUARANTINE = 900.0  # seconds that a symbol without a price is not asked again
@@ -237,7 +239,8 @@ class Finnhub(Provider):
 
     async def _get(self, path: str, kind: type, **asked: str) -> Any:
         try:
-            body = await self.rest.get(path, asked)
+            with staying_away(COOL_DOWN):
+                body = await self.rest.get(path, asked)
         except ProviderError as error:
             if isinstance(error.said, dict) and (said := error.said.get("error")):
                 error.args = (f"{error}: {self._public(said)}",)
@@ -247,9 +250,13 @@ class Finnhub(Provider):
         return of_kind(kind, path, body)
 
     def _error(self, what: str, said: object) -> ProviderError:
-        refused = "api key" in str(said).casefold()
-        message = f"{what} answered with an error: {self._public(said)}"
-        return ProviderError(message, refused=refused, said={"error": said})
+        words = str(said).casefold()
+        return ProviderError(
+            f"{what} answered with an error: {self._public(said)}",
+            refused="api key" in words,
+            retry_after=COOL_DOWN if "limit reached" in words else None,
+            said={"error": said},
+        )
 
     def _public(self, said: object) -> str:
         return str(said).replace(self.key, "…")[:MOST_WORDS]
