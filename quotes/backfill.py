@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -26,7 +27,8 @@ logger = logging.getLogger(__name__)
 PART = 720  # candles that are asked for at once: as many as Kraken keeps
 GAP = timedelta(seconds=60)  # less is not asked for: a feed that is replaced is gone for seconds
 LATE = timedelta(minutes=20)  # prices come so much later than they were made, by licence, at most
-PACE = 0.25  # seconds between two requests to a provider
+PACE = 0.25  # seconds between two requests to a provider, or more where few are allowed
+MINUTE = 60.0  # seconds
 PATIENCE = 5.0  # seconds between two looks whether a budget has room
 MOST_WAITS = 60  # such looks before it is left for another time
 LONGEST_WAIT = 60.0  # seconds that a provider may ask us to stay away for, and be asked again
@@ -72,10 +74,12 @@ class Backfill:
         reach: Mapping[int, timedelta],  # by step, how far back
         well_since: Mapping[str, datetime],  # from when on a feed makes a symbol's candles
         done: Callable[[str, int, bool], object] = lambda symbol, count, complete: None,
+        begun: Callable[[str, int, datetime], object] = lambda symbol, step, start: None,
     ) -> set[str]:
         """Ask for all that is missing of these symbols; return those of which some still is.
 
-        `done` is told of each symbol, how many candles came, and whether nothing is missing now.
+        `done` is told of each symbol, how many candles came, and whether nothing is missing now;
+        `begun` of each part of a symbol before it is asked for.
         """
         self.failures.clear()
         spans = await self.in_database(archive.load_spans)
@@ -87,6 +91,7 @@ class Backfill:
                 for step in filter(reach.get, STEPS):
                     begin = self.clock() - reach[step]
                     due = parts(spans.get((symbol, step)), begin, since, self.clock(), step)
+                    due = _told_of(due, partial(begun, symbol, step))
                     counts.append(await self._fill(symbol, step, due, chains[symbol], since))
                 complete = None not in counts
                 missing.update(() if complete else [symbol])
@@ -103,11 +108,12 @@ class Backfill:
     async def _fill(
         self, symbol: str, step: int, due: Iterator[Part], chain: Chain, since: datetime
     ) -> int | None:
-        """Fill parts in order; return how many candles came, None where nobody tells them all."""
+        """Fill parts in order; return how many candles came, None where not all did that may."""
         count = 0
-        for part in due:
+        telling = {name: i for name, i in chain.items() if step in self.providers[name].steps}
+        for part in due if telling else ():
             asked_at = self.clock()
-            for name, instrument in chain.items():
+            for name, instrument in telling.items():
                 candles = await self._ask(self.providers[name], instrument, step, part)
                 if candles is not None:
                     break
@@ -139,7 +145,7 @@ class Backfill:
         return None
 
     def _tells(self, provider: Provider, step: int) -> bool:
-        if type(provider).candles is Provider.candles:
+        if provider.refusals:
             return False
         month = provider.budget.limits.per_month
         spent = month is not None and self.requests[provider.name] >= month * SHARE_OF_MONTH
@@ -150,8 +156,8 @@ class Backfill:
 
         Not for ever: quotes alone may take more than the others may wait for.
         """
-        await self.sleep(PACE)
         most = provider.budget.limits.per_minute
+        await self.sleep(max(PACE, MINUTE / most if most else 0.0))
         for _ in range(MOST_WAITS):
             if most is None or provider.budget.spent_in_minute() <= most * self.share:
                 self.requests[provider.name] += 1
@@ -160,7 +166,11 @@ class Backfill:
         return False
 
     def _note(self, provider: Provider, step: int, error: ProviderError) -> None:
-        final = error.refused or (error.retry_after or 0) > LONGEST_WAIT
+        away = error.retry_after or 0.0
+        provider.budget.stay_away(away)
+        if error.refused:
+            provider.refusals["candles"] = str(error)
+        final = error.refused or away > LONGEST_WAIT
         for each in STEPS if final else (step,):
             self.failures[provider.name, each] += MOST_FAILURES if final else 1
         if final or self.failures[provider.name, step] == MOST_FAILURES:
@@ -195,6 +205,12 @@ def parts(
         start = max(begin, _floor(last, step) - length)
         yield Part(start, last, Span(start, until))
         last = start
+
+
+def _told_of(due: Iterable[Part], begun: Callable[[datetime], object]) -> Iterator[Part]:
+    for part in due:
+        begun(part.start)
+        yield part
 
 
 def told(

@@ -221,12 +221,13 @@ class Feed:
             for each in source.instruments
             if each.tick_size is None and each.code not in source.sized
         }
-        if not unsized:
+        if not unsized or not source.provider.sizes or source.refused:
             return
         try:
             known = await source.provider.instruments()
         except ProviderError as error:
             logger.warning("%s: no tick sizes: %s", source.provider.name, error)
+            source.provider.budget.stay_away(error.retry_after or 0.0)
             return
         source.sized |= unsized.keys()  # whether it told them or has none
         sizes = {unsized[i.code]: i.tick_size for i in known if i.code in unsized and i.tick_size}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Protocol
@@ -15,12 +15,14 @@ from quotes import conf, layer, records
 from quotes.configured import configured_providers
 from quotes.feed import Batch, Feed
 from quotes.history import History
-from quotes.quote import Quote
+from quotes.providers import Provider
+from quotes.quote import Quote, utc_now
 
 logger = logging.getLogger(__name__)
 
 RENEW_EVERY = 0.5  # seconds between two renewals of the lease, or two looks whether it is free
 HELD = (records.LEASE - timedelta(seconds=0.5)).total_seconds()  # it is given up before it ends
+COMPARED = timedelta(days=1)  # so long a last price is what the next ones may not jump from
 RECORD_EVERY = 2.0  # seconds between two writes of last quotes
 
 
@@ -48,6 +50,7 @@ class Candidate:
     def __init__(self, process: Process) -> None:
         self.process, self.holder = process, records.this_process()
         self.history = History(process.in_database)
+        self.providers = configured_providers()  # kept from epoch to epoch with their budgets
         self.clock = asyncio.get_running_loop().time
         self.unanswered = False
 
@@ -63,7 +66,8 @@ class Candidate:
 
     async def _lead(self, epoch: int, since: float) -> None:
         async with asyncio.TaskGroup() as tasks:
-            running = tasks.create_task(Leader(self.process, epoch, self.history).run())
+            leader = Leader(self.process, epoch, self.history, self.providers)
+            running = tasks.create_task(leader.run())
             try:
                 await self._hold(epoch, since)
             finally:
@@ -107,11 +111,13 @@ class Candidate:
 class Leader:
     """The feed of one epoch: from its providers to the layer and the database."""
 
-    def __init__(self, process: Process, epoch: int, history: History) -> None:
+    def __init__(
+        self, process: Process, epoch: int, history: History, providers: dict[str, Provider]
+    ) -> None:
         self.process, self.epoch, self.history = process, epoch, history
+        self.providers = providers
         self.feed = Feed(self.publish, self.learn, conf.get("MAX_JUMP"))
         self.feed.pending.accepted = history.take
-        self.providers = configured_providers()
         self.unwritten: dict[str, tuple[records.Version, Quote]] = {}
         self.acts = process.acts
 
@@ -119,6 +125,7 @@ class Leader:
         """Run the feed, follow what is listed, and write down last quotes."""
         self.hear_uses(await self.process.in_database(records.load_uses), {})
         await self.history.lead(self.epoch)
+        self.remember(await self.process.in_database(records.load_last_quotes))
         await self.follow()
         self.process.on_listing.add(self.listing_changed)
         try:
@@ -132,6 +139,14 @@ class Leader:
             await self.write_beside()
             await self.history.write()
             await self.feed.aclose()
+
+    def remember(self, last: Iterable[tuple[records.Version, Quote]]) -> None:
+        """Let the feed compare its first prices with the last ones of the feed before it."""
+        real = {name for name, provider in self.providers.items() if not provider.invented}
+        oldest = utc_now() - COMPARED
+        for _, quote in last:
+            if quote.provider in real and quote.received_at >= oldest:
+                self.feed.pending.latest[quote.symbol] = quote
 
     async def follow(self) -> None:
         """Let the feed know what is listed, and what each provider has of it."""

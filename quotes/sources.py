@@ -39,7 +39,6 @@ class Source:
         self.down_since: datetime | None = None
         self.failing_since: float | None = None  # the same by the clock
         self.up_since = float("-inf")  # by the clock; for ever until it was down once
-        self.refused = ""  # why it is not asked any more, until the operator acts
         self.streaming = False
         self.poll_due = asyncio.Event()  # while there is no stream, and once after it began
         self.acted = asyncio.Event()  # the operator did something: a refusal may be over
@@ -56,9 +55,14 @@ class Source:
         """Say whether the provider is known not to have a code."""
         return code in self.provider.unknown
 
+    @property
+    def refused(self) -> str:
+        """Why it is not asked for quotes any more until the operator acts, or ""."""
+        return self.provider.refusals.get("quotes", "")
+
     def act(self) -> None:
         """Ask again a provider that refused us: the operator did something."""
-        self.refused = ""
+        self.provider.refusals.clear()
         self.acted.set()
 
     def ask_for(self, symbol: str) -> None:
@@ -186,7 +190,7 @@ class Source:
             self.provider.budget.stay_away(error.retry_after)
         if error.refused:
             if what == "poll":
-                self.refused = str(error)
+                self.provider.refusals["quotes"] = str(error)
             self._warn("%s: %s refused, not asked again until you act: %s", what, error)
             self.acted.clear()
             await self.acted.wait()

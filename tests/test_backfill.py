@@ -23,6 +23,7 @@ from quotes.models import FeedLease, Symbol
 from quotes.providers import Candle, Instrument, Limits, Provider, ProviderError
 from quotes.providers.budgets import Budget
 from quotes.quote import Quote
+from quotes.sources import Source
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 MINUTE, FIVE, HOUR = STEPS[:3]
@@ -57,6 +58,7 @@ class Bourse(Provider):
 
     name = "bourse"
     title = "Bourse"
+    steps = STEPS
     attribution = "Prices by Bourse"
 
     def __init__(self, clock: Clock, limits: Limits = Limits()) -> None:  # noqa: B008
@@ -335,6 +337,27 @@ class TestProvidersThatDoNotTell:
         assert await two.fill() == set()
         assert len(two.bourse.asked) == 1
 
+    async def test_it_is_asked_again_when_the_operator_acts(self, two: Bench):
+        del two.providers["other"]
+        two.bourse.fails = lambda *_: ProviderError("who are you?", refused=True)
+        for _ in range(2):
+            assert await two.fill() == set(two.symbols)
+        assert len(two.bourse.asked) == 1
+        two.bourse.fails = lambda *_: None
+        Source(two.bourse, print, print, two.clock.now, two.clock.seconds).act()
+        assert await two.fill() == set()
+
+    async def test_one_that_refuses_quotes_is_not_asked(self, two: Bench):
+        two.bourse.refusals["quotes"] = "403"
+        assert await two.fill() == set()
+        assert two.bourse.asked == []
+
+    async def test_when_it_wants_to_be_left_alone_quotes_leave_it_alone_too(self, two: Bench):
+        two.bourse.fails = lambda *_: ProviderError("too many", retry_after=900.0)
+        await two.fill()
+        with pytest.raises(ProviderError, match="told to stay away for another"):
+            await two.bourse.budget.spend()
+
     async def test_one_that_wants_to_be_left_alone_for_a_while_is(self, two: Bench):
         del two.providers["other"]
         errors = [ProviderError("too many", retry_after=30.0)]
@@ -366,7 +389,7 @@ class TestProvidersThatDoNotTell:
 
     async def test_one_without_candles_is_not_asked(self, two: Bench):
         two.providers = {"silent": Silent()}
-        assert await two.fill() == set(two.symbols)
+        assert await two.fill() == set()  # nothing is missing that anybody could tell
 
 
 class Other(Bourse):

@@ -148,6 +148,7 @@ class Bourse(Provider):
     """A source with a candle of every minute, which remembers what it was asked."""
 
     name = "bourse"
+    steps = STEPS
     title = "Bourse"
     attribution = ""
 

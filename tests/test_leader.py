@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from channels.testing import WebsocketCommunicator
 from quotes import layer, live
 from quotes.live import Live
 from quotes.models import HeldPrice, LastQuote, ProviderSymbol, Symbol
+from quotes.quote import Quote
 from tests.stubs.coinbase import Coinbase
 from tests.test_consumers import lasts, opened, update
 
@@ -101,3 +104,30 @@ async def test_500_visitors_cost_the_exchange_what_one_does(
             await live.stop()
     assert costs[0] == costs[1]
     assert costs[0][:2] == (1, 1)
+
+
+async def test_the_first_price_of_a_new_feed_may_not_jump_from_the_last_of_the_one_before(
+    bitcoin: None, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("quotes.leader.RECORD_EVERY", 0.02)
+    last = Quote(
+        symbol="BTC-USD",
+        provider="coinbase",
+        currency="USD",
+        last=Decimal("64000.25"),
+        received_at=datetime.now(UTC) - timedelta(hours=1),
+    )
+    symbol = await Symbol.objects.aget()
+    await LastQuote.objects.acreate(symbol=symbol, epoch=1, batch=1, wire=last.to_wire())
+    async with Coinbase(heartbeat=0.02) as stub:
+        settings.QUOTES = asked_of(stub)
+        await stub.tick("BTC-USD", "640002.50")
+        process = Live()
+        await process.start(pages=False, feed=True)
+        try:
+            held: list[HeldPrice] = []
+            while not held:
+                held = [row async for row in HeldPrice.objects.all()]
+            assert (held[0].last, held[0].before) == ("640002.50", "64000.25")
+        finally:
+            await process.stop()

@@ -113,10 +113,12 @@ def at_once() -> float:
     return 0.0
 
 
-async def read(poll: Poll, interval: Callable[[], float] = at_once) -> list[str]:
+async def read(
+    poll: Poll, interval: Callable[[], float] = at_once, told: list[float] | None = None
+) -> list[str]:
     """Return the symbols that came until the polls failed, and the failure after them."""
-    reader = Reader()
-    await reader.read(repeated(poll, interval))
+    reader, told = Reader(), [] if told is None else told
+    await reader.read(repeated(poll, interval, told.append))
     came = [reader.came.get_nowait() for _ in range(reader.came.qsize())]
     return [each.symbol if isinstance(each, Quote) else str(each) for each in came]
 
@@ -142,5 +144,7 @@ async def test_polls_keep_away_as_long_as_they_are_told(monkeypatch: pytest.Monk
 
     monkeypatch.setattr("quotes.providers.merged.asyncio.sleep", sleep)
     limited = ProviderError("too many requests", retry_after=7)
-    await read(Poll(limited, [], limited, DOWN, DOWN), lambda: 2.0)
+    told: list[float] = []
+    await read(Poll(limited, [], limited, DOWN, DOWN), lambda: 2.0, told)
     assert slept == [2, 7, 2, 7, 2]
+    assert max(told) == 7  # which nobody else may break, either

@@ -8,7 +8,7 @@ exception, `ProviderError`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -69,6 +69,8 @@ class Provider(ABC):
     title: ClassVar[str]  # as people know it: "Coinbase"
     attribution: ClassVar[str]  # the line that its terms, or honesty, want on every page
     streams: ClassVar[bool] = False  # whether `stream` is there
+    steps: ClassVar[Collection[int]] = ()  # seconds of the candles that `candles` may be asked for
+    sizes: ClassVar[bool] = True  # whether `instruments` tells tick sizes
     needs_code: ClassVar[bool] = True  # whether a symbol must have a code of this provider
     invented: ClassVar[bool] = False  # its prices are made up: never in place of real ones
     poll_interval: float = 5.0  # seconds between two calls of `quotes`; a plan may change it
@@ -78,6 +80,7 @@ class Provider(ABC):
         self.unknown: dict[str, str] = {}  # code: reason
         # whether a price may differ from what was got then; a stream that polls asks for no other
         self.may_differ: Callable[[Instrument, datetime | None], bool] = lambda each, got_at: True
+        self.refusals: dict[str, str] = {}  # what it refuses until the operator acts: why
         self.budget = Budget(self.limits)
 
     @abstractmethod

@@ -65,6 +65,7 @@ class Alpaca(Provider):
     # The feed is of one instance, and this line of all: it must be true of each of FEEDS.
     attribution = "Prices by Alpaca, those of stocks from IEX or from all US exchanges"
     streams = True
+    steps = tuple(STEPS)
     poll_interval = 2.0
     limits = Limits(per_minute=200, batch=BATCH)
 
@@ -168,7 +169,7 @@ class Alpaca(Provider):
             all_streamed = not any(session.waiting for session in sessions)
             return self.silence if all_streamed else min(self.poll_interval, self.silence)
 
-        polls = repeated(poll, interval)
+        polls = repeated(poll, interval, self.budget.stay_away)
         async with aclosing(merged(polls, *(self._listen(s, asked) for s in sessions))) as quotes:
             async for quote in quotes:
                 yield quote

@@ -55,6 +55,7 @@ class Binance(Provider):
     title = "Binance"
     attribution = "Prices by Binance"
     streams = True
+    steps = tuple(STEPS)
     poll_interval = 2.0
     limits = Limits(per_minute=4200, batch=CHUNK)
 

@@ -13,6 +13,7 @@ from quotes.providers.errors import ProviderError
 from quotes.quote import utc_now
 
 MINUTE = 60.0  # seconds
+HAIR = 0.01  # seconds by which a timer may be early
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +46,7 @@ class Budget:
         """Wait until the source may be asked for this much; raise ProviderError for what it
         never allows at once, or when the month's requests are spent."""
         self._check_month(cost)
-        if (left := self.away_until - self.clock()) > 0:
+        if (left := self.away_until - self.clock()) > HAIR:
             raise ProviderError(f"told to stay away for another {left:.0f} s", retry_after=left)
         most = self.limits.per_minute
         if most is not None:

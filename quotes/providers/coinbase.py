@@ -46,6 +46,7 @@ class Coinbase(Provider):
     title = "Coinbase"
     attribution = "Prices by Coinbase"
     streams = True
+    steps = tuple(STEPS)
     poll_interval = 5.0  # as long as the exchange itself keeps an answer
     limits = Limits(per_minute=PER_MINUTE)
 

@@ -47,6 +47,8 @@ class CoinGecko(Provider):
     name = "coingecko"
     title = "CoinGecko"
     attribution = "Data provided by CoinGecko (www.coingecko.com)"
+    steps = tuple(DAYS)
+    sizes = False
     poll_interval = float(CACHED)
     limits = LIMITS[""]
 

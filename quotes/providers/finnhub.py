@@ -60,6 +60,7 @@ class Finnhub(Provider):
     title = "Finnhub"
     attribution = "Prices by Finnhub"
     streams = True
+    sizes = False
     poll_interval = 60.0 * SHARE / PER_MINUTE
     limits = Limits(per_minute=PER_MINUTE, batch=1)
 
@@ -123,7 +124,7 @@ class Finnhub(Provider):
         def poll() -> Awaitable[list[Quote]]:
             return self.quotes([each for each in instruments if self._may_differ(each)])
 
-        polls = repeated(poll, lambda: self.poll_interval)
+        polls = repeated(poll, lambda: self.poll_interval, self.budget.stay_away)
         async with aclosing(merged(polls, self._listen(codes[:STREAMED], asked))) as quotes:
             async for quote in quotes:
                 yield quote

@@ -56,6 +56,7 @@ class Kraken(Provider):
     title = "Kraken"
     attribution = "Prices by Kraken"
     streams = True
+    steps = tuple(STEPS)
     poll_interval = 3.0
     limits = Limits(per_minute=60, batch=CHUNK)
 

@@ -38,6 +38,7 @@ async def merged(*streams: AsyncGenerator[Quote]) -> AsyncGenerator[Quote]:
 async def repeated(
     poll: Callable[[], Awaitable[Iterable[Quote]]],
     interval: Callable[[], float],  # seconds
+    stay_away: Callable[[float], object],  # told of the seconds that the source asks for
 ) -> AsyncGenerator[Quote]:
     """Yield what a poll brings after each interval.
 
@@ -51,6 +52,7 @@ async def repeated(
             quotes = await poll()
         except ProviderError as error:
             failures, asked_away = failures + 1, error.retry_after or 0.0
+            stay_away(asked_away)
             if error.refused or failures == MOST_FAILURES:
                 raise
             continue

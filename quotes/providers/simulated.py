@@ -191,6 +191,7 @@ class Simulated(Provider):
     title = "Simulated market"
     attribution = "SIMULATED prices, not a real market"
     streams = True
+    steps = (60, 300, 3600, 86_400)
     needs_code = False
     invented = True
     poll_interval = 5.0

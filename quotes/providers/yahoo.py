@@ -59,6 +59,7 @@ class Yahoo(Provider):
     title = "Yahoo Finance"
     attribution = "Prices by Yahoo Finance, read unofficially, for personal use only"
     streams = True
+    steps = tuple(STEPS)
     poll_interval = 60.0
     limits = Limits(per_minute=20, batch=BATCH)  # a guess: Yahoo tells none, and bans for days
 

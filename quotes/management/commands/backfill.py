@@ -20,6 +20,7 @@ from quotes.candles import STEPS
 from quotes.configured import configured_providers
 
 SHARE = 0.25  # of each provider's budget in a minute: a feed may run beside us, and count its own
+LENGTHS = {60: "minutes", 300: "five minutes", 3600: "hours", 86_400: "days"}
 INTERRUPTED = 130  # as shells say it of a program that SIGINT ended
 
 
@@ -51,6 +52,7 @@ class Command(BaseCommand):
         try:
             missing = asyncio.run(self.fill(reach))
         except (KeyboardInterrupt, asyncio.CancelledError):
+            self._write("", "")
             self.stderr.write("Stopped. Start it again, and it goes on where it was.")
             sys.exit(INTERRUPTED)
         if missing:
@@ -63,15 +65,15 @@ class Command(BaseCommand):
         """Ask; return the symbols of which something is missing still."""
         if task := asyncio.current_task():
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-        providers = configured_providers()
-        backfill = Backfill(in_database, providers, share=SHARE)
+        self.providers = configured_providers()
+        backfill = Backfill(in_database, self.providers, share=SHARE)
         now = datetime.now(UTC)
         try:
             return await backfill.fill(
-                self.chains, reach, dict.fromkeys(self.chains, now), self.say
+                self.chains, reach, dict.fromkeys(self.chains, now), self.say, self.say_where
             )
         finally:
-            for provider in providers.values():
+            for provider in self.providers.values():
                 await provider.aclose()
             await in_database(connections.close_all)
 
@@ -79,9 +81,24 @@ class Command(BaseCommand):
         """Write a line for a symbol."""
         self.count += 1
         if self.aloud:
-            came = f"{count:,} candles" if count else "nothing new"
+            telling = any(
+                not set(STEPS).isdisjoint(self.providers[name].steps)
+                for name in self.chains[symbol]
+            )
+            nothing = "nothing new" if telling else "none of its providers keeps candles"
+            came = f"{count:,} candles" if count else nothing
             rest = "" if complete else ", and some are missing"
-            self.stdout.write(f"{self.count}/{len(self.chains)} {symbol}: {came}{rest}")
+            self._write(f"{self.count}/{len(self.chains)} {symbol}: {came}{rest}", "\n")
+
+    def say_where(self, symbol: str, step: int, start: datetime) -> None:
+        """Show, on a terminal, what is being asked for."""
+        if self.aloud and self.stdout.isatty():
+            self._write(f"{symbol}: {LENGTHS[step]} from {start:%Y-%m-%d %H:%M} UTC …", "")
+
+    def _write(self, line: str, ending: str) -> None:
+        over = "\r\x1b[K" if self.stdout.isatty() else ""  # what stood in this line
+        self.stdout.write(f"{over}{line}", ending=ending)
+        self.stdout.flush()
 
 
 async def in_database(read: Callable[..., Any], *given: Any) -> Any:
