@@ -239,6 +239,11 @@ async def test_a_poll_beside_the_stream_keeps_the_reference_and_the_time_that_th
         assert (str(bitcoin.last), str(bitcoin.bid)) == ("64000.7", "64000.6")
         assert (bitcoin.reference, bitcoin.reference_kind) == (told.reference, "rolling_24h")
         assert (bitcoin.open, bitcoin.source_time) == (told.open, None)
+        await stub.tick("XXBTZUSD", "0")  # no price, and nothing that a poll should take over
+        assert (await anext(stream)).last == 0
+        stub.pairs["XXBTZUSD"] |= {"last": "64000.0"}
+        (bitcoin,) = await provider.quotes([BITCOIN])
+        assert (bitcoin.reference, bitcoin.source_time) == (told.reference, told.source_time)
     (bitcoin,) = await provider.quotes([BITCOIN])
     assert (str(bitcoin.reference), bitcoin.reference_kind) == ("63500.0", "utc_day")
 
