@@ -19,7 +19,7 @@ from django.utils.safestring import SafeString, mark_safe
 from quotes import formats
 from quotes.providers import REGISTRY, provider_class
 from quotes.quote import Quote
-from quotes.shown import Shown, provider_title
+from quotes.shown import Shown, base, provider_title
 from quotes.store import State, Store
 
 # Each widget's template, and how htmx finds its places on a page. A row of a board is found by
@@ -140,7 +140,7 @@ class Fragments:
 
     def notes(self, watch: Watch) -> SafeString:
         """Return what a page must say of its prices: simulated, failing, not listed."""
-        providers = _providers(self._quotes(watch))
+        providers = _providers(self._quotes(watch.codes))
         missed = {self._missed(code) for code in watch.codes}
         outages = tuple(
             (provider_title(name), formats.clock(since))
@@ -155,11 +155,18 @@ class Fragments:
         return self.said("quotes/_notes.html", watch.language, context)
 
     def sources(self, watch: Watch) -> SafeString:
-        """Return whom the prices of a page come from, in the words that they ask for."""
+        """Return whom the prices of a page come from, in the words that they ask for.
+
+        With it goes what they are not for, and what the changes in listings are measured from.
+        """
         # the notes say already, and louder, what is simulated
-        names = [name for name in _providers(self._quotes(watch)) if name != "simulated"]
+        names = [name for name in _providers(self._quotes(watch.codes)) if name != "simulated"]
         lines = tuple(provider_class(name).attribution for name in names if name in REGISTRY)
-        return self.said("quotes/_sources.html", watch.language, {"attributions": lines})
+        context: dict[str, Hashable] = {
+            "since": base(self._quotes(watch.listing)),
+            "attributions": lines,
+        }
+        return self.said("quotes/_sources.html", watch.language, context)
 
     def said(self, template: str, language: str, context: dict[str, Hashable]) -> SafeString:
         """Render what many pages say and say again, or remember it."""
@@ -181,9 +188,9 @@ class Fragments:
             html = get_template(template).render(context).strip()
         return mark_safe(html.encode("ascii", "xmlcharrefreplace").decode())  # noqa: S308
 
-    def _quotes(self, watch: Watch) -> list[Quote | None]:
+    def _quotes(self, codes: Iterable[str]) -> list[Quote | None]:
         states = self.store.states
-        return [states[code].quote for code in watch.codes if code in states]
+        return [states[code].quote for code in codes if code in states]
 
     def _missed(self, code: str) -> str:
         """Return the provider that should have brought a symbol's price, where none did."""

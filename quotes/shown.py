@@ -27,6 +27,9 @@ SINCE = {
     "rolling_24h": gettext_noop("24 h"),
     "utc_day": gettext_noop("since 00:00 UTC"),
 }
+ORDINARY = {"crypto": "rolling_24h"}  # what change is measured from, by kind of symbol
+ORDINARILY = "prev_close"  # of all other kinds
+MIXED = gettext_noop("24 h for crypto, otherwise vs prev. close")
 REFERENCES = {
     "prev_close": gettext_noop("Prev. close"),
     "rolling_24h": gettext_noop("24 h ago"),
@@ -118,8 +121,16 @@ class Shown:
 
     @property
     def since(self) -> str:
-        """What change is measured from, in words."""
-        return _word(SINCE, self.quote.reference_kind if self.quote else None)
+        """What change is measured from, in words; "" where there is none."""
+        quote = self.quote
+        return _word(SINCE, quote.reference_kind if quote and quote.reference else None)
+
+    @property
+    def unlike(self) -> str:
+        """The same where it is not what a page says, once, of all symbols of this kind."""
+        quote = self.quote
+        ordinary = ORDINARY.get(self.symbol.kind, ORDINARILY)
+        return self.since if quote and quote.reference_kind != ordinary else ""
 
     @property
     def volume(self) -> str:
@@ -204,29 +215,38 @@ class Shown:
 
     @property
     def status(self) -> str:
-        """The row's state in a few words: the first of what is wrong or special with its price."""
+        """The row's state in a few words: what is wrong with its price, else its market's."""
+        if self.wrong:  # only while the market is open, which then goes without saying
+            return self.wrong
         if self.session == "closed" and self.opens:
             return gettext("Opens %(when)s") % {"when": self.opens}
-        paused = self.session in ("closed", "break", "halted")
-        said = [] if paused else [text for text in self.remarks if text]
-        return said[0] if said else _word(SESSIONS, self.session)
+        return _word(SESSIONS, self.session)
 
     @property
     def status_in_full(self) -> str:
-        """The same where there is room for all of it."""
-        return " · ".join(text for text in (self.market, *self.remarks) if text)
+        """All that is to be said of its market and its price, where there is room for it."""
+        return " · ".join(text for text in (self.market, self.wrong, *self.asides) if text)
 
     @property
-    def remarks(self) -> tuple[str, ...]:
-        """What is wrong or special with its price, the worst first; "" for what is not."""
+    def remarks(self) -> str:
+        """What is wrong or special with its price in a line, and nothing of its market."""
+        return " · ".join(text for text in (self.wrong, *self.asides) if text)
+
+    @cached_property
+    def wrong(self) -> str:
+        """What is wrong with its price: that there is none, or its age."""
         if self.quote is None:
-            return (gettext("No price"),)
-        minutes, delay = self.state.stale_minutes, self.quote.delay
-        return (
-            "" if minutes is None else formats.age(minutes * 60, self.language),
-            gettext("via %(source)s") % {"source": self.source} if self.state.fallback else "",
-            gettext("Delayed %(n)d min") % {"n": delay // 60} if delay else "",
-        )
+            return gettext("No price")
+        minutes = self.state.stale_minutes
+        return "" if minutes is None else formats.age(minutes * 60, self.language)
+
+    @cached_property
+    def asides(self) -> tuple[str, ...]:
+        """What is special with its price, whatever its market does: whose it is, and how late."""
+        delay = self.quote.delay if self.quote else None
+        via = (gettext("via %(source)s") % {"source": self.source},) if self.state.fallback else ()
+        late = (gettext("Delayed %(n)d min") % {"n": -(-delay // 60)},) if delay else ()
+        return via + late
 
     @property
     def market(self) -> str:
@@ -250,8 +270,15 @@ class Shown:
 
 def since(quotes: Iterable[Quote | None]) -> str:
     """Say what the changes of some quotes are measured from, in the language that is active."""
+    words = base(quotes)
+    return gettext(words) if words else ""
+
+
+def base(quotes: Iterable[Quote | None]) -> str:
+    """Say the same in English, to be translated; what is not ordinary is said by its own row."""
     kinds = {quote.reference_kind for quote in quotes if quote}
-    return ", ".join(gettext(words) for kind, words in SINCE.items() if kind in kinds)
+    said = [SINCE[kind] for kind in (ORDINARILY, *ORDINARY.values()) if kind in kinds]
+    return MIXED if len(said) > 1 else "".join(said)
 
 
 @cache

@@ -70,6 +70,18 @@ def field(html: str, name: str) -> str:
     return html_module.unescape(found[1])
 
 
+def read(html: str) -> str:
+    """Return what a reader reads of some HTML; tooltips are not read."""
+    return " ".join(html_module.unescape(re.sub(r"<[^>]*>", "", html)).split())
+
+
+def state(html: str) -> str:
+    """Return what a row says of its state, each remark on a line of its own."""
+    found = re.search(r'data-field="state">(.*?)(?:</span>|</td>)', html, re.DOTALL)
+    assert found, f"no state in {html}"
+    return "\n".join(read(line) for line in found[1].split("<small>"))
+
+
 def utc(moment: str) -> datetime:
     return datetime.fromisoformat(moment).replace(tzinfo=UTC)
 
@@ -189,6 +201,55 @@ class TestWhatARowSays:
     def test_crypto_changes_over_a_day(self, fragments: Fragments):
         assert 'title="24 h"' in fragments.paint("row", "BTC-USD", "en")
 
+    @pytest.mark.parametrize("widget", ["panel", "price"])
+    @pytest.mark.parametrize(
+        ("code", "language", "said"),
+        [
+            ("AAPL", "en", "% vs prev. close"),
+            ("AAPL", "de", "% zum Vortag"),
+            ("BTC-USD", "en", "% 24 h"),
+            ("BTC-USD", "de", "% 24 Std."),
+        ],
+    )
+    def test_a_single_price_says_itself_what_its_change_is_measured_from(
+        self, fragments: Fragments, widget: str, code: str, language: str, said: str
+    ):
+        shown = read(fragments.paint(widget, code, language)).replace("%) ", "% ")
+        assert said in shown
+
+    @pytest.mark.parametrize("widget", ["row", "listing"])
+    @pytest.mark.parametrize(
+        ("code", "kind", "said"),
+        [
+            ("AAPL", "prev_close", None),
+            ("AAPL", "rolling_24h", "24 h"),
+            ("AAPL", "utc_day", "since 00:00 UTC"),
+            ("BTC-USD", "rolling_24h", None),
+            ("BTC-USD", "prev_close", "vs prev. close"),
+            ("BTC-USD", "utc_day", "since 00:00 UTC"),
+        ],
+    )
+    def test_a_row_says_what_its_change_is_measured_from_where_that_is_unusual(
+        self,
+        fragments: Fragments,
+        make_quote: Callable[..., Quote],
+        widget: str,
+        code: str,
+        kind: str,
+        said: str | None,
+    ):
+        fragments.store.put((1, 2), [make_quote(code, "101", reference_kind=kind)])
+        found = re.search(r'class="since">([^<]*)<', fragments.paint(widget, code, "en"))
+        assert (found and found[1]) == said
+
+    @pytest.mark.parametrize("widget", WIDGETS)
+    def test_a_change_that_is_blank_is_measured_from_nothing(
+        self, fragments: Fragments, make_quote: Callable[..., Quote], widget: str
+    ):
+        unknown = make_quote("AAPL", "101", reference=None, reference_kind="utc_day")
+        fragments.store.put((1, 2), [unknown])
+        assert "UTC" not in read(fragments.paint(widget, "AAPL", "en")).partition("as of")[0]
+
     @pytest.mark.parametrize("widget", WIDGETS)
     def test_without_a_price_there_is_a_dash_and_no_zero(self, fragments: Fragments, widget: str):
         html = fragments.paint(widget, "^GSPC", "en")
@@ -206,7 +267,71 @@ class TestWhatARowSays:
 
     def test_a_delayed_price_says_so(self, fragments: Fragments, make_quote: Callable[..., Quote]):
         fragments.store.put((1, 2), [make_quote("AAPL", "101", delay=900, session="regular")])
-        assert field(fragments.paint("row", "AAPL", "en"), "state") == "Delayed 15 min"
+        assert state(fragments.paint("row", "AAPL", "en")) == "Open\nDelayed 15 min"
+
+    def test_a_delay_is_rounded_up(self, fragments: Fragments, make_quote: Callable[..., Quote]):
+        fragments.store.put((1, 2), [make_quote("AAPL", "101", delay=61, session="regular")])
+        assert state(fragments.paint("row", "AAPL", "en")) == "Open\nDelayed 2 min"
+
+    @pytest.mark.parametrize(
+        ("moment", "exchange", "more", "head"),
+        [
+            ("2026-11-23 16:00", "NYSE", {}, "Open"),
+            ("2026-11-23 16:00", "NYSE", {"received_at": "2026-11-23 14:50"}, "1 h old"),
+            ("2026-11-23 10:00", "NYSE", {}, "Pre-market"),
+            ("2026-11-23 22:00", "NYSE", {}, "After hours"),
+            ("2026-11-22 12:00", "NYSE", {}, "Opens Mon 14:30"),
+            ("2026-11-24 03:00", "TSE", {}, "Break"),
+            ("2026-11-23 16:00", "NYSE", {"session": "halted"}, "Halted"),
+            ("2026-11-23 16:00", "NYSE", {"session": "always"}, "24/7"),
+            ("2026-11-23 16:00", "MOON", {"session": "closed"}, "Closed"),
+            ("2026-11-23 16:00", "MOON", {}, ""),
+        ],
+    )
+    @pytest.mark.parametrize(
+        ("fallback", "delay", "asides"),
+        [
+            (False, 900, ["Delayed 15 min"]),
+            (True, 0, ["via Kraken"]),
+            (True, 900, ["via Kraken", "Delayed 15 min"]),
+        ],
+    )
+    def test_whatever_its_market_does_a_price_says_whose_it_is_and_how_late(
+        self,
+        fragments: Fragments,
+        moment: str,
+        exchange: str,
+        more: dict[str, Any],
+        head: str,
+        *,
+        fallback: bool,
+        delay: int,
+        asides: list[str],
+    ):
+        fragments.store.stale_after = {"stock": 60}
+        fragments.store.asked_of = {"AAPL": ("yahoo", "kraken") if fallback else ("kraken",)}
+        times = {name: utc(more[name]) for name in ("received_at",) if name in more}
+        self.at(fragments, moment, exchange, provider="kraken", delay=delay, **more | times)
+        for widget in ("row", "listing"):
+            said = state(fragments.paint(widget, "AAPL", "en"))
+            assert said.replace("\N{NO-BREAK SPACE}", " ").split("\n") == [head, *asides]
+        panel = state(fragments.paint("panel", "AAPL", "en"))
+        assert panel.endswith(" · ".join(asides))
+        line = read(fragments.paint("price", "AAPL", "en"))
+        stale = [head] if "old" in head else []
+        assert line.endswith(" · ".join(stale + asides))
+
+    def test_germans_read_whose_a_price_is_and_how_late_in_german(self, fragments: Fragments):
+        fragments.store.asked_of = {"AAPL": ("yahoo", "kraken")}
+        self.at(fragments, "2026-11-23 16:00", "NYSE", provider="kraken", delay=900)
+        said = "via Kraken", "15 Min. verzögert"
+        assert state(fragments.paint("row", "AAPL", "de")) == "\n".join(("Geöffnet", *said))
+        assert read(fragments.paint("price", "AAPL", "de")).endswith(" · ".join(said))
+
+    def test_a_price_in_a_text_says_nothing_of_what_is_as_it_should_be(self, fragments: Fragments):
+        self.at(fragments, "2026-11-23 16:00", "NYSE", reference=Decimal(100))
+        html = fragments.paint("price", "AAPL", "en")
+        assert read(html) == "101.00 USD ▲ +1.00 %"
 
     def at(
         self, fragments: Fragments, moment: str, exchange: str, kind: str = "stock", **more: Any
@@ -232,12 +357,18 @@ class TestWhatARowSays:
             ("2026-11-22 12:00", "NYSE", {"session": "always"}, "24/7", "24/7"),
             ("2026-11-22 12:00", "MOON", {"session": "closed"}, "Closed", "Closed"),
             ("2026-11-22 12:00", "MOON", {}, "", ""),
-            ("2026-11-23 16:00", "NYSE", {"delay": 900}, "Delayed 15 min", "Open · Delayed 15 min"),
+            (
+                "2026-11-23 16:00",
+                "NYSE",
+                {"delay": 900},
+                "Open\nDelayed 15 min",
+                "Open · Delayed 15 min",
+            ),
             (
                 "2026-11-22 12:00",
                 "NYSE",
                 {"delay": 900},
-                "Opens Mon 15:30",
+                "Opens Mon 15:30\nDelayed 15 min",
                 "Closed, opens Mon 15:30 · Delayed 15 min",
             ),
         ],
@@ -254,9 +385,7 @@ class TestWhatARowSays:
     ):
         settings.TIME_ZONE = "Europe/Berlin"
         self.at(fragments, moment, exchange, **more)
-        said = [
-            field(fragments.paint(w, "AAPL", "en"), "state") for w in ("row", "listing", "panel")
-        ]
+        said = [state(fragments.paint(w, "AAPL", "en")) for w in ("row", "listing", "panel")]
         assert [text.replace("\N{NO-BREAK SPACE}", " ") for text in said] == [row, row, panel]
 
     def test_germans_read_when_it_opens_in_german(self, fragments: Fragments, settings: Any):
@@ -571,6 +700,37 @@ class TestNotes:
         fragments.store.put((1, 2), [make_quote("AAPL", provider="coinbase")])
         notes = fragments.notes(watch(row=["AAPL"]))
         assert notes == '<span id="quotes-notes" class="notes"></span>'
+
+    @pytest.mark.parametrize(
+        ("codes", "language", "said"),
+        [
+            (["AAPL"], "en", "Change: vs prev. close · "),
+            (["BTC-USD"], "en", "Change: 24 h · "),
+            (["AAPL", "BTC-USD"], "en", "Change: 24 h for crypto, otherwise vs prev. close · "),
+            (["AAPL", "BTC-USD"], "de", "Änderung: 24 Std. bei Krypto, sonst zum Vortag · "),
+            (["^GSPC"], "en", ""),
+        ],
+    )
+    def test_a_listing_says_below_what_its_changes_are_measured_from(
+        self, fragments: Fragments, codes: list[str], language: str, said: str
+    ):
+        not_for = {
+            "en": "For information only, not for trading.",
+            "de": "Nur zur Information, nicht zum Handeln.",
+        }[language]
+        asked = watch(language, listing=codes)
+        assert read(fragments.sources(asked)) == said + not_for
+        assert read(fragments.sources(watch(language, row=codes))) == not_for  # its foot says it
+        assert fragments.sources(asked) in fragments.about(asked).replace(' hx-swap-oob="true"', "")
+
+    def test_what_prices_are_not_for_stands_behind_whom_they_come_from(
+        self, fragments: Fragments, make_quote: Callable[..., Quote]
+    ):
+        fragments.store.put((1, 2), [make_quote("AAPL", provider="coinbase")])
+        for widget in ("row", "panel", "price"):
+            said = read(fragments.sources(watch(**{widget: ["AAPL"]})))
+            assert said == "Prices by Coinbase · For information only, not for trading."
+        assert "not for trading" in fragments.sources(watch())
 
     def test_a_provider_is_called_by_its_title(self):
         assert provider_title("simulated") == "Simulated market"

@@ -84,6 +84,22 @@ def test_a_line_of_text_has_a_live_price(listed: None):
     assert not re.search(r"<(div|p|table|section)\b", page.removeprefix("<p>"))
 
 
+@pytest.mark.parametrize("tag", ['live_quotes "AAPL" "MSFT"', 'live_quote "AAPL"'])
+def test_a_page_says_at_once_whom_its_prices_come_from_and_what_they_are_not_for(
+    listed: None, make_quote: Callable[..., Any], tag: str
+):
+    wire = make_quote("AAPL", "101", provider="coinbase", received_at=timezone.now()).to_wire()
+    LastQuote.objects.filter(symbol__code="AAPL").update(wire=wire)
+    page = html.unescape(render(f"{{% {tag} %}}{{% live_quote 'AAPL' %}}"))
+    said = "Prices by Coinbase\N{NO-BREAK SPACE}· For information only, not for trading."
+    assert page.count(said) == 1
+    assert "SIMULATED" not in page
+
+
+def test_a_page_says_at_once_that_its_prices_are_invented(listed: None):
+    assert "SIMULATED" in render('{% live_quotes "AAPL" %}')
+
+
 def test_lists_and_single_codes_can_be_mixed(listed: None):
     page = render('{% live_quotes mine "BTC-USD" %}', mine=["MSFT", "AAPL"])
     assert [code for code, _ in lasts(page)] == ["MSFT", "AAPL", "BTC-USD"]

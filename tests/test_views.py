@@ -188,12 +188,35 @@ async def test_a_symbols_page_shows_all_that_is_known_of_it(board: Any, async_cl
     page = await read(async_client, "/symbols/AAPL/")
     said = fields(rows(page)["AAPL"])
     assert said["last"].startswith("101")
-    assert {"bid", "ask", "open", "low", "high", "volume", "source", "reference"} <= said.keys()
+    assert {"bid", "ask", "open", "high", "volume", "source", "reference"} <= said.keys()
     assert "vs prev. close" in page
 
 
 async def test_a_symbol_is_found_in_small_letters_too(board: Any, async_client: Any):
     assert "Bitcoin" in await read(async_client, "/symbols/btc-usd/")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/boards/crypto/",
+        "/symbols/BTC-USD/",
+        "/embed/quotes/",
+        "/embed/quotes/?symbols=AAPL,BTC-USD",
+        "/embed/quotes/?symbols=AAPL&sources=0&attribution=off&foot=no&notes=&theme=none&lang=xx",
+    ],
+)
+async def test_whatever_is_asked_for_a_page_says_that_its_prices_are_not_for_trading(
+    board: Any, async_client: Any, make_quote: Callable[..., Any], path: str
+):
+    now = board.store.clock()
+    await say(
+        board, *(make_quote(c, provider="coinbase", received_at=now) for c in board.store.states)
+    )
+    page = unescape(await read(async_client, path))
+    assert page.count("For information only, not for trading.") == 1
+    assert ("Prices by Coinbase" in page) == (path != "/embed/quotes/")
 
 
 async def test_a_page_says_that_simulated_prices_are_invented(board: Any, async_client: Any):

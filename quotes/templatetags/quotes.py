@@ -19,7 +19,7 @@ from django.utils.safestring import SafeString, mark_safe
 from quotes import conf, live, records
 from quotes.addresses import Address
 from quotes.boards import load_catalogue
-from quotes.fragments import Fragments
+from quotes.fragments import Fragments, Watch
 from quotes.store import Store
 
 register = template.Library()
@@ -73,11 +73,15 @@ def _show(context: Context, widget: str, codes: tuple[str, ...]) -> SafeString:
     fragments = _fragments(page)
     codes = tuple(code.upper() for code in codes)
     page[widget].extend(codes)
+    listed: dict[str, Any] = {widget: tuple(c for c in codes if c in fragments.store.states)}
+    known = Watch(language, **listed)  # of the page's other tags, the socket tells
     shown = {
         "codes": ",".join(codes),
         "rows": [fragments.place(widget, code, language) for code in codes],
         "head": not page["head"],
         "opener": not page["opener"],
+        "notes": fragments.notes(known),
+        "sources": fragments.sources(known),
         "pulse": fragments.pulse(language, "opening"),
         "language": language,
     }

@@ -15,10 +15,21 @@ ARTICLE = """{% load quotes %}<!doctype html>
 {% live_quotes "BTC-USD" "ETH-USD" "NOPE" %}
 </body></html>"""
 
+LINE = """{% load quotes %}<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>A line</title>
+<link rel="icon" href="/static/quotes/icon.svg"></head><body>
+<p>Apple stands at {% live_quote "AAPL" %}.</p>
+</body></html>"""
+
 
 def article(request: HttpRequest) -> HttpResponse:
     """Show an article."""
     return HttpResponse(Template(ARTICLE).render(RequestContext(request)))
 
 
-urlpatterns = [path("article/", article), path("", include("quotes.urls"))]
+def line(request: HttpRequest) -> HttpResponse:
+    """Show a line of text."""
+    return HttpResponse(Template(LINE).render(RequestContext(request)))
+
+
+urlpatterns = [path("article/", article), path("line/", line), path("", include("quotes.urls"))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -134,6 +135,35 @@ def test_tags_of_a_strange_page_share_one_socket_and_agree(framed: Site, tab: Op
     expect(page.page.get_by_text("Unknown symbol: NOPE")).to_be_visible()
     assert page.complaints == []
     assert page.violations() == []
+
+
+@pytest.mark.parametrize("path", ["/article/", "/embed/quotes/?symbols=BTC-USD,AAPL"])
+def test_below_a_table_stands_what_changes_are_measured_from_and_prices_not_for(
+    framed: Site, tab: OpenTab, path: str
+):
+    page = tab(framed.url + path, viewport={"width": 390, "height": 800})
+    said = "Change: 24 h for crypto, otherwise vs prev. close · "
+    said += "For information only, not for trading."
+    for _ in range(2):  # at once, and still so once the socket has spoken
+        expect(page.page.get_by_text(said)).to_be_visible()
+        page.live() if "embed" in path else page.moves("ETH-USD")
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_a_price_in_a_line_says_what_a_finger_cannot_point_at(
+    framed: Site, tab: OpenTab, *, script: bool
+):
+    page = tab(viewport={"width": 390, "height": 800}, java_script_enabled=script)
+    page.open(framed.url + "/line/")
+    if script:
+        page.moves("AAPL")
+    line = page.page.locator("p")
+    assert re.fullmatch(
+        r"Apple stands at [\d.]+\sUSD [▲▼•] [+−]?[\d.]+\s% vs prev\. close simulated"
+        r" ?For information only, not for trading\.\.",
+        " ".join(line.inner_text().split()),
+    )
+    expect(line.get_by_text("not for trading")).to_be_visible()
 
 
 def test_tags_of_a_strange_page_are_complete_without_javascript(framed: Site, tab: OpenTab):
