@@ -186,7 +186,8 @@ class Source:
 
     async def _stay_away(self, what: str, error: ProviderError, failures: int) -> None:
         self.changed()
-        if error.retry_after:
+        # A stream alone may be one too many, of which only an answer of HTTP says that we are.
+        if error.retry_after and (what == "poll" or error.status is not None):
             self.provider.budget.stay_away(error.retry_after)
         if error.refused:
             if what == "poll":

@@ -486,6 +486,20 @@ class TestBackingOff:
                 await until(lambda heard=heard: len(published.batches) > heard + 5)
             assert bourse.asked == 1
 
+    @pytest.mark.parametrize(("status", "everybody"), [(429, True), (None, False)])
+    async def test_who_is_one_stream_too_many_may_still_poll(
+        self, status: int | None, everybody: bool
+    ):
+        wire = Wire([quote("AAPL", "101")])
+        wire.wire.put_nowait(ProviderError("go away", retry_after=3600.0, status=status))
+        async with running((wire, [AAPL])) as published:
+            await until(lambda: wire.wire.empty() and published.prices("AAPL"))
+        if everybody:
+            with pytest.raises(ProviderError, match="told to stay away"):
+                await wire.budget.spend()
+        else:
+            await wire.budget.spend()
+
     def test_it_does_not_fail_itself_after_a_night_of_failures(self):
         assert back_off(5000, ProviderError("timed out")) <= LONGEST_BACK_OFF
 

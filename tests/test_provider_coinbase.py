@@ -16,6 +16,7 @@ from websockets.asyncio.client import connect
 from websockets.http11 import Response
 
 from quotes.providers import Instrument, ProviderError
+from quotes.providers.batches import by_code
 from quotes.providers.coinbase import (
     CHUNK,
     COLUMNS,
@@ -24,7 +25,6 @@ from quotes.providers.coinbase import (
     PER_MINUTE,
     Coinbase,
     Session,
-    by_code,
     read_product,
     read_stats,
     read_status,

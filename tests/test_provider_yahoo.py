@@ -966,6 +966,16 @@ def test_a_bid_above_the_ask_is_told_as_it_is() -> None:
     assert (quote.bid, quote.ask) == (Decimal("101.5"), Decimal("101.25"))
 
 
+def test_where_one_side_alone_is_told_and_passes_the_other_that_is_from_before() -> None:
+    both = replace(KNOWN, quote=replace(QUOTE, bid=Decimal(99), ask=Decimal("99.5")))
+    told = [after(both, bid=100.0), after(both, ask=98.5), after(both, bid=99.25)]
+    assert [quote and (quote.bid, quote.ask) for quote in told] == [
+        (100, None),
+        (None, Decimal("98.5")),
+        (Decimal("99.25"), Decimal("99.5")),
+    ]
+
+
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), 1e35, 1e-35])
 def test_a_price_that_is_no_number_of_a_market_is_no_frame(number: float) -> None:
     assert read_frame(message(id="AAPL", price=number)) is None

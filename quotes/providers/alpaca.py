@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from quotes.providers import Candle, Instrument, Limits, Provider, ProviderError
 from quotes.providers.alpaca_stream import Session, Snapshot, currency, is_crypto, public
+from quotes.providers.batches import Asked, by_code
 from quotes.providers.http import Client, address, late, of_kind
 from quotes.providers.limited import staying_away
 from quotes.providers.merged import merged, repeated
@@ -42,7 +43,6 @@ COOL_DOWN = 60.0  # seconds to stay away when that was too often: it counts by t
 QUARANTINE = 900.0  # seconds that a symbol which spoilt a batch is not asked again
 COLUMNS = ("open", "high", "low", "close")  # of a candle, by their first letters
 
-Asked = dict[str, list[Instrument]]  # by code: two symbols may share one
 Params = dict[str, str | int]
 
 
@@ -314,14 +314,6 @@ class Alpaca(Provider):
             away = COOL_DOWN if "too many requests" in said else None
             raise ProviderError(message, refused=refused, retry_after=away, said=body)
         return of_kind(kind, path, body)
-
-
-def by_code(instruments: Iterable[Instrument]) -> Asked:
-    """Group instruments by what Alpaca calls them."""
-    asked: Asked = {}
-    for instrument in instruments:
-        asked.setdefault(instrument.code, []).append(instrument)
-    return asked
 
 
 def read_asset(row: Any) -> Instrument | None:

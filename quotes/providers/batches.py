@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +19,14 @@ KEPT = 900.0  # seconds until what is listed is read again
 
 Asked = dict[str, list[Instrument]]  # by the source's own code: two symbols may share one
 Ask = Callable[[Sequence[str]], Awaitable[dict[str, Any]]]
+
+
+def by_code(instruments: Iterable[Instrument]) -> Asked:
+    """Group instruments by what their source calls them."""
+    asked: Asked = {}
+    for instrument in instruments:
+        asked.setdefault(instrument.code, []).append(instrument)
+    return asked
 
 
 class RejectedError(ProviderError):

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import quote as escaped
 
 from quotes.providers import Candle, Instrument, Limits, Provider, ProviderError
+from quotes.providers.batches import Asked, by_code
 from quotes.providers.http import Client, NotFoundError, address, of_kind
 from quotes.providers.klines import read_klines
 from quotes.providers.limited import staying_away
@@ -35,7 +36,6 @@ HANDFUL = 10  # products whose heartbeats, one a second each, may all come
 MOST_WORDS = 200  # characters of what the exchange says about an error
 GONE = {"delisted": "is delisted", None: "is not a valid product"}  # by status; None: not listed
 
-Asked = dict[str, list[Instrument]]  # by code: two symbols may share one
 day_quote = partial(Quote, provider="coinbase", volume_window="24h", session="always", delay=0)
 
 
@@ -211,14 +211,6 @@ class Session:
         wanted = [(chunk, channels) for chunk in self.chunks]
         wanted += [] if few else [([self.pulse], ["heartbeat"])]
         self.due = [{"type": "subscribe", "product_ids": p, "channels": c} for p, c in wanted]
-
-
-def by_code(instruments: Iterable[Instrument]) -> Asked:
-    """Group instruments by what the exchange calls them."""
-    asked: Asked = {}
-    for instrument in instruments:
-        asked.setdefault(instrument.code, []).append(instrument)
-    return asked
 
 
 def read_ticker(message: Mapping[str, Any], instrument: Instrument, now: datetime) -> Quote:

@@ -27,6 +27,7 @@ from typing import Any
 from urllib.parse import quote as escaped
 
 from quotes.providers import Instrument, Limits, Provider, ProviderError
+from quotes.providers.batches import Asked, by_code
 from quotes.providers.http import Client, address, of_kind
 from quotes.providers.limited import staying_away
 from quotes.providers.merged import merged, repeated
@@ -45,8 +46,6 @@ REMEMBERED = timedelta(minutes=2)  # for so long a quote is told again when a st
 NIGHT = timedelta(hours=5)  # from midnight in UTC to one in New York, give or take a quiet hour
 MOST_AHEAD = timedelta(days=1)  # that a trade may be of the future before it is no trade
 MOST_WORDS = 200  # characters of what Finnhub says about an error
-
-Asked = dict[str, list[Instrument]]  # by code: two symbols may share one
 
 
 class Finnhub(Provider):
@@ -261,14 +260,6 @@ class Finnhub(Provider):
 
     def _public(self, said: object) -> str:
         return str(said).replace(self.key, "…")[:MOST_WORDS]
-
-
-def by_code(instruments: Iterable[Instrument]) -> Asked:
-    """Group instruments by what Finnhub calls them."""
-    asked: Asked = {}
-    for instrument in instruments:
-        asked.setdefault(instrument.code, []).append(instrument)
-    return asked
 
 
 def read_quote(code: str, body: Mapping[str, Any], now: datetime) -> Quote | None:

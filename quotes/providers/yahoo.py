@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import quote as escaped
 
 from quotes.providers import Candle, Instrument, Limits, Provider, ProviderError, Sparkline
+from quotes.providers.batches import by_code
 from quotes.providers.http import Client, NotFoundError, address, of_kind
 from quotes.providers.limited import staying_away
 from quotes.providers.sockets import Socket
@@ -48,8 +49,6 @@ NO_CANDLES = "Data doesn't exist"
 
 OF_THE_DAY = ("bid", "ask", "open", "high", "low", "volume", "reference")
 NEW_DAY: dict[str, Any] = {**dict.fromkeys(OF_THE_DAY), "reference_kind": "none"}
-
-Asked = dict[str, list[Instrument]]  # by code: two symbols may share one
 
 
 class Yahoo(Provider):
@@ -209,9 +208,7 @@ class Session:
 
     def __init__(self, instruments: Sequence[Instrument], known: dict[str, Known]) -> None:
         self.known = known
-        self.asked: Asked = {}
-        for each in instruments:
-            self.asked.setdefault(each.code, []).append(each)
+        self.asked = by_code(instruments)
         self.markets = {each.market for each in known.values()}
 
     def quotes(self) -> list[Quote]:
@@ -258,6 +255,9 @@ def merged(frame: Frame, known: Known, now: datetime) -> Quote | None:
     if market.day(moment) != market.day(quote.time):
         quote = replace(quote, **NEW_DAY)
     told = {name: market.in_currency(number) for name, number in frame.prices.items()}
+    bid, ask = told.get("bid", quote.bid), told.get("ask", quote.ask)
+    if bid and ask and bid > ask:  # where only one of them was told, the other is from before it
+        bid, ask = told.get("bid"), told.get("ask")
     session = "always" if market.crypto else frame.session
     reference, kind = quote.reference, quote.reference_kind
     # After hours change is measured from the close of the same day, before them from the last.
@@ -274,8 +274,8 @@ def merged(frame: Frame, known: Known, now: datetime) -> Quote | None:
         last=last,
         received_at=now,
         source_time=frame.time,
-        bid=told.get("bid", quote.bid),
-        ask=told.get("ask", quote.ask),
+        bid=bid,
+        ask=ask,
         open=told.get("open", quote.open),
         high=high,
         low=low,
