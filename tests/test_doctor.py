@@ -59,6 +59,7 @@ from tests.servers import (
     manage,
 )
 from tests.stubs.alpaca import KEY, SECRET, Alpaca
+from tests.stubs.binance import Binance
 from tests.stubs.coinbase import Coinbase
 from tests.stubs.coingecko import CoinGecko
 from tests.stubs.exchange import Exchange
@@ -204,10 +205,10 @@ class TestAProvider:
         assert helps in worst(found)[1]
 
     def test_that_has_a_limit_without_saying_how_long_says_so(self, settings: Any):
-        listed("kraken", BTC="XXBTZUSD")
-        stub = Kraken()
-        stub.errors = ["EAPI:Rate limit exceeded"]  # with 200
-        found = examined(settings, "kraken", stub)
+        listed("binance", BTC="BTCUSDT")
+        stub = Binance(retry_after="")
+        stub.mode = "rate_limited"
+        found = examined(settings, "binance", stub)
         assert worst(found)[0].startswith("rate limited: ")
         assert worst(found)[1].startswith("nothing: the feed goes on trying")
 
