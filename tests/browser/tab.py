@@ -144,7 +144,7 @@ class Tab:
         add up to anything.
         """
         found = self.page.evaluate("quotesTest.shifts")
-        assert sum(shift["value"] for shift in found) < 0.005
+        assert sum(shift["value"] for shift in found) < 0.005, found
         return [s for s in found if any(was != now for _, was, now in s["nodes"])]
 
     def codes(self) -> list[int]:
