@@ -84,7 +84,7 @@ def exchanges(tmp_path_factory: pytest.TempPathFactory, database_template: Path)
         yield running
 
 
-@pytest.mark.parametrize("width", [320, 390, 720, 980, 1280])
+@pytest.mark.parametrize("width", [320, 390, 500, 720, 980, 1090, 1280])
 @pytest.mark.parametrize(
     ("language", "opens", "closed", "halted", "late", "since"),
     [
