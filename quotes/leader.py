@@ -219,9 +219,5 @@ class Leader:
 
     def uses(self) -> dict[str, tuple[str, int]]:
         """Return the month and what was spent that the database lacks, by provider."""
-        budgets = {name: provider.budget for name, provider in self.providers.items()}
-        return {
-            name: (budget.month, budget.untold())
-            for name, budget in budgets.items()
-            if budget.limits.per_month is not None and budget.untold()
-        }
+        told = {name: provider.budget.news() for name, provider in self.providers.items()}
+        return {name: news for name, news in told.items() if news}

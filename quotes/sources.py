@@ -115,7 +115,6 @@ class Source:
 
     async def _stream(self) -> None:
         steady, began, self.lasted = None, 0.0, 0.0
-        self.streamed.clear()
         try:
             async for quote in self.provider.stream(self.instruments):
                 began = began or self.clock()

@@ -100,11 +100,11 @@ class Visit:
     async def pay(self) -> None:
         """Count what was spent of the month's requests where the feed counts, too."""
         budget = self.provider.budget
-        more = {self.provider.name: (budget.month, budget.untold())}
-        if budget.limits.per_month is None or not budget.untold():
+        news = budget.news()
+        if news is None:
             return
         try:
-            await in_database(records.add_uses, more)
+            await in_database(records.add_uses, {self.provider.name: news})
         except Exception as error:  # each driver has exceptions of its own
             words = f"{budget.untold()} requests could not be counted: {first_line(error)}"
             self.found.warn(words, SEE)

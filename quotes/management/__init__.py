@@ -1,0 +1,3 @@
+"""The commands of `manage.py`."""
+
+INTERRUPTED = 130  # the exit code that shells give a program that SIGINT ended

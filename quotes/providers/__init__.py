@@ -97,6 +97,12 @@ class Provider(ABC):
         """Return the candles of `step` seconds from `start` to before `end`, oldest first."""
         return []
 
+    def check_step(self, step: int) -> None:
+        """Raise ProviderError for a step that is none of `steps`."""
+        if step not in self.steps:
+            allowed = ", ".join(map(str, self.steps))
+            raise ProviderError(f"no candles of {step} s at {self.name}, must be one of: {allowed}")
+
     async def sparklines(self, instruments: Sequence[Instrument]) -> dict[str, Sparkline]:
         """Return a sparkline of each instrument that the source draws one of, by symbol.
 

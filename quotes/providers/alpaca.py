@@ -65,7 +65,7 @@ class Alpaca(Provider):
     # The feed is of one instance, and this line of all: it must be true of each of FEEDS.
     attribution = "Prices by Alpaca, those of stocks from IEX or from all US exchanges"
     streams = True
-    steps = tuple(STEPS)
+    steps = STEPS
     poll_interval = 2.0
     limits = Limits(per_minute=200, batch=BATCH)
 
@@ -133,9 +133,7 @@ class Alpaca(Provider):
         Those of a day begin at midnight in New York. Stocks are told as if every split since had
         been then already.
         """
-        if step not in STEPS:
-            allowed = ", ".join(map(str, STEPS))
-            raise ProviderError(f"no candles of {step} s at alpaca, must be one of: {allowed}")
+        self.check_step(step)
         market, now = self._market(instrument.code), datetime.now(UTC)
         until = min(end, now - timedelta(seconds=market.delay))
         if start >= until:

@@ -55,7 +55,7 @@ class Binance(Provider):
     title = "Binance"
     attribution = "Prices by Binance"
     streams = True
-    steps = tuple(STEPS)
+    steps = STEPS
     poll_interval = 2.0
     limits = Limits(per_minute=4200, batch=CHUNK)
 
@@ -89,9 +89,7 @@ class Binance(Provider):
         self, instrument: Instrument, step: int, start: datetime, end: datetime
     ) -> list[Candle]:
         """Return candles of 60 seconds to a day; the last of them may not be over yet."""
-        if step not in STEPS:
-            allowed = ", ".join(map(str, STEPS))
-            raise ProviderError(f"no candles of {step} s at binance, must be one of: {allowed}")
+        self.check_step(step)
         first = ceil(start.timestamp() / step) * step
         stop = ceil(min(end, datetime.now(UTC)).timestamp())
         found: dict[datetime, Candle] = {}

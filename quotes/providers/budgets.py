@@ -85,6 +85,11 @@ class Budget:
         """Return what was spent this month and the others who share the plan do not know of."""
         return self.month_spent - self.month_told
 
+    def news(self) -> tuple[str, int] | None:
+        """Return the month and what the others do not know of; None where no plan counts that."""
+        spent = self.untold()
+        return (self.month, spent) if spent and self.limits.per_month is not None else None
+
     def hear_month(self, month: str, spent: int, told: int = 0) -> None:
         """Learn what all who share the plan spent in a month, of which `told` was news of ours."""
         if month == self.month:

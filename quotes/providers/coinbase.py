@@ -46,7 +46,7 @@ class Coinbase(Provider):
     title = "Coinbase"
     attribution = "Prices by Coinbase"
     streams = True
-    steps = tuple(STEPS)
+    steps = STEPS
     poll_interval = 5.0  # as long as the exchange itself keeps an answer
     limits = Limits(per_minute=PER_MINUTE)
 
@@ -81,9 +81,7 @@ class Coinbase(Provider):
         self, instrument: Instrument, step: int, start: datetime, end: datetime
     ) -> list[Candle]:
         """Return candles of 60, 300, 900, 3600, 21600 or 86400 seconds, none of quiet times."""
-        if step not in STEPS:
-            allowed = ", ".join(map(str, STEPS))
-            raise ProviderError(f"no candles of {step} s at coinbase, must be one of: {allowed}")
+        self.check_step(step)
         first = ceil(start.timestamp() / step) * step
         stop = ceil(min(end, datetime.now(UTC)).timestamp())
         found: dict[datetime, Candle] = {}

@@ -47,7 +47,7 @@ class CoinGecko(Provider):
     name = "coingecko"
     title = "CoinGecko"
     attribution = "Data provided by CoinGecko (www.coingecko.com)"
-    steps = tuple(DAYS)
+    steps = DAYS
     sizes = False
     poll_interval = float(CACHED)
     limits = LIMITS[""]
@@ -105,9 +105,7 @@ class CoinGecko(Provider):
 
         They reach back 1, 30 and 365 days; what is older is not there.
         """
-        if step not in DAYS:
-            allowed = ", ".join(map(str, DAYS))
-            raise ProviderError(f"no candles of {step} s at coingecko, must be one of: {allowed}")
+        self.check_step(step)
         now = datetime.now(UTC)
         if start >= min(end, now):
             return []

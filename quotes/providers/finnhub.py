@@ -114,7 +114,7 @@ class Finnhub(Provider):
         async with aclosing(self._ask(asked)) as quotes:
             async for quote in quotes:
                 yield quote
-        for quote in [quote for code in known for quote in self._quotes(asked[code])]:
+        for quote in [q for code in known for q in quotes_of(self.known[code], asked[code])]:
             yield quote
         codes = self._due(asked)
         if not codes:
@@ -146,12 +146,6 @@ class Finnhub(Provider):
         left = max(0, PER_MINUTE - self.budget.spent_in_minute())
         return due[: min(left, max(new, SHARE))]
 
-    def _quotes(self, instruments: Iterable[Instrument]) -> list[Quote]:
-        return [
-            replace(self.known[each.code], symbol=each.symbol, currency=each.currency)
-            for each in instruments
-        ]
-
     async def _ask(self, asked: Asked) -> AsyncGenerator[Quote]:
         for number, code in enumerate(self._next(asked)):
             await asyncio.sleep(PACE if number else 0)
@@ -177,11 +171,11 @@ class Finnhub(Provider):
             return []
         self.unknown.pop(code, None)
         if told.last <= 0:  # it changes nothing, but the feed is to know
-            return [replace(told, symbol=i.symbol, currency=i.currency) for i in instruments]
+            return quotes_of(told, instruments)
         self.told[code] = self.known[code] = told
         if known and known.time > told.time:
             self._move(code, known.last, known.time, now)
-        return self._quotes(instruments)
+        return quotes_of(self.known[code], instruments)
 
     def _set_aside(self, code: str, why: str) -> None:
         self.unknown[code] = why
@@ -218,7 +212,7 @@ class Finnhub(Provider):
                 moved[code] = None
             else:  # it moves nothing, but the feed is to know
                 unpriced += [traded(each, last, moment, now) for each in asked[code]]
-        return unpriced + [quote for code in moved for quote in self._quotes(asked[code])]
+        return unpriced + [q for code in moved for q in quotes_of(self.known[code], asked[code])]
 
     def _move(self, code: str, last: Decimal, moment: datetime, now: datetime) -> None:
         told, known = self.told.get(code), self.known.get(code)
@@ -260,6 +254,11 @@ class Finnhub(Provider):
 
     def _public(self, said: object) -> str:
         return str(said).replace(self.key, "…")[:MOST_WORDS]
+
+
+def quotes_of(quote: Quote, instruments: Iterable[Instrument]) -> list[Quote]:
+    """Say a quote of a code for each instrument that has it."""
+    return [replace(quote, symbol=i.symbol, currency=i.currency) for i in instruments]
 
 
 def read_quote(code: str, body: Mapping[str, Any], now: datetime) -> Quote | None:

@@ -56,7 +56,7 @@ class Kraken(Provider):
     title = "Kraken"
     attribution = "Prices by Kraken"
     streams = True
-    steps = tuple(STEPS)
+    steps = STEPS
     poll_interval = 3.0
     limits = Limits(per_minute=60, batch=CHUNK)
 
@@ -102,9 +102,7 @@ class Kraken(Provider):
 
         Kraken keeps the last 720 of each step, and the one that is not over yet.
         """
-        if step not in STEPS:
-            allowed = ", ".join(map(str, STEPS))
-            raise ProviderError(f"no candles of {step} s at kraken, must be one of: {allowed}")
+        self.check_step(step)
         first, stop = ceil(start.timestamp()), ceil(end.timestamp())
         if first >= stop:
             return []

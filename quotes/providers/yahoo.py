@@ -58,7 +58,7 @@ class Yahoo(Provider):
     title = "Yahoo Finance"
     attribution = "Prices by Yahoo Finance, read unofficially, for personal use only"
     streams = True
-    steps = tuple(STEPS)
+    steps = STEPS
     poll_interval = 60.0
     limits = Limits(per_minute=20, batch=BATCH)  # a guess: Yahoo tells none, and bans for days
 
@@ -104,9 +104,7 @@ class Yahoo(Provider):
         Those of a minute reach back a month, of up to half an hour 60 days, of an hour two years.
         A day's begins at 00:00 UTC of its date, wherever it is traded.
         """
-        if step not in STEPS:
-            allowed = ", ".join(map(str, STEPS))
-            raise ProviderError(f"no candles of {step} s at yahoo, must be one of: {allowed}")
+        self.check_step(step)
         first, stop = ceil(start.timestamp()), ceil(min(end, datetime.now(UTC)).timestamp())
         span = WEEK if step == 60 else max(1, stop - first)
         found: dict[int, Candle] = {}

@@ -18,10 +18,10 @@ from quotes import archive, conf, records
 from quotes.backfill import Backfill
 from quotes.candles import STEPS
 from quotes.configured import configured_providers
+from quotes.management import INTERRUPTED
 
 SHARE = 0.25  # of each provider's budget in a minute: a feed may run beside us, and count its own
 LENGTHS = {60: "minutes", 300: "five minutes", 3600: "hours", 86_400: "days"}
-INTERRUPTED = 130  # as shells say it of a program that SIGINT ended
 
 
 class Command(BaseCommand):

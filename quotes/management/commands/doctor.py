@@ -20,9 +20,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from quotes import doctor
 from quotes.doctor.beside import Loop
 from quotes.doctor.findings import FAILED, OK, STATUSES, WARNING, Finding
+from quotes.management import INTERRUPTED
 from quotes.providers import REGISTRY, options
 
-INTERRUPTED = 130  # as shells say it of a program that SIGINT ended
 PROGRESS = 0.5  # seconds between two signs of life
 INDENT = "    "
 

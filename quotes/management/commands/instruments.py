@@ -15,10 +15,10 @@ from quotes.configured import configured_provider
 from quotes.doctor.beside import Loop
 from quotes.doctor.remedies import words_of
 from quotes.doctor.secrecy import Secrecy
+from quotes.management import INTERRUPTED
 from quotes.models import ProviderSymbol
 from quotes.providers import REGISTRY, Instrument, Provider, ProviderError, options, provider_class
 
-INTERRUPTED = 130  # as shells say it of a program that SIGINT ended
 SHOWN = 50  # instruments, without --limit
 WIDTH = 40  # characters of a progress line
 
@@ -136,15 +136,14 @@ class Command(BaseCommand):
 def ask(provider: Provider) -> list[Instrument]:
     """Return what a provider lists, and count what its plan counts where the feed does, too."""
     budget = provider.budget
-    by_month = budget.limits.per_month is not None
-    if by_month:
+    if budget.limits.per_month is not None:
         budget.hear_month(*records.load_uses().get(provider.name, ("", 0)))
     try:
         with asyncio.Runner(loop_factory=Loop) as runner:
             return runner.run(read_list(provider))
     finally:
-        if by_month:
-            records.add_uses({provider.name: (budget.month, budget.untold())})
+        if news := budget.news():
+            records.add_uses({provider.name: news})
 
 
 async def read_list(provider: Provider) -> list[Instrument]:
