@@ -4,6 +4,7 @@ PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
 LOCK := requirements/dev.txt
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate
 export DJANGO_DEBUG ?= True
 
 .PHONY: setup run serve test check bench lock screenshots
@@ -45,6 +46,7 @@ bench: setup
 screenshots: setup  ## the pictures in docs/
 	$(BIN)/python docs/screenshots.py
 
-lock: setup  ## write requirements/ anew from pyproject.toml
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --extra dev pyproject.toml --output-file requirements/dev.txt
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --extra prod pyproject.toml --output-file requirements/prod.txt
+lock: setup  ## write requirements/ from pyproject.toml; what runs is what was tested
+	$(BIN)/$(COMPILE) --extra dev pyproject.toml --output-file requirements/dev.txt
+	$(BIN)/$(COMPILE) --extra prod --constraint requirements/dev.txt pyproject.toml --output-file requirements/prod.txt
+	$(BIN)/$(COMPILE) --extra site --constraint requirements/dev.txt pyproject.toml --output-file requirements/site.txt
