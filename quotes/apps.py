@@ -15,4 +15,5 @@ class QuotesConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the system checks and what follows changes of listings."""
-        from quotes import checks, listings  # noqa: F401, PLC0415
+        from quotes import checks  # noqa: F401, PLC0415
+        from quotes.live import listings  # noqa: F401, PLC0415

@@ -11,7 +11,7 @@ from django.core.checks import WARNING, CheckMessage, Error, Tags, register
 from django.core.exceptions import ImproperlyConfigured
 
 from quotes import conf
-from quotes.configured import configured_provider
+from quotes.feed.configured import configured_provider
 from quotes.providers import REGISTRY, ProviderError
 from quotes.providers.database import Database
 

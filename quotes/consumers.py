@@ -14,8 +14,9 @@ from django.http import QueryDict
 
 from quotes import live
 from quotes.addresses import Address, TooManySymbols
-from quotes.hub import Subscriber
 from quotes.limits import Allowance, Refused, address_of
+from quotes.live.hub import Subscriber
+from quotes.live.live import Rechoose
 
 TOO_MUCH = 4408  # our close code for a page that sent what no page of ours sends
 
@@ -85,7 +86,7 @@ class QuotesConsumer(AsyncWebsocketConsumer):
         params["board"] = self.slug
         return params
 
-    def listing_changed(self, rechoose: live.Rechoose) -> None:
+    def listing_changed(self, rechoose: Rechoose) -> None:
         """Give the page the rows that its board has now, and watch those."""
         if not self.subscriber:
             return

@@ -297,7 +297,7 @@ with_its_symbol.lazy_sub_objs = True  # type: ignore[attr-defined]  # or they ar
 class Candle(models.Model):
     """Open, high, low, close and volume of a stretch of time.
 
-    What `quotes.archive` writes; there is no more than one of each symbol, step and start.
+    What `quotes.candles.archive` writes; there is no more than one of each symbol, step and start.
     """
 
     pk = models.CompositePrimaryKey("symbol", "step", "start")

@@ -19,7 +19,7 @@ from quotes import conf, live
 from quotes.addresses import Address, TooManySymbols
 from quotes.boards import SORTS, BoardQuery, BoardView, Selection
 from quotes.fragments import addressed
-from quotes.live import Live
+from quotes.live.live import Live
 from quotes.metrics import exposition
 from quotes.models import Symbol
 from quotes.shown import since

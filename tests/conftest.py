@@ -18,7 +18,7 @@ os.environ["QUOTES_FEED"] = "inline"
 
 import pytest
 
-pytest.register_assert_rewrite("tests.provider_contract")  # before anything imports it
+pytest.register_assert_rewrite("tests.providers.contract")  # before anything imports it
 
 from tests.servers import Postgres, Redis, Site, manage, site  # noqa: E402
 

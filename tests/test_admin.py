@@ -17,7 +17,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from quotes.layer import GROUP
+from quotes.live.layer import GROUP
 from quotes.models import Board, BoardSymbol, HeldPrice, LastQuote, ProviderSymbol, Symbol
 from quotes.providers import REGISTRY
 

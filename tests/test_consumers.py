@@ -15,9 +15,10 @@ from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
 from django.db import transaction
 
-from quotes import layer, live
+from quotes import live
 from quotes.addresses import Address
-from quotes.feed import Batch
+from quotes.feed.feed import Batch
+from quotes.live import layer
 from quotes.models import Board, BoardSymbol, Symbol
 
 LISTED = {  # board: symbols in its order

@@ -20,10 +20,10 @@ from pytest_django import DjangoDbBlocker
 from quotes import catalogue
 from quotes.models import ProviderSymbol, Symbol
 from quotes.providers import REGISTRY, Instrument, make_provider, option_names, provider_class
-from quotes.providers.budgets import Limits
-from quotes.providers.rows import FIELDS, MINOR_UNITS
+from quotes.providers.kit.budgets import Limits
+from quotes.providers.kit.rows import FIELDS, MINOR_UNITS
 from quotes.quote import Quote
-from tests.provider_contract import PROMPT, FaultContract, ProviderContract, stub_of
+from tests.providers.contract import PROMPT, FaultContract, ProviderContract, stub_of
 from tests.servers import ROOT, Postgres, Site, eventually
 from tests.stubs import database
 from tests.stubs.exchange import Bench, Exchange

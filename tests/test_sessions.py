@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from pandas import Timestamp
 
 from quotes import catalogue, sessions
-from quotes.live import Live
+from quotes.live.live import Live
 from quotes.management.commands import makesessions
 from quotes.models import Symbol
 from quotes.quote import SESSIONS

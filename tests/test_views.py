@@ -20,8 +20,9 @@ from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from quotes import catalogue, layer
-from quotes.feed import Batch
+from quotes import catalogue
+from quotes.feed.feed import Batch
+from quotes.live import layer
 from quotes.models import Board, BoardSymbol, Symbol
 
 PAGES = (

@@ -22,7 +22,7 @@ from quotes.doctor.beside import beside, in_database
 from quotes.doctor.findings import Finding, first_line
 from quotes.models import FeedLease, ProviderSymbol
 from quotes.providers import REGISTRY
-from quotes.providers.http import host
+from quotes.providers.kit.client import host
 
 MOST_APART = 1.0  # seconds between our clock and the database's
 ECHO = 5.0  # seconds for a message to come back through the layer

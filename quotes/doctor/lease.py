@@ -10,11 +10,13 @@ from datetime import UTC, datetime
 
 from django.db.models.functions import Now
 
-from quotes import conf, layer, records
+from quotes import conf
 from quotes.doctor.beside import in_database
 from quotes.doctor.deployment import MOST_APART, in_memory
 from quotes.doctor.findings import Finding, first_line, span
-from quotes.feed import Batch
+from quotes.feed import records
+from quotes.feed.feed import Batch
+from quotes.live import layer
 from quotes.models import FeedLease
 
 RENEWAL = 1.5  # seconds in which a leader renews its lease for sure

@@ -7,16 +7,17 @@ import time
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 
-from quotes import conf, records
-from quotes.configured import configured_provider
+from quotes import conf
 from quotes.doctor.beside import in_database
 from quotes.doctor.deployment import remark_clock
 from quotes.doctor.findings import Finding, first_line, span
 from quotes.doctor.remedies import by_hand, origin, remedy, words_of
+from quotes.feed import records
+from quotes.feed.configured import configured_provider
 from quotes.models import Symbol
 from quotes.providers import Instrument, Provider, ProviderError
 from quotes.providers.database import Database
-from quotes.providers.http import Client
+from quotes.providers.kit.client import Client
 from quotes.quote import Quote
 from quotes.store import Store
 

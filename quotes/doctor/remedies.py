@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from quotes.doctor.findings import span
 from quotes.providers import ProviderError, option_names
-from quotes.providers.http import host
+from quotes.providers.kit.client import host
 
 KEYS = re.compile("(key|secret)$")  # names of options
 ADDRESSES = re.compile("url$")

@@ -16,8 +16,8 @@ from importlib import import_module
 from inspect import signature
 from typing import Any, ClassVar
 
-from quotes.providers.budgets import Budget, Limits
-from quotes.providers.errors import ProviderError
+from quotes.providers.kit.budgets import Budget, Limits
+from quotes.providers.kit.errors import ProviderError
 from quotes.quote import Quote
 
 __all__ = ["Candle", "Instrument", "Limits", "Provider", "ProviderError", "Sparkline"]

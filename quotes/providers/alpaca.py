@@ -20,12 +20,12 @@ from typing import Any, NamedTuple
 
 from quotes.providers import Candle, Instrument, Limits, Provider, ProviderError
 from quotes.providers.alpaca_stream import Session, Snapshot, currency, is_crypto, public
-from quotes.providers.batches import Asked, by_code
-from quotes.providers.http import Client, address, late, of_kind
-from quotes.providers.limited import staying_away
-from quotes.providers.merged import merged, repeated
-from quotes.providers.options import needed_key
-from quotes.providers.sockets import SilentError, Socket
+from quotes.providers.kit.batches import Asked, by_code
+from quotes.providers.kit.client import Client, address, late, of_kind
+from quotes.providers.kit.limited import staying_away
+from quotes.providers.kit.merged import merged, repeated
+from quotes.providers.kit.options import needed_key
+from quotes.providers.kit.sockets import SilentError, Socket
 from quotes.quote import Quote, amount, price, utc
 
 FEEDS = {"iex": 0, "sip": 0, "delayed_sip": 900}  # how many seconds late each of them is

@@ -14,9 +14,9 @@ from urllib.parse import parse_qsl, urlsplit
 from urllib.parse import quote as escaped
 
 from quotes.providers import Instrument, Limits, Provider, ProviderError
-from quotes.providers.http import Client, address, host
-from quotes.providers.options import count, seconds
-from quotes.providers.rows import FIELDS, read_rows
+from quotes.providers.kit.client import Client, address, host
+from quotes.providers.kit.options import count, seconds
+from quotes.providers.kit.rows import FIELDS, read_rows
 from quotes.quote import Quote
 
 CODE, CODES = "{code}", "{codes}"

@@ -15,10 +15,10 @@ from math import ceil
 from typing import Any
 
 from quotes.providers import Candle, Instrument, Limits, Provider, ProviderError
-from quotes.providers.batches import Asked, Listing, RejectedError
-from quotes.providers.http import Client, address, of_kind
-from quotes.providers.klines import read_klines
-from quotes.providers.sockets import Socket
+from quotes.providers.kit.batches import Asked, Listing, RejectedError
+from quotes.providers.kit.client import Client, address, of_kind
+from quotes.providers.kit.klines import read_klines
+from quotes.providers.kit.sockets import Socket
 from quotes.quote import MILLISECOND, Quote, amount, last_price, price, since_1970
 
 STEPS = {  # seconds of a candle: what the exchange calls them

@@ -16,12 +16,12 @@ from typing import Any
 from urllib.parse import quote as escaped
 
 from quotes.providers import Candle, Instrument, Limits, Provider, ProviderError
-from quotes.providers.batches import Asked, by_code
-from quotes.providers.http import Client, NotFoundError, address, of_kind
-from quotes.providers.klines import read_klines
-from quotes.providers.limited import staying_away
-from quotes.providers.sockets import EndedError, Socket
-from quotes.providers.streamed import Streamed
+from quotes.providers.kit.batches import Asked, by_code
+from quotes.providers.kit.client import Client, NotFoundError, address, of_kind
+from quotes.providers.kit.klines import read_klines
+from quotes.providers.kit.limited import staying_away
+from quotes.providers.kit.sockets import EndedError, Socket
+from quotes.providers.kit.streamed import Streamed
 from quotes.quote import Quote, amount, last_price, price, utc
 
 STEPS = (60, 300, 900, 3600, 21_600, 86_400)  # seconds of a candle

@@ -14,9 +14,9 @@ from typing import Any
 from urllib.parse import quote as escaped
 
 from quotes.providers import Candle, Instrument, Limits, Provider, ProviderError, Sparkline
-from quotes.providers.http import Client, NotFoundError, of_kind
-from quotes.providers.klines import read_klines
-from quotes.providers.options import needed_key
+from quotes.providers.kit.client import Client, NotFoundError, of_kind
+from quotes.providers.kit.klines import read_klines
+from quotes.providers.kit.options import needed_key
 from quotes.quote import MILLISECOND, Quote, decimal, last_price, price, utc
 
 PUBLIC, PRO = "https://api.coingecko.com/api/v3", "https://pro-api.coingecko.com/api/v3"

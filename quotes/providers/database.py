@@ -21,9 +21,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import Error, connections, transaction
 
 from quotes.providers import Instrument, Provider, ProviderError
-from quotes.providers.http import late
-from quotes.providers.options import seconds
-from quotes.providers.rows import FIELDS, Rows, read_rows
+from quotes.providers.kit.client import late
+from quotes.providers.kit.options import seconds
+from quotes.providers.kit.rows import FIELDS, Rows, read_rows
 from quotes.quote import Quote
 
 NEEDED = FIELDS[:2]

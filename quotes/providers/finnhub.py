@@ -27,12 +27,12 @@ from typing import Any
 from urllib.parse import quote as escaped
 
 from quotes.providers import Instrument, Limits, Provider, ProviderError
-from quotes.providers.batches import Asked, by_code
-from quotes.providers.http import Client, address, of_kind
-from quotes.providers.limited import staying_away
-from quotes.providers.merged import merged, repeated
-from quotes.providers.options import needed_key
-from quotes.providers.sockets import Socket
+from quotes.providers.kit.batches import Asked, by_code
+from quotes.providers.kit.client import Client, address, of_kind
+from quotes.providers.kit.limited import staying_away
+from quotes.providers.kit.merged import merged, repeated
+from quotes.providers.kit.options import needed_key
+from quotes.providers.kit.sockets import Socket
 from quotes.quote import MILLISECOND, SECOND, Quote, last_price, price, since_1970
 
 PER_MINUTE = 50  # requests; 60 are free, but Finnhub counts when they arrive

@@ -15,12 +15,12 @@ from math import ceil
 from typing import Any
 
 from quotes.providers import Candle, Instrument, Limits, Provider, ProviderError
-from quotes.providers.batches import Asked, Listing, RejectedError
-from quotes.providers.http import Client, address, of_kind
-from quotes.providers.klines import read_klines
-from quotes.providers.limited import staying_away
-from quotes.providers.sockets import Socket
-from quotes.providers.streamed import Streamed
+from quotes.providers.kit.batches import Asked, Listing, RejectedError
+from quotes.providers.kit.client import Client, address, of_kind
+from quotes.providers.kit.klines import read_klines
+from quotes.providers.kit.limited import staying_away
+from quotes.providers.kit.sockets import Socket
+from quotes.providers.kit.streamed import Streamed
 from quotes.quote import Quote, amount, decimal, last_price, price, utc
 
 STEPS = (60, 300, 900, 1800, 3600, 14_400, 86_400)  # seconds of a candle

@@ -16,10 +16,10 @@ from typing import Any
 from urllib.parse import quote as escaped
 
 from quotes.providers import Candle, Instrument, Limits, Provider, ProviderError, Sparkline
-from quotes.providers.batches import by_code
-from quotes.providers.http import Client, NotFoundError, address, of_kind
-from quotes.providers.limited import staying_away
-from quotes.providers.sockets import Socket
+from quotes.providers.kit.batches import by_code
+from quotes.providers.kit.client import Client, NotFoundError, address, of_kind
+from quotes.providers.kit.limited import staying_away
+from quotes.providers.kit.sockets import Socket
 from quotes.providers.yahoo_wire import (
     DAY,
     Frame,

@@ -18,7 +18,15 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from quotes.providers import Candle, Instrument, Sparkline
-from quotes.providers.protobuf import Field, read_fields, shortest, signed, single, text, to_32_bits
+from quotes.providers.kit.protobuf import (
+    Field,
+    read_fields,
+    shortest,
+    signed,
+    single,
+    text,
+    to_32_bits,
+)
 from quotes.quote import (
     EPOCH,
     MILLISECOND,

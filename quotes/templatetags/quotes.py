@@ -16,9 +16,10 @@ from django.template.loader import render_to_string
 from django.utils import translation
 from django.utils.safestring import SafeString, mark_safe
 
-from quotes import conf, live, records
+from quotes import conf, live
 from quotes.addresses import Address
 from quotes.boards import load_catalogue
+from quotes.feed import records
 from quotes.fragments import Fragments, Watch
 from quotes.store import Store
 

@@ -21,11 +21,11 @@ from typing import Any
 
 from websockets.frames import Frame, Opcode
 
-from quotes.feed import Batch, Feed
+from quotes.feed.feed import Batch, Feed
 from quotes.providers import REGISTRY, Instrument, Provider
 from quotes.quote import Quote
 from tests.benchmarks.bench import Bench
-from tests.provider_contract import stub_of
+from tests.providers.contract import stub_of
 from tests.servers import ROOT, environment
 from tests.stubs.exchange import Exchange
 
@@ -119,7 +119,8 @@ def venue(name: str) -> Iterator[Venue]:
 
 async def measure(name: str, ticks: int) -> dict[str, float]:
     """Return the cost of a tick in microseconds, and ticks per second of processor."""
-    from quotes import conf, layer
+    from quotes import conf
+    from quotes.live import layer
 
     done, seen = asyncio.Event(), 0
 

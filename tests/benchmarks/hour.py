@@ -20,8 +20,8 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 
-from quotes.candles import STEPS
-from quotes.pending import Pending
+from quotes.candles.growing import STEPS
+from quotes.feed.gate import Pending
 from quotes.quote import Quote
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.servers import PRODUCTION
@@ -106,7 +106,7 @@ class Naive:
 
 async def measure(seconds: int) -> list[tuple[str, str, float]]:
     """Return the figures; raise AssertionError where a candle differs."""
-    from quotes.history import History
+    from quotes.candles.tending import History
     from quotes.models import Candle, FeedLease, Symbol
 
     async def in_database(read: Callable[..., Any], *given: Any) -> Any:

@@ -102,7 +102,7 @@ def rendering(parts: Any) -> Iterator[Told]:
 
 def tick(count: int) -> Told:
     """Return what a tick costs from its quote to the store, through the wire form."""
-    from quotes.feed import Pending
+    from quotes.feed.feed import Pending
     from quotes.models import Symbol
     from quotes.quote import Quote
     from quotes.store import Store

@@ -14,10 +14,12 @@ from asgiref.sync import sync_to_async
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections, reset_queries
 
-from quotes import archive, conf, records
-from quotes.backfill import Backfill
-from quotes.candles import STEPS
-from quotes.configured import configured_providers
+from quotes import conf
+from quotes.candles import archive
+from quotes.candles.backfill import Backfill
+from quotes.candles.growing import STEPS
+from quotes.feed import records
+from quotes.feed.configured import configured_providers
 from quotes.management import INTERRUPTED
 
 SHARE = 0.25  # of each provider's budget in a minute: a feed may run beside us, and count its own

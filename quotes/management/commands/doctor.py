@@ -21,7 +21,8 @@ from quotes import doctor
 from quotes.doctor.beside import Loop
 from quotes.doctor.findings import FAILED, OK, STATUSES, WARNING, Finding
 from quotes.management import INTERRUPTED
-from quotes.providers import REGISTRY, options
+from quotes.providers import REGISTRY
+from quotes.providers.kit import options
 
 PROGRESS = 0.5  # seconds between two signs of life
 INDENT = "    "

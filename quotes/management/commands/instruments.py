@@ -10,14 +10,16 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from quotes import conf, records
-from quotes.configured import configured_provider
+from quotes import conf
 from quotes.doctor.beside import Loop
 from quotes.doctor.remedies import words_of
 from quotes.doctor.secrecy import Secrecy
+from quotes.feed import records
+from quotes.feed.configured import configured_provider
 from quotes.management import INTERRUPTED
 from quotes.models import ProviderSymbol
-from quotes.providers import REGISTRY, Instrument, Provider, ProviderError, options, provider_class
+from quotes.providers import REGISTRY, Instrument, Provider, ProviderError, provider_class
+from quotes.providers.kit import options
 
 SHOWN = 50  # instruments, without --limit
 WIDTH = 40  # characters of a progress line

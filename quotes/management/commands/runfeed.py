@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from quotes import conf
-from quotes.live import Live
+from quotes.live.live import Live
 
 
 class Command(BaseCommand):

@@ -11,7 +11,7 @@ from typing import Any
 from daphne.management.commands import runserver
 from daphne.server import Server
 
-from quotes import servers
+from quotes.management import servers
 
 PING_EVERY = 20  # seconds
 PONG_WITHIN = 10  # seconds; daphne loses track of its pings where this is above their interval

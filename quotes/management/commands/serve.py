@@ -10,12 +10,13 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.management.commands.runserver import naiveip_re
 
-from quotes import conf, servers
+from quotes import conf
+from quotes.management import servers
 
 try:
     import uvicorn
 
-    from quotes.frames import SharedFrames
+    from quotes.management.frames import SharedFrames
 except ImportError:  # only production needs it
     uvicorn = None  # type: ignore[assignment]
 

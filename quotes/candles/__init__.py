@@ -1,0 +1,1 @@
+"""Candles: made of the quotes, completed by the providers, kept in the database."""

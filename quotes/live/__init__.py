@@ -1,0 +1,40 @@
+"""The live parts of this process: started once, whatever asks for them first."""
+
+from __future__ import annotations
+
+import asyncio
+
+from quotes import conf
+from quotes.live.live import Live
+
+__all__ = ["Live", "current", "ensure_started", "stop"]
+
+_live: Live | None = None
+_starting: asyncio.Task[None] | None = None
+
+
+def current() -> Live | None:
+    """Return the live parts of this process, or None where none run."""
+    return _live
+
+
+async def ensure_started() -> Live:
+    """Start the live parts of this process, once, and return them."""
+    global _live, _starting  # noqa: PLW0603
+    if _live is None or _starting is None:
+        _live = Live()
+        _starting = asyncio.create_task(_live.start(feed=conf.get("FEED") == "inline"))
+    try:
+        await asyncio.shield(_starting)
+    except Exception:
+        await stop()  # the next one may try again
+        raise
+    return _live
+
+
+async def stop() -> None:
+    """Stop the live parts of this process."""
+    global _live, _starting
+    stopping, _live, _starting = _live, None, None
+    if stopping is not None:
+        await stopping.stop()

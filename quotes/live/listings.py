@@ -1,0 +1,30 @@
+"""Listings: whatever changes what is listed is told to every process, once it is committed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from django.db import transaction
+from django.db.models.signals import post_delete, post_save
+from django.dispatch import receiver
+
+from quotes.live import layer
+from quotes.models import Board, BoardSymbol, ProviderSymbol, Symbol
+
+
+@receiver([post_save, post_delete], sender=Symbol)
+@receiver([post_save, post_delete], sender=ProviderSymbol)
+@receiver([post_save, post_delete], sender=Board)
+@receiver([post_save, post_delete], sender=BoardSymbol)
+def changed(using: str, **kwargs: Any) -> None:
+    """Tell every process to read what is listed, after the transaction, once."""
+    connection = transaction.get_connection(using)
+    # a form saves a board and its hundred places in one transaction
+    if not any(function is tell for _, function, *_ in connection.run_on_commit):
+        transaction.on_commit(tell, using=using)
+
+
+def tell() -> None:
+    """Tell every process to read what is listed."""
+    async_to_sync(layer.send_listing)()

@@ -1,0 +1,1 @@
+"""The kit: what providers share and no single one of them owns."""

@@ -1,0 +1,385 @@
+"""What the database keeps of candles: all that was told, merged, whoever writes it and how often.
+
+`test_postgres.py` runs all of it on PostgreSQL too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import pytest
+from django.contrib.admin.utils import NestedObjects
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from quotes.candles import archive
+from quotes.candles.archive import Span
+from quotes.candles.growing import DAY, STEPS, Candles, Row
+from quotes.fields import from_text, to_text
+from quotes.models import Candle, CandleSpan, FeedLease, Symbol
+from quotes.providers import Candle as Told
+from quotes.quote import Quote
+from tests.candles.test_growing import (
+    EXCHANGES,
+    NOON,
+    candles_of,
+    journals,
+    quote,
+    rebuilt,
+    rows_of,
+    share,
+)
+
+pytestmark = pytest.mark.django_db
+START = int(NOON.timestamp())
+MINUTE = STEPS[0]
+EXACT = st.decimals(0, allow_nan=False, allow_infinity=False).filter(
+    lambda number: abs(number.adjusted()) <= 30
+)
+
+
+def listed(*codes: str, **more: object) -> None:
+    given = {"name": "Listed", "kind": "crypto", "currency": "USD"} | more
+    Symbol.objects.bulk_create(Symbol(code=code, **given) for code in codes)
+
+
+def row(*lasts: int, at: int = 0, step: int = MINUTE, **more: object) -> Row:
+    """Make the row of a candle of BTC-USD with a quote a second, the first `at` seconds in."""
+    given = {
+        "symbol": "BTC-USD",
+        "step": step,
+        "start": START,
+        "opened": at * 1_000_000,
+        "open": Decimal(lasts[0]),
+        "high": Decimal(max(lasts)),
+        "low": Decimal(min(lasts)),
+        "close": Decimal(lasts[-1]),
+        "closed": (at + len(lasts) - 1) * 1_000_000,
+        "volume": None,
+        "counter": None,
+        "provider": "bourse",
+        "mixed": False,
+    }
+    return Row(**given | more)
+
+
+def kept(symbol: str = "BTC-USD", step: int = MINUTE) -> list[Told]:
+    return archive.load(symbol, step, NOON - timedelta(days=9), NOON + timedelta(days=9))
+
+
+def the_prices() -> tuple[Decimal, ...]:
+    [candle] = kept()
+    return candle.open, candle.high, candle.low, candle.close
+
+
+class TestNumbers:
+    @given(EXACT)
+    def test_no_digit_is_lost(self, number: Decimal):
+        number = abs(number)
+        assert str(from_text(to_text(number))) == str(number)
+
+    @given(EXACT, EXACT)
+    def test_texts_sort_as_the_numbers_do(self, one: Decimal, other: Decimal):
+        one, other = abs(one), abs(other)
+        if one and other and one < other:
+            assert to_text(one) < to_text(other)
+
+    def test_the_database_gives_back_every_digit(self):
+        listed("BTC-USD")
+        price, volume = (
+            Decimal("0.000012345678901234567890"),
+            Decimal("123456789012345678901234.50"),
+        )
+        told = dict.fromkeys(("open", "high", "low", "close"), price)
+        archive.save(1, [row(1, **told, volume=volume)])
+        [candle] = kept()
+        assert (str(candle.close), str(candle.volume)) == (str(price), str(volume))
+        assert candle.start == NOON
+
+    def test_the_database_compares_them_right(self):
+        listed("BTC-USD")
+        for number, price in enumerate(["9.9", "10.000000000000000001", "10", "0.5"]):
+            last = Decimal(price)
+            told = dict.fromkeys(("open", "high", "low", "close"), last)
+            archive.save(1, [row(1, at=number, **told)])
+        assert the_prices() == tuple(map(Decimal, ("9.9", "10.000000000000000001", "0.5", "0.5")))
+
+
+class TestMerging:
+    def test_what_is_written_again_is_there_once(self):
+        listed("BTC-USD")
+        for _ in range(2):
+            archive.save(1, [row(5, 9, 1, 4)])
+        assert the_prices() == (5, 9, 1, 4)
+        assert Candle.objects.count() == 1
+
+    def test_the_feed_that_follows_adds_to_what_it_finds(self):
+        listed("BTC-USD")
+        archive.save(1, [row(5, 9, 1, 4)])
+        archive.save(2, [row(6, 7, 3, at=20)])
+        assert the_prices() == (5, 9, 1, 3)
+
+    def test_what_is_late_neither_opens_nor_closes(self):
+        listed("BTC-USD")
+        archive.save(1, [row(5, at=10)])
+        archive.save(1, [row(6, at=20)])
+        archive.save(1, [row(9, at=15)])
+        assert the_prices() == (5, 9, 5, 6)
+
+    def test_of_two_quotes_of_the_same_moment_the_first_opens_and_the_second_closes(self):
+        listed("BTC-USD")
+        archive.save(1, [row(5)])
+        archive.save(2, [row(6)])
+        assert the_prices() == (5, 6, 5, 6)
+
+    def test_a_feed_that_was_paused_does_not_overwrite_what_its_successor_wrote(self):
+        listed("BTC-USD")
+        archive.save(2, [row(5)])
+        archive.save(1, [row(9, at=30)])
+        assert the_prices() == (5, 5, 5, 5)
+
+    def test_volume_is_of_who_wrote_last(self):
+        listed("BTC-USD")
+        archive.save(1, [row(5, volume=Decimal(10))])
+        archive.save(1, [row(5, 6, volume=Decimal(15))])
+        assert kept()[0].volume == 15
+        archive.save(1, [row(5, 6, 7, volume=None)])
+        assert kept()[0].volume is None
+
+    def test_a_candle_that_two_providers_told_of_says_so(self):
+        listed("BTC-USD")
+        archive.save(1, [row(5)])
+        assert not Candle.objects.get().mixed
+        archive.save(1, [row(6, at=1, provider="other")])
+        archive.save(1, [row(7, at=2, provider="other")])
+        assert Candle.objects.get().mixed
+        assert Candle.objects.get().provider == "other"
+
+    def test_a_symbol_that_was_deleted_meanwhile_is_left_out(self):
+        listed("BTC-USD")
+        archive.save(1, [row(5), row(6, symbol="GONE")])
+        assert Candle.objects.count() == 1
+
+    def test_two_hundred_are_written_in_as_many_queries_as_two(self):
+        codes = [f"S{number}" for number in range(200)]
+        listed(*codes)
+        rows = [row(5, symbol=code) for code in codes]
+        with CaptureQueriesContext(connection) as few:
+            archive.save(1, rows[:2])
+        with CaptureQueriesContext(connection) as many:
+            archive.save(1, rows)
+        assert len(many) == len(few) == 2
+        assert Candle.objects.count() == 200
+
+    def test_nothing_to_write_writes_nothing(self):
+        archive.save(1, [])
+        assert not Candle.objects.exists()
+
+
+# Whatever happens between quotes, the database says in the end what the journal says.
+
+WRITES, FAILS, DIES, PAUSES = "writes", "fails to write", "writes and dies", "is paused"
+EVENTS = st.sampled_from([None, None, None, WRITES, WRITES, FAILS, DIES, PAUSES])
+MANY = settings(
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+def write_down(journal: Sequence[Quote], events: Sequence[str | None]) -> None:
+    """Let feeds make candles of a journal, with what happens after each quote."""
+    Symbol.objects.all().delete()
+    listed("BTC-USD", "AAPL", "BHP")
+    epoch, candles, paused = 1, taken_over_by(NOON), []
+    for each, event in zip(journal, events, strict=False):
+        candles.take(each)
+        if event is None:
+            continue
+        due = candles.due()
+        if event == FAILS:
+            candles.failed(due)
+            continue
+        rows = [growing.row() for growing in due]
+        archive.save(epoch, rows)
+        candles.written()
+        if event in (DIES, PAUSES):
+            paused += [(epoch, rows)] if event == PAUSES else []
+            epoch, candles = epoch + 1, taken_over_by(each.received_at)
+    archive.save(epoch, [growing.row() for growing in candles.due()])
+    for old, rows in paused:  # they wake, and write once more
+        archive.save(old, rows)
+
+
+@given(journals(), st.lists(EVENTS, min_size=45, max_size=45))
+@MANY
+def test_candles_are_what_a_naive_rebuild_makes_whatever_happens_between(
+    journal: list[Quote], events: list[str | None]
+):
+    write_down(journal, events)
+    found = {}
+    for each in Candle.objects.select_related("symbol"):
+        key = (each.symbol.code, each.step, int(each.start.timestamp()))
+        found[key] = (each.open, each.high, each.low, each.close, each.mixed)
+    assert found == rebuilt(journal)
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 90), st.integers(0, 500), EVENTS), min_size=1, max_size=45)
+)
+@MANY
+def test_volume_is_what_one_feed_makes_of_it_however_many_there_are(
+    trades: list[tuple[int, int, str | None]],
+):
+    seconds, traded, journal = 0, 0, []
+    for pause, size, _ in trades:
+        seconds, traded = seconds + pause, traded + size
+        journal.append(share(5, traded, seconds))
+    write_down(journal, [event for _, _, event in trades])
+    expected = {(row.step, row.start): row.volume for row in rows_of(candles_of(*journal)).values()}
+    found = {(each.step, int(each.start.timestamp())): each.volume for each in Candle.objects.all()}
+    assert found == expected
+
+
+def taken_over_by(now: datetime) -> Candles:
+    candles = Candles()
+    candles.zones = EXCHANGES
+    candles.restore(archive.load_newest(now), now)
+    return candles
+
+
+class TestTakingOver:
+    def test_the_newest_of_each_step_are_read_to_go_on_with(self):
+        listed("BTC-USD")
+        hour_ago = NOON - timedelta(hours=1)
+        for each in (hour_ago, NOON):
+            candles = Candles()
+            candles.take(quote(5, each))
+            archive.save(1, [growing.row() for growing in candles.due()])
+        rows = archive.load_newest(NOON + timedelta(seconds=59))
+        assert {(each.step, each.start) for each in rows} == {
+            (MINUTE, START),
+            (300, START),
+            (3600, START),
+            (DAY, START - 12 * 3600),
+        }
+        assert all(str(each.close) == "5" for each in rows)
+
+    def test_no_other_candles_are_looked_at(self):
+        # of ten symbols with a day of minutes each; else a feed would begin with a long pause
+        codes = [f"S{number}" for number in range(10)]
+        listed(*codes)
+        for code in codes:
+            archive.save(1, [row(5, symbol=code, start=START - 60 * n) for n in range(1440)])
+        with CaptureQueriesContext(connection) as asked:
+            assert len(archive.load_newest(NOON)) == 10
+        assert len(asked) == 1 + len(STEPS)
+
+    def test_those_of_symbols_that_are_switched_off_are_not_read(self):
+        listed("BTC-USD", active=False)
+        archive.save(1, [row(5)])
+        assert archive.load_newest(NOON) == []
+
+    def test_the_time_zones_of_exchanges_are_known(self):
+        listed("BTC-USD", exchange="CRYPTO")
+        listed("AAPL", "XYZ", kind="stock", exchange="NASDAQ")
+        Symbol.objects.filter(code="XYZ").update(exchange="NOWHERE")
+        assert archive.load_zones() == {"AAPL": ZoneInfo("America/New_York")}
+
+
+class TestSpans:
+    SPAN = Span(NOON - timedelta(hours=1), NOON)
+
+    def test_what_a_provider_told_is_written_down_with_the_span_that_is_there_now(self):
+        listed("BTC-USD")
+        FeedLease.objects.create(epoch=7)
+        archive.save_told([row(5)], "BTC-USD", MINUTE, self.SPAN)
+        assert archive.load_spans() == {("BTC-USD", MINUTE): self.SPAN}
+        assert Candle.objects.get().epoch == 7
+
+    def test_the_newer_span_replaces_the_older(self):
+        listed("BTC-USD")
+        longer = replace_span(self.SPAN, since=NOON - timedelta(days=1))
+        for span in (self.SPAN, longer):
+            archive.save_told([], "BTC-USD", MINUTE, span)
+        assert archive.load_spans() == {("BTC-USD", MINUTE): longer}
+
+    def test_of_a_symbol_that_was_deleted_meanwhile_none_is_kept(self):
+        archive.save_told([row(5)], "BTC-USD", MINUTE, self.SPAN)
+        assert not CandleSpan.objects.exists()
+
+    def test_only_spans_that_reach_to_the_feed_grow_with_it(self):
+        listed("BTC-USD", "ETH-USD")
+        archive.save_told([], "BTC-USD", MINUTE, self.SPAN)
+        archive.save_told([], "BTC-USD", DAY, Span(NOON, NOON - timedelta(minutes=5)))
+        archive.save_told([], "ETH-USD", MINUTE, self.SPAN)
+        now = NOON + timedelta(seconds=70)
+        archive.extend_spans(["BTC-USD"], NOON, now)
+        until = {key: span.until for key, span in archive.load_spans().items()}
+        assert until == {
+            ("BTC-USD", MINUTE): now,
+            ("BTC-USD", DAY): NOON - timedelta(minutes=5),
+            ("ETH-USD", MINUTE): NOON,
+        }
+
+
+def replace_span(span: Span, **more: datetime) -> Span:
+    return span._replace(**more)
+
+
+class TestPruning:
+    @staticmethod
+    def prune(now: datetime) -> int:
+        return sum(archive.prune(*each) for each in archive.prunings(now))
+
+    def test_what_is_older_than_it_is_kept_for_goes(self, settings: object):
+        settings.QUOTES = settings.QUOTES | {"RETENTION": {60: 0.5}}  # type: ignore[attr-defined]
+        listed("BTC-USD", "OLD", active=False)
+        for code in ("BTC-USD", "OLD"):
+            minutes = (row(5, symbol=code, start=START - 60 * n) for n in range(1000))
+            archive.save(1, [*minutes, row(5, symbol=code, step=DAY, start=START - 2000 * DAY)])
+        assert self.prune(NOON) == 2 * (1000 - 721) + 2
+        left = Candle.objects.all()
+        assert {each.start for each in left} == {NOON - timedelta(minutes=n) for n in range(721)}
+        assert self.prune(NOON) == 0
+
+    def test_no_statement_deletes_more_than_a_thousand(self):
+        listed("BTC-USD")
+        archive.save(1, [row(5, start=START - 60 * n) for n in range(2500)])
+        later = NOON + timedelta(days=30)
+        [pruning] = [each for each in archive.prunings(later) if each[1] == MINUTE]
+        assert [archive.prune(*pruning) for _ in range(4)] == [1000, 1000, 500, 0]
+
+
+class TestDeleting:
+    def test_candles_go_with_their_symbol(self):
+        listed("BTC-USD", "ETH-USD")
+        archive.save(1, [row(5), row(6, symbol="ETH-USD")])
+        archive.save_told([], "BTC-USD", MINUTE, TestSpans.SPAN)
+        Symbol.objects.filter(code="BTC-USD").delete()
+        assert [each.symbol.code for each in Candle.objects.all()] == ["ETH-USD"]
+        assert not CandleSpan.objects.exists()
+
+    def test_the_admin_neither_reads_nor_lists_thousands_of_candles(self):
+        listed("BTC-USD")
+        archive.save(1, [row(5, start=START - 60 * n) for n in range(2500)])
+        collector = NestedObjects(using="default")
+        with CaptureQueriesContext(connection) as asked:
+            collector.collect(Symbol.objects.all())
+        assert not [each for each in asked if "quotes_candle" in each["sql"]]
+        assert [str(each) for each in collector.nested()] == ["BTC-USD"]
+
+    def test_a_symbol_with_another_name_keeps_its_candles(self):
+        listed("FB")
+        archive.save(1, [row(5, symbol="FB")])
+        Symbol.objects.update(code="META")
+        assert len(kept("META")) == 1
+
+
+class TestSize:
+    """The bound that docs/operations.md states."""

@@ -1,0 +1,1083 @@
+"""The doctor: what is wrong is said, with what helps; nothing is disturbed, no secret is told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import pty
+import re
+import shutil
+import socket
+import sqlite3
+import sys
+import threading
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import closing, contextmanager, nullcontext
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from io import StringIO
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+import pytest
+from channels.layers import channel_layers
+from django.core.management import CommandError, call_command
+from django.db import connection, connections
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
+from django.test import override_settings
+from django.utils import timezone
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from websockets.asyncio.server import ServerConnection
+from websockets.http11 import Response
+
+from quotes import doctor
+from quotes.doctor import beside
+from quotes.doctor import lease as lease_module
+from quotes.doctor.deployment import remark_clock
+from quotes.doctor.findings import FAILED, OK, WARNING, Finding
+from quotes.doctor.lease import Ear, Lease, remark_batches, remark_lease
+from quotes.doctor.secrecy import Secrecy
+from quotes.feed import records
+from quotes.feed.feed import Batch
+from quotes.live import layer
+from quotes.models import FeedLease, ProviderSymbol, Symbol
+from quotes.providers import REGISTRY, Instrument, Provider, option_names
+from quotes.providers.coingecko import LIMITS
+from quotes.providers.kit.budgets import Budget
+from quotes.quote import Quote
+from tests.servers import (
+    ROOT,
+    Redis,
+    Runfeed,
+    Site,
+    Stub,
+    environment,
+    eventually,
+    free_port,
+    manage,
+)
+from tests.stubs.alpaca import KEY, SECRET, Alpaca
+from tests.stubs.binance import Binance
+from tests.stubs.coinbase import Coinbase
+from tests.stubs.coingecko import CoinGecko
+from tests.stubs.exchange import Exchange
+from tests.stubs.finnhub import Finnhub
+from tests.stubs.kraken import Kraken
+
+CANARY = "canary-in-the-mine"
+SOON = r"until \d\d:\d\d:\d\d UTC \(7 s from now\)"  # as long as the stubs' Retry-After says
+
+
+@pytest.fixture(autouse=True)
+def fresh_layers() -> Iterator[None]:
+    """No test has the layer of another."""
+    channel_layers.backends = {}
+    yield
+    channel_layers.backends = {}
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who leads in these tests renews and publishes several times as often as feeds do."""
+    monkeypatch.setattr(lease_module, "RENEWAL", 0.2)
+    monkeypatch.setattr(lease_module, "LISTEN", 0.3)
+    monkeypatch.setattr(lease_module, "LISTEN_ON", 0.4)
+
+
+def listed(provider: str = "", **codes: str) -> None:
+    """List crypto in dollars: BTC="XXBTZUSD" is BTC-USD, which that provider calls so."""
+    for name, code in codes.items():
+        symbol = Symbol.objects.create(code=f"{name}-USD", name=name, kind="crypto", currency="USD")
+        if provider:
+            ProviderSymbol.objects.create(symbol=symbol, provider=provider, code=code)
+
+
+def examined(
+    settings: Any, name: str, stub: Exchange | None = None, patience: float = 5.0, **options: Any
+) -> Finding:
+    """Let the doctor look at one provider, which a stub serves."""
+    settings.QUOTES = {"PROVIDERS": [name], "PROVIDER_OPTIONS": {name: options}}
+
+    async def examine() -> Finding:
+        async with stub or nullcontext():
+            if stub:
+                urls = {"rest_url": stub.rest_url, "assets_url": stub.rest_url}
+                urls |= {"ws_url": stub.ws_url}
+                known = {each: urls[each] for each in urls if each in option_names(name)}
+                settings.QUOTES["PROVIDER_OPTIONS"] = {name: known | options}
+            [check] = doctor.begin(name, patience).values()
+            return await check
+
+    return asyncio.run(examine())
+
+
+def found_by(check: str, settings: Any, **quotes: Any) -> Finding:
+    """Return what one of the checks of the deployment finds."""
+    settings.QUOTES = settings.QUOTES | quotes
+
+    async def examine() -> Finding:
+        checks = doctor.begin()
+        try:
+            return await checks[check]
+        finally:
+            for each in checks.values():
+                each.cancel()
+            await asyncio.gather(*checks.values(), return_exceptions=True)
+
+    return asyncio.run(examine())
+
+
+def worst(found: Finding) -> tuple[str, str]:
+    """Return the words of its line, and what is to be done."""
+    remark = found.by_weight()[0]
+    return remark.words, remark.to_do
+
+
+def words(found: Finding) -> str:
+    return "\n".join(each.words for each in found.by_weight())
+
+
+FAULTS: dict[str, tuple[str, str, str]] = {  # mode: status, words, what helps
+    "rate_limited": (
+        FAILED,
+        rf"^rate limited {SOON}: .* 429 too many",
+        "nothing: the feed goes on",
+    ),
+    "unauthorized": (FAILED, "answered 401 unauthorized", "it turns this machine away"),
+    "maintenance": (FAILED, "answered 503 service unavailable", "the fault is theirs"),
+    "slow": (FAILED, r"^no full answer within 0.3 s", r"curl -v http://127.0.0.1:\d+"),
+    "garbage": (FAILED, "answered with html that is no json", r"curl -v http://127.0.0.1:\d+"),
+    "truncated": (FAILED, "bytes that is no json", "see what it answers"),
+    "empty": (FAILED, r"^it answers, in \d+ ms, without any price", "correct its codes"),
+}
+
+
+@pytest.mark.django_db(transaction=True)
+class TestAProvider:
+    def test_that_is_well_brings_a_sample(self, settings: Any):
+        listed("coinbase", BTC="BTC-USD", ETH="ETH-USD")
+        found = examined(settings, "coinbase", Coinbase())
+        assert found.status == OK
+        assert re.search(r"^BTC-USD 64000.00 USD, of unknown age, in \d+ ms", words(found))
+        assert "it knows all 2 codes that were asked, of 2" in words(found)
+
+    def test_that_tells_when_a_price_was_made_is_told_the_age_of_it(self, settings: Any):
+        listed("coingecko", BTC="bitcoin")
+        found = examined(settings, "coingecko", CoinGecko())
+        assert found.status == OK
+        assert re.search(r"^BTC-USD 77671.123456 USD, [\d.]+ s old, in \d+ ms", words(found))
+
+    def test_that_makes_prices_up_needs_no_codes(self, settings: Any):
+        listed(BTC="")
+        assert examined(settings, "simulated").status == OK
+
+    @pytest.mark.parametrize("mode", FAULTS)
+    def test_that_fails_says_how_and_what_helps(self, settings: Any, mode: str):
+        listed("coinbase", BTC="BTC-USD")
+        stub = Coinbase()
+        stub.mode = mode
+        found = examined(settings, "coinbase", stub, 0.3 if mode == "slow" else 5.0)
+        status, said, helps = FAULTS[mode]
+        assert found.status == status
+        assert re.search(said, worst(found)[0])
+        assert re.search(helps, worst(found)[1])
+
+    @pytest.mark.parametrize(
+        ("status", "helps"),
+        [
+            (403, "it turns this machine away: take another provider, or address (COINBASE_REST"),
+            (451, "it serves no visitors from here: take another provider, or address (COINB"),
+            (404, "correct COINBASE_REST_URL"),
+            (301, "correct COINBASE_REST_URL"),
+        ],
+    )
+    def test_that_answers_otherwise_than_with_prices_says_what_helps(
+        self, settings: Any, status: int, helps: str
+    ):
+        listed("coinbase", BTC="BTC-USD")
+        stub = Coinbase()
+        stub.mode, stub.refused = "unauthorized", (status, {"message": "no"})
+        found = examined(settings, "coinbase", stub)
+        assert found.status == FAILED
+        assert f"/products/stats answered {status} " in worst(found)[0]
+        assert helps in worst(found)[1]
+
+    def test_that_has_a_limit_without_saying_how_long_says_so(self, settings: Any):
+        listed("binance", BTC="BTCUSDT")
+        stub = Binance(retry_after="")
+        stub.mode = "rate_limited"
+        found = examined(settings, "binance", stub)
+        assert worst(found)[0].startswith("rate limited: ")
+        assert worst(found)[1].startswith("nothing: the feed goes on trying")
+
+    def test_that_has_a_wrong_key_names_the_variable(self, settings: Any):
+        listed("coingecko", BTC="bitcoin")
+        stub = CoinGecko(key=("x-cg-demo-api-key", "right"))
+        found = examined(settings, "coingecko", stub, demo_key=CANARY)
+        assert "answered 401 unauthorized" in worst(found)[0]
+        assert "set COINGECKO_DEMO_KEY, COINGECKO_PRO_KEY, restart the feed" in worst(found)[1]
+        assert CANARY not in words(found)
+
+    def test_that_lacks_a_key_is_not_asked(self, settings: Any):
+        listed("finnhub", AAPL="AAPL")
+        stub = Finnhub()
+        found = examined(settings, "finnhub", stub)
+        assert worst(found) == (
+            "A key is missing, set FINNHUB_API_KEY",
+            "see docs/configuration.md, and restart the feed",
+        )
+        assert not stub.requests
+
+    @pytest.mark.parametrize(
+        ("url", "said", "helps"),
+        [
+            ("http://127.0.0.1:{}", "connection refused", "curl -v http://127.0.0.1:"),
+            ("https://no.invalid", "could not be read", "getent hosts no.invalid"),
+            ("https://x..invalid", "could not be read", "getent hosts x..invalid"),
+        ],
+    )
+    def test_that_is_not_reached_says_what_to_try(
+        self, settings: Any, url: str, said: str, helps: str
+    ):
+        listed("coinbase", BTC="BTC-USD")
+        found = examined(settings, "coinbase", rest_url=url.format(free_port()))
+        assert found.status == FAILED
+        assert said in worst(found)[0]
+        assert helps in worst(found)[1]
+
+    def test_that_speaks_no_tls_says_so(self, settings: Any):
+        listed("coinbase", BTC="BTC-USD")
+        port = free_port()
+        found = examined(settings, "coinbase", Coinbase(port), rest_url=f"https://127.0.0.1:{port}")
+        assert found.status == FAILED
+        assert "look at this machine's clock and certificates" in worst(found)[1]
+
+    def test_of_which_no_symbol_has_a_code_is_not_asked(self, settings: Any):
+        listed("kraken", BTC="XXBTZUSD")
+        Symbol.objects.update(active=False)
+        stub = Kraken()
+        found = examined(settings, "kraken", stub)
+        assert found.status == WARNING
+        assert worst(found)[0] == "it is asked of no active symbol"
+        assert not stub.requests
+
+    @pytest.mark.parametrize("codes", [{}, {"AAPL": "AAPL"}], ids=["no code", "a code"])
+    def test_with_a_query_that_does_not_run_says_what_the_database_says(
+        self, settings: Any, codes: dict[str, str]
+    ):
+        listed("database", **codes)
+        found = examined(settings, "database", query="SELECT nope FROM nowhere")
+        assert found.status == FAILED
+        assert worst(found) == (
+            "the query on 'default' failed: no such table: nowhere",
+            "look at what it reads, and at DATABASE_ALIAS, DATABASE_QUERY, DATABASE_INTERVAL",
+        )
+
+    def test_with_a_query_that_runs_says_so_without_a_code(self, settings: Any):
+        query = "SELECT code, 1 AS last FROM quotes_symbol WHERE code IN (%(codes)s)"
+        found = examined(settings, "database", query=query)
+        assert words(found).splitlines()[:2] == [
+            "it is asked of no active symbol",
+            "its query runs",
+        ]
+
+    def test_that_does_not_know_some_codes_names_them(self, settings: Any):
+        listed("kraken", BTC="XXBTZUSD", GONE="GONEUSD")
+        found = examined(settings, "kraken", Kraken())
+        assert found.status == WARNING
+        assert worst(found)[0] == (
+            "1 of the 2 codes that were asked, of 2, are of no use: GONEUSD is not listed"
+        )
+        assert "BTC-USD 64000" in words(found)
+
+    def test_of_many_codes_is_asked_for_no_more_than_one_request_holds(self, settings: Any):
+        listed("finnhub", **{f"S{number}": f"S{number}" for number in range(9)})
+        stub = Finnhub()
+        stub.enlist(*(f"S{number}" for number in range(9)))
+        found = examined(settings, "finnhub", stub, api_key="stub-key")
+        assert "it knows all 3 codes that were asked, of 9" in words(found)
+        assert stub.requests.total() == 3
+
+    def test_whose_newest_price_is_old_in_an_open_market_says_so(self, settings: Any):
+        class Asleep(CoinGecko):
+            def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
+                status, rows = super().rest(path, query)
+                old = f"{datetime.now(UTC) - timedelta(hours=3):%Y-%m-%dT%H:%M:%SZ}"
+                return status, [row | {"last_updated": old} for row in rows]
+
+        listed("coingecko", BTC="bitcoin")
+        found = examined(settings, "coingecko", Asleep())
+        assert found.status == WARNING
+        assert worst(found)[0] == ("its newest price is 3 h old, and the market of BTC-USD is open")
+
+    @pytest.mark.parametrize(
+        ("ahead", "said"),
+        [
+            (0, "its clock and ours agree within 2 s"),
+            (60, "its clock is (59|60).* s ahead of ours"),
+            (-60, "its clock is (59|60).* s behind ours"),
+        ],
+    )
+    def test_that_tells_the_time_is_compared_with_ours(self, settings: Any, ahead: int, said: str):
+        class Clocked(Coinbase):
+            def _answer(self, status: int, document: Any) -> Response:
+                answer = super()._answer(status, document)
+                now = datetime.now(UTC) + timedelta(seconds=ahead)
+                answer.headers["Date"] = format_datetime(now, usegmt=True)
+                return answer
+
+        listed("coinbase", BTC="BTC-USD")
+        found = examined(settings, "coinbase", Clocked())
+        assert found.status == (WARNING if ahead else OK)
+        assert re.search(said, words(found))
+
+    def test_that_tells_the_time_of_an_answer_it_kept_is_not_compared(self, settings: Any):
+        class Kept(Coinbase):
+            def _answer(self, status: int, document: Any) -> Response:
+                answer = super()._answer(status, document)
+                answer.headers["Date"] = "Mon, 02 Mar 2026 12:00:00 GMT"
+                answer.headers["Age"] = "30"
+                return answer
+
+        listed("coinbase", BTC="BTC-USD")
+        assert "clock" not in words(examined(settings, "coinbase", Kept()))
+
+    def test_with_a_check_of_its_own_makes_it(self, settings: Any):
+        listed("alpaca", BTC="BTC/USD")
+        found = examined(settings, "alpaca", Alpaca(), api_key=KEY, api_secret=SECRET)
+        assert found.status == OK
+        assert "its own check brought FAKEPACA 134.56" in words(found)
+
+    def test_whose_own_check_fails_still_brings_its_sample(self, settings: Any):
+        listed("alpaca", BTC="BTC/USD")
+        login = {"api_key": KEY, "api_secret": SECRET}
+        away = f"ws://127.0.0.1:{free_port()}"
+        found = examined(settings, "alpaca", Alpaca(), ws_url=away, **login)
+        assert found.status == WARNING
+        assert worst(found)[0].startswith("its own check failed: ")
+        assert "BTC-USD 64000" in words(found)
+
+    def test_that_the_feed_does_not_ask_can_be_tried(self, settings: Any):
+        listed("coinbase", BTC="BTC-USD")
+        settings.QUOTES = {"PROVIDERS": ["simulated"]}
+        [check] = asyncio.run(self.begun("simulated"))
+        assert "not in QUOTES_PROVIDERS" not in words(check)
+        [check] = asyncio.run(self.begun("kraken"))
+        assert "it is not in QUOTES_PROVIDERS: the feed does not ask it" in words(check)
+
+    async def begun(self, name: str) -> list[Finding]:
+        return [await each for each in doctor.begin(name).values()]
+
+    def test_that_has_a_fault_of_ours_does_not_end_the_others(
+        self, settings: Any, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setitem(REGISTRY, "broken", f"{__name__}.Broken")
+        listed(AAPL="")
+        listed("broken", BTC="BTC-USD")
+        settings.QUOTES = {"PROVIDERS": ["broken", "simulated"]}
+        found = found_by("provider broken", settings)
+        assert worst(found) == (
+            "the check itself failed: ZeroDivisionError: division by zero",
+            "that is a fault of ours: please report it",
+        )
+        assert found_by("provider simulated", settings).status == OK
+
+
+class Broken(Provider):
+    """A provider with a fault."""
+
+    name = title = attribution = "broken"
+
+    async def quotes(self, instruments: Sequence[Instrument]) -> list[Quote]:
+        raise ZeroDivisionError("division by zero")
+
+
+@pytest.mark.django_db(transaction=True)
+class TestTheMonthsBudget:
+    """A plan of 10,000 requests a month, of which the feed has spent 900."""
+
+    @pytest.fixture(autouse=True)
+    def spent(self) -> None:
+        listed("coingecko", BTC="bitcoin")
+        self.month = Budget(LIMITS["demo"]).month
+        records.add_uses({"coingecko": (self.month, 900)})
+
+    def test_what_was_asked_is_counted_where_the_feed_counts(self, settings: Any):
+        found = examined(settings, "coingecko", CoinGecko(), demo_key="mine")
+        assert (
+            "it allows 30 requests a minute, 10,000 a month, of which 9,099 are left; "
+            "this check took 1"
+        ) in words(found)
+        assert records.load_uses() == {"coingecko": (self.month, 901)}
+
+    def test_what_failed_is_counted_too(self, settings: Any):
+        stub = CoinGecko()
+        stub.mode = "slow"
+        examined(settings, "coingecko", stub, 0.2, demo_key="mine")
+        assert records.load_uses() == {"coingecko": (self.month, 901)}
+
+    def test_what_was_interrupted_is_counted_too(self, settings: Any):
+        stub = CoinGecko()
+        stub.mode = "slow"
+
+        async def interrupted() -> None:
+            async with stub:
+                options = {"rest_url": stub.rest_url, "demo_key": "mine"}
+                settings.QUOTES = {"PROVIDER_OPTIONS": {"coingecko": options}}
+                [check] = doctor.begin("coingecko").values()
+                await stub.until(lambda: stub.requests)
+                check.cancel()
+                await asyncio.gather(check, return_exceptions=True)
+
+        asyncio.run(interrupted())
+        assert records.load_uses() == {"coingecko": (self.month, 901)}
+
+    def test_once_it_is_spent_nothing_is_asked(self, settings: Any):
+        records.add_uses({"coingecko": (self.month, 9_100)})
+        stub = CoinGecko()
+        found = examined(settings, "coingecko", stub, demo_key="mine")
+        said, helps = worst(found)
+        assert re.search(r"^rate limited until \S+.* UTC \(.* from now\): the 10000 requests", said)
+        assert helps.startswith("wait, take a larger plan")
+        assert not stub.requests
+
+
+@pytest.mark.django_db(transaction=True)
+class TestTheConfiguration:
+    def test_that_is_sound_is_named(self, settings: Any):
+        found = found_by("configuration", settings)
+        assert found.status == OK
+        assert words(found) == "providers simulated; feed inline; debug off"
+
+    def test_that_is_not_says_what_the_system_checks_say(self, settings: Any):
+        found = found_by("configuration", settings, PACE=0, PROVIDERS=["yaho"])
+        assert found.status == FAILED
+        assert "Unknown provider 'yaho', must be one of: " in words(found)
+        assert "QUOTES['PACE'] is 0, must be a number above 0" in words(found)
+
+    def test_that_can_not_be_read_does_not_end_the_others(self, settings: Any):
+        found = found_by("configuration", settings, PACES=1)
+        assert "Unknown key 'PACES' in QUOTES" in worst(found)[0]
+        assert found_by("database", settings, PACES=1).status == OK
+
+
+@pytest.mark.django_db(transaction=True)
+class TestTheDatabase:
+    def test_that_is_well_says_where_it_is_and_what_was_looked_at(self, settings: Any):
+        found = found_by("database", settings)
+        assert found.status == OK
+        assert re.search(r"^SQLite, .*: answers in \d+ ms$", worst(found)[0])
+        assert "all migrations are applied" in words(found)
+        assert "its clock and ours agree within 1 s" in words(found)
+
+    def test_that_is_not_migrated_names_what_is_missing(self, settings: Any):
+        recorder = MigrationRecorder(connection)
+        [newest] = MigrationLoader(connection).graph.leaf_nodes("quotes")
+        recorder.record_unapplied(*newest)
+        try:
+            found = found_by("database", settings)
+        finally:
+            recorder.record_applied(*newest)
+        assert found.status == FAILED
+        assert worst(found)[0] == f"1 migration is not applied: {'.'.join(newest)}"
+        assert worst(found)[1].startswith("manage.py migrate")
+
+    def test_that_a_later_release_migrated_says_so(self, settings: Any):
+        recorder = MigrationRecorder(connection)
+        recorder.record_applied("quotes", "9999_to_come")
+        try:
+            found = found_by("database", settings)
+        finally:
+            recorder.record_unapplied("quotes", "9999_to_come")
+        assert found.status == WARNING
+        assert worst(found)[0] == "another release migrated it: quotes.9999_to_come"
+
+    def test_that_holds_codes_of_no_provider_names_what_they_are_of(self, settings: Any):
+        listed("coinbse", BTC="BTC-USD", ETH="ETH-USD")
+        listed("krakn", LTC="XLTCZUSD")
+        listed("kraken", SOL="SOLUSD")
+        found = found_by("database", settings)
+        assert found.status == WARNING
+        assert worst(found) == (
+            "provider codes name no provider: 'coinbse' (2), 'krakn' (1)",
+            f"correct them in the admin: a provider is one of {', '.join(REGISTRY)}",
+        )
+
+    def test_that_can_not_be_written_to_says_why(
+        self, settings: Any, monkeypatch: pytest.MonkeyPatch
+    ):
+        given = connection.settings_dict
+        monkeypatch.setitem(connections.settings["default"]["OPTIONS"], "timeout", 0.1)
+        with closing(sqlite3.connect(given["NAME"], isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            found = found_by("database", settings)
+        assert found.status == FAILED
+        assert worst(found)[0] == "can't be written to: database is locked"
+
+    def test_that_hangs_is_given_up(self, settings: Any, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr(beside, "PATIENCE", 0.3)
+        given = connection.settings_dict
+        with closing(sqlite3.connect(given["NAME"], isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            found = found_by("database", settings)
+        assert found.status == FAILED
+        assert "gave no answer within 0.3 s" in worst(found)[0]
+
+    def test_that_is_not_there_is_not_made(
+        self, settings: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ):
+        name = tmp_path / "wrong.sqlite3"
+        monkeypatch.setitem(connections.settings["default"], "NAME", str(name))
+        found = found_by("database", settings)
+        assert worst(found)[0] == (f"can't be used: [Errno 2] No such file or directory: '{name}'")
+        assert not name.exists()
+
+    def test_that_is_down_says_why_and_not_only_that_it_took_too_long(
+        self, settings: Any, monkeypatch: pytest.MonkeyPatch
+    ):
+        away = {"ENGINE": "django.db.backends.postgresql", "NAME": "quotes", "USER": "alice"}
+        away |= {"HOST": "127.0.0.1", "PORT": free_port(), "PASSWORD": CANARY}
+        away |= {"OPTIONS": {"pool": {"min_size": 1, "max_size": 8, "timeout": 5}}}
+        monkeypatch.setitem(connections.settings, "default", connections.settings["default"] | away)
+        said, code = told()
+        assert code == 1
+        for line in (
+            "database +FAILED +can't be used: connection failed: .*refused",
+            "lease +FAILED +nobody can say who leads: connection failed",
+            "provider simulated +FAILED +not asked, for nobody knows what is listed",
+        ):
+            assert re.search(f"(?m)^{line}", said)
+        assert CANARY not in said
+
+
+@pytest.mark.parametrize(
+    ("ahead", "status", "said"),
+    [
+        (0.9, OK, "agree within 1 s"),
+        (-0.9, OK, "agree within 1 s"),
+        (1.5, WARNING, "1.5 s ahead of ours"),
+        (-90.0, WARNING, "90.0 s behind ours"),
+    ],
+)
+def test_a_clock_that_differs_is_told(ahead: float, status: str, said: str):
+    found = Finding("database")
+    remark_clock(found, ahead, 1.0)
+    assert found.status == status
+    assert said in worst(found)[0]
+
+
+@pytest.mark.django_db(transaction=True)
+class TestTheLayer:
+    @staticmethod
+    def redis(settings: Any, url: str) -> None:
+        host = {"address": url, "socket_connect_timeout": 2, "socket_timeout": 2}
+        settings.CHANNEL_LAYERS = {
+            "default": {
+                "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+                "CONFIG": {"hosts": [host], "prefix": "quotes"},
+            }
+        }
+
+    def test_in_memory_says_so(self, settings: Any):
+        found = found_by("channel layer", settings)
+        assert found.status == OK
+        assert re.search(r"^in memory: a message came back in \d+ ms", words(found))
+
+    def test_on_redis_says_where_and_leaves_no_group(self, settings: Any, redis_server: Redis):
+        self.redis(settings, redis_server.url)
+        found = found_by("channel layer", settings)
+        assert found.status == OK
+        at = f"RedisPubSubChannelLayer 127.0.0.1:{redis_server.port}: a message came back in "
+        assert words(found).startswith(at)
+        eventually(lambda: redis_server.say("PUBSUB CHANNELS") == "*0", "all groups are left")
+
+    def test_whose_redis_is_away_says_so(self, settings: Any):
+        self.redis(settings, f"redis://:{CANARY}@127.0.0.1:{free_port()}/0")
+        found = found_by("channel layer", settings)
+        assert found.status == FAILED
+        assert worst(found)[0].startswith("takes no messages: Error 111 connecting to 127.0.0.1")
+        assert worst(found)[1].startswith("start Redis, or correct REDIS_URL")
+        assert CANARY not in words(found)
+
+    def test_whose_password_is_wrong_says_so(self, settings: Any, redis_server: Redis):
+        redis_server.say("CONFIG SET requirepass right")
+        self.redis(settings, f"redis://:{CANARY}@127.0.0.1:{redis_server.port}/0")
+        found = found_by("channel layer", settings)
+        redis_server.say("AUTH right")
+        assert found.status == FAILED
+        assert "takes no messages: " in worst(found)[0]
+        assert "password" in worst(found)[0]
+        assert CANARY not in words(found)
+
+    def test_that_is_not_configured_says_so(self, settings: Any):
+        found = found_by("channel layer", settings, CHANNEL_LAYER="fast")
+        assert worst(found) == ("CHANNEL_LAYERS lacks 'fast'", "see the configuration")
+
+
+def taken(holder: str, left: float, epoch: int = 7, renewed: bool = True) -> tuple[Lease, Lease]:
+    """Look twice at a lease that ends in so many seconds, at noon."""
+    noon = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+    ends = noon + timedelta(seconds=left)
+    then = noon - timedelta(seconds=1.5)
+    before = Lease(holder, epoch, ends - timedelta(seconds=1.5 * renewed), then)
+    return before, Lease(holder, epoch, ends, noon)
+
+
+ALIVE = f"{socket.gethostname()[:80]}:{os.getppid()}"
+GONE = f"{socket.gethostname()[:80]}:999999999"  # no process has so high a number
+LEASES = {
+    "renewed": (taken("alice:1", 6.7), OK, "alice:1 leads the feed, epoch 7, renewed 0.3 s ago"),
+    "renewed here": (taken(ALIVE, 6.7), OK, f"{ALIVE} leads the feed"),
+    "given back": (taken("", 0), FAILED, "nobody leads the feed"),
+    "over": (
+        taken("alice:1", -9, renewed=False),
+        FAILED,
+        "alice:1 hangs, or is cut off from the database, its lease ended 9 s ago",
+    ),
+    "of the dead": (taken(GONE, -90, renewed=False), FAILED, f"{GONE} is gone, its lease ended 90"),
+    "not renewed": (
+        taken("alice:1", 3.0, renewed=False),
+        WARNING,
+        "the lease is not renewed any more: alice:1 hangs",
+    ),
+    "not over yet": (taken(GONE, 3.0, renewed=False), WARNING, f"any more: {GONE} is gone"),
+    "of a ghost": (taken(GONE, 6.7), FAILED, f"two may lead: {GONE} renews its lease, and is no"),
+    "of another": (
+        (taken("alice:1", 6.7, 7)[0], taken("bob:2", 6.7, 8)[1]),
+        WARNING,
+        "the lease changed hands meanwhile, from epoch 7",
+    ),
+    "of a clock set back": (taken("alice:1", 3600), WARNING, "the lease ends in 60 min: the datab"),
+}
+
+
+@pytest.mark.parametrize("looks", LEASES)
+def test_who_leads_is_told_by_two_looks_at_the_lease(looks: str):
+    (before, after), status, said = LEASES[looks]
+    found = Finding("lease")
+    remark_lease(found, before, after)
+    assert found.status == status
+    assert said in worst(found)[0]
+    assert status == OK or worst(found)[1]
+
+
+def test_who_gives_the_lease_to_another_may_be_heard_with_them():
+    before, after = taken("alice:1", 6.7, 7)[0], taken("bob:2", 6.7, 8)[1]
+    batches = {epoch: Batch(1, [], {}) for epoch in (7, 8)}
+    found = Finding("lease")
+    remark_batches(found, before, after, Ear(joined=True, batches=batches))
+    assert found.status == OK
+
+
+@pytest.mark.django_db(transaction=True)
+class TestTheLease:
+    """Real leases, and batches that are published through a real layer."""
+
+    def found(self, *epochs: int, outages: dict[str, datetime] | None = None) -> Finding:
+        """Let alice lead, batches of some epochs be published, and the doctor look at that."""
+
+        async def publish() -> None:
+            for number in range(1, 1000):
+                for epoch in epochs:
+                    await layer.send_batch(epoch, Batch(number, [], outages or {}))
+                await beside.in_database(records.still_leads, "alice:1", 1)
+                await asyncio.sleep(0.05)
+
+        async def examine() -> Finding:
+            feed = asyncio.create_task(publish())
+            try:
+                return await lease_module.check_lease()
+            finally:
+                feed.cancel()
+
+        return asyncio.run(examine())
+
+    def test_that_was_never_taken_says_what_to_start(self, settings: Any):
+        found = found_by("lease", settings)
+        assert found.status == FAILED
+        assert worst(found)[0] == "nobody leads the feed"
+        assert worst(found)[1].startswith("start the web process")
+        settings.QUOTES = settings.QUOTES | {"FEED": "external"}
+        assert worst(found_by("lease", settings))[1].startswith("start  manage.py runfeed")
+
+    def test_is_left_to_who_has_it(self, settings: Any):
+        assert records.lead("alice:1") == 1
+        found = self.found()
+        assert found.status == OK
+        assert words(found).startswith("alice:1 leads the feed, epoch 1, renewed 0")
+        assert "can't be heard from here: the layer is in memory" in words(found)
+        assert FeedLease.objects.get().holder == "alice:1"
+
+    def test_that_is_free_is_not_taken(self, settings: Any):
+        found_by("lease", settings)
+        assert not FeedLease.objects.exists()
+
+    def test_the_newest_last_quote_is_told(self, settings: Any, make_quote: Callable[..., Quote]):
+        listed(BTC="")
+        quote = make_quote("BTC-USD", received_at=timezone.now() - timedelta(minutes=5))
+        records.save_last_quotes({"BTC-USD": ((1, 1), quote)})
+        assert "the newest of all last quotes came 5 min ago" in words(found_by("lease", settings))
+
+    def test_its_feed_is_heard_alone(self, settings: Any, redis_server: Redis):
+        TestTheLayer.redis(settings, redis_server.url)
+        assert records.lead("alice:1") == 1
+        down = {"kraken": datetime(2026, 3, 2, 11, 30, tzinfo=UTC)}
+        found = self.found(1, outages=down)
+        assert "alice:1 leads the feed" in words(found)
+        assert "no other feed is heard" in words(found)
+        assert worst(found) == (
+            "the feed can't read kraken since 11:30:00 UTC",
+            "see provider kraken",
+        )
+
+    def test_a_second_feed_is_heard(self, settings: Any, redis_server: Redis):
+        TestTheLayer.redis(settings, redis_server.url)
+        assert records.lead("alice:1") == 1
+        found = self.found(1, 40)
+        assert found.status == FAILED
+        assert worst(found)[0].startswith("two feeds publish: also one of epoch 40")
+        assert "a Redis" in worst(found)[1]
+
+    def test_a_feed_that_is_not_heard_is_told(self, settings: Any, redis_server: Redis):
+        TestTheLayer.redis(settings, redis_server.url)
+        assert records.lead("alice:1") == 1
+        found = self.found()
+        assert found.status == FAILED
+        assert worst(found)[0] == "nothing that alice:1 publishes is heard here"
+
+    def test_a_layer_that_is_away_is_no_proof_of_anything(self, settings: Any):
+        TestTheLayer.redis(settings, f"redis://127.0.0.1:{free_port()}/0")
+        assert records.lead("alice:1") == 1
+        found = self.found()
+        assert (found.status, worst(found)) == (
+            WARNING,
+            ("what is published can't be heard", "see the channel layer"),
+        )
+
+
+def told(*arguments: str) -> tuple[str, int]:
+    """Run the command here; return what it wrote, and its exit code."""
+    out, err, code = StringIO(), StringIO(), 0
+    try:
+        call_command("doctor", *arguments, stdout=out, stderr=err)
+    except SystemExit as ended:
+        code = int(str(ended.code))
+    assert err.getvalue() == ""
+    return out.getvalue(), code
+
+
+@pytest.mark.django_db(transaction=True)
+class TestTheCommand:
+    def test_writes_an_aligned_line_for_each_check_and_counts_them(self, settings: Any):
+        settings.QUOTES = {"PROVIDERS": ["simulated", "kraken"]}
+        listed(BTC="")
+        said, code = told()
+        lines = [line for line in said.splitlines() if line and line[0] != " "]
+        assert [line[:28].split("  ")[0] for line in lines[:-1]] == [
+            "configuration",
+            "database",
+            "channel layer",
+            "lease",
+            "provider simulated",
+            "provider kraken",
+        ]
+        assert [line[20:29] for line in lines[:-1]] == [
+            *["ok       "] * 3,
+            "FAILED   ",
+            "ok       ",
+            "warning  ",
+        ]
+        assert lines[-1] == said.splitlines()[-1] == "6 checks: 4 ok, 1 warning, 1 FAILED"
+        assert code == 1
+
+    def test_ends_with_0_where_nothing_failed(self, settings: Any):
+        settings.QUOTES = {"PROVIDERS": ["kraken"]}
+        said, code = told("--provider", "kraken")
+        assert "it is asked of no active symbol" in said
+        assert (said.splitlines()[-1], code) == ("1 check: 0 ok, 1 warning, 0 FAILED", 0)
+
+    def test_says_the_same_to_machines(self, settings: Any):
+        said, code = told("--json")
+        document = json.loads(said)
+        assert document["counts"] == {"ok": 3, "warning": 1, "failed": 1}
+        by_name = {each["name"]: each for each in document["checks"]}
+        assert by_name["lease"]["status"] == "failed"
+        assert by_name["lease"]["remarks"][0]["words"] == "nobody leads the feed"
+        assert by_name["lease"]["remarks"][0]["to_do"].startswith("start the web process")
+        assert all(each["seconds"] >= 0 for each in document["checks"])
+        assert datetime.fromisoformat(document["at"]).tzinfo
+        assert code == 1
+
+    def test_colours_words_and_leaves_them_there(self, settings: Any):
+        listed(BTC="")
+        plain, _ = told("--provider", "simulated")
+        coloured, _ = told("--provider", "simulated", "--force-color")
+        assert "\x1b[" in coloured
+        assert "\x1b[" not in plain
+        without = re.sub(r"\x1b\[[\d;]*m", "", coloured)
+        assert re.sub(r"\d", "9", without)[:30] == re.sub(r"\d", "9", plain)[:30]
+
+    def test_refuses_a_provider_that_there_is_not(self):
+        with pytest.raises(CommandError, match="Unknown provider 'yaho', must be one of: alpaca"):
+            told("--provider", "yaho")
+
+    @pytest.mark.parametrize("given", ["0", "-1", "soon", "nan"])
+    def test_refuses_a_time_that_is_none(self, given: str):
+        with pytest.raises(CommandError, match="--timeout"):
+            told("--provider", "simulated", f"--timeout={given}")
+
+    def test_a_name_server_without_an_answer_keeps_nobody(
+        self, settings: Any, monkeypatch: pytest.MonkeyPatch
+    ):
+        answered = threading.Event()
+
+        def hang(*given: Any, **more: Any) -> Any:
+            answered.wait(20)
+            raise socket.gaierror("no answer")
+
+        monkeypatch.setattr(socket, "getaddrinfo", hang)
+        listed("kraken", BTC="XXBTZUSD")
+        settings.QUOTES = {"PROVIDERS": ["kraken"]}
+        said, code = told("--provider", "kraken", "--timeout", "0.2")
+        assert not answered.is_set()
+        answered.set()
+        assert "FAILED   no full answer within 0.2 s" in said
+        assert code == 1
+
+
+@contextmanager
+def served(stub: Exchange) -> Iterator[Exchange]:
+    """Run a stub beside this thread."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+
+    def run(work: Coroutine[Any, Any, Any]) -> None:
+        asyncio.run_coroutine_threadsafe(work, loop).result(10)
+
+    run(stub.__aenter__())
+    try:
+        yield stub
+    finally:
+        run(stub.__aexit__())
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def inside(written: Callable[[str], str]) -> Callable[[str], str]:
+    """Write a text without the quotation marks around it."""
+    return lambda text: written(text)[1:-1]
+
+
+class Parrot(Exchange):
+    """A source that says in its errors what it was asked with."""
+
+    def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
+        """Refuse, and repeat all headers."""
+        said = f"you said {dict(self.headers.raw_items())} {query}"
+        return 401, {"message": said, "error": said}
+
+    async def feed(self, connection: ServerConnection) -> None:
+        """Repeat the login."""
+        frame = await connection.recv()
+        await self.send(connection, [{"T": "error", "code": 402, "msg": f"you said {frame!r}"}])
+
+
+@pytest.mark.django_db(transaction=True)
+class TestNoSecret:
+    KEYED = {
+        "alpaca": {"api_key": f"{CANARY}-1", "api_secret": f"{CANARY}-2"},
+        "coingecko": {"demo_key": f"{CANARY}-3"},
+        "finnhub": {"api_key": f"{CANARY}-4"},
+        "http": {"key": f"{CANARY}-5", "fields": "last=last"},
+    }
+
+    @pytest.mark.parametrize("name", KEYED)
+    @pytest.mark.parametrize("arguments", [[], ["--json"]], ids=["text", "json"])
+    def test_is_told_though_a_source_repeats_it(
+        self, settings: Any, name: str, arguments: list[str]
+    ):
+        listed(name, BTC="BTC/USD" if name == "alpaca" else "bitcoin")
+        with served(Parrot()) as stub:
+            urls = {"rest_url": stub.rest_url, "ws_url": stub.ws_url, "assets_url": stub.rest_url}
+            urls["url"] = f"http://user:{CANARY}-6@127.0.0.1:{stub.port}/{{code}}?k={CANARY}-7"
+            options = {key: url for key, url in urls.items() if key in option_names(name)}
+            settings.QUOTES = {
+                "PROVIDERS": [name],
+                "PROVIDER_OPTIONS": {name: options | self.KEYED[name]},
+            }
+            said, code = told("--provider", name, *arguments)
+        assert code == 1
+        assert "401 unauthorized" in said
+        assert CANARY not in said
+        for login in re.findall("Basic (.*)", str(stub.headers)):
+            assert login not in said
+
+    def test_of_the_settings_is_told(self, settings: Any, monkeypatch: pytest.MonkeyPatch):
+        TestTheLayer.redis(settings, f"redis://:{CANARY}@127.0.0.1:{free_port()}/0")
+        settings.SECRET_KEY = f"{CANARY}-8"
+        url = f"ftp://{CANARY}-9@example.com/?token={CANARY}-9"
+        settings.QUOTES = {
+            "PROVIDERS": ["coinbase"],
+            "PROVIDER_OPTIONS": {"coinbase": {"rest_url": url}},
+        }
+        said, _ = told()
+        assert "Unexpected address 'ftp://…@example.com/?token=…'" in said
+        assert CANARY not in said
+
+    @given(
+        secret=st.text(st.characters(exclude_categories=["Cs"]), min_size=1),
+        written=st.sampled_from([str, quote_plus, quote, inside(repr), inside(json.dumps)]),
+    )
+    def test_is_public_in_whatever_way_it_is_written(
+        self, secret: str, written: Callable[[str], str]
+    ):
+        with override_settings(QUOTES={"PROVIDER_OPTIONS": {"alpaca": {"api_key": secret}}}):
+            secrecy = Secrecy()
+        form = written(secret)
+        assume(form.strip(" …"))
+        assert f"[{form}]" not in secrecy.public(f"key [{form}] refused")
+
+    def test_other_words_stay(self):
+        options = {"coinbase": {"rest_url": "https://api.example.com/v1?of={codes}"}}
+        with override_settings(QUOTES={"PROVIDER_OPTIONS": options}):
+            text = "api.example.com/v1 answered 429; of {codes}; 1 a minute"
+            assert Secrecy().public(text) == text
+
+
+class Terminal:
+    """The command on a terminal of its own."""
+
+    def __init__(self, *arguments: str, **env: str) -> None:
+        self.process, self.screen = pty.fork()
+        if self.process == 0:
+            os.chdir(ROOT)
+            command = [sys.executable, "manage.py", *arguments]
+            os.execve(sys.executable, command, environment(TERM="xterm", **env))
+        self.shown = ""
+
+    def until(self, words: str) -> None:
+        """Read what it shows until it shows these words, or ends."""
+        while words not in self.shown:
+            try:
+                self.shown += os.read(self.screen, 4096).decode()
+            except OSError:  # the other side is closed
+                return
+
+    def type(self, key: bytes) -> None:
+        """Press a key."""
+        os.write(self.screen, key)
+
+    def end(self) -> int:
+        """Read on to the end, and return its exit code."""
+        self.until("no such words")
+        os.close(self.screen)
+        return os.waitstatus_to_exitcode(os.waitpid(self.process, 0)[1])
+
+
+@pytest.fixture
+def database(tmp_path: Path, database_template: Path) -> Path:
+    """A database of four symbols."""
+    path = shutil.copy(database_template, tmp_path / "db.sqlite3")
+    kept = "('AAPL', 'BTC-USD', 'ETH-USD', 'LTC-USD')"
+    with closing(sqlite3.connect(path)) as door, door:
+        door.execute(f"UPDATE quotes_symbol SET active = (code IN {kept})")
+    return Path(path)
+
+
+@pytest.fixture
+def coinbase() -> Iterator[Stub]:
+    """A stub of Coinbase as a process."""
+    stub = Stub()
+    yield stub
+    stub.stop()
+
+
+def test_on_a_terminal_it_shows_for_what_it_waits_and_ctrl_c_ends_it(
+    database: Path, coinbase: Stub
+):
+    coinbase.ask("/_mode?to=slow")
+    terminal = Terminal(
+        "doctor",
+        "--provider",
+        "coinbase",
+        DATABASE_URL=f"sqlite:///{database}",
+        **coinbase.settings,
+    )
+    terminal.until("s for provider coinbase")
+    terminal.type(b"\x03")
+    assert terminal.end() == 130
+    assert "Interrupted: not everything was checked." in terminal.shown
+    assert "Traceback" not in terminal.shown
+
+
+class TestARunningFeed:
+    """A deployment at three in the morning: one code is wrong, and so is one key."""
+
+    @pytest.fixture
+    def coingecko(self) -> Iterator[Stub]:
+        """A stub of CoinGecko as a process, which takes no key."""
+        stub = Stub("coingecko")
+        stub.ask("/_mode?to=unauthorized")
+        yield stub
+        stub.stop()
+
+    @pytest.fixture
+    def deployment(
+        self, database: Path, redis_server: Redis, coinbase: Stub, coingecko: Stub
+    ) -> Site:
+        """What the feed and the doctor run with."""
+        return Site(
+            database.parent,
+            DATABASE_URL=f"sqlite:///{database}",
+            DJANGO_DEBUG="False",
+            DJANGO_SECRET_KEY="long-and-random",
+            REDIS_URL=redis_server.url,
+            QUOTES_FEED="external",
+            COINGECKO_REST_URL=f"http://127.0.0.1:{coingecko.port}",
+            COINGECKO_DEMO_KEY=CANARY,
+            **coinbase.settings | {"QUOTES_PROVIDERS": "coingecko,coinbase,simulated"},
+        )
+
+    def test_is_not_disturbed_and_looks_as_the_documents_show_it(
+        self, deployment: Site, database: Path, redis_server: Redis, coingecko: Stub
+    ):
+        def row(of: str, where: str = "1") -> tuple[Any, ...]:
+            with closing(sqlite3.connect(database)) as door:
+                found = door.execute(f"SELECT {of} WHERE {where}").fetchone()
+            return found or ()
+
+        leads = "epoch, holder FROM quotes_feedlease"
+        feed = Runfeed(deployment, "feed")
+        try:
+            feed.ready()
+            eventually(lambda: row("1 FROM quotes_lastquote"), "quotes are written down")
+            eventually(lambda: "refused" in feed.said(), "the feed met the wrong key")
+            before = row(leads)
+            said = manage("doctor", check=False, **deployment.env)
+            assert row(leads) == before
+        finally:
+            feed.stop()
+        assert said.returncode == 1
+        assert said.stderr == ""
+        assert CANARY not in said.stdout
+        assert "lease" not in feed.said()
+        asked = sum(coingecko.ask("/_state")["requests"].values())
+        assert row("requests FROM quotes_provideruse", "provider = 'coingecko'") == (asked,)
+        document = (ROOT / "docs" / "operations.md").read_text()
+        [sample] = re.findall(r"\$ python manage.py doctor\n(.*?)```", document, re.DOTALL)
+        here = said.stdout.replace(f"127.0.0.1:{coingecko.port}", "api.coingecko.com")
+        assert masked(here) == masked(sample)
+
+
+def masked(text: str) -> list[str]:
+    """Hide what differs from run to run: numbers, paths and names of machines."""
+    text = re.sub(r"\S+:\d+ (leads)", r"… \1", text)
+    text = re.sub(r"/\S*(db.sqlite3)", r"…\1", text)
+    text = re.sub(r"\d[\d.,:]*", "9", text)
+    return re.sub(r"\S+ 9 USD", "… 9 USD", text).strip().splitlines()

@@ -1,0 +1,1031 @@
+"""The feed: keeps sources alive, takes the newest of what they say, and says when they fail."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from copy import copy
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import count
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from quotes.feed import feed as feed_module
+from quotes.feed import sources as sources_module
+from quotes.feed.feed import Batch, Feed
+from quotes.feed.gate import Pending, uncrossed
+from quotes.feed.sources import LONGEST_BACK_OFF, back_off
+from quotes.providers import Instrument, Provider, ProviderError
+from quotes.quote import Quote
+
+NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+AAPL = Instrument(symbol="AAPL", code="AAPL.US", kind="stock", tick_size=Decimal("0.01"))
+BTC = Instrument(symbol="BTC-USD", code="XXBTZUSD")
+GOLD = Instrument(symbol="GOLD", code="GC=F", kind="index")
+
+
+def quote(symbol: str, last: str, second: float | None = None, **more: Any) -> Quote:
+    """Make a quote; `second` is when the exchange made it, after noon."""
+    made = None if second is None else NOON + timedelta(seconds=second)
+    given = {"provider": "bourse", "currency": "USD", "source_time": made}
+    return Quote(symbol=symbol, last=Decimal(last), **given | {"received_at": made or NOON} | more)
+
+
+class Bourse(Provider):
+    """A source that answers what the test laid out; the last answer is given again and again."""
+
+    name = "bourse"
+    title = "Bourse"
+    attribution = "Prices by Bourse"
+    poll_interval = 0.001
+
+    def __init__(self, *answers: list[Quote] | Exception) -> None:
+        super().__init__()
+        self.answers = list(answers) or [[]]
+        self.asked = 0
+        self.asked_for: list[list[str]] = []
+        self.closed = False
+
+    async def quotes(self, instruments: Sequence[Instrument]) -> list[Quote]:
+        self.asked += 1
+        self.asked_for.append([each.symbol for each in instruments])
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise copy(answer)
+        return answer
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+class Wire(Bourse):
+    """A source that streams what is put on its wire; an exception there ends the stream."""
+
+    name = "wire"
+    title = "Wire"
+    streams = True
+
+    def __init__(self, *answers: list[Quote] | Exception) -> None:
+        super().__init__(*answers)
+        self.wire: asyncio.Queue[Quote | Exception] = asyncio.Queue()
+        self.opened: list[Sequence[Instrument]] = []
+
+    async def stream(self, instruments: Sequence[Instrument]) -> AsyncIterator[Quote]:
+        self.opened.append(instruments)
+        while True:
+            said = await self.wire.get()
+            if isinstance(said, Exception):
+                raise said
+            yield said
+
+
+class Published:
+    """What the feed published, and learnt."""
+
+    def __init__(self) -> None:
+        self.batches: list[Batch] = []
+        self.sizes: list[dict[str, Decimal]] = []
+        self.now: datetime | None = None
+        self.providers: list[Provider] = []
+        self.chains: dict[str, dict[str, Instrument]] = {}
+        self.seconds: float | None = None  # the time by its clock
+        self.feed = Feed(
+            self.publish,
+            self.learn,
+            clock=lambda: time.monotonic() if self.seconds is None else self.seconds,
+            now=lambda: self.now or datetime.now(UTC),
+        )
+
+    def watch(self, provider: Provider, instruments: Sequence[Instrument]) -> None:
+        """Let the feed follow these instruments of a provider, beside those of others."""
+        self.providers.append(provider)
+        for chain in self.chains.values():
+            chain.pop(provider.name, None)
+        for each in instruments:
+            self.chains.setdefault(each.symbol, {})[provider.name] = each
+        self.follow()
+
+    def follow(self) -> None:
+        """Let the feed follow the same again, as after an admin saved something."""
+        chains = {code: dict(chain) for code, chain in self.chains.items() if chain}
+        self.feed.follow(self.providers, chains)
+
+    async def publish(self, batch: Batch) -> None:
+        self.batches.append(batch)
+
+    async def learn(self, sizes: dict[str, Decimal]) -> None:
+        self.sizes.append(sizes)
+
+    def prices(self, symbol: str) -> list[str]:
+        """Return all prices of a symbol that were published, in order."""
+        quotes = [each for batch in self.batches for each in batch.quotes]
+        return [str(each.last) for each in quotes if each.symbol == symbol]
+
+    @property
+    def outages(self) -> dict[str, datetime]:
+        """What the newest batch says of outages."""
+        return self.batches[-1].outages if self.batches else {}
+
+
+async def until(happened: Callable[[], Any]) -> None:
+    """Wait until something is true."""
+    async with asyncio.timeout(5):
+        while not happened():
+            await asyncio.sleep(0.001)
+
+
+async def end(*tasks: asyncio.Task[None]) -> None:
+    """Cancel tasks until they have ended."""
+    async with asyncio.timeout(5):
+        while not all(task.done() for task in tasks):
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=0.01)
+
+
+@asynccontextmanager
+async def running(
+    *watched: tuple[Provider, list[Instrument]], now: datetime | None = None
+) -> AsyncIterator[Published]:
+    """Run a feed of these providers; without a time, by the clock."""
+    published = Published()
+    published.now = now
+    for provider, instruments in watched:
+        published.watch(provider, instruments)
+    task = asyncio.create_task(published.feed.run())
+    try:
+        yield published
+    finally:
+        await end(task, *published.feed.tasks.values())
+        await published.feed.aclose()
+
+
+@pytest.fixture(autouse=True)
+def fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let seconds be milliseconds."""
+    monkeypatch.setattr(feed_module, "GATHER", 0.002)
+    monkeypatch.setattr(feed_module, "HEARTBEAT", 0.01)
+    monkeypatch.setattr(feed_module, "BACK_OFF", 0.001)
+    monkeypatch.setattr(sources_module, "BACK_OFF", 0.001)
+    monkeypatch.setattr(sources_module, "LONGEST_BACK_OFF", 0.01)
+    monkeypatch.setattr(sources_module, "STEADY", 0.02)
+
+
+class TestTheNewest:
+    def test_what_comes_out_of_order_is_dropped(self):
+        pending = Pending()
+        assert pending.add(quote("AAPL", "102", second=5))
+        assert not pending.add(quote("AAPL", "101", second=4))
+        assert [str(each.last) for each in pending.take()] == ["102"]
+
+    def test_an_answer_without_a_time_that_was_asked_for_before_a_streams_quote_is_dropped(self):
+        pending = Pending()
+        asked_at = NOON
+        pending.add(quote("AAPL", "102", received_at=NOON + timedelta(seconds=1)))
+        assert not pending.add(
+            quote("AAPL", "101", received_at=NOON + timedelta(seconds=2)), asked_at
+        )
+
+    def test_an_answer_that_is_older_by_its_own_time_than_a_streams_quote_is_dropped(self):
+        pending = Pending()
+        pending.add(quote("AAPL", "102", second=5))
+        assert not pending.add(quote("AAPL", "101", second=4), NOON + timedelta(seconds=6))
+
+    def test_an_answer_with_an_old_time_does_not_replace_a_streams_quote_without_one(self):
+        pending = Pending()
+        pending.add(quote("AAPL", "102", received_at=NOON + timedelta(seconds=5)))
+        late = quote("AAPL", "101", second=-1, received_at=NOON + timedelta(seconds=6))
+        assert not pending.add(late, NOON)
+
+    def test_an_answer_that_was_asked_for_after_a_streams_quote_is_taken(self):
+        pending = Pending()
+        pending.add(quote("AAPL", "102", received_at=NOON))
+        assert pending.add(quote("AAPL", "103"), NOON + timedelta(seconds=1))
+
+    def test_a_price_from_the_future_does_not_keep_out_those_that_follow(self):
+        pending = Pending()
+        now = datetime.now(UTC)
+        pending.add(quote("AAPL", "99", source_time=now + timedelta(hours=1), received_at=now))
+        assert pending.add(quote("AAPL", "102", source_time=now, received_at=now))
+
+    def test_a_stream_without_times_is_taken_in_its_order(self):
+        pending = Pending()
+        assert pending.add(quote("AAPL", "102"))
+        assert pending.add(quote("AAPL", "101"))
+
+    def test_what_was_handed_over_is_not_handed_over_again(self):
+        pending = Pending()
+        pending.add(quote("AAPL", "102"))
+        assert len(pending.take()) == 1
+        assert pending.take() == []
+        assert not pending.wake.is_set()
+
+    @settings(deadline=None)
+    @given(st.permutations(range(8)))
+    def test_whatever_the_order_of_arrival_the_newest_is_published(self, seconds: list[int]):
+        pending = Pending()
+        taken = [s for s in seconds if pending.add(quote("AAPL", str(100 + s), second=s))]
+        assert str(pending.take()[0].last) == "107"
+        assert taken == sorted(taken)
+
+    def test_a_bid_above_its_ask_is_dropped_with_it(self):
+        crossed = quote("AAPL", "101", bid=Decimal(102), ask=Decimal(100))
+        assert (uncrossed(crossed).bid, uncrossed(crossed).ask) == (None, None)
+        assert uncrossed(crossed).last == 101
+        for bid, ask in [(100, 102), (101, 101)]:
+            sound = quote("AAPL", "101", bid=Decimal(bid), ask=Decimal(ask))
+            assert uncrossed(sound) is sound
+
+    def test_it_is_listed_once_until_they_are_apart_again_and_once_a_minute_at_most(self):
+        seconds = 0.0
+        pending = Pending(clock=lambda: seconds)
+        crossed = {"bid": Decimal(102), "ask": Decimal(100)}
+        books = {0: crossed, 10: crossed, 70: crossed, 80: {}, 90: crossed, 100: {}, 110: crossed}
+        for second, book in books.items():
+            seconds = float(second)
+            assert pending.add(quote("AAPL", "101", second=second, **book))
+        assert [(each.outcome, each.quote.received_at) for each in pending.told] == [
+            ("crossed", quote("AAPL", "101", second=second).received_at) for second in (0, 90)
+        ]
+        assert (pending.told[0].quote.bid, pending.told[0].quote.ask) == (102, 100)
+        assert [each.before for each in pending.told] == [None, 101]
+        assert pending.latest["AAPL"].bid is None
+
+    @pytest.mark.parametrize("no_price", ["0", "-1.5"])
+    def test_what_is_no_price_is_listed_and_the_one_before_stays(self, no_price: str):
+        seconds = 0.0
+        pending = Pending(clock=lambda: seconds)
+        assert not pending.add(quote("AAPL", no_price, second=0))
+        assert pending.add(quote("AAPL", "101", second=1))
+        pending.take()
+        for seconds in (100.0, 101.0):
+            assert not pending.add(quote("AAPL", no_price, second=seconds))
+        assert not pending.add(quote("AAPL", "-7", second=0))  # older than what is known: no news
+        assert pending.latest["AAPL"].last == 101
+        assert pending.take() == []
+        held = [(str(each.quote.last), each.before, each.outcome) for each in pending.told]
+        assert held == [(no_price, None, "no_price"), (no_price, 101, "no_price")]
+        assert pending.add(quote("AAPL", "102", second=102))
+
+
+class TestBatches:
+    async def test_quotes_that_come_together_are_one_batch_with_the_newest_of_each(self):
+        wire = Wire()
+        for said in [quote("AAPL", "101"), quote("BTC-USD", "64000"), quote("AAPL", "102")]:
+            wire.wire.put_nowait(said)
+        async with running((wire, [AAPL, BTC])) as published:
+            await until(lambda: published.prices("AAPL"))
+        first = next(batch for batch in published.batches if batch.quotes)
+        assert {each.symbol: str(each.last) for each in first.quotes} == {
+            "AAPL": "102",
+            "BTC-USD": "64000",
+        }
+
+    async def test_a_quiet_feed_says_that_it_lives(self):
+        async with running((Wire(), [AAPL])) as published:
+            await until(lambda: len(published.batches) >= 3)
+        assert all(batch.quotes == [] for batch in published.batches)
+
+    async def test_batches_are_numbered_without_a_gap(self):
+        async with running((Bourse([quote("AAPL", "101")]), [AAPL])) as published:
+            await until(lambda: len(published.batches) >= 5)
+        numbers = [batch.number for batch in published.batches]
+        assert numbers == list(range(1, len(numbers) + 1))
+
+    async def test_when_the_feed_ends_its_sources_end_and_are_closed(self):
+        bourse = Bourse()
+        async with running((bourse, [AAPL])) as published:
+            await until(lambda: bourse.asked)
+        assert published.feed.tasks == {}
+        assert bourse.closed
+
+
+class TestStreamsAndPolls:
+    async def test_a_source_without_a_stream_is_polled(self):
+        bourse = Bourse([quote("AAPL", "101", 1)], [quote("AAPL", "102", 2)])
+        async with running((bourse, [AAPL])) as published:
+            await until(lambda: published.prices("AAPL")[-1:] == ["102"])
+
+    async def test_a_stream_that_flows_is_polled_once_for_what_it_does_not_say(self):
+        wire = Wire()
+        async with running((wire, [AAPL])) as published:
+            for last in ("101", "102", "103"):
+                wire.wire.put_nowait(quote("AAPL", last))
+                await until(lambda last=last: published.prices("AAPL")[-1:] == [last])
+            await until(lambda: wire.asked)
+            heard = len(published.batches)
+            await until(lambda: len(published.batches) > heard + 10)
+        assert wire.asked == 1
+
+    async def test_while_the_stream_is_down_its_source_is_polled_and_no_longer(
+        self, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr(sources_module, "BACK_OFF", 0.05)
+        wire = Wire([quote("AAPL", "101", 1)])
+        wire.wire.put_nowait(ProviderError("connection reset"))
+        async with running((wire, [AAPL])) as published:
+            await until(lambda: published.prices("AAPL")[-1:] == ["101"])
+            assert published.outages == {}  # a poll that works is no outage
+            source = published.feed.sources["wire"]
+            await until(lambda: len(wire.opened) == 2)
+            wire.wire.put_nowait(quote("AAPL", "102", 2))
+            await until(lambda: not source.poll_due.is_set())
+            polls = wire.asked
+            for number in range(3, 8):
+                wire.wire.put_nowait(quote("AAPL", f"10{number}", number))
+                await until(lambda n=number: published.prices("AAPL")[-1:] == [f"10{n}"])
+            assert wire.asked == polls
+
+    async def test_a_stream_that_ends_without_an_error_is_opened_again(self):
+        class Short(Wire):
+            async def stream(self, instruments: Sequence[Instrument]) -> AsyncIterator[Quote]:
+                self.opened.append(instruments)
+                yield quote("AAPL", "101")
+
+        short = Short()
+        async with running((short, [AAPL])):
+            await until(lambda: len(short.opened) >= 3)
+
+    async def test_each_source_fails_alone(self):
+        wire, bourse = Wire(), Bourse(ProviderError("refused", refused=True))
+        async with running((wire, [BTC]), (bourse, [AAPL])) as published:
+            await until(lambda: "bourse" in published.outages)
+            wire.wire.put_nowait(quote("BTC-USD", "64000"))
+            await until(lambda: published.prices("BTC-USD") == ["64000"])
+            assert set(published.outages) == {"bourse"}
+
+
+class TestOutages:
+    async def test_an_outage_is_stated_with_its_beginning_and_cleared_with_the_next_quote(self):
+        bourse = Bourse(*[ProviderError("timed out")] * 3, [quote("AAPL", "101")])
+        began = datetime.now(UTC)
+        async with running((bourse, [AAPL])) as published:
+            await until(lambda: published.prices("AAPL"))
+            await until(lambda: not published.outages)
+        stated = [batch.outages["bourse"] for batch in published.batches if batch.outages]
+        assert stated
+        assert set(stated) == {stated[0]}  # the first failure, whatever failed since
+        assert began <= stated[0] <= datetime.now(UTC)
+
+    async def test_one_cause_is_logged_once_and_so_is_the_end(
+        self, caplog: pytest.LogCaptureFixture
+    ):
+        caplog.set_level(logging.INFO, "quotes.feed.feed")
+        bourse = Bourse(*[ProviderError("timed out")] * 5, [quote("AAPL", "101")])
+        async with running((bourse, [AAPL])) as published:
+            await until(lambda: published.prices("AAPL"))
+        texts = [record.getMessage() for record in caplog.records]
+        assert texts[0].startswith("bourse: poll stopped, trying again in ")
+        assert texts[0].endswith(" s: timed out")
+        assert texts[1:] == ["bourse is back"]
+
+    async def test_a_stream_that_comes_back_to_stay_ends_the_outage(self):
+        wire = Wire(ProviderError("poll timed out"))
+        wire.wire.put_nowait(ProviderError("stream timed out"))
+        async with running((wire, [AAPL])) as published:
+            await until(lambda: "wire" in published.outages)
+            source, ticks = published.feed.sources["wire"], count(101)
+            await until(
+                lambda: wire.wire.put_nowait(quote("AAPL", str(next(ticks)))) or source.streaming
+            )
+            await until(
+                lambda: (
+                    wire.wire.put_nowait(quote("AAPL", str(next(ticks)))) or not published.outages
+                )
+            )
+
+    async def test_a_stream_that_comes_back_and_has_little_to_say_ends_the_outage_too(self):
+        # at night, say: one price when it opens, and none for hours
+        wire = Wire(ProviderError("poll timed out"))
+        wire.wire.put_nowait(ProviderError("stream timed out"))
+        async with running((wire, [AAPL])) as published:
+            await until(lambda: "wire" in published.outages)
+            wire.wire.put_nowait(quote("AAPL", "101"))
+            await until(lambda: published.feed.sources["wire"].streaming)
+            await until(lambda: not published.outages)
+            heard = len(published.batches)
+            await until(lambda: len(published.batches) > heard + 10)
+            assert published.outages == {}
+
+    async def test_a_source_that_nobody_needs_any_more_is_no_outage(self):
+        bourse = Bourse(ProviderError("timed out"))
+        async with running((bourse, [AAPL])) as published:
+            await until(lambda: published.outages)
+            published.watch(bourse, [])
+            await until(lambda: not published.outages)
+
+
+class TestBackingOff:
+    @pytest.fixture(autouse=True)
+    def in_seconds(self, fast: None, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sources_module, "BACK_OFF", 1.0)
+        monkeypatch.setattr(sources_module, "LONGEST_BACK_OFF", LONGEST_BACK_OFF)
+
+    @staticmethod
+    def waits(failures: int, **error: Any) -> list[float]:
+        return [back_off(failures, ProviderError("timed out", **error)) for _ in range(300)]
+
+    def test_it_grows_with_each_failure_in_a_row_and_not_without_end(self):
+        longest = [max(self.waits(failures)) for failures in range(8)]
+        assert all(0.8 * 2**n < longest[n] <= 2**n for n in range(4))
+        assert 16 < max(longest) <= LONGEST_BACK_OFF
+
+    def test_it_is_spread_so_that_not_all_come_back_at_once(self):
+        waits = self.waits(5)
+        assert len(set(waits)) > 290
+        assert min(waits) < 4
+        assert max(waits) > 16
+
+    def test_a_source_that_says_when_to_come_back_is_obeyed(self):
+        waits = self.waits(0, retry_after=30.0)
+        assert all(30 <= wait <= 31 for wait in waits)
+        assert len(set(waits)) > 290
+
+    async def test_a_source_that_refuses_us_is_not_asked_until_the_operator_acts(
+        self, caplog: pytest.LogCaptureFixture
+    ):
+        refusal = ProviderError("403 from /quotes", refused=True)
+        bourse = Bourse(refusal, refusal, [quote("AAPL", "101")])
+        async with running((bourse, [AAPL])) as published:
+            for asked in (1, 2):
+                await until(lambda asked=asked: bourse.asked == asked and published.outages)
+                heard = len(published.batches)
+                await until(lambda heard=heard: len(published.batches) > heard + 10)
+                assert bourse.asked == asked
+                published.follow()
+            await until(lambda: published.prices("AAPL") == ["101"] and not published.outages)
+        assert caplog.text.count("refused, not asked again until you act: 403 from /quotes") == 1
+
+    async def test_one_that_refuses_polls_alone_is_well_while_it_streams(self):
+        wire = Wire(ProviderError("403 from /quotes", refused=True))
+        wire.wire.put_nowait(quote("AAPL", "101", 1))
+        async with running((wire, [AAPL])) as published:
+            await until(lambda: published.feed.sources["wire"].refused)
+            wire.wire.put_nowait(quote("AAPL", "102", 2))
+            await until(lambda: published.prices("AAPL") == ["101", "102"])
+            assert not published.outages
+            wire.wire.put_nowait(ProviderError("connection reset"))
+            await until(lambda: "wire" in published.outages)
+
+    async def test_a_listing_that_is_read_anew_is_no_act(self):
+        bourse = Bourse(ProviderError("403 from /quotes", refused=True))
+        async with running((bourse, [AAPL])) as published:
+            await until(lambda: bourse.asked == 1 and published.outages)
+            for instruments in ([AAPL, BTC], [AAPL]):  # and a change of it is none of a key
+                chains = {each.symbol: {"bourse": each} for each in instruments}
+                published.feed.follow([bourse], chains, acted=False)
+                heard = len(published.batches)
+                await until(lambda heard=heard: len(published.batches) > heard + 5)
+            assert bourse.asked == 1
+
+    @pytest.mark.parametrize(("status", "everybody"), [(429, True), (None, False)])
+    async def test_who_is_one_stream_too_many_may_still_poll(
+        self, status: int | None, everybody: bool
+    ):
+        wire = Wire([quote("AAPL", "101")])
+        wire.wire.put_nowait(ProviderError("go away", retry_after=3600.0, status=status))
+        async with running((wire, [AAPL])) as published:
+            await until(lambda: wire.wire.empty() and published.prices("AAPL"))
+        if everybody:
+            with pytest.raises(ProviderError, match="told to stay away"):
+                await wire.budget.spend()
+        else:
+            await wire.budget.spend()
+
+    def test_it_does_not_fail_itself_after_a_night_of_failures(self):
+        assert back_off(5000, ProviderError("timed out")) <= LONGEST_BACK_OFF
+
+    async def test_a_source_that_asked_for_an_hour_is_not_asked_again_within_it(self):
+        bourse = Bourse(ProviderError("429", retry_after=3600.0))
+        async with running((bourse, [AAPL])) as published:
+            await until(lambda: "bourse" in published.outages)
+            heard = len(published.batches)
+            await until(lambda: len(published.batches) > heard + 5)
+            assert bourse.asked == 1
+
+
+class TestClosedMarkets:
+    """The American exchanges, which close on Friday at 20:00 of New York."""
+
+    CLOSE = datetime(2026, 11, 21, 1, 0, tzinfo=UTC)
+    APPLE = replace(AAPL, exchange="NASDAQ")
+
+    @pytest.mark.parametrize(("minutes", "differs"), [(None, True), (29, True), (31, False)])
+    async def test_a_stream_that_polls_is_told_what_it_need_not_ask_for(
+        self, minutes: int | None, differs: bool
+    ):
+        wire = Wire()
+        got_at = None if minutes is None else self.CLOSE + timedelta(minutes=minutes)
+        async with running((wire, [self.APPLE, BTC]), now=self.CLOSE + timedelta(days=1)):
+            assert wire.may_differ(self.APPLE, got_at) == differs
+            assert wire.may_differ(BTC, got_at)
+
+    async def test_what_came_without_a_price_is_asked_for_again(self):
+        sunday = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+        bourse = Bourse([quote("AAPL", "0")], [quote("AAPL", "0")], [quote("AAPL", "101")])
+        async with running((bourse, [self.APPLE]), now=sunday) as published:
+            await until(lambda: published.prices("AAPL") == ["101"])
+            heard = len(published.batches)
+            await until(lambda: len(published.batches) > heard + 10)
+        assert bourse.asked == 3
+
+    async def test_their_prices_are_asked_for_until_the_last_have_come(self):
+        bourse = Bourse([quote("AAPL", "101"), quote("BTC-USD", "64000")])
+        async with running((bourse, [self.APPLE, BTC]), now=self.CLOSE) as published:
+            await until(lambda: bourse.asked > 3)
+            assert bourse.asked_for[-1] == ["AAPL", "BTC-USD"]
+            published.now = self.CLOSE + timedelta(minutes=31)
+            await until(lambda: bourse.asked_for[-1] == ["BTC-USD"])
+            asked = len(bourse.asked_for)
+            await until(lambda: len(bourse.asked_for) > asked + 3)
+            assert {tuple(codes) for codes in bourse.asked_for[asked:]} == {("BTC-USD",)}
+            published.now = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)  # Monday, 4:00 there
+            await until(lambda: bourse.asked_for[-1] == ["AAPL", "BTC-USD"])
+
+    async def test_a_feed_that_starts_on_a_sunday_asks_once_and_then_leaves_the_source_alone(self):
+        bourse = Bourse([quote("AAPL", "101")])
+        sunday = self.CLOSE + timedelta(days=1)
+        async with running((bourse, [self.APPLE]), now=sunday) as published:
+            await until(lambda: published.prices("AAPL") == ["101"])
+            heard = len(published.batches)
+            await until(lambda: len(published.batches) > heard + 5)
+            assert bourse.asked == 1
+            assert not published.outages
+
+    async def test_a_source_that_fails_meanwhile_is_asked_until_it_answers(self):
+        bourse = Bourse(ProviderError("503"), ProviderError("503"), [quote("AAPL", "101")])
+        sunday = self.CLOSE + timedelta(days=1)
+        async with running((bourse, [self.APPLE]), now=sunday) as published:
+            await until(lambda: published.prices("AAPL") == ["101"] and not published.outages)
+            assert bourse.asked == 3
+
+    async def test_a_code_that_the_source_does_not_know_is_not_asked_for_alone(self):
+        bourse = Bourse([quote("AAPL", "101")])
+        bourse.unknown["YAHO.US"] = "not listed here"
+        yahoo = replace(self.APPLE, symbol="YAHO", code="YAHO.US")
+        sunday = self.CLOSE + timedelta(days=1)
+        async with running((bourse, [self.APPLE, yahoo]), now=sunday) as published:
+            await until(lambda: published.prices("AAPL") == ["101"])
+            heard = len(published.batches)
+            await until(lambda: len(published.batches) > heard + 5)
+            assert bourse.asked_for == [["AAPL", "YAHO"]]
+
+    async def test_a_code_that_is_corrected_meanwhile_is_asked_for(self):
+        wrong = quote("AAPL", "901", second=10)
+        bourse = Bourse([wrong], [quote("AAPL", "101", second=0)])
+        sunday = self.CLOSE + timedelta(days=1)
+        async with running((bourse, [self.APPLE]), now=sunday) as published:
+            await until(lambda: published.prices("AAPL") == ["901"])
+            published.watch(bourse, [replace(self.APPLE, code="AAPL.NEW")])
+            await until(lambda: published.prices("AAPL") == ["901", "101"])
+
+    async def test_markets_that_are_made_up_never_close(self):
+        bourse = Bourse([quote("AAPL", "101")])
+        bourse.invented = True  # type: ignore[misc]
+        async with running((bourse, [self.APPLE]), now=self.CLOSE + timedelta(days=1)):
+            await until(lambda: bourse.asked > 3)
+
+
+class TestUnknownCodes:
+    async def test_a_code_that_the_source_does_not_know_is_logged_once_and_costs_the_others_nothing(
+        self, caplog: pytest.LogCaptureFixture
+    ):
+        bourse = Bourse([quote("AAPL", "101")])
+        bourse.unknown["YAHO.US"] = "not listed here"
+        async with running((bourse, [AAPL])) as published:
+            await until(lambda: bourse.asked >= 5 and published.prices("AAPL"))
+        texts = [record.getMessage() for record in caplog.records]
+        assert texts == ["bourse: YAHO.US: not listed here"]
+
+    async def test_a_code_that_turns_out_unknown_later_is_logged_then(
+        self, caplog: pytest.LogCaptureFixture
+    ):
+        wire = Wire()
+        async with running((wire, [AAPL])) as published:
+            wire.wire.put_nowait(quote("AAPL", "101"))
+            await until(lambda: published.prices("AAPL"))
+            wire.unknown["LUNA"] = "delisted"
+            wire.wire.put_nowait(quote("AAPL", "102"))
+            await until(lambda: "wire: LUNA: delisted" in caplog.text)
+
+
+class TestProgrammingErrors:
+    async def test_a_source_that_dies_of_one_is_logged_and_started_again(
+        self, caplog: pytest.LogCaptureFixture
+    ):
+        bourse = Bourse(KeyError("lastPrice"), [quote("AAPL", "101")])
+        async with running((bourse, [AAPL])) as published:
+            await until(lambda: published.prices("AAPL"))
+        assert "bourse died, starting it again" in caplog.text
+        assert "KeyError: 'lastPrice'" in caplog.text
+
+    async def test_a_stream_that_dies_of_one_is_opened_again(
+        self, caplog: pytest.LogCaptureFixture
+    ):
+        wire = Wire()
+        wire.wire.put_nowait(TypeError("'NoneType' object is not subscriptable"))
+        wire.wire.put_nowait(quote("AAPL", "101"))
+        async with running((wire, [AAPL])) as published:
+            await until(lambda: published.prices("AAPL"))
+        assert "wire died, starting it again" in caplog.text
+
+    async def test_a_source_that_dies_again_and_again_is_an_outage(self):
+        # its answers changed, say: to a visitor that is no other failure than a broken line
+        bourse = Bourse(KeyError("lastPrice"))
+        async with running((bourse, [AAPL])) as published:
+            await until(lambda: bourse.asked >= 20 and len(published.batches) >= 3)
+            assert "bourse" in published.outages
+
+    async def test_a_source_that_is_stopped_while_it_dies_is_not_started_again(self):
+        class Closing(Wire):
+            """Its stream takes a while to close, as the handshake of a websocket does."""
+
+            closing, closed_now = asyncio.Event(), asyncio.Event()
+
+            async def stream(self, instruments: Sequence[Instrument]) -> AsyncIterator[Quote]:
+                self.opened.append(instruments)
+                if len(self.opened) == 1:
+                    raise ProviderError("connection reset")
+                try:
+                    yield await self.wire.get()  # nothing comes
+                finally:
+                    self.closing.set()
+                    await self.closed_now.wait()
+
+            async def quotes(self, instruments: Sequence[Instrument]) -> list[Quote]:
+                if len(self.opened) > 1:
+                    raise KeyError("lastPrice")
+                return []
+
+        wire = Closing()
+        async with running((wire, [AAPL])) as published:
+            task = published.feed.tasks["wire"]
+            await until(wire.closing.is_set)
+            published.watch(wire, [])
+            await asyncio.sleep(0)
+            wire.closed_now.set()
+            heard = len(published.batches)
+            await until(lambda: task.done() or len(published.batches) > heard + 5)
+            was_done = task.done()
+            await end(task)
+            assert was_done
+
+    async def test_a_source_whose_list_of_instruments_is_broken_still_brings_quotes(self):
+        class Listless(Bourse):
+            async def instruments(self) -> list[Instrument]:
+                raise KeyError("symbols")
+
+        listless = Listless([quote("BTC-USD", "64000")])
+        async with running((listless, [BTC])) as published:
+            await until(lambda: len(published.batches) >= 5)
+            assert published.prices("BTC-USD")[:1] == ["64000"]
+
+    async def test_a_database_that_is_locked_when_tick_sizes_are_learnt_stops_no_source(self):
+        class Locked(Published):
+            async def learn(self, sizes: dict[str, Decimal]) -> None:
+                raise OSError("database is locked")
+
+        published = Locked()
+        published.watch(Sized([quote("BTC-USD", "64000")]), [BTC])
+        task = asyncio.create_task(published.feed.run())
+        try:
+            await until(lambda: len(published.batches) >= 5)
+            assert published.prices("BTC-USD")[:1] == ["64000"]
+        finally:
+            await end(task, *published.feed.tasks.values())
+
+
+class Sized(Bourse):
+    """A source that tells the tick sizes of its instruments."""
+
+    name = "sized"
+    listed = 0
+
+    async def instruments(self) -> list[Instrument]:
+        self.listed += 1
+        return [
+            Instrument(symbol="", code="XXBTZUSD", tick_size=Decimal("0.1")),
+            Instrument(symbol="", code="AAPL.US", tick_size=Decimal("0.05")),
+            Instrument(symbol="", code="XETHZUSD", tick_size=Decimal("0.01")),
+        ]
+
+
+class TestTickSizes:
+    async def test_those_that_nobody_set_are_learnt(self):
+        async with running((Sized(), [AAPL, BTC])) as published:
+            await until(lambda: published.sizes)
+        assert published.sizes == [{"BTC-USD": Decimal("0.1")}]
+
+    async def test_where_all_are_set_nobody_asks(self):
+        sized = Sized([quote("AAPL", "101")])
+        async with running((sized, [AAPL])) as published:
+            await until(lambda: published.prices("AAPL"))
+        assert sized.listed == 0
+        assert published.sizes == []
+
+    async def test_a_source_that_cannot_tell_them_still_brings_quotes(
+        self, caplog: pytest.LogCaptureFixture
+    ):
+        class Shy(Bourse):
+            async def instruments(self) -> list[Instrument]:
+                raise ProviderError("503 from /instruments")
+
+        async with running((Shy([quote("BTC-USD", "64000")]), [BTC])) as published:
+            await until(lambda: published.prices("BTC-USD"))
+        assert "bourse: no tick sizes: 503 from /instruments" in caplog.text
+
+
+class TestWhatIsWatched:
+    async def test_what_a_provider_is_not_asked_by_restarts_nothing(self):
+        wire = Wire()
+        async with running((wire, [AAPL])) as published:
+            await until(lambda: wire.opened)
+            task = published.feed.tasks["wire"]
+            published.watch(wire, [replace(AAPL, tick_size=Decimal("0.01"), name="Apple Inc.")])
+            assert published.feed.tasks["wire"] is task
+            assert published.feed.sources["wire"].instruments[0].name == "Apple Inc."
+            published.watch(wire, [replace(AAPL, code="AAPL.MX", currency="MXN")])
+            assert published.feed.tasks["wire"] is not task
+
+    async def test_other_instruments_restart_their_source_and_no_other(self):
+        wire, other = Wire(), Wire()
+        other.name = "other"  # type: ignore[misc]
+        async with running((wire, [AAPL]), (other, [BTC])) as published:
+            await until(lambda: wire.opened and other.opened)
+            published.watch(wire, [AAPL, GOLD])
+            published.watch(other, [BTC])
+            await until(lambda: wire.opened == [[AAPL], [AAPL, GOLD]])
+            other.wire.put_nowait(quote("BTC-USD", "101"))
+            await until(lambda: published.prices("BTC-USD"))
+            assert other.opened == [[BTC]]
+
+    async def test_a_source_without_instruments_is_not_asked(self):
+        bourse, idle = Bourse([quote("AAPL", "101")]), Bourse()
+        idle.name = "idle"  # type: ignore[misc]
+        async with running((idle, []), (bourse, [AAPL])):
+            await until(lambda: bourse.asked >= 5)
+        assert idle.asked == 0
+
+    async def test_a_source_that_loses_its_last_instrument_stops_until_it_gets_another(self):
+        bourse = Bourse([quote("AAPL", "101")])
+        async with running((bourse, [AAPL])) as published:
+            await until(lambda: bourse.asked)
+            published.watch(bourse, [])
+            await asyncio.sleep(0)
+            asked, heard = bourse.asked, len(published.batches)
+            await until(lambda: len(published.batches) > heard + 3)
+            assert bourse.asked == asked
+            published.watch(bourse, [AAPL])
+            await until(lambda: bourse.asked > asked)
+
+
+class TestFallingBack:
+    """Two providers have AAPL: the bourse, which is preferred, and the wire."""
+
+    @pytest.fixture(autouse=True)
+    def soon(self, fast: None, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(feed_module, "FALL_BACK_AFTER", 0.0)
+
+    async def test_while_the_first_is_well_no_other_is_asked(self):
+        first, second = Bourse([quote("AAPL", "101")]), Wire([quote("AAPL", "1", provider="wire")])
+        async with running((first, [AAPL]), (second, [AAPL])) as published:
+            await until(lambda: published.prices("AAPL"))
+            await until(lambda: first.asked > 5)
+        assert second.asked == 0
+        assert second.opened == []
+        assert set(published.prices("AAPL")) == {"101"}
+
+    async def test_when_the_first_fails_the_second_is_asked_and_says_who_it_is(self):
+        first = Bourse([quote("AAPL", "101")], ProviderError("timed out"))
+        second = Bourse([quote("AAPL", "102", provider="wire")])
+        second.name = "wire"  # type: ignore[misc]
+        async with running((first, [AAPL]), (second, [AAPL])) as published:
+            await until(lambda: published.prices("AAPL")[:2] == ["101", "102"])
+            assert published.batches[-1].outages.keys() == {"bourse"}
+        assert published.feed.pending.latest["AAPL"].provider == "wire"
+
+    async def test_a_code_that_the_first_does_not_know_goes_to_the_second(self):
+        first = Bourse([quote("BTC-USD", "64000")])
+        first.unknown["AAPL.US"] = "AAPL.US is delisted"
+        second = Wire([quote("AAPL", "102", provider="wire")])
+        second.wire.put_nowait(ProviderError("connection reset"))
+        async with running((first, [AAPL, BTC]), (second, [AAPL])) as published:
+            await until(lambda: published.prices("AAPL") and published.prices("BTC-USD"))
+
+    async def test_a_symbol_that_the_first_has_no_price_of_goes_to_the_second_for_that_time(
+        self, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr(feed_module, "RETURN_AFTER", 0.05)
+        first = Bourse([quote("AAPL", "0"), quote("BTC-USD", "64000")])
+        second = Bourse([quote("AAPL", "102", provider="second")])
+        second.name = "second"  # type: ignore[misc]
+        async with running((first, [AAPL, BTC]), (second, [AAPL, BTC])) as published:
+            await until(lambda: published.prices("AAPL"))
+            assert not published.outages
+            assert published.feed.in_use == {"AAPL": "second", "BTC-USD": "bourse"}
+            assert [each.outcome for each in published.feed.pending.told] == ["no_price"]
+            first.answers = [[quote("AAPL", "101"), quote("BTC-USD", "64000")]]
+            await until(lambda: published.prices("AAPL")[-1] == "101")
+            assert set(published.prices("AAPL")) == {"101", "102"}
+
+    async def test_it_comes_back_when_the_first_has_told_its_price_for_a_minute(self):
+        first, second = Wire(), Bourse([quote("AAPL", "1", provider="second")])
+        second.name = "second"  # type: ignore[misc]
+        async with running((first, [AAPL]), (second, [AAPL])) as published:
+            published.seconds, published.feed.rerouted_at = 0.0, -10.0
+            used = [published.feed.in_use["AAPL"]]
+            for last in ("0", "101", "0", "102"):
+                first.wire.put_nowait(quote("AAPL", last, provider="wire"))
+                heard = len(published.batches)
+                await until(
+                    lambda heard=heard: first.wire.empty() and len(published.batches) > heard
+                )
+                published.seconds += 40
+                published.feed.reroute()
+                used.append(published.feed.in_use["AAPL"])
+            published.seconds += 21
+            published.feed.reroute()
+            used.append(published.feed.in_use["AAPL"])
+        assert used == ["wire", "second", "second", "second", "second", "wire"]
+
+    async def test_a_poll_that_tells_less_than_the_stream_takes_no_symbol_away(self):
+        first, second = Wire([quote("AAPL", "0")]), Bourse([quote("AAPL", "1", provider="second")])
+        second.name = "second"  # type: ignore[misc]
+        first.wire.put_nowait(quote("AAPL", "101", provider="wire"))
+        async with running((first, [AAPL]), (second, [AAPL])) as published:
+            await until(lambda: first.asked and published.prices("AAPL"))
+            heard = len(published.batches)
+            await until(lambda: len(published.batches) > heard + 5)
+        assert second.asked == 0
+
+    async def test_a_source_that_tells_once_of_no_price_keeps_its_symbol(
+        self, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr(feed_module, "FALL_BACK_AFTER", 5.0)
+        first, second = Wire(), Bourse([quote("AAPL", "1", provider="second")])
+        second.name = "second"  # type: ignore[misc]
+        async with running((first, [AAPL]), (second, [AAPL])) as published:
+            published.seconds, published.feed.rerouted_at = 0.0, -10.0
+            for number, last in enumerate(["101", "0", "102"]):
+                published.seconds = 3.0 * number
+                first.wire.put_nowait(quote("AAPL", last, number, provider="wire"))
+                await until(first.wire.empty)
+                heard = len(published.batches)
+                await until(lambda heard=heard: len(published.batches) > heard + 3)
+            assert published.prices("AAPL") == ["101", "102"]
+            published.seconds = 30.0
+            heard = len(published.batches)
+            await until(lambda: len(published.batches) > heard + 3)
+        assert second.asked == 0
+
+    async def test_the_first_gets_its_symbols_back_when_it_has_been_well_for_a_minute(self):
+        failing = ProviderError("timed out")
+        first = Bourse(failing)
+        second = Wire([quote("AAPL", "102", provider="wire")])
+        second.wire.put_nowait(ProviderError("connection reset"))
+        async with running((first, [AAPL]), (second, [AAPL])) as published:
+            published.seconds = 0.0
+            published.feed.rerouted_at = -10.0
+            await until(lambda: published.prices("AAPL")[-1:] == ["102"])
+            first.answers = [[quote("AAPL", "103")]]
+            await until(lambda: not published.outages)
+            published.feed.sources["bourse"].up_since = published.seconds
+            for _ in range(59):
+                published.seconds += 1
+                published.feed.reroute()
+            assert published.feed.in_use == {"AAPL": "wire"}
+            published.seconds += 1
+            published.feed.reroute()
+            assert published.feed.in_use == {"AAPL": "bourse"}
+            await until(lambda: published.prices("AAPL")[-1:] == ["103"])
+
+    async def test_when_all_fail_the_first_is_asked_on(self):
+        first, second = Bourse(ProviderError("timed out")), Bourse(ProviderError("timed out"))
+        second.name = "second"  # type: ignore[misc]
+        async with running((first, [AAPL]), (second, [AAPL])) as published:
+            await until(lambda: len(published.outages) == 2)
+            first.answers = [[quote("AAPL", "101")]]
+            await until(lambda: published.prices("AAPL") == ["101"])
+
+    @pytest.mark.parametrize("refused", [False, True])
+    async def test_one_that_failed_once_stands_in_at_the_next_outage(self, refused: bool):
+        first, second = Bourse(ProviderError("timed out")), Bourse(ProviderError("no network"))
+        second.name = "second"  # type: ignore[misc]
+        async with running((first, [AAPL]), (second, [AAPL])) as published:
+            await until(lambda: len(published.outages) == 2)
+            if refused:
+                second.answers = [ProviderError("403", refused=True)]
+                await until(lambda: published.feed.sources["second"].refused)
+            first.answers = [[quote("AAPL", "101")]]
+            await until(lambda: published.prices("AAPL") == ["101"] and not published.outages)
+            second.answers = [[quote("AAPL", "102", provider="second")]]
+            published.follow()  # what an operator does about a refusal
+            first.answers = [ProviderError("timed out")]
+            await until(lambda: published.prices("AAPL")[-1:] == ["102"])
+
+    async def test_the_first_is_asked_at_once_when_it_gets_its_symbols_back_in_closed_hours(self):
+        sunday = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+        apple = replace(AAPL, exchange="NASDAQ")
+        first = Bourse(ProviderError("timed out"))
+        second = Bourse([quote("AAPL", "102", provider="second")])
+        second.name = "second"  # type: ignore[misc]
+        async with running((first, [apple]), (second, [apple]), now=sunday) as published:
+            await until(lambda: published.prices("AAPL") == ["102"])
+            first.answers = [[quote("AAPL", "101")]]
+            await until(lambda: not published.outages)
+            published.feed.sources["bourse"].up_since = float("-inf")  # for long
+            published.feed.reroute()
+            await until(lambda: published.prices("AAPL") == ["102", "101"])
+
+    async def test_a_feed_that_ended_begins_nothing_any_more(self):
+        bourse = Bourse([quote("AAPL", "101")])
+        async with running((bourse, [AAPL])) as published:
+            await until(lambda: bourse.asked > 1)
+        asked = bourse.asked
+        published.watch(bourse, [AAPL, BTC])  # a listing that was read meanwhile
+        assert not published.feed.tasks
+        assert bourse.asked == asked
+
+
+class TestWhatCannotBeBelieved:
+    """Prices that jump by more than a tenth wait for a second one that agrees."""
+
+    @staticmethod
+    def pending() -> Pending:
+        held = Pending(lambda symbol: Decimal("0.1"))
+        held.add(quote("AAPL", "100", 0))
+        return held
+
+    def test_a_spike_is_never_shown(self):
+        pending = self.pending()
+        assert not pending.add(quote("AAPL", "200", 1))
+        assert pending.add(quote("AAPL", "101", 2))
+        assert [str(each.last) for each in pending.take()] == ["101"]
+        assert [(str(each.quote.last), each.outcome) for each in pending.told] == [
+            ("200", "waits"),
+            ("200", "dropped"),
+        ]
+
+    def test_a_jump_that_a_second_price_confirms_is_shown(self):
+        pending = self.pending()
+        assert not pending.add(quote("AAPL", "200", 1))
+        assert str(pending.held["AAPL"].quote.last) == "200"
+        assert pending.add(quote("AAPL", "201", 2))
+        assert [str(each.last) for each in pending.take()] == ["201"]
+        assert [each.outcome for each in pending.told] == ["waits", "confirmed"]
+        assert pending.held == {}
+
+    def test_two_spikes_to_different_prices_confirm_nothing(self):
+        pending = self.pending()
+        assert not pending.add(quote("AAPL", "200", 1))
+        assert not pending.add(quote("AAPL", "50", 2))
+        assert pending.add(quote("AAPL", "100", 3))
+
+    def test_the_same_message_twice_confirms_nothing(self):
+        pending = self.pending()
+        spike = quote("AAPL", "200", 1)
+        assert not pending.add(spike)
+        assert not pending.add(spike)
+        assert pending.add(quote("AAPL", "100", 2))
+
+    @pytest.mark.parametrize(("minutes", "believed"), [(0.9, False), (1.1, True)])
+    def test_a_source_that_stands_by_a_jump_for_a_minute_confirms_it(
+        self, minutes: float, believed: bool
+    ):
+        pending, asked_at = self.pending(), NOON + timedelta(minutes=minutes)
+        jump = quote("AAPL", "200", 1)  # the last trade of the day, told again and again
+        assert not pending.add(jump, NOON)
+        again = replace(jump, received_at=jump.received_at + timedelta(minutes=minutes))
+        assert not pending.add(again)  # by a stream that begins anew: that is no second look
+        assert pending.add(again, asked_at) == believed
+        assert [each.outcome for each in pending.told] == ["waits", *["confirmed"] * believed]
+
+    def test_the_first_price_of_all_is_believed(self):
+        assert Pending(lambda symbol: Decimal("0.1")).add(quote("AAPL", "1", 0))
+
+    def test_another_currency_is_no_jump(self):
+        assert self.pending().add(quote("AAPL", "8000", 1, currency="JPY"))
+
+    def test_the_same_message_twice_is_one_update(self):
+        pending = self.pending()
+        pending.take()
+        assert not pending.add(quote("AAPL", "100", 0))
+        assert pending.take() == []
+
+    @given(st.lists(st.integers(1, 1000), min_size=1, max_size=30))
+    def test_what_is_shown_is_near_the_one_before_or_was_said_twice(self, prices: list[int]):
+        pending, shown, said = self.pending(), [Decimal(100)], [Decimal(100)]
+        for second, last in enumerate(prices, start=1):
+            if pending.add(quote("AAPL", str(last), second)):
+                near = abs(last - shown[-1]) <= shown[-1] / 10
+                assert near or abs(last - said[-1]) <= said[-1] / 10
+                shown.append(Decimal(last))
+            said.append(Decimal(last))

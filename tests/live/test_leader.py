@@ -1,0 +1,134 @@
+"""A process that leads the feed: the operator's acts, what is none, and what visitors cost."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from channels.layers import channel_layers
+from channels.testing import WebsocketCommunicator
+
+from quotes import live
+from quotes.live import layer
+from quotes.live.live import Live
+from quotes.models import HeldPrice, LastQuote, ProviderSymbol, Symbol
+from quotes.quote import Quote
+from tests.stubs.coinbase import Coinbase
+from tests.test_consumers import lasts, opened, update
+
+STATS = "/products/stats"
+
+
+@pytest.fixture
+async def bitcoin(transactional_db: None) -> None:
+    symbol = await Symbol.objects.acreate(
+        code="BTC-USD", name="Bitcoin", kind="crypto", currency="USD"
+    )
+    await ProviderSymbol.objects.acreate(symbol=symbol, provider="coinbase", code="BTC-USD")
+
+
+def asked_of(stub: Coinbase) -> dict[str, Any]:
+    """The settings of a feed that asks a stub."""
+    options = {"rest_url": stub.rest_url, "ws_url": stub.ws_url}
+    return {"PROVIDERS": ["coinbase"], "PROVIDER_OPTIONS": {"coinbase": options}}
+
+
+async def test_a_refusal_outlives_word_of_listings_that_comes_by_itself(
+    bitcoin: None, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layer, "REJOIN_EVERY", 0.0)
+    monkeypatch.setattr("quotes.feed.feed.HEARTBEAT", 0.02)
+    monkeypatch.setattr("quotes.live.live.FIRST_BATCH", 0.0)
+    async with Coinbase() as stub:
+        settings.QUOTES, stub.mode = asked_of(stub), "unauthorized"
+        process, words = Live(), []
+        await process.start(pages=False, feed=True)
+        try:
+            await stub.until(lambda: stub.requests[STATS] and process.store.outages)
+            process.on_listing.add(words.append)
+            await stub.until(lambda: len(words) > 5)  # each batch of the feed is one
+            assert stub.requests[STATS] == 1
+            await layer.send_listing()
+            await stub.until(lambda: stub.requests[STATS] == 2)
+        finally:
+            await process.stop()
+
+
+async def test_what_is_no_price_is_listed_and_the_last_price_stays(
+    bitcoin: None, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("quotes.live.leader.RECORD_EVERY", 0.02)
+    async with Coinbase(heartbeat=0.02) as stub:
+        settings.QUOTES = asked_of(stub)
+        process = Live()
+        await process.start(pages=False, feed=True)
+        try:
+            for last in ("64001.50", "0"):
+                await stub.tick("BTC-USD", last, best_bid="64001.60", best_ask="64001.50")
+                told: list[Any] = []
+                while not any(str(row.last) == last for row in told):
+                    told = [row async for row in HeldPrice.objects.all()]
+                    told += [row.quote async for row in LastQuote.objects.all()]
+            held = [row async for row in HeldPrice.objects.order_by("at")]
+            assert [row.outcome for row in held] == ["crossed", "no_price"]
+            assert [row.book for row in held] == ["64001.60 / 64001.50", ""]
+            assert (held[1].last, held[1].before) == ("0", "64001.50")
+            assert str(process.store.states["BTC-USD"].quote.last) == "64001.50"
+        finally:
+            await process.stop()
+
+
+async def test_500_visitors_cost_the_exchange_what_one_does(
+    bitcoin: None, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("quotes.candles.tending.TEND_EVERY", 3600.0)  # no candles
+    channel_layers.backends = {}
+    pages: list[WebsocketCommunicator] = []
+    costs = []
+    async with Coinbase(heartbeat=0.02) as stub:
+        settings.QUOTES = settings.QUOTES | asked_of(stub) | {"PACE": 0.02}
+        try:
+            for visitors, last in ((1, "64001.50"), (500, "64002.50")):
+                while len(pages) < visitors:
+                    pages.append((await opened("/ws/quotes/?symbols=BTC-USD"))[0])
+                await stub.until(lambda: stub.requests[STATS] and stub.subscriptions)
+                await stub.tick("BTC-USD", last)
+                for page in pages:
+                    while lasts(await update(page)) != {"BTC-USD": last}:
+                        pass
+                costs.append((stub.connects, len(stub.subscriptions), dict(stub.requests)))
+        finally:
+            for page in pages:
+                await page.disconnect()
+            await live.stop()
+    assert costs[0] == costs[1]
+    assert costs[0][:2] == (1, 1)
+
+
+async def test_the_first_price_of_a_new_feed_may_not_jump_from_the_last_of_the_one_before(
+    bitcoin: None, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("quotes.live.leader.RECORD_EVERY", 0.02)
+    last = Quote(
+        symbol="BTC-USD",
+        provider="coinbase",
+        currency="USD",
+        last=Decimal("64000.25"),
+        received_at=datetime.now(UTC) - timedelta(hours=1),
+    )
+    symbol = await Symbol.objects.aget()
+    await LastQuote.objects.acreate(symbol=symbol, epoch=1, batch=1, wire=last.to_wire())
+    async with Coinbase(heartbeat=0.02) as stub:
+        settings.QUOTES = asked_of(stub)
+        await stub.tick("BTC-USD", "640002.50")
+        process = Live()
+        await process.start(pages=False, feed=True)
+        try:
+            held: list[HeldPrice] = []
+            while not held:
+                held = [row async for row in HeldPrice.objects.all()]
+            assert (held[0].last, held[0].before) == ("640002.50", "64000.25")
+        finally:
+            await process.stop()

@@ -1,0 +1,221 @@
+"""What providers list is searched, and our codes are checked by it."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from quotes.feed import records
+from quotes.management.commands.instruments import columns
+from quotes.models import ProviderSymbol, Symbol
+from quotes.providers import REGISTRY, Instrument
+from quotes.providers.coingecko import LIMITS
+from quotes.providers.kit.budgets import Budget
+from tests.servers import ROOT, Stub, environment, eventually, free_port, manage
+
+pytestmark = pytest.mark.django_db
+
+CANARY = "canary-in-the-mine"
+WITH_A_LIST = "alpaca, binance, coinbase, coingecko, finnhub, kraken"
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Stub]:
+    """A stub of Coinbase that the tests of this file share."""
+    stub = Stub()
+    yield stub
+    stub.stop()
+
+
+@pytest.fixture
+def coinbase(running: Stub, settings: Any) -> Iterator[Stub]:
+    """Coinbase as the only provider, and Kraken where nobody answers."""
+    settings.QUOTES = {
+        "PROVIDERS": ["coinbase", "simulated"],
+        "PROVIDER_OPTIONS": {
+            "coinbase": {"rest_url": f"http://127.0.0.1:{running.port}"},
+            "kraken": {"rest_url": f"http://user:{CANARY}@127.0.0.1:{free_port()}"},
+        },
+    }
+    yield running
+    running.ask("/_mode?to=ok")
+
+
+class Said:
+    """What the command said, and how it ended."""
+
+    def __init__(self, *arguments: str, terminal: bool = False) -> None:
+        out, err = StringIO(), StringIO()
+        err.isatty = lambda: terminal  # type: ignore[method-assign]
+        self.error = ""
+        try:
+            call_command("instruments", *arguments, stdout=out, stderr=err)
+        except CommandError as error:
+            self.error = str(error)
+        self.lines, self.beside = out.getvalue().splitlines(), err.getvalue()
+
+
+def codes(**given: str) -> None:
+    """List symbols with codes at Coinbase: BTC="BTC-USD" is the symbol BTC."""
+    for name, code in given.items():
+        symbol = Symbol.objects.create(code=name, name=name, kind="crypto", currency="USD")
+        ProviderSymbol.objects.create(symbol=symbol, provider="coinbase", code=code)
+
+
+class TestSearching:
+    def test_prints_a_line_for_each_that_has_all_words_in_its_code_or_name(self, coinbase: Stub):
+        said = Said("coinbase", "btc")
+        assert said.lines == [
+            "BTC-EUR  BTC/EUR  EUR  0.01  crypto",
+            "BTC-USD  BTC/USD  USD  0.01  crypto",
+        ]
+        assert (said.error, said.beside) == ("", "")
+        assert Said("coinbase", "/eur", "Btc-").lines == said.lines[:1]
+
+    def test_prints_tick_sizes_in_full_and_lines_up_the_columns(self, coinbase: Stub):
+        assert Said("coinbase", "/usd").lines[1::2] == [
+            "DOGE-USD   DOGE/USD   USD  0.00001       crypto",
+            "QUIET-USD  QUIET/USD  USD  0.01          crypto",
+            "TINY-USD   TINY/USD   USD  0.0000000001  crypto",
+        ]
+
+    def test_says_how_many_more_there_are(self, coinbase: Stub):
+        said = Said("coinbase", "--limit", "1")
+        assert said.lines == ["BTC-EUR  BTC/EUR  EUR  0.01  crypto"]
+        assert said.beside == "1 of 7: say more words, or --limit 7\n"
+        assert len(Said("coinbase", "--limit", "7").lines) == 7
+
+    def test_says_that_there_is_none(self, coinbase: Stub):
+        said = Said("coinbase", "btc", "gbp")
+        assert said.error == "coinbase lists no instrument with 'btc gbp' in its code or name"
+        assert said.lines == []
+
+    def test_says_in_its_words_how_a_provider_fails(self, coinbase: Stub):
+        coinbase.ask("/_mode?to=rate_limited")
+        said = Said("coinbase", "btc").error
+        assert re.match(r"rate limited until .* 127\.0\.0\.1:\d+/products answered 429", said)
+
+    def test_shows_on_a_terminal_for_what_it_waits_and_clears_it(self, coinbase: Stub):
+        said = Said("coinbase", "btc", terminal=True).beside
+        assert "\rasking coinbase for its list …" in said
+        assert said.endswith(f"\r{'':40}\r")
+
+
+class TestRefusing:
+    @pytest.mark.parametrize("check", [[], ["--check"]], ids=["search", "check"])
+    def test_a_provider_that_there_is_not_is_named_with_those_that_there_are(self, check: Any):
+        error = Said(*check, "coinbse").error
+        assert error == f"Unknown provider 'coinbse', must be one of: {', '.join(REGISTRY)}"
+
+    @pytest.mark.parametrize("name", ["yahoo", "simulated", "database", "http"])
+    @pytest.mark.parametrize("check", [[], ["--check"]], ids=["search", "check"])
+    def test_a_provider_without_a_list_says_which_have_one(self, check: Any, name: str):
+        error = Said(*check, name).error
+        assert error == f"{name} has no list of its instruments, those that do: {WITH_A_LIST}"
+
+    def test_no_provider_at_all_says_which_there_are(self):
+        assert Said().error == f"Name a provider: {WITH_A_LIST}"
+
+    def test_a_provider_that_lacks_its_key_says_so(self, settings: Any):
+        settings.QUOTES = {"PROVIDERS": ["simulated"]}
+        assert Said("finnhub").error == "A key is missing, set FINNHUB_API_KEY"
+
+    @pytest.mark.parametrize("given", ["0", "-1", "many"])
+    def test_a_limit_that_is_none_is_refused(self, given: str):
+        assert "must be a whole number above 0" in Said("coinbase", f"--limit={given}").error
+
+
+class TestChecking:
+    def test_names_the_codes_of_active_symbols_that_are_not_listed(self, coinbase: Stub):
+        codes(BTC="BTC-USD", GONE="GONE-USD", HALTED="HALTED-USD", OFF="OFF-USD")
+        Symbol.objects.filter(code="OFF").update(active=False)
+        said = Said("--check")
+        assert said.lines == [
+            "coinbase: 2 of 3 codes are not listed:",
+            "    GONE: GONE-USD",
+            "    HALTED: HALTED-USD",
+        ]
+        assert said.error == (
+            "2 codes are not listed: correct them in the admin, or switch those symbols off."
+        )
+
+    def test_says_that_all_are_listed(self, coinbase: Stub):
+        codes(BTC="BTC-USD", ETH="ETH-USD")
+        said = Said("--check", "coinbase")
+        assert said.lines == ["coinbase: all 2 codes of active symbols are listed"]
+        assert said.error == ""
+
+    def test_asks_nobody_where_there_is_nothing_to_check(self, coinbase: Stub):
+        before = coinbase.load()
+        said = Said("--check")
+        assert said.lines == ["coinbase: no active symbol has a code of it"]
+        assert coinbase.load() == before
+
+    def test_goes_on_after_a_provider_that_fails_and_tells_no_password(self, coinbase: Stub):
+        codes(GONE="GONE-USD")
+        ProviderSymbol.objects.create(symbol=Symbol.objects.get(), provider="kraken", code="X")
+        said = Said("--check", "kraken", "coinbase")
+        assert re.match(r"kraken: 127\.0\.0\.1:\d+/0/public/AssetPairs could not be", said.lines[0])
+        assert said.lines[1] == "coinbase: 1 of 1 codes are not listed:"
+        assert said.error.startswith("kraken could not be asked. 1 code is not listed: ")
+        assert CANARY not in str(vars(said))
+
+    def test_needs_a_provider_with_a_list(self, settings: Any):
+        settings.QUOTES = {"PROVIDERS": ["simulated", "yahoo"]}
+        assert Said("--check").error == (
+            "No provider in QUOTES_PROVIDERS (simulated, yahoo) lists its instruments, "
+            f"name one of: {WITH_A_LIST}"
+        )
+
+
+def test_what_a_source_says_steers_no_terminal():
+    named = Instrument(symbol="", code="X\n", name="\x1b[31mRed\rInc.", currency="")
+    assert columns(named) == ["X", "[31mRed Inc.", "-", "-", "crypto"]
+
+
+def test_what_a_plan_counts_by_month_is_counted(settings: Any):
+    coins = Stub("coingecko")
+    options = {"rest_url": f"http://127.0.0.1:{coins.port}", "demo_key": "stub"}
+    settings.QUOTES = {"PROVIDER_OPTIONS": {"coingecko": options}}
+    month = Budget(LIMITS["demo"]).month
+    records.add_uses({"coingecko": (month, 9_998)})
+    try:
+        for used in (9_999, 10_000):
+            assert Said("coingecko", "bitcoin").lines
+            assert records.load_uses() == {"coingecko": (month, used)}
+        assert "the 10000 requests" in Said("coingecko", "bitcoin").error
+    finally:
+        coins.stop()
+
+
+def test_the_command_of_a_shell_ends_with_1_where_it_found_something(
+    running: Stub, tmp_path: Path, database_template: Path
+):
+    env = {"DATABASE_URL": f"sqlite:///{database_template}", **running.settings}
+    said = manage("instruments", "coinbase", "btc", "eur", check=False, **env)
+    assert (said.returncode, said.stdout.split()[0]) == (0, "BTC-EUR")
+    said = manage("instruments", "--check", check=False, **env)
+    assert said.returncode == 1
+    assert "codes are not listed:\n" in said.stdout
+    assert said.stderr.startswith("CommandError: ")
+
+
+def test_ctrl_c_ends_it(coinbase: Stub, database_template: Path):
+    coinbase.ask("/_mode?to=slow")
+    _, before = coinbase.load()
+    env = environment(DATABASE_URL=f"sqlite:///{database_template}", **coinbase.settings)
+    command = [sys.executable, "manage.py", "instruments", "coinbase"]
+    process = subprocess.Popen(command, env=env, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    eventually(lambda: coinbase.load()[1] != before, "the list is asked for")
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=10)
+    assert (process.returncode, said) == (130, "Interrupted.\n")

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from quotes.providers import Instrument, ProviderError
+from quotes.providers.kit.batches import KEPT, Listing, RejectedError
+
+
+class Source:
+    """A source that lists some codes, and rejects a batch with a bad one of them."""
+
+    def __init__(self, *codes: str, bad: Sequence[str] = ()) -> None:
+        self.codes, self.bad = list(codes), set(bad)
+        self.down, self.now, self.reads = False, 0.0, 0
+        self.batches: list[list[str]] = []
+        self.unknown: dict[str, str] = {}
+        self.listing = Listing(self.read, self.unknown, lambda: self.now)
+
+    async def read(self) -> dict[str, Instrument]:
+        self.reads += 1
+        if self.down:
+            raise ProviderError("down for lunch")
+        return {
+            code: Instrument(symbol="", code=code, name=f"{code}!", currency="EUR")
+            for code in self.codes
+        }
+
+    async def ask(self, codes: Sequence[str]) -> dict[str, Any]:
+        self.batches.append(list(codes))
+        if self.bad.intersection(codes):
+            raise RejectedError("one of them is bad")
+        return {code: code.lower() for code in codes}
+
+    async def rows(self, size: int = 8, pace: float = 0.0) -> dict[str, Any]:
+        asked = await self.listing.find([instrument(code) for code in self.codes])
+        return await self.listing.rows(self.ask, asked, size, pace)
+
+
+def instrument(code: str, symbol: str = "") -> Instrument:
+    return Instrument(symbol=symbol or f"MY-{code}", code=code, currency="USD")
+
+
+async def test_what_is_not_listed_is_named_and_never_asked() -> None:
+    source = Source("A", "B")
+    asked = await source.listing.find([instrument("NOPE"), instrument("B")])
+    assert list(asked) == ["B"]
+    assert source.unknown == {"NOPE": "NOPE is not listed"}
+
+
+async def test_what_is_found_has_our_symbol_and_their_name_and_currency() -> None:
+    asked = await Source("A").listing.find([instrument("A"), instrument("A", symbol="OTHER")])
+    told = [(each.symbol, each.code, each.name, each.currency) for each in asked["A"]]
+    assert told == [("MY-A", "A", "A!", "EUR"), ("OTHER", "A", "A!", "EUR")]
+
+
+async def test_a_list_is_kept_for_a_while() -> None:
+    source = Source("A")
+    await source.rows()
+    source.now = KEPT - 1
+    await source.rows()
+    assert source.reads == 1
+    source.now = KEPT
+    await source.rows()
+    assert source.reads == 2
+
+
+async def test_what_is_listed_later_is_no_longer_unknown() -> None:
+    source = Source("A")
+    await source.listing.find([instrument("NEW")])
+    assert set(source.unknown) == {"NEW"}
+    source.codes.append("NEW")
+    source.now = KEPT
+    assert list(await source.listing.find([instrument("NEW")])) == ["NEW"]
+    assert source.unknown == {}
+
+
+async def test_an_old_list_is_better_than_none() -> None:
+    source = Source("A")
+    await source.rows()
+    source.down, source.now = True, KEPT
+    assert await source.rows() == {"A": "a"}
+    source.down = False
+    await source.rows()
+    assert source.reads == 3
+
+
+async def test_no_list_at_all_is_an_error() -> None:
+    source = Source("A")
+    source.down = True
+    with pytest.raises(ProviderError, match="down for lunch"):
+        await source.listing.find([instrument("A")])
+    assert source.unknown == {}
+
+
+async def test_an_empty_list_condemns_nobody() -> None:
+    source = Source()
+    with pytest.raises(ProviderError, match="nothing is listed"):
+        await source.listing.find([instrument("A")])
+    assert source.unknown == {}
+
+
+async def test_a_bad_code_is_found_by_halves_and_left_alone_until_the_list_is_read_again() -> None:
+    source = Source(*"ABCDEFGH", bad=["F"])
+    assert await source.rows() == {code: code.lower() for code in "ABCDEGH"}
+    assert [len(batch) for batch in source.batches] == [8, 4, 4, 2, 1, 1, 2]
+    assert source.unknown == {"F": "one of them is bad"}
+    source.batches.clear()
+    assert len(await source.rows()) == 7
+    assert source.batches == [list("ABCDEGH")]
+    source.bad.clear()
+    source.now = KEPT
+    assert len(await source.rows()) == 8
+    assert source.unknown == {}
+
+
+async def test_any_other_error_is_an_error() -> None:
+    class Down(Source):
+        async def ask(self, codes: Sequence[str]) -> dict[str, Any]:
+            raise ProviderError("too busy")
+
+    with pytest.raises(ProviderError, match="too busy"):
+        await Down("A", "B").rows()
+
+
+async def test_batches_keep_their_distance() -> None:
+    source, began = Source(*"ABC"), time.monotonic()
+    await source.rows(size=1, pace=0.05)
+    assert time.monotonic() - began >= 0.1
+    assert len(source.batches) == 3
+
+
+@given(st.integers(1, 40), st.integers(1, 9), st.data())
+@settings(deadline=None, max_examples=50)
+async def test_bad_codes_cost_the_others_nothing(
+    count: int, size: int, data: st.DataObject
+) -> None:
+    codes = [f"C{number}" for number in range(count)]
+    bad = data.draw(st.sets(st.sampled_from(codes)))
+    source = Source(*codes, bad=sorted(bad))
+    assert set(await source.rows(size)) == set(codes) - bad == set(codes) - set(source.unknown)
+    assert max(map(len, source.batches)) <= size

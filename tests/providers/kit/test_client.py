@@ -1,0 +1,294 @@
+from __future__ import annotations
+
+import asyncio
+import gzip
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from email.utils import format_datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quotes.providers import ProviderError
+from quotes.providers.kit.client import (
+    LATEST,
+    MOST_BYTES,
+    SOONEST,
+    Client,
+    address,
+    host,
+    retry_after,
+)
+from tests.stubs.exchange import settle, until
+
+HTTP = Path(__file__).parents[3] / "quotes" / "providers"
+
+
+class Source:
+    """A server that answers each request with the same bytes, and keeps what was asked."""
+
+    def __init__(self, sent: bytes, *, hangs: bool = False, drips: bool = False) -> None:
+        self.sent, self.hangs, self.drips = sent, hangs, drips
+        self.asked: list[str] = []
+        self.url = ""
+        self.done = asyncio.Event()
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.tasks.add(asyncio.create_task(self.serve(reader, writer)))
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            self.asked.append((await reader.readuntil(b"\r\n\r\n")).decode())
+            writer.write(self.sent)
+            while self.drips and not writer.is_closing():
+                writer.write(b" ")
+                await asyncio.sleep(0.01)
+            if self.hangs:
+                await self.done.wait()
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+@asynccontextmanager
+async def source(sent: bytes, *, hangs: bool = False, drips: bool = False) -> AsyncIterator[Source]:
+    found = Source(sent, hangs=hangs, drips=drips)
+    server = await asyncio.start_server(found.connected, "127.0.0.1", 0)
+    found.url = "http://{}:{}".format(*server.sockets[0].getsockname())
+    try:
+        yield found
+    finally:
+        found.done.set()
+        await settle()
+        server.close()
+        await server.wait_closed()
+        await asyncio.gather(*found.tasks)
+
+
+@asynccontextmanager
+async def client(url: str, timeout: float = 5.0, **headers: str) -> AsyncIterator[Client]:
+    found = Client(url, timeout=timeout, headers=headers)
+    try:
+        yield found
+    finally:
+        await found.aclose()
+
+
+def answer(status: str, body: bytes = b"", *lines: str) -> bytes:
+    head = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Connection: close", *lines]
+    return "\r\n".join([*head, "", ""]).encode() + body
+
+
+async def failure(sent: bytes, *, hangs: bool = False, timeout: float = 5.0) -> ProviderError:
+    async with source(sent, hangs=hangs) as found, client(found.url, timeout) as asker:
+        with pytest.raises(ProviderError) as caught:
+            await asker.get("/prices", {"apikey": "hush"})
+    assert "/prices" in str(caught.value)
+    assert "hush" not in str(caught.value)
+    assert str(caught.value) == str(caught.value).lower()
+    return caught.value
+
+
+async def test_no_digit_of_a_price_is_lost() -> None:
+    async with (
+        source(answer("200 OK", b'{"last": 0.10000000000000000001}')) as found,
+        client(found.url) as asker,
+    ):
+        assert await asker.get("/prices") == {"last": Decimal("0.10000000000000000001")}
+
+
+async def test_the_source_learns_who_asks_and_what() -> None:
+    async with source(answer("200 OK", b"[]")) as found, client(found.url, key="abc") as asker:
+        await asker.get("/prices", {"of": "BTC-USD"})
+    assert found.asked[0].startswith("GET /prices?of=BTC-USD HTTP/1.1")
+    assert "User-Agent: quoteboard" in found.asked[0]
+    assert "key: abc" in found.asked[0]
+
+
+@pytest.mark.parametrize(
+    ("status", "refused"),
+    [
+        ("400 Bad", False),
+        ("401 X", True),
+        ("403 X", True),
+        ("404 X", False),
+        ("418 X", False),
+        ("429 X", False),
+        ("451 X", True),
+        ("500 X", False),
+        ("503 X", False),
+        ("520 X", False),
+        ("204 No Content", False),
+    ],
+)
+async def test_a_status_other_than_200_is_an_error(status: str, refused: bool) -> None:
+    error = await failure(answer(status))
+    assert f"answered {status[:3]}" in str(error)
+    assert error.refused is refused
+    assert error.retry_after is None
+
+
+async def test_a_source_may_say_how_long_to_stay_away() -> None:
+    error = await failure(answer("429 Too Many", b"", "Retry-After: 30"))
+    assert error.retry_after == 30
+
+
+async def test_a_source_may_say_until_when_to_stay_away() -> None:
+    later = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
+    error = await failure(answer("503 Gone Fishing", b"", f"Retry-After: {later}"))
+    assert error.retry_after == pytest.approx(90, abs=5)
+
+
+def test_a_date_that_is_over_means_soon() -> None:
+    assert retry_after("Wed, 21 Oct 2015 07:28:00 GMT") == SOONEST
+    assert retry_after("Wed, 21 Oct 2099 07:28:00 GMT") == LATEST
+    assert retry_after("Wed, 21 Oct 2099 07:28:00") == LATEST
+
+
+@given(st.none() | st.text() | st.integers().map(str))
+def test_whatever_retry_after_says_is_bounded(given_: str | None) -> None:
+    seconds = retry_after(given_)
+    assert seconds is None or SOONEST <= seconds <= LATEST
+
+
+async def test_a_redirect_is_not_followed() -> None:
+    async with source(answer("200 OK", b"[]")) as elsewhere:
+        error = await failure(answer("302 Found", b"", f"Location: {elsewhere.url}/prices"))
+    assert "answered 302 found" in str(error)
+    assert elsewhere.asked == []
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"<html>Back soon</html>", "html"),
+        (b'{"last": "64', "12 bytes"),
+        (b"", "0 bytes"),
+        (b"\xff\xfe\x00", "3 bytes"),
+        (b"[" * 100_000, "100000 bytes"),
+        (b"[" + b"9" * 5000 + b"]", "5002 bytes"),
+    ],
+)
+async def test_what_is_no_json_is_an_error(body: bytes, words: str) -> None:
+    error = await failure(answer("200 OK", body))
+    assert f"answered with {words} that is no json" in str(error)
+
+
+@pytest.mark.parametrize("squeeze", [bytes, gzip.compress])
+async def test_a_body_without_end_is_not_read_to_the_end(squeeze: Callable[[bytes], bytes]) -> None:
+    body = squeeze(b"[" + b" " * 2 * MOST_BYTES + b"]")
+    lines = ["Content-Encoding: gzip"] if squeeze is gzip.compress else []
+    error = await failure(answer("200 OK", body, *lines))
+    assert f"more than {MOST_BYTES} bytes" in str(error)
+
+
+async def test_a_body_that_ends_too_early_is_an_error() -> None:
+    sent = answer("200 OK", b"[1, 2, 3]").replace(b"Length: 9", b"Length: 99")
+    assert "could not be read" in str(await failure(sent))
+
+
+async def test_a_body_that_is_not_packed_as_it_says_is_an_error() -> None:
+    error = await failure(answer("200 OK", b"[1, 2]", "Content-Encoding: gzip"))
+    assert "could not be read" in str(error)
+
+
+async def test_what_is_no_http_is_an_error() -> None:
+    assert "could not be read" in str(await failure(b"SSH-2.0-OpenSSH_9.6\r\n\r\n"))
+
+
+async def test_a_source_that_hangs_up_is_an_error() -> None:
+    assert "could not be read" in str(await failure(b""))
+
+
+@pytest.mark.parametrize("sent", [b"", answer("200 OK", b"[1]").replace(b": 3", b": 9")])
+async def test_a_source_that_stops_in_the_middle_is_given_up(sent: bytes) -> None:
+    error = await failure(sent, hangs=True, timeout=0.1)
+    assert str(error).endswith("gave no full answer within 0.1 s")
+
+
+async def test_the_deadline_is_for_the_whole_answer() -> None:
+    # A byte now and then keeps the deadline of every single read from passing.
+    sent = b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n"
+    async with source(sent, drips=True) as found, client(found.url, 0.2) as asker:
+        with pytest.raises(ProviderError, match=r"no full answer within 0\.2 s"):
+            await asker.get("/prices")
+
+
+async def test_nobody_there_is_an_error() -> None:
+    async with source(b"") as found:
+        pass
+    async with client(found.url) as asker:
+        with pytest.raises(ProviderError, match="could not be read: connection refused"):
+            await asker.get("/prices")
+
+
+async def test_an_unusable_header_is_an_error_that_does_not_quote_it() -> None:
+    async with source(b"") as found, client(found.url, key="hush\n") as asker:
+        with pytest.raises(ProviderError, match="a header is not valid") as caught:
+            await asker.get("/prices")
+    assert "hush" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+async def test_no_key_reaches_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="httpx")
+    async with (
+        source(answer("200 OK", b"[]")) as found,
+        client(found.url.replace("//", "//me:hush@")) as asker,
+    ):
+        await asker.get("/prices", {"apikey": "hush"})
+    assert "/prices" in caplog.text
+    assert "hush" not in caplog.text
+
+
+async def test_a_client_can_be_closed_twice_and_used_again() -> None:
+    async with source(answer("200 OK", b"[]")) as found:
+        asker = Client(found.url)
+        await asker.aclose()
+        assert await asker.get("/prices") == []
+        await asker.aclose()
+        await asker.aclose()
+        assert await asker.get("/prices") == []
+        await asker.aclose()
+
+
+async def test_who_gives_up_is_not_held() -> None:
+    async with source(b"", hangs=True) as found, client(found.url) as asker:
+        task = asyncio.create_task(asker.get("/prices"))
+        await until(lambda: found.asked)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+async def test_the_environment_sends_nobody_to_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    async with source(answer("200 OK", b"[]")) as found, client(found.url) as asker:
+        assert await asker.get("/prices") == []
+
+
+@pytest.mark.parametrize("given_", ["", "example.com", "ftp://x", "http://", "http://x:99999"])
+def test_an_unusable_address_is_refused_at_the_start(given_: str) -> None:
+    with pytest.raises(ValueError, match=r"Unexpected address .* must be like http://host or"):
+        Client(given_)
+
+
+def test_an_address_ends_without_a_slash() -> None:
+    assert address("wss://example.com/feed/", "wss") == "wss://example.com/feed"
+
+
+def test_a_host_is_told_without_the_name_and_password() -> None:
+    assert host("https://me:hush@example.com:8443/v3") == "example.com:8443"
+
+
+def test_httpx_is_imported_in_one_module() -> None:
+    importers = [path.name for path in HTTP.parent.rglob("*.py") if "httpx" in path.read_text()]
+    assert importers == ["client.py"]

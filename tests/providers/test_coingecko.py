@@ -1,0 +1,509 @@
+from __future__ import annotations
+
+import logging
+import sys
+from asyncio.subprocess import PIPE, create_subprocess_exec
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from quotes.providers import Instrument, ProviderError, make_provider
+from quotes.providers.coingecko import (
+    BATCH,
+    MOST_CHARACTERS,
+    PAUSE,
+    PRO,
+    PUBLIC,
+    CoinGecko,
+    chunks,
+    complaint,
+    read_candles,
+    read_coin,
+    read_market,
+    read_sparkline,
+)
+from quotes.quote import Quote, loads
+from tests.junk import EVER, JSON, over_the_wire, sane
+from tests.stubs.coingecko import CoinGecko as Stub
+
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+ROOT = Path(__file__).parents[2]
+# As documented, without what is not read.
+MARKET = """{"id": "bitcoin", "symbol": "btc", "name": "Bitcoin", "current_price": 77671,
+    "total_volume": 33235034316, "high_24h": 78419, "low_24h": 76696,
+    "price_change_24h": -747.3360347281705, "price_change_percentage_24h": -0.95302,
+    "last_updated": "2026-05-18T12:49:21.599Z",
+    "sparkline_in_7d": {"price": [81045.84776489827, 81001.73089268175, 80898.20817826076]}}"""
+LIMITED = {"status": {"error_code": 429, "error_message": "You've exceeded the Rate Limit."}}
+CANARY = "CG-canary-sings-here"
+
+
+def instrument(code: str, currency: str = "USD", symbol: str = "") -> Instrument:
+    return Instrument(symbol=symbol or f"{code}-{currency}", code=code, currency=currency)
+
+
+def read(**changes: Any) -> Quote | None:
+    return read_market(loads(MARKET) | changes, instrument("bitcoin", symbol="BTC-USD"), NOW, 120)
+
+
+@pytest.fixture
+async def stub() -> AsyncIterator[Stub]:
+    async with Stub() as found:
+        yield found
+
+
+@asynccontextmanager
+async def reading(stub: Stub, **options: Any) -> AsyncIterator[CoinGecko]:
+    provider = CoinGecko(stub.rest_url, **{"timeout": 2.0} | options)
+    try:
+        yield provider
+    finally:
+        await provider.aclose()
+
+
+@pytest.fixture
+async def provider(stub: Stub) -> AsyncIterator[CoinGecko]:
+    async with reading(stub, demo_key="mine") as found:
+        yield found
+
+
+async def failure(stub: Stub, **options: Any) -> ProviderError:
+    async with reading(stub, **options) as provider:
+        with pytest.raises(ProviderError) as caught:
+            await provider.quotes([instrument("bitcoin")])
+    return caught.value
+
+
+# quotes
+
+
+def test_a_row_becomes_a_quote() -> None:
+    assert read() == Quote(
+        symbol="BTC-USD",
+        provider="coingecko",
+        currency="USD",
+        last=Decimal(77671),
+        received_at=NOW,
+        source_time=datetime(2026, 5, 18, 12, 49, 21, 599000, tzinfo=UTC),
+        open=Decimal("78418.3360347281705"),
+        high=Decimal(78419),
+        low=Decimal(76696),
+        reference=Decimal("78418.3360347281705"),
+        reference_kind="rolling_24h",
+        session="always",
+        delay=120,
+    )
+
+
+async def test_a_price_has_all_its_digits(stub: Stub, provider: CoinGecko) -> None:
+    quotes = await provider.quotes([instrument("bitcoin"), instrument("shiba-inu")])
+    assert [str(quote.last) for quote in quotes] == ["77671.123456", "0.00001234"]
+    assert {query["precision"] for query in stub.queries} == {"full"}
+
+
+async def test_a_volume_in_money_is_none(provider: CoinGecko) -> None:
+    (quote,) = await provider.quotes([instrument("bitcoin")])
+    assert (quote.volume, quote.volume_window) == (None, None)
+
+
+async def test_quotes_come_as_they_were_asked_not_as_they_are_sorted(provider: CoinGecko) -> None:
+    codes = ["shiba-inu", "bitcoin", "ethereum"]
+    quotes = await provider.quotes([instrument(code, symbol=code) for code in codes])
+    assert [quote.symbol for quote in quotes] == codes
+
+
+async def test_a_coin_has_a_price_in_each_currency(stub: Stub, provider: CoinGecko) -> None:
+    asked = [instrument("bitcoin"), instrument("ethereum", "BTC"), instrument("bitcoin", "EUR")]
+    quotes = await provider.quotes(asked)
+    told = [(quote.symbol, quote.currency, str(quote.last)) for quote in quotes]
+    assert told == [
+        ("bitcoin-USD", "USD", "77671.123456"),
+        ("ethereum-BTC", "BTC", "0.03391"),
+        ("bitcoin-EUR", "EUR", "66123.5"),
+    ]
+    assert [query["vs_currency"] for query in stub.queries] == ["usd", "btc", "eur"]
+
+
+async def test_two_symbols_may_share_a_coin(stub: Stub, provider: CoinGecko) -> None:
+    asked = [instrument("bitcoin", symbol="BTC-USD"), instrument("bitcoin", symbol="XBT-USD")]
+    assert [quote.symbol for quote in await provider.quotes(asked)] == ["BTC-USD", "XBT-USD"]
+    assert [query["ids"] for query in stub.queries] == ["bitcoin"]
+
+
+@pytest.mark.parametrize("no_price", [None, 0, -1, "", "NaN", True, [], {}])
+def test_what_is_no_price_is_none_and_as_the_last_not_above_0(no_price: Any) -> None:
+    told = read(current_price=no_price)
+    assert told
+    assert told.last <= 0
+    assert told.reference is told.open is None
+    quote = read(high_24h=no_price)
+    assert quote
+    assert quote.high is None
+
+
+@pytest.mark.parametrize("change", [None, "", 77671, 10**6])
+def test_without_a_change_there_is_no_reference(change: Any) -> None:
+    quote = read(price_change_24h=change)
+    assert quote
+    assert quote.reference is quote.open is quote.change is None
+    assert quote.reference_kind == "none"
+
+
+def test_no_change_at_all_is_a_change() -> None:
+    quote = read(price_change_24h=0)
+    assert quote
+    assert quote.change == 0
+
+
+async def test_a_coin_that_nobody_trades_has_no_price_and_is_known(provider: CoinGecko) -> None:
+    assert [each.last for each in await provider.quotes([instrument("unheard-of")])] == [0]
+    assert provider.unknown == {}
+
+
+async def test_ids_that_are_dropped_in_silence_are_named(provider: CoinGecko) -> None:
+    quotes = await provider.quotes([instrument("nope"), instrument("bitcoin")])
+    assert [quote.symbol for quote in quotes] == ["bitcoin-USD"]
+    assert provider.unknown == {"nope": "nope is not known to CoinGecko"}
+
+
+async def test_a_coin_that_is_listed_again_is_no_longer_unknown(
+    stub: Stub, provider: CoinGecko
+) -> None:
+    asked = [instrument("bitcoin"), instrument("new")]
+    await provider.quotes(asked)
+    stub.enlist("new")
+    assert len(await provider.quotes(asked)) == 2
+    assert provider.unknown == {}
+
+
+async def test_an_empty_answer_condemns_nobody(stub: Stub, provider: CoinGecko) -> None:
+    stub.mode = "empty"
+    assert await provider.quotes([instrument("bitcoin")]) == []
+    assert provider.unknown == {}
+
+
+async def test_a_currency_that_it_lacks_costs_the_others_nothing(
+    stub: Stub, provider: CoinGecko
+) -> None:
+    asked = [instrument("ethereum", "USDT"), instrument("ethereum", "BTC")]
+    for _ in range(2):
+        told = [(quote.symbol, quote.last > 0) for quote in await provider.quotes(asked)]
+        assert told == [("ethereum-USDT", False), ("ethereum-BTC", True)]
+        assert provider.unknown == {}  # the coin is known, if not what it costs in that currency
+    # The second time it is not asked for any more.
+    assert [query["vs_currency"] for query in stub.queries] == ["usdt", "btc", "btc"]
+
+
+# sparklines
+
+
+def test_a_sparkline_is_read_to_the_last_digit() -> None:
+    line = read_sparkline(loads(MARKET))
+    assert line
+    assert [str(each) for each in line.prices] == [
+        "81045.84776489827",
+        "81001.73089268175",
+        "80898.20817826076",
+    ]
+    assert line.step == 3600
+
+
+async def test_sparklines_are_by_symbol_and_oldest_first(provider: CoinGecko) -> None:
+    asked = [instrument(code) for code in ("bitcoin", "ethereum", "nope", "unheard-of")]
+    lines = await provider.sparklines(asked)
+    assert set(lines) == {"bitcoin-USD", "ethereum-USD"}
+    prices = lines["bitcoin-USD"].prices
+    assert len(prices) == 168
+    assert prices[-1] == Decimal("77671.123456")
+    assert list(prices) == sorted(prices)  # the stub's rise
+
+
+async def test_quotes_come_without_the_weight_of_sparklines(
+    stub: Stub, provider: CoinGecko
+) -> None:
+    await provider.quotes([instrument("bitcoin")])
+    await provider.sparklines([instrument("bitcoin")])
+    assert [query.get("sparkline") for query in stub.queries] == [None, "true"]
+
+
+@pytest.mark.parametrize("line", [None, [], {}, {"price": None}, {"price": []}, {"price": [1]}])
+def test_no_line_is_no_sparkline(line: Any) -> None:
+    assert read_sparkline({"sparkline_in_7d": line}) is None
+
+
+def test_a_gap_in_a_sparkline_is_left_out() -> None:
+    line = read_sparkline({"sparkline_in_7d": {"price": [1, None, 0, 2]}})
+    assert line
+    assert line.prices == (1, 2)
+
+
+# candles and instruments
+
+
+def test_a_candle_is_told_by_its_end() -> None:
+    rows = loads("[[1779199200000, 76769.0, 76889.0, 76744.10, 76818.0]]")
+    [candle] = read_candles(rows, timedelta(minutes=30), *EVER)
+    assert candle.start == datetime(2026, 5, 19, 13, 30, tzinfo=UTC)
+    assert (str(candle.open), str(candle.low)) == ("76769.0", "76744.10")
+    assert candle.volume is None
+
+
+@pytest.mark.parametrize(
+    ("step", "back", "days"),
+    [(1800, 0.5, 1), (1800, 9, 1), (14_400, 1, 7), (14_400, 20, 30), (345_600, 31, 90)],
+)
+async def test_candles_are_asked_as_far_back_as_needed(
+    stub: Stub, provider: CoinGecko, step: int, back: float, days: int
+) -> None:
+    now = datetime.now(UTC)
+    start = now - timedelta(days=back)
+    candles = await provider.candles(instrument("bitcoin", "EUR"), step, start, now)
+    assert candles
+    assert all(start <= candle.start < now for candle in candles)
+    assert [(query["days"], query["vs_currency"]) for query in stub.queries] == [(str(days), "eur")]
+
+
+async def test_no_candle_is_asked_of_the_future(stub: Stub, provider: CoinGecko) -> None:
+    start, end = (datetime.now(UTC) + timedelta(days=days) for days in (1, 2))
+    assert await provider.candles(instrument("bitcoin"), 1800, start, end) == []
+    assert stub.requests == {}
+
+
+@pytest.mark.parametrize("code", ["nope", "../list", "a b?c=d#e/f"])
+async def test_an_unknown_coin_has_no_candles(provider: CoinGecko, code: str) -> None:
+    now = datetime.now(UTC)
+    assert await provider.candles(instrument(code), 1800, now - timedelta(hours=3), now) == []
+    assert provider.unknown == {code: f"{code} is not known to CoinGecko"}
+
+
+async def test_steps_that_it_lacks_are_refused(provider: CoinGecko) -> None:
+    with pytest.raises(ProviderError, match="no candles of 60 s at coingecko, must be one of: 18"):
+        await provider.candles(instrument("bitcoin"), 60, NOW, NOW)
+
+
+async def test_instruments_are_ids_with_names(stub: Stub, provider: CoinGecko) -> None:
+    listed = {each.code: each.name for each in await provider.instruments()}
+    assert set(listed) == set(stub.coins)
+    assert listed["shiba-inu"] == "Shiba Inu"
+
+
+# keys, limits and errors
+
+
+def test_a_key_decides_the_address_and_the_limits() -> None:
+    keyless, demo, pro = CoinGecko(), CoinGecko(demo_key="d"), CoinGecko(pro_key="p")
+    assert [each.rest.base_url for each in (keyless, demo, pro)] == [PUBLIC, PUBLIC, PRO]
+    told = [(each.limits.per_minute, each.limits.per_month) for each in (keyless, demo, pro)]
+    assert told == [(5, None), (30, 10_000), (250, 100_000)]
+    assert [each.budget.limits for each in (keyless, demo, pro)] == [
+        each.limits for each in (keyless, demo, pro)
+    ]
+
+
+@pytest.mark.parametrize("kind", ["demo", "pro"])
+async def test_a_key_goes_into_its_header(kind: str) -> None:
+    async with (
+        Stub(key=(f"x-cg-{kind}-api-key", CANARY)) as stub,
+        reading(stub, **{f"{kind}_key": CANARY}) as provider,
+    ):
+        assert await provider.quotes([instrument("bitcoin")])
+        assert all(CANARY not in str(query) for query in stub.queries)
+
+
+async def test_two_keys_are_one_too_many() -> None:
+    with pytest.raises(ValueError, match="takes a demo_key or a pro_key, not both"):
+        make_provider("coingecko", {"demo_key": CANARY, "pro_key": "b"})
+
+
+@pytest.mark.parametrize("kind", ["demo", "pro"])
+def test_a_key_that_is_none_is_refused_without_a_word_of_it(kind: str) -> None:
+    with pytest.raises(ValueError, match=f"COINGECKO_{kind.upper()}_KEY is no key") as caught:
+        make_provider("coingecko", {f"{kind}_key": f"{CANARY}\nx"})
+    assert CANARY not in str(caught.value)
+
+
+async def test_a_key_is_never_told(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+
+    class Echo(Stub):
+        def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
+            return 401, {"error": {"status": {"error_code": 10002, "error_message": CANARY}}}
+
+    async with Echo() as stub, reading(stub, demo_key=CANARY) as provider:
+        errors = []
+        for mode in ("ok", "unauthorized", "maintenance", "garbage", "truncated", "rate_limited"):
+            stub.mode = mode
+            with pytest.raises(ProviderError) as caught:
+                await provider.quotes([instrument("bitcoin")])
+            errors.append(str(caught.value))
+        told = [*errors, repr(provider), repr(provider.rest), repr(provider.budget)]
+    # What the stub's own server logs is beside the point.
+    told += [each.getMessage() for each in caplog.records if each.name != "websockets.server"]
+    assert not [each for each in told if CANARY in each]
+
+
+@pytest.mark.parametrize(
+    ("status", "document", "refused", "words"),
+    [
+        (401, {"error": {"status": {"error_code": 10002, "error_message": "No key"}}}, True, "No"),
+        (400, {"error": {"status": {"error_code": 10010, "error_message": "Wrong"}}}, True, "Wron"),
+        (400, {"status": {"error_code": 10005, "error_message": "A plan"}}, True, "A plan"),
+        (200, {"error": {"status": {"error_code": 10011, "error_message": "Root"}}}, True, "Root"),
+        (200, {"error": "something broke"}, False, "something broke"),
+        (500, {"error": "something broke"}, False, "500 internal server error: something"),
+        (200, {"gecko_says": "hi"}, False, "a dict, not a list"),
+        (200, None, False, "a NoneType, not a list"),
+    ],
+)
+async def test_errors_are_told_in_three_forms_and_under_200(
+    status: int, document: Any, refused: bool, words: str
+) -> None:
+    class Odd(Stub):
+        def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
+            return status, document
+
+    async with Odd() as stub:
+        error = await failure(stub)
+    assert words in str(error)
+    assert error.refused is refused
+    assert error.retry_after is None
+
+
+@pytest.mark.parametrize("status", [200, 429])
+async def test_a_limit_without_a_time_is_a_minute(status: int) -> None:
+    class Limited(Stub):
+        limited = (status, LIMITED)
+
+    async with Limited(retry_after="") as stub:
+        stub.mode = "rate_limited"
+        error = await failure(stub)
+    assert error.retry_after == PAUSE
+    assert "exceeded the Rate Limit" in str(error)
+    assert not error.refused
+
+
+async def test_a_limit_with_a_time_is_that_time(stub: Stub) -> None:
+    stub.mode = "rate_limited"
+    assert (await failure(stub)).retry_after == 7
+
+
+async def test_a_limit_is_not_tried_again(stub: Stub) -> None:
+    stub.mode = "rate_limited"
+    await failure(stub)
+    assert stub.requests.total() == 1
+
+
+async def test_many_coins_come_in_several_requests(stub: Stub, provider: CoinGecko) -> None:
+    codes = [f"coin-{number}" for number in range(2 * BATCH + 1)]
+    stub.enlist(*codes)
+    quotes = await provider.quotes([instrument(code, symbol=code) for code in codes])
+    assert [quote.symbol for quote in quotes] == codes
+    assert [len(query["ids"].split(",")) for query in stub.queries] == [250, 250, 1]
+    assert provider.budget.month_spent == 3
+
+
+async def test_a_month_that_is_spent_asks_nothing(stub: Stub, provider: CoinGecko) -> None:
+    provider.budget.month_spent = 10_000
+    with pytest.raises(ProviderError, match=r"the 10000 requests of 20.* are spent") as caught:
+        await provider.quotes([instrument("bitcoin")])
+    assert stub.requests == {}
+    assert caught.value.retry_after
+
+
+@pytest.mark.parametrize(
+    ("key", "currencies", "interval"),
+    [
+        ({}, ["USD"], 60),
+        ({"demo_key": "d"}, ["USD"], 298),
+        ({"demo_key": "d"}, ["USD", "EUR", "BTC"], 893),
+        ({"pro_key": "p"}, ["USD"], 60),
+        ({"pro_key": "p"}, ["USD", "EUR", "BTC"], 89),
+    ],
+)
+async def test_the_months_requests_are_spread_over_the_month(
+    stub: Stub, key: dict[str, str], currencies: list[str], interval: int
+) -> None:
+    async with reading(stub, **key) as provider:
+        quotes = await provider.quotes([instrument("bitcoin", each) for each in currencies])
+    assert round(provider.poll_interval) == interval
+    assert {quote.delay for quote in quotes} == {interval + 60}
+    most = provider.limits.per_month
+    a_month = 31 * 86_400 / provider.poll_interval * len(currencies)
+    assert most is None or a_month <= 0.9 * most + 1
+
+
+# whatever comes
+
+NAMES = ["id", "current_price", "price_change_24h", "high_24h", "low_24h", "last_updated"]
+CHANGES = st.dictionaries(st.sampled_from([*NAMES, "sparkline_in_7d"]), JSON)
+
+
+@given(CHANGES, JSON)
+@example({"current_price": 1e-30, "price_change_24h": -1e30}, None)
+@settings(deadline=None)
+def test_whatever_a_row_says_no_bad_price_comes_out(changes: dict[str, Any], other: Any) -> None:
+    for row in (loads(MARKET) | over_the_wire(changes), over_the_wire(other)):
+        quote = read_market(row, instrument("bitcoin"), NOW, 0)
+        assert sane(quote)
+        line = read_sparkline(row)
+        assert line is None or all(price > 0 for price in line.prices)
+        coin = read_coin(row)
+        assert coin is None or coin.code
+
+
+@given(st.lists(JSON | st.lists(JSON, min_size=5, max_size=5)))
+@settings(deadline=None)
+def test_whatever_candles_say_they_are_sound_or_left_out(rows: list[Any]) -> None:
+    found = read_candles(over_the_wire(rows), timedelta(minutes=30), *EVER)
+    assert all(candle.low > 0 and candle.close > 0 for candle in found)
+
+
+@given(JSON, st.sampled_from(["error", "status"]), JSON)
+@settings(deadline=None)
+def test_whatever_an_error_says_it_has_a_code_and_words(body: Any, name: str, told: Any) -> None:
+    for each in (body, {name: told}, {name: {"status": told}}, {name: {"error_code": told}}):
+        code, words = complaint(over_the_wire(each))
+        assert code is None or type(code) is int
+        assert isinstance(words, str)
+
+
+@given(st.lists(st.text(min_size=1, max_size=80), max_size=400))
+@settings(deadline=None)
+def test_every_code_is_in_one_request_that_is_not_too_long(codes: list[str]) -> None:
+    asked = list(chunks(codes))
+    assert [code for chunk in asked for code in chunk] == codes
+    for chunk in asked:
+        assert 1 <= len(chunk) <= BATCH
+        address = httpx.URL("http://a/", params={"ids": ",".join(chunk)})
+        assert len(chunk) == 1 or len(str(address)) <= MOST_CHARACTERS + 20
+
+
+# the stub
+
+
+@pytest.mark.server
+async def test_the_stub_is_a_process_that_can_be_steered() -> None:
+    command = [sys.executable, "-m", "tests.stubs.coingecko", "--port", "0"]
+    running = await create_subprocess_exec(*command, cwd=ROOT, stdout=PIPE)
+    assert running.stdout
+    where = f"http://127.0.0.1:{int(await running.stdout.readline())}"
+    provider = CoinGecko(where)
+    async with httpx.AsyncClient(base_url=where) as steer:
+        await steer.get("/_tick?product=bitcoin&price=64123.25")
+        (quote,) = await provider.quotes([instrument("bitcoin")])
+        assert quote.last == Decimal("64123.25")
+        await steer.get("/_mode?to=maintenance")
+        with pytest.raises(ProviderError):
+            await provider.quotes([instrument("bitcoin")])
+    await provider.aclose()
+    running.terminate()
+    await running.communicate()
+    assert running.returncode == 0

@@ -1,0 +1,1242 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import struct
+import sys
+from asyncio.subprocess import PIPE, create_subprocess_exec
+from base64 import b64decode, b64encode
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import httpx
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from quotes.providers import Instrument, ProviderError, make_provider, option_names
+from quotes.providers.kit.protobuf import read_fields, shortest, signed, single, text, to_32_bits
+from quotes.providers.yahoo import AGENT, BATCH, NOTICE, PENANCE, Session, Yahoo, merged
+from quotes.providers.yahoo_wire import (
+    CHANGE,
+    LONGEST_QUIET,
+    Frame,
+    Known,
+    Market,
+    complaint,
+    exact,
+    read_candles,
+    read_frame,
+    read_row,
+    read_spark,
+    read_sparkline,
+)
+from quotes.quote import PRICES, Quote, loads
+from tests.stubs.yahoo import FIELDS, encode, hours
+from tests.stubs.yahoo import Yahoo as Stub
+
+NOW = datetime(2025, 2, 20, 15, 0, tzinfo=UTC)  # half an hour after the opening in New York
+NOON = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
+ROOT = Path(__file__).parents[2]
+# As a chart's meta is, without what is not read.
+META = """{"currency": "USD", "symbol": "AAPL", "instrumentType": "EQUITY",
+    "regularMarketTime": 1739998801, "hasPrePostMarketData": true, "gmtoffset": -18000,
+    "exchangeTimezoneName": "America/New_York", "regularMarketPrice": 244.87,
+    "regularMarketDayHigh": 246.01, "regularMarketDayLow": 243.16,
+    "regularMarketVolume": 32129951, "chartPreviousClose": 236, "previousClose": 244.47,
+    "currentTradingPeriod": {"pre": {"start": 1740042000, "end": 1740061800},
+        "regular": {"start": 1740061800, "end": 1740085200},
+        "post": {"start": 1740085200, "end": 1740099600}}}"""
+# A frame for AAPL at 101, byte by byte: number and kind of a field, then what is in it.
+BYTES = bytes.fromhex("0a04 4141504c 15 0000ca42 18 80b6fbbda465 30 08 38 01 65 0000803f d801 04")
+
+
+def instrument(code: str, currency: str = "USD", kind: str = "stock") -> Instrument:
+    return Instrument(symbol=code, code=code, currency=currency, kind=kind)
+
+
+AAPL = instrument("AAPL")
+
+
+def spark(**changes: Any) -> dict[str, Any]:
+    """Build what spark answers of AAPL."""
+    response = {
+        "meta": loads(META) | changes,
+        "timestamp": [1739975400, 1739975700, 1739976000],
+        "indicators": {"quote": [{"close": [244.1, Decimal("244.5"), None]}]},
+    }
+    return {"spark": {"result": [{"symbol": "AAPL", "response": [response]}], "error": None}}
+
+
+def read(asked: Instrument = AAPL, **changes: Any) -> Quote | None:
+    row = replace(read_spark(spark(**changes))["AAPL"], came_at=NOW)
+    known = read_row(row, asked)
+    return known.quote if known else None
+
+
+def message(**fields: Any) -> dict[str, Any]:
+    return {"type": "pricing", "message": b64encode(encode(**fields)).decode()}
+
+
+def frame(**fields: Any) -> Frame:
+    found = read_frame(message(**{"id": "AAPL", "price": 101.0, "market_hours": 1} | fields))
+    assert found
+    return found
+
+
+MARKET = Market(unit="USD", crypto=False, zone=ZoneInfo("America/New_York"), delay=0, hours=())
+QUOTE = Quote(
+    symbol="AAPL",
+    provider="yahoo",
+    currency="USD",
+    last=Decimal(100),
+    received_at=NOW,
+    source_time=NOW - timedelta(minutes=1),
+    high=Decimal("101.5"),
+    low=Decimal("99.25"),
+    reference=Decimal("99.5"),
+    reference_kind="prev_close",
+    volume=Decimal(1000),
+    volume_window="session",
+    session="regular",
+    delay=0,
+)
+KNOWN = Known(quote=QUOTE, market=MARKET)
+
+
+def ms(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
+
+
+def after(known: Known = KNOWN, **fields: Any) -> Quote | None:
+    """Tell what is known after a frame; it is of this moment unless told otherwise."""
+    return merged(frame(**{"time": ms(NOW)} | fields), known, NOW)
+
+
+@pytest.fixture
+async def stub() -> AsyncIterator[Stub]:
+    async with Stub(pulse=60) as found:
+        yield found
+
+
+@asynccontextmanager
+async def reading(stub: Stub, **options: Any) -> AsyncIterator[Yahoo]:
+    addresses = {"rest_url": stub.rest_url, "ws_url": f"{stub.ws_url}/?version=2"}
+    given = {"accept": "personal-use", "timeout": 2.0, "silence": 2.0}
+    provider = Yahoo(**addresses | given | options)
+    try:
+        yield provider
+    finally:
+        await provider.aclose()
+
+
+@pytest.fixture
+async def provider(stub: Stub) -> AsyncIterator[Yahoo]:
+    async with reading(stub) as found:
+        yield found
+
+
+@asynccontextmanager
+async def streaming(provider: Yahoo, *asked: Instrument) -> AsyncIterator[AsyncIterator[Quote]]:
+    async with asyncio.timeout(10):
+        async with aclosing(provider.stream(asked)) as stream:  # type: ignore[type-var]
+            yield stream
+
+
+async def failure(provider: Yahoo, *asked: Instrument) -> ProviderError:
+    async with streaming(provider, *asked) as stream:
+        with pytest.raises(ProviderError) as caught:
+            [quote async for quote in stream]
+    return caught.value
+
+
+async def ticked(
+    stub: Stub, stream: AsyncIterator[Quote], code: str, price: str, **fields: Any
+) -> Quote:
+    """Return what a stream yields next, when the stub has ticked what is watched."""
+    coming = asyncio.ensure_future(anext(stream))
+    await stub.until(lambda: any(stub.watched.values()))
+    await stub.tick(code, price, **fields)
+    return await coming
+
+
+# the notice
+
+
+@pytest.mark.parametrize("options", [{}, {"accept": ""}, {"accept": "yes"}, {"accept": "True"}])
+def test_it_is_built_only_for_who_accepts_the_notice(options: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="for personal use only") as caught:
+        make_provider("yahoo", options)
+    assert NOTICE in str(caught.value)
+    assert "YAHOO_ACCEPT=personal-use" in str(caught.value)
+    assert repr(options.get("accept", "")) in str(caught.value)
+
+
+def test_the_environment_can_accept_it() -> None:
+    assert option_names("yahoo") == ["rest_url", "ws_url", "accept"]
+    assert make_provider("yahoo", {"accept": "personal-use"}).name == "yahoo"
+
+
+# quotes
+
+
+def test_a_row_becomes_a_quote() -> None:
+    assert read() == Quote(
+        symbol="AAPL",
+        provider="yahoo",
+        currency="USD",
+        last=Decimal("244.87"),
+        received_at=NOW,
+        source_time=datetime(2025, 2, 19, 21, 0, 1, tzinfo=UTC),
+        high=Decimal("246.01"),
+        low=Decimal("243.16"),
+        reference=Decimal("244.47"),
+        reference_kind="prev_close",
+        volume=Decimal(32129951),
+        volume_window="session",
+        session="regular",
+        delay=0,
+    )
+
+
+def test_without_a_previous_close_it_is_that_of_the_chart_which_is_a_day() -> None:
+    quote = read(previousClose=None)
+    assert quote
+    assert quote.reference == 236
+
+
+@pytest.mark.parametrize("price", [None, 0, "", "NaN", -1, [], True])
+def test_without_a_price_the_last_close_that_is_none_of_nothing_is_it(price: Any) -> None:
+    quote = read(regularMarketPrice=price)
+    assert quote
+    assert str(quote.last) == "244.5"
+    assert quote.source_time == datetime.fromtimestamp(1739975700, UTC)
+
+
+@pytest.mark.parametrize(
+    ("price", "unit", "last"),
+    [
+        (None, "USD", "0"),
+        (0, "USD", "0"),
+        ("", "GBp", "0"),
+        ("NaN", "USD", "0"),
+        (True, "USD", "0"),
+        ([], "GBp", "0"),
+        (Decimal("-37.63"), "USD", "-37.63"),
+        (Decimal("-37.630001068115234"), "USD", "-37.63"),
+        (-150, "GBp", "-1.50"),
+    ],
+)
+def test_without_any_price_last_is_what_is_told_and_the_rest_is_sound(
+    price: Any, unit: str, last: str
+) -> None:
+    body = spark(regularMarketPrice=price, currency=unit)
+    quiet = replace(read_spark(body)["AAPL"], closes=[None, 0, "", -1], came_at=NOW)
+    known, priced = read_row(quiet, AAPL), read(currency=unit)
+    assert known
+    assert priced
+    assert (type(known.quote.last), str(known.quote.last)) == (Decimal, last)
+    assert known.quote == replace(priced, last=Decimal(last), source_time=None)
+
+
+def test_what_is_known_without_a_price_spoils_no_frame() -> None:
+    row = replace(read_spark(spark(regularMarketPrice=-1))["AAPL"], closes=[], came_at=NOW)
+    known = read_row(row, AAPL)
+    assert known
+    session = Session([AAPL], {"AAPL": known})
+    (quote,) = session.take(message(id="AAPL", price=247.5, time=ms(NOW), market_hours=1))
+    assert (quote.last, quote.source_time) == (Decimal("247.5"), NOW)
+    assert (quote.high, quote.low) == (Decimal("247.5"), Decimal("243.16"))
+    assert (quote.reference, quote.volume) == (Decimal("244.47"), 32129951)
+    assert session.known["AAPL"].quote == quote
+
+
+@pytest.mark.parametrize(("kind", "volume"), [("index", None), ("stock", 0)])
+def test_an_index_without_bid_ask_range_and_volume_has_none(kind: str, volume: int | None) -> None:
+    nothing = {"regularMarketDayHigh": 0, "regularMarketDayLow": 0, "regularMarketVolume": 0}
+    quote = read(replace(AAPL, kind=kind), **nothing, bid=0)
+    assert quote
+    assert (quote.bid, quote.ask, quote.high, quote.low, quote.open) == (None,) * 5
+    assert quote.volume == volume
+
+
+@pytest.mark.parametrize(
+    ("unit", "currency", "last"),
+    [
+        ("GBp", "GBP", "2.4487"),
+        ("ZAc", "ZAR", "2.4487"),
+        ("ILA", "ILS", "2.4487"),
+        ("GBP", "GBP", "244.87"),
+        ("EUR", "EUR", "244.87"),
+    ],
+)
+def test_pence_become_pounds(unit: str, currency: str, last: str) -> None:
+    quote = read(currency=unit)
+    assert quote
+    assert (quote.currency, str(quote.last)) == (currency, last)
+    assert quote.reference
+    assert quote.high
+    assert quote.high / quote.last == Decimal("246.01") / Decimal("244.87")
+    assert quote.change_percent == Decimal("0.40") / Decimal("244.47") * 100
+
+
+@pytest.mark.parametrize(
+    ("code", "minutes"),
+    [
+        ("AAPL", 0),
+        ("BRK-B", 0),
+        ("BTC-USD", 0),
+        ("SUI20947-USD", 0),
+        ("^GSPC", 0),
+        ("SHEL.L", 15),
+        ("SAP.DE", 15),
+        ("0700.HK", 15),
+        ("^FTSE", 15),
+        ("7203.T", 20),
+        ("000001.SS", 30),
+        ("RELIANCE.NS", None),
+        ("M&M.NS", None),
+        ("^BSESN", None),
+        ("EURUSD=X", None),
+        ("GC=F", None),
+    ],
+)
+def test_a_quote_says_how_late_its_exchange_is(code: str, minutes: int | None) -> None:
+    quote = read(instrument(code))
+    assert quote
+    assert quote.delay == (None if minutes is None else minutes * 60)
+
+
+@pytest.mark.parametrize("name", ["OTC Markets OTCPK", "OTC Markets OTCQX"])
+def test_what_is_traded_over_the_counter_is_late(name: str) -> None:
+    quote = read(fullExchangeName=name)
+    assert quote
+    assert quote.delay == 900
+
+
+def test_crypto_never_closes_and_its_volume_in_money_is_none() -> None:
+    quote = read(instrumentType="CRYPTOCURRENCY")
+    assert quote
+    assert (quote.session, quote.reference_kind) == ("always", "utc_day")
+    assert (quote.volume, quote.volume_window) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("moment", "extended", "session"),
+    [
+        (1740042000, True, "pre"),
+        (1740042000, False, "closed"),
+        (1740061800, True, "regular"),
+        (1740085199, False, "regular"),
+        (1740085200, True, "post"),
+        (1740099600, True, "closed"),
+        (1740000000, True, "closed"),
+    ],
+)
+def test_the_hours_of_the_day_tell_the_session(moment: int, extended: bool, session: str) -> None:
+    row = read_spark(spark(hasPrePostMarketData=extended))["AAPL"]
+    known = read_row(replace(row, came_at=datetime.fromtimestamp(moment, UTC)), AAPL)
+    assert known
+    assert known.quote.session == session
+
+
+def test_the_other_form_of_spark_is_read_as_well() -> None:
+    body = {
+        "AAPL": {
+            "symbol": "AAPL",
+            "timestamp": [1739975400, 1739975700, 1739976000],
+            "close": [Decimal("241.1"), None, Decimal("244.6")],
+            "previousClose": Decimal("241.53"),
+            "chartPreviousClose": Decimal("241.53"),
+            "dataGranularity": 300,
+            "end": None,
+            "start": None,
+        }
+    }
+    known = read_row(read_spark(body)["AAPL"], AAPL)
+    assert known
+    assert (str(known.quote.last), str(known.quote.reference)) == ("244.6", "241.53")
+    assert known.quote.source_time == datetime.fromtimestamp(1739976000, UTC)
+    assert known.quote.session is None
+
+
+@pytest.mark.parametrize(("code", "told"), [("SHEL.L", False), ("SAP.DE", True)])
+def test_what_may_be_pence_or_pounds_is_not_told(code: str, told: bool) -> None:
+    row = {"close": [Decimal("2743.5"), Decimal("2744.5")], "timestamp": [1, 2]}
+    found = read_spark({code: row})[code]
+    assert bool(read_row(found, instrument(code))) is told
+    assert bool(read_sparkline(found, instrument(code))) is told
+
+
+@pytest.mark.parametrize("flat", [False, True])
+async def test_both_forms_bring_quotes(flat: bool) -> None:
+    async with Stub(flat=flat) as stub, reading(stub) as provider:
+        quotes = await provider.quotes([instrument("SAP.DE", "EUR"), AAPL])
+    assert [(quote.symbol, quote.currency) for quote in quotes] == [
+        ("SAP.DE", "EUR"),
+        ("AAPL", "USD"),
+    ]
+    assert [quote.last for quote in quotes] == [Decimal("210.05"), Decimal(101)]
+
+
+async def test_many_symbols_come_in_batches_of_twenty(stub: Stub, provider: Yahoo) -> None:
+    codes = [f"S{number}" for number in range(2 * BATCH + 1)]
+    stub.enlist(*codes)
+    quotes = await provider.quotes([instrument(code) for code in codes])
+    assert [quote.symbol for quote in quotes] == codes
+    assert [len(query["symbols"].split(",")) for query in stub.queries] == [20, 20, 1]
+    assert provider.budget.spent_in_minute() == 3
+
+
+async def test_two_instruments_may_share_a_code(stub: Stub, provider: Yahoo) -> None:
+    asked = [AAPL, replace(AAPL, symbol="APPLE")]
+    assert [quote.symbol for quote in await provider.quotes(asked)] == ["AAPL", "APPLE"]
+    assert [query["symbols"] for query in stub.queries] == ["AAPL"]
+    async with streaming(provider, *asked) as stream:
+        assert [(await anext(stream)).symbol for _ in asked] == ["AAPL", "APPLE"]
+        assert (await ticked(stub, stream, "AAPL", "102")).symbol == "AAPL"
+        assert (await anext(stream)).symbol == "APPLE"
+
+
+async def test_symbols_that_are_left_out_are_named(provider: Yahoo) -> None:
+    quotes = await provider.quotes([instrument("NOPE"), AAPL])
+    assert [quote.symbol for quote in quotes] == ["AAPL"]
+    assert provider.unknown == {"NOPE": "NOPE is not known to Yahoo"}
+
+
+async def test_a_batch_of_unknown_symbols_costs_the_others_nothing(
+    stub: Stub, provider: Yahoo
+) -> None:
+    codes = [f"NOPE{number}" for number in range(BATCH)]
+    quotes = await provider.quotes([*(instrument(code) for code in codes), AAPL])
+    assert [quote.symbol for quote in quotes] == ["AAPL"]
+    assert set(provider.unknown) == set(codes)
+    stub.enlist("NOPE3")
+    assert await provider.quotes([instrument("NOPE3")])
+    assert "NOPE3" not in provider.unknown
+
+
+async def test_an_empty_answer_condemns_nobody(stub: Stub, provider: Yahoo) -> None:
+    stub.mode = "empty"
+    assert await provider.quotes([AAPL]) == []
+    assert provider.unknown == {}
+
+
+async def test_a_page_that_is_gone_condemns_nobody() -> None:
+    class Moved(Stub):
+        def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
+            return 404, {"message": "no such page"}
+
+    async with Moved() as stub, reading(stub) as provider:
+        with pytest.raises(ProviderError, match="/v7/finance/spark answered 404 not found"):
+            await provider.quotes([AAPL])
+        assert provider.unknown == {}
+
+
+async def test_the_agent_has_the_form_of_a_browsers(stub: Stub, provider: Yahoo) -> None:
+    await provider.quotes([AAPL])
+    assert stub.headers["User-Agent"] == AGENT
+    assert "crumb" not in stub.queries[0]
+
+
+async def test_sparklines_carry_the_last_close_over_a_gap(provider: Yahoo) -> None:
+    lines = await provider.sparklines([AAPL, instrument("SHEL.L", "GBP"), instrument("NOPE")])
+    assert {symbol: line.prices for symbol, line in lines.items()} == {
+        "AAPL": (100, 100, 101, 101),
+        "SHEL.L": tuple(map(Decimal, ("27", "27", "27.435", "27.435"))),
+    }
+    assert lines["AAPL"].step == 300
+
+
+# candles
+
+
+async def test_candles_are_of_the_time_that_was_asked(stub: Stub, provider: Yahoo) -> None:
+    asked = (NOON + timedelta(seconds=30), NOON + timedelta(hours=2))
+    candles = await provider.candles(AAPL, 300, *asked)
+    assert len(candles) == 20  # of 23: in every tenth nobody traded
+    assert candles[0].start == NOON + timedelta(minutes=5)
+    assert candles[-1].start == NOON + timedelta(minutes=115)
+    assert {query["interval"] for query in stub.queries} == {"5m"}
+
+
+async def test_the_tick_at_the_end_of_a_chart_is_no_candle(provider: Yahoo) -> None:
+    now = datetime.now(UTC)
+    candles = await provider.candles(AAPL, 300, now - timedelta(hours=3), now + timedelta(hours=1))
+    assert candles
+    assert {candle.start.timestamp() % 300 for candle in candles} == {0}
+
+
+def chart(step: int, *moments: datetime, zone: str = "America/New_York", **meta: Any) -> Any:
+    bars = {name: [Decimal("75.0875015258789")] * len(moments) for name in COLUMNS}
+    return {
+        "meta": {"currency": "USD", "exchangeTimezoneName": zone} | meta,
+        "timestamp": [int(moment.timestamp()) for moment in moments],
+        "indicators": {"quote": [bars | {"volume": [135480400] * len(moments)}]},
+    }
+
+
+COLUMNS = ("open", "high", "low", "close")
+
+
+@pytest.mark.parametrize("tick", [timedelta(minutes=7), timedelta(minutes=10, seconds=11)])
+def test_a_row_out_of_step_is_no_candle(tick: timedelta) -> None:
+    moments = [NOON, NOON + timedelta(minutes=5), NOON + tick]
+    found = [candle.start for _, candle in read_candles(chart(300, *moments), AAPL, 300)]
+    assert found == moments[:2]
+
+
+def test_a_day_with_a_break_has_candles_after_it() -> None:
+    moments = [NOON + timedelta(minutes=minutes) for minutes in (-90, -30, 60, 120)]
+    found = [candle.start for _, candle in read_candles(chart(3600, *moments), AAPL, 3600)]
+    assert found == moments
+
+
+@pytest.mark.parametrize(
+    ("zone", "moment", "day"),
+    [
+        ("America/New_York", datetime(2026, 1, 5, 14, 30, tzinfo=UTC), 5),
+        ("America/New_York", datetime(2026, 1, 5, 18, 2, 11, tzinfo=UTC), 5),  # today's so far
+        ("Australia/Sydney", datetime(2026, 1, 4, 23, 0, tzinfo=UTC), 5),
+        ("Asia/Tokyo", datetime(2026, 1, 5, 0, 0, tzinfo=UTC), 5),
+        ("Europe/London", datetime(2026, 7, 4, 23, 0, tzinfo=UTC), 5),  # in summer, asked in winter
+    ],
+)
+def test_a_days_candle_begins_with_the_date_of_its_place(
+    zone: str, moment: datetime, day: int
+) -> None:
+    ((start, candle),) = read_candles(chart(86_400, moment, zone=zone, gmtoffset=0), AAPL, 86_400)
+    assert candle.start == datetime(2026, moment.month, day, tzinfo=UTC)
+    assert start == candle.start.timestamp()
+    assert candle.volume == 135480400
+
+
+def test_a_zone_that_is_not_known_is_a_distance() -> None:
+    moment = datetime(2026, 1, 4, 23, 0, tzinfo=UTC)
+    told = chart(86_400, moment, zone="Atlantis/Capital", gmtoffset=39_600)
+    ((_, candle),) = read_candles(told, AAPL, 86_400)
+    assert candle.start == datetime(2026, 1, 5, tzinfo=UTC)
+
+
+async def test_days_are_asked_with_one_more_at_each_end(stub: Stub, provider: Yahoo) -> None:
+    start, end = NOON - timedelta(days=10, hours=12), NOON - timedelta(hours=12)
+    candles = await provider.candles(AAPL, 86_400, start, end)
+    assert {candle.start.hour for candle in candles} == {0}
+    assert all(start <= candle.start < end for candle in candles)
+    (query,) = stub.queries
+    assert int(query["period1"]) == start.timestamp() - 86_400
+    assert int(query["period2"]) == end.timestamp() + 86_400
+
+
+def test_candles_have_the_digits_their_prices_were_made_of() -> None:
+    ((_, candle),) = read_candles(chart(60, NOON), AAPL, 60)
+    assert str(candle.close) == "75.0875"
+    ((_, pence),) = read_candles(chart(60, NOON, currency="GBp"), AAPL, 60)
+    assert str(pence.close) == "0.750875"
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"meta": {"currency": "USD"}, "indicators": {"quote": [{}]}},
+        {"meta": {"currency": "USD"}, "timestamp": [1767614400], "indicators": {"quote": [{}]}},
+        {"meta": None, "timestamp": [1767614400], "indicators": None},
+        None,
+    ],
+)
+def test_a_chart_without_bars_has_no_candles(told: Any) -> None:
+    assert list(read_candles(told, AAPL, 60)) == []
+
+
+async def test_minutes_are_asked_a_week_at_a_time(stub: Stub, provider: Yahoo) -> None:
+    await provider.candles(AAPL, 60, NOON - timedelta(days=15), NOON)
+    spans = [int(query["period2"]) - int(query["period1"]) for query in stub.queries]
+    assert spans == [7 * 86_400, 7 * 86_400, 86_400]
+
+
+async def test_what_is_too_old_is_an_error_in_yahoos_words() -> None:
+    class Strict(Stub):
+        def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
+            words = "1m data not available. Only 8 days worth of 1m granularity data are allowed"
+            told = {"code": "Unprocessable Entity", "description": words}
+            return 422, {"chart": {"result": None, "error": told}}
+
+    async with Strict() as stub, reading(stub) as provider:
+        with pytest.raises(ProviderError, match="422 unprocessable entity: 1m data not available"):
+            await provider.candles(AAPL, 60, NOON - timedelta(hours=1), NOON)
+
+
+async def test_a_time_in_which_nobody_traded_has_no_candles() -> None:
+    class Weekend(Stub):
+        def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
+            words = "Data doesn't exist for startDate = 1767441600, endDate = 1767445200"
+            told = {"code": "Bad Request", "description": words}
+            return 400, {"chart": {"result": None, "error": told}}
+
+    async with Weekend() as stub, reading(stub) as provider:
+        assert await provider.candles(AAPL, 60, NOON - timedelta(hours=1), NOON) == []
+
+
+@pytest.mark.parametrize("code", ["NOPE", "../spark", "A B?c=d#e/f"])
+async def test_an_unknown_symbol_has_no_candles(provider: Yahoo, code: str) -> None:
+    assert await provider.candles(instrument(code), 60, NOON - timedelta(hours=1), NOON) == []
+    assert provider.unknown == {code: f"{code}: No data found, symbol may be delisted"}
+
+
+async def test_an_index_is_asked_by_its_code(stub: Stub, provider: Yahoo) -> None:
+    assert await provider.candles(instrument("^GSPC"), 60, NOON - timedelta(hours=1), NOON)
+    assert stub.requests == {"/v8/finance/chart/%5EGSPC": 1}
+
+
+async def test_steps_that_it_lacks_are_refused(provider: Yahoo) -> None:
+    with pytest.raises(ProviderError, match="no candles of 42 s at yahoo, must be one of: 60, 120"):
+        await provider.candles(AAPL, 42, NOON, NOON)
+
+
+# errors
+
+
+@pytest.mark.parametrize(("retry_after", "seconds"), [("", PENANCE), ("7", 7)])
+async def test_who_is_turned_away_stays_away(retry_after: str, seconds: float) -> None:
+    async with Stub(retry_after=retry_after) as stub, reading(stub) as provider:
+        stub.mode = "rate_limited"
+        with pytest.raises(ProviderError, match="429 too many requests") as caught:
+            await provider.quotes([AAPL])
+        assert caught.value.retry_after == seconds
+        assert not caught.value.refused
+
+
+async def test_a_stream_that_is_turned_away_stays_away() -> None:
+    async with Stub() as quotes, Stub(retry_after="") as frames:
+        frames.mode = "rate_limited"
+        async with reading(quotes, ws_url=frames.ws_url) as provider:
+            error = await failure(provider, AAPL)
+    assert error.retry_after == PENANCE
+
+
+@pytest.mark.parametrize("status", [401, 200])
+async def test_a_request_for_a_crumb_is_a_refusal(status: int) -> None:
+    class Crumbs(Stub):
+        def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
+            return status, self.refused[1]
+
+    async with Crumbs() as stub, reading(stub) as provider:
+        with pytest.raises(ProviderError, match="Invalid Crumb") as caught:
+            await provider.quotes([AAPL])
+    assert caught.value.refused
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [([], "a list, not a dict"), (None, "a NoneType, not a dict"), ("Too Many", "a str, not a d")],
+)
+async def test_an_answer_of_another_kind_is_an_error(document: Any, words: str) -> None:
+    class Odd(Stub):
+        def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
+            return 200, document
+
+    async with Odd() as stub, reading(stub) as provider:
+        with pytest.raises(ProviderError, match=words):
+            await provider.quotes([AAPL])
+
+
+# stream
+
+
+async def test_a_stream_begins_with_a_quote_of_each(stub: Stub, provider: Yahoo) -> None:
+    asked = [instrument(code) for code in stub.metas]
+    async with streaming(provider, *asked) as stream:
+        came = [(await anext(stream)).symbol for _ in asked]
+        assert stub.connects == 0
+    assert came == list(stub.metas)
+
+
+async def test_a_tick_is_laid_over_what_is_known(stub: Stub, provider: Yahoo) -> None:
+    async with streaming(provider, AAPL) as stream:
+        first = await anext(stream)
+        quote = await ticked(stub, stream, "AAPL", "101.75")
+    assert str(quote.last) == "101.75"
+    assert quote.high == Decimal("101.75")
+    assert (quote.low, quote.reference, quote.volume) == (
+        first.low,
+        first.reference,
+        first.volume,
+    )
+    assert (quote.session, quote.reference_kind) == ("regular", "prev_close")
+    assert quote.source_time
+
+
+async def test_ticks_in_pence_are_in_pounds(stub: Stub, provider: Yahoo) -> None:
+    async with streaming(provider, instrument("SHEL.L", "GBP")) as stream:
+        await anext(stream)
+        told = {"bid": 2744.25, "ask": 2744.75, "currency": "GBp"}
+        quote = await ticked(stub, stream, "SHEL.L", "2744.5", **told)
+    assert (str(quote.last), quote.currency) == ("27.445", "GBP")
+    assert (str(quote.bid), str(quote.ask)) == ("27.4425", "27.4475")
+    assert quote.reference == 27
+
+
+@pytest.mark.parametrize(
+    ("code", "delay"), [("SHEL.L", 900), ("AAPL", 0), ("BTC-USD", 0), ("^STOXX50E", None)]
+)
+async def test_ticks_are_as_late_as_what_they_are_laid_over(
+    stub: Stub, provider: Yahoo, code: str, delay: int | None
+) -> None:
+    stub.enlist("^STOXX50E")
+    async with streaming(provider, instrument(code)) as stream:
+        came = [await anext(stream), await ticked(stub, stream, code, "10.5")]
+        await stub.say(stub.frame(code, price=-1.0))  # which is no price
+        came.append(await anext(stream))
+    assert [quote.delay for quote in came] == [delay] * 3
+
+
+async def test_unknown_symbols_are_not_subscribed_to(stub: Stub, provider: Yahoo) -> None:
+    async with streaming(provider, instrument("NOPE"), AAPL, instrument("^GSPC")) as stream:
+        for _ in range(2):
+            await anext(stream)
+        await ticked(stub, stream, "AAPL", "102")
+    assert stub.subscriptions[0] == {"subscribe": ["AAPL", "^GSPC"]}
+    assert set(provider.unknown) == {"NOPE"}
+
+
+async def test_only_unknown_symbols_are_an_error(stub: Stub, provider: Yahoo) -> None:
+    assert str(await failure(provider, instrument("NOPE"))) == "yahoo knows none of the symbols"
+    assert stub.connects == 0
+
+
+async def test_a_stream_brings_a_price_for_what_has_none_yet() -> None:
+    class New(Stub):
+        def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
+            return 200, {"AAPL": {"close": [], "previousClose": 100}}
+
+    async with New() as stub, reading(stub) as provider, streaming(provider, AAPL) as stream:
+        first = await anext(stream)
+        assert (first.last, first.reference) == (0, 100)
+        quote = await ticked(stub, stream, "AAPL", "101.25", time=None)
+    assert (quote.last, quote.reference) == (Decimal("101.25"), 100)
+
+
+async def test_the_subscription_is_repeated_whole(stub: Stub) -> None:
+    async with reading(stub, beat=0.01) as provider, streaming(provider, AAPL) as stream:
+        await anext(stream)
+        coming = asyncio.ensure_future(anext(stream))
+        await stub.until(lambda: len(stub.subscriptions) >= 3)
+        await stub.tick("AAPL", "102")
+        await coming
+    assert {str(each) for each in stub.subscriptions} == {"{'subscribe': ['AAPL']}"}
+
+
+async def test_messages_without_a_price_are_passed_over(stub: Stub, provider: Yahoo) -> None:
+    async with streaming(provider, AAPL) as stream:
+        await anext(stream)
+        await ticked(stub, stream, "AAPL", "102")
+        for odd in ({}, {"type": "ping"}, {"message": None}, {"message": "%"}, {"message": "AAAA"}):
+            await stub.say(odd)
+        await stub.say(message(id="AAPL", price=0.0, time=ms(NOW)))
+        await stub.say(message(id="MSFT", price=500.0))  # which was not asked
+        await stub.tick("AAPL", "102.5", time=ms(NOW))  # which is long ago
+        await stub.tick("AAPL", "103")
+        assert (await anext(stream)).last == 103
+
+
+async def test_a_stream_that_hangs_up_is_an_error(stub: Stub, provider: Yahoo) -> None:
+    async with streaming(provider, AAPL) as stream:
+        await anext(stream)
+        await ticked(stub, stream, "AAPL", "102")
+        await stub.hang_up()
+        with pytest.raises(ProviderError, match="ended the stream") as caught:
+            await anext(stream)
+    assert caught.value.retry_after is None
+
+
+async def test_silence_while_a_market_is_open_ends_the_stream(stub: Stub) -> None:
+    async with reading(stub, silence=0.1) as provider:
+        assert str(await failure(provider, AAPL)) == "silent for 0.1 s"
+
+
+async def test_silence_while_all_are_closed_does_not() -> None:
+    asked = [AAPL, instrument("SAP.DE", "EUR")]
+    async with (
+        Stub(pulse=60, session="closed") as stub,
+        reading(stub, silence=0.05) as provider,
+        streaming(provider, *asked) as stream,
+    ):
+        for _ in asked:
+            await anext(stream)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3):
+                await anext(stream)
+
+
+@pytest.mark.parametrize(
+    ("moment", "seconds"),
+    [
+        (1740061800, 0),  # it opens
+        (1740085199, 0),
+        (1740085200, LONGEST_QUIET),  # it has closed
+        (1740061800 - 60, 60),
+        (1740061800 - 86_400, LONGEST_QUIET),
+    ],
+)
+def test_a_closed_market_is_quiet_until_it_opens(moment: int, seconds: float) -> None:
+    known = read_row(read_spark(spark())["AAPL"], AAPL)
+    assert known
+    session = Session([AAPL], {"AAPL": known})
+    assert session.quiet(datetime.fromtimestamp(moment, UTC)) == seconds
+    crypto = replace(known, market=replace(known.market, crypto=True))
+    both = Session([AAPL, instrument("BTC-USD")], {"AAPL": known, "BTC-USD": crypto})
+    assert both.quiet(datetime.fromtimestamp(moment, UTC)) == 0
+
+
+# frames
+
+
+def test_a_frame_is_read_from_its_bytes() -> None:
+    found = read_frame({"message": b64encode(BYTES).decode()})
+    assert found
+    assert (found.code, str(found.last), found.session) == ("AAPL", "101", "regular")
+    assert found.time == datetime(2025, 2, 20, 15, 0, tzinfo=UTC)
+    assert found.reference == 100
+
+
+def test_a_frame_is_read_as_it_is_documented() -> None:
+    raw = (
+        "CgdCVEMtVVNEFYoMuUcYwLCVgIplIgNVU0QqA0NDQzApOAFFPWrEP0iAgOrxvANVx/25R12csrRHZYD8skR9"
+        "/7i0R7ABgIDq8bwD2AEE4AGAgOrxvAPoAYCA6vG8A/IBA0JUQ4ECAAAAwPrjckGJAgAA2P5ZT3tC"
+    )
+    found = read_frame({"type": "pricing", "message": raw})
+    assert found == Frame(
+        code="BTC-USD",
+        last=Decimal("94745.08"),
+        prices={
+            "high": Decimal("95227.555"),
+            "low": Decimal("92517.22"),
+            "open": Decimal("92529.99"),
+        },
+        reference=Decimal("93313.19"),
+        time=datetime(2025, 1, 10, 11, 39, tzinfo=UTC),
+        session="regular",
+        volume=Decimal(59712028672),
+    )
+
+
+def test_a_frame_of_bitcoin_is_read_to_the_last_digit() -> None:
+    told = message(
+        id="BTC-USD",
+        price=94745.08,
+        time=1736509140000,
+        currency="USD",
+        exchange="CCC",
+        quote_type=41,
+        market_hours=1,
+        change_percent=1.5344921,
+        day_volume=59712028672,
+        day_high=95227.555,
+        day_low=92517.22,
+        change=1431.8906,
+        open_price=92529.99,
+        price_hint=2,
+        market_cap=1.34e12,
+    )
+    found, change = read_frame(told), single(read_fields(b64decode(told["message"]))[CHANGE])
+    assert found
+    assert change
+    assert str(shortest(change)) == "1431.8906"
+    assert found.time == datetime(2025, 1, 10, 11, 39, tzinfo=UTC)
+    assert found.volume == 59712028672
+    assert str(found.last) == "94745.08"
+    assert {name: str(number) for name, number in found.prices.items()} == {
+        "high": "95227.555",
+        "low": "92517.22",
+        "open": "92529.99",
+    }
+    assert str(found.reference) == "93313.19"
+
+
+@pytest.mark.parametrize(
+    ("price", "change", "reference"),
+    [
+        (1346.86, -4.6900635, "1351.55"),  # with four digits that would matter, by its hint
+        (230.605, -0.9850006, "231.59"),
+        (0.00001234, 3.3999913e-07, "0.000012"),
+    ],
+)
+def test_the_reference_has_the_digits_it_was_made_of(
+    price: float, change: float, reference: str
+) -> None:
+    assert str(frame(price=price, change=change, price_hint=4).reference) == reference
+
+
+def test_what_is_zero_is_not_on_the_wire_so_no_hours_are_those_before_the_opening() -> None:
+    assert b"\x38" not in encode(id="AAPL", price=101.0, market_hours=0)
+    assert frame(market_hours=0).session == "pre"
+    assert [frame(market_hours=number).session for number in (1, 2, 3)] == [
+        "regular",
+        "post",
+        "post",
+    ]
+
+
+def test_a_frame_that_tells_little_leaves_the_rest() -> None:
+    quote = after(price=100.5)
+    assert quote == replace(QUOTE, last=Decimal("100.5"), source_time=NOW)
+
+
+def test_high_and_low_follow_last_in_regular_hours() -> None:
+    above, below = after(price=102.25), after(price=98.5)
+    assert above
+    assert below
+    assert (above.high, above.low) == (Decimal("102.25"), Decimal("99.25"))
+    assert (below.high, below.low) == (Decimal("101.5"), Decimal("98.5"))
+    late = after(price=102.25, market_hours=2)
+    assert late
+    assert (late.high, late.session) == (Decimal("101.5"), "post")
+
+
+def test_after_hours_the_reference_stays() -> None:
+    # As is: 1.88 above the close of the day, which is no day's change.
+    quote = after(price=249.8712, change=1.8811951, market_hours=2)
+    assert quote
+    assert quote.reference == Decimal("99.5")
+    assert str(quote.last) == "249.8712"
+
+
+@pytest.mark.parametrize("hours_of_market", [0, 1])
+def test_before_and_in_regular_hours_the_change_tells_the_reference(hours_of_market: int) -> None:
+    quote = after(price=230.605, change=-0.9850006, price_hint=2, market_hours=hours_of_market)
+    assert quote
+    assert str(quote.reference) == "231.59"
+    assert quote.reference_kind == "prev_close"
+
+
+def test_a_previous_close_is_the_reference_where_nothing_changed() -> None:
+    quote = after(price=100.0, change=0.0, previous_close=100.0)
+    assert quote
+    assert (quote.reference, quote.change) == (100, 0)
+
+
+def test_the_change_of_crypto_is_of_24_hours_and_its_volume_is_money() -> None:
+    market = replace(MARKET, crypto=True, zone=UTC)
+    known = Known(quote=replace(QUOTE, volume=None, reference_kind="utc_day"), market=market)
+    quote = after(known, price=101.0, change=2.0, day_volume=59712028672)
+    assert quote
+    assert (quote.reference, quote.reference_kind) == (99, "rolling_24h")
+    assert (quote.volume, quote.session) == (None, "always")
+
+
+def test_of_the_day_before_nothing_stays() -> None:
+    known = replace(KNOWN, quote=replace(QUOTE, open=Decimal(98), bid=Decimal(97)))
+    tomorrow = NOW + timedelta(days=1)
+    quote = merged(frame(price=105.0, market_hours=0, time=ms(tomorrow)), known, tomorrow)
+    assert quote
+    assert (quote.open, quote.high, quote.low, quote.volume, quote.bid) == (None,) * 5
+    assert (quote.reference, quote.reference_kind) == (None, "none")
+    assert quote.session == "pre"
+
+
+def test_the_day_ends_where_it_is_traded() -> None:
+    # Half past seven in the evening in New York: in UTC it is tomorrow.
+    late = datetime(2025, 2, 21, 0, 30, tzinfo=UTC)
+    quote = merged(frame(price=100.0, market_hours=2, time=ms(late)), KNOWN, late)
+    assert quote
+    assert (quote.high, quote.volume) == (QUOTE.high, QUOTE.volume)
+
+
+def test_what_comes_too_late_is_dropped() -> None:
+    assert after(time=ms(NOW - timedelta(minutes=2))) is None
+    assert after(time=ms(NOW - timedelta(minutes=1)))
+
+
+@pytest.mark.parametrize("when", [None, 0, 2**60])
+def test_a_time_that_is_none_is_none(when: int | None) -> None:
+    quote = after(time=when)
+    assert quote
+    assert (quote.source_time, quote.time) == (None, NOW)
+
+
+def test_a_bid_above_the_ask_is_told_as_it_is() -> None:
+    quote = after(bid=101.5, ask=101.25)
+    assert quote
+    assert (quote.bid, quote.ask) == (Decimal("101.5"), Decimal("101.25"))
+
+
+def test_where_one_side_alone_is_told_and_passes_the_other_that_is_from_before() -> None:
+    both = replace(KNOWN, quote=replace(QUOTE, bid=Decimal(99), ask=Decimal("99.5")))
+    told = [after(both, bid=100.0), after(both, ask=98.5), after(both, bid=99.25)]
+    assert [quote and (quote.bid, quote.ask) for quote in told] == [
+        (100, None),
+        (None, Decimal("98.5")),
+        (Decimal("99.25"), Decimal("99.5")),
+    ]
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), 1e35, 1e-35])
+def test_a_price_that_is_no_number_of_a_market_is_no_frame(number: float) -> None:
+    assert read_frame(message(id="AAPL", price=number)) is None
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -1.0])
+def test_other_prices_that_are_none_are_not_told(number: float) -> None:
+    quote = after(bid=number, day_high=number)
+    assert quote
+    assert (quote.bid, quote.high) == (None, QUOTE.high)
+
+
+@pytest.mark.parametrize(("unit", "last"), [("USD", "-37.63"), ("GBp", "-0.3763")])
+def test_a_negative_price_is_passed_on_and_leaves_what_is_known(unit: str, last: str) -> None:
+    known = replace(KNOWN, market=replace(MARKET, unit=unit))
+    session = Session([AAPL, replace(AAPL, symbol="APPLE")], {"AAPL": known})
+    fields = {"price": -37.63, "change": -1.0, "day_high": 200.0, "bid": 50.0, "market_hours": 2}
+    quotes = session.take(message(id="AAPL", time=ms(NOW), **fields))
+    assert [quote.symbol for quote in quotes] == ["AAPL", "APPLE"]
+    for quote in quotes:
+        told = {"last": Decimal(last), "source_time": NOW, "received_at": quote.received_at}
+        assert quote == replace(QUOTE, symbol=quote.symbol, **told)
+        assert str(quote.last) == last
+    assert session.known == {"AAPL": known}
+    late = message(id="AAPL", price=-37.63, time=ms(NOW - timedelta(minutes=2)))
+    assert session.take(late) == []
+
+
+@pytest.mark.parametrize("zero", [0.0, -0.0])
+def test_a_zero_that_is_on_the_wire_is_passed_on(zero: float) -> None:
+    raw = encode(id="AAPL", time=ms(NOW)) + b"\x15" + struct.pack("<f", zero)
+    session = Session([AAPL], {"AAPL": KNOWN})
+    (quote,) = session.take({"message": b64encode(raw).decode()})
+    assert quote == replace(QUOTE, last=Decimal(0), source_time=NOW, received_at=quote.received_at)
+    assert session.known == {"AAPL": KNOWN}
+
+
+# numbers
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("75.0875015258789", "75.0875"),
+        ("145.86000061035156", "145.86"),
+        ("234.39999389648438", "234.4"),
+        ("0.1234567910432815551", "0.12345679"),
+        ("244.87", "244.87"),
+        ("84812.4375", "84812.44"),
+        ("101.50", "101.50"),
+        ("0.123456789012", "0.123456789012"),  # no float of 32 bits: it means what it says
+        ("1234567936", "1234567936"),
+        ("1234567936.0", "1234567936.0"),
+        ("0", "0"),
+        ("-37.630001068115234", "-37.63"),
+        ('""', "None"),
+    ],
+)
+def test_a_float_gets_the_digits_back_that_it_was_made_of(written: str, meant: str) -> None:
+    assert str(exact(loads(written))) == meant
+
+
+@given(st.decimals(min_value=Decimal("0.01"), max_value=Decimal(99_999), places=2))
+@example(Decimal("84812.44"))
+@settings(deadline=None)
+def test_cents_survive_32_bits_in_every_way(price: Decimal) -> None:
+    near = to_32_bits(float(price))
+    assert shortest(near) == price
+    assert exact(loads(json.dumps(near))) == price
+    assert single(struct.pack("<f", near)) == near
+    found = frame(price=near, bid=near)
+    assert found.last == found.prices["bid"] == price
+
+
+@given(st.floats(width=32, allow_nan=False, allow_infinity=False))
+@example(to_32_bits(1e30))
+@example(3.4028234663852886e38)
+@example(1.401298464324817e-45)
+@settings(deadline=None)
+def test_the_shortest_spelling_leads_back(number: float) -> None:
+    spelled = shortest(number)
+    assert to_32_bits(float(spelled)) == number
+    assert len(spelled.normalize().as_tuple().digits) <= 9
+
+
+def positive(number: float, market: Market) -> Decimal | None:
+    told = 1e-30 <= number < 1e31
+    return market.in_currency(shortest(to_32_bits(number))) if told else None
+
+
+TEXTS = st.text(max_size=20)
+FRAMES = st.fixed_dictionaries(
+    {
+        "id": st.text(min_size=1, max_size=12),
+        "price": st.floats(0.125, 1e6, width=32) | st.floats(-1e6, -0.125, width=32),
+    },
+    optional={
+        name: {
+            "text": TEXTS,
+            "float": st.floats(width=32),
+            "double": st.floats(),
+            "signed": st.integers(-(2**62), 2**62),
+            "varint": st.integers(0, 2**31),
+        }[kind]
+        for name, (_, kind) in FIELDS.items()
+        if name not in ("id", "price")
+    },
+)
+
+
+@given(FRAMES)
+@example({"id": "A", "price": 0.125, "price_hint": 2**62, "change": -3.4028234663852886e38})
+@example({"id": "A", "price": 1.0, "change": 1.401298464324817e-45, "price_hint": -3})
+@example({"id": "A", "price": 1.0, "bid": 2.0, "ask": 1.5, "market_hours": 1})
+@example({"id": "A", "price": -1.0, "change": 1.0, "day_low": 0.5, "market_hours": 1})
+@settings(deadline=None)
+def test_whatever_a_frame_tells_no_bad_price_comes_out(fields: dict[str, Any]) -> None:
+    found = read_frame(message(**fields))
+    assert found
+    assert found.code == fields["id"]
+    assert to_32_bits(float(found.last)) == fields["price"]
+    for market in (MARKET, replace(MARKET, unit="GBp"), replace(MARKET, crypto=True)):
+        quote = merged(found, Known(quote=QUOTE, market=market), NOW)
+        if quote is None:
+            continue
+        assert type(quote.last) is Decimal
+        assert quote.last == market.in_currency(found.last)
+        prices = [getattr(quote, name) for name in PRICES if name not in ("last", "volume")]
+        assert all(price is None or (price.is_finite() and price > 0) for price in prices)
+        if quote.last < 0:
+            told = {"last": quote.last, "source_time": found.time, "received_at": NOW}
+            assert quote == replace(QUOTE, **told)
+            continue
+        for side in ("bid", "ask"):
+            assert getattr(quote, side) == positive(fields.get(side, 0.0), market)
+        assert quote.session != "regular" or quote.high >= quote.last >= quote.low
+
+
+@given(st.binary(max_size=200))
+@example(b"\x80" * 20)
+@example(b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01A")
+@settings(deadline=None)
+def test_whatever_bytes_come_they_are_fields_or_an_error(raw: bytes) -> None:
+    try:
+        fields = read_fields(raw)
+    except ValueError:
+        fields = {}
+    for field in fields.values():
+        assert type(signed(field)) is int or type(field) is bytes
+        assert text(field) is None or type(field) is bytes
+        assert single(field) is None or len(field) == 4  # type: ignore[arg-type]
+    read_frame({"message": b64encode(raw).decode()})
+
+
+@given(FRAMES, st.data())
+@settings(deadline=None)
+def test_a_frame_that_is_cut_off_is_an_error_or_less(
+    fields: dict[str, Any], data: st.DataObject
+) -> None:
+    whole = encode(**fields)
+    part = whole[: data.draw(st.integers(0, len(whole)))]
+    try:
+        read = read_fields(part)
+    except ValueError:
+        return
+    assert read.items() <= read_fields(whole).items()
+
+
+# whatever comes
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.decimals().map(str),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=5,
+)
+METAS = st.dictionaries(st.sampled_from(sorted(json.loads(META))), JSON)
+
+
+def over_the_wire(value: Any) -> Any:
+    return loads(json.dumps(value))
+
+
+@given(METAS, JSON)
+@example({"regularMarketTime": 2**62, "gmtoffset": 10**9, "exchangeTimezoneName": "../x"}, None)
+@example({"exchangeTimezoneName": ""}, None)
+@example({"exchangeTimezoneName": "America"}, None)
+@settings(deadline=None)
+def test_whatever_a_row_says_no_bad_price_comes_out(changes: dict[str, Any], other: Any) -> None:
+    response = {"meta": other, "timestamp": other, "indicators": {"quote": [{"close": other}]}}
+    bodies = [
+        spark(**changes),
+        {"spark": {"result": [{"symbol": "AAPL", "response": [response]}]}},
+        {"spark": {"result": [other, {"symbol": other, "response": other}]}},
+        {"spark": other},
+        {"AAPL": other, "MSFT": {"close": other, "timestamp": other}},
+    ]
+    for body in bodies:
+        for row in read_spark(loads(json.dumps(body, default=float))).values():
+            known = read_row(row, AAPL)
+            if known:
+                last, rest = known.quote.last, [known.quote.high, known.quote.low]
+                rest += [known.quote.reference]
+                assert type(last) is Decimal
+                assert last.is_finite()
+                assert all(price is None or (price.is_finite() and price > 0) for price in rest)
+                assert known.market.quiet(NOW) >= 0
+                assert known.market.day(NOW)
+            line = read_sparkline(row, AAPL)
+            assert line is None or all(price > 0 for price in line.prices)
+
+
+@given(JSON, JSON, JSON)
+@settings(deadline=None)
+def test_whatever_a_chart_says_its_candles_are_sound(meta: Any, times: Any, bars: Any) -> None:
+    for told in (bars, {"quote": [bars]}, {"quote": [dict.fromkeys(COLUMNS, bars)]}):
+        result = over_the_wire({"meta": meta, "timestamp": times, "indicators": told})
+        for step in (60, 86_400):
+            found = list(read_candles(result, AAPL, step))
+            assert all(candle.low > 0 for _, candle in found)
+
+
+@given(JSON, JSON)
+@settings(deadline=None)
+def test_whatever_an_error_says_it_has_a_code_and_words(body: Any, told: Any) -> None:
+    for each in (body, {"chart": {"error": told}}, {"spark": told}):
+        assert all(isinstance(part, str) for part in complaint(over_the_wire(each)))
+
+
+# the stub
+
+
+def test_the_stubs_hours_are_what_they_are_called() -> None:
+    now = datetime.now(UTC)
+    for name in ("pre", "regular", "post", "closed"):
+        told = spark(currentTradingPeriod=hours(name))
+        known = read_row(replace(read_spark(told)["AAPL"], came_at=now), AAPL)
+        assert known
+        assert known.quote.session == name
+
+
+@pytest.mark.server
+async def test_the_stub_is_a_process_that_can_be_steered() -> None:
+    command = [sys.executable, "-m", "tests.stubs.yahoo", "--port", "0"]
+    running = await create_subprocess_exec(*command, cwd=ROOT, stdout=PIPE)
+    assert running.stdout
+    where = f"127.0.0.1:{int(await running.stdout.readline())}"
+    provider = Yahoo(f"http://{where}", f"ws://{where}", "personal-use", beat=0.01)
+    async with (
+        httpx.AsyncClient(base_url=f"http://{where}") as steer,
+        streaming(provider, AAPL) as stream,
+    ):
+        await anext(stream)
+        coming = asyncio.ensure_future(anext(stream))
+        while not (await steer.get("/_state")).json()["subscriptions"]:
+            pass
+        await steer.get("/_tick?product=AAPL&price=123.25")
+        assert (await coming).last == Decimal("123.25")
+        await steer.get("/_mode?to=drop")
+        with pytest.raises(ProviderError):
+            [quote async for quote in stream]
+    await provider.aclose()
+    running.terminate()
+    await running.communicate()
+    assert running.returncode == 0
