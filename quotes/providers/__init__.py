@@ -128,7 +128,7 @@ REGISTRY = {
     "coingecko": "quotes.providers.coingecko.CoinGecko",
     "database": "quotes.providers.database.Database",
     "finnhub": "quotes.providers.finnhub.Finnhub",
-    "http": "quotes.providers.anyjson.AnyJson",
+    "http": "quotes.providers.http.Http",
     "kraken": "quotes.providers.kraken.Kraken",
     "simulated": "quotes.providers.simulated.Simulated",
     "yahoo": "quotes.providers.yahoo.Yahoo",

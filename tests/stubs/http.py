@@ -22,7 +22,7 @@ MARKET = {  # made up
 }
 
 
-class AnyJson(Exchange):
+class Http(Exchange):
     """A stub of somebody's own source of JSON."""
 
     def __init__(self, port: int = 0, *, key: str = "", rejects: int = 0, **options: Any) -> None:
@@ -62,7 +62,7 @@ class AnyJson(Exchange):
 @asynccontextmanager
 async def bench(patience: float = 5.0) -> AsyncIterator[Bench]:
     """Set somebody's own JSON up, with a list of what is asked."""
-    async with AnyJson() as stub:
+    async with Http() as stub:
         options = {
             "url": stub.rest_url + "/quotes?symbols={codes}",
             "rows": "quotes",
@@ -80,4 +80,4 @@ async def bench(patience: float = 5.0) -> AsyncIterator[Bench]:
 
 
 if __name__ == "__main__":
-    main(AnyJson)
+    main(Http)

@@ -32,7 +32,7 @@ Path = tuple[str, ...]
 Row = dict[str, Any]
 
 
-class AnyJson(Provider):
+class Http(Provider):
     """Reads quotes out of JSON of any shape."""
 
     name = "http"

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from websockets.http11 import Response
 
 from quotes.providers import Instrument, ProviderError, make_provider
-from quotes.providers.anyjson import SET_ASIDE, AnyJson, Template, follow, read_fields, read_path
+from quotes.providers.http import SET_ASIDE, Http, Template, follow, read_fields, read_path
 from quotes.quote import Quote, loads
 from tests.stubs.exchange import raw, reply
-from tests.stubs.http import AnyJson as Stub
+from tests.stubs.http import Http as Stub
 
 URL = "https://example.com/prices?of={codes}"
 LISTED = {"rows": "quotes", "fields": "code=symbol, last=last, bid=bid, currency=currency"}
@@ -37,20 +37,20 @@ async def stub() -> AsyncIterator[Stub]:
 
 
 @asynccontextmanager
-async def reading(stub: Stub, shape: str = "some", **options: Any) -> AsyncIterator[AnyJson]:
+async def reading(stub: Stub, shape: str = "some", **options: Any) -> AsyncIterator[Http]:
     given_ = {**SHAPES[shape], "per_minute": 10_000, "timeout": 5.0} | options
-    provider = AnyJson(stub.rest_url + given_.pop("url"), **given_)  # type: ignore[arg-type]
+    provider = Http(stub.rest_url + given_.pop("url"), **given_)  # type: ignore[arg-type]
     try:
         yield provider
     finally:
         await provider.aclose()
 
 
-async def ask(provider: AnyJson, *codes: str) -> list[Quote]:
+async def ask(provider: Http, *codes: str) -> list[Quote]:
     return await provider.quotes([Instrument(symbol=code, code=code) for code in codes])
 
 
-async def failure(provider: AnyJson, *codes: str) -> ProviderError:
+async def failure(provider: Http, *codes: str) -> ProviderError:
     with pytest.raises(ProviderError) as caught:
         await ask(provider, *codes)
     return caught.value
@@ -314,7 +314,7 @@ def test_an_option_that_is_wrong_tells_no_key(options: Any) -> None:
 
 async def test_a_key_may_be_a_name_and_password_in_the_address(stub: Stub) -> None:
     url = stub.rest_url.replace("//", "//me:hush@") + "/all"
-    provider = AnyJson(url, {"last": "{code}.last"})
+    provider = Http(url, {"last": "{code}.last"})
     assert len(await ask(provider, "AAPL")) == 1
     assert stub.headers["Authorization"].startswith("Basic ")
     await provider.aclose()
@@ -466,7 +466,7 @@ def test_whatever_an_address_looks_like_it_is_one_or_refused(url: str) -> None:
 @given(st.lists(JSON, max_size=4), JSON)
 @settings(deadline=None)
 def test_whatever_a_source_answers_it_is_rows_or_an_error(listed: list[Any], other: Any) -> None:
-    provider = AnyJson(URL, {"code": "code", "last": "last", "time": "a"}, rows="quotes")
+    provider = Http(URL, {"code": "code", "last": "last", "time": "a"}, rows="quotes")
     for document in ({"quotes": listed}, {"quotes": other}, other):
         answer = loads(json.dumps(document))
         try:
