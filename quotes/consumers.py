@@ -16,7 +16,6 @@ from quotes import live
 from quotes.addresses import Address, TooManySymbols
 from quotes.limits import Allowance, Refused, address_of
 from quotes.live.hub import Subscriber
-from quotes.live.live import Rechoose
 
 TOO_MUCH = 4408  # our close code for a page that sent what no page of ours sends
 
@@ -44,8 +43,7 @@ class QuotesConsumer(AsyncWebsocketConsumer):
         watch = self.address.watch(self.live.catalogue)
         self.subscriber = self.live.hub.subscribe(watch, self.base_send)
         self.live.on_listing.add(self.listing_changed)
-        if self.live.outdated(self.address):
-            self.listing_changed(self.live.rechoose)
+        self.renew_rows(self.subscriber)
 
     def asked(self) -> Address:
         """Read what the page asks for; raise Refused for what it can't have."""
@@ -86,17 +84,21 @@ class QuotesConsumer(AsyncWebsocketConsumer):
         params["board"] = self.slug
         return params
 
-    def listing_changed(self, rechoose: Rechoose) -> None:
-        """Give the page the rows that its board has now, and watch those."""
+    def listing_changed(self) -> None:
+        """Show the page the changes of the listed symbols or of its board."""
         if not self.subscriber:
             return
-        if not self.address.board or not self.address.mark:
+        if self.address.board and self.address.mark:
+            self.renew_rows(self.subscriber)
+        else:
             self.watch_again(self.subscriber)
-            return
-        if self.live.outdated(self.address):
-            self.address, rows = rechoose(self.address)
+
+    def renew_rows(self, subscriber: Subscriber) -> None:
+        """Replace the page's rows if its board changed since it chose them."""
+        if renewal := self.live.rows.renew(self.address):
+            self.address, rows = renewal
             watch = self.address.watch(self.live.catalogue)
-            self.live.hub.move(self.subscriber, watch, rows)
+            self.live.hub.move(subscriber, watch, rows)
 
     def watch_again(self, subscriber: Subscriber) -> None:
         """Take what is not listed any more off the page, and show what is."""

@@ -70,7 +70,7 @@ async def board(request: HttpRequest, slug: str) -> HttpResponse:
     if found is None:
         raise Http404(_("There is no board “%(slug)s”.") % {"slug": slug})
     asked = Address(board=slug, query=BoardQuery.read(request.GET), language=language())
-    address, rows = parts.choose(asked)
+    address, rows = parts.rows.choose(asked)
     context = page(parts, address, **board_page(parts, found, address, rows))
     return render(request, "quotes/board.html", context)
 
@@ -158,9 +158,7 @@ async def live_again(request: HttpRequest) -> HttpResponse:
         return HttpResponse(str(error), status=400, content_type="text/plain")
     if address.board and address.board not in parts.catalogue.boards:
         raise Http404
-    rows = ""
-    if parts.outdated(address):
-        address, rows = parts.rechoose(address)
+    address, rows = parts.rows.renew(address) or (address, "")
     watch = address.watch(parts.catalogue)
     late = "opening" if "opening" in request.GET else "late"
     fragments = parts.fragments

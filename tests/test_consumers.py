@@ -17,7 +17,7 @@ from django.db import transaction
 
 from quotes import live
 from quotes.addresses import Address
-from quotes.feed.feed import Batch
+from quotes.feed.batch import Batch
 from quotes.live import layer
 from quotes.models import Board, BoardSymbol, Symbol
 
@@ -116,7 +116,7 @@ def now_quote(listed: Any, make_quote: Any) -> Callable[..., Any]:
 
 def board_address(parts: Any, slug: str) -> str:
     """The socket's address on the page of a board."""
-    return parts.choose(Address(board=slug, language="en"))[0].socket
+    return parts.rows.choose(Address(board=slug, language="en"))[0].socket
 
 
 async def change(work: Callable[[], Any]) -> Any:

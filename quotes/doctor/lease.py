@@ -15,14 +15,14 @@ from quotes.doctor.beside import in_database
 from quotes.doctor.deployment import MOST_APART, in_memory
 from quotes.doctor.findings import Finding, first_line, span
 from quotes.feed import records
-from quotes.feed.feed import Batch
-from quotes.live import layer
+from quotes.feed.batch import Batch
+from quotes.live import layer, lease
 from quotes.models import FeedLease
 
 RENEWAL = 1.5  # seconds in which a leader renews its lease for sure
 LISTEN = 2.5  # seconds for a second feed to be heard; each says something once a second
 LISTEN_ON = 2.5  # seconds more for the one that leads, if it was not heard
-LEASE = records.LEASE.total_seconds()
+LEASE = lease.LEASE.total_seconds()
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 START = {
     "inline": "start the web process, manage.py serve, or read its log",
@@ -134,7 +134,7 @@ def remark_lease(found: Finding, before: Lease, after: Lease) -> None:
     if not after.holder:
         found.fail("nobody leads the feed", start)
         return
-    dead = records.died_here(after.holder)
+    dead = lease.died_here(after.holder)
     if after.left <= 0:
         why = "is gone" if dead else "hangs, or is cut off from the database"
         found.fail(

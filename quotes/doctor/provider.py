@@ -13,6 +13,7 @@ from quotes.doctor.deployment import remark_clock
 from quotes.doctor.findings import Finding, first_line, span
 from quotes.doctor.remedies import by_hand, origin, remedy, words_of
 from quotes.feed import records
+from quotes.feed.chains import load_chains
 from quotes.feed.configured import configured_provider
 from quotes.models import Symbol
 from quotes.providers import Instrument, Provider, ProviderError
@@ -45,7 +46,7 @@ class Listed:
 def load_listed(names: Sequence[str]) -> Listed:
     """Read what is listed of these providers."""
     return Listed(
-        records.load_chains(names),
+        load_chains(names),
         {symbol.code: symbol for symbol in Symbol.objects.filter(active=True)},
         records.load_uses(),
     )

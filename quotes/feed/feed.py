@@ -1,7 +1,7 @@
-"""The feed: asks each symbol of the best provider that has it, and publishes what they bring.
+"""The feed: fetches each symbol from the first provider that is well, and publishes batches.
 
-One feed runs in the whole deployment. Nothing here touches the database or the layer: what to
-do with a batch is handed in.
+One feed runs in the whole deployment. It touches neither the database nor the layer: the caller
+hands in what to do with a batch.
 """
 
 from __future__ import annotations
@@ -10,55 +10,49 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from math import inf
 
-from quotes.feed.gate import Pending
+from quotes.feed.batch import Batch
+from quotes.feed.gate import Gate, Held
 from quotes.feed.sources import BACK_OFF, Source
 from quotes.providers import Instrument, Provider, ProviderError
 from quotes.quote import Quote, utc_now
 
 logger = logging.getLogger(__name__)
 
-GATHER = 0.02  # seconds between two batches: what comes meanwhile leaves together
-HEARTBEAT = 1.0  # seconds after which an empty batch says that the feed lives
-FALL_BACK_AFTER = 5.0  # seconds of failing; a hiccup changes nothing
-RETURN_AFTER = 60.0  # seconds that a provider must be well again before its symbols come back
+GATHER = 0.02  # seconds between two batches, in which quotes gather
+BEAT = 1.0  # seconds after which an empty batch shows that the feed lives
+FALL_BACK_AFTER = 5.0  # seconds of failing; a short failure changes nothing
+RETURN_AFTER = 60.0  # seconds that a provider must be well before its symbols return to it
 
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What changed since the batch before; empty, it is a heartbeat."""
-
-    number: int
-    quotes: list[Quote]
-    outages: dict[str, datetime]  # providers that can't be read, and since when
-
-
+Chain = Mapping[str, Instrument]  # by provider, the preferred first
 Publish = Callable[[Batch], Awaitable[None]]
 Learn = Callable[[dict[str, Decimal]], Awaitable[None]]
 
 
 class Feed:
-    """Runs a source per provider and publishes what they bring in numbered batches."""
+    """Runs a source per provider and publishes their quotes in numbered batches."""
 
     def __init__(
         self,
         publish: Publish,
         learn: Learn,
+        accepted: Callable[[Quote], object] = lambda quote: None,  # called with each quote
         max_jump: Mapping[str, float] | None = None,  # by kind of instrument
+        *,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self.publish, self.learn, self.clock, self.now = publish, learn, clock, now
         self.jumps = {kind: Decimal(str(part)) for kind, part in (max_jump or {}).items()}
-        self.pending = Pending(self.max_jump, clock=clock)
+        self.gate = Gate(self.max_jump, accepted, clock=clock)
         self.sources: dict[str, Source] = {}
         self.tasks: dict[str, asyncio.Task[None]] = {}
-        self.chains: Mapping[str, Mapping[str, Instrument]] = {}  # symbol: by provider, best first
-        self.in_use: dict[str, str] = {}  # symbol: the provider that it is asked of now
+        self.chains: Mapping[str, Chain] = {}  # by symbol
+        self.in_use: dict[str, str] = {}  # the provider that each symbol is fetched from
         self.number = 0
         self.rested_at = 0.0  # when the next batch may leave
         self.rerouted_at = 0.0
@@ -67,12 +61,12 @@ class Feed:
     def follow(
         self,
         providers: Iterable[Provider],
-        chains: Mapping[str, Mapping[str, Instrument]],
+        chains: Mapping[str, Chain],
         acted: bool = True,
     ) -> None:
-        """Bring quotes of these symbols, each of the first of its providers that is well.
+        """Fetch these symbols, each from the first of its providers that is well.
 
-        Where the operator acted, those that refused us are asked again.
+        If the operator `acted`, providers that refused us are requested again.
         """
         if self.ended:
             return
@@ -84,7 +78,7 @@ class Feed:
             if provider.name not in self.sources:
                 take = self._taker(provider.name)
                 self.sources[provider.name] = Source(
-                    provider, take, self.pending.wake.set, self.now, self.clock
+                    provider, take, self.gate.wake.set, self.now, self.clock
                 )
             if acted:
                 self.sources[provider.name].act()
@@ -92,9 +86,9 @@ class Feed:
         self.reroute()
 
     def reroute(self) -> None:
-        """Choose for each symbol the provider that it is asked of now.
+        """Choose the provider of each symbol.
 
-        Better ones that fail are asked on, so that it is seen when they are well again.
+        Preferred providers that fail are still requested, to notice when they are well again.
         """
         self.rerouted_at = self.clock()
         wanted: dict[str, list[Instrument]] = {name: [] for name in self.sources}
@@ -102,7 +96,7 @@ class Feed:
             chosen = self._best(symbol, chain)
             if chosen != self.in_use.get(symbol):
                 self.in_use[symbol] = chosen
-                self.sources[chosen].ask_for(symbol)  # its stream may have nothing new to say
+                self.sources[chosen].poll_again(symbol)  # its stream may be quiet for long
             for name, instrument in chain.items():
                 wanted[name].append(instrument)
                 if name == chosen and self._is_well(name, instrument):
@@ -111,24 +105,24 @@ class Feed:
             self._watch(self.sources[name], instruments)
 
     async def run(self) -> None:
-        """Publish until cancelled; an empty batch a second says that the feed lives."""
+        """Publish until cancelled; an empty batch a second is the beat of the feed."""
         task = asyncio.current_task()
         try:
-            # not for ever: `wait_for`, which layers use, may lose a cancellation before Python 3.12
+            # layers use `wait_for`, which may lose a cancellation before Python 3.12
             while not (task and task.cancelling()):
                 await self._wait()
                 self.rested_at = time.monotonic() + GATHER
-                if self.clock() >= self.rerouted_at + HEARTBEAT:
+                if self.clock() >= self.rerouted_at + BEAT:
                     self.reroute()
                 self.number += 1
-                await self.publish(Batch(self.number, self.pending.take(), self.outages()))
+                await self.publish(Batch(self.number, self.gate.take(), self.outages()))
         finally:
             self.ended = True
             for name in list(self.tasks):
                 self._stop(name)
 
     def outages(self) -> dict[str, datetime]:
-        """Return the providers that can't be read, and since when."""
+        """Return since when providers can't be read, by name."""
         return {
             name: source.down_since
             for name, source in self.sources.items()
@@ -136,21 +130,33 @@ class Feed:
         }
 
     def max_jump(self, symbol: str) -> Decimal | None:
-        """Return by what part a symbol's price may differ from the one before, unconfirmed."""
+        """Return the part by which a symbol's price may change without a confirmation."""
         chain = self.chains.get(symbol)
         return self.jumps.get(next(iter(chain.values())).kind) if chain else None
 
+    def remember(self, quotes: Iterable[Quote]) -> None:
+        """Compare the first quotes with these, which an earlier feed accepted."""
+        self.gate.remember(quotes)
+
+    def held_prices(self) -> list[Held]:
+        """Return the held prices that are not stored yet, the oldest first."""
+        return list(self.gate.unstored)
+
+    def held_prices_stored(self, held: Iterable[Held]) -> None:
+        """Forget held prices that are stored now."""
+        self.gate.stored(held)
+
     async def aclose(self) -> None:
-        """Close what the providers keep open."""
+        """Close the connections of all providers."""
         for source in self.sources.values():
             await source.provider.aclose()
 
     def _forget(self, symbol: str) -> None:
-        self.pending.forget(symbol)
+        self.gate.forget(symbol)
         for source in self.sources.values():
             source.forget(symbol)
 
-    def _best(self, symbol: str, chain: Mapping[str, Instrument]) -> str:
+    def _best(self, symbol: str, chain: Chain) -> str:
         used = self.in_use.get(symbol, "")
         well = [name for name in chain if self._is_well(name, chain[name])]
         if used not in well:
@@ -173,13 +179,13 @@ class Feed:
     def _taker(self, name: str) -> Callable[[Quote, datetime | None], None]:
         def take(quote: Quote, asked_at: datetime | None) -> None:
             if self.in_use.get(quote.symbol) == name:
-                self.pending.add(quote, asked_at)
+                self.gate.add(quote, asked_at)
 
         return take
 
     def _watch(self, source: Source, instruments: list[Instrument]) -> None:
         known, source.instruments = source.instruments, instruments
-        if known == instruments or list(map(_asked, known)) == list(map(_asked, instruments)):
+        if known == instruments or list(map(_request, known)) == list(map(_request, instruments)):
             return
         self._stop(source.provider.name)
         if instruments:
@@ -189,8 +195,8 @@ class Feed:
 
     async def _wait(self) -> None:
         try:
-            async with asyncio.timeout(HEARTBEAT):
-                await self.pending.wake.wait()
+            async with asyncio.timeout(BEAT):
+                await self.gate.wake.wait()
         except TimeoutError:
             return
         await asyncio.sleep(max(0.0, self.rested_at - time.monotonic()))
@@ -198,12 +204,12 @@ class Feed:
     async def _keep(self, source: Source) -> None:
         learning = asyncio.create_task(self._learn_tick_sizes(source))
         try:
-            # not for ever: a TaskGroup that fails while it is cancelled tells of its failure only
+            # a TaskGroup that fails while it is cancelled raises its failure, not the cancellation
             while self.tasks.get(source.provider.name) is asyncio.current_task():
                 try:
                     await source.run()
                 except Exception:
-                    logger.exception("%s died, starting it again", source.provider.name)
+                    logger.exception("%s: died, starting it again", source.provider.name)
                     source.fail()
                 await asyncio.sleep(BACK_OFF)
         finally:
@@ -211,11 +217,11 @@ class Feed:
 
     async def _learn_tick_sizes(self, source: Source) -> None:
         try:
-            await self._ask_tick_sizes(source)
+            await self._read_tick_sizes(source)
         except Exception:
-            logger.exception("%s: no tick sizes", source.provider.name)
+            logger.exception("%s: could not read tick sizes", source.provider.name)
 
-    async def _ask_tick_sizes(self, source: Source) -> None:
+    async def _read_tick_sizes(self, source: Source) -> None:
         unsized = {
             each.code: each.symbol
             for each in source.instruments
@@ -226,10 +232,10 @@ class Feed:
         try:
             known = await source.provider.instruments()
         except ProviderError as error:
-            logger.warning("%s: no tick sizes: %s", source.provider.name, error)
+            logger.warning("%s: could not read tick sizes: %s", source.provider.name, error)
             source.provider.budget.stay_away(error.retry_after or 0.0)
             return
-        source.sized |= unsized.keys()  # whether it told them or has none
+        source.sized |= unsized.keys()  # with or without a result
         sizes = {unsized[i.code]: i.tick_size for i in known if i.code in unsized and i.tick_size}
         if sizes:
             await self.learn(sizes)
@@ -239,10 +245,10 @@ class Feed:
             task.cancel()
 
 
-def _asked(each: Instrument) -> Instrument:
-    # all that a provider is asked by; a simulated one steps by its tick sizes from its next start
+def _request(each: Instrument) -> Instrument:
+    # the fields that a request depends on; the simulated market reads tick sizes at its next start
     return replace(each, tick_size=None, name="")
 
 
-def _codes(chain: Mapping[str, Instrument]) -> dict[str, tuple[str, str]]:
+def _codes(chain: Chain) -> dict[str, tuple[str, str]]:
     return {name: (each.code, each.currency) for name, each in chain.items()}

@@ -1,11 +1,11 @@
-"""What the feed lets through: of each symbol the newest, in order, where it can be believed."""
+"""The gate: lets through each symbol's newest quote, in order of time, if it can be believed."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -13,52 +13,53 @@ from math import inf
 
 from quotes.quote import Quote
 
-MOST_AHEAD = timedelta(seconds=5)  # that a source's clock may be before ours
-MOST_HELD = 1000  # prices held back that are remembered until somebody lists them
-LISTED_AGAIN = 60.0  # seconds after which a fault that comes and goes is listed once more
-INSISTENT = timedelta(minutes=1)  # for so long a poll must tell the same, to confirm itself
-UNPRICED, CROSSED = "no_price", "crossed"  # what may be wrong with a quote by itself
+MAX_AHEAD = timedelta(seconds=5)  # of our clock, that a source's time may be
+MAX_HELD = 1000  # held prices that are kept until they are stored
+REPORT_AGAIN = 60.0  # seconds after which a fault that comes and goes is reported again
+INSISTENT = timedelta(minutes=1)  # a poll that repeats a price for so long confirms it
+UNPRICED, CROSSED = "no_price", "crossed"  # faults that a quote can have by itself
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A quote that was held back: it has no price, or one that is too far from the one before.
+    """A quote that was held back, or whose bid and ask were left out.
 
-    Or one whose bid was above its ask, of which only the rest was taken.
+    Without a price it is held back for good. Too far from the price before, it waits for a second
+    sample. Of a quote with its bid above its ask, all else was accepted.
     """
 
     quote: Quote
     before: Decimal | None
-    outcome: str = "waits"  # then "confirmed" by a second sample, or "dropped"; or what is wrong
+    outcome: str = "waits"  # then "confirmed" by a second sample, or "dropped"; or the fault
 
 
 @dataclass(slots=True)
-class Pending:
-    """Quotes on their way to the next batch: per symbol the newest, in order of time."""
+class Gate:
+    """Quotes on their way to the next batch: the newest of each symbol, in order of time."""
 
     max_jump: Callable[[str], Decimal | None] = lambda symbol: None  # as a part of the price
+    accepted: Callable[[Quote], object] = lambda quote: None  # called with each accepted quote
     latest: dict[str, Quote] = field(default_factory=dict)
     changed: dict[str, Quote] = field(default_factory=dict)
     held: dict[str, Held] = field(default_factory=dict)  # waiting for a second sample, by symbol
-    faults: dict[str, str] = field(default_factory=dict)  # symbol: what is wrong with it, or ""
-    listed: dict[str, dict[str, float]] = field(default_factory=dict)  # symbol: when, by fault
-    told: deque[Held] = field(default_factory=lambda: deque(maxlen=MOST_HELD))  # yet to be listed
+    faults: dict[str, str] = field(default_factory=dict)  # the fault by symbol, or ""
+    reported: dict[str, dict[str, float]] = field(default_factory=dict)  # when, by symbol and fault
+    unstored: deque[Held] = field(default_factory=lambda: deque(maxlen=MAX_HELD))
     wake: asyncio.Event = field(default_factory=asyncio.Event)
-    accepted: Callable[[Quote], object] = lambda quote: None  # told of each that is taken
     clock: Callable[[], float] = time.monotonic
 
     def add(self, quote: Quote, asked_at: datetime | None = None) -> bool:
-        """Take a quote unless a newer one is known, or it can't be believed; say whether it was.
+        """Accept a quote unless a newer one is known or it can't be believed; return whether.
 
         `asked_at` is when a poll began: an answer without a time of its own may be older than
-        what a stream said since.
+        a stream's newest quote.
         """
-        told = timely(quote)
+        timed = without_future_time(quote)
         known = self.latest.get(quote.symbol)
-        if known is not None and _late(told, known, asked_at):
+        if known is not None and _late(timed, known, asked_at):
             return False
-        quote = uncrossed(told)
-        self._remark(told, UNPRICED if told.last <= 0 else CROSSED if quote is not told else "")
+        quote = uncrossed(timed)
+        self._report(timed, UNPRICED if timed.last <= 0 else CROSSED if quote is not timed else "")
         if quote.last <= 0 or (known and not self._believed(quote, known, asked_at)):
             return False
         self.latest[quote.symbol] = self.changed[quote.symbol] = quote
@@ -66,29 +67,39 @@ class Pending:
         self.wake.set()
         return True
 
+    def remember(self, quotes: Iterable[Quote]) -> None:
+        """Compare the next quotes with these, which an earlier feed accepted."""
+        self.latest |= {quote.symbol: quote for quote in quotes}
+
     def forget(self, symbol: str) -> None:
-        """Take the next quote of a symbol as the first: it is asked for as another one."""
+        """Compare the next quote of a symbol with none: it is requested as another one."""
         self.latest.pop(symbol, None)
         self.held.pop(symbol, None)
         self.faults.pop(symbol, None)
-        self.listed.pop(symbol, None)
+        self.reported.pop(symbol, None)
 
     def take(self) -> list[Quote]:
-        """Hand over what came since the last call."""
+        """Return the quotes that were accepted since the last call."""
         quotes, self.changed = list(self.changed.values()), {}
         self.wake.clear()
         return quotes
 
-    def _remark(self, quote: Quote, fault: str) -> None:
+    def stored(self, held: Iterable[Held]) -> None:
+        """Forget held prices that are stored now."""
+        for each in held:
+            if self.unstored and self.unstored[0] is each:
+                self.unstored.popleft()
+
+    def _report(self, quote: Quote, fault: str) -> None:
         symbol = quote.symbol
         before, self.faults[symbol] = self.faults.get(symbol, ""), fault
-        if not fault or fault == before:  # listed once, until it is well again
+        if not fault or fault == before:  # once, until the symbol is well again
             return
-        listed, now = self.listed.setdefault(symbol, {}), self.clock()
-        if now - listed.get(fault, -inf) >= LISTED_AGAIN:
-            listed[fault] = now
+        reported, now = self.reported.setdefault(symbol, {}), self.clock()
+        if now - reported.get(fault, -inf) >= REPORT_AGAIN:
+            reported[fault] = now
             known = self.latest.get(symbol)
-            self.told.append(Held(quote, known.last if known else None, fault))
+            self.unstored.append(Held(quote, known.last if known else None, fault))
 
     def _believed(self, quote: Quote, known: Quote, asked_at: datetime | None) -> bool:
         limit = self.max_jump(quote.symbol)
@@ -103,25 +114,25 @@ class Pending:
         agrees = waiting is not None and _near(quote.last, waiting.quote.last, limit)
         if waiting is not None:
             outcome = "confirmed" if agrees and not near else "dropped"
-            self.told.append(replace(waiting, outcome=outcome))
+            self.unstored.append(replace(waiting, outcome=outcome))
             del self.held[quote.symbol]
         if near or agrees:
             return True
         self.held[quote.symbol] = Held(quote, known.last)
-        self.told.append(self.held[quote.symbol])
+        self.unstored.append(self.held[quote.symbol])
         return False
 
 
 def uncrossed(quote: Quote) -> Quote:
-    """Drop a bid above its ask: one of them is wrong, and nobody knows which."""
+    """Drop a bid above its ask: one of them is wrong, and it is not known which."""
     if quote.bid is None or quote.ask is None or quote.bid <= quote.ask:
         return quote
     return replace(quote, bid=None, ask=None)
 
 
-def timely(quote: Quote) -> Quote:
-    """Drop a source's time that is yet to come: it would keep out all that follow."""
-    if quote.source_time is None or quote.source_time <= quote.received_at + MOST_AHEAD:
+def without_future_time(quote: Quote) -> Quote:
+    """Drop a source's time that is yet to come: it would keep out all later quotes."""
+    if quote.source_time is None or quote.source_time <= quote.received_at + MAX_AHEAD:
         return quote
     return replace(quote, source_time=None)
 
@@ -133,16 +144,16 @@ def _near(last: Decimal, before: Decimal, limit: Decimal) -> bool:
 def _late(quote: Quote, known: Quote, asked_at: datetime | None) -> bool:
     if quote.provider != known.provider:  # their clocks and delays can't be compared
         return False
-    return _older(quote, known, asked_at) or _said_before(quote, known)
+    return _older(quote, known, asked_at) or _repeats(quote, known)
 
 
 def _insists(quote: Quote, waiting: Quote) -> bool:
-    # no other trade came, as after a close, and the source still stands by this one
-    return _said_before(quote, waiting) and quote.received_at - waiting.received_at >= INSISTENT
+    # after a close there is no other trade, and the source still reports this one
+    return _repeats(quote, waiting) and quote.received_at - waiting.received_at >= INSISTENT
 
 
-def _said_before(quote: Quote, known: Quote) -> bool:
-    # without a time of its own, a price that stays is still a sign of life
+def _repeats(quote: Quote, known: Quote) -> bool:
+    # without a time of its own, the same price again is still a sign of life
     if quote.source_time is None or quote.source_time != known.source_time:
         return False
     return replace(quote, received_at=known.received_at, sequence=known.sequence) == known

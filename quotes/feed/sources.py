@@ -65,7 +65,7 @@ class Source:
         self.provider.refusals.clear()
         self.acted.set()
 
-    def ask_for(self, symbol: str) -> None:
+    def poll_again(self, symbol: str) -> None:
         """Poll soon, whatever was got of a symbol before: then it may have been left out."""
         self.got_at.pop(symbol, None)
         self.poll_due.set()

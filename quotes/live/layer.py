@@ -13,7 +13,7 @@ from typing import Any
 from channels.layers import get_channel_layer
 
 from quotes import conf
-from quotes.feed.feed import Batch
+from quotes.feed.batch import Batch
 from quotes.quote import Quote
 
 logger = logging.getLogger(__name__)

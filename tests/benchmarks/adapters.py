@@ -21,7 +21,8 @@ from typing import Any
 
 from websockets.frames import Frame, Opcode
 
-from quotes.feed.feed import Batch, Feed
+from quotes.feed.batch import Batch
+from quotes.feed.feed import Feed
 from quotes.providers import REGISTRY, Instrument, Provider
 from quotes.quote import Quote
 from tests.benchmarks.bench import Bench
@@ -141,13 +142,13 @@ async def measure(name: str, ticks: int) -> dict[str, float]:
             pass
 
     with venue(name) as source:
-        feed = Feed(publish, learn, conf.get("MAX_JUMP"))
+        feed = Feed(publish, learn, max_jump=conf.get("MAX_JUMP"))
         chains = {each.symbol: {name: each} for each in source.instruments}
         feed.follow([source.provider], chains)
         tasks = [asyncio.create_task(each) for each in (feed.run(), listen())]
-        while not (feed.sources[name].streaming and feed.pending.latest.keys() == chains.keys()):
+        while not (feed.sources[name].streaming and feed.gate.latest.keys() == chains.keys()):
             await asyncio.sleep(0.05)
-        feed.pending.accepted = count
+        feed.gate.accepted = count
         source.flood(ticks)
         while not seen:
             await asyncio.sleep(0.01)

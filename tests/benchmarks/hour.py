@@ -21,7 +21,7 @@ from typing import Any
 from asgiref.sync import sync_to_async
 
 from quotes.candles.growing import STEPS
-from quotes.feed.gate import Pending
+from quotes.feed.gate import Gate
 from quotes.quote import Quote
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.servers import PRODUCTION
@@ -118,15 +118,15 @@ async def measure(seconds: int) -> list[tuple[str, str, float]]:
     codes = [code async for code in Symbol.objects.values_list("code", flat=True)]
     history = History(in_database, lambda: now)
     await history.lead(1)
-    pending = Pending(accepted=history.take)
+    gate = Gate(accepted=history.take)
     taking = writing = 0.0
     count, memory = 0, []
     for second, quotes in ticks(codes, seconds):
         now = NOON + timedelta(seconds=second)
         began = time.process_time()
         for quote in quotes:
-            pending.add(quote)
-        pending.take()
+            gate.add(quote)
+        gate.take()
         taken = time.process_time()
         await history.write()
         writing += time.process_time() - taken

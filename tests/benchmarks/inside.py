@@ -102,19 +102,19 @@ def rendering(parts: Any) -> Iterator[Told]:
 
 def tick(count: int) -> Told:
     """Return what a tick costs from its quote to the store, through the wire form."""
-    from quotes.feed.feed import Pending
+    from quotes.feed.gate import Gate
     from quotes.models import Symbol
     from quotes.quote import Quote
     from quotes.store import Store
 
-    store, pending = Store(), Pending()
+    store, gate = Store(), Gate()
     store.keep(Symbol(pk=i, code=f"S{i}", kind="crypto", currency="USD") for i in range(count))
     batches = iter(range(1, 1_000_000))
 
     def tick_all() -> None:
         now = datetime.now(UTC)
         for i in range(count):
-            pending.add(
+            gate.add(
                 Quote(
                     symbol=f"S{i}",
                     provider="simulated",
@@ -124,7 +124,7 @@ def tick(count: int) -> Told:
                     source_time=now,
                 )
             )
-        wire = [quote.to_wire() for quote in pending.take()]
+        wire = [quote.to_wire() for quote in gate.take()]
         store.put((1, next(batches)), [Quote.from_wire(values) for values in wire])
 
     return f"a tick from feed to store, {count:,} symbols", "µs", repeated(tick_all, count)

@@ -17,7 +17,7 @@ from quotes.candles import tending as history_module
 from quotes.candles.growing import DAY, STEPS
 from quotes.candles.tending import ASK_AGAIN, History, Tending
 from quotes.feed.feed import Feed
-from quotes.feed.gate import Pending
+from quotes.feed.gate import Gate
 from quotes.models import Candle as Kept
 from quotes.models import FeedLease, Symbol
 from quotes.providers import Candle, Instrument, Provider
@@ -132,7 +132,7 @@ class TestWriting:
 
 async def test_every_quote_that_the_feed_lets_through_makes_candles(bench: Bench):
     # in a batch there is only the last of those that come within a moment
-    pending = Pending()
+    pending = Gate()
     pending.accepted = bench.history.take
     offered = [quote(last, NOON + timedelta(milliseconds=n)) for n, last in enumerate([5, 9, 1, 6])]
     offered.insert(2, quote(99, NOON))  # older than what is known

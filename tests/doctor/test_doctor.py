@@ -42,8 +42,8 @@ from quotes.doctor.findings import FAILED, OK, WARNING, Finding
 from quotes.doctor.lease import Ear, Lease, remark_batches, remark_lease
 from quotes.doctor.secrecy import Secrecy
 from quotes.feed import records
-from quotes.feed.feed import Batch
-from quotes.live import layer
+from quotes.feed.batch import Batch
+from quotes.live import layer, lease
 from quotes.models import FeedLease, ProviderSymbol, Symbol
 from quotes.providers import REGISTRY, Instrument, Provider, option_names
 from quotes.providers.coingecko import LIMITS
@@ -684,7 +684,7 @@ class TestTheLease:
             for number in range(1, 1000):
                 for epoch in epochs:
                     await layer.send_batch(epoch, Batch(number, [], outages or {}))
-                await beside.in_database(records.still_leads, "alice:1", 1)
+                await beside.in_database(lease.renew, "alice:1", 1)
                 await asyncio.sleep(0.05)
 
         async def examine() -> Finding:
@@ -705,7 +705,7 @@ class TestTheLease:
         assert worst(found_by("lease", settings))[1].startswith("start  manage.py runfeed")
 
     def test_is_left_to_who_has_it(self, settings: Any):
-        assert records.lead("alice:1") == 1
+        assert lease.take("alice:1") == 1
         found = self.found()
         assert found.status == OK
         assert words(found).startswith("alice:1 leads the feed, epoch 1, renewed 0")
@@ -724,7 +724,7 @@ class TestTheLease:
 
     def test_its_feed_is_heard_alone(self, settings: Any, redis_server: Redis):
         TestTheLayer.redis(settings, redis_server.url)
-        assert records.lead("alice:1") == 1
+        assert lease.take("alice:1") == 1
         down = {"kraken": datetime(2026, 3, 2, 11, 30, tzinfo=UTC)}
         found = self.found(1, outages=down)
         assert "alice:1 leads the feed" in words(found)
@@ -736,7 +736,7 @@ class TestTheLease:
 
     def test_a_second_feed_is_heard(self, settings: Any, redis_server: Redis):
         TestTheLayer.redis(settings, redis_server.url)
-        assert records.lead("alice:1") == 1
+        assert lease.take("alice:1") == 1
         found = self.found(1, 40)
         assert found.status == FAILED
         assert worst(found)[0].startswith("two feeds publish: also one of epoch 40")
@@ -744,14 +744,14 @@ class TestTheLease:
 
     def test_a_feed_that_is_not_heard_is_told(self, settings: Any, redis_server: Redis):
         TestTheLayer.redis(settings, redis_server.url)
-        assert records.lead("alice:1") == 1
+        assert lease.take("alice:1") == 1
         found = self.found()
         assert found.status == FAILED
         assert worst(found)[0] == "nothing that alice:1 publishes is heard here"
 
     def test_a_layer_that_is_away_is_no_proof_of_anything(self, settings: Any):
         TestTheLayer.redis(settings, f"redis://127.0.0.1:{free_port()}/0")
-        assert records.lead("alice:1") == 1
+        assert lease.take("alice:1") == 1
         found = self.found()
         assert (found.status, worst(found)) == (
             WARNING,

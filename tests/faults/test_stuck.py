@@ -15,7 +15,7 @@ from asgiref.sync import sync_to_async
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from quotes.feed.feed import Batch
+from quotes.feed.batch import Batch
 from quotes.live import hub, layer
 from quotes.management import servers
 from quotes.management.commands.serve import configuration, listen

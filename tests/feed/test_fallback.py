@@ -11,7 +11,8 @@ import pytest
 
 from quotes.feed import feed as feed_module
 from quotes.feed import sources
-from quotes.feed.feed import Batch, Feed
+from quotes.feed.batch import Batch
+from quotes.feed.feed import Feed
 from quotes.providers import Instrument, make_provider
 from tests.stubs.coinbase import Coinbase
 from tests.stubs.kraken import Kraken
@@ -31,7 +32,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "BACK_OFF", 0.01)
     monkeypatch.setattr(sources, "LONGEST_BACK_OFF", 0.05)
     monkeypatch.setattr(sources, "STEADY", 0.05)
-    monkeypatch.setattr(feed_module, "HEARTBEAT", 0.02)
+    monkeypatch.setattr(feed_module, "BEAT", 0.02)
     monkeypatch.setattr(feed_module, "FALL_BACK_AFTER", 0.0)
     monkeypatch.setattr(feed_module, "RETURN_AFTER", 0.2)
 
@@ -59,7 +60,7 @@ async def test_prices_come_from_the_second_while_the_first_fails_and_from_it_aga
         running = asyncio.create_task(feed.run())
 
         def source() -> str:
-            known = feed.pending.latest.get("BTC-USD")
+            known = feed.gate.latest.get("BTC-USD")
             return known.provider if known else ""
 
         await until(lambda: source() == "coinbase")

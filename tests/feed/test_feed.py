@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 
 from quotes.feed import feed as feed_module
 from quotes.feed import sources as sources_module
-from quotes.feed.feed import Batch, Feed
-from quotes.feed.gate import Pending, uncrossed
+from quotes.feed.batch import Batch
+from quotes.feed.feed import Feed
+from quotes.feed.gate import Gate, uncrossed
 from quotes.feed.sources import LONGEST_BACK_OFF, back_off
 from quotes.providers import Instrument, Provider, ProviderError
 from quotes.quote import Quote
@@ -172,7 +173,7 @@ async def running(
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let seconds be milliseconds."""
     monkeypatch.setattr(feed_module, "GATHER", 0.002)
-    monkeypatch.setattr(feed_module, "HEARTBEAT", 0.01)
+    monkeypatch.setattr(feed_module, "BEAT", 0.01)
     monkeypatch.setattr(feed_module, "BACK_OFF", 0.001)
     monkeypatch.setattr(sources_module, "BACK_OFF", 0.001)
     monkeypatch.setattr(sources_module, "LONGEST_BACK_OFF", 0.01)
@@ -181,59 +182,57 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> None:
 
 class TestTheNewest:
     def test_what_comes_out_of_order_is_dropped(self):
-        pending = Pending()
-        assert pending.add(quote("AAPL", "102", second=5))
-        assert not pending.add(quote("AAPL", "101", second=4))
-        assert [str(each.last) for each in pending.take()] == ["102"]
+        gate = Gate()
+        assert gate.add(quote("AAPL", "102", second=5))
+        assert not gate.add(quote("AAPL", "101", second=4))
+        assert [str(each.last) for each in gate.take()] == ["102"]
 
     def test_an_answer_without_a_time_that_was_asked_for_before_a_streams_quote_is_dropped(self):
-        pending = Pending()
+        gate = Gate()
         asked_at = NOON
-        pending.add(quote("AAPL", "102", received_at=NOON + timedelta(seconds=1)))
-        assert not pending.add(
-            quote("AAPL", "101", received_at=NOON + timedelta(seconds=2)), asked_at
-        )
+        gate.add(quote("AAPL", "102", received_at=NOON + timedelta(seconds=1)))
+        assert not gate.add(quote("AAPL", "101", received_at=NOON + timedelta(seconds=2)), asked_at)
 
     def test_an_answer_that_is_older_by_its_own_time_than_a_streams_quote_is_dropped(self):
-        pending = Pending()
-        pending.add(quote("AAPL", "102", second=5))
-        assert not pending.add(quote("AAPL", "101", second=4), NOON + timedelta(seconds=6))
+        gate = Gate()
+        gate.add(quote("AAPL", "102", second=5))
+        assert not gate.add(quote("AAPL", "101", second=4), NOON + timedelta(seconds=6))
 
     def test_an_answer_with_an_old_time_does_not_replace_a_streams_quote_without_one(self):
-        pending = Pending()
-        pending.add(quote("AAPL", "102", received_at=NOON + timedelta(seconds=5)))
+        gate = Gate()
+        gate.add(quote("AAPL", "102", received_at=NOON + timedelta(seconds=5)))
         late = quote("AAPL", "101", second=-1, received_at=NOON + timedelta(seconds=6))
-        assert not pending.add(late, NOON)
+        assert not gate.add(late, NOON)
 
     def test_an_answer_that_was_asked_for_after_a_streams_quote_is_taken(self):
-        pending = Pending()
-        pending.add(quote("AAPL", "102", received_at=NOON))
-        assert pending.add(quote("AAPL", "103"), NOON + timedelta(seconds=1))
+        gate = Gate()
+        gate.add(quote("AAPL", "102", received_at=NOON))
+        assert gate.add(quote("AAPL", "103"), NOON + timedelta(seconds=1))
 
     def test_a_price_from_the_future_does_not_keep_out_those_that_follow(self):
-        pending = Pending()
+        gate = Gate()
         now = datetime.now(UTC)
-        pending.add(quote("AAPL", "99", source_time=now + timedelta(hours=1), received_at=now))
-        assert pending.add(quote("AAPL", "102", source_time=now, received_at=now))
+        gate.add(quote("AAPL", "99", source_time=now + timedelta(hours=1), received_at=now))
+        assert gate.add(quote("AAPL", "102", source_time=now, received_at=now))
 
     def test_a_stream_without_times_is_taken_in_its_order(self):
-        pending = Pending()
-        assert pending.add(quote("AAPL", "102"))
-        assert pending.add(quote("AAPL", "101"))
+        gate = Gate()
+        assert gate.add(quote("AAPL", "102"))
+        assert gate.add(quote("AAPL", "101"))
 
     def test_what_was_handed_over_is_not_handed_over_again(self):
-        pending = Pending()
-        pending.add(quote("AAPL", "102"))
-        assert len(pending.take()) == 1
-        assert pending.take() == []
-        assert not pending.wake.is_set()
+        gate = Gate()
+        gate.add(quote("AAPL", "102"))
+        assert len(gate.take()) == 1
+        assert gate.take() == []
+        assert not gate.wake.is_set()
 
     @settings(deadline=None)
     @given(st.permutations(range(8)))
     def test_whatever_the_order_of_arrival_the_newest_is_published(self, seconds: list[int]):
-        pending = Pending()
-        taken = [s for s in seconds if pending.add(quote("AAPL", str(100 + s), second=s))]
-        assert str(pending.take()[0].last) == "107"
+        gate = Gate()
+        taken = [s for s in seconds if gate.add(quote("AAPL", str(100 + s), second=s))]
+        assert str(gate.take()[0].last) == "107"
         assert taken == sorted(taken)
 
     def test_a_bid_above_its_ask_is_dropped_with_it(self):
@@ -246,34 +245,34 @@ class TestTheNewest:
 
     def test_it_is_listed_once_until_they_are_apart_again_and_once_a_minute_at_most(self):
         seconds = 0.0
-        pending = Pending(clock=lambda: seconds)
+        gate = Gate(clock=lambda: seconds)
         crossed = {"bid": Decimal(102), "ask": Decimal(100)}
         books = {0: crossed, 10: crossed, 70: crossed, 80: {}, 90: crossed, 100: {}, 110: crossed}
         for second, book in books.items():
             seconds = float(second)
-            assert pending.add(quote("AAPL", "101", second=second, **book))
-        assert [(each.outcome, each.quote.received_at) for each in pending.told] == [
+            assert gate.add(quote("AAPL", "101", second=second, **book))
+        assert [(each.outcome, each.quote.received_at) for each in gate.unstored] == [
             ("crossed", quote("AAPL", "101", second=second).received_at) for second in (0, 90)
         ]
-        assert (pending.told[0].quote.bid, pending.told[0].quote.ask) == (102, 100)
-        assert [each.before for each in pending.told] == [None, 101]
-        assert pending.latest["AAPL"].bid is None
+        assert (gate.unstored[0].quote.bid, gate.unstored[0].quote.ask) == (102, 100)
+        assert [each.before for each in gate.unstored] == [None, 101]
+        assert gate.latest["AAPL"].bid is None
 
     @pytest.mark.parametrize("no_price", ["0", "-1.5"])
     def test_what_is_no_price_is_listed_and_the_one_before_stays(self, no_price: str):
         seconds = 0.0
-        pending = Pending(clock=lambda: seconds)
-        assert not pending.add(quote("AAPL", no_price, second=0))
-        assert pending.add(quote("AAPL", "101", second=1))
-        pending.take()
+        gate = Gate(clock=lambda: seconds)
+        assert not gate.add(quote("AAPL", no_price, second=0))
+        assert gate.add(quote("AAPL", "101", second=1))
+        gate.take()
         for seconds in (100.0, 101.0):
-            assert not pending.add(quote("AAPL", no_price, second=seconds))
-        assert not pending.add(quote("AAPL", "-7", second=0))  # older than what is known: no news
-        assert pending.latest["AAPL"].last == 101
-        assert pending.take() == []
-        held = [(str(each.quote.last), each.before, each.outcome) for each in pending.told]
+            assert not gate.add(quote("AAPL", no_price, second=seconds))
+        assert not gate.add(quote("AAPL", "-7", second=0))  # older than what is known: no news
+        assert gate.latest["AAPL"].last == 101
+        assert gate.take() == []
+        held = [(str(each.quote.last), each.before, each.outcome) for each in gate.unstored]
         assert held == [(no_price, None, "no_price"), (no_price, 101, "no_price")]
-        assert pending.add(quote("AAPL", "102", second=102))
+        assert gate.add(quote("AAPL", "102", second=102))
 
 
 class TestBatches:
@@ -624,7 +623,7 @@ class TestProgrammingErrors:
         bourse = Bourse(KeyError("lastPrice"), [quote("AAPL", "101")])
         async with running((bourse, [AAPL])) as published:
             await until(lambda: published.prices("AAPL"))
-        assert "bourse died, starting it again" in caplog.text
+        assert "bourse: died, starting it again" in caplog.text
         assert "KeyError: 'lastPrice'" in caplog.text
 
     async def test_a_stream_that_dies_of_one_is_opened_again(
@@ -740,7 +739,7 @@ class TestTickSizes:
 
         async with running((Shy([quote("BTC-USD", "64000")]), [BTC])) as published:
             await until(lambda: published.prices("BTC-USD"))
-        assert "bourse: no tick sizes: 503 from /instruments" in caplog.text
+        assert "bourse: could not read tick sizes: 503 from /instruments" in caplog.text
 
 
 class TestWhatIsWatched:
@@ -810,7 +809,7 @@ class TestFallingBack:
         async with running((first, [AAPL]), (second, [AAPL])) as published:
             await until(lambda: published.prices("AAPL")[:2] == ["101", "102"])
             assert published.batches[-1].outages.keys() == {"bourse"}
-        assert published.feed.pending.latest["AAPL"].provider == "wire"
+        assert published.feed.gate.latest["AAPL"].provider == "wire"
 
     async def test_a_code_that_the_first_does_not_know_goes_to_the_second(self):
         first = Bourse([quote("BTC-USD", "64000")])
@@ -831,7 +830,7 @@ class TestFallingBack:
             await until(lambda: published.prices("AAPL"))
             assert not published.outages
             assert published.feed.in_use == {"AAPL": "second", "BTC-USD": "bourse"}
-            assert [each.outcome for each in published.feed.pending.told] == ["no_price"]
+            assert [each.outcome for each in published.feed.gate.unstored] == ["no_price"]
             first.answers = [[quote("AAPL", "101"), quote("BTC-USD", "64000")]]
             await until(lambda: published.prices("AAPL")[-1] == "101")
             assert set(published.prices("AAPL")) == {"101", "102"}
@@ -959,72 +958,72 @@ class TestWhatCannotBeBelieved:
     """Prices that jump by more than a tenth wait for a second one that agrees."""
 
     @staticmethod
-    def pending() -> Pending:
-        held = Pending(lambda symbol: Decimal("0.1"))
+    def gate() -> Gate:
+        held = Gate(lambda symbol: Decimal("0.1"))
         held.add(quote("AAPL", "100", 0))
         return held
 
     def test_a_spike_is_never_shown(self):
-        pending = self.pending()
-        assert not pending.add(quote("AAPL", "200", 1))
-        assert pending.add(quote("AAPL", "101", 2))
-        assert [str(each.last) for each in pending.take()] == ["101"]
-        assert [(str(each.quote.last), each.outcome) for each in pending.told] == [
+        gate = self.gate()
+        assert not gate.add(quote("AAPL", "200", 1))
+        assert gate.add(quote("AAPL", "101", 2))
+        assert [str(each.last) for each in gate.take()] == ["101"]
+        assert [(str(each.quote.last), each.outcome) for each in gate.unstored] == [
             ("200", "waits"),
             ("200", "dropped"),
         ]
 
     def test_a_jump_that_a_second_price_confirms_is_shown(self):
-        pending = self.pending()
-        assert not pending.add(quote("AAPL", "200", 1))
-        assert str(pending.held["AAPL"].quote.last) == "200"
-        assert pending.add(quote("AAPL", "201", 2))
-        assert [str(each.last) for each in pending.take()] == ["201"]
-        assert [each.outcome for each in pending.told] == ["waits", "confirmed"]
-        assert pending.held == {}
+        gate = self.gate()
+        assert not gate.add(quote("AAPL", "200", 1))
+        assert str(gate.held["AAPL"].quote.last) == "200"
+        assert gate.add(quote("AAPL", "201", 2))
+        assert [str(each.last) for each in gate.take()] == ["201"]
+        assert [each.outcome for each in gate.unstored] == ["waits", "confirmed"]
+        assert gate.held == {}
 
     def test_two_spikes_to_different_prices_confirm_nothing(self):
-        pending = self.pending()
-        assert not pending.add(quote("AAPL", "200", 1))
-        assert not pending.add(quote("AAPL", "50", 2))
-        assert pending.add(quote("AAPL", "100", 3))
+        gate = self.gate()
+        assert not gate.add(quote("AAPL", "200", 1))
+        assert not gate.add(quote("AAPL", "50", 2))
+        assert gate.add(quote("AAPL", "100", 3))
 
     def test_the_same_message_twice_confirms_nothing(self):
-        pending = self.pending()
+        gate = self.gate()
         spike = quote("AAPL", "200", 1)
-        assert not pending.add(spike)
-        assert not pending.add(spike)
-        assert pending.add(quote("AAPL", "100", 2))
+        assert not gate.add(spike)
+        assert not gate.add(spike)
+        assert gate.add(quote("AAPL", "100", 2))
 
     @pytest.mark.parametrize(("minutes", "believed"), [(0.9, False), (1.1, True)])
     def test_a_source_that_stands_by_a_jump_for_a_minute_confirms_it(
         self, minutes: float, believed: bool
     ):
-        pending, asked_at = self.pending(), NOON + timedelta(minutes=minutes)
+        gate, asked_at = self.gate(), NOON + timedelta(minutes=minutes)
         jump = quote("AAPL", "200", 1)  # the last trade of the day, told again and again
-        assert not pending.add(jump, NOON)
+        assert not gate.add(jump, NOON)
         again = replace(jump, received_at=jump.received_at + timedelta(minutes=minutes))
-        assert not pending.add(again)  # by a stream that begins anew: that is no second look
-        assert pending.add(again, asked_at) == believed
-        assert [each.outcome for each in pending.told] == ["waits", *["confirmed"] * believed]
+        assert not gate.add(again)  # by a stream that begins anew: that is no second look
+        assert gate.add(again, asked_at) == believed
+        assert [each.outcome for each in gate.unstored] == ["waits", *["confirmed"] * believed]
 
     def test_the_first_price_of_all_is_believed(self):
-        assert Pending(lambda symbol: Decimal("0.1")).add(quote("AAPL", "1", 0))
+        assert Gate(lambda symbol: Decimal("0.1")).add(quote("AAPL", "1", 0))
 
     def test_another_currency_is_no_jump(self):
-        assert self.pending().add(quote("AAPL", "8000", 1, currency="JPY"))
+        assert self.gate().add(quote("AAPL", "8000", 1, currency="JPY"))
 
     def test_the_same_message_twice_is_one_update(self):
-        pending = self.pending()
-        pending.take()
-        assert not pending.add(quote("AAPL", "100", 0))
-        assert pending.take() == []
+        gate = self.gate()
+        gate.take()
+        assert not gate.add(quote("AAPL", "100", 0))
+        assert gate.take() == []
 
     @given(st.lists(st.integers(1, 1000), min_size=1, max_size=30))
     def test_what_is_shown_is_near_the_one_before_or_was_said_twice(self, prices: list[int]):
-        pending, shown, said = self.pending(), [Decimal(100)], [Decimal(100)]
+        gate, shown, said = self.gate(), [Decimal(100)], [Decimal(100)]
         for second, last in enumerate(prices, start=1):
-            if pending.add(quote("AAPL", str(last), second)):
+            if gate.add(quote("AAPL", str(last), second)):
                 near = abs(last - shown[-1]) <= shown[-1] / 10
                 assert near or abs(last - said[-1]) <= said[-1] / 10
                 shown.append(Decimal(last))

@@ -1,23 +1,19 @@
-"""What the database keeps: who leads the feed, the last quotes, and who brings which symbol."""
+"""What the feed keeps in the database: last quotes, held prices, tick sizes, requests."""
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
 
 from quotes.feed import records
 from quotes.feed.gate import Held
-from quotes.models import FeedLease, HeldPrice, LastQuote, ProviderSymbol, Symbol
+from quotes.models import HeldPrice, LastQuote, Symbol
 from quotes.quote import Quote
 
 pytestmark = pytest.mark.django_db
@@ -29,76 +25,6 @@ ALICE, BOB = "alice:1", "bob:2"
 def listed(code: str, **more: object) -> Symbol:
     given = {"name": code.title(), "kind": "stock", "currency": "USD"} | more
     return Symbol.objects.create(code=code, **given)
-
-
-def let_the_lease_expire() -> None:
-    FeedLease.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
-
-
-class TestTheLease:
-    def test_the_first_to_ask_leads_and_the_second_does_not(self):
-        assert records.lead(ALICE) == 1
-        assert records.lead(BOB) is None
-        assert FeedLease.objects.get().holder == ALICE
-
-    def test_only_the_leader_keeps_the_lease(self):
-        records.lead(ALICE)
-        assert records.still_leads(ALICE, 1)
-        assert not records.still_leads(BOB, 1)
-        assert not records.still_leads(ALICE, 0)
-
-    def test_each_who_leads_begins_a_higher_epoch(self):
-        epochs = []
-        for holder in (ALICE, BOB, ALICE):
-            epochs.append(records.lead(holder))
-            let_the_lease_expire()
-        assert epochs == [1, 2, 3]
-
-    def test_whoever_lets_the_lease_expire_may_be_followed_and_learns_of_it(self):
-        records.lead(ALICE)
-        let_the_lease_expire()
-        assert records.lead(BOB) == 2
-        assert not records.still_leads(ALICE, 1)
-        assert records.still_leads(BOB, 2)
-
-    def test_renewing_puts_the_end_off(self):
-        records.lead(ALICE)
-        let_the_lease_expire()
-        assert records.still_leads(ALICE, 1)
-        assert records.lead(BOB) is None
-
-    def test_a_leader_that_steps_down_is_followed_at_once(self):
-        records.lead(ALICE)
-        records.step_down(ALICE, 1)
-        assert not records.still_leads(ALICE, 1)
-        assert records.lead(BOB) == 2
-
-    def test_one_that_lost_the_lease_cannot_give_it_away(self):
-        records.lead(ALICE)
-        let_the_lease_expire()
-        records.lead(BOB)
-        records.step_down(ALICE, 1)
-        assert records.still_leads(BOB, 2)
-
-    def test_a_leader_that_died_on_this_machine_is_followed_at_once(self):
-        with subprocess.Popen(["true"]) as gone:
-            gone.wait()
-        assert records.lead(f"{socket.gethostname()[:80]}:{gone.pid}") == 1
-        assert records.lead(BOB) == 2
-
-    def test_a_leader_that_lives_on_this_machine_is_left_to_lead(self):
-        assert records.lead(f"{socket.gethostname()[:80]}:{os.getppid()}") == 1
-        assert records.lead(BOB) is None
-
-    def test_a_leader_on_another_machine_is_not_taken_for_dead(self):
-        with subprocess.Popen(["true"]) as gone:
-            gone.wait()
-        assert records.lead(f"elsewhere:{gone.pid}") == 1
-        assert records.lead(BOB) is None
-
-    def test_a_container_that_starts_again_under_its_old_name_leads_at_once(self):
-        assert records.lead(records.this_process()) == 1
-        assert records.lead(records.this_process()) == 2
 
 
 class TestLastQuotes:
@@ -192,63 +118,6 @@ class TestTickSizes:
         assert Symbol.objects.get().tick_size == Decimal("0.01")
 
 
-class TestInstruments:
-    @pytest.fixture(autouse=True)
-    def symbols(self) -> None:
-        """BTC has codes at both exchanges, ETH at one, AAPL at none."""
-        btc, eth, _ = (listed(code) for code in ("BTC-USD", "ETH-USD", "AAPL"))
-        for symbol, provider, code in [
-            (btc, "coinbase", "BTC-USD"),
-            (btc, "kraken", "XXBTZUSD"),
-            (eth, "kraken", "XETHZUSD"),
-        ]:
-            ProviderSymbol.objects.create(symbol=symbol, provider=provider, code=code)
-
-    @staticmethod
-    def chains(*names: str) -> dict[str, dict[str, str]]:
-        """Return the codes that each symbol is asked by, by provider, the best first."""
-        found = records.load_chains(names).items()
-        return {code: {name: each.code for name, each in chain.items()} for code, chain in found}
-
-    def test_the_order_of_preference_decides_of_whom_a_symbol_is_asked_first(self):
-        for names in (["coinbase", "kraken"], ["kraken", "coinbase"]):
-            assert list(self.chains(*names)["BTC-USD"]) == names
-
-    def test_a_symbol_is_asked_of_those_that_have_it_by_their_code(self):
-        assert self.chains("coinbase", "kraken") == {
-            "BTC-USD": {"coinbase": "BTC-USD", "kraken": "XXBTZUSD"},
-            "ETH-USD": {"kraken": "XETHZUSD"},
-        }
-
-    def test_a_position_comes_before_the_order_of_preference(self):
-        rows = ProviderSymbol.objects.filter(symbol__code="BTC-USD")
-        rows.filter(provider="kraken").update(position=1)
-        assert list(self.chains("coinbase", "kraken")["BTC-USD"]) == ["kraken", "coinbase"]
-        rows.filter(provider="coinbase").update(position=0)
-        assert list(self.chains("kraken", "coinbase")["BTC-USD"]) == ["coinbase", "kraken"]
-
-    def test_invented_prices_never_take_the_place_of_real_ones(self):
-        chains = self.chains("coinbase", "kraken", "simulated")
-        assert list(chains["BTC-USD"]) == ["coinbase", "kraken"]
-        assert chains["AAPL"] == {"simulated": "AAPL"}
-
-    def test_a_provider_that_needs_no_code_has_everything(self):
-        assert set(self.chains("simulated")) == {"BTC-USD", "ETH-USD", "AAPL"}
-
-    def test_a_symbol_that_is_switched_off_is_nobodys(self):
-        Symbol.objects.filter(code="BTC-USD").update(active=False)
-        assert "BTC-USD" not in self.chains("coinbase", "simulated")
-
-    def test_an_instrument_says_what_its_symbol_says(self):
-        Symbol.objects.filter(code="AAPL").update(
-            name="Apple", tick_size=Decimal("0.01"), start=Decimal(200), exchange="NASDAQ"
-        )
-        apple = records.load_chains(["simulated"])["AAPL"]["simulated"]
-        assert (apple.name, apple.kind, apple.currency) == ("Apple", "stock", "USD")
-        assert (apple.tick_size, apple.start) == (Decimal("0.01"), 200)
-        assert apple.exchange == "NASDAQ"
-
-
 class TestHeldPrices:
     def held(self, outcome: str = "waits", second: int = 0) -> Held:
         moment = datetime(2026, 3, 2, 12, 0, second, tzinfo=UTC)
@@ -282,7 +151,7 @@ class TestHeldPrices:
 
     def test_the_oldest_are_forgotten(self, monkeypatch: pytest.MonkeyPatch):
         listed("AAPL")
-        monkeypatch.setattr(records, "MOST_HELD", 3)
+        monkeypatch.setattr(records, "MAX_HELD", 3)
         records.save_held_prices([self.held(second=second) for second in range(5)])
         assert [row.at.second for row in HeldPrice.objects.all()] == [4, 3, 2]
 

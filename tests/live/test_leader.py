@@ -39,16 +39,16 @@ async def test_a_refusal_outlives_word_of_listings_that_comes_by_itself(
     bitcoin: None, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(layer, "REJOIN_EVERY", 0.0)
-    monkeypatch.setattr("quotes.feed.feed.HEARTBEAT", 0.02)
+    monkeypatch.setattr("quotes.feed.feed.BEAT", 0.02)
     monkeypatch.setattr("quotes.live.live.FIRST_BATCH", 0.0)
     async with Coinbase() as stub:
         settings.QUOTES, stub.mode = asked_of(stub), "unauthorized"
-        process, words = Live(), []
+        process, changes = Live(), []
         await process.start(pages=False, feed=True)
         try:
             await stub.until(lambda: stub.requests[STATS] and process.store.outages)
-            process.on_listing.add(words.append)
-            await stub.until(lambda: len(words) > 5)  # each batch of the feed is one
+            process.on_listing.add(lambda: changes.append(1))
+            await stub.until(lambda: len(changes) > 5)  # the layer is joined again with each batch
             assert stub.requests[STATS] == 1
             await layer.send_listing()
             await stub.until(lambda: stub.requests[STATS] == 2)

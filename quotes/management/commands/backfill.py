@@ -18,7 +18,7 @@ from quotes import conf
 from quotes.candles import archive
 from quotes.candles.backfill import Backfill
 from quotes.candles.growing import STEPS
-from quotes.feed import records
+from quotes.feed.chains import load_chains
 from quotes.feed.configured import configured_providers
 from quotes.management import INTERRUPTED
 
@@ -42,7 +42,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, symbols: list[str], days: float | None, **options: Any) -> None:
         """Ask until all is there, or until CONTROL-C."""
-        chains = records.load_chains(conf.get("PROVIDERS"))
+        chains = load_chains(conf.get("PROVIDERS"))
         if unknown := [each for each in symbols if each not in chains]:
             raise CommandError(
                 f"{', '.join(unknown)}: not listed, switched off, or without a code of any "

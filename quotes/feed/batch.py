@@ -1,0 +1,17 @@
+"""The batch: what the feed sends through the layer at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from quotes.quote import Quote
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The quotes that changed since the batch before; without any, it is the feed's beat alone."""
+
+    number: int
+    quotes: list[Quote]
+    outages: dict[str, datetime]  # since when, by provider that can't be read

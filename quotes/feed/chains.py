@@ -1,0 +1,53 @@
+"""Chains: the providers that each symbol is fetched from, the preferred first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import inf
+
+from quotes.models import ProviderSymbol, Symbol
+from quotes.providers import Instrument, Provider, provider_class
+
+
+def load_chains(names: Sequence[str]) -> dict[str, dict[str, Instrument]]:
+    """Return the instruments of each active symbol by provider, the preferred provider first.
+
+    Providers with a position in the admin come first, the others follow in the order of `names`.
+    Simulated prices never replace real ones.
+    """
+    rows: dict[int, dict[str, ProviderSymbol]] = {}
+    for row in ProviderSymbol.objects.filter(symbol__active=True):
+        rows.setdefault(row.symbol_id, {})[row.provider] = row
+    providers = [provider_class(name) for name in names]
+    symbols = Symbol.objects.filter(active=True)
+    chains = ((each.code, _chain(each, rows.get(each.pk, {}), providers)) for each in symbols)
+    return {code: chain for code, chain in chains if chain}
+
+
+def _chain(
+    symbol: Symbol, rows: Mapping[str, ProviderSymbol], providers: Iterable[type[Provider]]
+) -> dict[str, Instrument]:
+    def place(provider: type[Provider]) -> float:
+        position = rows[provider.name].position if provider.name in rows else None
+        return inf if position is None else position
+
+    chain: dict[str, Instrument] = {}
+    for provider in sorted(providers, key=place):
+        row = rows.get(provider.name)
+        code = row.code if row else "" if provider.needs_code else symbol.code
+        if code and not (chain and provider.invented):
+            chain[provider.name] = _instrument(symbol, code)
+    return chain
+
+
+def _instrument(symbol: Symbol, code: str) -> Instrument:
+    return Instrument(
+        symbol=symbol.code,
+        code=code,
+        kind=symbol.kind,
+        exchange=symbol.exchange,
+        currency=symbol.currency,
+        tick_size=symbol.tick_size,
+        name=symbol.name,
+        start=symbol.start,
+    )

@@ -1,0 +1,60 @@
+"""The lease of the feed: one row in the database that says which process leads."""
+
+from __future__ import annotations
+
+import os
+import socket
+from datetime import timedelta
+
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from quotes.models import FeedLease
+
+LEASE = timedelta(seconds=7)  # without a renewal for so long, another process may lead
+
+
+def take(holder: str) -> int | None:
+    """Take the lease if it is free; return the epoch that begins, or None.
+
+    Only the clock of the database counts: those of several machines may differ.
+    """
+    lease, _ = FeedLease.objects.get_or_create(pk=1)
+    free = Q(holder="") | Q(expires_at__lt=Now()) | Q(expires_at=None)
+    if died_here(lease.holder):
+        free |= Q(holder=lease.holder)
+    taken = FeedLease.objects.filter(free, pk=1, epoch=lease.epoch).update(
+        holder=holder, epoch=F("epoch") + 1, expires_at=Now() + LEASE
+    )
+    return lease.epoch + 1 if taken else None
+
+
+def renew(holder: str, epoch: int) -> bool:
+    """Renew the lease; return whether the holder still had it."""
+    lease = FeedLease.objects.filter(pk=1, holder=holder, epoch=epoch)
+    return bool(lease.update(expires_at=Now() + LEASE))
+
+
+def give_back(holder: str, epoch: int) -> None:
+    """Free the lease, so that the next process need not wait for its end."""
+    FeedLease.objects.filter(pk=1, holder=holder, epoch=epoch).update(holder="", expires_at=None)
+
+
+def this_process() -> str:
+    """Return the name of this process as a holder: "host:pid"."""
+    return f"{socket.gethostname()[:80]}:{os.getpid()}"
+
+
+def died_here(holder: str) -> bool:
+    """Return whether the holder was a process of this machine that has ended."""
+    host, _, pid = holder.rpartition(":")
+    if host != socket.gethostname()[:80] or not pid.isdigit():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    # after a restart of a container its process may have the same pid
+    return int(pid) == os.getpid()

@@ -1,0 +1,61 @@
+"""Rows: which symbols each page of a board shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from quotes import conf
+from quotes.addresses import Address
+from quotes.boards import BoardView, Catalogue, Selection, select
+from quotes.fragments import Fragments, addressed
+from quotes.store import Store
+
+Renewal = tuple[Address, str]
+
+
+class Rows:
+    """Chooses the rows of boards, and renews those of open pages when a board changes."""
+
+    def __init__(self, store: Store, fragments: Fragments) -> None:
+        self.store, self.fragments = store, fragments
+        self.catalogue = Catalogue()
+        self._renewals: dict[Address, Renewal] | None = None
+
+    def choose(self, address: Address) -> tuple[Address, Selection]:
+        """Choose the rows of a board's page; return the address that watches them, and them."""
+        board = self._board(address)
+        rows = select(board, self.store.states, address.query, conf.get("PAGE_SIZE"))
+        return replace(address, symbols=rows.codes, mark=board.mark), rows
+
+    def renew(self, address: Address) -> Renewal | None:
+        """Choose the rows again if the board changed since; return None if it did not.
+
+        Return the address of the new rows with the message that shows them.
+        """
+        if not address.board or address.mark in ("", self._board(address).mark):
+            return None
+        if self._renewals is None:
+            return self._renewal(address)
+        if address not in self._renewals:
+            self._renewals[address] = self._renewal(address)
+        return self._renewals[address]
+
+    @contextmanager
+    def shared(self) -> Iterator[None]:
+        """Choose the rows of equal addresses once while this is open."""
+        self._renewals = {}
+        try:
+            yield
+        finally:
+            self._renewals = None
+
+    def _renewal(self, address: Address) -> Renewal:
+        chosen, _ = self.choose(address)
+        rows = [self.fragments.paint("row", code, chosen.language) for code in chosen.symbols]
+        tbody = self.fragments.render("quotes/_rows.html", chosen.language, {"rows": rows})
+        return chosen, addressed(tbody, "outerMorph")
+
+    def _board(self, address: Address) -> BoardView:
+        return self.catalogue.boards.get(address.board, BoardView(address.board))
