@@ -634,7 +634,7 @@ class TestProgrammingErrors:
         wire.wire.put_nowait(quote("AAPL", "101"))
         async with running((wire, [AAPL])) as published:
             await until(lambda: published.prices("AAPL"))
-        assert "wire died, starting it again" in caplog.text
+        assert "wire: died, starting it again" in caplog.text
 
     async def test_a_source_that_dies_again_and_again_is_an_outage(self):
         # its answers changed, say: to a visitor that is no other failure than a broken line
