@@ -1,8 +1,8 @@
-"""The hub: who watches what, and how one update reaches them all.
+"""The hub: knows which pages watch which symbols, and sends one update to all of them.
 
 Pages with the same watch get the same bytes, joined once. Delivery steps each socket's `send`
-once, without a task: it either finishes at once or the page is slow. A slow page is handed to a
-task of its own and owed the newest state of what changes meanwhile, never a queue of old ones.
+once, without a task: it either finishes at once or the page is slow. A slow page gets a task of
+its own. It is owed the newest state of the symbols that change meanwhile, never a queue.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from quotes.fragments import Fragments, Watch
 logger = logging.getLogger(__name__)
 
 Send = Callable[[dict[str, Any]], Coroutine[Any, Any, None]]
-STUCK_AFTER = 30.0  # seconds without progress, then the page is told to come back later
+STUCK_AFTER = 30.0  # seconds without progress, then the socket is closed with SLOW
 SLOW = 4013  # our close code for "too slow, try again later"
-COHORTS = 5  # parts of all pages that are not told in the same moment what need not be
+COHORTS = 5  # groups of pages that get messages without hurry one after the other
 
 
 @dataclass(eq=False, slots=True)
 class Subscriber:
-    """One open page: its socket's `send`, and what it is owed while that is busy."""
+    """One open page: its socket's `send`, and the symbols that it is owed while that is busy."""
 
     watch: Watch
     send: Send
     cohort: int
     owed: set[str] = field(default_factory=set)
-    behind: bool = False  # something was said while it was busy
+    behind: bool = False  # a message was left out while it was busy
     sending: asyncio.Task[None] | None = None
 
 
@@ -47,24 +47,24 @@ class Hub:
         self.watches: dict[Watch, set[Subscriber]] = {}
         self.changed: set[str] = set()
         self.wake = asyncio.Event()
-        self.openings: dict[Watch, str] = {}  # good until anything is said
+        self.openings: dict[Watch, str] = {}  # valid until the next message
         self.cohorts = cycle(range(COHORTS))
         self.counts: Counter[str] = Counter()  # frames, slow, stuck
 
     def subscribe(self, watch: Watch, send: Send) -> Subscriber:
-        """Let a page watch, beginning with everything it shows."""
+        """Add a page and send it everything that it shows."""
         subscriber = Subscriber(watch, send, next(self.cohorts))
         self._begin(subscriber, self._opening(watch))
         return subscriber
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
-        """Forget a page."""
+        """Remove a page."""
         if subscriber.sending:
             subscriber.sending.cancel()
         self._forget(subscriber)
 
     def move(self, subscriber: Subscriber, watch: Watch, message: str = "") -> None:
-        """Let a page watch something else, beginning with a message that shows it."""
+        """Change what a page watches, and send it the message that shows it."""
         if watch == subscriber.watch and not message:
             return
         self.unsubscribe(subscriber)
@@ -73,31 +73,31 @@ class Hub:
         self._begin(subscriber, message + about if message else self._opening(watch))
 
     def publish(self, codes: set[str]) -> None:
-        """Note that symbols changed; their pages hear of it with the next pace."""
+        """Note that symbols changed; their pages get them with the next pace."""
         if codes:
             self.changed |= codes
             self.wake.set()
 
-    def tell(self, message: Callable[[Watch], str], cohort: int | None = None) -> None:
-        """Send every page, or a cohort of them, what is no quote; a slow page can do without."""
+    def send(self, message: Callable[[Watch], str], cohort: int | None = None) -> None:
+        """Send every page, or a cohort, a message without quotes; slow pages are left out."""
         self.openings.clear()
         for watch, subscribers in list(self.watches.items()):
             if text := message(watch):
-                told = [each for each in subscribers if cohort in (None, each.cohort)]
-                self._send(told, text, ())
+                to = [each for each in subscribers if cohort in (None, each.cohort)]
+                self._send(to, text, ())
 
     async def run(self, pace: float) -> None:
-        """Deliver what changed, for ever, at most once per `pace` seconds."""
+        """Deliver the changes, forever, at most once per `pace` seconds."""
         clock, due = asyncio.get_running_loop().time, 0.0
         while True:
             await self.wake.wait()
             await asyncio.sleep(max(0.0, due - clock()))
-            due = clock() + pace  # from here: to deliver takes its time as well
+            due = clock() + pace  # from here: delivery takes time, too
             self.wake.clear()
             self.flush()
 
     def flush(self) -> None:
-        """Deliver what changed to those who watch it."""
+        """Deliver the changed symbols to the pages that watch them."""
         codes, self.changed = self.changed, set()
         self.openings.clear()
         self.fragments.store.mark_moves(codes)
@@ -106,7 +106,7 @@ class Hub:
                 try:
                     update = self.fragments.update(watch, shown)
                 except Exception:
-                    logger.exception("could not show %s", ", ".join(sorted(shown)))
+                    logger.exception("could not render %s", ", ".join(sorted(shown)))
                 else:
                     self._send(list(self.watches[watch]), update, shown)
 
@@ -141,9 +141,9 @@ class Hub:
         try:
             waiting_for = sent.send(None)
         except StopIteration:
-            return  # it went out at once
-        except Exception as error:  # each server has its own word for "gone"
-            logger.debug("a page has gone: %r", error)
+            return  # sent at once
+        except Exception as error:  # each server has an exception of its own for this
+            logger.debug("a page is gone: %r", error)
             self._forget(subscriber)
             return
         self.counts["slow"] += 1
@@ -162,7 +162,7 @@ class Hub:
             with suppress(Exception):
                 await subscriber.send({"type": "websocket.close", "code": SLOW})
         except Exception as error:
-            logger.debug("a slow page has gone: %r", error)
+            logger.debug("a slow page is gone: %r", error)
             self._forget(subscriber)
         subscriber.sending = None
 
@@ -174,7 +174,7 @@ class Hub:
 
 @coroutine
 def _resume(sent: Any, waiting_for: Any) -> Generator[Any, Any, None]:
-    """Go on with a coroutine that was stepped once, as `await` would have."""
+    """Continue a coroutine that was stepped once, as `await` would have."""
     try:
         yield waiting_for
     except BaseException:

@@ -1,4 +1,4 @@
-"""The layer: the only door between processes, with the words that go through it."""
+"""The layer: the only door between processes, and the messages that pass through it."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from quotes.quote import Quote
 logger = logging.getLogger(__name__)
 
 GROUP = "quotes"
-REJOIN_EVERY = 60.0  # seconds; layers forget the members of a group in time
-JOIN_AGAIN = 1.0  # seconds after which a layer that failed is joined again
+REJOIN_EVERY = 60.0  # seconds; layers forget the members of a group after a while
+JOIN_AGAIN = 1.0  # seconds between two attempts to join the group
 
-_failing: set[str] = set()  # what the log has told and is not over yet
+_failing: set[str] = set()  # failures that are logged and not over yet
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """One message of the layer: a batch of an epoch, or word that what is listed changed.
+class Message:
+    """One message of the layer: a batch of an epoch, or that the listing may have changed.
 
-    Or may have changed: `acted` where somebody said so.
+    `acted` if an operator changed it.
     """
 
     epoch: int = 0
@@ -51,52 +51,52 @@ async def send_batch(epoch: int, batch: Batch) -> None:
 
 
 async def send_listing() -> None:
-    """Tell every process to read anew what is listed."""
+    """Send every process the news that the listing changed."""
     await _send({"type": "quotes.listing"})
 
 
-async def listen() -> AsyncIterator[Heard]:
-    """Yield what is sent, for ever; other messages in the group are none of ours.
+async def listen() -> AsyncIterator[Message]:
+    """Yield the messages of the feed and of listings, forever, and skip all others.
 
-    Each time the group is joined, which is now and then, word of listings comes by itself.
+    Each time that the group is joined, a message that the listing may have changed comes first.
     """
-    door = get_channel_layer(conf.get("CHANNEL_LAYER"))
+    channels = get_channel_layer(conf.get("CHANNEL_LAYER"))
     clock = asyncio.get_running_loop().time
     channel, joined = "", float("-inf")
     try:
         while True:
             if clock() - joined > REJOIN_EVERY:
-                channel = await _join(door, channel)
+                channel = await _join(channels, channel)
                 joined = clock()
-                yield Heard()  # what was said before is to be read
-            message = await door.receive(channel)
+                yield Message()  # earlier changes are still to be read
+            message = await channels.receive(channel)
             if message["type"] == "quotes.listing":
-                yield Heard(acted=True)
+                yield Message(acted=True)
             elif message["type"] == "quotes.batch":
                 yield _read(message)
     finally:
         if channel:
-            await door.group_discard(GROUP, channel)
+            await channels.group_discard(GROUP, channel)
 
 
-async def _join(door: Any, channel: str) -> str:
-    """Join the group, with a new channel if there is none; try until that is done."""
+async def _join(channels: Any, channel: str) -> str:
+    """Join the group, with a new channel if there is none; try until it succeeds."""
     while True:
-        with _logged("the layer can't be joined"):
-            channel = channel or await door.new_channel()
-            await door.group_add(GROUP, channel)
+        with _logged("could not join the layer"):
+            channel = channel or await channels.new_channel()
+            await channels.group_add(GROUP, channel)
             return channel
         await asyncio.sleep(JOIN_AGAIN)
 
 
 async def _send(message: dict[str, Any]) -> None:
-    with _logged("the layer takes no messages"):  # the next one is newer
+    with _logged("could not send to the layer"):  # the next one is newer
         await get_channel_layer(conf.get("CHANNEL_LAYER")).group_send(GROUP, message)
 
 
 @contextmanager
 def _logged(what: str) -> Iterator[None]:
-    """Log a failure of the layer and that it is over: two lines however often it is tried."""
+    """Log the beginning and the end of a failure: two lines, however many attempts."""
     try:
         yield
     except Exception as error:  # each layer has exceptions of its own
@@ -105,13 +105,13 @@ def _logged(what: str) -> Iterator[None]:
         _failing.add(what)
     else:
         if what in _failing:
-            logger.info("no longer: %s", what)
+            logger.info("over: %s", what)
         _failing.discard(what)
 
 
-def _read(message: dict[str, Any]) -> Heard:
+def _read(message: dict[str, Any]) -> Message:
     outages = message["outages"].items()
-    return Heard(
+    return Message(
         message["epoch"],
         Batch(
             message["number"],

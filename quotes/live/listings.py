@@ -1,4 +1,4 @@
-"""Listings: whatever changes what is listed is told to every process, once it is committed."""
+"""Listings: every process learns of changes of symbols and boards once they are committed."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from quotes.models import Board, BoardSymbol, ProviderSymbol, Symbol
 @receiver([post_save, post_delete], sender=Board)
 @receiver([post_save, post_delete], sender=BoardSymbol)
 def changed(using: str, **kwargs: Any) -> None:
-    """Tell every process to read what is listed, after the transaction, once."""
+    """Send word to every process after the transaction, once."""
     connection = transaction.get_connection(using)
     # a form saves a board and its hundred places in one transaction
-    if not any(function is tell for _, function, *_ in connection.run_on_commit):
-        transaction.on_commit(tell, using=using)
+    if not any(function is send for _, function, *_ in connection.run_on_commit):
+        transaction.on_commit(send, using=using)
 
 
-def tell() -> None:
-    """Tell every process to read what is listed."""
+def send() -> None:
+    """Send every process the news that the listing changed."""
     async_to_sync(layer.send_listing)()

@@ -118,12 +118,12 @@ class Live:
 
     async def listen(self) -> None:
         """Take batches and changes of the listing from the layer, forever."""
-        async for heard in layer.listen():
-            if heard.batch is None:
-                self.acts += heard.acted
+        async for message in layer.listen():
+            if message.batch is None:
+                self.acts += message.acted
                 await self.refresh()
             else:
-                await self.take(heard.epoch, heard.batch)
+                await self.take(message.epoch, message.batch)
 
     async def take(self, epoch: int, batch: Batch) -> None:
         """Put a batch into the store; after a gap, read the missed quotes from the database."""
@@ -162,7 +162,7 @@ class Live:
         while True:
             await asyncio.sleep(LOOK_EVERY)
             self.hub.publish(self.store.age())
-            self.hub.tell(self.changed_notes)
+            self.hub.send(self.changed_notes)
             self.notes = {watch: self.notes[watch] for watch in self.hub.watches}
 
     def changed_notes(self, watch: Watch) -> str:
@@ -182,7 +182,7 @@ class Live:
             await asyncio.sleep(conf.get("PULSE") / COHORTS)
             languages = {watch.language for watch in self.hub.watches}
             pulses = {each: addressed(self.fragments.pulse(each)) for each in languages}
-            self.hub.tell(partial(_in_language, pulses), cohort)
+            self.hub.send(partial(_in_language, pulses), cohort)
 
 
 def _in_language(texts: dict[str, str], watch: Watch) -> str:

@@ -237,10 +237,10 @@ class TestASlowPage:
         market, page = Market(parts.hub), stalled()
         subscriber = parts.hub.subscribe(EVERYTHING, page.send)
         parts.store.outages = {"coinbase": NOON}
-        parts.hub.tell(parts.changed_notes)
+        parts.hub.send(parts.changed_notes)
         page.flowing.set()
         await until(lambda: subscriber.sending is None)
-        parts.hub.tell(parts.changed_notes)  # as it is done every second
+        parts.hub.send(parts.changed_notes)  # as it is done every second
         assert any("unavailable since 12:00:00" in text for text in page.received)
         assert market.newest
 
@@ -250,16 +250,16 @@ class TestASlowPage:
         page = Page()
         subscriber = parts.hub.subscribe(EVERYTHING, page.send)
         parts.store.outages = {"coinbase": NOON}
-        parts.hub.tell(parts.changed_notes)
+        parts.hub.send(parts.changed_notes)
         assert "unavailable" in page.received[-1]
         page.flowing.clear()
         parts.hub.publish({"AAPL"})
         parts.hub.flush()
         parts.store.outages = {}
-        parts.hub.tell(parts.changed_notes)
+        parts.hub.send(parts.changed_notes)
         page.flowing.set()
         await until(lambda: subscriber.sending is None)
-        parts.hub.tell(parts.changed_notes)
+        parts.hub.send(parts.changed_notes)
         notes = [text for text in page.received if "quotes-notes" in text]
         assert "unavailable" not in notes[-1]
 
@@ -425,9 +425,9 @@ class TestMoving:
         parts.hub.subscribe(self.TESLA, there.send)
         subscriber = parts.hub.subscribe(self.APPLE, newcomer.send)
         parts.store.outages = {"simulated": NOON}
-        parts.hub.tell(parts.changed_notes)
+        parts.hub.send(parts.changed_notes)
         parts.hub.move(subscriber, self.TESLA, "<tbody></tbody>")  # as for a board's new rows
-        parts.hub.tell(parts.changed_notes)
+        parts.hub.send(parts.changed_notes)
         assert "unavailable" in there.received[-1]
         assert any("unavailable" in text for text in newcomer.received)
 
@@ -437,21 +437,21 @@ class TestTelling:
         market, english, german = Market(), Page(), Page()
         market.hub.subscribe(EVERYTHING, english.send)
         market.hub.subscribe(Watch("de", price=CODES), german.send)
-        market.hub.tell(lambda watch: f"pulse in {watch.language}")
+        market.hub.send(lambda watch: f"pulse in {watch.language}")
         assert english.received[-1] == "pulse in en"
         assert german.received[-1] == "pulse in de"
 
     async def test_nothing_to_say_is_not_said(self):
         market, page = Market(), Page()
         market.hub.subscribe(EVERYTHING, page.send)
-        market.hub.tell(lambda watch: "")
+        market.hub.send(lambda watch: "")
         assert len(page.received) == 1
 
     async def test_a_slow_page_is_spared_pulses_and_told_its_notes_once(self):
         market, page = Market(), stalled()
         subscriber = market.hub.subscribe(EVERYTHING, page.send)
         for _ in range(10):
-            market.hub.tell(lambda watch: "a pulse")
+            market.hub.send(lambda watch: "a pulse")
         page.flowing.set()
         await until(lambda: subscriber.sending is None)
         assert [text.count("quotes-notes") for text in page.received[1:]] == [1]
