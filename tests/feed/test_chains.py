@@ -16,7 +16,7 @@ def listed(code: str) -> Symbol:
     return Symbol.objects.create(code=code, name=code.title(), kind="stock", currency="USD")
 
 
-class TestInstruments:
+class TestChains:
     @pytest.fixture(autouse=True)
     def symbols(self) -> None:
         """BTC has codes at both exchanges, ETH at one, AAPL at none."""
@@ -30,15 +30,15 @@ class TestInstruments:
 
     @staticmethod
     def chains(*names: str) -> dict[str, dict[str, str]]:
-        """Return the codes that each symbol is asked by, by provider, the best first."""
+        """Return the code of each symbol by provider, the preferred provider first."""
         found = load_chains(names).items()
         return {code: {name: each.code for name, each in chain.items()} for code, chain in found}
 
-    def test_the_order_of_preference_decides_of_whom_a_symbol_is_asked_first(self):
+    def test_the_order_of_preference_decides_which_provider_comes_first(self):
         for names in (["coinbase", "kraken"], ["kraken", "coinbase"]):
             assert list(self.chains(*names)["BTC-USD"]) == names
 
-    def test_a_symbol_is_asked_of_those_that_have_it_by_their_code(self):
+    def test_a_symbol_has_the_code_of_each_provider_that_lists_it(self):
         assert self.chains("coinbase", "kraken") == {
             "BTC-USD": {"coinbase": "BTC-USD", "kraken": "XXBTZUSD"},
             "ETH-USD": {"kraken": "XETHZUSD"},
@@ -51,19 +51,19 @@ class TestInstruments:
         rows.filter(provider="coinbase").update(position=0)
         assert list(self.chains("kraken", "coinbase")["BTC-USD"]) == ["coinbase", "kraken"]
 
-    def test_invented_prices_never_take_the_place_of_real_ones(self):
+    def test_simulated_prices_never_replace_real_ones(self):
         chains = self.chains("coinbase", "kraken", "simulated")
         assert list(chains["BTC-USD"]) == ["coinbase", "kraken"]
         assert chains["AAPL"] == {"simulated": "AAPL"}
 
-    def test_a_provider_that_needs_no_code_has_everything(self):
+    def test_a_provider_without_codes_has_every_symbol(self):
         assert set(self.chains("simulated")) == {"BTC-USD", "ETH-USD", "AAPL"}
 
-    def test_a_symbol_that_is_switched_off_is_nobodys(self):
+    def test_an_inactive_symbol_has_no_chain(self):
         Symbol.objects.filter(code="BTC-USD").update(active=False)
         assert "BTC-USD" not in self.chains("coinbase", "simulated")
 
-    def test_an_instrument_says_what_its_symbol_says(self):
+    def test_an_instrument_has_the_values_of_its_symbol(self):
         Symbol.objects.filter(code="AAPL").update(
             name="Apple", tick_size=Decimal("0.01"), start=Decimal(200), exchange="NASDAQ"
         )

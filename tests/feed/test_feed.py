@@ -1,4 +1,4 @@
-"""The feed: keeps sources alive, takes the newest of what they say, and says when they fail."""
+"""The feed: keeps sources alive, publishes their newest quotes, and reports outages."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def quote(symbol: str, last: str, second: float | None = None, **more: Any) -> Q
 
 
 class Bourse(Provider):
-    """A source that answers what the test laid out; the last answer is given again and again."""
+    """A source that gives the answers of the test in turn, and then repeats the last one."""
 
     name = "bourse"
     title = "Bourse"
@@ -51,13 +51,13 @@ class Bourse(Provider):
     def __init__(self, *answers: list[Quote] | Exception) -> None:
         super().__init__()
         self.answers = list(answers) or [[]]
-        self.asked = 0
-        self.asked_for: list[list[str]] = []
+        self.polls = 0
+        self.requested: list[list[str]] = []
         self.closed = False
 
     async def quotes(self, instruments: Sequence[Instrument]) -> list[Quote]:
-        self.asked += 1
-        self.asked_for.append([each.symbol for each in instruments])
+        self.polls += 1
+        self.requested.append([each.symbol for each in instruments])
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, Exception):
             raise copy(answer)
@@ -82,14 +82,14 @@ class Wire(Bourse):
     async def stream(self, instruments: Sequence[Instrument]) -> AsyncIterator[Quote]:
         self.opened.append(instruments)
         while True:
-            said = await self.wire.get()
-            if isinstance(said, Exception):
-                raise said
-            yield said
+            given = await self.wire.get()
+            if isinstance(given, Exception):
+                raise given
+            yield given
 
 
 class Published:
-    """What the feed published, and learnt."""
+    """Everything that the feed published and learnt."""
 
     def __init__(self) -> None:
         self.batches: list[Batch] = []
@@ -115,7 +115,7 @@ class Published:
         self.follow()
 
     def follow(self) -> None:
-        """Let the feed follow the same again, as after an admin saved something."""
+        """Let the feed follow the same symbols again, as after a save in the admin."""
         chains = {code: dict(chain) for code, chain in self.chains.items() if chain}
         self.feed.follow(self.providers, chains)
 
@@ -132,7 +132,7 @@ class Published:
 
     @property
     def outages(self) -> dict[str, datetime]:
-        """What the newest batch says of outages."""
+        """The outages in the newest batch."""
         return self.batches[-1].outages if self.batches else {}
 
 
@@ -181,13 +181,13 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class TestTheNewest:
-    def test_what_comes_out_of_order_is_dropped(self):
+    def test_a_quote_out_of_order_is_dropped(self):
         gate = Gate()
         assert gate.add(quote("AAPL", "102", second=5))
         assert not gate.add(quote("AAPL", "101", second=4))
         assert [str(each.last) for each in gate.take()] == ["102"]
 
-    def test_an_answer_without_a_time_that_was_asked_for_before_a_streams_quote_is_dropped(self):
+    def test_an_answer_without_a_time_to_a_poll_before_a_streams_quote_is_dropped(self):
         gate = Gate()
         asked_at = NOON
         gate.add(quote("AAPL", "102", received_at=NOON + timedelta(seconds=1)))
@@ -204,23 +204,23 @@ class TestTheNewest:
         late = quote("AAPL", "101", second=-1, received_at=NOON + timedelta(seconds=6))
         assert not gate.add(late, NOON)
 
-    def test_an_answer_that_was_asked_for_after_a_streams_quote_is_taken(self):
+    def test_an_answer_to_a_poll_after_a_streams_quote_is_accepted(self):
         gate = Gate()
         gate.add(quote("AAPL", "102", received_at=NOON))
         assert gate.add(quote("AAPL", "103"), NOON + timedelta(seconds=1))
 
-    def test_a_price_from_the_future_does_not_keep_out_those_that_follow(self):
+    def test_a_price_from_the_future_does_not_keep_out_later_ones(self):
         gate = Gate()
         now = datetime.now(UTC)
         gate.add(quote("AAPL", "99", source_time=now + timedelta(hours=1), received_at=now))
         assert gate.add(quote("AAPL", "102", source_time=now, received_at=now))
 
-    def test_a_stream_without_times_is_taken_in_its_order(self):
+    def test_quotes_of_a_stream_without_times_are_accepted_in_their_order(self):
         gate = Gate()
         assert gate.add(quote("AAPL", "102"))
         assert gate.add(quote("AAPL", "101"))
 
-    def test_what_was_handed_over_is_not_handed_over_again(self):
+    def test_a_quote_is_handed_over_once(self):
         gate = Gate()
         gate.add(quote("AAPL", "102"))
         assert len(gate.take()) == 1
@@ -229,7 +229,7 @@ class TestTheNewest:
 
     @settings(deadline=None)
     @given(st.permutations(range(8)))
-    def test_whatever_the_order_of_arrival_the_newest_is_published(self, seconds: list[int]):
+    def test_the_newest_is_published_in_any_order_of_arrival(self, seconds: list[int]):
         gate = Gate()
         taken = [s for s in seconds if gate.add(quote("AAPL", str(100 + s), second=s))]
         assert str(gate.take()[0].last) == "107"
@@ -243,7 +243,7 @@ class TestTheNewest:
             sound = quote("AAPL", "101", bid=Decimal(bid), ask=Decimal(ask))
             assert uncrossed(sound) is sound
 
-    def test_it_is_listed_once_until_they_are_apart_again_and_once_a_minute_at_most(self):
+    def test_a_crossed_book_is_reported_once_and_again_after_a_minute(self):
         seconds = 0.0
         gate = Gate(clock=lambda: seconds)
         crossed = {"bid": Decimal(102), "ask": Decimal(100)}
@@ -259,7 +259,7 @@ class TestTheNewest:
         assert gate.latest["AAPL"].bid is None
 
     @pytest.mark.parametrize("no_price", ["0", "-1.5"])
-    def test_what_is_no_price_is_listed_and_the_one_before_stays(self, no_price: str):
+    def test_a_missing_price_is_reported_and_the_price_before_stays(self, no_price: str):
         seconds = 0.0
         gate = Gate(clock=lambda: seconds)
         assert not gate.add(quote("AAPL", no_price, second=0))
@@ -276,10 +276,10 @@ class TestTheNewest:
 
 
 class TestBatches:
-    async def test_quotes_that_come_together_are_one_batch_with_the_newest_of_each(self):
+    async def test_quotes_at_the_same_time_are_one_batch_with_the_newest_of_each(self):
         wire = Wire()
-        for said in [quote("AAPL", "101"), quote("BTC-USD", "64000"), quote("AAPL", "102")]:
-            wire.wire.put_nowait(said)
+        for each in [quote("AAPL", "101"), quote("BTC-USD", "64000"), quote("AAPL", "102")]:
+            wire.wire.put_nowait(each)
         async with running((wire, [AAPL, BTC])) as published:
             await until(lambda: published.prices("AAPL"))
         first = next(batch for batch in published.batches if batch.quotes)
@@ -288,7 +288,7 @@ class TestBatches:
             "BTC-USD": "64000",
         }
 
-    async def test_a_quiet_feed_says_that_it_lives(self):
+    async def test_a_quiet_feed_sends_its_beat(self):
         async with running((Wire(), [AAPL])) as published:
             await until(lambda: len(published.batches) >= 3)
         assert all(batch.quotes == [] for batch in published.batches)
@@ -302,7 +302,7 @@ class TestBatches:
     async def test_when_the_feed_ends_its_sources_end_and_are_closed(self):
         bourse = Bourse()
         async with running((bourse, [AAPL])) as published:
-            await until(lambda: bourse.asked)
+            await until(lambda: bourse.polls)
         assert published.feed.tasks == {}
         assert bourse.closed
 
@@ -313,18 +313,18 @@ class TestStreamsAndPolls:
         async with running((bourse, [AAPL])) as published:
             await until(lambda: published.prices("AAPL")[-1:] == ["102"])
 
-    async def test_a_stream_that_flows_is_polled_once_for_what_it_does_not_say(self):
+    async def test_a_source_with_a_stream_is_polled_once_for_the_missing_fields(self):
         wire = Wire()
         async with running((wire, [AAPL])) as published:
             for last in ("101", "102", "103"):
                 wire.wire.put_nowait(quote("AAPL", last))
                 await until(lambda last=last: published.prices("AAPL")[-1:] == [last])
-            await until(lambda: wire.asked)
-            heard = len(published.batches)
-            await until(lambda: len(published.batches) > heard + 10)
-        assert wire.asked == 1
+            await until(lambda: wire.polls)
+            count = len(published.batches)
+            await until(lambda: len(published.batches) > count + 10)
+        assert wire.polls == 1
 
-    async def test_while_the_stream_is_down_its_source_is_polled_and_no_longer(
+    async def test_a_source_is_polled_only_while_its_stream_is_down(
         self, monkeypatch: pytest.MonkeyPatch
     ):
         monkeypatch.setattr(sources_module, "BACK_OFF", 0.05)
@@ -337,11 +337,11 @@ class TestStreamsAndPolls:
             await until(lambda: len(wire.opened) == 2)
             wire.wire.put_nowait(quote("AAPL", "102", 2))
             await until(lambda: not source.poll_due.is_set())
-            polls = wire.asked
+            polls = wire.polls
             for number in range(3, 8):
                 wire.wire.put_nowait(quote("AAPL", f"10{number}", number))
                 await until(lambda n=number: published.prices("AAPL")[-1:] == [f"10{n}"])
-            assert wire.asked == polls
+            assert wire.polls == polls
 
     async def test_a_stream_that_ends_without_an_error_is_opened_again(self):
         class Short(Wire):
@@ -363,7 +363,7 @@ class TestStreamsAndPolls:
 
 
 class TestOutages:
-    async def test_an_outage_is_stated_with_its_beginning_and_cleared_with_the_next_quote(self):
+    async def test_an_outage_has_its_beginning_and_ends_with_the_next_quote(self):
         bourse = Bourse(*[ProviderError("timed out")] * 3, [quote("AAPL", "101")])
         began = datetime.now(UTC)
         async with running((bourse, [AAPL])) as published:
@@ -386,7 +386,7 @@ class TestOutages:
         assert texts[0].endswith(" s: timed out")
         assert texts[1:] == ["bourse is back"]
 
-    async def test_a_stream_that_comes_back_to_stay_ends_the_outage(self):
+    async def test_a_stream_that_is_steady_again_ends_the_outage(self):
         wire = Wire(ProviderError("poll timed out"))
         wire.wire.put_nowait(ProviderError("stream timed out"))
         async with running((wire, [AAPL])) as published:
@@ -401,8 +401,8 @@ class TestOutages:
                 )
             )
 
-    async def test_a_stream_that_comes_back_and_has_little_to_say_ends_the_outage_too(self):
-        # at night, say: one price when it opens, and none for hours
+    async def test_a_steady_stream_with_few_quotes_ends_the_outage_too(self):
+        # for example at night: one price when it opens, and then none for hours
         wire = Wire(ProviderError("poll timed out"))
         wire.wire.put_nowait(ProviderError("stream timed out"))
         async with running((wire, [AAPL])) as published:
@@ -410,11 +410,11 @@ class TestOutages:
             wire.wire.put_nowait(quote("AAPL", "101"))
             await until(lambda: published.feed.sources["wire"].streaming)
             await until(lambda: not published.outages)
-            heard = len(published.batches)
-            await until(lambda: len(published.batches) > heard + 10)
+            count = len(published.batches)
+            await until(lambda: len(published.batches) > count + 10)
             assert published.outages == {}
 
-    async def test_a_source_that_nobody_needs_any_more_is_no_outage(self):
+    async def test_a_source_without_instruments_has_no_outage(self):
         bourse = Bourse(ProviderError("timed out"))
         async with running((bourse, [AAPL])) as published:
             await until(lambda: published.outages)
@@ -432,38 +432,38 @@ class TestBackingOff:
     def waits(failures: int, **error: Any) -> list[float]:
         return [back_off(failures, ProviderError("timed out", **error)) for _ in range(300)]
 
-    def test_it_grows_with_each_failure_in_a_row_and_not_without_end(self):
+    def test_it_grows_with_each_failure_in_a_row_up_to_a_limit(self):
         longest = [max(self.waits(failures)) for failures in range(8)]
         assert all(0.8 * 2**n < longest[n] <= 2**n for n in range(4))
         assert 16 < max(longest) <= LONGEST_BACK_OFF
 
-    def test_it_is_spread_so_that_not_all_come_back_at_once(self):
+    def test_it_has_jitter(self):
         waits = self.waits(5)
         assert len(set(waits)) > 290
         assert min(waits) < 4
         assert max(waits) > 16
 
-    def test_a_source_that_says_when_to_come_back_is_obeyed(self):
+    def test_retry_after_is_obeyed(self):
         waits = self.waits(0, retry_after=30.0)
         assert all(30 <= wait <= 31 for wait in waits)
         assert len(set(waits)) > 290
 
-    async def test_a_source_that_refuses_us_is_not_asked_until_the_operator_acts(
+    async def test_a_source_that_refuses_us_gets_no_request_until_the_operator_acts(
         self, caplog: pytest.LogCaptureFixture
     ):
         refusal = ProviderError("403 from /quotes", refused=True)
         bourse = Bourse(refusal, refusal, [quote("AAPL", "101")])
         async with running((bourse, [AAPL])) as published:
-            for asked in (1, 2):
-                await until(lambda asked=asked: bourse.asked == asked and published.outages)
-                heard = len(published.batches)
-                await until(lambda heard=heard: len(published.batches) > heard + 10)
-                assert bourse.asked == asked
+            for polls in (1, 2):
+                await until(lambda polls=polls: bourse.polls == polls and published.outages)
+                count = len(published.batches)
+                await until(lambda count=count: len(published.batches) > count + 10)
+                assert bourse.polls == polls
                 published.follow()
             await until(lambda: published.prices("AAPL") == ["101"] and not published.outages)
         assert caplog.text.count("refused, not asked again until you act: 403 from /quotes") == 1
 
-    async def test_one_that_refuses_polls_alone_is_well_while_it_streams(self):
+    async def test_a_source_that_refuses_only_polls_is_well_while_it_streams(self):
         wire = Wire(ProviderError("403 from /quotes", refused=True))
         wire.wire.put_nowait(quote("AAPL", "101", 1))
         async with running((wire, [AAPL])) as published:
@@ -474,19 +474,19 @@ class TestBackingOff:
             wire.wire.put_nowait(ProviderError("connection reset"))
             await until(lambda: "wire" in published.outages)
 
-    async def test_a_listing_that_is_read_anew_is_no_act(self):
+    async def test_a_listing_that_is_only_read_again_does_not_end_a_refusal(self):
         bourse = Bourse(ProviderError("403 from /quotes", refused=True))
         async with running((bourse, [AAPL])) as published:
-            await until(lambda: bourse.asked == 1 and published.outages)
-            for instruments in ([AAPL, BTC], [AAPL]):  # and a change of it is none of a key
+            await until(lambda: bourse.polls == 1 and published.outages)
+            for instruments in ([AAPL, BTC], [AAPL]):  # a change of symbols is not a new key
                 chains = {each.symbol: {"bourse": each} for each in instruments}
                 published.feed.follow([bourse], chains, acted=False)
-                heard = len(published.batches)
-                await until(lambda heard=heard: len(published.batches) > heard + 5)
-            assert bourse.asked == 1
+                count = len(published.batches)
+                await until(lambda count=count: len(published.batches) > count + 5)
+            assert bourse.polls == 1
 
     @pytest.mark.parametrize(("status", "everybody"), [(429, True), (None, False)])
-    async def test_who_is_one_stream_too_many_may_still_poll(
+    async def test_one_stream_too_many_does_not_stop_polls(
         self, status: int | None, everybody: bool
     ):
         wire = Wire([quote("AAPL", "101")])
@@ -502,23 +502,23 @@ class TestBackingOff:
     def test_it_does_not_fail_itself_after_a_night_of_failures(self):
         assert back_off(5000, ProviderError("timed out")) <= LONGEST_BACK_OFF
 
-    async def test_a_source_that_asked_for_an_hour_is_not_asked_again_within_it(self):
+    async def test_a_source_with_a_retry_after_of_an_hour_gets_no_request_within_it(self):
         bourse = Bourse(ProviderError("429", retry_after=3600.0))
         async with running((bourse, [AAPL])) as published:
             await until(lambda: "bourse" in published.outages)
-            heard = len(published.batches)
-            await until(lambda: len(published.batches) > heard + 5)
-            assert bourse.asked == 1
+            count = len(published.batches)
+            await until(lambda: len(published.batches) > count + 5)
+            assert bourse.polls == 1
 
 
 class TestClosedMarkets:
-    """The American exchanges, which close on Friday at 20:00 of New York."""
+    """The American exchanges close on Friday at 20:00 in New York."""
 
     CLOSE = datetime(2026, 11, 21, 1, 0, tzinfo=UTC)
     APPLE = replace(AAPL, exchange="NASDAQ")
 
     @pytest.mark.parametrize(("minutes", "differs"), [(None, True), (29, True), (31, False)])
-    async def test_a_stream_that_polls_is_told_what_it_need_not_ask_for(
+    async def test_a_stream_that_polls_skips_prices_that_cannot_differ(
         self, minutes: int | None, differs: bool
     ):
         wire = Wire()
@@ -527,57 +527,57 @@ class TestClosedMarkets:
             assert wire.may_differ(self.APPLE, got_at) == differs
             assert wire.may_differ(BTC, got_at)
 
-    async def test_what_came_without_a_price_is_asked_for_again(self):
+    async def test_a_symbol_without_a_price_is_polled_again(self):
         sunday = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
         bourse = Bourse([quote("AAPL", "0")], [quote("AAPL", "0")], [quote("AAPL", "101")])
         async with running((bourse, [self.APPLE]), now=sunday) as published:
             await until(lambda: published.prices("AAPL") == ["101"])
-            heard = len(published.batches)
-            await until(lambda: len(published.batches) > heard + 10)
-        assert bourse.asked == 3
+            count = len(published.batches)
+            await until(lambda: len(published.batches) > count + 10)
+        assert bourse.polls == 3
 
-    async def test_their_prices_are_asked_for_until_the_last_have_come(self):
+    async def test_they_are_polled_until_their_last_prices_came(self):
         bourse = Bourse([quote("AAPL", "101"), quote("BTC-USD", "64000")])
         async with running((bourse, [self.APPLE, BTC]), now=self.CLOSE) as published:
-            await until(lambda: bourse.asked > 3)
-            assert bourse.asked_for[-1] == ["AAPL", "BTC-USD"]
+            await until(lambda: bourse.polls > 3)
+            assert bourse.requested[-1] == ["AAPL", "BTC-USD"]
             published.now = self.CLOSE + timedelta(minutes=31)
-            await until(lambda: bourse.asked_for[-1] == ["BTC-USD"])
-            asked = len(bourse.asked_for)
-            await until(lambda: len(bourse.asked_for) > asked + 3)
-            assert {tuple(codes) for codes in bourse.asked_for[asked:]} == {("BTC-USD",)}
+            await until(lambda: bourse.requested[-1] == ["BTC-USD"])
+            polls = len(bourse.requested)
+            await until(lambda: len(bourse.requested) > polls + 3)
+            assert {tuple(codes) for codes in bourse.requested[polls:]} == {("BTC-USD",)}
             published.now = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)  # Monday, 4:00 there
-            await until(lambda: bourse.asked_for[-1] == ["AAPL", "BTC-USD"])
+            await until(lambda: bourse.requested[-1] == ["AAPL", "BTC-USD"])
 
-    async def test_a_feed_that_starts_on_a_sunday_asks_once_and_then_leaves_the_source_alone(self):
+    async def test_a_feed_that_starts_on_a_sunday_polls_once(self):
         bourse = Bourse([quote("AAPL", "101")])
         sunday = self.CLOSE + timedelta(days=1)
         async with running((bourse, [self.APPLE]), now=sunday) as published:
             await until(lambda: published.prices("AAPL") == ["101"])
-            heard = len(published.batches)
-            await until(lambda: len(published.batches) > heard + 5)
-            assert bourse.asked == 1
+            count = len(published.batches)
+            await until(lambda: len(published.batches) > count + 5)
+            assert bourse.polls == 1
             assert not published.outages
 
-    async def test_a_source_that_fails_meanwhile_is_asked_until_it_answers(self):
+    async def test_a_source_that_fails_meanwhile_is_polled_until_it_answers(self):
         bourse = Bourse(ProviderError("503"), ProviderError("503"), [quote("AAPL", "101")])
         sunday = self.CLOSE + timedelta(days=1)
         async with running((bourse, [self.APPLE]), now=sunday) as published:
             await until(lambda: published.prices("AAPL") == ["101"] and not published.outages)
-            assert bourse.asked == 3
+            assert bourse.polls == 3
 
-    async def test_a_code_that_the_source_does_not_know_is_not_asked_for_alone(self):
+    async def test_an_unknown_code_alone_is_not_polled_again(self):
         bourse = Bourse([quote("AAPL", "101")])
         bourse.unknown["YAHO.US"] = "not listed here"
         yahoo = replace(self.APPLE, symbol="YAHO", code="YAHO.US")
         sunday = self.CLOSE + timedelta(days=1)
         async with running((bourse, [self.APPLE, yahoo]), now=sunday) as published:
             await until(lambda: published.prices("AAPL") == ["101"])
-            heard = len(published.batches)
-            await until(lambda: len(published.batches) > heard + 5)
-            assert bourse.asked_for == [["AAPL", "YAHO"]]
+            count = len(published.batches)
+            await until(lambda: len(published.batches) > count + 5)
+            assert bourse.requested == [["AAPL", "YAHO"]]
 
-    async def test_a_code_that_is_corrected_meanwhile_is_asked_for(self):
+    async def test_a_code_that_is_corrected_meanwhile_is_polled(self):
         wrong = quote("AAPL", "901", second=10)
         bourse = Bourse([wrong], [quote("AAPL", "101", second=0)])
         sunday = self.CLOSE + timedelta(days=1)
@@ -586,21 +586,21 @@ class TestClosedMarkets:
             published.watch(bourse, [replace(self.APPLE, code="AAPL.NEW")])
             await until(lambda: published.prices("AAPL") == ["901", "101"])
 
-    async def test_markets_that_are_made_up_never_close(self):
+    async def test_simulated_markets_never_close(self):
         bourse = Bourse([quote("AAPL", "101")])
         bourse.invented = True  # type: ignore[misc]
         async with running((bourse, [self.APPLE]), now=self.CLOSE + timedelta(days=1)):
-            await until(lambda: bourse.asked > 3)
+            await until(lambda: bourse.polls > 3)
 
 
 class TestUnknownCodes:
-    async def test_a_code_that_the_source_does_not_know_is_logged_once_and_costs_the_others_nothing(
+    async def test_an_unknown_code_is_logged_once_and_the_others_get_their_quotes(
         self, caplog: pytest.LogCaptureFixture
     ):
         bourse = Bourse([quote("AAPL", "101")])
         bourse.unknown["YAHO.US"] = "not listed here"
         async with running((bourse, [AAPL])) as published:
-            await until(lambda: bourse.asked >= 5 and published.prices("AAPL"))
+            await until(lambda: bourse.polls >= 5 and published.prices("AAPL"))
         texts = [record.getMessage() for record in caplog.records]
         assert texts == ["bourse: YAHO.US: not listed here"]
 
@@ -637,10 +637,10 @@ class TestProgrammingErrors:
         assert "wire: died, starting it again" in caplog.text
 
     async def test_a_source_that_dies_again_and_again_is_an_outage(self):
-        # its answers changed, say: to a visitor that is no other failure than a broken line
+        # for example a new wire format: a visitor sees the same as with a broken line
         bourse = Bourse(KeyError("lastPrice"))
         async with running((bourse, [AAPL])) as published:
-            await until(lambda: bourse.asked >= 20 and len(published.batches) >= 3)
+            await until(lambda: bourse.polls >= 20 and len(published.batches) >= 3)
             assert "bourse" in published.outages
 
     async def test_a_source_that_is_stopped_while_it_dies_is_not_started_again(self):
@@ -671,8 +671,8 @@ class TestProgrammingErrors:
             published.watch(wire, [])
             await asyncio.sleep(0)
             wire.closed_now.set()
-            heard = len(published.batches)
-            await until(lambda: task.done() or len(published.batches) > heard + 5)
+            count = len(published.batches)
+            await until(lambda: task.done() or len(published.batches) > count + 5)
             was_done = task.done()
             await end(task)
             assert was_done
@@ -703,7 +703,7 @@ class TestProgrammingErrors:
 
 
 class Sized(Bourse):
-    """A source that tells the tick sizes of its instruments."""
+    """A source that reports the tick sizes of its instruments."""
 
     name = "sized"
     listed = 0
@@ -718,19 +718,19 @@ class Sized(Bourse):
 
 
 class TestTickSizes:
-    async def test_those_that_nobody_set_are_learnt(self):
+    async def test_missing_tick_sizes_are_learnt(self):
         async with running((Sized(), [AAPL, BTC])) as published:
             await until(lambda: published.sizes)
         assert published.sizes == [{"BTC-USD": Decimal("0.1")}]
 
-    async def test_where_all_are_set_nobody_asks(self):
+    async def test_with_all_tick_sizes_set_there_is_no_request(self):
         sized = Sized([quote("AAPL", "101")])
         async with running((sized, [AAPL])) as published:
             await until(lambda: published.prices("AAPL"))
         assert sized.listed == 0
         assert published.sizes == []
 
-    async def test_a_source_that_cannot_tell_them_still_brings_quotes(
+    async def test_a_source_without_tick_sizes_still_brings_quotes(
         self, caplog: pytest.LogCaptureFixture
     ):
         class Shy(Bourse):
@@ -743,7 +743,7 @@ class TestTickSizes:
 
 
 class TestWhatIsWatched:
-    async def test_what_a_provider_is_not_asked_by_restarts_nothing(self):
+    async def test_a_change_that_no_request_depends_on_restarts_nothing(self):
         wire = Wire()
         async with running((wire, [AAPL])) as published:
             await until(lambda: wire.opened)
@@ -766,24 +766,24 @@ class TestWhatIsWatched:
             await until(lambda: published.prices("BTC-USD"))
             assert other.opened == [[BTC]]
 
-    async def test_a_source_without_instruments_is_not_asked(self):
+    async def test_a_source_without_instruments_gets_no_request(self):
         bourse, idle = Bourse([quote("AAPL", "101")]), Bourse()
         idle.name = "idle"  # type: ignore[misc]
         async with running((idle, []), (bourse, [AAPL])):
-            await until(lambda: bourse.asked >= 5)
-        assert idle.asked == 0
+            await until(lambda: bourse.polls >= 5)
+        assert idle.polls == 0
 
     async def test_a_source_that_loses_its_last_instrument_stops_until_it_gets_another(self):
         bourse = Bourse([quote("AAPL", "101")])
         async with running((bourse, [AAPL])) as published:
-            await until(lambda: bourse.asked)
+            await until(lambda: bourse.polls)
             published.watch(bourse, [])
             await asyncio.sleep(0)
-            asked, heard = bourse.asked, len(published.batches)
-            await until(lambda: len(published.batches) > heard + 3)
-            assert bourse.asked == asked
+            polls, count = bourse.polls, len(published.batches)
+            await until(lambda: len(published.batches) > count + 3)
+            assert bourse.polls == polls
             published.watch(bourse, [AAPL])
-            await until(lambda: bourse.asked > asked)
+            await until(lambda: bourse.polls > polls)
 
 
 class TestFallingBack:
@@ -793,16 +793,16 @@ class TestFallingBack:
     def soon(self, fast: None, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(feed_module, "FALL_BACK_AFTER", 0.0)
 
-    async def test_while_the_first_is_well_no_other_is_asked(self):
+    async def test_while_the_first_is_well_no_other_gets_requests(self):
         first, second = Bourse([quote("AAPL", "101")]), Wire([quote("AAPL", "1", provider="wire")])
         async with running((first, [AAPL]), (second, [AAPL])) as published:
             await until(lambda: published.prices("AAPL"))
-            await until(lambda: first.asked > 5)
-        assert second.asked == 0
+            await until(lambda: first.polls > 5)
+        assert second.polls == 0
         assert second.opened == []
         assert set(published.prices("AAPL")) == {"101"}
 
-    async def test_when_the_first_fails_the_second_is_asked_and_says_who_it_is(self):
+    async def test_when_the_first_fails_quotes_come_from_the_second_and_name_it(self):
         first = Bourse([quote("AAPL", "101")], ProviderError("timed out"))
         second = Bourse([quote("AAPL", "102", provider="wire")])
         second.name = "wire"  # type: ignore[misc]
@@ -835,7 +835,7 @@ class TestFallingBack:
             await until(lambda: published.prices("AAPL")[-1] == "101")
             assert set(published.prices("AAPL")) == {"101", "102"}
 
-    async def test_it_comes_back_when_the_first_has_told_its_price_for_a_minute(self):
+    async def test_it_returns_to_the_first_after_a_minute_of_prices(self):
         first, second = Wire(), Bourse([quote("AAPL", "1", provider="second")])
         second.name = "second"  # type: ignore[misc]
         async with running((first, [AAPL]), (second, [AAPL])) as published:
@@ -843,9 +843,9 @@ class TestFallingBack:
             used = [published.feed.in_use["AAPL"]]
             for last in ("0", "101", "0", "102"):
                 first.wire.put_nowait(quote("AAPL", last, provider="wire"))
-                heard = len(published.batches)
+                count = len(published.batches)
                 await until(
-                    lambda heard=heard: first.wire.empty() and len(published.batches) > heard
+                    lambda count=count: first.wire.empty() and len(published.batches) > count
                 )
                 published.seconds += 40
                 published.feed.reroute()
@@ -855,17 +855,17 @@ class TestFallingBack:
             used.append(published.feed.in_use["AAPL"])
         assert used == ["wire", "second", "second", "second", "second", "wire"]
 
-    async def test_a_poll_that_tells_less_than_the_stream_takes_no_symbol_away(self):
+    async def test_a_poll_with_fewer_prices_than_the_stream_takes_no_symbol_away(self):
         first, second = Wire([quote("AAPL", "0")]), Bourse([quote("AAPL", "1", provider="second")])
         second.name = "second"  # type: ignore[misc]
         first.wire.put_nowait(quote("AAPL", "101", provider="wire"))
         async with running((first, [AAPL]), (second, [AAPL])) as published:
-            await until(lambda: first.asked and published.prices("AAPL"))
-            heard = len(published.batches)
-            await until(lambda: len(published.batches) > heard + 5)
-        assert second.asked == 0
+            await until(lambda: first.polls and published.prices("AAPL"))
+            count = len(published.batches)
+            await until(lambda: len(published.batches) > count + 5)
+        assert second.polls == 0
 
-    async def test_a_source_that_tells_once_of_no_price_keeps_its_symbol(
+    async def test_a_source_without_a_price_once_keeps_its_symbol(
         self, monkeypatch: pytest.MonkeyPatch
     ):
         monkeypatch.setattr(feed_module, "FALL_BACK_AFTER", 5.0)
@@ -877,13 +877,13 @@ class TestFallingBack:
                 published.seconds = 3.0 * number
                 first.wire.put_nowait(quote("AAPL", last, number, provider="wire"))
                 await until(first.wire.empty)
-                heard = len(published.batches)
-                await until(lambda heard=heard: len(published.batches) > heard + 3)
+                count = len(published.batches)
+                await until(lambda count=count: len(published.batches) > count + 3)
             assert published.prices("AAPL") == ["101", "102"]
             published.seconds = 30.0
-            heard = len(published.batches)
-            await until(lambda: len(published.batches) > heard + 3)
-        assert second.asked == 0
+            count = len(published.batches)
+            await until(lambda: len(published.batches) > count + 3)
+        assert second.polls == 0
 
     async def test_the_first_gets_its_symbols_back_when_it_has_been_well_for_a_minute(self):
         failing = ProviderError("timed out")
@@ -906,7 +906,7 @@ class TestFallingBack:
             assert published.feed.in_use == {"AAPL": "bourse"}
             await until(lambda: published.prices("AAPL")[-1:] == ["103"])
 
-    async def test_when_all_fail_the_first_is_asked_on(self):
+    async def test_when_all_fail_the_first_still_gets_requests(self):
         first, second = Bourse(ProviderError("timed out")), Bourse(ProviderError("timed out"))
         second.name = "second"  # type: ignore[misc]
         async with running((first, [AAPL]), (second, [AAPL])) as published:
@@ -915,7 +915,7 @@ class TestFallingBack:
             await until(lambda: published.prices("AAPL") == ["101"])
 
     @pytest.mark.parametrize("refused", [False, True])
-    async def test_one_that_failed_once_stands_in_at_the_next_outage(self, refused: bool):
+    async def test_a_fallback_that_failed_once_is_used_in_the_next_outage(self, refused: bool):
         first, second = Bourse(ProviderError("timed out")), Bourse(ProviderError("no network"))
         second.name = "second"  # type: ignore[misc]
         async with running((first, [AAPL]), (second, [AAPL])) as published:
@@ -930,7 +930,7 @@ class TestFallingBack:
             first.answers = [ProviderError("timed out")]
             await until(lambda: published.prices("AAPL")[-1:] == ["102"])
 
-    async def test_the_first_is_asked_at_once_when_it_gets_its_symbols_back_in_closed_hours(self):
+    async def test_the_first_is_polled_at_once_when_it_gets_its_symbols_back_in_closed_hours(self):
         sunday = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
         apple = replace(AAPL, exchange="NASDAQ")
         first = Bourse(ProviderError("timed out"))
@@ -944,14 +944,14 @@ class TestFallingBack:
             published.feed.reroute()
             await until(lambda: published.prices("AAPL") == ["102", "101"])
 
-    async def test_a_feed_that_ended_begins_nothing_any_more(self):
+    async def test_a_feed_that_ended_starts_no_source(self):
         bourse = Bourse([quote("AAPL", "101")])
         async with running((bourse, [AAPL])) as published:
-            await until(lambda: bourse.asked > 1)
-        asked = bourse.asked
+            await until(lambda: bourse.polls > 1)
+        polls = bourse.polls
         published.watch(bourse, [AAPL, BTC])  # a listing that was read meanwhile
         assert not published.feed.tasks
-        assert bourse.asked == asked
+        assert bourse.polls == polls
 
 
 class TestWhatCannotBeBelieved:
@@ -996,21 +996,21 @@ class TestWhatCannotBeBelieved:
         assert gate.add(quote("AAPL", "100", 2))
 
     @pytest.mark.parametrize(("minutes", "believed"), [(0.9, False), (1.1, True)])
-    def test_a_source_that_stands_by_a_jump_for_a_minute_confirms_it(
+    def test_a_source_that_repeats_a_jump_for_a_minute_confirms_it(
         self, minutes: float, believed: bool
     ):
         gate, asked_at = self.gate(), NOON + timedelta(minutes=minutes)
-        jump = quote("AAPL", "200", 1)  # the last trade of the day, told again and again
+        jump = quote("AAPL", "200", 1)  # the last trade of the day, reported again and again
         assert not gate.add(jump, NOON)
         again = replace(jump, received_at=jump.received_at + timedelta(minutes=minutes))
-        assert not gate.add(again)  # by a stream that begins anew: that is no second look
+        assert not gate.add(again)  # by a stream that starts again: that does not confirm it
         assert gate.add(again, asked_at) == believed
         assert [each.outcome for each in gate.unstored] == ["waits", *["confirmed"] * believed]
 
     def test_the_first_price_of_all_is_believed(self):
         assert Gate(lambda symbol: Decimal("0.1")).add(quote("AAPL", "1", 0))
 
-    def test_another_currency_is_no_jump(self):
+    def test_a_change_of_currency_is_not_a_jump(self):
         assert self.gate().add(quote("AAPL", "8000", 1, currency="JPY"))
 
     def test_the_same_message_twice_is_one_update(self):
@@ -1020,11 +1020,11 @@ class TestWhatCannotBeBelieved:
         assert gate.take() == []
 
     @given(st.lists(st.integers(1, 1000), min_size=1, max_size=30))
-    def test_what_is_shown_is_near_the_one_before_or_was_said_twice(self, prices: list[int]):
-        gate, shown, said = self.gate(), [Decimal(100)], [Decimal(100)]
+    def test_a_shown_price_is_near_the_one_before_or_was_reported_twice(self, prices: list[int]):
+        gate, shown, given = self.gate(), [Decimal(100)], [Decimal(100)]
         for second, last in enumerate(prices, start=1):
             if gate.add(quote("AAPL", str(last), second)):
                 near = abs(last - shown[-1]) <= shown[-1] / 10
-                assert near or abs(last - said[-1]) <= said[-1] / 10
+                assert near or abs(last - given[-1]) <= given[-1] / 10
                 shown.append(Decimal(last))
-            said.append(Decimal(last))
+            given.append(Decimal(last))

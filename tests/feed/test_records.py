@@ -50,7 +50,7 @@ class TestLastQuotes:
         [(version, quote)] = records.load_last_quotes()
         assert (version, quote.last) == ((1, 2), 102)
 
-    def test_a_feed_that_was_paused_does_not_overwrite_what_its_successor_wrote(
+    def test_a_feed_that_was_paused_does_not_overwrite_newer_quotes(
         self, make_quote: Callable[..., Quote]
     ):
         listed("AAPL")
@@ -59,7 +59,7 @@ class TestLastQuotes:
         [(version, quote)] = records.load_last_quotes()
         assert (version, quote.last) == ((2, 1), 102)
 
-    def test_two_hundred_are_written_in_as_many_queries_as_two(
+    def test_two_hundred_are_stored_in_as_many_queries_as_two(
         self, make_quote: Callable[..., Quote]
     ):
         Symbol.objects.bulk_create(
@@ -82,19 +82,17 @@ class TestLastQuotes:
         records.save_last_quotes(quotes)
         assert [quote.symbol for _, quote in records.load_last_quotes()] == ["AAPL"]
 
-    def test_nothing_to_write_writes_nothing(self):
+    def test_without_quotes_there_is_no_query(self):
         records.save_last_quotes({})
         assert not LastQuote.objects.exists()
 
-    def test_those_of_symbols_that_are_switched_off_are_not_read(
-        self, make_quote: Callable[..., Quote]
-    ):
+    def test_quotes_of_inactive_symbols_are_not_read(self, make_quote: Callable[..., Quote]):
         listed("AAPL", active=False)
         records.save_last_quotes({"AAPL": ((1, 1), make_quote())})
         assert records.load_last_quotes() == []
 
     @pytest.mark.parametrize("wire", [["AAPL", "101"], "101"], ids=repr)
-    def test_one_that_another_release_wrote_is_left_out_and_the_rest_is_read(
+    def test_a_quote_of_another_release_is_left_out_and_the_rest_is_read(
         self, make_quote: Callable[..., Quote], wire: object
     ):
         # otherwise a site would not start after an upgrade, nor after going back from one
@@ -107,12 +105,12 @@ class TestLastQuotes:
 
 
 class TestTickSizes:
-    def test_one_that_nobody_set_is_written_down(self):
+    def test_a_missing_one_is_stored(self):
         listed("BTC-USD")
         records.save_tick_sizes({"BTC-USD": Decimal("0.1"), "GONE": Decimal(1)})
         assert Symbol.objects.get().digits == 1
 
-    def test_one_that_somebody_set_stays(self):
+    def test_one_that_the_operator_set_stays(self):
         listed("BTC-USD", tick_size=Decimal("0.01"))
         records.save_tick_sizes({"BTC-USD": Decimal("0.1")})
         assert Symbol.objects.get().tick_size == Decimal("0.01")
@@ -130,7 +128,7 @@ class TestHeldPrices:
         )
         return Held(spike, Decimal(100), outcome)
 
-    def test_what_was_held_is_listed_with_every_digit_and_what_became_of_it(self):
+    def test_a_held_price_is_stored_with_every_digit_and_its_outcome(self):
         listed("AAPL")
         records.save_held_prices([self.held()])
         records.save_held_prices([self.held(), self.held("confirmed"), self.held("waits", 1)])
@@ -140,7 +138,7 @@ class TestHeldPrices:
             ("AAPL", "200.123456789012345678", "100", "confirmed"),
         ]
 
-    def test_whatever_a_source_tells_there_is_room_for_it(self):
+    def test_odd_values_of_a_source_are_cut_to_the_columns(self):
         listed("AAPL")
         held = self.held("no_price")
         odd = replace(held.quote, last=Decimal("-0." + "1" * 99), currency="PENCE PER SHARE")
@@ -149,20 +147,20 @@ class TestHeldPrices:
         row.full_clean()
         assert (row.last[:4], row.before, row.currency) == ("-0.1", "", "PENCE PER ")
 
-    def test_the_oldest_are_forgotten(self, monkeypatch: pytest.MonkeyPatch):
+    def test_the_oldest_are_deleted(self, monkeypatch: pytest.MonkeyPatch):
         listed("AAPL")
         monkeypatch.setattr(records, "MAX_HELD", 3)
         records.save_held_prices([self.held(second=second) for second in range(5)])
         assert [row.at.second for row in HeldPrice.objects.all()] == [4, 3, 2]
 
-    def test_a_symbol_that_is_gone_has_none(self):
+    def test_a_symbol_that_was_deleted_has_none(self):
         records.save_held_prices([self.held()])
         assert not HeldPrice.objects.exists()
 
 
-def test_how_often_providers_were_asked_is_remembered():
+def test_the_requests_of_a_month_are_counted():
     records.add_uses({"coingecko": ("2026-10", 900), "alpaca": ("2026-11", 1)})
     records.add_uses({"coingecko": ("2026-11", 7)})
-    records.add_uses({"coingecko": ("2026-11", 2)})  # which another process was asking for
-    records.add_uses({"coingecko": ("2026-10", 5)})  # and one that hung since last month
+    records.add_uses({"coingecko": ("2026-11", 2)})  # from another process
+    records.add_uses({"coingecko": ("2026-10", 5)})  # from one that hung since last month
     assert records.load_uses() == {"coingecko": ("2026-11", 9), "alpaca": ("2026-11", 1)}

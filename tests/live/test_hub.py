@@ -1,4 +1,4 @@
-"""The hub: every page gets the newest of what it watches, and none waits for another."""
+"""The hub: every page gets the newest state of its symbols and waits for no other page."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ async def test_a_page_begins_with_everything_it_watches():
     assert "data-flash" not in page.received[0]
 
 
-async def test_a_page_hears_of_what_it_watches_and_of_nothing_else():
+async def test_a_page_gets_its_symbols_and_no_others():
     market, page = Market(), Page()
     market.hub.subscribe(Watch("en", price=("AAPL",)), page.send)
     market.trade("TSLA")
@@ -232,7 +232,7 @@ class TestASlowPage:
         await until(lambda: subscriber.sending is None)
         assert len(received) == 2
 
-    async def test_it_hears_of_an_outage_when_it_has_caught_up(self):
+    async def test_it_learns_of_an_outage_when_it_has_caught_up(self):
         parts = Live()
         market, page = Market(parts.hub), stalled()
         subscriber = parts.hub.subscribe(EVERYTHING, page.send)
@@ -240,11 +240,11 @@ class TestASlowPage:
         parts.hub.send(parts.changed_notes)
         page.flowing.set()
         await until(lambda: subscriber.sending is None)
-        parts.hub.send(parts.changed_notes)  # as it is done every second
+        parts.hub.send(parts.changed_notes)  # as once a second
         assert any("unavailable since 12:00:00" in text for text in page.received)
         assert market.newest
 
-    async def test_it_hears_that_an_outage_is_over_when_it_has_caught_up(self):
+    async def test_it_learns_that_an_outage_is_over_when_it_has_caught_up(self):
         parts = Live()
         Market(parts.hub)
         page = Page()
@@ -269,7 +269,7 @@ class TestAStuckPage:
     def impatient(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(hub_module, "STUCK_AFTER", 0.01)
 
-    async def test_it_is_told_to_come_back_later_and_forgotten(self):
+    async def test_it_is_closed_with_a_code_that_reconnects_and_removed(self):
         market, page = Market(), stalled()
         market.hub.subscribe(EVERYTHING, page.send)
         await until(lambda: page.closed)
@@ -300,33 +300,33 @@ class TestAStuckPage:
         assert well.closed == []
 
     async def test_one_that_cannot_even_be_closed_leaves_no_error_behind(self):
-        market, asked = Market(), []
+        market, events = Market(), []
         errors: list[dict[str, Any]] = []
         asyncio.get_running_loop().set_exception_handler(lambda loop, found: errors.append(found))
 
         async def dead(message: dict[str, Any]) -> None:
-            asked.append(message["type"])
+            events.append(message["type"])
             if message["type"] == "websocket.close":
                 raise RuntimeError("Unexpected ASGI message, after the socket was closed")
             await asyncio.Event().wait()
 
         tasks = asyncio.all_tasks()
         market.hub.subscribe(EVERYTHING, dead)
-        await until(lambda: "websocket.close" in asked and asyncio.all_tasks() == tasks)
+        await until(lambda: "websocket.close" in events and asyncio.all_tasks() == tasks)
         gc.collect()
         await asyncio.sleep(0)
         assert errors == []
 
-    async def test_one_that_is_stuck_even_on_its_close_leaves_no_task_when_it_has_gone(self):
-        market, asked = Market(), []
+    async def test_one_that_is_stuck_even_on_its_close_leaves_no_task_when_it_is_gone(self):
+        market, events = Market(), []
 
         async def dead(message: dict[str, Any]) -> None:
-            asked.append(message["type"])
+            events.append(message["type"])
             await asyncio.Event().wait()
 
         tasks = asyncio.all_tasks()
         subscriber = market.hub.subscribe(EVERYTHING, dead)
-        await until(lambda: "websocket.close" in asked)
+        await until(lambda: "websocket.close" in events)
         left = asyncio.all_tasks() - tasks
         market.hub.unsubscribe(subscriber)
         for _ in range(10):
@@ -339,13 +339,13 @@ class TestAStuckPage:
 
 
 class TestAPageThatFails:
-    async def test_one_that_fails_at_once_is_forgotten(self):
+    async def test_one_that_fails_at_once_is_removed(self):
         market, page = Market(), Page()
         page.broken = True
         market.hub.subscribe(EVERYTHING, page.send)
         assert market.hub.watches == {}
 
-    async def test_one_that_fails_later_is_forgotten_and_the_others_are_served(self):
+    async def test_one_that_fails_later_is_removed_and_the_others_are_served(self):
         market, broken, well = Market(), Page(), Page()
         for page in (broken, well):
             market.hub.subscribe(EVERYTHING, page.send)
@@ -355,7 +355,7 @@ class TestAPageThatFails:
         assert well.prices("AAPL")[-1] == newest
         assert len(market.hub.watches[EVERYTHING]) == 1
 
-    async def test_one_that_fails_after_it_was_slow_is_forgotten(self):
+    async def test_one_that_fails_after_it_was_slow_is_removed(self):
         market, page = Market(), stalled()
         market.hub.subscribe(EVERYTHING, page.send)
         page.broken = True
@@ -363,7 +363,7 @@ class TestAPageThatFails:
         await until(lambda: market.hub.watches == {})
         assert page.closed == []
 
-    async def test_one_that_left_hears_no_more_and_leaves_nothing(self):
+    async def test_one_that_left_gets_nothing_more_and_leaves_nothing(self):
         market, page = Market(), Page()
         subscriber = market.hub.subscribe(EVERYTHING, page.send)
         market.hub.unsubscribe(subscriber)
@@ -401,7 +401,7 @@ class TestMoving:
         market.hub.move(subscriber, self.TESLA, "<tbody></tbody>")
         assert page.received[-1].startswith("<tbody></tbody>")
 
-    async def test_a_page_that_moves_nowhere_hears_nothing(self):
+    async def test_a_page_that_moves_nowhere_gets_nothing(self):
         market, page = Market(), Page()
         subscriber = market.hub.subscribe(self.APPLE, page.send)
         market.hub.move(subscriber, self.APPLE)
@@ -418,7 +418,7 @@ class TestMoving:
         assert page.prices("AAPL") == []
         assert page.prices("TSLA") == [market.newest["TSLA"]]
 
-    async def test_a_page_that_joins_another_hears_of_the_outage_that_the_other_heard_of(self):
+    async def test_a_page_that_joins_another_learns_of_the_same_outage(self):
         parts = Live()
         market, there, newcomer = Market(parts.hub), Page(), Page()
         market.trade("TSLA", provider="simulated")
@@ -432,8 +432,8 @@ class TestMoving:
         assert any("unavailable" in text for text in newcomer.received)
 
 
-class TestTelling:
-    async def test_every_page_is_told_what_its_watch_makes_of_it(self):
+class TestMessages:
+    async def test_every_page_gets_the_message_of_its_watch(self):
         market, english, german = Market(), Page(), Page()
         market.hub.subscribe(EVERYTHING, english.send)
         market.hub.subscribe(Watch("de", price=CODES), german.send)
@@ -441,13 +441,13 @@ class TestTelling:
         assert english.received[-1] == "pulse in en"
         assert german.received[-1] == "pulse in de"
 
-    async def test_nothing_to_say_is_not_said(self):
+    async def test_an_empty_message_is_not_sent(self):
         market, page = Market(), Page()
         market.hub.subscribe(EVERYTHING, page.send)
         market.hub.send(lambda watch: "")
         assert len(page.received) == 1
 
-    async def test_a_slow_page_is_spared_pulses_and_told_its_notes_once(self):
+    async def test_a_slow_page_gets_no_pulses_and_its_notes_once(self):
         market, page = Market(), stalled()
         subscriber = market.hub.subscribe(EVERYTHING, page.send)
         for _ in range(10):
@@ -459,7 +459,7 @@ class TestTelling:
 
 
 class TestConflation:
-    """Whatever happens in whatever order, each page ends with the newest and never goes back."""
+    """In any order of events, each page ends with the newest prices and never goes back."""
 
     happenings = st.lists(
         st.one_of(

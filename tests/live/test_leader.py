@@ -1,4 +1,4 @@
-"""A process that leads the feed: the operator's acts, what is none, and what visitors cost."""
+"""A process that leads the feed: operators' changes, held prices, and the cost of visitors."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ async def bitcoin(transactional_db: None) -> None:
     await ProviderSymbol.objects.acreate(symbol=symbol, provider="coinbase", code="BTC-USD")
 
 
-def asked_of(stub: Coinbase) -> dict[str, Any]:
-    """The settings of a feed that asks a stub."""
+def fetching_from(stub: Coinbase) -> dict[str, Any]:
+    """The settings of a feed that fetches from a stub."""
     options = {"rest_url": stub.rest_url, "ws_url": stub.ws_url}
     return {"PROVIDERS": ["coinbase"], "PROVIDER_OPTIONS": {"coinbase": options}}
 
 
-async def test_a_refusal_outlives_word_of_listings_that_comes_by_itself(
+async def test_a_refusal_outlives_a_listing_that_is_only_read_again(
     bitcoin: None, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(layer, "REJOIN_EVERY", 0.0)
     monkeypatch.setattr("quotes.feed.feed.BEAT", 0.02)
     monkeypatch.setattr("quotes.live.live.FIRST_BATCH", 0.0)
     async with Coinbase() as stub:
-        settings.QUOTES, stub.mode = asked_of(stub), "unauthorized"
+        settings.QUOTES, stub.mode = fetching_from(stub), "unauthorized"
         process, changes = Live(), []
         await process.start(pages=False, feed=True)
         try:
@@ -56,21 +56,21 @@ async def test_a_refusal_outlives_word_of_listings_that_comes_by_itself(
             await process.stop()
 
 
-async def test_what_is_no_price_is_listed_and_the_last_price_stays(
+async def test_a_missing_price_is_stored_as_held_and_the_last_price_stays(
     bitcoin: None, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("quotes.live.leader.RECORD_EVERY", 0.02)
     async with Coinbase(heartbeat=0.02) as stub:
-        settings.QUOTES = asked_of(stub)
+        settings.QUOTES = fetching_from(stub)
         process = Live()
         await process.start(pages=False, feed=True)
         try:
             for last in ("64001.50", "0"):
                 await stub.tick("BTC-USD", last, best_bid="64001.60", best_ask="64001.50")
-                told: list[Any] = []
-                while not any(str(row.last) == last for row in told):
-                    told = [row async for row in HeldPrice.objects.all()]
-                    told += [row.quote async for row in LastQuote.objects.all()]
+                stored: list[Any] = []
+                while not any(str(row.last) == last for row in stored):
+                    stored = [row async for row in HeldPrice.objects.all()]
+                    stored += [row.quote async for row in LastQuote.objects.all()]
             held = [row async for row in HeldPrice.objects.order_by("at")]
             assert [row.outcome for row in held] == ["crossed", "no_price"]
             assert [row.book for row in held] == ["64001.60 / 64001.50", ""]
@@ -88,7 +88,7 @@ async def test_500_visitors_cost_the_exchange_what_one_does(
     pages: list[WebsocketCommunicator] = []
     costs = []
     async with Coinbase(heartbeat=0.02) as stub:
-        settings.QUOTES = settings.QUOTES | asked_of(stub) | {"PACE": 0.02}
+        settings.QUOTES = settings.QUOTES | fetching_from(stub) | {"PACE": 0.02}
         try:
             for visitors, last in ((1, "64001.50"), (500, "64002.50")):
                 while len(pages) < visitors:
@@ -121,7 +121,7 @@ async def test_the_first_price_of_a_new_feed_may_not_jump_from_the_last_of_the_o
     symbol = await Symbol.objects.aget()
     await LastQuote.objects.acreate(symbol=symbol, epoch=1, batch=1, wire=last.to_wire())
     async with Coinbase(heartbeat=0.02) as stub:
-        settings.QUOTES = asked_of(stub)
+        settings.QUOTES = fetching_from(stub)
         await stub.tick("BTC-USD", "640002.50")
         process = Live()
         await process.start(pages=False, feed=True)

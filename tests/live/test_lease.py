@@ -22,7 +22,7 @@ def let_the_lease_expire() -> None:
     FeedLease.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
 
 
-def test_the_first_to_ask_leads_and_the_second_does_not():
+def test_the_first_process_leads_and_the_second_does_not():
     assert lease.take(ALICE) == 1
     assert lease.take(BOB) is None
     assert FeedLease.objects.get().holder == ALICE
@@ -73,7 +73,7 @@ def test_a_process_that_lost_the_lease_cannot_free_it():
     assert lease.renew(BOB, 2)
 
 
-def test_a_leader_that_died_on_this_machine_is_followed_at_once():
+def test_the_lease_of_a_process_that_died_on_this_machine_is_free_at_once():
     with subprocess.Popen(["true"]) as gone:
         gone.wait()
     assert lease.take(f"{socket.gethostname()[:80]}:{gone.pid}") == 1
@@ -92,6 +92,6 @@ def test_a_leader_on_another_machine_keeps_its_lease():
     assert lease.take(BOB) is None
 
 
-def test_a_container_that_starts_again_under_its_old_name_leads_at_once():
+def test_a_container_that_restarts_with_its_old_name_leads_at_once():
     assert lease.take(lease.this_process()) == 1
     assert lease.take(lease.this_process()) == 2
