@@ -1,4 +1,4 @@
-"""What the documents say is so: commands exist and run, snippets work, every setting is named."""
+"""Tests of the documents: commands exist and run, snippets work, every setting is named."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from django.template import Context, Template
 from quotes import conf
 from quotes.models import Board
 from tests.servers import ROOT
+from tests.test_layout import MODULES, QUOTES, ROOMS
 
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+PLAIN = [path for path in DOCUMENTS if path.name != "providers.md"]  # which is yet to be rewritten
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
 
 
@@ -28,17 +30,54 @@ def test_the_first_screen_of_the_readme_shows_the_page():
     assert any("docs/board-light.png" in line for line in top)
 
 
+def anchors(path: Path) -> set[str]:
+    """Return the anchors of a document's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", path.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings}
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
-def test_what_a_document_links_to_is_there(path: Path):
-    for target in re.findall(r"\]\(([^)#]+)\)|src(?:set)?=\"([^\"]+)\"", path.read_text()):
-        name = "".join(target)
+def test_every_link_of_a_document_leads_somewhere(path: Path):
+    for target in re.findall(r"\]\(([^)]+)\)|src(?:set)?=\"([^\"]+)\"", path.read_text()):
+        name, _, anchor = "".join(target).partition("#")
         if not name.startswith("http"):
-            assert (path.parent / name).exists(), name
+            found = path.parent / name if name else path
+            assert found.exists(), name
+            assert not anchor or anchor in anchors(found), f"{name}#{anchor}"
+
+
+@pytest.mark.parametrize("path", PLAIN, ids=lambda path: path.name)
+def test_a_document_uses_plain_words(path: Path):
+    prose = re.sub(r"```.*?```|`[^`]*`", "", path.read_text(), flags=re.DOTALL)
+    prose = " ".join(prose.split())
+    unclear = r"\b(tells?|told|telling|anew|seldom\w*|whom|for ever|(?<!there )is no(?! longer))\b"
+    assert re.findall(unclear, prose, re.IGNORECASE) == []
+
+
+def test_every_module_has_its_row_in_the_architecture():
+    document = (ROOT / "docs" / "architecture.md").read_text()
+    families = (
+        QUOTES / "providers",
+        QUOTES / "management" / "commands",
+    )  # a row for each is enough
+    expected = {
+        f"../{path.relative_to(ROOT).as_posix()}"
+        for path in MODULES
+        if path.name != "__init__.py" and path.parent not in families
+    }
+    named = set(re.findall(r"\]\(([^)#]+\.py)\)", document.partition("## The modules")[2]))
+    assert sorted(expected - named) == []
+
+
+def test_the_order_of_the_rooms_in_the_architecture_is_the_one_that_holds():
+    document = (ROOT / "docs" / "architecture.md").read_text()
+    assert f"```{ROOMS}```" in document
 
 
 def test_every_make_target_in_the_documents_is_in_the_makefile():
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    named = {n for block in snippets("sh") for n in re.findall(r"\bmake ([a-z]+)", block)}
+    text = "\n".join([*snippets("sh"), *(path.read_text() for path in DOCUMENTS)])
+    named = set(re.findall(r"(?:^|`|=\S+ )make ([a-z]+)(?= |`|$)", text, re.MULTILINE))
     assert {"run", "test"} <= named <= targets
 
 
