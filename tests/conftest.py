@@ -108,7 +108,7 @@ def running_site(
 
 @pytest.fixture
 def make_quote() -> Callable[..., Any]:
-    """Return a maker of quotes: AAPL at 101, previous close 100, unless told otherwise."""
+    """Return a maker of quotes: AAPL at 101, previous close 100, unless given."""
     from quotes.quote import Quote
 
     def make(symbol: str = "AAPL", last: str = "101", **more: Any) -> Quote:

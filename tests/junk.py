@@ -25,7 +25,7 @@ def over_the_wire(value: Any) -> Any:
 
 
 def sane(quote: Quote | None) -> bool:
-    """Tell whether all prices are prices; what stands for a missing last is a number, too."""
+    """Return whether all prices are valid; a missing last price is a number, too."""
     if quote is None:
         return True
     prices = [price for name in PRICES if (price := getattr(quote, name)) is not None]

@@ -43,7 +43,7 @@ class Reader:
 async def open_stream(
     provider: Provider, *instruments: Instrument
 ) -> AsyncIterator[AsyncIterator[Quote]]:
-    """Open a provider's stream for at most ten seconds; nobody reads it but who iterates."""
+    """Open a provider's stream for at most ten seconds; only the caller reads it."""
     async with asyncio.timeout(10), aclosing(provider.stream(instruments)) as stream:  # type: ignore[type-var]
         yield stream
 

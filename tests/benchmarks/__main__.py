@@ -79,7 +79,7 @@ def arguments() -> argparse.Namespace:
 
 
 def circumstances() -> dict[str, Any]:
-    """Tell what was measured where and when."""
+    """Return the lines that name the machine, the commit and the day."""
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "system": platform.platform(),

@@ -42,7 +42,7 @@ def adapters(bench: Bench) -> None:
     for name in CODES:
         with bench.attempt(f"ticks from {name} to the layer"):
             ticks = QUICK if bench.quick else TICKS
-            told = subprocess.run(
+            result = subprocess.run(
                 [sys.executable, "-m", "tests.benchmarks.adapters", name, str(ticks)],
                 env=environment(),
                 cwd=ROOT,
@@ -50,9 +50,9 @@ def adapters(bench: Bench) -> None:
                 text=True,
                 check=False,
             )
-            if told.returncode:
-                raise RuntimeError(told.stderr[-3000:])
-            seen = json.loads(told.stdout)
+            if result.returncode:
+                raise RuntimeError(result.stderr[-3000:])
+            seen = json.loads(result.stdout)
             shown = f"a tick from {name} to the layer, {seen['symbols']} symbols"
             bench.figures.add(shown, "µs", seen["micros"])
             bench.figures.add(f"ticks from {name} to the layer, per core", "1/s", seen["rate"])
@@ -70,7 +70,7 @@ class Venue:
     def flood(self, ticks: int) -> None:
         """Send ticks, each of another symbol than the one before."""
         sending = asyncio.run_coroutine_threadsafe(self._flood(ticks), self.loop)
-        sending.add_done_callback(Future.result)  # that it failed is told on standard error
+        sending.add_done_callback(Future.result)  # a failure goes to standard error
 
     async def _flood(self, ticks: int) -> None:
         frames: list[bytes] = []
@@ -123,7 +123,7 @@ async def measure(name: str, ticks: int) -> dict[str, float]:
     from quotes import conf
     from quotes.live import layer
 
-    done, seen = asyncio.Event(), 0
+    done, seen, began = asyncio.Event(), 0, 0.0
 
     async def publish(batch: Batch) -> None:
         await layer.send_batch(1, batch)
@@ -134,7 +134,9 @@ async def measure(name: str, ticks: int) -> dict[str, float]:
         pass
 
     def count(_: Quote) -> None:
-        nonlocal seen
+        nonlocal seen, began
+        if not seen:
+            began = time.thread_time()
         seen += 1
 
     async def listen() -> None:
@@ -150,12 +152,9 @@ async def measure(name: str, ticks: int) -> dict[str, float]:
             await asyncio.sleep(0.05)
         feed.gate.accepted = count
         source.flood(ticks)
-        while not seen:
-            await asyncio.sleep(0.01)
-        began, counted = time.thread_time(), seen
         async with asyncio.timeout(300):
             await done.wait()
-        took, seen = time.thread_time() - began, seen - counted
+        took = time.thread_time() - began
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)

@@ -79,7 +79,7 @@ class Bench:
         return min(wanted, 2.0) if self.quick else wanted
 
     def say(self, what: str) -> None:
-        """Tell how far it is."""
+        """Print the progress."""
         clock = time.strftime("%H:%M:%S")
         print(f"{clock}  round {self.figures.round}  {what}", file=sys.stderr, flush=True)
 

@@ -12,7 +12,7 @@ from tests.benchmarks.load import Load
 
 
 async def main(port: int) -> None:
-    """Serve for ever."""
+    """Serve forever."""
     connections: set[ServerConnection] = set()
 
     async def handle(connection: ServerConnection) -> None:

@@ -74,8 +74,8 @@ def count_rows(page: Page) -> list[int]:
 
 def metrics(tools: CDPSession) -> dict[str, float]:
     """Return what the browser measured of a page so far: seconds, by kind of work."""
-    told = tools.send("Performance.getMetrics")["metrics"]
-    return {each["name"]: each["value"] for each in told}
+    result = tools.send("Performance.getMetrics")["metrics"]
+    return {each["name"]: each["value"] for each in result}
 
 
 def find_chromium() -> str:

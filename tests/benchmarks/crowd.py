@@ -80,7 +80,7 @@ class Window:
 
 
 class Crowd:
-    """All visitors, and what they are told to do."""
+    """All visitors, and the orders that they get."""
 
     def __init__(self) -> None:
         self.poll = select.epoll()
@@ -96,7 +96,7 @@ class Crowd:
         self.window = Window()
 
     def run(self) -> None:
-        """Do what is told until stdin ends."""
+        """Follow orders until stdin ends."""
         commands = sys.stdin.fileno()
         while True:
             for descriptor, _ in self.poll.poll(min(1.0, self.deadline - time.monotonic())):
@@ -119,7 +119,7 @@ class Crowd:
     # Commands
 
     def do_open(self, port: int, path: str, sockets: int, in_flight: int, rows: int = 0) -> None:
-        """Let visitors in, so many at a time; tell when all are in, with a frame of all rows."""
+        """Let visitors in, so many at a time; respond when all have a frame with all rows."""
         host = f"{HOST}:{port}"
         request = REQUEST.format(host=host, path=path).encode()
         self.opening = Opening((HOST, port), request, sockets, rows, time.monotonic())
@@ -131,10 +131,10 @@ class Crowd:
         for visitor in self.visitors.values():
             visitor.frames = 0
         self.window = Window(timed)
-        tell()
+        respond()
 
     def do_end(self) -> None:
-        """Tell what came since the window was opened."""
+        """Respond with the frames since the window was opened."""
         window = self.window
         seconds = time.monotonic() - window.began
         counts = [visitor.frames for visitor in self.visitors.values() if not visitor.stalled]
@@ -155,7 +155,7 @@ class Crowd:
                 for arrival, visitors in arrivals.items():
                     late[arrival - tick] += visitors
         self.window = Window()
-        tell(**report, latency=percentiles(late))
+        respond(**report, latency=percentiles(late))
 
     def do_stall(self, sockets: int) -> None:
         """Let some visitors, spread evenly, read no more."""
@@ -164,10 +164,10 @@ class Crowd:
         for visitor in self.stalled:
             visitor.stalled = True
             self.poll.unregister(visitor.socket)
-        tell()
+        respond()
 
     def do_resume(self, patience: float) -> None:
-        """Let them read again, and tell how each of them ends."""
+        """Let them read again, and respond with the end of each."""
         self.ended_stalled.clear()
         self.deadline = time.monotonic() + patience
         for visitor in self.stalled:
@@ -186,7 +186,7 @@ class Crowd:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         visitor = Visitor(connection, self._connected, time.monotonic())
         self.visitors[connection.fileno()] = visitor
-        connection.connect_ex(opening.address)  # epoll tells how that ends
+        connection.connect_ex(opening.address)  # epoll reports the end
         self.poll.register(connection, select.EPOLLOUT)
 
     def _connected(self, visitor: Visitor) -> None:
@@ -222,7 +222,7 @@ class Crowd:
         self._connect(opening)
         if not opening.waiting:
             self.opening = None
-            tell(
+            respond(
                 opened=opening.taken.total(),
                 failed=opening.failed,
                 seconds=time.monotonic() - opening.began,
@@ -276,7 +276,7 @@ class Crowd:
         window.payload += stop - start
         window.sizes[stop - start] += 1
         if window.timed and (found := data.find(TICK, start, stop)) >= 0:
-            # its first tick and its size tell a frame from all others
+            # its first tick and its size identify a frame
             known = (bytes(data[found : found + 64]), stop - start)
             if known not in window.arrivals:
                 window.arrivals[known] = (tick_times(bytes(data[found:stop])), Counter())
@@ -307,7 +307,7 @@ class Crowd:
 
     def _tell_resumed(self) -> None:
         self.deadline = float("inf")
-        tell(ends=self.ended_stalled, open=len(self.stalled))
+        respond(ends=self.ended_stalled, open=len(self.stalled))
 
 
 def say(visitor: Visitor, what: bytes) -> bool:
@@ -339,7 +339,7 @@ def percentiles(counts: Counter[int]) -> dict[str, int]:
     return {name: values[bisect_left(reached, part * reached[-1])] for name, part in parts.items()}
 
 
-def tell(**answer: Any) -> None:
+def respond(**answer: Any) -> None:
     """Answer a command."""
     print(json.dumps(answer), flush=True)
 

@@ -52,7 +52,7 @@ class Figures:
         figure.rounds.setdefault(self.round, []).extend(values)
 
     def lack(self, name: str, reason: str) -> None:
-        """Note why there is no figure."""
+        """Note the reason for a missing figure."""
         self.missing[name] = reason
 
     def fail(self, name: str, error: str) -> None:

@@ -39,7 +39,7 @@ def hour(bench: Bench) -> None:
     """Measure in a process of its own."""
     with bench.attempt(f"an hour of {SYMBOLS} symbols"):
         seconds = 20 if bench.quick else 3600
-        told = subprocess.run(
+        result = subprocess.run(
             [sys.executable, "-m", "tests.benchmarks.hour", str(seconds)],
             env=environment(**PRODUCTION, DATABASE_URL=f"sqlite:///{bench.database(SYMBOLS)}"),
             cwd=ROOT,
@@ -47,9 +47,9 @@ def hour(bench: Bench) -> None:
             text=True,
             check=False,
         )
-        if told.returncode:
-            raise RuntimeError(told.stderr[-3000:])
-        for name, unit, value in json.loads(told.stdout):
+        if result.returncode:
+            raise RuntimeError(result.stderr[-3000:])
+        for name, unit, value in json.loads(result.stdout):
             bench.figures.add(f"an hour of {SYMBOLS} symbols: {name}", unit, value)
 
 
@@ -138,13 +138,13 @@ async def measure(seconds: int) -> list[tuple[str, str, float]]:
         for quote in quotes:
             naive.add(quote)
     kept = {
-        (code, step, int(start.timestamp())): told
-        async for code, step, start, *told in Candle.objects.values_list(
+        (code, step, int(start.timestamp())): result
+        async for code, step, start, *result in Candle.objects.values_list(
             "symbol__code", "step", "start", "open", "high", "low", "close", "volume"
         )
     }
     assert kept.keys() == naive.made.keys(), "other candles than the simple way makes"
-    differ = [key for key, told in kept.items() if tuple(told) != naive.made[key]]
+    differ = [key for key, result in kept.items() if tuple(result) != naive.made[key]]
     assert not differ, f"{len(differ)} candles differ, as {differ[0]}"
     return [
         ("candles that equal a naive rebuild", "", len(kept)),

@@ -23,18 +23,18 @@ BOARD = "/boards/bench/"
 STATIC = ("quotes/quotes.css", "django_htmx/htmx-4.min.js", "django_htmx/ext/hx-ws-4.min.js")
 REQUESTS = 30
 RUNS = 3
-Told = tuple[str, str, list[float]]  # name, unit, values
+Measured = tuple[str, str, list[float]]  # name, unit, values
 
 
 def inside(bench: Bench) -> None:
-    """Measure in a new process, which tells its figures as JSON."""
+    """Measure in a new process, which prints its figures as JSON."""
     with bench.attempt("a row, a page and a tick"):
         env = PRODUCTION | {
             "DATABASE_URL": f"sqlite:///{bench.database(ROWS)}",
             "DJANGO_ALLOWED_HOSTS": "testserver",
             "DJANGO_SETTINGS_MODULE": SETTINGS,
         }
-        told = subprocess.run(
+        result = subprocess.run(
             [sys.executable, "-m", "tests.benchmarks.inside"],
             env=environment(**env),
             cwd=ROOT,
@@ -42,13 +42,13 @@ def inside(bench: Bench) -> None:
             text=True,
             check=False,
         )
-        if told.returncode:
-            raise RuntimeError(told.stderr[-3000:])
-        for name, unit, values in json.loads(told.stdout):
+        if result.returncode:
+            raise RuntimeError(result.stderr[-3000:])
+        for name, unit, values in json.loads(result.stdout):
             bench.figures.add(name, unit, *values)
 
 
-async def measure() -> list[Told]:
+async def measure() -> list[Measured]:
     """Return all figures."""
     from django.contrib.staticfiles import finders
     from django.test import AsyncClient
@@ -59,7 +59,7 @@ async def measure() -> list[Told]:
     client = AsyncClient()
     page = (await client.get(BOARD)).content
     files = [len(gzip.compress(Path(str(finders.find(name))).read_bytes())) for name in STATIC]
-    figures: list[Told] = [
+    figures: list[Measured] = [
         (f"first paint, {ROWS} rows, gzipped HTML", "KB", [len(gzip.compress(page)) / 1000]),
         ("script and style, gzipped", "KB", [sum(files) / 1000]),
         (f"server time of a {ROWS}-row page", "ms", await times(client, BOARD)),
@@ -82,7 +82,7 @@ async def times(client: Any, path: str) -> list[float]:
     return taken
 
 
-def rendering(parts: Any) -> Iterator[Told]:
+def rendering(parts: Any) -> Iterator[Measured]:
     """Yield what it costs to render a row, and its bytes on the wire."""
     from quotes.addresses import Address
 
@@ -100,7 +100,7 @@ def rendering(parts: Any) -> Iterator[Told]:
     yield "an updated row on the wire", "bytes", sizes
 
 
-def tick(count: int) -> Told:
+def tick(count: int) -> Measured:
     """Return what a tick costs from its quote to the store, through the wire form."""
     from quotes.feed.gate import Gate
     from quotes.models import Symbol

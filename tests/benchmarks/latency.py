@@ -18,7 +18,7 @@ CROWDS: tuple[tuple[str, type[Ours], int], ...] = (
 STALLED_ROWS = 100
 READING, STALLED = 950, 50  # visitors
 QUIET, STUCK = 12.0, 60.0  # seconds before some stall, and after
-TO_END = 15.0  # seconds for the ends of those who read again
+TO_END = 15.0  # seconds until the visitors that read again are closed
 SLOW = "4013"  # our close code for "too slow, try again later"
 
 
@@ -53,11 +53,11 @@ def _note(bench: Bench, title: str, seen: Seen) -> None:
 
 
 def _count_ends(bench: Bench, title: str, visitors: Visitors) -> None:
-    told = visitors.ask("resume", patience=bench.seconds(TO_END))
-    ends = dict(told["ends"])
+    result = visitors.ask("resume", patience=bench.seconds(TO_END))
+    ends = dict(result["ends"])
     slow = ends.pop(SLOW, 0)
     bench.figures.add(f"{title}: closed with {SLOW}", "sockets", slow)
     bench.figures.add(f"{title}: closed otherwise", "sockets", sum(ends.values()))
-    bench.figures.add(f"{title}: not closed", "sockets", told["open"])
+    bench.figures.add(f"{title}: not closed", "sockets", result["open"])
     if ends:
         bench.say(f"closed otherwise: {ends}")

@@ -1,6 +1,6 @@
 """The load of the peers: messages like ours as JSON, sent at a steady rate.
 
-A peer is a process of its own, so what it shall send is told in its environment.
+A peer is a process of its own, so its environment says what to send.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ class Load:
             yield message
 
     def schedule(self) -> Iterator[tuple[float, dict[str, str]]]:
-        """Yield messages for ever, each with the monotonic time at which it is due."""
+        """Yield messages forever, each with the monotonic time at which it is due."""
         began = time.monotonic()
         for number in count():
             yield began + number / self.rate, self.message(number)
 
     def message(self, number: int) -> dict[str, str]:
-        """Return a quote as JSON APIs tell it."""
+        """Return a quote as JSON APIs send it."""
         cents = 10_000 + number * 37 % 1000
         quote = {
             "symbol": f"S{number % self.symbols:03}",

@@ -156,7 +156,7 @@ class Runfeed(Server):
 class FeedBeside(Ours):
     """Ours as several processes are run: the feed has its own, with Redis between.
 
-    Neither is counted, as nobody counts what publishes to the peers.
+    Neither is counted, because the publishers to the peers are not counted either.
     """
 
     def __init__(self, folder: Path, database: Path, rate: float, **env: str) -> None:
@@ -373,8 +373,10 @@ def find_nchan() -> tuple[str, Path]:
     program = shutil.which("nginx", path=os.pathsep.join([os.environ["PATH"], "/usr/sbin"]))
     if program is None:
         raise MissingError(advice)
-    told = subprocess.run([program, "-V"], capture_output=True, text=True, check=True).stderr
-    paths = [word.partition("=")[2] for word in told.split() if word.startswith("--modules-path=")]
+    result = subprocess.run([program, "-V"], capture_output=True, text=True, check=True).stderr
+    paths = [
+        each.partition("=")[2] for each in result.split() if each.startswith("--modules-path=")
+    ]
     for path in paths:
         if (module := Path(path) / "ngx_nchan_module.so").exists():
             return program, module

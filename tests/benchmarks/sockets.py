@@ -48,10 +48,10 @@ def returning(bench: Bench) -> None:
         with bench.scene(server, RETURNING) as scene:
             time.sleep(SETTLE)
             rendered = server.counted("quotes_renders_total")
-            told = scene.visitors.open(server, BOARD, RETURNING, in_flight=IN_FLIGHT, rows=ROWS)
+            result = scene.visitors.open(server, BOARD, RETURNING, in_flight=IN_FLIGHT, rows=ROWS)
             rendered = server.counted("quotes_renders_total") - rendered
-        bench.figures.add(f"{title}: all are current after", "s", told["seconds"])
-        bench.figures.add(f"{title}: one waits, p99", "ms", told["taken"]["p99"])
+        bench.figures.add(f"{title}: all are current after", "s", result["seconds"])
+        bench.figures.add(f"{title}: one waits, p99", "ms", result["taken"]["p99"])
         bench.figures.add(f"{title}: rendered meanwhile", "templates", rendered)
 
 

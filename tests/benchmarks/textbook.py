@@ -53,7 +53,7 @@ class QuotesConsumer(AsyncWebsocketConsumer):
 
 
 async def tick() -> None:
-    """Send ticks to the group for ever."""
+    """Send ticks to the group forever."""
     layer = get_channel_layer()
     async for message in Load.read().messages(lambda: len(joined)):
         await layer.group_send(GROUP, {"type": "quote", "quote": message})

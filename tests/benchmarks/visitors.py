@@ -1,4 +1,4 @@
-"""Visitors: the crowd as the benchmarks see it, a process that does what it is told."""
+"""Visitors: the crowd as the benchmarks see it, a process that follows orders."""
 
 from __future__ import annotations
 
@@ -47,16 +47,16 @@ class Visitors:
         answer = self.process.stdout.readline()
         if not answer:
             raise RuntimeError(f"the crowd ended: {command}")
-        told: dict[str, Any] = json.loads(answer)
-        return told
+        result: dict[str, Any] = json.loads(answer)
+        return result
 
     def open(
         self, server: Server, path: str, sockets: int, in_flight: int = 32, rows: int = 0
     ) -> dict[str, Any]:
         """Let visitors in; fail unless all get in."""
-        told = self.ask(
+        result = self.ask(
             "open", port=server.port, path=path, sockets=sockets, in_flight=in_flight, rows=rows
         )
-        if told["failed"]:
-            raise RuntimeError(f"{told['failed']} of {sockets} sockets were refused")
-        return told
+        if result["failed"]:
+            raise RuntimeError(f"{result['failed']} of {sockets} sockets were refused")
+        return result

@@ -26,7 +26,7 @@ async def in_turn(everybody: Iterable[Send], event: dict[str, Any]) -> None:
 
 
 async def a_task_each(everybody: Iterable[Send], event: dict[str, Any]) -> None:
-    """Let nobody wait for anybody."""
+    """Send to all at once."""
     await asyncio.gather(*(asyncio.create_task(send(event)) for send in everybody))
 
 
@@ -44,7 +44,7 @@ WAYS = {way.__name__: way for way in (in_turn, a_task_each, stepped)}
 
 
 async def tick() -> None:
-    """Send ticks to all for ever."""
+    """Send ticks to all forever."""
     send_all = WAYS[os.environ["WAY"]]
     async for message in Load.read().messages(lambda: len(sends)):
         await send_all(list(sends), {"type": "websocket.send", "text": json.dumps(message)})
