@@ -20,7 +20,7 @@ from pytest_django import DjangoDbBlocker
 from quotes import catalogue
 from quotes.models import ProviderSymbol, Symbol
 from quotes.providers import REGISTRY, Instrument, make_provider, option_names, provider_class
-from quotes.providers.kit.budgets import Limits
+from quotes.providers.kit.budgets import Plan
 from quotes.providers.kit.rows import FIELDS, MINOR_UNITS
 from quotes.quote import Quote
 from tests.providers.contract import PROMPT, FaultContract, ProviderContract, stub_of
@@ -87,10 +87,10 @@ def test_the_table_says_what_is_streamed_and_how_often_the_rest_is_polled(name: 
 
 @pytest.mark.parametrize("name", FIRST)
 def test_the_table_says_what_limits_are_kept_to(name: str) -> None:
-    asks, limits = SECOND[name][0], provider_class(name).limits
-    numbers = [limits.per_minute, limits.batch if limits.batch != 1 else None]
+    asks, plan = SECOND[name][0], provider_class(name).plan
+    numbers = [plan.per_minute, plan.batch if plan.batch != 1 else None]
     assert all(str(number) in asks for number in numbers if number)
-    assert ("a minute" in asks) == (limits != Limits())
+    assert ("a minute" in asks) == (plan != Plan())
 
 
 @pytest.mark.parametrize("name", FIRST)

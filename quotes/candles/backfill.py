@@ -147,7 +147,7 @@ class Backfill:
     def _tells(self, provider: Provider, step: int) -> bool:
         if provider.refusals:
             return False
-        month = provider.budget.limits.per_month
+        month = provider.budget.plan.per_month
         spent = month is not None and self.requests[provider.name] >= month * SHARE_OF_MONTH
         return not spent and self.failures[provider.name, step] < MOST_FAILURES
 
@@ -156,7 +156,7 @@ class Backfill:
 
         Not for ever: quotes alone may take more than the others may wait for.
         """
-        most = provider.budget.limits.per_minute
+        most = provider.budget.plan.per_minute
         await self.sleep(max(PACE, MINUTE / most if most else 0.0))
         for _ in range(MOST_WAITS):
             if most is None or provider.budget.spent_in_minute() <= most * self.share:

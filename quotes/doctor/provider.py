@@ -122,7 +122,7 @@ class Visit:
                 await provider.check_query()
                 self.found.say("its query runs")
             return
-        asked = instruments[: max(FEW, provider.limits.batch or len(instruments))]
+        asked = instruments[: max(FEW, provider.plan.batch or len(instruments))]
         began = time.perf_counter()
         quotes = [quote for quote in await provider.quotes(asked) if quote.last > 0]
         took = time.perf_counter() - began
@@ -184,11 +184,11 @@ class Visit:
             remark_clock(self.found, told[0], MOST_APART)
 
     def _remark_limits(self) -> None:
-        budget, limits = self.provider.budget, self.provider.limits
-        parts = [f"{limits.per_minute:,} requests a minute"] if limits.per_minute else []
-        if limits.per_month:
+        budget, plan = self.provider.budget, self.provider.plan
+        parts = [f"{plan.per_minute:,} requests a minute"] if plan.per_minute else []
+        if plan.per_month:
             left = budget.left_in_month()
-            parts.append(f"{limits.per_month:,} a month, of which {left:,} are left")
+            parts.append(f"{plan.per_month:,} a month, of which {left:,} are left")
         if parts:
             self.found.say(f"it allows {', '.join(parts)}; this check took {budget.untold()}")
         elif self.clients:

@@ -16,11 +16,11 @@ from importlib import import_module
 from inspect import signature
 from typing import Any, ClassVar
 
-from quotes.providers.kit.budgets import Budget, Limits
+from quotes.providers.kit.budgets import Budget, Plan
 from quotes.providers.kit.errors import ProviderError
 from quotes.quote import Quote
 
-__all__ = ["Candle", "Instrument", "Limits", "Provider", "ProviderError", "Sparkline"]
+__all__ = ["Candle", "Instrument", "Plan", "Provider", "ProviderError", "Sparkline"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,14 +74,14 @@ class Provider(ABC):
     needs_code: ClassVar[bool] = True  # whether a symbol must have a code of this provider
     invented: ClassVar[bool] = False  # its prices are made up: never in place of real ones
     poll_interval: float = 5.0  # seconds between two calls of `quotes`; a plan may change it
-    limits: Limits = Limits()  # what the source allows, under the operator's plan
+    plan: Plan = Plan()  # what the source allows
 
     def __init__(self) -> None:
         self.unknown: dict[str, str] = {}  # code: reason
         # whether a price may differ from what was got then; a stream that polls asks for no other
         self.may_differ: Callable[[Instrument, datetime | None], bool] = lambda each, got_at: True
         self.refusals: dict[str, str] = {}  # what it refuses until the operator acts: why
-        self.budget = Budget(self.limits)
+        self.budget = Budget(self.plan)
 
     @abstractmethod
     async def quotes(self, instruments: Sequence[Instrument]) -> list[Quote]:

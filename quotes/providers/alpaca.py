@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, NamedTuple
 
-from quotes.providers import Candle, Instrument, Limits, Provider, ProviderError
+from quotes.providers import Candle, Instrument, Plan, Provider, ProviderError
 from quotes.providers.alpaca_stream import Session, Snapshot, currency, is_crypto, public
 from quotes.providers.kit.batches import Asked, by_code
 from quotes.providers.kit.client import Client, address, late, of_kind
@@ -67,7 +67,7 @@ class Alpaca(Provider):
     streams = True
     steps = STEPS
     poll_interval = 2.0
-    limits = Limits(per_minute=200, batch=BATCH)
+    plan = Plan(per_minute=200, batch=BATCH)
 
     def __init__(
         self,

@@ -14,7 +14,7 @@ from functools import partial
 from math import ceil
 from typing import Any
 
-from quotes.providers import Candle, Instrument, Limits, Provider, ProviderError
+from quotes.providers import Candle, Instrument, Plan, Provider, ProviderError
 from quotes.providers.kit.batches import Asked, Listing, RejectedError
 from quotes.providers.kit.client import Client, address, of_kind
 from quotes.providers.kit.klines import read_klines
@@ -57,7 +57,7 @@ class Binance(Provider):
     streams = True
     steps = STEPS
     poll_interval = 2.0
-    limits = Limits(per_minute=4200, batch=CHUNK)
+    plan = Plan(per_minute=4200, batch=CHUNK)
 
     def __init__(
         self,

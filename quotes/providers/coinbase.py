@@ -15,7 +15,7 @@ from math import ceil
 from typing import Any
 from urllib.parse import quote as escaped
 
-from quotes.providers import Candle, Instrument, Limits, Provider, ProviderError
+from quotes.providers import Candle, Instrument, Plan, Provider, ProviderError
 from quotes.providers.kit.batches import Asked, by_code
 from quotes.providers.kit.client import Client, NotFoundError, address, of_kind
 from quotes.providers.kit.klines import read_klines
@@ -48,7 +48,7 @@ class Coinbase(Provider):
     streams = True
     steps = STEPS
     poll_interval = 5.0  # as long as the exchange itself keeps an answer
-    limits = Limits(per_minute=PER_MINUTE)
+    plan = Plan(per_minute=PER_MINUTE)
 
     def __init__(
         self,

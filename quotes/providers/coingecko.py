@@ -13,7 +13,7 @@ from operator import attrgetter
 from typing import Any
 from urllib.parse import quote as escaped
 
-from quotes.providers import Candle, Instrument, Limits, Provider, ProviderError, Sparkline
+from quotes.providers import Candle, Instrument, Plan, Provider, ProviderError, Sparkline
 from quotes.providers.kit.client import Client, NotFoundError, of_kind
 from quotes.providers.kit.klines import read_klines
 from quotes.providers.kit.options import needed_key
@@ -22,10 +22,10 @@ from quotes.quote import MILLISECOND, Quote, decimal, last_price, price, utc
 PUBLIC, PRO = "https://api.coingecko.com/api/v3", "https://pro-api.coingecko.com/api/v3"
 BATCH = 250  # coins in one request
 MOST_CHARACTERS = 6000  # of the ids in one request: an address of 8000 is too long for some
-LIMITS = {  # by the kind of key
-    "": Limits(per_minute=5, batch=BATCH),  # shared with whoever has the same address
-    "demo": Limits(per_minute=30, per_month=10_000, batch=BATCH),
-    "pro": Limits(per_minute=250, per_month=100_000, batch=BATCH),  # of the smallest paid plan
+PLANS = {  # by the kind of key
+    "": Plan(per_minute=5, batch=BATCH),  # shared with whoever has the same address
+    "demo": Plan(per_minute=30, per_month=10_000, batch=BATCH),
+    "pro": Plan(per_minute=250, per_month=100_000, batch=BATCH),  # of the smallest paid plan
 }
 LONGEST_MONTH = 31 * 86_400  # seconds
 FOR_QUOTES = 0.9  # of the month's requests; the others are for candles and sparklines
@@ -50,7 +50,7 @@ class CoinGecko(Provider):
     steps = DAYS
     sizes = False
     poll_interval = float(CACHED)
-    limits = LIMITS[""]
+    plan = PLANS[""]
 
     def __init__(
         self,
@@ -62,12 +62,12 @@ class CoinGecko(Provider):
     ) -> None:
         if demo_key and pro_key:
             raise ValueError("CoinGecko takes a demo_key or a pro_key, not both")
-        plan, self.key = ("pro" if pro_key else "demo" if demo_key else ""), demo_key or pro_key
-        if plan:
-            self.key = needed_key(f"COINGECKO_{plan.upper()}_KEY", self.key)
-        self.limits = LIMITS[plan]
+        kind, self.key = ("pro" if pro_key else "demo" if demo_key else ""), demo_key or pro_key
+        if kind:
+            self.key = needed_key(f"COINGECKO_{kind.upper()}_KEY", self.key)
+        self.plan = PLANS[kind]
         super().__init__()
-        headers = {f"x-cg-{plan}-api-key": self.key} if plan else {}
+        headers = {f"x-cg-{kind}-api-key": self.key} if kind else {}
         url = rest_url or (PRO if pro_key else PUBLIC)
         self.rest = Client(url, timeout=timeout, headers=headers, budget=self.budget)
         self.unpriced: set[str] = set()  # currencies that CoinGecko turned out not to know
@@ -186,7 +186,7 @@ class CoinGecko(Provider):
         )
 
     def _pace(self, requests: int) -> None:
-        if most := self.limits.per_month:
+        if most := self.plan.per_month:
             self.poll_interval = max(CACHED, requests * LONGEST_MONTH / (most * FOR_QUOTES))
 
 

@@ -26,7 +26,7 @@ from itertools import count
 from typing import Any
 from urllib.parse import quote as escaped
 
-from quotes.providers import Instrument, Limits, Provider, ProviderError
+from quotes.providers import Instrument, Plan, Provider, ProviderError
 from quotes.providers.kit.batches import Asked, by_code
 from quotes.providers.kit.client import Client, address, of_kind
 from quotes.providers.kit.limited import staying_away
@@ -61,7 +61,7 @@ class Finnhub(Provider):
     streams = True
     sizes = False
     poll_interval = 60.0 * SHARE / PER_MINUTE
-    limits = Limits(per_minute=PER_MINUTE, batch=1)
+    plan = Plan(per_minute=PER_MINUTE, batch=1)
 
     def __init__(
         self,

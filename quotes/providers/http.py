@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 from urllib.parse import quote as escaped
 
-from quotes.providers import Instrument, Limits, Provider, ProviderError
+from quotes.providers import Instrument, Plan, Provider, ProviderError
 from quotes.providers.kit.client import Client, address, host
 from quotes.providers.kit.options import count, seconds
 from quotes.providers.kit.rows import FIELDS, read_rows
@@ -39,7 +39,7 @@ class Http(Provider):
     title = "HTTP"
     attribution = "Prices from a source of this site’s own"
     poll_interval = 15.0
-    limits = Limits(per_minute=60, batch=50)
+    plan = Plan(per_minute=60, batch=50)
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Http(Provider):
         self.most, self.size = count("per_minute", per_minute), count("batch", batch)
         if self.template.takes == CODE:
             self.size = 1
-        self.limits = Limits(per_minute=self.most, batch=self.size)
+        self.plan = Plan(per_minute=self.most, batch=self.size)
         super().__init__()
         headers = {key_header: usable(key, key_header)} if key else {}
         self.rest = Client(self.template.base, timeout=timeout, headers=headers, budget=self.budget)

@@ -14,7 +14,7 @@ from functools import partial
 from math import ceil
 from typing import Any
 
-from quotes.providers import Candle, Instrument, Limits, Provider, ProviderError
+from quotes.providers import Candle, Instrument, Plan, Provider, ProviderError
 from quotes.providers.kit.batches import Asked, Listing, RejectedError
 from quotes.providers.kit.client import Client, address, of_kind
 from quotes.providers.kit.klines import read_klines
@@ -58,7 +58,7 @@ class Kraken(Provider):
     streams = True
     steps = STEPS
     poll_interval = 3.0
-    limits = Limits(per_minute=60, batch=CHUNK)
+    plan = Plan(per_minute=60, batch=CHUNK)
 
     def __init__(
         self,

@@ -15,7 +15,7 @@ from math import ceil
 from typing import Any
 from urllib.parse import quote as escaped
 
-from quotes.providers import Candle, Instrument, Limits, Provider, ProviderError, Sparkline
+from quotes.providers import Candle, Instrument, Plan, Provider, ProviderError, Sparkline
 from quotes.providers.kit.batches import by_code
 from quotes.providers.kit.client import Client, NotFoundError, address, of_kind
 from quotes.providers.kit.limited import staying_away
@@ -60,7 +60,7 @@ class Yahoo(Provider):
     streams = True
     steps = STEPS
     poll_interval = 60.0
-    limits = Limits(per_minute=20, batch=BATCH)  # a guess: Yahoo tells none, and bans for days
+    plan = Plan(per_minute=20, batch=BATCH)  # a guess: Yahoo tells none, and bans for days
 
     def __init__(
         self,

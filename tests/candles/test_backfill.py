@@ -21,7 +21,7 @@ from quotes.candles.growing import DAY, STEPS, Candles, stretch
 from quotes.feed.sources import Source
 from quotes.models import Candle as Kept
 from quotes.models import FeedLease, Symbol
-from quotes.providers import Candle, Instrument, Limits, Provider, ProviderError
+from quotes.providers import Candle, Instrument, Plan, Provider, ProviderError
 from quotes.providers.kit.budgets import Budget
 from quotes.quote import Quote
 
@@ -61,10 +61,10 @@ class Bourse(Provider):
     steps = STEPS
     attribution = "Prices by Bourse"
 
-    def __init__(self, clock: Clock, limits: Limits = Limits()) -> None:  # noqa: B008
+    def __init__(self, clock: Clock, plan: Plan = Plan()) -> None:  # noqa: B008
         super().__init__()
         self.clock = clock
-        self.budget = Budget(limits, clock=clock.seconds, now=clock.now, sleep=clock.sleep)
+        self.budget = Budget(plan, clock=clock.seconds, now=clock.now, sleep=clock.sleep)
         self.asked: list[tuple[str, int, datetime, datetime]] = []
         self.fails: Callable[[Instrument, int], ProviderError | None] = lambda *_: None
         self.silent_after: int | None = None  # how many requests it answers before it hangs
@@ -112,9 +112,9 @@ async def in_database(read: Callable[..., Any], *given: Any) -> Any:
 class Bench:
     """A back-fill at noon, with a bourse or several."""
 
-    def __init__(self, *symbols: str, limits: Limits = Limits()) -> None:  # noqa: B008
+    def __init__(self, *symbols: str, plan: Plan = Plan()) -> None:  # noqa: B008
         self.clock = Clock()
-        self.bourse = Bourse(self.clock, limits)
+        self.bourse = Bourse(self.clock, plan)
         self.providers: dict[str, Provider] = {"bourse": self.bourse}
         self.symbols, self.reach = symbols, REACH
         self.done: list[tuple[str, int, bool]] = []
@@ -409,7 +409,7 @@ class Silent(Provider):
 
 class TestBudgets:
     async def test_half_of_a_minutes_requests_are_left_for_quotes(self, transactional_db: None):
-        bench = Bench(*(f"S{number}" for number in range(10)), limits=Limits(per_minute=10))
+        bench = Bench(*(f"S{number}" for number in range(10)), plan=Plan(per_minute=10))
         await bench.list()
         most = 0
 
@@ -426,7 +426,7 @@ class TestBudgets:
         self, bench: Bench
     ):
         budget = bench.bourse.budget
-        budget.limits, sleep = Limits(per_minute=10), bench.clock.sleep
+        budget.plan, sleep = Plan(per_minute=10), bench.clock.sleep
 
         async def quotes_come_first(seconds: float) -> None:
             await sleep(seconds)
@@ -438,7 +438,7 @@ class TestBudgets:
         assert timedelta(minutes=5) <= bench.clock.now() - NOON < timedelta(hours=1)
 
     async def test_a_tenth_of_a_months_requests_is_used(self, transactional_db: None):
-        bench = Bench(*(f"S{number}" for number in range(10)), limits=Limits(per_month=200))
+        bench = Bench(*(f"S{number}" for number in range(10)), plan=Plan(per_month=200))
         await bench.list()
         assert len(await bench.fill()) == 5
         assert len(bench.bourse.asked) == 20

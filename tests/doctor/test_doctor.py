@@ -46,7 +46,7 @@ from quotes.feed.batch import Batch
 from quotes.live import layer, lease
 from quotes.models import FeedLease, ProviderSymbol, Symbol
 from quotes.providers import REGISTRY, Instrument, Provider, option_names
-from quotes.providers.coingecko import LIMITS
+from quotes.providers.coingecko import PLANS
 from quotes.providers.kit.budgets import Budget
 from quotes.quote import Quote
 from tests.servers import (
@@ -403,7 +403,7 @@ class TestTheMonthsBudget:
     @pytest.fixture(autouse=True)
     def spent(self) -> None:
         listed("coingecko", BTC="bitcoin")
-        self.month = Budget(LIMITS["demo"]).month
+        self.month = Budget(PLANS["demo"]).month
         records.add_uses({"coingecko": (self.month, 900)})
 
     def test_what_was_asked_is_counted_where_the_feed_counts(self, settings: Any):

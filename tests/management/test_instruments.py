@@ -18,7 +18,7 @@ from quotes.feed import records
 from quotes.management.commands.instruments import columns
 from quotes.models import ProviderSymbol, Symbol
 from quotes.providers import REGISTRY, Instrument
-from quotes.providers.coingecko import LIMITS
+from quotes.providers.coingecko import PLANS
 from quotes.providers.kit.budgets import Budget
 from tests.servers import ROOT, Stub, environment, eventually, free_port, manage
 
@@ -186,7 +186,7 @@ def test_what_a_plan_counts_by_month_is_counted(settings: Any):
     coins = Stub("coingecko")
     options = {"rest_url": f"http://127.0.0.1:{coins.port}", "demo_key": "stub"}
     settings.QUOTES = {"PROVIDER_OPTIONS": {"coingecko": options}}
-    month = Budget(LIMITS["demo"]).month
+    month = Budget(PLANS["demo"]).month
     records.add_uses({"coingecko": (month, 9_998)})
     try:
         for used in (9_999, 10_000):

@@ -238,7 +238,7 @@ async def test_requests_count_and_who_was_told_to_stay_away_does(
     await provider.quotes([instrument("BTC-USD")])
     await provider.candles(instrument("BTC-USD"), 60, NOON, NOON + timedelta(minutes=301))
     assert provider.budget.spent_in_minute() == 3
-    assert provider.budget.limits.per_minute == PER_MINUTE
+    assert provider.budget.plan.per_minute == PER_MINUTE
     provider.budget.stay_away(60)
     with pytest.raises(ProviderError, match="told to stay away"):
         await provider.quotes([instrument("BTC-USD")])

@@ -301,10 +301,10 @@ async def test_instruments_are_ids_with_names(stub: Stub, provider: CoinGecko) -
 def test_a_key_decides_the_address_and_the_limits() -> None:
     keyless, demo, pro = CoinGecko(), CoinGecko(demo_key="d"), CoinGecko(pro_key="p")
     assert [each.rest.base_url for each in (keyless, demo, pro)] == [PUBLIC, PUBLIC, PRO]
-    told = [(each.limits.per_minute, each.limits.per_month) for each in (keyless, demo, pro)]
+    told = [(each.plan.per_minute, each.plan.per_month) for each in (keyless, demo, pro)]
     assert told == [(5, None), (30, 10_000), (250, 100_000)]
-    assert [each.budget.limits for each in (keyless, demo, pro)] == [
-        each.limits for each in (keyless, demo, pro)
+    assert [each.budget.plan for each in (keyless, demo, pro)] == [
+        each.plan for each in (keyless, demo, pro)
     ]
 
 
@@ -435,7 +435,7 @@ async def test_the_months_requests_are_spread_over_the_month(
         quotes = await provider.quotes([instrument("bitcoin", each) for each in currencies])
     assert round(provider.poll_interval) == interval
     assert {quote.delay for quote in quotes} == {interval + 60}
-    most = provider.limits.per_month
+    most = provider.plan.per_month
     a_month = 31 * 86_400 / provider.poll_interval * len(currencies)
     assert most is None or a_month <= 0.9 * most + 1
 

@@ -88,7 +88,7 @@ async def test_an_answer_is_for_one_some_or_all(stub: Stub, shape: str, requests
 async def test_codes_are_asked_in_batches(stub: Stub) -> None:
     async with reading(stub, batch=2) as provider:
         assert len(await ask(provider, "BTC-USD", "BTC-EUR", "AAPL")) == 3
-        assert provider.limits.batch == 2
+        assert provider.plan.batch == 2
     assert stub.asked == [["BTC-USD", "BTC-EUR"], ["AAPL"]]
 
 
@@ -366,8 +366,8 @@ def test_the_environment_gives_text() -> None:
     given_ = {"interval": "30", "per_minute": "10", "batch": "5"}
     provider = make_provider("http", {"url": URL, **LISTED} | given_)
     assert provider.poll_interval == 30
-    assert (provider.limits.per_minute, provider.limits.batch) == (10, 5)
-    assert provider.budget.limits is provider.limits
+    assert (provider.plan.per_minute, provider.plan.batch) == (10, 5)
+    assert provider.budget.plan is provider.plan
 
 
 # templates and paths

@@ -138,7 +138,7 @@ class Command(BaseCommand):
 def ask(provider: Provider) -> list[Instrument]:
     """Return what a provider lists, and count what its plan counts where the feed does, too."""
     budget = provider.budget
-    if budget.limits.per_month is not None:
+    if budget.plan.per_month is not None:
         budget.hear_month(*records.load_uses().get(provider.name, ("", 0)))
     try:
         with asyncio.Runner(loop_factory=Loop) as runner:

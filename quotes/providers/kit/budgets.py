@@ -17,7 +17,7 @@ HAIR = 0.01  # seconds by which a timer may be early
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Plan:
     """What a source allows; None where it sets no limit."""
 
     per_minute: int | None = None  # requests, or their weights, in any 60 seconds
@@ -30,13 +30,13 @@ class Budget:
 
     def __init__(
         self,
-        limits: Limits,
+        plan: Plan,
         *,
         clock: Callable[[], float] = time.monotonic,  # seconds, whatever is done to the wall clock
         now: Callable[[], datetime] = utc_now,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self.limits, self.clock, self.now, self.sleep = limits, clock, now, sleep
+        self.plan, self.clock, self.now, self.sleep = plan, clock, now, sleep
         self.recent: deque[tuple[float, int]] = deque()  # (when, cost) of the last 60 seconds
         self.month, self.month_spent = self.this_month(), 0
         self.away_until = 0.0  # when the source may be asked again that told us to stay away
@@ -48,7 +48,7 @@ class Budget:
         self._check_month(cost)
         if (left := self.away_until - self.clock()) > HAIR:
             raise ProviderError(f"told to stay away for another {left:.0f} s", retry_after=left)
-        most = self.limits.per_minute
+        most = self.plan.per_minute
         if most is not None:
             if cost > most:
                 raise ProviderError(f"a request of weight {cost} is above {most} a minute")
@@ -78,7 +78,7 @@ class Budget:
         """Return what may still be spent this month; None without such a limit."""
         if self.month != self.this_month():
             self.month, self.month_spent, self.month_told = self.this_month(), 0, 0
-        most = self.limits.per_month
+        most = self.plan.per_month
         return None if most is None else max(0, most - self.month_spent)
 
     def untold(self) -> int:
@@ -88,7 +88,7 @@ class Budget:
     def news(self) -> tuple[str, int] | None:
         """Return the month and what the others do not know of; None where no plan counts that."""
         spent = self.untold()
-        return (self.month, spent) if spent and self.limits.per_month is not None else None
+        return (self.month, spent) if spent and self.plan.per_month is not None else None
 
     def hear_month(self, month: str, spent: int, told: int = 0) -> None:
         """Learn what all who share the plan spent in a month, of which `told` was news of ours."""
@@ -113,7 +113,7 @@ class Budget:
         left = self.left_in_month()
         if left is not None and cost > left:
             raise ProviderError(
-                f"the {self.limits.per_month} requests of {self.month} are spent",
+                f"the {self.plan.per_month} requests of {self.month} are spent",
                 retry_after=self._until_next_month(),
             )
 

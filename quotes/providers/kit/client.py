@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from quotes.providers.kit.budgets import Budget, Limits
+from quotes.providers.kit.budgets import Budget, Plan
 from quotes.providers.kit.errors import ProviderError
 from quotes.quote import loads
 
@@ -56,7 +56,7 @@ class Client:
         self.base_url = address(base_url, "http", "https")
         self.timeout = timeout
         self.headers = {"User-Agent": AGENT, "Accept": "application/json", **(headers or {})}
-        self.budget, self.used = budget or Budget(Limits()), used
+        self.budget, self.used = budget or Budget(Plan()), used
         self.ahead: float | None = None  # seconds that the source's clock is before ours, or so
         self._client: httpx.AsyncClient | None = None
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quotes.providers import Limits, ProviderError
+from quotes.providers import Plan, ProviderError
 from quotes.providers.kit.budgets import Budget
 
 
@@ -30,8 +30,8 @@ class Time:
         self.now += seconds
 
 
-def budget(time: Time, **limits: int) -> Budget:
-    return Budget(Limits(**limits), clock=time, now=time.wall, sleep=time.sleep)
+def budget(time: Time, **plan: int) -> Budget:
+    return Budget(Plan(**plan), clock=time, now=time.wall, sleep=time.sleep)
 
 
 @given(
