@@ -15,7 +15,7 @@ from math import ceil
 from typing import Any
 
 from quotes.providers import Candle, Instrument, Plan, Provider, ProviderError
-from quotes.providers.kit.batches import Asked, Listing, RejectedError
+from quotes.providers.kit.batches import Asked, Codes, RejectedError
 from quotes.providers.kit.client import Client, address, of_kind
 from quotes.providers.kit.klines import read_klines
 from quotes.providers.kit.sockets import Socket
@@ -73,13 +73,13 @@ class Binance(Provider):
         self.rest = Client(rest_url, timeout=timeout, budget=self.budget, used=used)
         self.ws_url = address(ws_url, "ws", "wss")
         self.timeout, self.silence, self.clock = timeout, silence, clock
-        self.listing = Listing(self._listed, self.unknown, clock)
+        self.codes = Codes(self._listed, self.unknown, clock)
 
     async def quotes(self, instruments: Sequence[Instrument]) -> list[Quote]:
         """Return what the last 24 hours of each symbol were like."""
         if not instruments:
             return []
-        return await self._quotes(await self.listing.find(instruments))
+        return await self._quotes(await self.codes.find(instruments))
 
     async def instruments(self) -> list[Instrument]:
         """Return the symbols that are traded now."""
@@ -105,7 +105,7 @@ class Binance(Provider):
         """Yield a quote of each symbol at once, then one a second of what moves, for 23 hours."""
         if not instruments:
             return
-        asked = await self.listing.find(instruments)
+        asked = await self.codes.find(instruments)
         if not asked:
             raise ProviderError("binance knows none of the symbols")
         if len(asked) >= MOST_STREAMS:
@@ -128,7 +128,7 @@ class Binance(Provider):
         await self.rest.aclose()
 
     async def _quotes(self, asked: Asked) -> list[Quote]:
-        rows, now = await self.listing.rows(self._rows, asked, CHUNK), datetime.now(UTC)
+        rows, now = await self.codes.rows(self._rows, asked, CHUNK), datetime.now(UTC)
         wanted = [(rows.get(code), each) for code, group in asked.items() for each in group]
         return [read_day(row, ROW, each, now) for row, each in wanted if row]
 

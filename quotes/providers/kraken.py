@@ -15,7 +15,7 @@ from math import ceil
 from typing import Any
 
 from quotes.providers import Candle, Instrument, Plan, Provider, ProviderError
-from quotes.providers.kit.batches import Asked, Listing, RejectedError
+from quotes.providers.kit.batches import Asked, Codes, RejectedError
 from quotes.providers.kit.client import Client, address, of_kind
 from quotes.providers.kit.klines import read_klines
 from quotes.providers.kit.limited import staying_away
@@ -72,7 +72,7 @@ class Kraken(Provider):
         self.rest = Client(rest_url, timeout=timeout, budget=self.budget)
         self.ws_url = address(ws_url, "ws", "wss")
         self.timeout, self.silence = timeout, silence
-        self.listing = Listing(self._listed, self.unknown)
+        self.codes = Codes(self._listed, self.unknown)
         # Over REST the day began at 00:00 UTC, on the stream 24 hours ago.
         self.streamed = Streamed("open", "reference", "reference_kind")
 
@@ -83,8 +83,8 @@ class Kraken(Provider):
         """
         if not instruments:
             return []
-        asked = await self.listing.find(instruments)
-        rows, now = await self.listing.rows(self._rows, asked, CHUNK, PACE), datetime.now(UTC)
+        asked = await self.codes.find(instruments)
+        rows, now = await self.codes.rows(self._rows, asked, CHUNK, PACE), datetime.now(UTC)
         wanted = [(rows.get(code), each) for code, group in asked.items() for each in group]
         told = [quote for row, each in wanted if (quote := read_row(row, each, now))]
         return [self.streamed.completed(quote) for quote in told]
@@ -122,7 +122,7 @@ class Kraken(Provider):
         """Yield a quote of each pair at once, then one at every trade, until the stream ends."""
         if not instruments:
             return
-        found = await self.listing.find(instruments)
+        found = await self.codes.find(instruments)
         asked = {group[0].name: group for group in found.values()}
         if asked:
             with self.streamed.open(), staying_away(COOL_DOWN):

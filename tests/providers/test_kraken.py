@@ -163,7 +163,7 @@ async def test_a_code_comes_before_the_other_names_of_another_pair() -> None:
         "NEWUSD": {"altname": "NEW2USD", "wsname": "NEW2/USD"},
     }
     async with saying({"error": [], "result": listed})() as stub, reading(stub) as provider:
-        asked = await provider.listing.find([instrument("NEWUSD")])
+        asked = await provider.codes.find([instrument("NEWUSD")])
     assert [each.name for each in asked["NEWUSD"]] == ["NEW2/USD"]
 
 
@@ -217,7 +217,7 @@ async def test_a_pair_that_is_back_is_asked_again(stub: Stub, provider: Kraken) 
     assert await quotes(provider, "SOLUSD") == []
     stub.delisted.clear()
     assert await quotes(provider, "SOLUSD") == []
-    provider.listing.good_until -= KEPT
+    provider.codes.good_until -= KEPT
     assert len(await quotes(provider, "SOLUSD")) == 1
     assert provider.unknown == {}
 

@@ -33,7 +33,7 @@ class RejectedError(ProviderError):
     """Raised when a source rejects a request for a code in it, and does not say for which."""
 
 
-class Listing:
+class Codes:
     """What a source lists, and which of its codes are not worth asking for a while."""
 
     def __init__(

@@ -9,18 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quotes.providers import Instrument, ProviderError
-from quotes.providers.kit.batches import KEPT, Listing, RejectedError
+from quotes.providers.kit.batches import KEPT, Codes, RejectedError
 
 
 class Source:
     """A source that lists some codes, and rejects a batch with a bad one of them."""
 
     def __init__(self, *codes: str, bad: Sequence[str] = ()) -> None:
-        self.codes, self.bad = list(codes), set(bad)
+        self.listed, self.bad = list(codes), set(bad)
         self.down, self.now, self.reads = False, 0.0, 0
         self.batches: list[list[str]] = []
         self.unknown: dict[str, str] = {}
-        self.listing = Listing(self.read, self.unknown, lambda: self.now)
+        self.codes = Codes(self.read, self.unknown, lambda: self.now)
 
     async def read(self) -> dict[str, Instrument]:
         self.reads += 1
@@ -28,7 +28,7 @@ class Source:
             raise ProviderError("down for lunch")
         return {
             code: Instrument(symbol="", code=code, name=f"{code}!", currency="EUR")
-            for code in self.codes
+            for code in self.listed
         }
 
     async def ask(self, codes: Sequence[str]) -> dict[str, Any]:
@@ -38,8 +38,8 @@ class Source:
         return {code: code.lower() for code in codes}
 
     async def rows(self, size: int = 8, pace: float = 0.0) -> dict[str, Any]:
-        asked = await self.listing.find([instrument(code) for code in self.codes])
-        return await self.listing.rows(self.ask, asked, size, pace)
+        asked = await self.codes.find([instrument(code) for code in self.listed])
+        return await self.codes.rows(self.ask, asked, size, pace)
 
 
 def instrument(code: str, symbol: str = "") -> Instrument:
@@ -48,13 +48,13 @@ def instrument(code: str, symbol: str = "") -> Instrument:
 
 async def test_what_is_not_listed_is_named_and_never_asked() -> None:
     source = Source("A", "B")
-    asked = await source.listing.find([instrument("NOPE"), instrument("B")])
+    asked = await source.codes.find([instrument("NOPE"), instrument("B")])
     assert list(asked) == ["B"]
     assert source.unknown == {"NOPE": "NOPE is not listed"}
 
 
 async def test_what_is_found_has_our_symbol_and_their_name_and_currency() -> None:
-    asked = await Source("A").listing.find([instrument("A"), instrument("A", symbol="OTHER")])
+    asked = await Source("A").codes.find([instrument("A"), instrument("A", symbol="OTHER")])
     told = [(each.symbol, each.code, each.name, each.currency) for each in asked["A"]]
     assert told == [("MY-A", "A", "A!", "EUR"), ("OTHER", "A", "A!", "EUR")]
 
@@ -72,11 +72,11 @@ async def test_a_list_is_kept_for_a_while() -> None:
 
 async def test_what_is_listed_later_is_no_longer_unknown() -> None:
     source = Source("A")
-    await source.listing.find([instrument("NEW")])
+    await source.codes.find([instrument("NEW")])
     assert set(source.unknown) == {"NEW"}
-    source.codes.append("NEW")
+    source.listed.append("NEW")
     source.now = KEPT
-    assert list(await source.listing.find([instrument("NEW")])) == ["NEW"]
+    assert list(await source.codes.find([instrument("NEW")])) == ["NEW"]
     assert source.unknown == {}
 
 
@@ -94,14 +94,14 @@ async def test_no_list_at_all_is_an_error() -> None:
     source = Source("A")
     source.down = True
     with pytest.raises(ProviderError, match="down for lunch"):
-        await source.listing.find([instrument("A")])
+        await source.codes.find([instrument("A")])
     assert source.unknown == {}
 
 
 async def test_an_empty_list_condemns_nobody() -> None:
     source = Source()
     with pytest.raises(ProviderError, match="nothing is listed"):
-        await source.listing.find([instrument("A")])
+        await source.codes.find([instrument("A")])
     assert source.unknown == {}
 
 
