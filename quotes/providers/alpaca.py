@@ -19,7 +19,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from quotes.providers import Candle, Instrument, Plan, Provider, ProviderError
-from quotes.providers.alpaca_stream import Session, Snapshot, currency, is_crypto, public
+from quotes.providers.alpaca_stream import Connection, Snapshot, currency, is_crypto, public
 from quotes.providers.kit.batches import Asked, by_code
 from quotes.providers.kit.client import Client, address, late, of_kind
 from quotes.providers.kit.limited import staying_away
@@ -155,8 +155,8 @@ class Alpaca(Provider):
         for quote in await self._all(instruments):
             yield quote
         asked = by_code(instruments)
-        sessions = [self._session(market, asked) for market in (self.stocks, self.crypto)]
-        sessions = [session for session in sessions if session.codes]
+        connections = [self._connection(market, asked) for market in (self.stocks, self.crypto)]
+        connections = [each for each in connections if each.codes]
 
         async def poll() -> list[Quote]:
             due = [i for i in instruments if self.may_differ(i, self.got_at.get(i.code))]
@@ -164,11 +164,12 @@ class Alpaca(Provider):
             return await (self._all(due) if known else self.quotes(due))
 
         def interval() -> float:
-            all_streamed = not any(session.waiting for session in sessions)
+            all_streamed = not any(each.waiting for each in connections)
             return self.silence if all_streamed else min(self.poll_interval, self.silence)
 
         polls = repeated(poll, interval, self.budget.stay_away)
-        async with aclosing(merged(polls, *(self._listen(s, asked) for s in sessions))) as quotes:
+        streams = [self._listen(each, asked) for each in connections]
+        async with aclosing(merged(polls, *streams)) as quotes:
             async for quote in quotes:
                 yield quote
 
@@ -178,11 +179,11 @@ class Alpaca(Provider):
         So the keys, the stream and the way there are in order. Raise ProviderError if not.
         """
         fake = Instrument(symbol="FAKEPACA", code="FAKEPACA", kind="stock")
-        session = Session("/v2/test", self.login, [fake.code], self.snapshots)
+        connection = Connection("/v2/test", self.login, [fake.code], self.snapshots)
         try:
             async with (
                 asyncio.timeout(self.timeout),
-                aclosing(self._listen(session, {fake.code: [fake]})) as quotes,
+                aclosing(self._listen(connection, {fake.code: [fake]})) as quotes,
             ):
                 return await anext(quote async for quote in quotes if quote.last > 0)
         except TimeoutError as error:
@@ -203,10 +204,10 @@ class Alpaca(Provider):
                 self._set_aside(code)
         return [code for code in here if self.quarantine.get(code, now) <= now]
 
-    def _session(self, market: Market, asked: Asked) -> Session:
+    def _connection(self, market: Market, asked: Asked) -> Connection:
         # Whoever has no snapshot comes last: it is not to take the place of one that has.
         codes = sorted(self._due(market, asked), key=lambda code: code not in self.snapshots)
-        return Session(market.stream, self.login, codes, self.snapshots)
+        return Connection(market.stream, self.login, codes, self.snapshots)
 
     def _quote(self, instrument: Instrument, now: datetime) -> Quote:
         code = instrument.code
@@ -217,23 +218,23 @@ class Alpaca(Provider):
             return quotes
         raise ProviderError("alpaca has no price of any of the symbols")
 
-    async def _listen(self, session: Session, asked: Asked) -> AsyncGenerator[Quote]:
-        url, quiet = f"{self.ws_url}{session.path}", False
+    async def _listen(self, connection: Connection, asked: Asked) -> AsyncGenerator[Quote]:
+        url, quiet = f"{self.ws_url}{connection.path}", False
         async with Socket(url, self.timeout, self.silence, of=list) as socket:
             while True:
-                while session.due:
-                    await socket.send(session.due.pop(0))
+                while connection.due:
+                    await socket.send(connection.due.pop(0))
                 try:
                     frame, quiet = await socket.receive(), False
                 except SilentError:
                     # Out of hours nobody trades. Only who does not even answer is dead.
-                    if quiet or not session.given:
+                    if quiet or not connection.given:
                         raise
                     quiet = True
-                    session.probe()
+                    connection.probe()
                     continue
                 now = datetime.now(UTC)
-                for each in [each for code in session.take(frame) for each in asked[code]]:
+                for each in [each for code in connection.take(frame) for each in asked[code]]:
                     yield self._quote(each, now)
 
     async def _read(self, market: Market, codes: Sequence[str]) -> set[str]:

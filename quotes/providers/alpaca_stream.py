@@ -106,7 +106,7 @@ class Snapshot:
         return not self.day or moment(trade) - moment(self.day) < DAY
 
 
-class Session:
+class Connection:
     """What one connection asks for, of which it is given as much as the plan allows."""
 
     def __init__(
@@ -125,7 +125,7 @@ class Session:
         self.due: list[dict[str, Any]] = []  # messages to send
 
     def take(self, frame: Sequence[Any]) -> list[str]:
-        """Return the codes that a frame moved; raise ProviderError where it ends the session."""
+        """Return the codes that a frame moved; raise ProviderError where it ends the connection."""
         moved: dict[str, None] = {}
         for message in frame:
             if not isinstance(message, dict):

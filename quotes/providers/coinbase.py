@@ -99,19 +99,19 @@ class Coinbase(Provider):
         await self._leave_out_what_is_gone(asked)
         with self.streamed.open(), staying_away(COOL_DOWN):
             while asked:
-                session = Session(asked, self.unknown)
+                connection = Connection(asked, self.unknown)
                 try:
                     async with Socket(self.ws_url, self.timeout, self.silence) as socket:
                         while asked:
-                            while session.due:
-                                await socket.send(session.due.pop(0))
-                            for quote in session.take(await socket.receive()):
+                            while connection.due:
+                                await socket.send(connection.due.pop(0))
+                            for quote in connection.take(await socket.receive()):
                                 self.streamed.remember(quote)
                                 yield quote
                 except EndedError:
                     # Having named a bad product the exchange may hang up. The others go on at
                     # once: each such round has a product less, so there are few of them.
-                    if not session.refused:
+                    if not connection.refused:
                         raise
         raise ProviderError("coinbase knows none of the products")
 
@@ -156,7 +156,7 @@ class Coinbase(Provider):
                 del asked[code]
 
 
-class Session:
+class Connection:
     """What one connection asks for, and what it has told so far."""
 
     def __init__(self, asked: Asked, unknown: dict[str, str]) -> None:
@@ -167,7 +167,7 @@ class Session:
         self._ask()
 
     def take(self, message: Mapping[str, Any]) -> list[Quote]:
-        """Return the quotes in a message; raise ProviderError where it ends the session."""
+        """Return the quotes in a message; raise ProviderError where it ends the connection."""
         kind = message.get("type")
         if kind == "ticker":
             return self._tick(message)

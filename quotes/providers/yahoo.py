@@ -117,18 +117,18 @@ class Yahoo(Provider):
         """Yield a quote of each at once, then every tick; outside of hours there are none."""
         if not instruments:
             return
-        session = Session(instruments, await self._known(instruments))
-        if not session.known:
+        connection = Connection(instruments, await self._known(instruments))
+        if not connection.known:
             raise ProviderError("yahoo knows none of the symbols")
-        for quote in session.quotes():
+        for quote in connection.quotes():
             yield quote
         with staying_away(PENANCE):
             async with Socket(self.ws_url, self.timeout, self.silence) as socket:
-                beats = asyncio.create_task(self._keep_subscribed(socket, list(session.known)))
+                beats = asyncio.create_task(self._keep_subscribed(socket, list(connection.known)))
                 try:
                     while True:
-                        socket.silence = self.silence + session.quiet(datetime.now(UTC))
-                        for quote in session.take(await socket.receive()):
+                        socket.silence = self.silence + connection.quiet(datetime.now(UTC))
+                        for quote in connection.take(await socket.receive()):
                             yield quote
                 finally:
                     beats.cancel()
@@ -201,7 +201,7 @@ class Yahoo(Provider):
         ) from failed
 
 
-class Session:
+class Connection:
     """What one connection asks for, and what is known of it so far."""
 
     def __init__(self, instruments: Sequence[Instrument], known: dict[str, Known]) -> None:

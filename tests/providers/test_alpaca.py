@@ -27,7 +27,7 @@ from quotes.providers.alpaca import (
     read_asset,
     read_bars,
 )
-from quotes.providers.alpaca_stream import CHUNK, Session, Snapshot
+from quotes.providers.alpaca_stream import CHUNK, Connection, Snapshot
 from quotes.quote import Quote, loads
 from tests.junk import JSON, over_the_wire, sane
 from tests.streams import Reader, read_stream
@@ -805,8 +805,8 @@ async def test_the_check_does_not_last_for_ever(stub: Stub, mode: str) -> None:
 # messages
 
 
-def session(*codes: str) -> Session:
-    found = Session("/v2/iex", LOGIN, codes, {})
+def connection(*codes: str) -> Connection:
+    found = Connection("/v2/iex", LOGIN, codes, {})
     found.take([{"T": "success", "msg": "connected"}, {"T": "success", "msg": "authenticated"}])
     assert found.due.pop(0) == {"action": "auth"} | LOGIN
     return found
@@ -832,7 +832,7 @@ def session(*codes: str) -> Session:
 )
 def test_an_error_ends_the_session(number: Any, refused: bool, retry_after: float | None) -> None:
     with pytest.raises(ProviderError, match=f"error {re.escape(str(number))}: no") as caught:
-        session("AAPL").take([{"T": "error", "code": number, "msg": "no"}])
+        connection("AAPL").take([{"T": "error", "code": number, "msg": "no"}])
     assert (caught.value.refused, caught.value.retry_after) == (refused, retry_after)
 
 
@@ -845,7 +845,7 @@ DAILY_BAR = """[{"T":"d","S":"SPY","o":388.985,"h":389.13,"l":388.975,"c":389.12
 
 
 def test_frames_are_read_as_they_are_documented() -> None:
-    stream = session("AAPL", "AMD", "SPY")
+    stream = connection("AAPL", "AMD", "SPY")
     assert stream.take(loads(TRADE)) == []  # an odd lot
     assert stream.take(loads(TRADE.replace('"I"', '"F"'))) == ["AAPL"]
     assert stream.take(loads(BOTH_SIDES)) == ["AMD"]
@@ -949,7 +949,7 @@ MESSAGE = st.dictionaries(FIELD, JSON | TIMES | st.sampled_from(["t", "q", "d", 
 @settings(deadline=None)
 def test_whatever_a_frame_says_no_bad_price_comes_out(frame: list[Any]) -> None:
     known = {"AAPL": snapshot()}
-    mine = Session("/v2/iex", LOGIN, ["AAPL"], known)
+    mine = Connection("/v2/iex", LOGIN, ["AAPL"], known)
     told = [each | {"S": "AAPL"} if isinstance(each, dict) else each for each in frame]
     for each in (over_the_wire(frame), over_the_wire(told)):
         try:
@@ -1012,7 +1012,7 @@ def test_high_and_low_follow_the_last_and_time_runs_on(steps: list[tuple[Decimal
 @settings(deadline=None, max_examples=50)
 def test_as_much_is_subscribed_to_as_the_plan_allows(count: int, limit: int) -> None:
     codes = [f"C{number}" for number in range(count)]
-    mine, given, messages = session(*codes), 0, 0
+    mine, given, messages = connection(*codes), 0, 0
     while mine.due:
         asked = mine.due.pop(0)["trades"]
         messages += 1

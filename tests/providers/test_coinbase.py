@@ -23,7 +23,7 @@ from quotes.providers.coinbase import (
     HANDFUL,
     PER_MINUTE,
     Coinbase,
-    Session,
+    Connection,
     read_product,
     read_stats,
     read_status,
@@ -626,8 +626,8 @@ DOCUMENTED = """{"type":"ticker","sequence":7388547310,"product_id":"BTC-USDT","
 
 
 def test_a_ticker_is_read_as_it_is_documented() -> None:
-    session = Session(by_code([instrument("BTC-USDT")]), {})
-    (quote,) = session.take(loads(DOCUMENTED))
+    connection = Connection(by_code([instrument("BTC-USDT")]), {})
+    (quote,) = connection.take(loads(DOCUMENTED))
     assert quote == Quote(
         symbol="BTC-USDT",
         provider="coinbase",
@@ -700,10 +700,10 @@ def test_whatever_a_ticker_says_no_bad_price_comes_out(changes: dict[str, Any]) 
 def test_whatever_comes_over_a_socket_is_a_quote_or_an_error(
     changes: dict[str, Any], kind: Any
 ) -> None:
-    session = Session(by_code([instrument("BTC-USD")]), {})
+    connection = Connection(by_code([instrument("BTC-USD")]), {})
     for message in (TICKER | changes, {"type": "error", "reason": kind}, {"type": kind}):
         try:
-            assert all(map(sane, session.take(over_the_wire(message))))
+            assert all(map(sane, connection.take(over_the_wire(message))))
         except ProviderError:
             assert message["type"] == "error"
 
@@ -738,16 +738,16 @@ def test_every_digit_is_kept(price: Decimal, number: int) -> None:
 @settings(deadline=None, max_examples=50)
 def test_every_product_stays_asked_until_it_is_named(count: int, data: st.DataObject) -> None:
     codes = [f"C{number}-USD" for number in range(count)]
-    session = Session(by_code(map(instrument, codes)), {})
+    connection = Connection(by_code(map(instrument, codes)), {})
     for bad in data.draw(st.lists(st.sampled_from(codes), max_size=5, unique=True)):
-        session.due.clear()
-        session.take({"type": "error", "reason": f"{bad} is delisted"})
-        asked = [code for message in session.due for code in message["product_ids"]]
+        connection.due.clear()
+        connection.take({"type": "error", "reason": f"{bad} is delisted"})
+        asked = [code for message in connection.due for code in message["product_ids"]]
         assert bad not in asked
-        assert session.refused
-    assert {code for chunk in session.chunks for code in chunk} == set(session.asked)
-    assert set(codes) == set(session.asked) | set(session.unknown)
-    assert count <= HANDFUL or not session.asked or session.pulse in session.asked
+        assert connection.refused
+    assert {code for chunk in connection.chunks for code in chunk} == set(connection.asked)
+    assert set(codes) == set(connection.asked) | set(connection.unknown)
+    assert count <= HANDFUL or not connection.asked or connection.pulse in connection.asked
 
 
 # the stub

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from quotes.providers import Instrument, ProviderError, make_provider, option_names
 from quotes.providers.kit.protobuf import read_fields, shortest, signed, single, text, to_32_bits
-from quotes.providers.yahoo import AGENT, BATCH, NOTICE, PENANCE, Session, Yahoo, merged
+from quotes.providers.yahoo import AGENT, BATCH, NOTICE, PENANCE, Connection, Yahoo, merged
 from quotes.providers.yahoo_wire import (
     CHANGE,
     LONGEST_QUIET,
@@ -249,12 +249,12 @@ def test_what_is_known_without_a_price_spoils_no_frame() -> None:
     row = replace(read_spark(spark(regularMarketPrice=-1))["AAPL"], closes=[], came_at=NOW)
     known = read_row(row, AAPL)
     assert known
-    session = Session([AAPL], {"AAPL": known})
-    (quote,) = session.take(message(id="AAPL", price=247.5, time=ms(NOW), market_hours=1))
+    connection = Connection([AAPL], {"AAPL": known})
+    (quote,) = connection.take(message(id="AAPL", price=247.5, time=ms(NOW), market_hours=1))
     assert (quote.last, quote.source_time) == (Decimal("247.5"), NOW)
     assert (quote.high, quote.low) == (Decimal("247.5"), Decimal("243.16"))
     assert (quote.reference, quote.volume) == (Decimal("244.47"), 32129951)
-    assert session.known["AAPL"].quote == quote
+    assert connection.known["AAPL"].quote == quote
 
 
 @pytest.mark.parametrize(("kind", "volume"), [("index", None), ("stock", 0)])
@@ -787,10 +787,10 @@ async def test_silence_while_all_are_closed_does_not() -> None:
 def test_a_closed_market_is_quiet_until_it_opens(moment: int, seconds: float) -> None:
     known = read_row(read_spark(spark())["AAPL"], AAPL)
     assert known
-    session = Session([AAPL], {"AAPL": known})
-    assert session.quiet(datetime.fromtimestamp(moment, UTC)) == seconds
+    connection = Connection([AAPL], {"AAPL": known})
+    assert connection.quiet(datetime.fromtimestamp(moment, UTC)) == seconds
     crypto = replace(known, market=replace(known.market, crypto=True))
-    both = Session([AAPL, instrument("BTC-USD")], {"AAPL": known, "BTC-USD": crypto})
+    both = Connection([AAPL, instrument("BTC-USD")], {"AAPL": known, "BTC-USD": crypto})
     assert both.quiet(datetime.fromtimestamp(moment, UTC)) == 0
 
 
@@ -991,26 +991,26 @@ def test_other_prices_that_are_none_are_not_told(number: float) -> None:
 @pytest.mark.parametrize(("unit", "last"), [("USD", "-37.63"), ("GBp", "-0.3763")])
 def test_a_negative_price_is_passed_on_and_leaves_what_is_known(unit: str, last: str) -> None:
     known = replace(KNOWN, market=replace(MARKET, unit=unit))
-    session = Session([AAPL, replace(AAPL, symbol="APPLE")], {"AAPL": known})
+    connection = Connection([AAPL, replace(AAPL, symbol="APPLE")], {"AAPL": known})
     fields = {"price": -37.63, "change": -1.0, "day_high": 200.0, "bid": 50.0, "market_hours": 2}
-    quotes = session.take(message(id="AAPL", time=ms(NOW), **fields))
+    quotes = connection.take(message(id="AAPL", time=ms(NOW), **fields))
     assert [quote.symbol for quote in quotes] == ["AAPL", "APPLE"]
     for quote in quotes:
         told = {"last": Decimal(last), "source_time": NOW, "received_at": quote.received_at}
         assert quote == replace(QUOTE, symbol=quote.symbol, **told)
         assert str(quote.last) == last
-    assert session.known == {"AAPL": known}
+    assert connection.known == {"AAPL": known}
     late = message(id="AAPL", price=-37.63, time=ms(NOW - timedelta(minutes=2)))
-    assert session.take(late) == []
+    assert connection.take(late) == []
 
 
 @pytest.mark.parametrize("zero", [0.0, -0.0])
 def test_a_zero_that_is_on_the_wire_is_passed_on(zero: float) -> None:
     raw = encode(id="AAPL", time=ms(NOW)) + b"\x15" + struct.pack("<f", zero)
-    session = Session([AAPL], {"AAPL": KNOWN})
-    (quote,) = session.take({"message": b64encode(raw).decode()})
+    connection = Connection([AAPL], {"AAPL": KNOWN})
+    (quote,) = connection.take({"message": b64encode(raw).decode()})
     assert quote == replace(QUOTE, last=Decimal(0), source_time=NOW, received_at=quote.received_at)
-    assert session.known == {"AAPL": KNOWN}
+    assert connection.known == {"AAPL": KNOWN}
 
 
 # numbers
