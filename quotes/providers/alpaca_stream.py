@@ -19,7 +19,7 @@ TAKEN = 30.0  # seconds until a connection that was not closed well no longer co
 TOO_MANY_SYMBOLS, TOO_MANY_CONNECTIONS = 405, 406
 REFUSED = (402, 409)  # a wrong key, and a plan without this feed
 NOT_LAST = frozenset("IZT")  # odd lots, late reports, out of hours: no such trade moves the last
-MOST_WORDS = 200  # characters of what Alpaca says about an error
+MAX_CHARACTERS = 200  # characters of what Alpaca says about an error
 
 Row = Mapping[str, Any]
 
@@ -208,4 +208,4 @@ def public(said: object, login: Mapping[str, str]) -> str:
     words = str(said)
     for secret in login.values():
         words = words.replace(secret, "…")
-    return words[:MOST_WORDS]
+    return words[:MAX_CHARACTERS]

@@ -29,12 +29,12 @@ COLUMNS = ("time", "open", "high", "low", "close", "volume")  # of a candle, and
 ROWS = 1000  # candles in one answer, at most
 CHUNK = 20  # symbols in one request: the 21st makes it cost 40 instead of 2
 WEIGHT, WEIGHT_OF_LIST = 2, 20  # of 6000 a minute, of which 70 % are used
-MOST_STREAMS = 1024  # on one connection, the pulse among them
+MAX_STREAMS = 1024  # on one connection, the pulse among them
 STREAMS = 256  # in one message, so that all of them go in 4: five a second are allowed
 PULSE = "btcusdt@miniTicker"  # comes every second, whatever else is asked
 OLDEST = 23 * 3600.0  # seconds: after 24 hours the exchange ends a connection
 REJECTED = (-1100, -1121)  # illegal characters, invalid symbol
-MOST_WORDS = 200  # characters of what the exchange says about an error
+MAX_CHARACTERS = 200  # characters of what the exchange says about an error
 PRICES = ("bid", "ask", "open", "high", "low")
 ROW = {  # of the ticker over REST
     "last": "lastPrice", "bid": "bidPrice", "ask": "askPrice", "open": "openPrice",
@@ -108,8 +108,8 @@ class Binance(Provider):
         asked = await self.codes.find(instruments)
         if not asked:
             raise ProviderError("binance knows none of the symbols")
-        if len(asked) >= MOST_STREAMS:
-            raise ProviderError(f"binance streams {MOST_STREAMS - 1} symbols, not {len(asked)}")
+        if len(asked) >= MAX_STREAMS:
+            raise ProviderError(f"binance streams {MAX_STREAMS - 1} symbols, not {len(asked)}")
         until = self.clock() + OLDEST
         url = f"{self.ws_url}/stream?streams={PULSE}"
         async with Socket(url, self.timeout, self.silence) as socket:
@@ -164,7 +164,7 @@ class Binance(Provider):
 
 def worded(error: ProviderError, said: Mapping[str, Any]) -> ProviderError:
     """Say an error again, with what the exchange said about it."""
-    words = str(said["msg"])[:MOST_WORDS]
+    words = str(said["msg"])[:MAX_CHARACTERS]
     if said.get("code") in REJECTED:
         return RejectedError(f"binance says {words}")
     refused = error.refused or "restricted location" in words
@@ -192,7 +192,7 @@ def take(message: Mapping[str, Any], asked: Asked) -> list[Quote]:
     if kind == "serverShutdown":
         raise ProviderError("binance is about to end the stream")
     if said := message.get("msg") or message.get("error"):
-        raise ProviderError(f"the stream answered with an error: {str(said)[:MOST_WORDS]}")
+        raise ProviderError(f"the stream answered with an error: {str(said)[:MAX_CHARACTERS]}")
     return []  # new kinds may come at any time
 
 

@@ -33,7 +33,7 @@ COOL_DOWN = 10.0  # seconds to stay away when that was too often; it does not sa
 PATIENCE = 3.0  # seconds that a stream waits for the list of products before it does without
 CHUNK = 50  # products in one subscription
 HANDFUL = 10  # products whose heartbeats, one a second each, may all come
-MOST_WORDS = 200  # characters of what the exchange says about an error
+MAX_CHARACTERS = 200  # characters of what the exchange says about an error
 GONE = {"delisted": "is delisted", None: "is not a valid product"}  # by status; None: not listed
 
 day_quote = partial(Quote, provider="coinbase", volume_window="24h", session="always", delay=0)
@@ -172,7 +172,7 @@ class Connection:
         if kind == "ticker":
             return self._tick(message)
         if kind == "error":
-            self._refuse(str(message.get("reason") or message.get("message"))[:MOST_WORDS])
+            self._refuse(str(message.get("reason") or message.get("message"))[:MAX_CHARACTERS])
         return []  # new kinds may come at any time
 
     def _tick(self, message: Mapping[str, Any]) -> list[Quote]:
@@ -245,7 +245,7 @@ def read_status(rows: Iterable[Any]) -> dict[str, str]:
 def complaint(body: Any) -> str | None:
     """Read the words of an error, whatever the status that it came with; None where it is none."""
     said = body.get("message") if isinstance(body, dict) else None
-    return said[:MOST_WORDS] if isinstance(said, str) else None
+    return said[:MAX_CHARACTERS] if isinstance(said, str) else None
 
 
 def currency(code: str) -> str:

@@ -21,13 +21,13 @@ from quotes.quote import MILLISECOND, Quote, decimal, last_price, price, utc
 
 PUBLIC, PRO = "https://api.coingecko.com/api/v3", "https://pro-api.coingecko.com/api/v3"
 BATCH = 250  # coins in one request
-MOST_CHARACTERS = 6000  # of the ids in one request: an address of 8000 is too long for some
+MAX_IDS_LENGTH = 6000  # of the ids in one request: an address of 8000 is too long for some
 PLANS = {  # by the kind of key
     "": Plan(per_minute=5, batch=BATCH),  # shared with whoever has the same address
     "demo": Plan(per_minute=30, per_month=10_000, batch=BATCH),
     "pro": Plan(per_minute=250, per_month=100_000, batch=BATCH),  # of the smallest paid plan
 }
-LONGEST_MONTH = 31 * 86_400  # seconds
+MAX_MONTH = 31 * 86_400  # seconds
 FOR_QUOTES = 0.9  # of the month's requests; the others are for candles and sparklines
 CACHED = 60  # seconds that CoinGecko keeps an answer
 PAUSE = 60.0  # seconds to stay away where a limit is told without a time
@@ -36,7 +36,7 @@ COLUMNS = ("time", "open", "high", "low", "close")  # of a candle
 HOUR = 3600  # seconds from one price of a sparkline to the next
 REFUSED = (401, 403, 1020, 10002, 10005, 10010, 10011)  # codes of errors: of keys, of plans
 NO_CURRENCY = "invalid vs_currency"
-MOST_WORDS = 200  # characters of what CoinGecko says about an error
+MAX_CHARACTERS = 200  # characters of what CoinGecko says about an error
 
 Asked = dict[str, list[Instrument]]  # by code: two symbols may share one
 
@@ -178,7 +178,7 @@ class CoinGecko(Provider):
         if self.key:
             words = words.replace(self.key, "…")
         return ProviderError(
-            f"{error}: {words[:MOST_WORDS]}" if words else str(error),
+            f"{error}: {words[:MAX_CHARACTERS]}" if words else str(error),
             retry_after=error.retry_after or (PAUSE if 429 in (code, error.status) else None),
             refused=error.refused or code in REFUSED,
             status=error.status,
@@ -187,7 +187,7 @@ class CoinGecko(Provider):
 
     def _pace(self, requests: int) -> None:
         if most := self.plan.per_month:
-            self.poll_interval = max(CACHED, requests * LONGEST_MONTH / (most * FOR_QUOTES))
+            self.poll_interval = max(CACHED, requests * MAX_MONTH / (most * FOR_QUOTES))
 
 
 def by_currency(instruments: Iterable[Instrument]) -> dict[str, Asked]:
@@ -204,7 +204,7 @@ def chunks(codes: Iterable[str]) -> Iterator[list[str]]:
     length = 0
     for code in codes:
         longer = len(escaped(f"{code},"))
-        if chunk and (len(chunk) == BATCH or length + longer > MOST_CHARACTERS):
+        if chunk and (len(chunk) == BATCH or length + longer > MAX_IDS_LENGTH):
             yield chunk
             chunk, length = [], 0
         chunk.append(code)

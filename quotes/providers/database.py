@@ -29,8 +29,8 @@ from quotes.quote import Quote
 NEEDED = FIELDS[:2]
 CODES = "%(codes)s"
 LIKE = "SELECT code, last, time FROM prices WHERE code IN (%(codes)s)"
-MOST_ROWS = 10_000  # of one answer
-MOST_THREADS = 3  # queries that took too long and may still run
+MAX_ROWS = 10_000  # of one answer
+MAX_THREADS = 3  # queries that took too long and may still run
 STEPS = 1000  # of SQLite's machine, between two looks at the clock
 READING = ("SELECT", "WITH")
 ASIDE = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`|--[^\n]*|/\*.*?\*/", re.DOTALL)  # texts, comments
@@ -89,8 +89,8 @@ class Database(Provider):
         # Neither asyncio's own threads nor those of an executor will do: both are waited for at
         # the end of the process, however long the database takes.
         self.threads = [thread for thread in self.threads if thread.is_alive()]
-        if len(self.threads) >= MOST_THREADS:
-            raise ProviderError(f"{self.what} took too long {MOST_THREADS} times and still runs")
+        if len(self.threads) >= MAX_THREADS:
+            raise ProviderError(f"{self.what} took too long {MAX_THREADS} times and still runs")
         rows: Future[Rows] = Future()
         thread = Thread(target=settle, args=(rows, read), name="quotes-provider", daemon=True)
         self.threads.append(thread)
@@ -109,7 +109,7 @@ class Database(Provider):
         try:
             with reading(self.alias, self.timeout) as cursor:
                 cursor.execute(query, wanted)
-                found = cursor.fetchmany(MOST_ROWS + 1)
+                found = cursor.fetchmany(MAX_ROWS + 1)
                 columns = [column[0].lower() for column in cursor.description or ()]
         except BROKEN as error:
             words = (str(error).strip() or type(error).__name__).partition("\n")[0]
@@ -125,9 +125,9 @@ class Database(Provider):
                 f"it must have {' and '.join(NEEDED)}, and may have {', '.join(FIELDS[2:])}: "
                 "rename what it selects, like SELECT ticker AS code"
             )
-        if count > MOST_ROWS:
+        if count > MAX_ROWS:
             raise ProviderError(
-                f"{self.what} has more than {MOST_ROWS} rows: let it choose, like {LIKE}"
+                f"{self.what} has more than {MAX_ROWS} rows: let it choose, like {LIKE}"
             )
 
 

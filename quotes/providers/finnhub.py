@@ -44,8 +44,8 @@ QUARANTINE = 900.0  # seconds that a symbol without a price is not asked again
 MARKETS = ("XNYS", "XNAS", "XASE", "ARCX", "BATS")  # the exchanges, and not what is traded beside
 REMEMBERED = timedelta(minutes=2)  # for so long a quote is told again when a stream begins
 NIGHT = timedelta(hours=5)  # from midnight in UTC to one in New York, give or take a quiet hour
-MOST_AHEAD = timedelta(days=1)  # that a trade may be of the future before it is no trade
-MOST_WORDS = 200  # characters of what Finnhub says about an error
+MAX_AHEAD = timedelta(days=1)  # that a trade may be of the future before it is no trade
+MAX_CHARACTERS = 200  # characters of what Finnhub says about an error
 
 
 class Finnhub(Provider):
@@ -205,7 +205,7 @@ class Finnhub(Provider):
         unpriced: list[Quote] = []
         for code, last, moment in sorted(mine, key=lambda trade: trade[2]):
             known = self.known.get(code)
-            if moment > now + MOST_AHEAD or (known and moment < known.time):
+            if moment > now + MAX_AHEAD or (known and moment < known.time):
                 continue
             if last > 0:
                 self._move(code, last, moment, now)
@@ -253,7 +253,7 @@ class Finnhub(Provider):
         )
 
     def _public(self, said: object) -> str:
-        return str(said).replace(self.key, "…")[:MOST_WORDS]
+        return str(said).replace(self.key, "…")[:MAX_CHARACTERS]
 
 
 def quotes_of(quote: Quote, instruments: Iterable[Instrument]) -> list[Quote]:

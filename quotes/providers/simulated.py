@@ -23,7 +23,7 @@ from quotes.quote import Quote, utc_now
 DAY = 86_400  # seconds
 YEAR = 365 * DAY
 HASTE = 4  # simulated seconds in a second, so that a visitor sees prices move
-MOST_CANDLES = 1000
+MAX_CANDLES = 1000
 BREATH = 0.01  # seconds that others get between two bursts, at least
 BURST = 500  # ticks in one burst, at most
 STALL = 1.0  # seconds late after which the missed ticks are dropped
@@ -238,7 +238,7 @@ class Simulated(Provider):
         first = ceil(start.timestamp() / step) * step
         stop = ceil(min(end, self.clock()).timestamp())
         past = Past(instrument, self.seed, self.opened)
-        return [past.candle(moment, step) for moment in range(first, stop, step)[-MOST_CANDLES:]]
+        return [past.candle(moment, step) for moment in range(first, stop, step)[-MAX_CANDLES:]]
 
     async def _wait(self, due: float, interval: float) -> tuple[int, float]:
         # Gives how many ticks are due by now and when the next one is: lateness never adds up,

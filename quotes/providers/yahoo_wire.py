@@ -57,9 +57,9 @@ OVER_THE_COUNTER, LATE_THERE = "OTC", 15  # how the names of those markets begin
 CODE, LAST, TIME, HOURS, VOLUME, CHANGE, PREVIOUS = 1, 2, 3, 7, 9, 12, 16
 PRICES = {"high": 10, "low": 11, "open": 15, "bid": 23, "ask": 25}
 SESSIONS = ("pre", "regular", "post")  # by the number in HOURS; above them is the night's
-MOST_AWAY = timedelta(days=40_000)  # from 1970
-LEAST, MOST = 10.0**-MOST_MAGNITUDE, 10.0 ** (MOST_MAGNITUDE + 1)  # that numbers may be
-LONGEST_QUIET = 1800.0  # seconds: some time before that Yahoo hangs up where nothing is traded
+MAX_AWAY = timedelta(days=40_000)  # from 1970
+MIN_NUMBER, MAX_NUMBER = 10.0**-MOST_MAGNITUDE, 10.0 ** (MOST_MAGNITUDE + 1)  # that numbers may be
+MAX_QUIET = 1800.0  # seconds: some time before that Yahoo hangs up where nothing is traded
 
 spelled = lru_cache(maxsize=4096)(shortest)  # a reference comes with every tick of its day
 
@@ -121,8 +121,8 @@ class Market:
         now = moment.timestamp()
         for name, start, end in self.hours:
             if name == "regular" and now < end:
-                return min(LONGEST_QUIET, max(0.0, start - now))
-        return LONGEST_QUIET
+                return min(MAX_QUIET, max(0.0, start - now))
+        return MAX_QUIET
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,7 +178,7 @@ def read_frame(message: Mapping[str, Any]) -> Frame | None:
 def read_number(field: Field | None) -> float | None:
     """Read a float of a frame; None for what is none that a market reaches."""
     number = single(field)
-    return number if number == 0 or (number and LEAST <= abs(number) < MOST) else None
+    return number if number == 0 or (number and MIN_NUMBER <= abs(number) < MAX_NUMBER) else None
 
 
 def read_spark(body: Any) -> dict[str, Row]:
@@ -301,7 +301,7 @@ def read_candles(result: Any, instrument: Instrument, step: int) -> Iterator[tup
     """
     meta, times, bars = (dig(result, name) for name in ("meta", "timestamp", "indicators"))
     market = read_market(meta if isinstance(meta, dict) else {}, instrument)
-    newest = EPOCH - MOST_AWAY
+    newest = EPOCH - MAX_AWAY
     for number, moment in enumerate(times if isinstance(times, list) and market else []):
         start = moment_of(moment, SECOND)
         if not start or not market:
@@ -344,7 +344,7 @@ def moment_of(count: Any, unit: timedelta) -> datetime | None:
         distance = count * unit if type(count) is int and count else None
     except OverflowError:
         return None
-    return EPOCH + distance if distance and abs(distance) < MOST_AWAY else None
+    return EPOCH + distance if distance and abs(distance) < MAX_AWAY else None
 
 
 def dig(value: Any, *path: str | int) -> Any:

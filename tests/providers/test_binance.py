@@ -18,7 +18,7 @@ from websockets.http11 import Response
 from quotes.providers import Instrument, ProviderError
 from quotes.providers.binance import (
     COLUMNS,
-    MOST_STREAMS,
+    MAX_STREAMS,
     OLDEST,
     ROW,
     TICK,
@@ -460,20 +460,20 @@ async def test_what_is_said_while_the_stream_opens_is_not_missed(
 
 
 async def test_all_streams_that_one_connection_may_have_fit_five_messages(stub: Stub) -> None:
-    codes = [f"C{number}USDT" for number in range(MOST_STREAMS - 1)]
+    codes = [f"C{number}USDT" for number in range(MAX_STREAMS - 1)]
     stub.enlist(*codes)
     async with reading(stub) as provider, streaming(provider, *codes) as stream:
         came = [(await anext(stream)).symbol for _ in codes]
         await stub.tick("C1022USDT", "11.00")
         assert (await anext(stream)).last == Decimal("11.00")
         (wanted,) = stub.listeners.values()
-        assert len(wanted) == MOST_STREAMS
+        assert len(wanted) == MAX_STREAMS
     assert came == codes
     assert len(stub.subscriptions) == 4
 
 
 async def test_more_streams_than_that_are_an_error(stub: Stub, provider: Binance) -> None:
-    codes = [f"C{number}USDT" for number in range(MOST_STREAMS)]
+    codes = [f"C{number}USDT" for number in range(MAX_STREAMS)]
     stub.enlist(*codes)
     async with streaming(provider, *codes) as stream:
         with pytest.raises(ProviderError, match="binance streams 1023 symbols, not 1024"):

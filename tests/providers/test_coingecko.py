@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from quotes.providers import Instrument, ProviderError, make_provider
 from quotes.providers.coingecko import (
     BATCH,
-    MOST_CHARACTERS,
+    MAX_IDS_LENGTH,
     PAUSE,
     PRO,
     PUBLIC,
@@ -483,7 +483,7 @@ def test_every_code_is_in_one_request_that_is_not_too_long(codes: list[str]) -> 
     for chunk in asked:
         assert 1 <= len(chunk) <= BATCH
         address = httpx.URL("http://a/", params={"ids": ",".join(chunk)})
-        assert len(chunk) == 1 or len(str(address)) <= MOST_CHARACTERS + 20
+        assert len(chunk) == 1 or len(str(address)) <= MAX_IDS_LENGTH + 20
 
 
 # the stub

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from pytest_django import DjangoDbBlocker
 
 from quotes.providers import Instrument, ProviderError, make_provider
-from quotes.providers.database import MOST_ROWS, MOST_THREADS, Database, checked, exact
+from quotes.providers.database import MAX_ROWS, MAX_THREADS, Database, checked, exact
 from quotes.quote import Quote
 from tests.servers import Postgres
 from tests.stubs.database import QUERY, Table, alias_of, postgres, sqlite
@@ -364,10 +364,10 @@ async def test_postgresql_itself_lets_nothing_be_written(big: Table) -> None:
 async def test_more_rows_than_anybody_needs_are_not_read(table: Table) -> None:
     numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {})"
     query = f"{numbers} SELECT 'C' || i AS code, 1 AS last FROM n"
-    provider = reader(table, query.format(MOST_ROWS))
-    assert len(await ask(provider, f"C{MOST_ROWS}")) == 1
-    error = await failure(reader(table, query.format(MOST_ROWS + 1)), "C1")
-    assert f"more than {MOST_ROWS} rows: let it choose, like SELECT code" in str(error)
+    provider = reader(table, query.format(MAX_ROWS))
+    assert len(await ask(provider, f"C{MAX_ROWS}")) == 1
+    error = await failure(reader(table, query.format(MAX_ROWS + 1)), "C1")
+    assert f"more than {MAX_ROWS} rows: let it choose, like SELECT code" in str(error)
 
 
 async def test_rows_without_end_are_not_waited_for(table: Table) -> None:
@@ -425,10 +425,10 @@ async def test_a_query_has_a_deadline_whatever_the_database_does(small: Table, h
 
 async def test_queries_that_hang_do_not_pile_up(small: Table, held: Held) -> None:
     provider = reader(small, HELD, timeout=0.05)
-    for _ in range(MOST_THREADS):
+    for _ in range(MAX_THREADS):
         assert "gave no full answer" in str(await failure(provider))
     assert "took too long 3 times and still runs" in str(await failure(provider))
-    await until(lambda: held.calls == MOST_THREADS)
+    await until(lambda: held.calls == MAX_THREADS)
     held.release.set()
     await until(lambda: not any(thread.is_alive() for thread in provider.threads))
     provider.timeout = 5.0

@@ -25,7 +25,7 @@ from quotes.providers.kit.protobuf import read_fields, shortest, signed, single,
 from quotes.providers.yahoo import AGENT, BATCH, NOTICE, PENANCE, Connection, Yahoo, merged
 from quotes.providers.yahoo_wire import (
     CHANGE,
-    LONGEST_QUIET,
+    MAX_QUIET,
     Frame,
     Known,
     Market,
@@ -779,9 +779,9 @@ async def test_silence_while_all_are_closed_does_not() -> None:
     [
         (1740061800, 0),  # it opens
         (1740085199, 0),
-        (1740085200, LONGEST_QUIET),  # it has closed
+        (1740085200, MAX_QUIET),  # it has closed
         (1740061800 - 60, 60),
-        (1740061800 - 86_400, LONGEST_QUIET),
+        (1740061800 - 86_400, MAX_QUIET),
     ],
 )
 def test_a_closed_market_is_quiet_until_it_opens(moment: int, seconds: float) -> None:

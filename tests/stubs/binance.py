@@ -18,7 +18,7 @@ from websockets.http11 import Response
 from quotes.providers import Instrument, make_provider
 from tests.stubs.exchange import Bench, Exchange, main
 
-MOST_MESSAGES = 5  # in any second
+MAX_MESSAGES = 5  # in any second
 BATCH = 20  # symbols at the price of one
 ROWS = 1000  # candles in one answer
 
@@ -113,10 +113,10 @@ class Binance(Exchange):
             return
         self.listeners[connection] = set(names)
         tasks = [asyncio.create_task(each(connection)) for each in (self._beat, self._ping)]
-        recent: deque[float] = deque(maxlen=MOST_MESSAGES)
+        recent: deque[float] = deque(maxlen=MAX_MESSAGES)
         try:
             async for raw in connection:
-                if len(recent) == MOST_MESSAGES and time.monotonic() - recent[0] < 1:
+                if len(recent) == MAX_MESSAGES and time.monotonic() - recent[0] < 1:
                     await connection.close(1008, "Too many requests")
                     return
                 recent.append(time.monotonic())

@@ -26,7 +26,7 @@ MARKET: dict[str, dict[str, tuple[float | None, ...]]] = {
 CURRENCIES = ("usd", "eur", "btc", "gbp")
 NAMES = {"bitcoin": "Bitcoin", "ethereum": "Ethereum", "shiba-inu": "Shiba Inu"}
 POINTS = 168  # of a sparkline: seven days of hours
-MOST = 250  # rows on one page
+PAGE = 250  # rows on one page
 STEPS = {1: 1800, 7: 14_400, 14: 14_400, 30: 14_400, 90: 345_600, 180: 345_600, 365: 345_600}
 DAY = 86_400
 
@@ -83,7 +83,7 @@ class CoinGecko(Exchange):
         # As there: what is not known is not mentioned, and the order is one of its own.
         codes = sorted((code for code in self.coins if code in wanted), reverse=True)
         rows = [self._row(code, currency, query) for code in codes]
-        return rows[: min(MOST, int(query.get("per_page", 100)))]
+        return rows[: min(PAGE, int(query.get("per_page", 100)))]
 
     def _row(self, code: str, currency: str, query: dict[str, str]) -> dict[str, Any]:
         price, change, high, low = self.coins[code].get(currency, (None, None, None, None))

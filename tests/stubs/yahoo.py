@@ -17,7 +17,7 @@ from websockets.asyncio.server import ServerConnection
 from quotes.providers import Instrument, make_provider
 from tests.stubs.exchange import Bench, Exchange, main
 
-MOST = 20  # symbols in one request of spark
+BATCH = 20  # symbols in one request of spark
 STEPS = {"1m": 60, "2m": 120, "5m": 300, "15m": 900, "30m": 1800, "60m": 3600, "1d": 86_400}
 WEEK = 7 * 86_400
 
@@ -148,7 +148,7 @@ class Yahoo(Exchange):
                 await self.send(connection, self.frame(code, **fields))
 
     def _spark(self, codes: list[str]) -> tuple[int, Any]:
-        if len(codes) > MOST:
+        if len(codes) > BATCH:
             return 400, refusal("spark", "Bad Request", "Too many symbols")
         found = [code for code in codes if code in self.metas]
         if not found:

@@ -22,10 +22,10 @@ from quotes.providers.kit.errors import ProviderError
 from quotes.quote import loads
 
 AGENT = "quoteboard"
-MOST_BYTES = 8 * 2**20  # of one answer
-MOST_BYTES_OF_ERROR = 2**16
+MAX_BYTES = 8 * 2**20  # of one answer
+MAX_BYTES_OF_ERROR = 2**16
 REFUSED = (401, 403, 451)
-SOONEST, LATEST = 1.0, 3600.0  # seconds, whatever Retry-After says
+MIN_RETRY_AFTER, MAX_RETRY_AFTER = 1.0, 3600.0  # seconds, whatever Retry-After says
 # The last two come from anyio, and for a host that no resolver takes.
 BROKEN = (
     httpx.HTTPError,
@@ -96,9 +96,9 @@ class Client:
             failed = response.status_code != httpx.codes.OK
             async for part in response.aiter_bytes():
                 body += part
-                if len(body) > MOST_BYTES:
-                    raise ProviderError(f"{what} answered with more than {MOST_BYTES} bytes")
-                if failed and len(body) > MOST_BYTES_OF_ERROR:
+                if len(body) > MAX_BYTES:
+                    raise ProviderError(f"{what} answered with more than {MAX_BYTES} bytes")
+                if failed and len(body) > MAX_BYTES_OF_ERROR:
                     break
         if failed:
             error = status_error(what, response.status_code, response.headers.get("Retry-After"))
@@ -154,7 +154,7 @@ def status_error(what: str, status: int, given: str | None) -> ProviderError:
 def retry_after(given: str | None) -> float | None:
     """Read a Retry-After header, seconds or a date, as 1 to 3600 seconds from now."""
     seconds = float(given) if given and given.isdecimal() else _seconds_until(given)
-    return None if seconds is None else min(max(seconds, SOONEST), LATEST)
+    return None if seconds is None else min(max(seconds, MIN_RETRY_AFTER), MAX_RETRY_AFTER)
 
 
 def _ahead(headers: Mapping[str, str]) -> float | None:

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from quotes.providers.kit.errors import ProviderError
 from quotes.quote import Quote
 
-MOST_FAILURES = 3  # polls in a row
+MAX_FAILURES = 3  # polls in a row
 
 
 async def merged(*streams: AsyncGenerator[Quote]) -> AsyncGenerator[Quote]:
@@ -53,7 +53,7 @@ async def repeated(
         except ProviderError as error:
             failures, asked_away = failures + 1, error.retry_after or 0.0
             stay_away(asked_away)
-            if error.refused or failures == MOST_FAILURES:
+            if error.refused or failures == MAX_FAILURES:
                 raise
             continue
         failures, asked_away = 0, 0.0

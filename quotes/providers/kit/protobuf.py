@@ -10,7 +10,7 @@ import struct
 from decimal import Decimal
 
 VARINT, FIXED64, SIZED, FIXED32 = 0, 1, 2, 5  # kinds of fields
-LONGEST_VARINT = 10  # bytes
+MAX_VARINT = 10  # bytes
 FLOAT = struct.Struct("<f")
 
 Field = int | bytes
@@ -90,7 +90,7 @@ def _varint(message: bytes, at: int) -> tuple[int, int]:
     if number < 128:  # most are of one byte
         return number, at
     number &= 127
-    for byte in message[at : at + LONGEST_VARINT - 1]:
+    for byte in message[at : at + MAX_VARINT - 1]:
         at += 1
         if byte < 128:
             return number | byte << shift, at

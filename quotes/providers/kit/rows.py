@@ -22,7 +22,7 @@ UNITS = {  # microseconds in what a number below each of these counts since 1970
     Decimal(10) ** 17: Decimal(1),
     Decimal(10) ** 20: Decimal(10) ** -3,
 }
-MOST_WORDS = 40  # characters of a value that an error quotes
+MAX_CHARACTERS = 40  # characters of a value that an error quotes
 
 Rows = Mapping[str, Mapping[str, Any]]  # by code
 
@@ -109,7 +109,7 @@ def read_time(given: Any) -> datetime | None:
 
 def said(value: Any) -> str:
     """Quote a value in an error, on one line and not all of a long one."""
-    return re.sub(r"\s+", " ", repr(value))[:MOST_WORDS]
+    return re.sub(r"\s+", " ", repr(value))[:MAX_CHARACTERS]
 
 
 def _since_1970(number: Decimal) -> datetime | None:

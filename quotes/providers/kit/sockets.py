@@ -26,8 +26,8 @@ from quotes.providers.kit.client import AGENT, cause, host, late, status_error
 from quotes.providers.kit.errors import ProviderError
 from quotes.quote import loads
 
-MOST_BYTES = 2**20  # of one frame
-MOST_GARBAGE = 5  # frames in a row
+MAX_BYTES = 2**20  # of one frame
+MAX_UNREADABLE = 5  # frames in a row
 BROKEN = (OSError, WebSocketException, UnicodeError)  # the last for a host that no resolver takes
 WIRE = logging.getLogger(f"{__name__}.wire")
 WIRE.setLevel(logging.INFO)  # below, websockets would log every frame and address, keys included
@@ -55,7 +55,7 @@ class Socket:
                 open_timeout=self.timeout,
                 close_timeout=1,
                 ping_interval=None,
-                max_size=MOST_BYTES,
+                max_size=MAX_BYTES,
                 compression=None,
                 proxy=None,
                 user_agent_header=AGENT,
@@ -74,12 +74,12 @@ class Socket:
 
     async def receive(self) -> Any:
         """Return the next JSON object (or list), and pass over a few frames that are none."""
-        for _ in range(MOST_GARBAGE):
+        for _ in range(MAX_UNREADABLE):
             with self._told():
                 message = read_frame(await self._frame(), self.of)
             if message is not None:
                 return message
-        raise ProviderError(f"{MOST_GARBAGE} frames in a row could not be read")
+        raise ProviderError(f"{MAX_UNREADABLE} frames in a row could not be read")
 
     async def _frame(self) -> str | bytes:
         try:

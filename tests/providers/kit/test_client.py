@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from quotes.providers import ProviderError
 from quotes.providers.kit.client import (
-    LATEST,
-    MOST_BYTES,
-    SOONEST,
+    MAX_BYTES,
+    MAX_RETRY_AFTER,
+    MIN_RETRY_AFTER,
     Client,
     address,
     host,
@@ -146,15 +146,15 @@ async def test_a_source_may_say_until_when_to_stay_away() -> None:
 
 
 def test_a_date_that_is_over_means_soon() -> None:
-    assert retry_after("Wed, 21 Oct 2015 07:28:00 GMT") == SOONEST
-    assert retry_after("Wed, 21 Oct 2099 07:28:00 GMT") == LATEST
-    assert retry_after("Wed, 21 Oct 2099 07:28:00") == LATEST
+    assert retry_after("Wed, 21 Oct 2015 07:28:00 GMT") == MIN_RETRY_AFTER
+    assert retry_after("Wed, 21 Oct 2099 07:28:00 GMT") == MAX_RETRY_AFTER
+    assert retry_after("Wed, 21 Oct 2099 07:28:00") == MAX_RETRY_AFTER
 
 
 @given(st.none() | st.text() | st.integers().map(str))
 def test_whatever_retry_after_says_is_bounded(given_: str | None) -> None:
     seconds = retry_after(given_)
-    assert seconds is None or SOONEST <= seconds <= LATEST
+    assert seconds is None or MIN_RETRY_AFTER <= seconds <= MAX_RETRY_AFTER
 
 
 async def test_a_redirect_is_not_followed() -> None:
@@ -182,10 +182,10 @@ async def test_what_is_no_json_is_an_error(body: bytes, words: str) -> None:
 
 @pytest.mark.parametrize("squeeze", [bytes, gzip.compress])
 async def test_a_body_without_end_is_not_read_to_the_end(squeeze: Callable[[bytes], bytes]) -> None:
-    body = squeeze(b"[" + b" " * 2 * MOST_BYTES + b"]")
+    body = squeeze(b"[" + b" " * 2 * MAX_BYTES + b"]")
     lines = ["Content-Encoding: gzip"] if squeeze is gzip.compress else []
     error = await failure(answer("200 OK", body, *lines))
-    assert f"more than {MOST_BYTES} bytes" in str(error)
+    assert f"more than {MAX_BYTES} bytes" in str(error)
 
 
 async def test_a_body_that_ends_too_early_is_an_error() -> None:
