@@ -22,8 +22,8 @@ from quotes.providers import Candle, Instrument, Plan, Provider, ProviderError
 from quotes.providers.alpaca_stream import Connection, Snapshot, currency, is_crypto, public
 from quotes.providers.kit.batches import Asked, by_code
 from quotes.providers.kit.client import Client, address, late, of_kind
-from quotes.providers.kit.limited import staying_away
-from quotes.providers.kit.merged import merged, repeated
+from quotes.providers.kit.cooldown import cooldown
+from quotes.providers.kit.merge import merge, repeat
 from quotes.providers.kit.options import needed_key
 from quotes.providers.kit.sockets import SilentError, Socket
 from quotes.quote import Quote, amount, price, utc
@@ -167,9 +167,9 @@ class Alpaca(Provider):
             all_streamed = not any(each.waiting for each in connections)
             return self.silence if all_streamed else min(self.poll_interval, self.silence)
 
-        polls = repeated(poll, interval, self.budget.stay_away)
+        polls = repeat(poll, interval, self.budget.stay_away)
         streams = [self._listen(each, asked) for each in connections]
-        async with aclosing(merged(polls, *streams)) as quotes:
+        async with aclosing(merge(polls, *streams)) as quotes:
             async for quote in quotes:
                 yield quote
 
@@ -301,7 +301,7 @@ class Alpaca(Provider):
 
     async def _get(self, client: Client, path: str, kind: type, asked: Params) -> Any:
         try:
-            with staying_away(COOL_DOWN):
+            with cooldown(COOL_DOWN):
                 body = await client.get(path, asked)
         except ProviderError as error:
             if isinstance(error.said, dict) and (said := error.said.get("message")):

@@ -17,11 +17,11 @@ from urllib.parse import quote as escaped
 
 from quotes.providers import Candle, Instrument, Plan, Provider, ProviderError
 from quotes.providers.kit.batches import Asked, by_code
+from quotes.providers.kit.cache import StreamCache
 from quotes.providers.kit.client import Client, NotFoundError, address, of_kind
+from quotes.providers.kit.cooldown import cooldown
 from quotes.providers.kit.klines import read_klines
-from quotes.providers.kit.limited import staying_away
 from quotes.providers.kit.sockets import EndedError, Socket
-from quotes.providers.kit.streamed import Streamed
 from quotes.quote import Quote, amount, last_price, price, utc
 
 STEPS = (60, 300, 900, 3600, 21_600, 86_400)  # seconds of a candle
@@ -62,7 +62,7 @@ class Coinbase(Provider):
         self.rest = Client(rest_url, timeout=timeout, budget=self.budget)
         self.ws_url = address(ws_url, "ws", "wss")
         self.timeout, self.silence = timeout, silence
-        self.streamed = Streamed("bid", "ask")
+        self.cache = StreamCache("bid", "ask")
 
     async def quotes(self, instruments: Sequence[Instrument]) -> list[Quote]:
         """Return what the last 24 hours of each product were like."""
@@ -70,7 +70,7 @@ class Coinbase(Provider):
             return []
         stats, now = await self._get("/products/stats", dict), datetime.now(UTC)
         told = [read_stats(stats.get(each.code), each, now) for each in instruments]
-        return [self.streamed.completed(quote) for quote in told if quote]
+        return [self.cache.complete(quote) for quote in told if quote]
 
     async def instruments(self) -> list[Instrument]:
         """Return the products that are traded now."""
@@ -97,7 +97,7 @@ class Coinbase(Provider):
             return
         asked = by_code(instruments)
         await self._leave_out_what_is_gone(asked)
-        with self.streamed.open(), staying_away(COOL_DOWN):
+        with self.cache.open(), cooldown(COOL_DOWN):
             while asked:
                 connection = Connection(asked, self.unknown)
                 try:
@@ -106,7 +106,7 @@ class Coinbase(Provider):
                             while connection.due:
                                 await socket.send(connection.due.pop(0))
                             for quote in connection.take(await socket.receive()):
-                                self.streamed.remember(quote)
+                                self.cache.remember(quote)
                                 yield quote
                 except EndedError:
                     # Having named a bad product the exchange may hang up. The others go on at
@@ -121,7 +121,7 @@ class Coinbase(Provider):
 
     async def _get(self, path: str, kind: type, **params: str | int) -> Any:
         try:
-            with staying_away(COOL_DOWN):
+            with cooldown(COOL_DOWN):
                 body = await self.rest.get(path, params)
         except ProviderError as error:
             if said := complaint(error.said):

@@ -30,7 +30,7 @@ PLANS = {  # by the kind of key
 MAX_MONTH = 31 * 86_400  # seconds
 FOR_QUOTES = 0.9  # of the month's requests; the others are for candles and sparklines
 CACHED = 60  # seconds that CoinGecko keeps an answer
-PAUSE = 60.0  # seconds to stay away where a limit is told without a time
+COOL_DOWN = 60.0  # seconds to stay away where a limit is told without a time
 DAYS = {1800: (1,), 14_400: (7, 14, 30), 345_600: (90, 180, 365)}  # by the step of their candles
 COLUMNS = ("time", "open", "high", "low", "close")  # of a candle
 HOUR = 3600  # seconds from one price of a sparkline to the next
@@ -179,7 +179,7 @@ class CoinGecko(Provider):
             words = words.replace(self.key, "…")
         return ProviderError(
             f"{error}: {words[:MAX_CHARACTERS]}" if words else str(error),
-            retry_after=error.retry_after or (PAUSE if 429 in (code, error.status) else None),
+            retry_after=error.retry_after or (COOL_DOWN if 429 in (code, error.status) else None),
             refused=error.refused or code in REFUSED,
             status=error.status,
             said=body,

@@ -29,8 +29,8 @@ from urllib.parse import quote as escaped
 from quotes.providers import Instrument, Plan, Provider, ProviderError
 from quotes.providers.kit.batches import Asked, by_code
 from quotes.providers.kit.client import Client, address, of_kind
-from quotes.providers.kit.limited import staying_away
-from quotes.providers.kit.merged import merged, repeated
+from quotes.providers.kit.cooldown import cooldown
+from quotes.providers.kit.merge import merge, repeat
 from quotes.providers.kit.options import needed_key
 from quotes.providers.kit.sockets import Socket
 from quotes.quote import MILLISECOND, SECOND, Quote, last_price, price, since_1970
@@ -123,8 +123,8 @@ class Finnhub(Provider):
         def poll() -> Awaitable[list[Quote]]:
             return self.quotes([each for each in instruments if self._may_differ(each)])
 
-        polls = repeated(poll, lambda: self.poll_interval, self.budget.stay_away)
-        async with aclosing(merged(polls, self._listen(codes[:STREAMED], asked))) as quotes:
+        polls = repeat(poll, lambda: self.poll_interval, self.budget.stay_away)
+        async with aclosing(merge(polls, self._listen(codes[:STREAMED], asked))) as quotes:
             async for quote in quotes:
                 yield quote
 
@@ -233,7 +233,7 @@ class Finnhub(Provider):
 
     async def _get(self, path: str, kind: type, **asked: str) -> Any:
         try:
-            with staying_away(COOL_DOWN):
+            with cooldown(COOL_DOWN):
                 body = await self.rest.get(path, asked)
         except ProviderError as error:
             if isinstance(error.said, dict) and (said := error.said.get("error")):

@@ -16,11 +16,11 @@ from typing import Any
 
 from quotes.providers import Candle, Instrument, Plan, Provider, ProviderError
 from quotes.providers.kit.batches import Asked, Codes, RejectedError
+from quotes.providers.kit.cache import StreamCache
 from quotes.providers.kit.client import Client, address, of_kind
+from quotes.providers.kit.cooldown import cooldown
 from quotes.providers.kit.klines import read_klines
-from quotes.providers.kit.limited import staying_away
 from quotes.providers.kit.sockets import Socket
-from quotes.providers.kit.streamed import Streamed
 from quotes.quote import Quote, amount, decimal, last_price, price, utc
 
 STEPS = (60, 300, 900, 1800, 3600, 14_400, 86_400)  # seconds of a candle
@@ -74,7 +74,7 @@ class Kraken(Provider):
         self.timeout, self.silence = timeout, silence
         self.codes = Codes(self._listed, self.unknown)
         # Over REST the day began at 00:00 UTC, on the stream 24 hours ago.
-        self.streamed = Streamed("open", "reference", "reference_kind")
+        self.cache = StreamCache("open", "reference", "reference_kind")
 
     async def quotes(self, instruments: Sequence[Instrument]) -> list[Quote]:
         """Return the last price of each pair, its change since 00:00 UTC, and its last 24 hours.
@@ -87,7 +87,7 @@ class Kraken(Provider):
         rows, now = await self.codes.rows(self._rows, asked, CHUNK, PACE), datetime.now(UTC)
         wanted = [(rows.get(code), each) for code, group in asked.items() for each in group]
         told = [quote for row, each in wanted if (quote := read_row(row, each, now))]
-        return [self.streamed.completed(quote) for quote in told]
+        return [self.cache.complete(quote) for quote in told]
 
     async def instruments(self) -> list[Instrument]:
         """Return the pairs that are traded now."""
@@ -125,13 +125,13 @@ class Kraken(Provider):
         found = await self.codes.find(instruments)
         asked = {group[0].name: group for group in found.values()}
         if asked:
-            with self.streamed.open(), staying_away(COOL_DOWN):
+            with self.cache.open(), cooldown(COOL_DOWN):
                 async with Socket(self.ws_url, self.timeout, self.silence) as socket:
                     for message in subscriptions(list(asked)):
                         await socket.send(message)
                     while asked:
                         for quote in take(await socket.receive(), asked, self.unknown):
-                            self.streamed.remember(quote)
+                            self.cache.remember(quote)
                             yield quote
         raise ProviderError("kraken knows none of the pairs")
 
@@ -141,7 +141,7 @@ class Kraken(Provider):
 
     async def _get(self, what: str, **params: str | int) -> dict[str, Any]:
         path = f"/0/public/{what}"
-        with staying_away(COOL_DOWN):
+        with cooldown(COOL_DOWN):
             body = of_kind(dict, path, await self.rest.get(path, params))
         said = [str(each) for each in _list(body.get("error"))]
         if wrong := [each for each in said if not each.startswith("W")]:  # those only warn

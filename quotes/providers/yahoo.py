@@ -18,7 +18,7 @@ from urllib.parse import quote as escaped
 from quotes.providers import Candle, Instrument, Plan, Provider, ProviderError, Sparkline
 from quotes.providers.kit.batches import by_code
 from quotes.providers.kit.client import Client, NotFoundError, address, of_kind
-from quotes.providers.kit.limited import staying_away
+from quotes.providers.kit.cooldown import cooldown
 from quotes.providers.kit.sockets import Socket
 from quotes.providers.yahoo_wire import (
     DAY,
@@ -44,7 +44,7 @@ AGENT = "Mozilla/5.0 (compatible; quoteboard)"  # names of another form are turn
 BATCH = 20  # symbols in one request
 WEEK = 604_800  # seconds: as much may be asked at once of candles of a minute
 STEPS = {60: "1m", 120: "2m", 300: "5m", 900: "15m", 1800: "30m", 3600: "60m", DAY: "1d"}
-PENANCE = 900.0  # seconds to stay away after a 429: who goes on asking is banned for a day
+COOL_DOWN = 900.0  # seconds to stay away after a 429: who goes on asking is banned for a day
 NO_CANDLES = "Data doesn't exist"
 
 OF_THE_DAY = ("bid", "ask", "open", "high", "low", "volume", "reference")
@@ -122,7 +122,7 @@ class Yahoo(Provider):
             raise ProviderError("yahoo knows none of the symbols")
         for quote in connection.quotes():
             yield quote
-        with staying_away(PENANCE):
+        with cooldown(COOL_DOWN):
             async with Socket(self.ws_url, self.timeout, self.silence) as socket:
                 beats = asyncio.create_task(self._keep_subscribed(socket, list(connection.known)))
                 try:
@@ -182,7 +182,7 @@ class Yahoo(Provider):
     async def _get(self, path: str, **params: str | int) -> Any:
         failed: ProviderError | None = None
         try:
-            with staying_away(PENANCE):
+            with cooldown(COOL_DOWN):
                 body = of_kind(dict, path, await self.rest.get(path, params))
         except ProviderError as error:
             failed, body = error, error.said
@@ -220,7 +220,7 @@ class Connection:
         known = self.known.get(frame.code) if frame else None
         if not frame or not known:
             return []
-        quote = merged(frame, known, datetime.now(UTC))
+        quote = apply_frame(frame, known, datetime.now(UTC))
         if quote is None:
             return []
         if quote.last > 0:
@@ -238,7 +238,7 @@ class Connection:
         ]
 
 
-def merged(frame: Frame, known: Known, now: datetime) -> Quote | None:
+def apply_frame(frame: Frame, known: Known, now: datetime) -> Quote | None:
     """Lay a frame, which tells what it likes, over what is known; None where it comes too late.
 
     Of the day before nothing stays. In regular hours high and low follow last. Where a frame has

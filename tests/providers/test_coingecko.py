@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from quotes.providers import Instrument, ProviderError, make_provider
 from quotes.providers.coingecko import (
     BATCH,
+    COOL_DOWN,
     MAX_IDS_LENGTH,
-    PAUSE,
     PRO,
     PUBLIC,
     CoinGecko,
@@ -385,7 +385,7 @@ async def test_a_limit_without_a_time_is_a_minute(status: int) -> None:
     async with Limited(retry_after="") as stub:
         stub.mode = "rate_limited"
         error = await failure(stub)
-    assert error.retry_after == PAUSE
+    assert error.retry_after == COOL_DOWN
     assert "exceeded the Rate Limit" in str(error)
     assert not error.refused
 

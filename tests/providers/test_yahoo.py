@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from quotes.providers import Instrument, ProviderError, make_provider, option_names
 from quotes.providers.kit.protobuf import read_fields, shortest, signed, single, text, to_32_bits
-from quotes.providers.yahoo import AGENT, BATCH, NOTICE, PENANCE, Connection, Yahoo, merged
+from quotes.providers.yahoo import AGENT, BATCH, COOL_DOWN, NOTICE, Connection, Yahoo, apply_frame
 from quotes.providers.yahoo_wire import (
     CHANGE,
     MAX_QUIET,
@@ -116,7 +116,7 @@ def ms(moment: datetime) -> int:
 
 def after(known: Known = KNOWN, **fields: Any) -> Quote | None:
     """Tell what is known after a frame; it is of this moment unless told otherwise."""
-    return merged(frame(**{"time": ms(NOW)} | fields), known, NOW)
+    return apply_frame(frame(**{"time": ms(NOW)} | fields), known, NOW)
 
 
 @pytest.fixture
@@ -602,7 +602,7 @@ async def test_steps_that_it_lacks_are_refused(provider: Yahoo) -> None:
 # errors
 
 
-@pytest.mark.parametrize(("retry_after", "seconds"), [("", PENANCE), ("7", 7)])
+@pytest.mark.parametrize(("retry_after", "seconds"), [("", COOL_DOWN), ("7", 7)])
 async def test_who_is_turned_away_stays_away(retry_after: str, seconds: float) -> None:
     async with Stub(retry_after=retry_after) as stub, reading(stub) as provider:
         stub.mode = "rate_limited"
@@ -617,7 +617,7 @@ async def test_a_stream_that_is_turned_away_stays_away() -> None:
         frames.mode = "rate_limited"
         async with reading(quotes, ws_url=frames.ws_url) as provider:
             error = await failure(provider, AAPL)
-    assert error.retry_after == PENANCE
+    assert error.retry_after == COOL_DOWN
 
 
 @pytest.mark.parametrize("status", [401, 200])
@@ -933,7 +933,7 @@ def test_the_change_of_crypto_is_of_24_hours_and_its_volume_is_money() -> None:
 def test_of_the_day_before_nothing_stays() -> None:
     known = replace(KNOWN, quote=replace(QUOTE, open=Decimal(98), bid=Decimal(97)))
     tomorrow = NOW + timedelta(days=1)
-    quote = merged(frame(price=105.0, market_hours=0, time=ms(tomorrow)), known, tomorrow)
+    quote = apply_frame(frame(price=105.0, market_hours=0, time=ms(tomorrow)), known, tomorrow)
     assert quote
     assert (quote.open, quote.high, quote.low, quote.volume, quote.bid) == (None,) * 5
     assert (quote.reference, quote.reference_kind) == (None, "none")
@@ -943,7 +943,7 @@ def test_of_the_day_before_nothing_stays() -> None:
 def test_the_day_ends_where_it_is_traded() -> None:
     # Half past seven in the evening in New York: in UTC it is tomorrow.
     late = datetime(2025, 2, 21, 0, 30, tzinfo=UTC)
-    quote = merged(frame(price=100.0, market_hours=2, time=ms(late)), KNOWN, late)
+    quote = apply_frame(frame(price=100.0, market_hours=2, time=ms(late)), KNOWN, late)
     assert quote
     assert (quote.high, quote.volume) == (QUOTE.high, QUOTE.volume)
 
@@ -1098,7 +1098,7 @@ def test_whatever_a_frame_tells_no_bad_price_comes_out(fields: dict[str, Any]) -
     assert found.code == fields["id"]
     assert to_32_bits(float(found.last)) == fields["price"]
     for market in (MARKET, replace(MARKET, unit="GBp"), replace(MARKET, crypto=True)):
-        quote = merged(found, Known(quote=QUOTE, market=market), NOW)
+        quote = apply_frame(found, Known(quote=QUOTE, market=market), NOW)
         if quote is None:
             continue
         assert type(quote.last) is Decimal

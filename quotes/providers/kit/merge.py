@@ -1,4 +1,4 @@
-"""Several streams of quotes as one, for a source whose own stream does not tell everything."""
+"""Several streams of quotes as one, for sources whose own stream is incomplete."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from quotes.quote import Quote
 MAX_FAILURES = 3  # polls in a row
 
 
-async def merged(*streams: AsyncGenerator[Quote]) -> AsyncGenerator[Quote]:
-    """Yield what some streams yield, as it comes, until one of them ends or fails."""
+async def merge(*streams: AsyncGenerator[Quote]) -> AsyncGenerator[Quote]:
+    """Yield the quotes of several streams as they come, until one of them ends or fails."""
     came: asyncio.Queue[Quote | asyncio.Task[None]] = asyncio.Queue()
 
     async def read(stream: AsyncGenerator[Quote]) -> None:
@@ -21,7 +21,7 @@ async def merged(*streams: AsyncGenerator[Quote]) -> AsyncGenerator[Quote]:
             async for quote in stream:
                 came.put_nowait(quote)
 
-    # Not in a TaskGroup: left by a generator that is closed, it raises a group of errors.
+    # We cannot use a TaskGroup: when the generator is closed, it would raise a group of errors.
     tasks = [asyncio.create_task(read(stream)) for stream in streams]
     for task in tasks:
         task.add_done_callback(came.put_nowait)
@@ -35,27 +35,27 @@ async def merged(*streams: AsyncGenerator[Quote]) -> AsyncGenerator[Quote]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def repeated(
+async def repeat(
     poll: Callable[[], Awaitable[Iterable[Quote]]],
     interval: Callable[[], float],  # seconds
-    stay_away: Callable[[float], object],  # told of the seconds that the source asks for
+    back_off: Callable[[float], object],  # called with the seconds that the source wants
 ) -> AsyncGenerator[Quote]:
-    """Yield what a poll brings after each interval.
+    """Yield the quotes of a poll after each interval.
 
-    A stream beside it outlives a poll that fails, unless the source refuses it or it is the third
-    in a row: then its ProviderError is raised.
+    A failed poll does not end the stream beside it. Raise ProviderError if the source refuses
+    the poll, or if three polls in a row fail.
     """
-    failures, asked_away = 0, 0.0
+    failures, retry_after = 0, 0.0
     while True:
-        await asyncio.sleep(max(interval(), asked_away))
+        await asyncio.sleep(max(interval(), retry_after))
         try:
             quotes = await poll()
         except ProviderError as error:
-            failures, asked_away = failures + 1, error.retry_after or 0.0
-            stay_away(asked_away)
+            failures, retry_after = failures + 1, error.retry_after or 0.0
+            back_off(retry_after)
             if error.refused or failures == MAX_FAILURES:
                 raise
             continue
-        failures, asked_away = 0, 0.0
+        failures, retry_after = 0, 0.0
         for quote in quotes:
             yield quote

@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from quotes.providers import ProviderError
-from quotes.providers.kit.merged import merged, repeated
+from quotes.providers.kit.merge import merge, repeat
 from quotes.quote import Quote
 from tests.streams import Reader
 
@@ -48,7 +48,7 @@ def two() -> Stream:
 
 
 async def test_what_each_stream_yields_comes_in_order(one: Stream, two: Stream) -> None:
-    async with asyncio.timeout(5), aclosing(merged(one.read(), two.read())) as quotes:
+    async with asyncio.timeout(5), aclosing(merge(one.read(), two.read())) as quotes:
         for number, stream in enumerate((one, two, two, one)):
             stream.given.put_nowait(quote("AAPL", number + 1))
             assert (await anext(quotes)).last == number + 1
@@ -60,7 +60,7 @@ async def test_the_failure_of_one_ends_all_after_what_came(
 ) -> None:
     one.given.put_nowait(quote("AAPL"))
     one.given.put_nowait(failure)
-    async with asyncio.timeout(5), aclosing(merged(one.read(), two.read())) as quotes:
+    async with asyncio.timeout(5), aclosing(merge(one.read(), two.read())) as quotes:
         assert (await anext(quotes)).symbol == "AAPL"
         with pytest.raises(type(failure), match=str(failure)):
             await anext(quotes)
@@ -71,12 +71,12 @@ async def test_the_failure_of_one_ends_all_after_what_came(
 async def test_the_end_of_one_ends_all(one: Stream, two: Stream) -> None:
     one.given.put_nowait(None)
     async with asyncio.timeout(5):
-        assert [each async for each in merged(one.read(), two.read())] == []
+        assert [each async for each in merge(one.read(), two.read())] == []
     assert two.closed
 
 
 async def test_closing_closes_all(one: Stream, two: Stream) -> None:
-    quotes = merged(one.read(), two.read())
+    quotes = merge(one.read(), two.read())
     one.given.put_nowait(quote("AAPL"))
     await anext(quotes)
     await quotes.aclose()
@@ -86,7 +86,7 @@ async def test_closing_closes_all(one: Stream, two: Stream) -> None:
 
 async def test_a_reader_that_is_cancelled_closes_all(one: Stream, two: Stream) -> None:
     reader = Reader()
-    task = asyncio.create_task(reader.read(merged(one.read(), two.read())))
+    task = asyncio.create_task(reader.read(merge(one.read(), two.read())))
     two.given.put_nowait(quote("AAPL"))
     assert (await anext(reader)).symbol == "AAPL"
     task.cancel()
@@ -118,7 +118,7 @@ async def read(
 ) -> list[str]:
     """Return the symbols that came until the polls failed, and the failure after them."""
     reader, told = Reader(), [] if told is None else told
-    await reader.read(repeated(poll, interval, told.append))
+    await reader.read(repeat(poll, interval, told.append))
     came = [reader.came.get_nowait() for _ in range(reader.came.qsize())]
     return [each.symbol if isinstance(each, Quote) else str(each) for each in came]
 
@@ -142,7 +142,7 @@ async def test_polls_keep_away_as_long_as_they_are_told(monkeypatch: pytest.Monk
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
 
-    monkeypatch.setattr("quotes.providers.kit.merged.asyncio.sleep", sleep)
+    monkeypatch.setattr("quotes.providers.kit.merge.asyncio.sleep", sleep)
     limited = ProviderError("too many requests", retry_after=7)
     told: list[float] = []
     await read(Poll(limited, [], limited, DOWN, DOWN), lambda: 2.0, told)
