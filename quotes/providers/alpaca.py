@@ -19,10 +19,11 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from quotes.providers import Candle, Instrument, Plan, Provider, ProviderError
-from quotes.providers.alpaca_stream import Connection, Snapshot, currency, is_crypto, public
+from quotes.providers.alpaca_stream import Connection, Snapshot, currency, is_crypto
 from quotes.providers.kit.batches import Asked, by_code
 from quotes.providers.kit.client import Client, address, late, of_kind
 from quotes.providers.kit.cooldown import cooldown
+from quotes.providers.kit.errors import excerpt
 from quotes.providers.kit.merge import merge, repeat
 from quotes.providers.kit.options import needed_key
 from quotes.providers.kit.sockets import SilentError, Socket
@@ -287,7 +288,7 @@ class Alpaca(Provider):
             asked = asked | {"page_token": str(token)}
 
     def _rejected(self, error: ProviderError, codes: Sequence[str]) -> list[str]:
-        said = error.said.get("message") if isinstance(error.said, dict) else None
+        said = error.body.get("message") if isinstance(error.body, dict) else None
         named = str(said).casefold().partition("invalid symbol")[2].strip(" :.")
         words = {named, *re.split(r"[\s:,]+", named)}
         bad = [code for code in codes if code.casefold() in words]
@@ -304,14 +305,14 @@ class Alpaca(Provider):
             with cooldown(COOL_DOWN):
                 body = await client.get(path, asked)
         except ProviderError as error:
-            if isinstance(error.said, dict) and (said := error.said.get("message")):
-                error.args = (f"{error}: {public(said, self.login)}",)
+            if isinstance(error.body, dict) and (said := error.body.get("message")):
+                error.args = (f"{error}: {excerpt(said, *self.login.values())}",)
             raise
         if isinstance(body, dict) and isinstance(said := body.get("message"), str):
-            message = f"{path} answered with an error: {public(said, self.login)}"
+            message = f"{path} answered with an error: {excerpt(said, *self.login.values())}"
             refused = str(body.get("code")).startswith(("401", "403"))
             away = COOL_DOWN if "too many requests" in said else None
-            raise ProviderError(message, refused=refused, retry_after=away, said=body)
+            raise ProviderError(message, refused=refused, retry_after=away, body=body)
         return of_kind(kind, path, body)
 
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from quotes.providers import Instrument, ProviderError
+from quotes.providers.kit.errors import excerpt
 from quotes.quote import Quote, amount, last_price, price, utc
 
 CHUNK = 400  # symbols in one subscription: of longer messages the stream takes none
@@ -19,7 +20,6 @@ TAKEN = 30.0  # seconds until a connection that was not closed well no longer co
 TOO_MANY_SYMBOLS, TOO_MANY_CONNECTIONS = 405, 406
 REFUSED = (402, 409)  # a wrong key, and a plan without this feed
 NOT_LAST = frozenset("IZT")  # odd lots, late reports, out of hours: no such trade moves the last
-MAX_CHARACTERS = 200  # characters of what Alpaca says about an error
 
 Row = Mapping[str, Any]
 
@@ -155,13 +155,16 @@ class Connection:
                 self.waiting = self.waiting[len(self.asked) :]
                 self._ask()
             case "error", said:
-                self._fail(message.get("code"), public(said, self.login))
+                self._fail(message.get("code"), self._excerpt(said))
 
     def _ask(self) -> None:
         self.asked = codes = self.waiting[: self.size]
         if codes:
             wanted = {"trades": codes, "quotes": codes, "dailyBars": codes}
             self.due.append({"action": "subscribe", **wanted})
+
+    def _excerpt(self, words: object) -> str:
+        return excerpt(words, *self.login.values())
 
     def _fail(self, number: Any, said: str) -> None:
         if number == TOO_MANY_SYMBOLS and (len(self.asked) > 1 or self.given):
@@ -170,7 +173,7 @@ class Connection:
             self._ask()
             return
         raise ProviderError(
-            f"the stream answered with error {public(number, self.login)}: {said}",
+            f"the stream answered with error {self._excerpt(number)}: {said}",
             refused=number in REFUSED,
             retry_after=TAKEN if number == TOO_MANY_CONNECTIONS else None,
         )
@@ -201,11 +204,3 @@ def is_crypto(code: str) -> bool:
 def currency(code: str) -> str:
     """Read the currency off a code."""
     return code.rpartition("/")[2] if is_crypto(code) else "USD"
-
-
-def public(said: object, login: Mapping[str, str]) -> str:
-    """Return the beginning of what a source said, without the keys that it may repeat."""
-    words = str(said)
-    for secret in login.values():
-        words = words.replace(secret, "…")
-    return words[:MAX_CHARACTERS]

@@ -17,6 +17,7 @@ from typing import Any
 from quotes.providers import Candle, Instrument, Plan, Provider, ProviderError
 from quotes.providers.kit.batches import Asked, Codes, RejectedError
 from quotes.providers.kit.client import Client, address, of_kind
+from quotes.providers.kit.errors import excerpt
 from quotes.providers.kit.klines import read_klines
 from quotes.providers.kit.sockets import Socket
 from quotes.quote import MILLISECOND, Quote, amount, last_price, price, since_1970
@@ -34,7 +35,6 @@ STREAMS = 256  # in one message, so that all of them go in 4: five a second are 
 PULSE = "btcusdt@miniTicker"  # comes every second, whatever else is asked
 OLDEST = 23 * 3600.0  # seconds: after 24 hours the exchange ends a connection
 REJECTED = (-1100, -1121)  # illegal characters, invalid symbol
-MAX_CHARACTERS = 200  # characters of what the exchange says about an error
 PRICES = ("bid", "ask", "open", "high", "low")
 ROW = {  # of the ticker over REST
     "last": "lastPrice", "bid": "bidPrice", "ask": "askPrice", "open": "openPrice",
@@ -136,8 +136,8 @@ class Binance(Provider):
         try:
             body = await self.rest.get(path, params, weight)
         except ProviderError as error:
-            if isinstance(error.said, dict) and "msg" in error.said:
-                raise worded(error, error.said) from error
+            if isinstance(error.body, dict) and "msg" in error.body:
+                raise worded(error, error.body) from error
             raise
         if isinstance(body, dict) and "msg" in body:
             raise worded(ProviderError(f"{path} answered with an error"), body)
@@ -164,7 +164,7 @@ class Binance(Provider):
 
 def worded(error: ProviderError, said: Mapping[str, Any]) -> ProviderError:
     """Say an error again, with what the exchange said about it."""
-    words = str(said["msg"])[:MAX_CHARACTERS]
+    words = excerpt(said["msg"])
     if said.get("code") in REJECTED:
         return RejectedError(f"binance says {words}")
     refused = error.refused or "restricted location" in words
@@ -192,7 +192,7 @@ def take(message: Mapping[str, Any], asked: Asked) -> list[Quote]:
     if kind == "serverShutdown":
         raise ProviderError("binance is about to end the stream")
     if said := message.get("msg") or message.get("error"):
-        raise ProviderError(f"the stream answered with an error: {str(said)[:MAX_CHARACTERS]}")
+        raise ProviderError(f"the stream answered with an error: {excerpt(said)}")
     return []  # new kinds may come at any time
 
 

@@ -20,6 +20,7 @@ from quotes.providers.kit.batches import Asked, by_code
 from quotes.providers.kit.cache import StreamCache
 from quotes.providers.kit.client import Client, NotFoundError, address, of_kind
 from quotes.providers.kit.cooldown import cooldown
+from quotes.providers.kit.errors import excerpt
 from quotes.providers.kit.klines import read_klines
 from quotes.providers.kit.sockets import EndedError, Socket
 from quotes.quote import Quote, amount, last_price, price, utc
@@ -33,7 +34,6 @@ COOL_DOWN = 10.0  # seconds to stay away when that was too often; it does not sa
 PATIENCE = 3.0  # seconds that a stream waits for the list of products before it does without
 CHUNK = 50  # products in one subscription
 HANDFUL = 10  # products whose heartbeats, one a second each, may all come
-MAX_CHARACTERS = 200  # characters of what the exchange says about an error
 GONE = {"delisted": "is delisted", None: "is not a valid product"}  # by status; None: not listed
 
 day_quote = partial(Quote, provider="coinbase", volume_window="24h", session="always", delay=0)
@@ -124,7 +124,7 @@ class Coinbase(Provider):
             with cooldown(COOL_DOWN):
                 body = await self.rest.get(path, params)
         except ProviderError as error:
-            if said := complaint(error.said):
+            if said := complaint(error.body):
                 error.args = (f"{error}: {said}",)
             raise
         if (said := complaint(body)) is not None:
@@ -172,7 +172,7 @@ class Connection:
         if kind == "ticker":
             return self._tick(message)
         if kind == "error":
-            self._refuse(str(message.get("reason") or message.get("message"))[:MAX_CHARACTERS])
+            self._refuse(excerpt(message.get("reason") or message.get("message")))
         return []  # new kinds may come at any time
 
     def _tick(self, message: Mapping[str, Any]) -> list[Quote]:
@@ -245,7 +245,7 @@ def read_status(rows: Iterable[Any]) -> dict[str, str]:
 def complaint(body: Any) -> str | None:
     """Read the words of an error, whatever the status that it came with; None where it is none."""
     said = body.get("message") if isinstance(body, dict) else None
-    return said[:MAX_CHARACTERS] if isinstance(said, str) else None
+    return excerpt(said) if isinstance(said, str) else None
 
 
 def currency(code: str) -> str:

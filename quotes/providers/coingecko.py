@@ -15,6 +15,7 @@ from urllib.parse import quote as escaped
 
 from quotes.providers import Candle, Instrument, Plan, Provider, ProviderError, Sparkline
 from quotes.providers.kit.client import Client, NotFoundError, of_kind
+from quotes.providers.kit.errors import excerpt
 from quotes.providers.kit.klines import read_klines
 from quotes.providers.kit.options import needed_key
 from quotes.quote import MILLISECOND, Quote, decimal, last_price, price, utc
@@ -36,7 +37,6 @@ COLUMNS = ("time", "open", "high", "low", "close")  # of a candle
 HOUR = 3600  # seconds from one price of a sparkline to the next
 REFUSED = (401, 403, 1020, 10002, 10005, 10010, 10011)  # codes of errors: of keys, of plans
 NO_CURRENCY = "invalid vs_currency"
-MAX_CHARACTERS = 200  # characters of what CoinGecko says about an error
 
 Asked = dict[str, list[Instrument]]  # by code: two symbols may share one
 
@@ -156,7 +156,7 @@ class CoinGecko(Provider):
         try:
             rows = await self._get("/coins/markets", per_page=BATCH, precision="full", **params)
         except ProviderError as error:
-            if complaint(error.said)[1] != NO_CURRENCY:
+            if complaint(error.body)[1] != NO_CURRENCY:
                 raise
             self.unpriced.add(currency)
             return None
@@ -168,21 +168,19 @@ class CoinGecko(Provider):
         except NotFoundError:
             raise
         except ProviderError as error:
-            raise self._explained(error, error.said) from error
+            raise self._explained(error, error.body) from error
         if any(complaint(body)):
-            raise self._explained(ProviderError(f"{path} answered with an error", said=body), body)
+            raise self._explained(ProviderError(f"{path} answered with an error", body=body), body)
         return of_kind(list, path, body)
 
     def _explained(self, error: ProviderError, body: Any) -> ProviderError:
         code, words = complaint(body)
-        if self.key:
-            words = words.replace(self.key, "…")
         return ProviderError(
-            f"{error}: {words[:MAX_CHARACTERS]}" if words else str(error),
+            f"{error}: {excerpt(words, self.key)}" if words else str(error),
             retry_after=error.retry_after or (COOL_DOWN if 429 in (code, error.status) else None),
             refused=error.refused or code in REFUSED,
             status=error.status,
-            said=body,
+            body=body,
         )
 
     def _pace(self, requests: int) -> None:

@@ -30,6 +30,7 @@ from quotes.providers import Instrument, Plan, Provider, ProviderError
 from quotes.providers.kit.batches import Asked, by_code
 from quotes.providers.kit.client import Client, address, of_kind
 from quotes.providers.kit.cooldown import cooldown
+from quotes.providers.kit.errors import excerpt
 from quotes.providers.kit.merge import merge, repeat
 from quotes.providers.kit.options import needed_key
 from quotes.providers.kit.sockets import Socket
@@ -45,7 +46,6 @@ MARKETS = ("XNYS", "XNAS", "XASE", "ARCX", "BATS")  # the exchanges, and not wha
 REMEMBERED = timedelta(minutes=2)  # for so long a quote is told again when a stream begins
 NIGHT = timedelta(hours=5)  # from midnight in UTC to one in New York, give or take a quiet hour
 MAX_AHEAD = timedelta(days=1)  # that a trade may be of the future before it is no trade
-MAX_CHARACTERS = 200  # characters of what Finnhub says about an error
 
 
 class Finnhub(Provider):
@@ -236,8 +236,8 @@ class Finnhub(Provider):
             with cooldown(COOL_DOWN):
                 body = await self.rest.get(path, asked)
         except ProviderError as error:
-            if isinstance(error.said, dict) and (said := error.said.get("error")):
-                error.args = (f"{error}: {self._public(said)}",)
+            if isinstance(error.body, dict) and (said := error.body.get("error")):
+                error.args = (f"{error}: {excerpt(said, self.key)}",)
             raise
         if isinstance(body, dict) and (said := body.get("error")):
             raise self._error(path, said)
@@ -246,14 +246,11 @@ class Finnhub(Provider):
     def _error(self, what: str, said: object) -> ProviderError:
         words = str(said).casefold()
         return ProviderError(
-            f"{what} answered with an error: {self._public(said)}",
+            f"{what} answered with an error: {excerpt(said, self.key)}",
             refused="api key" in words,
             retry_after=COOL_DOWN if "limit reached" in words else None,
-            said={"error": said},
+            body={"error": said},
         )
-
-    def _public(self, said: object) -> str:
-        return str(said).replace(self.key, "…")[:MAX_CHARACTERS]
 
 
 def quotes_of(quote: Quote, instruments: Iterable[Instrument]) -> list[Quote]:
@@ -324,5 +321,5 @@ def day(code: str, moment: datetime) -> date:
 
 def is_beyond_the_plan(error: ProviderError) -> bool:
     """Tell a symbol that the plan does not hold from a key that is not good."""
-    said = error.said.get("error") if isinstance(error.said, dict) else None
+    said = error.body.get("error") if isinstance(error.body, dict) else None
     return "access to this resource" in str(said)

@@ -19,6 +19,7 @@ from quotes.providers.kit.batches import Asked, Codes, RejectedError
 from quotes.providers.kit.cache import StreamCache
 from quotes.providers.kit.client import Client, address, of_kind
 from quotes.providers.kit.cooldown import cooldown
+from quotes.providers.kit.errors import excerpt
 from quotes.providers.kit.klines import read_klines
 from quotes.providers.kit.sockets import Socket
 from quotes.quote import Quote, amount, decimal, last_price, price, utc
@@ -35,7 +36,6 @@ AWAY = {  # seconds to stay away, by what the exchange says
     "Exceeded msg rate": COOL_DOWN,
     "Temporary lockout": LOCKED_OUT,
 }
-MAX_CHARACTERS = 200  # characters of what the exchange says about an error
 BETTER_NAMES = {"XBT": "BTC", "XDG": "DOGE"}  # what the stream calls what the list calls so
 PLACES = {  # in a row of Ticker; of what is told twice, today's comes before that of 24 hours
     "last": ("c", 0),
@@ -145,7 +145,7 @@ class Kraken(Provider):
             body = of_kind(dict, path, await self.rest.get(path, params))
         said = [str(each) for each in _list(body.get("error"))]
         if wrong := [each for each in said if not each.startswith("W")]:  # those only warn
-            raise error_of(path, ", ".join(wrong)[:MAX_CHARACTERS])
+            raise error_of(path, excerpt(", ".join(wrong)))
         result: dict[str, Any] = of_kind(dict, path, body.get("result"))
         return result
 
@@ -195,7 +195,7 @@ def take(message: Mapping[str, Any], asked: Asked, unknown: dict[str, str]) -> l
         return [read_tick(row, each, now) for row, each in wanted]
     if channel == "status" and any(row.get("system") == "maintenance" for row in rows):
         raise ProviderError("kraken is closed for maintenance")
-    if said := str(message.get("error") or message.get("Error") or "")[:MAX_CHARACTERS]:
+    if said := excerpt(message.get("error") or message.get("Error") or ""):
         refused = asked.pop(str(message.get("symbol")), None)
         if refused is None:
             raise error_of("the stream", said)

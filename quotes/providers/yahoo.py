@@ -185,19 +185,19 @@ class Yahoo(Provider):
             with cooldown(COOL_DOWN):
                 body = of_kind(dict, path, await self.rest.get(path, params))
         except ProviderError as error:
-            failed, body = error, error.said
+            failed, body = error, error.body
         code, words = complaint(body)
         if failed is None and not code:
             return body
         if code == "Not Found":
             raise NotFoundError(words) from failed
-        failed = failed or ProviderError(f"{path} answered with an error", said=body)
+        failed = failed or ProviderError(f"{path} answered with an error", body=body)
         raise ProviderError(
             f"{failed}: {words}" if words else str(failed),
             retry_after=failed.retry_after,
             refused=failed.refused or code == "Unauthorized",
             status=failed.status,
-            said=body,
+            body=body,
         ) from failed
 
 

@@ -103,7 +103,7 @@ class Client:
         if failed:
             error = status_error(what, response.status_code, response.headers.get("Retry-After"))
             with suppress(ProviderError):
-                error.said = parsed(what, bytes(body))
+                error.body = parsed(what, bytes(body))
             raise error
         return bytes(body)
 

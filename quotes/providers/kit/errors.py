@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+MAX_CHARACTERS = 200  # of a source's own words in an error
+
 
 class ProviderError(Exception):
-    """Raised when a source can't be read: what was asked, what came, in lower case.
+    """Raised when a source can't be read; the message names the request and the cause.
 
-    `retry_after` is the number of seconds the source asked us to stay away, if it did.
-    `refused` says that asking again is no use until the operator acts (401, 403, 451).
-    `status` is the one of HTTP, where it was the answer; `said` is the JSON that came with it.
+    `retry_after` is the number of seconds that the source wants us to back off, if it gave one.
+    `refused` means that no request will succeed until the operator acts (401, 403, 451).
+    `status` is the HTTP status of the answer, `body` the JSON in it, if there was an answer.
     """
 
     def __init__(
@@ -20,8 +22,16 @@ class ProviderError(Exception):
         retry_after: float | None = None,
         refused: bool = False,
         status: int | None = None,
-        said: Any = None,
+        body: Any = None,
     ) -> None:
         super().__init__(message)
         self.retry_after, self.refused = retry_after, refused
-        self.status, self.said = status, said
+        self.status, self.body = status, body
+
+
+def excerpt(words: object, *secrets: str) -> str:
+    """Return the beginning of a source's own words, without the keys that they may repeat."""
+    text = str(words)
+    for secret in filter(None, secrets):
+        text = text.replace(secret, "…")
+    return text[:MAX_CHARACTERS]
