@@ -129,7 +129,7 @@ class Backfill:
         self, provider: Provider, instrument: Instrument, step: int, part: Part
     ) -> list[Candle] | None:
         """Ask one provider; None where it does not tell."""
-        while self._tells(provider, step) and instrument.code not in provider.unknown:
+        while self._tells(provider, step) and not provider.standing.lacks(instrument.code):
             if not await self._has_room(provider):
                 return None
             try:
@@ -141,13 +141,13 @@ class Backfill:
                 await self.sleep(min(error.retry_after, LONGEST_WAIT))
             else:
                 self.failures[provider.name, step] = 0
-                return candles or (None if instrument.code in provider.unknown else [])
+                return candles or (None if provider.standing.lacks(instrument.code) else [])
         return None
 
     def _tells(self, provider: Provider, step: int) -> bool:
-        if provider.refusals:
+        if provider.standing.refusals:
             return False
-        month = provider.budget.plan.per_month
+        month = provider.standing.budget.plan.per_month
         spent = month is not None and self.requests[provider.name] >= month * SHARE_OF_MONTH
         return not spent and self.failures[provider.name, step] < MOST_FAILURES
 
@@ -156,10 +156,10 @@ class Backfill:
 
         Not for ever: quotes alone may take more than the others may wait for.
         """
-        most = provider.budget.plan.per_minute
+        most = provider.standing.budget.plan.per_minute
         await self.sleep(max(PACE, MINUTE / most if most else 0.0))
         for _ in range(MOST_WAITS):
-            if most is None or provider.budget.spent_in_minute() <= most * self.share:
+            if most is None or provider.standing.budget.spent_in_minute() <= most * self.share:
                 self.requests[provider.name] += 1
                 return True
             await self.sleep(PATIENCE)
@@ -167,9 +167,9 @@ class Backfill:
 
     def _note(self, provider: Provider, step: int, error: ProviderError) -> None:
         away = error.retry_after or 0.0
-        provider.budget.stay_away(away)
+        provider.standing.back_off(away)
         if error.refused:
-            provider.refusals["candles"] = str(error)
+            provider.standing.refuse("candles", str(error))
         final = error.refused or away > LONGEST_WAIT
         for each in STEPS if final else (step,):
             self.failures[provider.name, each] += MOST_FAILURES if final else 1

@@ -81,7 +81,7 @@ class Visit:
         self.provider, self.listed, self.found = provider, listed, found
         self.clients = [each for each in vars(provider).values() if isinstance(each, Client)]
         self.where = next((origin(client.base_url) for client in self.clients), "")
-        provider.budget.hear_month(*listed.uses.get(provider.name, ("", 0)))
+        provider.standing.budget.read_month(*listed.uses.get(provider.name, ("", 0)))
 
     async def make(self, patience: float) -> None:
         """Ask, within so many seconds."""
@@ -92,7 +92,7 @@ class Visit:
         except TimeoutError:
             self.found.fail(f"no full answer within {patience:g} s", by_hand(self.where))
         except ProviderError as error:
-            spent = self.provider.budget.left_in_month() == 0
+            spent = self.provider.standing.budget.left_in_month() == 0
             self.found.fail(words_of(error), SPENT if spent else self._remedy(error))
         self._remark_clock()
         self._remark_limits()
@@ -101,14 +101,14 @@ class Visit:
 
     async def pay(self) -> None:
         """Count what was spent of the month's requests where the feed counts, too."""
-        budget = self.provider.budget
-        news = budget.news()
+        budget = self.provider.standing.budget
+        news = budget.report()
         if news is None:
             return
         try:
             await in_database(records.add_uses, {self.provider.name: news})
         except Exception as error:  # each driver has exceptions of its own
-            words = f"{budget.untold()} requests could not be counted: {first_line(error)}"
+            words = f"{budget.unreported()} requests could not be counted: {first_line(error)}"
             self.found.warn(words, SEE)
 
     async def _ask(self) -> None:
@@ -173,7 +173,7 @@ class Visit:
         if not missing:
             self.found.say(f"it knows all {asked}")
             return
-        why = [self.provider.unknown.get(code, f"{code} has no price") for code in missing]
+        why = [self.provider.standing.unknown.get(code, f"{code} has no price") for code in missing]
         more = f"; and {len(why) - MOST_NAMED} more" if len(why) > MOST_NAMED else ""
         named = f"{'; '.join(why[:MOST_NAMED])}{more}"
         self.found.warn(f"{len(why)} of the {asked}, are of no use: {named}", CODES)
@@ -184,12 +184,12 @@ class Visit:
             remark_clock(self.found, told[0], MOST_APART)
 
     def _remark_limits(self) -> None:
-        budget, plan = self.provider.budget, self.provider.plan
+        budget, plan = self.provider.standing.budget, self.provider.plan
         parts = [f"{plan.per_minute:,} requests a minute"] if plan.per_minute else []
         if plan.per_month:
             left = budget.left_in_month()
             parts.append(f"{plan.per_month:,} a month, of which {left:,} are left")
         if parts:
-            self.found.say(f"it allows {', '.join(parts)}; this check took {budget.untold()}")
+            self.found.say(f"it allows {', '.join(parts)}; this check took {budget.unreported()}")
         elif self.clients:
             self.found.say("what it allows is not known")

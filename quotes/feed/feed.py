@@ -233,7 +233,7 @@ class Feed:
             known = await source.provider.instruments()
         except ProviderError as error:
             logger.warning("%s: could not read tick sizes: %s", source.provider.name, error)
-            source.provider.budget.stay_away(error.retry_after or 0.0)
+            source.provider.standing.back_off(error.retry_after or 0.0)
             return
         source.sized |= unsized.keys()  # with or without a result
         sizes = {unsized[i.code]: i.tick_size for i in known if i.code in unsized and i.tick_size}

@@ -53,16 +53,16 @@ class Source:
 
     def lacks(self, code: str) -> bool:
         """Say whether the provider is known not to have a code."""
-        return code in self.provider.unknown
+        return self.provider.standing.lacks(code)
 
     @property
     def refused(self) -> str:
         """Why it is not asked for quotes any more until the operator acts, or ""."""
-        return self.provider.refusals.get("quotes", "")
+        return self.provider.standing.refused("quotes")
 
     def act(self) -> None:
         """Ask again a provider that refused us: the operator did something."""
-        self.provider.refusals.clear()
+        self.provider.standing.act()
         self.acted.set()
 
     def poll_again(self, symbol: str) -> None:
@@ -84,7 +84,7 @@ class Source:
     def rest(self) -> None:
         """Forget what was wrong while it was asked; nobody would see when it is well again."""
         self.down_since = self.failing_since = None
-        self.provider.unknown.clear()
+        self.provider.standing.forget_codes()
         self.unpriced.clear()
 
     async def run(self) -> None:
@@ -166,7 +166,7 @@ class Source:
         return self.provider.invented or worth_asking(each.exchange, each.kind, self.now(), got_at)
 
     def _take(self, quote: Quote, asked_at: datetime | None = None) -> None:
-        if self.provider.unknown.keys() - self.named:
+        if self.provider.standing.unknown.keys() - self.named:
             self._name_unknown()
         if quote.last <= 0:
             if asked_at is None or quote.symbol not in self.streamed:  # a poll may know less
@@ -187,10 +187,10 @@ class Source:
         self.changed()
         # A stream alone may be one too many, of which only an answer of HTTP says that we are.
         if error.retry_after and (what == "poll" or error.status is not None):
-            self.provider.budget.stay_away(error.retry_after)
+            self.provider.standing.back_off(error.retry_after)
         if error.refused:
             if what == "poll":
-                self.provider.refusals["quotes"] = str(error)
+                self.provider.standing.refuse("quotes", str(error))
             self._warn("%s: %s refused, not asked again until you act: %s", what, error)
             self.acted.clear()
             await self.acted.wait()
@@ -206,9 +206,10 @@ class Source:
         logger.log(level, words, self.provider.name, what, error)
 
     def _name_unknown(self) -> None:
-        for code in self.provider.unknown.keys() - self.named:
-            logger.warning("%s: %s: %s", self.provider.name, code, self.provider.unknown[code])
-        self.named |= self.provider.unknown.keys()
+        unknown = self.provider.standing.unknown
+        for code in unknown.keys() - self.named:
+            logger.warning("%s: %s: %s", self.provider.name, code, unknown[code])
+        self.named |= unknown.keys()
         self.changed()
 
 

@@ -163,7 +163,7 @@ class Leader:
             if name in self.providers:
                 told_of, told = more.get(name, (month, 0))
                 told = told if told_of == month else 0
-                self.providers[name].budget.hear_month(month, requests, told)
+                self.providers[name].standing.budget.read_month(month, requests, told)
 
     def listing_changed(self) -> None:
         """Follow the listing, soon."""
@@ -222,5 +222,5 @@ class Leader:
 
     def uses(self) -> dict[str, tuple[str, int]]:
         """Return the month and what was spent that the database lacks, by provider."""
-        told = {name: provider.budget.news() for name, provider in self.providers.items()}
-        return {name: news for name, news in told.items() if news}
+        reports = {name: each.standing.budget.report() for name, each in self.providers.items()}
+        return {name: report for name, report in reports.items() if report}

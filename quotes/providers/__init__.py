@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 
 from quotes.providers.kit.budgets import Budget, Plan
 from quotes.providers.kit.errors import ProviderError
+from quotes.providers.kit.standing import Standing
 from quotes.quote import Quote
 
 __all__ = ["Candle", "Instrument", "Plan", "Provider", "ProviderError", "Sparkline"]
@@ -62,7 +63,7 @@ class Provider(ABC):
 
     Each method returns what the source knows of the instruments it is given and leaves out the
     rest; it raises ProviderError, and nothing else, when the source can't be read. A code that
-    the source does not know is named with the reason in `unknown`, and costs the others nothing.
+    the source does not know is dropped in `standing`, and costs the others nothing.
     """
 
     name: ClassVar[str]  # as in QUOTES_PROVIDERS: "coinbase"
@@ -77,11 +78,9 @@ class Provider(ABC):
     plan: Plan = Plan()  # what the source allows
 
     def __init__(self) -> None:
-        self.unknown: dict[str, str] = {}  # code: reason
+        self.standing = Standing(Budget(self.plan))
         # whether a price may differ from what was got then; a stream that polls asks for no other
         self.may_differ: Callable[[Instrument, datetime | None], bool] = lambda each, got_at: True
-        self.refusals: dict[str, str] = {}  # what it refuses until the operator acts: why
-        self.budget = Budget(self.plan)
 
     @abstractmethod
     async def quotes(self, instruments: Sequence[Instrument]) -> list[Quote]:

@@ -94,7 +94,7 @@ class Alpaca(Provider):
             "APCA-API-KEY-ID": self.login["key"],
             "APCA-API-SECRET-KEY": self.login["secret"],
         }
-        client = partial(Client, timeout=timeout, headers=headers, budget=self.budget)
+        client = partial(Client, timeout=timeout, headers=headers, budget=self.standing.budget)
         self.rest, self.assets = client(rest_url), client(assets_url)
         self.ws_url = address(ws_url, "ws", "wss")
         # What is delayed on its stream is not so in the past.
@@ -161,14 +161,14 @@ class Alpaca(Provider):
 
         async def poll() -> list[Quote]:
             due = [i for i in instruments if self.may_differ(i, self.got_at.get(i.code))]
-            known = [each for each in due if each.code not in self.unknown]
+            known = [each for each in due if not self.standing.lacks(each.code)]
             return await (self._all(due) if known else self.quotes(due))
 
         def interval() -> float:
             all_streamed = not any(each.waiting for each in connections)
             return self.silence if all_streamed else min(self.poll_interval, self.silence)
 
-        polls = repeat(poll, interval, self.budget.stay_away)
+        polls = repeat(poll, interval, self.standing.back_off)
         streams = [self._listen(each, asked) for each in connections]
         async with aclosing(merge(polls, *streams)) as quotes:
             async for quote in quotes:
@@ -247,10 +247,11 @@ class Alpaca(Provider):
         for code in told:
             self.got_at[code] = now
             self.snapshots.setdefault(code, Snapshot()).update(rows[code])
-            self.unknown.pop(code, None)
+            self.standing.found(code)
         if told:  # an answer without anything condemns nobody
-            missing = [code for code in self._due(market, codes) if code not in told]
-            self.unknown |= {code: f"{code} has no snapshot" for code in missing}
+            for code in self._due(market, codes):
+                if code not in told:
+                    self.standing.drop(code, f"{code} has no snapshot")
         return told
 
     async def _rows(self, market: Market, codes: Sequence[str]) -> dict[str, Any]:
@@ -297,7 +298,7 @@ class Alpaca(Provider):
         return bad
 
     def _set_aside(self, code: str) -> None:
-        self.unknown[code] = f"{code} is not a valid symbol"
+        self.standing.drop(code, f"{code} is not a valid symbol")
         self.quarantine[code] = self.clock() + QUARANTINE
 
     async def _get(self, client: Client, path: str, kind: type, asked: Params) -> Any:

@@ -70,10 +70,10 @@ class Binance(Provider):
     ) -> None:
         super().__init__()
         used = "X-MBX-USED-WEIGHT-1M"
-        self.rest = Client(rest_url, timeout=timeout, budget=self.budget, used=used)
+        self.rest = Client(rest_url, timeout=timeout, budget=self.standing.budget, used=used)
         self.ws_url = address(ws_url, "ws", "wss")
         self.timeout, self.silence, self.clock = timeout, silence, clock
-        self.codes = Codes(self._listed, self.unknown, clock)
+        self.codes = Codes(self._listed, self.standing, clock)
 
     async def quotes(self, instruments: Sequence[Instrument]) -> list[Quote]:
         """Return what the last 24 hours of each symbol were like."""
@@ -98,7 +98,7 @@ class Binance(Provider):
                 rows = await self._candles(instrument.code, step, begin, stop)
                 found |= read_klines(rows, COLUMNS, start, end, MILLISECOND)
         except RejectedError as error:
-            self.unknown[instrument.code] = str(error)
+            self.standing.drop(instrument.code, str(error))
         return [found[moment] for moment in sorted(found)]
 
     async def stream(self, instruments: Sequence[Instrument]) -> AsyncIterator[Quote]:

@@ -23,6 +23,7 @@ from quotes.providers.kit.cooldown import cooldown
 from quotes.providers.kit.errors import excerpt
 from quotes.providers.kit.klines import read_klines
 from quotes.providers.kit.sockets import EndedError, Socket
+from quotes.providers.kit.standing import Standing
 from quotes.quote import Quote, amount, last_price, price, utc
 
 STEPS = (60, 300, 900, 3600, 21_600, 86_400)  # seconds of a candle
@@ -59,7 +60,7 @@ class Coinbase(Provider):
         silence: float = 10.0,  # seconds without any message, after which a stream is dead
     ) -> None:
         super().__init__()
-        self.rest = Client(rest_url, timeout=timeout, budget=self.budget)
+        self.rest = Client(rest_url, timeout=timeout, budget=self.standing.budget)
         self.ws_url = address(ws_url, "ws", "wss")
         self.timeout, self.silence = timeout, silence
         self.cache = StreamCache("bid", "ask")
@@ -99,7 +100,7 @@ class Coinbase(Provider):
         await self._leave_out_what_is_gone(asked)
         with self.cache.open(), cooldown(COOL_DOWN):
             while asked:
-                connection = Connection(asked, self.unknown)
+                connection = Connection(asked, self.standing)
                 try:
                     async with Socket(self.ws_url, self.timeout, self.silence) as socket:
                         while asked:
@@ -142,7 +143,7 @@ class Coinbase(Provider):
         try:
             return await self._get(path, list, granularity=step, start=span[0], end=span[1])
         except NotFoundError:
-            self.unknown[code] = f"{code} {GONE[None]}"
+            self.standing.drop(code, f"{code} {GONE[None]}")
             return []
 
     async def _leave_out_what_is_gone(self, asked: Asked) -> None:
@@ -152,15 +153,15 @@ class Coinbase(Provider):
             async with asyncio.timeout(PATIENCE):
                 status = read_status(await self._get("/products", list))
             for code in [code for code in asked if status and status.get(code) in GONE]:
-                self.unknown[code] = f"{code} {GONE[status.get(code)]}"
+                self.standing.drop(code, f"{code} {GONE[status.get(code)]}")
                 del asked[code]
 
 
 class Connection:
     """What one connection asks for, and what it has told so far."""
 
-    def __init__(self, asked: Asked, unknown: dict[str, str]) -> None:
-        self.asked, self.unknown = asked, unknown  # a bad product moves from one to the other
+    def __init__(self, asked: Asked, standing: Standing) -> None:
+        self.asked, self.standing = asked, standing  # a bad product leaves one for the other
         self.refused = False  # whether one did
         self.sequences: dict[str, int] = {}
         self.codes = set(asked)
@@ -182,7 +183,7 @@ class Connection:
         if quotes and quotes[0].last > 0:  # what has no price orders nothing
             if not self._is_new(code, quotes[0].sequence):
                 return []
-            self.unknown.pop(code, None)
+            self.standing.found(code)
         return quotes
 
     def _is_new(self, code: str, sequence: int | None) -> bool:
@@ -196,7 +197,7 @@ class Connection:
             raise ProviderError(f"the stream answered with an error: {said}")
         for code in named & self.asked.keys():
             self.refused = True
-            self.unknown[code] = said
+            self.standing.drop(code, said)
             del self.asked[code]
             self._ask()
 

@@ -69,7 +69,7 @@ class CoinGecko(Provider):
         super().__init__()
         headers = {f"x-cg-{kind}-api-key": self.key} if kind else {}
         url = rest_url or (PRO if pro_key else PUBLIC)
-        self.rest = Client(url, timeout=timeout, headers=headers, budget=self.budget)
+        self.rest = Client(url, timeout=timeout, headers=headers, budget=self.standing.budget)
         self.unpriced: set[str] = set()  # currencies that CoinGecko turned out not to know
         self._pace(1)
 
@@ -114,7 +114,7 @@ class CoinGecko(Provider):
         try:
             rows = await self._get(path, vs_currency=currency.lower(), days=days, precision="full")
         except NotFoundError:
-            self.unknown[instrument.code] = not_known(instrument.code)
+            self.standing.drop(instrument.code, not_known(instrument.code))
             return []
         found = read_candles(rows, timedelta(seconds=step), start, min(end, now))
         return sorted(found, key=attrgetter("start"))
@@ -143,9 +143,10 @@ class CoinGecko(Provider):
                     absent.update(codes)
                 yield [each for code in codes for each in asked[code]], rows
         for code in came:
-            self.unknown.pop(code, None)
-        # Where nothing came at all, that says nothing about a single one.
-        self.unknown |= {code: not_known(code) for code in absent - came if came}
+            self.standing.found(code)
+        if came:  # an answer without any coin proves nothing about a single one
+            for code in absent - came:
+                self.standing.drop(code, not_known(code))
 
     async def _chunk(
         self, currency: str, codes: list[str], params: dict[str, str]

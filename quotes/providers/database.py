@@ -79,7 +79,7 @@ class Database(Provider):
             return []
         codes = list(dict.fromkeys(each.code for each in instruments))
         rows = await self._beside(partial(self._read, codes))
-        return read_rows(self.name, rows, instruments, self.unknown)
+        return read_rows(self.name, rows, instruments, self.standing)
 
     async def check_query(self) -> None:
         """Run the query for no code at all; raise ProviderError where it can't be used."""

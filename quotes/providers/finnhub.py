@@ -76,7 +76,7 @@ class Finnhub(Provider):
         super().__init__()
         self.key = needed_key("FINNHUB_API_KEY", api_key)
         headers = {"X-Finnhub-Token": self.key}
-        self.rest = Client(rest_url, timeout=timeout, headers=headers, budget=self.budget)
+        self.rest = Client(rest_url, timeout=timeout, headers=headers, budget=self.standing.budget)
         self.ws_url = address(ws_url, "ws", "wss")
         self.timeout, self.silence, self.clock = timeout, silence, clock
         self.told: dict[str, Quote] = {}  # by code: what REST told last
@@ -123,7 +123,7 @@ class Finnhub(Provider):
         def poll() -> Awaitable[list[Quote]]:
             return self.quotes([each for each in instruments if self._may_differ(each)])
 
-        polls = repeat(poll, lambda: self.poll_interval, self.budget.stay_away)
+        polls = repeat(poll, lambda: self.poll_interval, self.standing.back_off)
         async with aclosing(merge(polls, self._listen(codes[:STREAMED], asked))) as quotes:
             async for quote in quotes:
                 yield quote
@@ -143,7 +143,7 @@ class Finnhub(Provider):
     def _next(self, codes: Iterable[str]) -> list[str]:
         due = sorted(self._due(codes), key=lambda code: self.turns.get(code, 0))
         new = sum(code not in self.turns for code in due)
-        left = max(0, PER_MINUTE - self.budget.spent_in_minute())
+        left = max(0, PER_MINUTE - self.standing.budget.spent_in_minute())
         return due[: min(left, max(new, SHARE))]
 
     async def _ask(self, asked: Asked) -> AsyncGenerator[Quote]:
@@ -169,7 +169,7 @@ class Finnhub(Provider):
             if body.keys() >= {"c", "t"}:  # zeros, for what it does not know
                 self._set_aside(code, f"{code} has no price")
             return []
-        self.unknown.pop(code, None)
+        self.standing.found(code)
         if told.last <= 0:  # it changes nothing, but the feed is to know
             return quotes_of(told, instruments)
         self.told[code] = self.known[code] = told
@@ -178,7 +178,7 @@ class Finnhub(Provider):
         return quotes_of(self.known[code], instruments)
 
     def _set_aside(self, code: str, why: str) -> None:
-        self.unknown[code] = why
+        self.standing.drop(code, why)
         self.quarantine[code] = self.clock() + QUARANTINE
 
     async def _listen(self, codes: Sequence[str], asked: Asked) -> AsyncGenerator[Quote]:
@@ -229,7 +229,7 @@ class Finnhub(Provider):
             high=quote.high and max(quote.high, last),
             low=quote.low and min(quote.low, last),
         )
-        self.unknown.pop(code, None)
+        self.standing.found(code)
 
     async def _get(self, path: str, kind: type, **asked: str) -> Any:
         try:

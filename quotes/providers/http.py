@@ -65,7 +65,9 @@ class Http(Provider):
         self.plan = Plan(per_minute=self.most, batch=self.size)
         super().__init__()
         headers = {key_header: usable(key, key_header)} if key else {}
-        self.rest = Client(self.template.base, timeout=timeout, headers=headers, budget=self.budget)
+        self.rest = Client(
+            self.template.base, timeout=timeout, headers=headers, budget=self.standing.budget
+        )
         self.clock, self.turn = clock, 0  # where the next poll begins, if one can't ask for all
         self.aside: dict[str, float] = {}  # until when, by code
 
@@ -81,7 +83,7 @@ class Http(Provider):
         for code, error in rejected.items():
             self._set_aside(code, str(error))
         asked = [each for each in instruments if each.code in codes and each.code not in rejected]
-        return read_rows(self.name, rows, asked, self.unknown)
+        return read_rows(self.name, rows, asked, self.standing)
 
     async def aclose(self) -> None:
         """Close the connections that are kept between calls."""
@@ -115,7 +117,8 @@ class Http(Provider):
         return (codes[start:] + codes[:start])[:most]
 
     def _set_aside(self, code: str, why: str) -> None:
-        self.unknown[code], self.aside[code] = why, self.clock() + SET_ASIDE
+        self.standing.drop(code, why)
+        self.aside[code] = self.clock() + SET_ASIDE
 
     async def _rows(self, codes: list[str]) -> tuple[dict[str, Row], dict[str, ProviderError]]:
         rows: dict[str, Row] = {}

@@ -22,6 +22,7 @@ from quotes.providers.kit.cooldown import cooldown
 from quotes.providers.kit.errors import excerpt
 from quotes.providers.kit.klines import read_klines
 from quotes.providers.kit.sockets import Socket
+from quotes.providers.kit.standing import Standing
 from quotes.quote import Quote, amount, decimal, last_price, price, utc
 
 STEPS = (60, 300, 900, 1800, 3600, 14_400, 86_400)  # seconds of a candle
@@ -69,10 +70,10 @@ class Kraken(Provider):
         silence: float = 10.0,  # seconds without even a heartbeat, after which a stream is dead
     ) -> None:
         super().__init__()
-        self.rest = Client(rest_url, timeout=timeout, budget=self.budget)
+        self.rest = Client(rest_url, timeout=timeout, budget=self.standing.budget)
         self.ws_url = address(ws_url, "ws", "wss")
         self.timeout, self.silence = timeout, silence
-        self.codes = Codes(self._listed, self.unknown)
+        self.codes = Codes(self._listed, self.standing)
         # Over REST the day began at 00:00 UTC, on the stream 24 hours ago.
         self.cache = StreamCache("open", "reference", "reference_kind")
 
@@ -111,7 +112,7 @@ class Kraken(Provider):
                 "OHLC", pair=instrument.code, interval=step // 60, since=first - 1
             )
         except RejectedError as error:
-            self.unknown[instrument.code] = str(error)
+            self.standing.drop(instrument.code, str(error))
             return []
         # The pair has another key than it was asked by; beside it is only where to read on.
         rows = [row for each in told.values() if isinstance(each, list) for row in each]
@@ -130,7 +131,7 @@ class Kraken(Provider):
                     for message in subscriptions(list(asked)):
                         await socket.send(message)
                     while asked:
-                        for quote in take(await socket.receive(), asked, self.unknown):
+                        for quote in take(await socket.receive(), asked, self.standing):
                             self.cache.remember(quote)
                             yield quote
         raise ProviderError("kraken knows none of the pairs")
@@ -183,10 +184,10 @@ def subscriptions(names: Sequence[str]) -> list[dict[str, Any]]:
     return [{"method": "subscribe", "params": wanted | {"symbol": chunk}} for chunk in chunks]
 
 
-def take(message: Mapping[str, Any], asked: Asked, unknown: dict[str, str]) -> list[Quote]:
+def take(message: Mapping[str, Any], asked: Asked, standing: Standing) -> list[Quote]:
     """Return the quotes in a message of a stream; raise ProviderError where it ends the stream.
 
-    A pair that the stream refuses moves from `asked`, which is by name, to `unknown`.
+    A pair that the stream refuses is removed from `asked`, which is by name, and dropped.
     """
     channel, now = message.get("channel"), datetime.now(UTC)
     rows = [row for row in _list(message.get("data")) if isinstance(row, dict)]
@@ -199,7 +200,8 @@ def take(message: Mapping[str, Any], asked: Asked, unknown: dict[str, str]) -> l
         refused = asked.pop(str(message.get("symbol")), None)
         if refused is None:
             raise error_of("the stream", said)
-        unknown |= {each.code: said for each in refused}
+        for each in refused:
+            standing.drop(each.code, said)
     return []  # new channels may come at any time
 
 

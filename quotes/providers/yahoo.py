@@ -79,7 +79,7 @@ class Yahoo(Provider):
             )
         super().__init__()
         agent = {"User-Agent": AGENT}
-        self.rest = Client(rest_url, timeout=timeout, headers=agent, budget=self.budget)
+        self.rest = Client(rest_url, timeout=timeout, headers=agent, budget=self.standing.budget)
         self.ws_url = address(ws_url, "ws", "wss")
         self.timeout, self.silence, self.beat = timeout, silence, beat
 
@@ -160,9 +160,10 @@ class Yahoo(Provider):
             else:
                 # Where nothing came at all, that says nothing about a single one.
                 unknown = [code for code in chunk if code not in rows] if rows else []
-            self.unknown |= {code: f"{code} is not known to Yahoo" for code in unknown}
+            for code in unknown:
+                self.standing.drop(code, f"{code} is not known to Yahoo")
             for code in rows:
-                self.unknown.pop(code, None)
+                self.standing.found(code)
             found |= rows
         return found
 
@@ -172,7 +173,7 @@ class Yahoo(Provider):
         try:
             return await self._get(path, **span, interval=STEPS[step], includePrePost="false")
         except NotFoundError as error:
-            self.unknown[code] = f"{code}: {error}"
+            self.standing.drop(code, f"{code}: {error}")
             return {}
         except ProviderError as error:
             if NO_CANDLES in str(error):  # say of a weekend

@@ -23,6 +23,7 @@ from quotes.models import Candle as Kept
 from quotes.models import FeedLease, Symbol
 from quotes.providers import Candle, Instrument, Plan, Provider, ProviderError
 from quotes.providers.kit.budgets import Budget
+from quotes.providers.kit.standing import Standing
 from quotes.quote import Quote
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -64,7 +65,8 @@ class Bourse(Provider):
     def __init__(self, clock: Clock, plan: Plan = Plan()) -> None:  # noqa: B008
         super().__init__()
         self.clock = clock
-        self.budget = Budget(plan, clock=clock.seconds, now=clock.now, sleep=clock.sleep)
+        budget = Budget(plan, clock=clock.seconds, now=clock.now, sleep=clock.sleep)
+        self.standing = Standing(budget)
         self.asked: list[tuple[str, int, datetime, datetime]] = []
         self.fails: Callable[[Instrument, int], ProviderError | None] = lambda *_: None
         self.silent_after: int | None = None  # how many requests it answers before it hangs
@@ -76,7 +78,7 @@ class Bourse(Provider):
     async def candles(
         self, instrument: Instrument, step: int, start: datetime, end: datetime
     ) -> list[Candle]:
-        await self.budget.spend()
+        await self.standing.budget.spend()
         self.asked.append((instrument.symbol, step, start, end))
         if error := self.fails(instrument, step):
             raise error
@@ -348,15 +350,15 @@ class TestProvidersThatDoNotTell:
         assert await two.fill() == set()
 
     async def test_one_that_refuses_quotes_is_not_asked(self, two: Bench):
-        two.bourse.refusals["quotes"] = "403"
+        two.bourse.standing.refuse("quotes", "403")
         assert await two.fill() == set()
         assert two.bourse.asked == []
 
     async def test_when_it_wants_to_be_left_alone_quotes_leave_it_alone_too(self, two: Bench):
         two.bourse.fails = lambda *_: ProviderError("too many", retry_after=900.0)
         await two.fill()
-        with pytest.raises(ProviderError, match="told to stay away for another"):
-            await two.bourse.budget.spend()
+        with pytest.raises(ProviderError, match="backing off for another"):
+            await two.bourse.standing.budget.spend()
 
     async def test_one_that_wants_to_be_left_alone_for_a_while_is(self, two: Bench):
         del two.providers["other"]
@@ -380,7 +382,7 @@ class TestProvidersThatDoNotTell:
         assert await two.fill() == set()
 
     async def test_a_code_that_it_does_not_know_is_not_asked_for(self, two: Bench):
-        two.bourse.unknown["C"] = "C is not listed"
+        two.bourse.standing.drop("C", "C is not listed")
         await two.fill()
         assert two.bourse.asked_of == set("ABDE")
         assert [
@@ -415,7 +417,7 @@ class TestBudgets:
 
         def spent(*_: object) -> None:
             nonlocal most
-            most = max(most, bench.bourse.budget.spent_in_minute())
+            most = max(most, bench.bourse.standing.budget.spent_in_minute())
 
         bench.bourse.fails = spent
         assert await bench.fill() == set()
@@ -425,12 +427,12 @@ class TestBudgets:
     async def test_where_quotes_take_all_there_is_the_candles_wait_and_then_go_without(
         self, bench: Bench
     ):
-        budget = bench.bourse.budget
+        budget = bench.bourse.standing.budget
         budget.plan, sleep = Plan(per_minute=10), bench.clock.sleep
 
         async def quotes_come_first(seconds: float) -> None:
             await sleep(seconds)
-            budget.heard(10)
+            budget.read_minute(10)
 
         bench.clock.sleep = quotes_come_first  # type: ignore[method-assign]
         assert await bench.fill() == {"BTC-USD"}

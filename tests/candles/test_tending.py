@@ -266,9 +266,9 @@ class TestTending:
         assert await led.until() == led.bench.now
 
     async def test_what_nobody_told_is_asked_for_again_after_a_while(self, led: Led):
-        led.bourse.unknown["BTC-USD"] = "it is not listed"
+        led.bourse.standing.drop("BTC-USD", "it is not listed")
         assert await led.look() == []
-        led.bourse.unknown.clear()
+        led.bourse.standing.forget_codes()
         assert await led.look(SECONDS) == []
         assert len(await led.look(ASK_AGAIN)) == len(STEPS)
 

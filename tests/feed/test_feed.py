@@ -494,10 +494,10 @@ class TestBackingOff:
         async with running((wire, [AAPL])) as published:
             await until(lambda: wire.wire.empty() and published.prices("AAPL"))
         if everybody:
-            with pytest.raises(ProviderError, match="told to stay away"):
-                await wire.budget.spend()
+            with pytest.raises(ProviderError, match="backing off"):
+                await wire.standing.budget.spend()
         else:
-            await wire.budget.spend()
+            await wire.standing.budget.spend()
 
     def test_it_does_not_fail_itself_after_a_night_of_failures(self):
         assert back_off(5000, ProviderError("timed out")) <= LONGEST_BACK_OFF
@@ -568,7 +568,7 @@ class TestClosedMarkets:
 
     async def test_an_unknown_code_alone_is_not_polled_again(self):
         bourse = Bourse([quote("AAPL", "101")])
-        bourse.unknown["YAHO.US"] = "not listed here"
+        bourse.standing.drop("YAHO.US", "not listed here")
         yahoo = replace(self.APPLE, symbol="YAHO", code="YAHO.US")
         sunday = self.CLOSE + timedelta(days=1)
         async with running((bourse, [self.APPLE, yahoo]), now=sunday) as published:
@@ -598,7 +598,7 @@ class TestUnknownCodes:
         self, caplog: pytest.LogCaptureFixture
     ):
         bourse = Bourse([quote("AAPL", "101")])
-        bourse.unknown["YAHO.US"] = "not listed here"
+        bourse.standing.drop("YAHO.US", "not listed here")
         async with running((bourse, [AAPL])) as published:
             await until(lambda: bourse.polls >= 5 and published.prices("AAPL"))
         texts = [record.getMessage() for record in caplog.records]
@@ -611,7 +611,7 @@ class TestUnknownCodes:
         async with running((wire, [AAPL])) as published:
             wire.wire.put_nowait(quote("AAPL", "101"))
             await until(lambda: published.prices("AAPL"))
-            wire.unknown["LUNA"] = "delisted"
+            wire.standing.drop("LUNA", "delisted")
             wire.wire.put_nowait(quote("AAPL", "102"))
             await until(lambda: "wire: LUNA: delisted" in caplog.text)
 
@@ -813,7 +813,7 @@ class TestFallingBack:
 
     async def test_a_code_that_the_first_does_not_know_goes_to_the_second(self):
         first = Bourse([quote("BTC-USD", "64000")])
-        first.unknown["AAPL.US"] = "AAPL.US is delisted"
+        first.standing.drop("AAPL.US", "AAPL.US is delisted")
         second = Wire([quote("AAPL", "102", provider="wire")])
         second.wire.put_nowait(ProviderError("connection reset"))
         async with running((first, [AAPL, BTC]), (second, [AAPL])) as published:

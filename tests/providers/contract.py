@@ -119,8 +119,8 @@ class ProviderContract:
 
     async def test_a_stream_names_the_unknown_code(self, bench: Bench) -> None:
         await until_all_came(bench)
-        assert set(bench.provider.unknown) == {each.code for each in bench.unknown}
-        assert all(bench.provider.unknown.values())
+        assert set(bench.provider.standing.unknown) == {each.code for each in bench.unknown}
+        assert all(bench.provider.standing.unknown.values())
 
     async def test_two_streams_one_after_the_other(self, bench: Bench) -> None:
         await until_all_came(bench)

@@ -232,7 +232,7 @@ async def test_many_symbols_come_in_batches(stub: Stub, provider: Alpaca) -> Non
     stub.enlist(*codes)
     assert len(await provider.quotes([instrument(code) for code in codes])) == len(codes)
     assert [len(batch) for batch in asked_for(stub)] == [BATCH, BATCH, 1]
-    assert provider.budget.spent_in_minute() == 3
+    assert provider.standing.budget.spent_in_minute() == 3
 
 
 async def test_a_bad_symbol_is_named_and_set_aside(stub: Stub) -> None:
@@ -242,7 +242,7 @@ async def test_a_bad_symbol_is_named_and_set_aside(stub: Stub) -> None:
         for _ in range(2):
             quotes = await provider.quotes(asked)
             assert [quote.symbol for quote in quotes] == ["AAPL", "MSFT"]
-        assert provider.unknown == {
+        assert provider.standing.unknown == {
             "BRK-B": "BRK-B is not a valid symbol",
             "A B": "A B is not a valid symbol",
         }
@@ -263,7 +263,7 @@ async def test_a_code_that_would_be_taken_for_several_is_not_asked(
 ) -> None:
     quotes = await provider.quotes([instrument("AAPL, MSFT"), instrument("AAPL")])
     assert [quote.symbol for quote in quotes] == ["AAPL"]
-    assert provider.unknown == {"AAPL, MSFT": "AAPL, MSFT is not a valid symbol"}
+    assert provider.standing.unknown == {"AAPL, MSFT": "AAPL, MSFT is not a valid symbol"}
     assert asked_for(stub) == [["AAPL"]]
 
 
@@ -280,24 +280,24 @@ async def test_a_symbol_that_is_left_out_is_named_until_it_comes(
 ) -> None:
     asked = [instrument("NEW"), instrument("AAPL")]
     assert [quote.symbol for quote in await provider.quotes(asked)] == ["AAPL"]
-    assert provider.unknown == {"NEW": "NEW has no snapshot"}
+    assert provider.standing.unknown == {"NEW": "NEW has no snapshot"}
     stub.enlist("NEW")
     assert len(await provider.quotes(asked)) == 2
-    assert provider.unknown == {}
+    assert provider.standing.unknown == {}
 
 
 async def test_a_symbol_without_a_trade_is_not_unknown(stub: Stub, provider: Alpaca) -> None:
     stub.snapshots["MSFT"]["latestTrade"] = None
     quotes = await provider.quotes([instrument("MSFT"), instrument("AAPL")])
     assert [(quote.symbol, quote.last > 0) for quote in quotes] == [("MSFT", False), ("AAPL", True)]
-    assert provider.unknown == {}
+    assert provider.standing.unknown == {}
 
 
 @pytest.mark.parametrize("rows", [{}, {"AAPL": None}])
 async def test_an_answer_without_anything_condemns_nobody(rows: dict[str, None]) -> None:
     async with answering(200, rows) as provider:
         assert await provider.quotes([instrument("AAPL")]) == []
-        assert provider.unknown == {}
+        assert provider.standing.unknown == {}
 
 
 @asynccontextmanager
@@ -336,7 +336,7 @@ async def test_what_is_wrong_is_told(status: int, document: Any, refused: bool, 
         with pytest.raises(ProviderError, match=re.escape(words)) as caught:
             await provider.quotes([instrument("AAPL")])
         assert caught.value.refused is refused
-        assert provider.unknown == {}
+        assert provider.standing.unknown == {}
 
 
 @pytest.mark.parametrize(("retry_after", "seconds"), [({}, COOL_DOWN), ({"Retry_After": "7"}, 7)])
@@ -507,7 +507,8 @@ async def test_candles_of_a_delayed_feed_are_those_of_a_while_ago(stub: Stub) ->
 async def test_an_unknown_symbol_has_no_candles(provider: Alpaca, code: str) -> None:
     end = NOON + timedelta(hours=1)
     assert await provider.candles(instrument(code), 60, NOON, end) == []
-    assert provider.unknown == ({code: f"{code} is not a valid symbol"} if code == "BRK-B" else {})
+    unknown = {code: f"{code} is not a valid symbol"} if code == "BRK-B" else {}
+    assert provider.standing.unknown == unknown
 
 
 async def test_steps_that_alpaca_lacks_are_refused(provider: Alpaca) -> None:
@@ -666,7 +667,7 @@ async def test_what_is_unknown_takes_no_place_of_what_is_known() -> None:
     async with Stub(symbols=2) as stub, reading(stub) as provider, streaming(provider, *codes):
         await stub.until(lambda: len(subscribed(stub)) == 2)
         assert subscribed(stub) == {"AAPL", "MSFT"}
-        assert set(provider.unknown) == {"NOPE", "NEIN", "BRK-A"}
+        assert set(provider.standing.unknown) == {"NOPE", "NEIN", "BRK-A"}
 
 
 async def test_a_plan_without_any_stream_is_an_error() -> None:
@@ -685,7 +686,7 @@ async def test_only_bad_symbols_are_an_error(provider: Alpaca) -> None:
     assert str(await failure(provider, "BRK-A", "NOPE")) == (
         "alpaca has no price of any of the symbols"
     )
-    assert set(provider.unknown) == {"BRK-A"}
+    assert set(provider.standing.unknown) == {"BRK-A"}
 
 
 async def test_who_is_quiet_but_answers_is_not_dead(stub: Stub) -> None:

@@ -171,7 +171,7 @@ async def test_twenty_symbols_a_request_cost_least(stub: Stub, provider: Binance
     stub.enlist(*codes)
     assert [quote.symbol for quote in await quotes(provider, *codes)] == codes
     assert [len(batch) for batch in stub.asked] == [20, 20, 1]
-    assert stub.weight == provider.budget.spent_in_minute() == 20 + 3 * 2
+    assert stub.weight == provider.standing.budget.spent_in_minute() == 20 + 3 * 2
 
 
 async def test_symbols_may_be_written_in_any_script(stub: Stub, provider: Binance) -> None:
@@ -192,14 +192,14 @@ async def test_two_symbols_may_share_a_code(provider: Binance) -> None:
 async def test_zeros_are_no_price(provider: Binance) -> None:
     told = [(each.symbol, each.last > 0) for each in await quotes(provider, "ZEROUSDT", "BTCEUR")]
     assert told == [("ZEROUSDT", False), ("BTCEUR", True)]
-    assert provider.unknown == {}
+    assert provider.standing.unknown == {}
 
 
 async def test_what_is_not_traded_is_named_before_it_is_asked(
     stub: Stub, provider: Binance
 ) -> None:
     assert len(await quotes(provider, "NOPEUSDT", "OLDUSDT", "A B", "BTCEUR")) == 1
-    assert provider.unknown == {
+    assert provider.standing.unknown == {
         code: f"{code} is not listed" for code in ("NOPEUSDT", "OLDUSDT", "A B")
     }
     assert stub.asked == [["BTCEUR"]]
@@ -211,7 +211,7 @@ async def test_a_symbol_that_is_listed_and_invalid_costs_the_others_nothing(
     stub.delisted.add("ETHUSDT")
     codes = ["BTCUSDT", "ETHUSDT", "BTCEUR", "PEPEUSDT"]
     assert {quote.symbol for quote in await quotes(provider, *codes)} == {*codes} - {"ETHUSDT"}
-    assert provider.unknown == {"ETHUSDT": "binance says Invalid symbol."}
+    assert provider.standing.unknown == {"ETHUSDT": "binance says Invalid symbol."}
     asked = len(stub.asked)
     assert len(await quotes(provider, *codes)) == 3
     assert stub.asked[asked:] == [["BTCUSDT", "BTCEUR", "PEPEUSDT"]]
@@ -222,7 +222,7 @@ async def test_a_symbol_with_illegal_characters_costs_the_others_nothing(
 ) -> None:
     stub.enlist("A BUSDT")
     assert len(await quotes(provider, "BTCUSDT", "A BUSDT", "BTCEUR")) == 2
-    assert "Illegal characters" in provider.unknown["A BUSDT"]
+    assert "Illegal characters" in provider.standing.unknown["A BUSDT"]
 
 
 async def test_a_symbol_that_is_back_is_asked_again(stub: Stub) -> None:
@@ -234,7 +234,7 @@ async def test_a_symbol_that_is_back_is_asked_again(stub: Stub) -> None:
         assert await quotes(provider, "ETHUSDT") == []
         clock.now += KEPT
         assert len(await quotes(provider, "ETHUSDT")) == 1
-    assert provider.unknown == {}
+    assert provider.standing.unknown == {}
 
 
 # errors and budget
@@ -266,7 +266,7 @@ async def test_an_error_is_told_in_the_exchanges_words(
     assert f"/api/v3/exchangeInfo answered {status}" in str(error)
     assert str(error).endswith(f": {msg}")
     assert (error.retry_after, error.refused) == (retry_after, refused)
-    assert provider.unknown == {}
+    assert provider.standing.unknown == {}
 
 
 async def test_an_error_without_words_is_told_as_it_is(stub: Stub, provider: Binance) -> None:
@@ -304,18 +304,18 @@ async def test_every_request_is_paid_without_being_told() -> None:
     async with Quiet() as stub, reading(stub) as provider:
         await quotes(provider, "BTCUSDT")
         await provider.candles(instrument("BTCUSDT"), 60, NOON, NOON + timedelta(minutes=1))
-    assert provider.budget.spent_in_minute() == stub.weight == 20 + 2 + 2
+    assert provider.standing.budget.spent_in_minute() == stub.weight == 20 + 2 + 2
 
 
 async def test_a_source_that_counts_more_is_believed(stub: Stub, provider: Binance) -> None:
     stub.weight = 3000  # somebody else's, from the same address
     await quotes(provider, "BTCUSDT")
-    assert provider.budget.spent_in_minute() == stub.weight == 3022
+    assert provider.standing.budget.spent_in_minute() == stub.weight == 3022
 
 
 async def test_nobody_asks_beyond_the_budget(stub: Stub, provider: Binance) -> None:
     clock = Clock()
-    provider.budget.clock, provider.budget.sleep = clock, clock.sleep
+    provider.standing.budget.clock, provider.standing.budget.sleep = clock, clock.sleep
     stub.weight = 4200 - 22
     await quotes(provider, "BTCUSDT")
     assert clock.now == 1000
@@ -351,7 +351,7 @@ async def test_candles_of_a_long_time_come_in_several_answers(
     candles = await provider.candles(instrument("BTCUSDT"), 60, NOON, end)
     assert [each.start for each in candles] == [NOON + timedelta(minutes=m) for m in range(2500)]
     assert stub.requests == {"/api/v3/klines": 3}
-    assert stub.weight == provider.budget.spent_in_minute() == 6
+    assert stub.weight == provider.standing.budget.spent_in_minute() == 6
 
 
 async def test_the_end_is_no_part_of_the_time(stub: Stub, provider: Binance) -> None:
@@ -377,7 +377,7 @@ async def test_steps_that_the_exchange_lacks_are_refused(provider: Binance) -> N
 @pytest.mark.parametrize("code", ["NOPEUSDT", "../time", "A B?c=d#e/f&symbol=BTCUSDT"])
 async def test_an_unknown_symbol_has_no_candles(provider: Binance, code: str) -> None:
     assert await provider.candles(instrument(code), 60, NOON, NOON + timedelta(hours=1)) == []
-    assert provider.unknown == {code: "binance says Invalid symbol."}
+    assert provider.standing.unknown == {code: "binance says Invalid symbol."}
 
 
 def test_no_digit_of_a_candle_is_lost() -> None:
@@ -421,7 +421,7 @@ async def test_a_stream_begins_with_a_quote_of_each(stub: Stub, provider: Binanc
     async with streaming(provider, *codes, "ZEROUSDT", "NOPEUSDT") as stream:
         came = [(await anext(stream)).symbol for _ in codes]
     assert came == codes
-    assert set(provider.unknown) == {"NOPEUSDT"}  # of which the stream would say nothing
+    assert set(provider.standing.unknown) == {"NOPEUSDT"}  # of which the stream would say nothing
 
 
 async def test_a_tick_comes_as_it_was_sent(stub: Stub, provider: Binance) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from websockets.asyncio.client import connect
 from websockets.http11 import Response
 
-from quotes.providers import Instrument, ProviderError
+from quotes.providers import Instrument, Plan, ProviderError
 from quotes.providers.coinbase import (
     CHUNK,
     COLUMNS,
@@ -30,8 +30,10 @@ from quotes.providers.coinbase import (
     read_ticker,
 )
 from quotes.providers.kit.batches import by_code
+from quotes.providers.kit.budgets import Budget
 from quotes.providers.kit.klines import read_klines
 from quotes.providers.kit.sockets import read_frame
+from quotes.providers.kit.standing import Standing
 from quotes.quote import SECOND, Quote, loads
 from tests.junk import EVER, JSON, over_the_wire, sane
 from tests.streams import open_stream
@@ -237,10 +239,10 @@ async def test_requests_count_and_who_was_told_to_stay_away_does(
 ) -> None:
     await provider.quotes([instrument("BTC-USD")])
     await provider.candles(instrument("BTC-USD"), 60, NOON, NOON + timedelta(minutes=301))
-    assert provider.budget.spent_in_minute() == 3
-    assert provider.budget.plan.per_minute == PER_MINUTE
-    provider.budget.stay_away(60)
-    with pytest.raises(ProviderError, match="told to stay away"):
+    assert provider.standing.budget.spent_in_minute() == 3
+    assert provider.standing.budget.plan.per_minute == PER_MINUTE
+    provider.standing.budget.back_off(60)
+    with pytest.raises(ProviderError, match="backing off"):
         await provider.quotes([instrument("BTC-USD")])
     assert stub.requests.total() == 3
 
@@ -286,7 +288,7 @@ async def test_too_many_candles_at_once_are_an_error_in_the_words_of_the_exchang
         with pytest.raises(ProviderError, match=f"400 bad request: {said} exceeds 300") as caught:
             await provider.candles(instrument("BTC-USD"), 60, NOON, NOON + timedelta(minutes=5))
         assert (caught.value.refused, caught.value.retry_after) == (False, None)
-        assert provider.unknown == {}
+        assert provider.standing.unknown == {}
 
 
 async def test_the_end_is_no_part_of_the_time(provider: Coinbase) -> None:
@@ -312,7 +314,7 @@ async def test_steps_that_the_exchange_lacks_are_refused(provider: Coinbase) -> 
 async def test_an_unknown_product_has_no_candles(provider: Coinbase, code: str) -> None:
     end = NOON + timedelta(hours=1)
     assert await provider.candles(instrument(code), 60, NOON, end) == []
-    assert provider.unknown == {code: f"{code} is not a valid product"}
+    assert provider.standing.unknown == {code: f"{code} is not a valid product"}
 
 
 def test_no_digit_of_a_candle_is_lost() -> None:
@@ -370,7 +372,7 @@ async def test_many_products_come_in_chunks_with_one_pulse(stub: Stub, provider:
 async def test_bad_products_are_named_before_they_are_asked(stub: Stub, provider: Coinbase) -> None:
     async with streaming(provider, "NOPE-USD", "OLD-USD", "BTC-USD") as stream:
         assert (await anext(stream)).symbol == "BTC-USD"
-    assert provider.unknown == {
+    assert provider.standing.unknown == {
         "NOPE-USD": "NOPE-USD is not a valid product",
         "OLD-USD": "OLD-USD is delisted",
     }
@@ -380,7 +382,7 @@ async def test_bad_products_are_named_before_they_are_asked(stub: Stub, provider
 async def test_a_product_on_hold_is_not_a_bad_one(provider: Coinbase) -> None:
     async with streaming(provider, "HALTED-USD", "BTC-USD") as stream:
         await anext(stream)
-    assert provider.unknown == {}
+    assert provider.standing.unknown == {}
 
 
 @pytest.mark.parametrize("hangs_up", [False, True])
@@ -389,7 +391,7 @@ async def test_a_bad_product_is_named_and_the_rest_go_on(stub: Stub, hangs_up: b
     codes = ["NOPE-USD", "BTC-USD", "OLD-USD", "ETH-USD"]
     async with reading(stub, rest_url=NOBODY) as provider, streaming(provider, *codes) as stream:
         assert {(await anext(stream)).symbol for _ in range(2)} == {"BTC-USD", "ETH-USD"}
-    assert provider.unknown == {
+    assert provider.standing.unknown == {
         "NOPE-USD": "NOPE-USD is not a valid product",
         "OLD-USD": "OLD-USD is delisted",
     }
@@ -408,7 +410,7 @@ async def test_a_bad_product_costs_the_other_chunks_nothing(stub: Stub, hangs_up
             came.add((await anext(stream)).symbol)
         pulse = {"type": "subscribe", "product_ids": ["C0-USD"], "channels": ["heartbeat"]}
         await stub.until(lambda: pulse in stub.subscriptions)
-    assert set(provider.unknown) == {"BAD1-USD", "BAD2-USD"}
+    assert set(provider.standing.unknown) == {"BAD1-USD", "BAD2-USD"}
 
 
 async def test_only_bad_products_are_an_error(stub: Stub, provider: Coinbase) -> None:
@@ -423,7 +425,7 @@ async def test_only_bad_products_are_an_error_without_the_list(stub: Stub, hangs
     async with reading(stub, rest_url=NOBODY) as provider:
         error = await failure(provider, "NOPE-USD", "OLD-USD")
     assert str(error) == "coinbase knows none of the products"
-    assert set(provider.unknown) == {"NOPE-USD", "OLD-USD"}
+    assert set(provider.standing.unknown) == {"NOPE-USD", "OLD-USD"}
 
 
 async def test_a_product_that_trades_again_is_no_longer_unknown(
@@ -431,11 +433,11 @@ async def test_a_product_that_trades_again_is_no_longer_unknown(
 ) -> None:
     async with streaming(provider, "NEW-USD", "BTC-USD") as stream:
         await anext(stream)
-    assert set(provider.unknown) == {"NEW-USD"}
+    assert set(provider.standing.unknown) == {"NEW-USD"}
     stub.enlist("NEW-USD")
     async with streaming(provider, "NEW-USD", "BTC-USD") as stream:
         assert (await anext(stream)).last == Decimal("10.00")
-    assert provider.unknown == {}
+    assert provider.standing.unknown == {}
 
 
 async def test_an_empty_list_condemns_nobody() -> None:
@@ -626,7 +628,7 @@ DOCUMENTED = """{"type":"ticker","sequence":7388547310,"product_id":"BTC-USDT","
 
 
 def test_a_ticker_is_read_as_it_is_documented() -> None:
-    connection = Connection(by_code([instrument("BTC-USDT")]), {})
+    connection = Connection(by_code([instrument("BTC-USDT")]), Standing(Budget(Plan())))
     (quote,) = connection.take(loads(DOCUMENTED))
     assert quote == Quote(
         symbol="BTC-USDT",
@@ -700,7 +702,7 @@ def test_whatever_a_ticker_says_no_bad_price_comes_out(changes: dict[str, Any]) 
 def test_whatever_comes_over_a_socket_is_a_quote_or_an_error(
     changes: dict[str, Any], kind: Any
 ) -> None:
-    connection = Connection(by_code([instrument("BTC-USD")]), {})
+    connection = Connection(by_code([instrument("BTC-USD")]), Standing(Budget(Plan())))
     for message in (TICKER | changes, {"type": "error", "reason": kind}, {"type": kind}):
         try:
             assert all(map(sane, connection.take(over_the_wire(message))))
@@ -738,7 +740,7 @@ def test_every_digit_is_kept(price: Decimal, number: int) -> None:
 @settings(deadline=None, max_examples=50)
 def test_every_product_stays_asked_until_it_is_named(count: int, data: st.DataObject) -> None:
     codes = [f"C{number}-USD" for number in range(count)]
-    connection = Connection(by_code(map(instrument, codes)), {})
+    connection = Connection(by_code(map(instrument, codes)), Standing(Budget(Plan())))
     for bad in data.draw(st.lists(st.sampled_from(codes), max_size=5, unique=True)):
         connection.due.clear()
         connection.take({"type": "error", "reason": f"{bad} is delisted"})
@@ -746,7 +748,7 @@ def test_every_product_stays_asked_until_it_is_named(count: int, data: st.DataOb
         assert bad not in asked
         assert connection.refused
     assert {code for chunk in connection.chunks for code in chunk} == set(connection.asked)
-    assert set(codes) == set(connection.asked) | set(connection.unknown)
+    assert set(codes) == set(connection.asked) | set(connection.standing.unknown)
     assert count <= HANDFUL or not connection.asked or connection.pulse in connection.asked
 
 

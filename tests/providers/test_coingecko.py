@@ -165,13 +165,13 @@ def test_no_change_at_all_is_a_change() -> None:
 
 async def test_a_coin_that_nobody_trades_has_no_price_and_is_known(provider: CoinGecko) -> None:
     assert [each.last for each in await provider.quotes([instrument("unheard-of")])] == [0]
-    assert provider.unknown == {}
+    assert provider.standing.unknown == {}
 
 
 async def test_ids_that_are_dropped_in_silence_are_named(provider: CoinGecko) -> None:
     quotes = await provider.quotes([instrument("nope"), instrument("bitcoin")])
     assert [quote.symbol for quote in quotes] == ["bitcoin-USD"]
-    assert provider.unknown == {"nope": "nope is not known to CoinGecko"}
+    assert provider.standing.unknown == {"nope": "nope is not known to CoinGecko"}
 
 
 async def test_a_coin_that_is_listed_again_is_no_longer_unknown(
@@ -181,13 +181,13 @@ async def test_a_coin_that_is_listed_again_is_no_longer_unknown(
     await provider.quotes(asked)
     stub.enlist("new")
     assert len(await provider.quotes(asked)) == 2
-    assert provider.unknown == {}
+    assert provider.standing.unknown == {}
 
 
 async def test_an_empty_answer_condemns_nobody(stub: Stub, provider: CoinGecko) -> None:
     stub.mode = "empty"
     assert await provider.quotes([instrument("bitcoin")]) == []
-    assert provider.unknown == {}
+    assert provider.standing.unknown == {}
 
 
 async def test_a_currency_that_it_lacks_costs_the_others_nothing(
@@ -197,7 +197,7 @@ async def test_a_currency_that_it_lacks_costs_the_others_nothing(
     for _ in range(2):
         told = [(quote.symbol, quote.last > 0) for quote in await provider.quotes(asked)]
         assert told == [("ethereum-USDT", False), ("ethereum-BTC", True)]
-        assert provider.unknown == {}  # the coin is known, if not what it costs in that currency
+        assert provider.standing.unknown == {}  # CoinGecko knows the coin, but not that currency
     # The second time it is not asked for any more.
     assert [query["vs_currency"] for query in stub.queries] == ["usdt", "btc", "btc"]
 
@@ -281,7 +281,7 @@ async def test_no_candle_is_asked_of_the_future(stub: Stub, provider: CoinGecko)
 async def test_an_unknown_coin_has_no_candles(provider: CoinGecko, code: str) -> None:
     now = datetime.now(UTC)
     assert await provider.candles(instrument(code), 1800, now - timedelta(hours=3), now) == []
-    assert provider.unknown == {code: f"{code} is not known to CoinGecko"}
+    assert provider.standing.unknown == {code: f"{code} is not known to CoinGecko"}
 
 
 async def test_steps_that_it_lacks_are_refused(provider: CoinGecko) -> None:
@@ -303,7 +303,7 @@ def test_a_key_decides_the_address_and_the_limits() -> None:
     assert [each.rest.base_url for each in (keyless, demo, pro)] == [PUBLIC, PUBLIC, PRO]
     told = [(each.plan.per_minute, each.plan.per_month) for each in (keyless, demo, pro)]
     assert told == [(5, None), (30, 10_000), (250, 100_000)]
-    assert [each.budget.plan for each in (keyless, demo, pro)] == [
+    assert [each.standing.budget.plan for each in (keyless, demo, pro)] == [
         each.plan for each in (keyless, demo, pro)
     ]
 
@@ -344,7 +344,7 @@ async def test_a_key_is_never_told(caplog: pytest.LogCaptureFixture) -> None:
             with pytest.raises(ProviderError) as caught:
                 await provider.quotes([instrument("bitcoin")])
             errors.append(str(caught.value))
-        told = [*errors, repr(provider), repr(provider.rest), repr(provider.budget)]
+        told = [*errors, repr(provider), repr(provider.rest), repr(provider.standing.budget)]
     # What the stub's own server logs is beside the point.
     told += [each.getMessage() for each in caplog.records if each.name != "websockets.server"]
     assert not [each for each in told if CANARY in each]
@@ -407,11 +407,11 @@ async def test_many_coins_come_in_several_requests(stub: Stub, provider: CoinGec
     quotes = await provider.quotes([instrument(code, symbol=code) for code in codes])
     assert [quote.symbol for quote in quotes] == codes
     assert [len(query["ids"].split(",")) for query in stub.queries] == [250, 250, 1]
-    assert provider.budget.month_spent == 3
+    assert provider.standing.budget.month_spent == 3
 
 
 async def test_a_month_that_is_spent_asks_nothing(stub: Stub, provider: CoinGecko) -> None:
-    provider.budget.month_spent = 10_000
+    provider.standing.budget.month_spent = 10_000
     with pytest.raises(ProviderError, match=r"the 10000 requests of 20.* are spent") as caught:
         await provider.quotes([instrument("bitcoin")])
     assert stub.requests == {}

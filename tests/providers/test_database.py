@@ -165,7 +165,7 @@ async def test_a_time_that_is_none_is_not_taken_for_now(small: Table) -> None:
     small.write("MSFT", last="400.00")
     provider = reader(small)
     assert [quote.symbol for quote in await ask(provider, "AAPL", "MSFT")] == ["MSFT"]
-    assert "has a time that is none: 'yesterday'" in provider.unknown["AAPL"]
+    assert "has a time that is none: 'yesterday'" in provider.standing.unknown["AAPL"]
 
 
 async def test_pence_are_pounds(table: Table) -> None:
@@ -180,10 +180,10 @@ async def test_pence_are_pounds(table: Table) -> None:
 async def test_a_code_without_a_row_is_named_until_it_has_one(table: Table) -> None:
     provider = reader(table)
     assert [quote.symbol for quote in await ask(provider, "NOPE", "AAPL")] == ["AAPL"]
-    assert provider.unknown == {"NOPE": "NOPE is not among the rows"}
+    assert provider.standing.unknown == {"NOPE": "NOPE is not among the rows"}
     table.write("NOPE", last="7")
     assert len(await ask(provider, "NOPE", "AAPL")) == 2
-    assert provider.unknown == {}
+    assert provider.standing.unknown == {}
 
 
 async def test_a_query_may_give_all_rows_and_more_columns(table: Table) -> None:

@@ -88,7 +88,7 @@ async def provider(stub: Stub) -> AsyncIterator[Finnhub]:
 async def on_a_clock(stub: Stub) -> AsyncIterator[tuple[Finnhub, Clock]]:
     clock = Clock()
     async with reading(stub, clock=clock) as provider:
-        provider.budget.clock = clock
+        provider.standing.budget.clock = clock
         yield provider, clock
 
 
@@ -182,12 +182,12 @@ async def test_zeros_are_an_unknown_symbol_that_is_set_aside(stub: Stub) -> None
     async with on_a_clock(stub) as (provider, clock):
         for _ in range(3):
             assert await symbols(provider, "NOPE", "AAPL") == ["AAPL"]
-        assert provider.unknown == {"NOPE": "NOPE has no price"}
+        assert provider.standing.unknown == {"NOPE": "NOPE has no price"}
         assert stub.asked == {"NOPE": 1, "AAPL": 3}
         stub.enlist("NOPE")
         clock.now += QUARANTINE
         assert set(await symbols(provider, "NOPE", "AAPL")) == {"AAPL", "NOPE"}
-        assert provider.unknown == {}
+        assert provider.standing.unknown == {}
 
 
 async def test_a_known_symbol_without_a_price_is_told_and_changes_nothing(
@@ -199,21 +199,21 @@ async def test_a_known_symbol_without_a_price_is_told_and_changes_nothing(
     [quote] = await provider.quotes([instrument("AAPL")])
     assert (quote.symbol, quote.currency, quote.last) == ("AAPL", "USD", 0)
     assert (provider.known["AAPL"], provider.told["AAPL"]) == (known, known)
-    assert provider.unknown == {}
+    assert provider.standing.unknown == {}
 
 
 async def test_what_the_plan_lacks_is_set_aside(stub: Stub) -> None:
     async with on_a_clock(stub) as (provider, _):
         for _ in range(3):
             assert await symbols(provider, "^GSPC", "AAPL") == ["AAPL"]
-    assert provider.unknown == {"^GSPC": "^GSPC is not part of the plan"}
+    assert provider.standing.unknown == {"^GSPC": "^GSPC is not part of the plan"}
     assert stub.requests == {"/quote": 4}
 
 
 async def test_an_answer_without_anything_condemns_nobody() -> None:
     async with answering(200, {}) as provider:
         assert await symbols(provider, "AAPL") == []
-        assert provider.unknown == {}
+        assert provider.standing.unknown == {}
 
 
 @asynccontextmanager
@@ -248,7 +248,7 @@ async def test_what_is_wrong_is_told(status: int, document: Any, refused: bool, 
         with pytest.raises(ProviderError, match=re.escape(words)) as caught:
             await symbols(provider, "AAPL")
         assert caught.value.refused is refused
-        assert provider.unknown == {}
+        assert provider.standing.unknown == {}
 
 
 @pytest.mark.parametrize("retry_after", ["", "7"])
@@ -307,7 +307,7 @@ async def test_of_many_symbols_never_more_are_asked_than_a_minute_allows(stub: S
 async def test_where_the_minute_is_spent_nothing_is_asked_and_nobody_waits(stub: Stub) -> None:
     codes = many(stub, 60)
     async with on_a_clock(stub) as (provider, clock):
-        provider.budget.sleep = no_sleep
+        provider.standing.budget.sleep = no_sleep
         assert await symbols(provider, *codes) == codes[:PER_MINUTE]
         assert await symbols(provider, *codes) == []
         clock.now += 60

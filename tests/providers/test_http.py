@@ -75,7 +75,7 @@ async def test_each_shape_of_an_answer_tells_the_same(stub: Stub, shape: str) ->
         ("VOD.L", "80.12", "GBP", "http"),
         ("BTC-EUR", "59000.00", "EUR", "http"),
     ]
-    assert set(provider.unknown) == {"NOPE"}
+    assert set(provider.standing.unknown) == {"NOPE"}
 
 
 @pytest.mark.parametrize(("shape", "requests"), [("one", 3), ("some", 1), ("all", 1)])
@@ -141,8 +141,8 @@ async def test_a_bad_code_that_costs_its_batch_is_found(stub: Stub, status: int)
     good = ["BTC-USD", "BTC-EUR", "AAPL", "VOD.L"]
     async with reading(stub) as provider:
         assert len(await ask(provider, *good[:2], "BAD", *good[2:])) == 4
-        assert set(provider.unknown) == {"BAD"}
-        assert f"answered {status}" in provider.unknown["BAD"]
+        assert set(provider.standing.unknown) == {"BAD"}
+        assert f"answered {status}" in provider.standing.unknown["BAD"]
         before = stub.requests.total()
         assert len(await ask(provider, *good[:2], "BAD", *good[2:])) == 4
         assert stub.requests.total() == before + 1  # it is not asked again
@@ -153,12 +153,12 @@ async def test_a_bad_code_is_asked_again_after_a_while(stub: Stub, shape: str) -
     stub.rejects, now = 404, 0.0
     async with reading(stub, shape, clock=lambda: now) as provider:
         await ask(provider, "NEW", "AAPL")
-        assert set(provider.unknown) == {"NEW"}
+        assert set(provider.standing.unknown) == {"NEW"}
         await stub.tick("NEW", "7.00")
         assert len(await ask(provider, "NEW", "AAPL")) == 1
         now = SET_ASIDE
         assert len(await ask(provider, "NEW", "AAPL")) == 2
-        assert provider.unknown == {}
+        assert provider.standing.unknown == {}
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -168,7 +168,7 @@ async def test_a_wrong_address_is_an_error_of_the_source(stub: Stub, shape: str)
         for _ in range(2):  # and no code is set aside for it
             error = await failure(provider, "BTC-USD", "AAPL")
             assert "answered 404" in str(error)
-        assert provider.unknown == {}
+        assert provider.standing.unknown == {}
 
 
 @pytest.mark.parametrize("code", [".", "..", "A,B"])
@@ -176,7 +176,7 @@ async def test_a_code_that_would_change_the_address_is_not_asked(stub: Stub, cod
     async with reading(stub) as provider:
         assert len(await ask(provider, code, "AAPL")) == 1
     assert stub.asked == [["AAPL"]]
-    assert provider.unknown == {code: f"{code} can't stand in an address"}
+    assert provider.standing.unknown == {code: f"{code} can't stand in an address"}
 
 
 @pytest.mark.parametrize("code", ["../all", "A B?c=d#e/f", "%2e", "http://127.0.0.1:1/", "Ä€"])
@@ -184,7 +184,7 @@ async def test_a_code_stays_in_its_place_in_the_path(stub: Stub, code: str) -> N
     async with reading(stub, "one") as provider:
         assert len(await ask(provider, code, "AAPL")) == 1
     assert all(path.startswith("/price/") for path in stub.requests)
-    assert "answered 404" in provider.unknown[code]
+    assert "answered 404" in provider.standing.unknown[code]
 
 
 @pytest.mark.parametrize("code", ["A&x=1", "A B", "A#b", "A+B", "%41", "Ä€"])
@@ -211,17 +211,17 @@ async def test_more_codes_than_a_minute_allows_take_turns(stub: Stub) -> None:
             waits.append(wait)
             now += wait
 
-        provider.budget.clock, provider.budget.sleep = lambda: now, sleep
+        provider.standing.budget.clock, provider.standing.budget.sleep = lambda: now, sleep
         told = [[quote.symbol for quote in await ask(provider, *codes)] for _ in range(5)]
     assert told == [["C0", "C1"], ["C2", "C3"], ["C0", "C4"], ["C1", "C2"], ["C3", "C4"]]
-    assert provider.unknown == {}  # whose turn it is not is not unknown
+    assert provider.standing.unknown == {}  # whose turn it is not is not unknown
     assert sum(waits) == pytest.approx(4 * 60)
 
 
 async def test_every_request_is_paid_for(stub: Stub) -> None:
     async with reading(stub, "one") as provider:
         await ask(provider, "AAPL", "BTC-USD")
-        assert provider.budget.spent_in_minute() == 2
+        assert provider.standing.budget.spent_in_minute() == 2
 
 
 # what sources do wrong
@@ -250,7 +250,7 @@ async def test_what_is_no_fault_of_a_code_ends_the_poll(stub: Stub, shape: str, 
     assert stub.requests.total() == 1
     assert error.refused is (fault == "unauthorized")
     assert error.retry_after == (7 if fault == "rate_limited" else None)
-    assert provider.unknown == {}
+    assert provider.standing.unknown == {}
 
 
 async def test_a_redirect_is_not_followed() -> None:
@@ -290,7 +290,7 @@ async def test_no_key_is_told(stub: Stub, caplog: pytest.LogCaptureFixture, mode
         error = await failure(provider, "NOPE")
     for told in (str(error), repr(error), repr(provider), repr(provider.rest), caplog.text):
         assert "hush-canary" not in told
-    assert "hush-canary" not in str(provider.unknown)
+    assert "hush-canary" not in str(provider.standing.unknown)
 
 
 @pytest.mark.parametrize(
@@ -367,7 +367,7 @@ def test_the_environment_gives_text() -> None:
     provider = make_provider("http", {"url": URL, **LISTED} | given_)
     assert provider.poll_interval == 30
     assert (provider.plan.per_minute, provider.plan.batch) == (10, 5)
-    assert provider.budget.plan is provider.plan
+    assert provider.standing.budget.plan is provider.plan
 
 
 # templates and paths

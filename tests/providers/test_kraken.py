@@ -15,9 +15,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from websockets.http11 import Response
 
-from quotes.providers import Instrument, ProviderError, kraken
+from quotes.providers import Instrument, Plan, ProviderError, kraken
 from quotes.providers.kit.batches import KEPT
+from quotes.providers.kit.budgets import Budget
 from quotes.providers.kit.klines import read_klines
+from quotes.providers.kit.standing import Standing
 from quotes.providers.kraken import (
     CHUNK,
     COLUMNS,
@@ -177,7 +179,7 @@ async def test_one_request_tells_50_pairs(stub: Stub, provider: Kraken) -> None:
     stub.enlist(*codes)
     assert [quote.symbol for quote in await quotes(provider, *codes)] == codes
     assert [len(asked.split(",")) for asked in stub.asked] == [50, 50, 1]
-    assert provider.budget.spent_in_minute() == 4  # the list, too
+    assert provider.standing.budget.spent_in_minute() == 4  # the list, too
 
 
 async def test_two_symbols_may_share_a_pair(stub: Stub, provider: Kraken) -> None:
@@ -191,12 +193,12 @@ async def test_two_symbols_may_share_a_pair(stub: Stub, provider: Kraken) -> Non
 async def test_a_dead_market_has_no_price_and_is_known(provider: Kraken) -> None:
     told = [(each.symbol, each.last > 0) for each in await quotes(provider, "DEADUSD", "SOLUSD")]
     assert told == [("DEADUSD", False), ("SOLUSD", True)]
-    assert provider.unknown == {}
+    assert provider.standing.unknown == {}
 
 
 async def test_an_unknown_pair_is_named_before_it_is_asked(stub: Stub, provider: Kraken) -> None:
     assert len(await quotes(provider, "NOPEUSD", "SOLUSD")) == 1
-    assert provider.unknown == {"NOPEUSD": "NOPEUSD is not listed"}
+    assert provider.standing.unknown == {"NOPEUSD": "NOPEUSD is not listed"}
     assert stub.asked == ["SOLUSD"]
 
 
@@ -206,7 +208,7 @@ async def test_a_pair_that_is_listed_and_unknown_costs_the_others_nothing(
     stub.delisted.add("SOLUSD")
     codes = ["XXBTZUSD", "XETHZUSD", "SOLUSD", "XDGUSD"]
     assert {quote.symbol for quote in await quotes(provider, *codes)} == {*codes} - {"SOLUSD"}
-    assert provider.unknown == {"SOLUSD": "kraken says EQuery:Unknown asset pair"}
+    assert provider.standing.unknown == {"SOLUSD": "kraken says EQuery:Unknown asset pair"}
     asked = len(stub.asked)
     assert len(await quotes(provider, *codes)) == 3
     assert stub.asked[asked:] == ["XXBTZUSD,XETHZUSD,XDGUSD"]
@@ -219,7 +221,7 @@ async def test_a_pair_that_is_back_is_asked_again(stub: Stub, provider: Kraken) 
     assert await quotes(provider, "SOLUSD") == []
     provider.codes.good_until -= KEPT
     assert len(await quotes(provider, "SOLUSD")) == 1
-    assert provider.unknown == {}
+    assert provider.standing.unknown == {}
 
 
 async def test_a_poll_beside_the_stream_keeps_the_reference_and_the_time_that_the_stream_told(
@@ -281,7 +283,7 @@ async def test_a_200_may_be_an_error(
     error = await failure(provider, "XXBTZUSD")
     assert str(error) == f"/0/public/AssetPairs answered with an error: {said}"
     assert (error.retry_after, error.refused) == (retry_after, refused)
-    assert provider.unknown == {}
+    assert provider.standing.unknown == {}
 
 
 @pytest.mark.parametrize(
@@ -297,7 +299,7 @@ async def test_a_service_that_rests_costs_no_pair_and_is_asked_again(
     assert stub.requests["/0/public/Ticker"] == 2  # no batch is halved for it
     stub.errors = []
     assert len(await quotes(provider, "XXBTZUSD", "SOLUSD")) == 2
-    assert provider.unknown == {}
+    assert provider.standing.unknown == {}
 
 
 @pytest.mark.parametrize(("retry_after", "seconds"), [("", COOL_DOWN), ("7", 7)])
@@ -395,7 +397,7 @@ async def test_steps_that_the_exchange_lacks_are_refused(provider: Kraken) -> No
 @pytest.mark.parametrize("code", ["NOPEUSD", "../Ticker", "A B?c=d#e/f&pair=XXBTZUSD"])
 async def test_an_unknown_pair_has_no_candles(provider: Kraken, code: str) -> None:
     assert await provider.candles(instrument(code), 60, NOON - timedelta(hours=1), NOON) == []
-    assert provider.unknown == {code: "kraken says EQuery:Unknown asset pair"}
+    assert provider.standing.unknown == {code: "kraken says EQuery:Unknown asset pair"}
 
 
 def test_no_digit_of_a_candle_is_lost() -> None:
@@ -494,12 +496,12 @@ async def test_a_pair_that_the_stream_refuses_costs_the_others_nothing(
     stub.delisted.add("SOLUSD")
     async with streaming(provider, "SOLUSD", "XXBTZUSD") as stream:
         assert (await anext(stream)).symbol == "XXBTZUSD"
-    assert provider.unknown == {"SOLUSD": "Currency pair not supported SOL/USD"}
+    assert provider.standing.unknown == {"SOLUSD": "Currency pair not supported SOL/USD"}
     assert stub.connects == 1
     stub.delisted.clear()
     async with streaming(provider, "SOLUSD") as stream:
         assert (await anext(stream)).symbol == "SOLUSD"
-    assert provider.unknown == {}
+    assert provider.standing.unknown == {}
 
 
 @pytest.mark.parametrize("code", ["NOPEUSD", "SOLUSD"])
@@ -508,7 +510,7 @@ async def test_only_refused_pairs_are_an_error(stub: Stub, provider: Kraken, cod
     async with streaming(provider, code) as stream:
         with pytest.raises(ProviderError, match="kraken knows none of the pairs"):
             await anext(stream)
-    assert set(provider.unknown) == {code}
+    assert set(provider.standing.unknown) == {code}
 
 
 @pytest.mark.parametrize(
@@ -628,7 +630,7 @@ def test_whatever_comes_over_a_socket_is_a_quote_or_an_error(message: dict[str, 
     for changes in ({}, {"channel": "ticker"}, {"channel": "status"}):
         try:
             told = over_the_wire(message | changes)
-            assert all(map(sane, take(told, {"BTC/USD": [BITCOIN]}, {})))
+            assert all(map(sane, take(told, {"BTC/USD": [BITCOIN]}, Standing(Budget(Plan())))))
         except ProviderError:
             assert message.keys() & {"error", "data"}
 

@@ -391,7 +391,7 @@ async def test_many_symbols_come_in_batches_of_twenty(stub: Stub, provider: Yaho
     quotes = await provider.quotes([instrument(code) for code in codes])
     assert [quote.symbol for quote in quotes] == codes
     assert [len(query["symbols"].split(",")) for query in stub.queries] == [20, 20, 1]
-    assert provider.budget.spent_in_minute() == 3
+    assert provider.standing.budget.spent_in_minute() == 3
 
 
 async def test_two_instruments_may_share_a_code(stub: Stub, provider: Yahoo) -> None:
@@ -407,7 +407,7 @@ async def test_two_instruments_may_share_a_code(stub: Stub, provider: Yahoo) -> 
 async def test_symbols_that_are_left_out_are_named(provider: Yahoo) -> None:
     quotes = await provider.quotes([instrument("NOPE"), AAPL])
     assert [quote.symbol for quote in quotes] == ["AAPL"]
-    assert provider.unknown == {"NOPE": "NOPE is not known to Yahoo"}
+    assert provider.standing.unknown == {"NOPE": "NOPE is not known to Yahoo"}
 
 
 async def test_a_batch_of_unknown_symbols_costs_the_others_nothing(
@@ -416,16 +416,16 @@ async def test_a_batch_of_unknown_symbols_costs_the_others_nothing(
     codes = [f"NOPE{number}" for number in range(BATCH)]
     quotes = await provider.quotes([*(instrument(code) for code in codes), AAPL])
     assert [quote.symbol for quote in quotes] == ["AAPL"]
-    assert set(provider.unknown) == set(codes)
+    assert set(provider.standing.unknown) == set(codes)
     stub.enlist("NOPE3")
     assert await provider.quotes([instrument("NOPE3")])
-    assert "NOPE3" not in provider.unknown
+    assert "NOPE3" not in provider.standing.unknown
 
 
 async def test_an_empty_answer_condemns_nobody(stub: Stub, provider: Yahoo) -> None:
     stub.mode = "empty"
     assert await provider.quotes([AAPL]) == []
-    assert provider.unknown == {}
+    assert provider.standing.unknown == {}
 
 
 async def test_a_page_that_is_gone_condemns_nobody() -> None:
@@ -436,7 +436,7 @@ async def test_a_page_that_is_gone_condemns_nobody() -> None:
     async with Moved() as stub, reading(stub) as provider:
         with pytest.raises(ProviderError, match="/v7/finance/spark answered 404 not found"):
             await provider.quotes([AAPL])
-        assert provider.unknown == {}
+        assert provider.standing.unknown == {}
 
 
 async def test_the_agent_has_the_form_of_a_browsers(stub: Stub, provider: Yahoo) -> None:
@@ -586,7 +586,7 @@ async def test_a_time_in_which_nobody_traded_has_no_candles() -> None:
 @pytest.mark.parametrize("code", ["NOPE", "../spark", "A B?c=d#e/f"])
 async def test_an_unknown_symbol_has_no_candles(provider: Yahoo, code: str) -> None:
     assert await provider.candles(instrument(code), 60, NOON - timedelta(hours=1), NOON) == []
-    assert provider.unknown == {code: f"{code}: No data found, symbol may be delisted"}
+    assert provider.standing.unknown == {code: f"{code}: No data found, symbol may be delisted"}
 
 
 async def test_an_index_is_asked_by_its_code(stub: Stub, provider: Yahoo) -> None:
@@ -702,7 +702,7 @@ async def test_unknown_symbols_are_not_subscribed_to(stub: Stub, provider: Yahoo
             await anext(stream)
         await ticked(stub, stream, "AAPL", "102")
     assert stub.subscriptions[0] == {"subscribe": ["AAPL", "^GSPC"]}
-    assert set(provider.unknown) == {"NOPE"}
+    assert set(provider.standing.unknown) == {"NOPE"}
 
 
 async def test_only_unknown_symbols_are_an_error(stub: Stub, provider: Yahoo) -> None:

@@ -137,14 +137,14 @@ class Command(BaseCommand):
 
 def ask(provider: Provider) -> list[Instrument]:
     """Return what a provider lists, and count what its plan counts where the feed does, too."""
-    budget = provider.budget
+    budget = provider.standing.budget
     if budget.plan.per_month is not None:
-        budget.hear_month(*records.load_uses().get(provider.name, ("", 0)))
+        budget.read_month(*records.load_uses().get(provider.name, ("", 0)))
     try:
         with asyncio.Runner(loop_factory=Loop) as runner:
             return runner.run(read_list(provider))
     finally:
-        if news := budget.news():
+        if news := budget.report():
             records.add_uses({provider.name: news})
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from quotes.providers import Instrument
 from quotes.providers.kit.errors import ProviderError
+from quotes.providers.kit.standing import Standing
 
 KEPT = 900.0  # seconds until what is listed is read again
 
@@ -39,10 +40,10 @@ class Codes:
     def __init__(
         self,
         read: Callable[[], Awaitable[dict[str, Instrument]]],
-        unknown: dict[str, str],  # the provider's
+        standing: Standing,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.read, self.unknown, self.clock = read, unknown, clock
+        self.read, self.standing, self.clock = read, standing, clock
         self.listed: dict[str, Instrument] = {}  # by every name that the source goes by
         self.good_until = clock()
 
@@ -56,11 +57,11 @@ class Codes:
         asked: Asked = {}
         for each in instruments:
             if found := self.listed.get(each.code):
-                self.unknown.pop(each.code, None)
+                self.standing.found(each.code)
                 known = replace(each, name=found.name, currency=found.currency)
                 asked.setdefault(found.code, []).append(known)
             else:
-                self.unknown[each.code] = f"{each.code} is not listed"
+                self.standing.drop(each.code, f"{each.code} is not listed")
         return asked
 
     async def rows(self, ask: Ask, asked: Asked, size: int, pace: float = 0.0) -> dict[str, Any]:
@@ -97,5 +98,6 @@ class Codes:
                 raise
 
     def _drop(self, code: str, asked: Asked, why: str) -> None:
-        self.unknown |= {each.code: why for each in asked[code]}
+        for each in asked[code]:
+            self.standing.drop(each.code, why)
         self.listed = {name: each for name, each in self.listed.items() if each.code != code}

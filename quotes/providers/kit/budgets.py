@@ -1,4 +1,4 @@
-"""Budgets: how often a source may be asked, kept to whatever the feed would like."""
+"""Budgets: no source gets more requests than its plan allows, whatever the feed would like."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HAIR = 0.01  # seconds by which a timer may be early
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a source allows; None where it sets no limit."""
+    """What a source allows; None means no limit."""
 
     per_minute: int | None = None  # requests, or their weights, in any 60 seconds
     per_month: int | None = None  # requests in a calendar month of UTC
@@ -26,46 +26,53 @@ class Plan:
 
 
 class Budget:
-    """Counts what is spent and makes who asks wait, so that no limit is ever exceeded."""
+    """Counts requests and delays them, so that no limit of the plan is ever exceeded.
+
+    Several processes may share a plan. Each reports its requests of the month to a shared count,
+    and reads the count of all.
+    """
 
     def __init__(
         self,
         plan: Plan,
         *,
-        clock: Callable[[], float] = time.monotonic,  # seconds, whatever is done to the wall clock
+        clock: Callable[[], float] = time.monotonic,  # setting the wall clock must change nothing
         now: Callable[[], datetime] = utc_now,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.plan, self.clock, self.now, self.sleep = plan, clock, now, sleep
         self.recent: deque[tuple[float, int]] = deque()  # (when, cost) of the last 60 seconds
         self.month, self.month_spent = self.this_month(), 0
-        self.away_until = 0.0  # when the source may be asked again that told us to stay away
-        self.month_told = 0  # as much of it as the others who share the plan know of
+        self.month_shared = 0  # of it, what the shared count contained when it was last read
+        self.blocked_until = 0.0  # by the clock, because the source wanted us to back off
 
     async def spend(self, cost: int = 1) -> None:
-        """Wait until the source may be asked for this much; raise ProviderError for what it
-        never allows at once, or when the month's requests are spent."""
+        """Wait until the plan allows a request of this cost.
+
+        Raise ProviderError if the plan never allows it, if the month's requests are spent, or
+        while we back off.
+        """
         self._check_month(cost)
-        if (left := self.away_until - self.clock()) > HAIR:
-            raise ProviderError(f"told to stay away for another {left:.0f} s", retry_after=left)
+        if (left := self.blocked_until - self.clock()) > HAIR:
+            raise ProviderError(f"backing off for another {left:.0f} s", retry_after=left)
         most = self.plan.per_minute
         if most is not None:
             if cost > most:
-                raise ProviderError(f"a request of weight {cost} is above {most} a minute")
+                raise ProviderError(f"a request of weight {cost} exceeds the {most} of a minute")
             while (wait := self._until_room(cost, most)) > 0:
                 await self.sleep(wait)
         self._check_month(cost)
         self.recent.append((self.clock(), cost))
         self.month_spent += cost
 
-    def stay_away(self, seconds: float) -> None:
-        """Let nobody ask the source for some seconds, whoever it told so."""
-        self.away_until = max(self.away_until, self.clock() + seconds)
+    def back_off(self, seconds: float) -> None:
+        """Allow no request for some seconds."""
+        self.blocked_until = max(self.blocked_until, self.clock() + seconds)
 
-    def heard(self, used: int) -> None:
-        """Take the source's own word for what was spent in this minute, if it is more."""
-        if (unknown := used - self.spent_in_minute()) > 0:
-            self.recent.append((self.clock(), unknown))
+    def read_minute(self, used: int) -> None:
+        """Take over the source's own count of this minute, if it is higher than ours."""
+        if (missing := used - self.spent_in_minute()) > 0:
+            self.recent.append((self.clock(), missing))
 
     def spent_in_minute(self) -> int:
         """Return what was spent in the last 60 seconds."""
@@ -75,29 +82,29 @@ class Budget:
         return sum(cost for _, cost in self.recent)
 
     def left_in_month(self) -> int | None:
-        """Return what may still be spent this month; None without such a limit."""
+        """Return how many requests are left this month; None if the plan has no such limit."""
         if self.month != self.this_month():
-            self.month, self.month_spent, self.month_told = self.this_month(), 0, 0
+            self.month, self.month_spent, self.month_shared = self.this_month(), 0, 0
         most = self.plan.per_month
         return None if most is None else max(0, most - self.month_spent)
 
-    def untold(self) -> int:
-        """Return what was spent this month and the others who share the plan do not know of."""
-        return self.month_spent - self.month_told
+    def unreported(self) -> int:
+        """Return how many requests of this month the shared count lacks."""
+        return self.month_spent - self.month_shared
 
-    def news(self) -> tuple[str, int] | None:
-        """Return the month and what the others do not know of; None where no plan counts that."""
-        spent = self.untold()
+    def report(self) -> tuple[str, int] | None:
+        """Return the month and its unreported requests; None if there is nothing to report."""
+        spent = self.unreported()
         return (self.month, spent) if spent and self.plan.per_month is not None else None
 
-    def hear_month(self, month: str, spent: int, told: int = 0) -> None:
-        """Learn what all who share the plan spent in a month, of which `told` was news of ours."""
+    def read_month(self, month: str, total: int, reported: int = 0) -> None:
+        """Take over the shared count of a month, which now contains `reported` more of ours."""
         if month == self.month:
-            self.month_spent += spent - self.month_told - told
-            self.month_told = spent
+            self.month_spent += total - self.month_shared - reported
+            self.month_shared = total
 
     def this_month(self) -> str:
-        """Name the month that it is in UTC: "2026-11"."""
+        """Return the current month in UTC: "2026-11"."""
         return f"{self.now():%Y-%m}"
 
     def _until_room(self, cost: int, most: int) -> float:

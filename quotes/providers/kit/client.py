@@ -92,7 +92,7 @@ class Client:
         async with self._connected().stream("GET", url, params=params) as response:
             self.ahead = _ahead(response.headers)
             if (used := response.headers.get(self.used, "")).isdecimal():
-                self.budget.heard(int(used))
+                self.budget.read_minute(int(used))
             failed = response.status_code != httpx.codes.OK
             async for part in response.aiter_bytes():
                 body += part

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from quotes.providers import Instrument, ProviderError
+from quotes.providers.kit.standing import Standing
 from quotes.quote import EPOCH, MINOR_UNITS, Quote, amount, decimal, last_price, price, utc
 
 PRICES = ("last", "bid", "ask", "open", "high", "low", "reference")
@@ -28,9 +29,9 @@ Rows = Mapping[str, Mapping[str, Any]]  # by code
 
 
 def read_rows(
-    provider: str, rows: Rows, instruments: Sequence[Instrument], unknown: dict[str, str]
+    provider: str, rows: Rows, instruments: Sequence[Instrument], standing: Standing
 ) -> list[Quote]:
-    """Turn rows into quotes; name a code whose row is missing or of no use in `unknown`.
+    """Turn rows into quotes; drop a code whose row is missing or of no use.
 
     Raise ProviderError where no row at all has a price: then it is the source that is wrong.
     """
@@ -39,9 +40,10 @@ def read_rows(
         try:
             quote = read_row(provider, rows.get(instrument.code), instrument, now)
         except ValueError as error:
-            unknown[instrument.code] = reason = f"{instrument.code} {error}"
+            reason = f"{instrument.code} {error}"
+            standing.drop(instrument.code, reason)
             continue
-        unknown.pop(instrument.code, None)
+        standing.found(instrument.code)
         quotes.append(quote)
         reason = reason or f"{instrument.code} has no price: last is {quote.last:f}"
     if instruments and not any(quote.last > 0 for quote in quotes):

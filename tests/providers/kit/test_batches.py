@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quotes.providers import Instrument, ProviderError
+from quotes.providers import Instrument, Plan, ProviderError
 from quotes.providers.kit.batches import KEPT, Codes, RejectedError
+from quotes.providers.kit.budgets import Budget
+from quotes.providers.kit.standing import Standing
 
 
 class Source:
@@ -19,8 +21,8 @@ class Source:
         self.listed, self.bad = list(codes), set(bad)
         self.down, self.now, self.reads = False, 0.0, 0
         self.batches: list[list[str]] = []
-        self.unknown: dict[str, str] = {}
-        self.codes = Codes(self.read, self.unknown, lambda: self.now)
+        self.standing = Standing(Budget(Plan()))
+        self.codes = Codes(self.read, self.standing, lambda: self.now)
 
     async def read(self) -> dict[str, Instrument]:
         self.reads += 1
@@ -50,7 +52,7 @@ async def test_what_is_not_listed_is_named_and_never_asked() -> None:
     source = Source("A", "B")
     asked = await source.codes.find([instrument("NOPE"), instrument("B")])
     assert list(asked) == ["B"]
-    assert source.unknown == {"NOPE": "NOPE is not listed"}
+    assert source.standing.unknown == {"NOPE": "NOPE is not listed"}
 
 
 async def test_what_is_found_has_our_symbol_and_their_name_and_currency() -> None:
@@ -73,11 +75,11 @@ async def test_a_list_is_kept_for_a_while() -> None:
 async def test_what_is_listed_later_is_no_longer_unknown() -> None:
     source = Source("A")
     await source.codes.find([instrument("NEW")])
-    assert set(source.unknown) == {"NEW"}
+    assert set(source.standing.unknown) == {"NEW"}
     source.listed.append("NEW")
     source.now = KEPT
     assert list(await source.codes.find([instrument("NEW")])) == ["NEW"]
-    assert source.unknown == {}
+    assert source.standing.unknown == {}
 
 
 async def test_an_old_list_is_better_than_none() -> None:
@@ -95,28 +97,28 @@ async def test_no_list_at_all_is_an_error() -> None:
     source.down = True
     with pytest.raises(ProviderError, match="down for lunch"):
         await source.codes.find([instrument("A")])
-    assert source.unknown == {}
+    assert source.standing.unknown == {}
 
 
 async def test_an_empty_list_condemns_nobody() -> None:
     source = Source()
     with pytest.raises(ProviderError, match="nothing is listed"):
         await source.codes.find([instrument("A")])
-    assert source.unknown == {}
+    assert source.standing.unknown == {}
 
 
 async def test_a_bad_code_is_found_by_halves_and_left_alone_until_the_list_is_read_again() -> None:
     source = Source(*"ABCDEFGH", bad=["F"])
     assert await source.rows() == {code: code.lower() for code in "ABCDEGH"}
     assert [len(batch) for batch in source.batches] == [8, 4, 4, 2, 1, 1, 2]
-    assert source.unknown == {"F": "one of them is bad"}
+    assert source.standing.unknown == {"F": "one of them is bad"}
     source.batches.clear()
     assert len(await source.rows()) == 7
     assert source.batches == [list("ABCDEGH")]
     source.bad.clear()
     source.now = KEPT
     assert len(await source.rows()) == 8
-    assert source.unknown == {}
+    assert source.standing.unknown == {}
 
 
 async def test_any_other_error_is_an_error() -> None:
@@ -143,5 +145,6 @@ async def test_bad_codes_cost_the_others_nothing(
     codes = [f"C{number}" for number in range(count)]
     bad = data.draw(st.sets(st.sampled_from(codes)))
     source = Source(*codes, bad=sorted(bad))
-    assert set(await source.rows(size)) == set(codes) - bad == set(codes) - set(source.unknown)
+    assert set(await source.rows(size)) == set(codes) - bad
+    assert set(source.standing.unknown) == bad
     assert max(map(len, source.batches)) <= size

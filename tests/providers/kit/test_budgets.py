@@ -47,7 +47,7 @@ def test_no_sixty_seconds_cost_more_than_is_allowed(most: int, spending: list[tu
         for cost, pause in spending:
             time.now += pause
             if cost > most:
-                with pytest.raises(ProviderError, match="above"):
+                with pytest.raises(ProviderError, match="exceeds"):
                     await purse.spend(cost)
                 continue
             await purse.spend(cost)
@@ -65,9 +65,9 @@ async def test_a_wall_clock_that_is_set_neither_frees_a_minute_nor_holds_anybody
     time = Time()
     purse = budget(time, per_minute=1)
     await purse.spend()
-    purse.stay_away(30)
+    purse.back_off(30)
     time.start += step
-    with pytest.raises(ProviderError, match="stay away for another 30 s"):
+    with pytest.raises(ProviderError, match="backing off for another 30 s"):
         await purse.spend()
     time.now += 30
     await purse.spend()
@@ -90,8 +90,8 @@ async def test_what_the_source_counted_itself_counts():
     purse = budget(time, per_minute=100)
     began = time.now
     await purse.spend(10)
-    purse.heard(95)  # another program at the same address asks as well
-    purse.heard(20)  # less than we know of
+    purse.read_minute(95)  # another program at the same address asks as well
+    purse.read_minute(20)  # less than we know of
     await purse.spend(5)
     assert time.now == began
     await purse.spend(1)
@@ -137,14 +137,14 @@ def test_those_who_share_a_plan_learn_what_the_others_spent(
 ):
     purses, ledger = [budget(Time(), per_month=10_000) for _ in range(3)], 900
     for purse in purses:
-        purse.hear_month("2026-11", ledger)
+        purse.read_month("2026-11", ledger)
 
     async def tell(purse: Budget) -> None:
         nonlocal ledger
-        told = purse.untold()
+        told = purse.unreported()
         ledger += told
         await purse.spend(1)  # while the ledger is written
-        purse.hear_month("2026-11", ledger, told)
+        purse.read_month("2026-11", ledger, told)
 
     async def spend() -> None:
         for who, cost, tells in spending:
@@ -163,17 +163,17 @@ def test_those_who_share_a_plan_learn_what_the_others_spent(
 async def test_what_was_spent_in_another_month_is_no_news():
     purse = budget(Time(), per_month=10)
     await purse.spend(3)
-    purse.hear_month("2026-10", 9)
-    assert (purse.left_in_month(), purse.untold()) == (7, 3)
+    purse.read_month("2026-10", 9)
+    assert (purse.left_in_month(), purse.unreported()) == (7, 3)
 
 
 async def test_a_source_that_told_one_to_stay_away_is_asked_by_nobody_until_then():
     time = Time()
     purse = budget(time)
-    purse.stay_away(30)
-    purse.stay_away(5)  # which shortens nothing
+    purse.back_off(30)
+    purse.back_off(5)  # which shortens nothing
     time.now += 29
-    with pytest.raises(ProviderError, match="stay away for another 1 s") as caught:
+    with pytest.raises(ProviderError, match="backing off for another 1 s") as caught:
         await purse.spend()
     assert caught.value.retry_after == pytest.approx(1)
     time.now += 1

@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quotes.providers import Instrument, ProviderError
+from quotes.providers import Instrument, Plan, ProviderError
+from quotes.providers.kit.budgets import Budget
 from quotes.providers.kit.options import count, seconds
 from quotes.providers.kit.rows import FIELDS, read_row, read_rows, read_time
+from quotes.providers.kit.standing import Standing
 from quotes.quote import Quote
 from tests.junk import sane
 
@@ -158,9 +160,11 @@ def test_a_time_that_is_none_is_not_taken_for_now(told: Any) -> None:
 
 def test_a_row_of_no_use_costs_the_others_nothing() -> None:
     asked = [Instrument(symbol=code, code=code) for code in ("GONE", "BAD", "AAPL")]
-    unknown = {"AAPL": "was gone before"}
-    quotes = read_rows("http", {"AAPL": ROW, "BAD": {"last": "x" * 99}}, asked, unknown)
+    standing = Standing(Budget(Plan()))
+    standing.drop("AAPL", "AAPL was gone before")
+    quotes = read_rows("http", {"AAPL": ROW, "BAD": {"last": "x" * 99}}, asked, standing)
     assert [quote.symbol for quote in quotes] == ["AAPL"]
+    unknown = standing.unknown
     assert unknown["GONE"] == "GONE is not among the rows"
     assert unknown["BAD"].startswith("BAD has no price: last is 'xxx")
     assert len(unknown["BAD"]) < 99
@@ -169,17 +173,19 @@ def test_a_row_of_no_use_costs_the_others_nothing() -> None:
 
 def test_two_symbols_may_share_a_code() -> None:
     asked = [Instrument(symbol=symbol, code="AAPL") for symbol in ("AAPL", "APPLE")]
-    assert [q.symbol for q in read_rows("http", {"AAPL": ROW}, asked, {})] == ["AAPL", "APPLE"]
+    quotes = read_rows("http", {"AAPL": ROW}, asked, Standing(Budget(Plan())))
+    assert [quote.symbol for quote in quotes] == ["AAPL", "APPLE"]
 
 
 def test_no_row_of_any_use_is_an_error() -> None:
+    standing = Standing(Budget(Plan()))
     words = "http has none of the prices that were asked: AAPL is not among the rows"
     with pytest.raises(ProviderError, match=words):
-        read_rows("http", {}, [AAPL], {})
+        read_rows("http", {}, [AAPL], standing)
     words = "http has none of the prices that were asked: AAPL has no price: last is 0"
     with pytest.raises(ProviderError, match=words):
-        read_rows("http", {"AAPL": {"last": "0"}}, [AAPL], {})
-    assert read_rows("http", {}, [], {}) == []
+        read_rows("http", {"AAPL": {"last": "0"}}, [AAPL], standing)
+    assert read_rows("http", {}, [], standing) == []
 
 
 @pytest.mark.parametrize(("given_", "number"), [("2.5", 2.5), (30, 30), ("1e2", 100)])

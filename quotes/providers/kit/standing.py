@@ -1,0 +1,51 @@
+"""The standing of a provider: what its source refuses, lacks, and still allows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from quotes.providers.kit.budgets import Budget
+
+
+class Standing:
+    """Keeps what is known of a source between requests; all that learn of it write it here."""
+
+    def __init__(self, budget: Budget) -> None:
+        self.budget = budget
+        self._refusals: dict[str, str] = {}
+        self._unknown: dict[str, str] = {}
+        self.refusals: Mapping[str, str] = MappingProxyType(self._refusals)  # reasons, by request
+        self.unknown: Mapping[str, str] = MappingProxyType(self._unknown)  # reasons, by code
+
+    def refuse(self, what: str, why: str) -> None:
+        """Record that the source refuses "quotes" or "candles" until the operator acts."""
+        self._refusals[what] = why
+
+    def refused(self, what: str) -> str:
+        """Return why the source refuses such requests, or ""."""
+        return self._refusals.get(what, "")
+
+    def act(self) -> None:
+        """Forget all refusals, because the operator acted."""
+        self._refusals.clear()
+
+    def drop(self, code: str, why: str) -> None:
+        """Record that the source lacks a code."""
+        self._unknown[code] = why
+
+    def found(self, code: str) -> None:
+        """Record that the source has a code, whatever it answered before."""
+        self._unknown.pop(code, None)
+
+    def lacks(self, code: str) -> bool:
+        """Return whether the source is known to lack a code."""
+        return code in self._unknown
+
+    def forget_codes(self) -> None:
+        """Take all codes for known until the source is asked again."""
+        self._unknown.clear()
+
+    def back_off(self, seconds: float) -> None:
+        """Send no request for some seconds."""
+        self.budget.back_off(seconds)
