@@ -22,6 +22,7 @@ from quotes.providers.finnhub import (
     MARKETS,
     PER_MINUTE,
     QUARANTINE,
+    REMEMBERED,
     SHARE,
     STREAMED,
     Finnhub,
@@ -682,19 +683,18 @@ async def test_out_of_hours_each_symbol_is_asked_for_until_it_was_told(stub: Stu
     assert set(stub.asked.values()) == {1}
 
 
-@pytest.mark.parametrize(("ago", "told"), [(119, True), (121, False)])
-async def test_what_was_told_long_ago_is_not_told_again_as_if_it_were_new(
-    stub: Stub, ago: int, told: bool
+@pytest.mark.parametrize(("age", "repeated"), [(REMEMBERED / 2, True), (REMEMBERED, False)])
+async def test_a_new_stream_repeats_only_quotes_that_are_fresh(
+    stub: Stub, age: timedelta, repeated: bool
 ) -> None:
     codes = many(stub, PER_MINUTE)
     async with on_a_clock(stub) as (provider, _):
         assert await symbols(provider, *codes) == codes  # the minute is spent
         quote = provider.known["S0"]
-        then = quote.received_at - timedelta(seconds=ago)
-        provider.known["S0"] = replace(quote, received_at=then)
+        provider.known["S0"] = replace(quote, received_at=datetime.now(UTC) - age)
         async with streaming(provider, *codes) as stream:
             came = [(await anext(stream)).symbol for _ in codes[1:]]
-        assert came == (codes[:-1] if told else codes[1:])
+        assert came == (codes[:-1] if repeated else codes[1:])
 
 
 async def test_a_stream_outlives_an_answer_that_fails(stub: Stub, provider: Finnhub) -> None:
