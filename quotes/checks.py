@@ -13,7 +13,6 @@ from django.core.exceptions import ImproperlyConfigured
 from quotes import conf
 from quotes.feed.configured import configured_provider
 from quotes.providers import REGISTRY, ProviderError
-from quotes.providers.database import Database
 
 COUNTS = (
     "PAGE_SIZE",
@@ -44,9 +43,9 @@ def check_queries(databases: Collection[str] | None = None, **kwargs: Any) -> li
         return []
     warnings: list[CheckMessage] = []
     for provider in map(configured_provider, _named()):
-        if isinstance(provider, Database) and provider.alias in databases:
+        if provider.database in databases:
             try:
-                async_to_sync(provider.check_query)()
+                async_to_sync(provider.check)()
             except ProviderError as error:
                 warnings.append(CheckMessage(WARNING, str(error), hint=QUERY, id="quotes.W001"))
     return warnings

@@ -19,7 +19,7 @@ from pytest_django import DjangoDbBlocker
 
 from quotes import catalogue
 from quotes.models import ProviderSymbol, Symbol
-from quotes.providers import REGISTRY, Instrument, make_provider, option_names, provider_class
+from quotes.providers import REGISTRY, Instrument, make_provider, provider_class
 from quotes.providers.kit.budgets import Plan
 from quotes.providers.kit.rows import FIELDS, MINOR_UNITS
 from quotes.quote import Quote
@@ -65,7 +65,7 @@ def exported(block: str) -> dict[str, str]:
 def options(provider: str, block: str) -> dict[str, str]:
     """Return the options of a provider that a block of shell sets, as the site reads them."""
     given = exported(block)
-    names = {name: f"{provider}_{name}".upper() for name in option_names(provider)}
+    names = {name: f"{provider}_{name}".upper() for name in provider_class(provider).option_names()}
     return {name: given[variable] for name, variable in names.items() if variable in given}
 
 
@@ -96,12 +96,12 @@ def test_the_table_says_what_limits_are_kept_to(name: str) -> None:
 @pytest.mark.parametrize("name", FIRST)
 def test_the_table_names_every_variable(name: str) -> None:
     named = set(re.findall(r"`([A-Z_]{3,})`", SECOND[name][2]))
-    assert named == {f"{name}_{option}".upper() for option in option_names(name)}
+    assert named == {f"{name}_{option}".upper() for option in provider_class(name).option_names()}
 
 
 @pytest.mark.parametrize("name", FIRST)
 def test_the_table_says_who_needs_a_key(name: str) -> None:
-    required = any("key" in option for option in option_names(name))
+    required = any("key" in option for option in provider_class(name).option_names())
     assert (FIRST[name][1] == "none") == (not required and name != "yahoo")
 
 
@@ -302,4 +302,4 @@ class TestTheExampleWithASource(FaultContract):
 
 def test_the_three_steps_are_three_files(mint: Any) -> None:
     assert list(BLOCKS) == ["mysite/mint.py", "mysite/settings.py", "tests/stubs/mint.py"]
-    assert option_names("mint") == ["rest_url"]
+    assert provider_class("mint").option_names() == ["rest_url"]

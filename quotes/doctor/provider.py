@@ -17,8 +17,6 @@ from quotes.feed.chains import load_chains
 from quotes.feed.configured import configured_provider
 from quotes.models import Symbol
 from quotes.providers import Instrument, Provider, ProviderError
-from quotes.providers.database import Database
-from quotes.providers.kit.client import Client
 from quotes.quote import Quote
 from quotes.store import Store
 
@@ -79,8 +77,7 @@ class Visit:
 
     def __init__(self, provider: Provider, listed: Listed, found: Finding) -> None:
         self.provider, self.listed, self.found = provider, listed, found
-        self.clients = [each for each in vars(provider).values() if isinstance(each, Client)]
-        self.where = next((origin(client.base_url) for client in self.clients), "")
+        self.where = next((origin(client.base_url) for client in provider.clients), "")
         provider.standing.budget.read_month(*listed.uses.get(provider.name, ("", 0)))
 
     async def make(self, patience: float) -> None:
@@ -118,8 +115,8 @@ class Visit:
                 "it is asked of no active symbol",
                 "add codes in the admin, or with  manage.py loadcatalogue",
             )
-            if isinstance(provider, Database):  # a query can be tried without codes
-                await provider.check_query()
+            if provider.database:  # a query can be tried without codes
+                await provider.check()
                 self.found.say("its query runs")
             return
         asked = instruments[: max(FEW, provider.plan.batch or len(instruments))]
@@ -135,15 +132,15 @@ class Visit:
         self._remark_codes(missing, f"{len(asked)} codes that were asked, of {len(instruments)}")
 
     async def _let_it_check(self) -> None:
-        check = getattr(self.provider, "check", None)  # not every provider has one
-        if check is None:
+        if self.provider.database:  # its query ran already
             return
         try:
-            quote = await check()
+            quote = await self.provider.check()
         except ProviderError as error:
             self.found.warn(f"its own check failed: {words_of(error)}", self._remedy(error))
         else:
-            self.found.say(f"its own check brought {quote.symbol} {quote.last:f}")
+            if quote:
+                self.found.say(f"its own check brought {quote.symbol} {quote.last:f}")
 
     def _remedy(self, error: ProviderError) -> str:
         return remedy(self.provider.name, self.where, error)
@@ -179,7 +176,7 @@ class Visit:
         self.found.warn(f"{len(why)} of the {asked}, are of no use: {named}", CODES)
 
     def _remark_clock(self) -> None:
-        told = [client.ahead for client in self.clients if client.ahead is not None]
+        told = [client.ahead for client in self.provider.clients if client.ahead is not None]
         if told:
             remark_clock(self.found, told[0], MOST_APART)
 
@@ -191,5 +188,5 @@ class Visit:
             parts.append(f"{plan.per_month:,} a month, of which {left:,} are left")
         if parts:
             self.found.say(f"it allows {', '.join(parts)}; this check took {budget.unreported()}")
-        elif self.clients:
+        elif self.provider.clients:
             self.found.say("what it allows is not known")

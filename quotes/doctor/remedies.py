@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 from quotes.doctor.findings import span
-from quotes.providers import ProviderError, option_names
+from quotes.providers import ProviderError, provider_class
 from quotes.providers.kit.client import host
 
 KEYS = re.compile("(key|secret)$")  # names of options
@@ -95,4 +95,5 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _variables(name: str, options: re.Pattern[str]) -> str:
-    return ", ".join(f"{name}_{o}".upper() for o in option_names(name) if options.search(o))
+    names = filter(options.search, provider_class(name).option_names())
+    return ", ".join(f"{name}_{option}".upper() for option in names)

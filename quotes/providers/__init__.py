@@ -17,6 +17,7 @@ from inspect import signature
 from typing import Any, ClassVar
 
 from quotes.providers.kit.budgets import Budget, Plan
+from quotes.providers.kit.client import Client
 from quotes.providers.kit.errors import ProviderError
 from quotes.providers.kit.standing import Standing
 from quotes.quote import Quote
@@ -76,9 +77,11 @@ class Provider(ABC):
     invented: ClassVar[bool] = False  # its prices are made up: never in place of real ones
     poll_interval: float = 5.0  # seconds between two calls of `quotes`; a plan may change it
     plan: Plan = Plan()  # what the source allows
+    database: str = ""  # the alias in DATABASES that it reads, if it reads one
 
     def __init__(self) -> None:
         self.standing = Standing(Budget(self.plan))
+        self.clients: list[Client] = []
         # whether a price may differ from what was got then; a stream that polls asks for no other
         self.may_differ: Callable[[Instrument, datetime | None], bool] = lambda each, got_at: True
 
@@ -116,8 +119,37 @@ class Provider(ABC):
         """
         return []
 
+    async def check(self) -> Quote | None:
+        """Try the source without a symbol of the site; return the quote that came, if any.
+
+        Raise ProviderError if it fails. Not every source offers something to try.
+        """
+        return None
+
     async def aclose(self) -> None:
-        """Close the connections that are kept between calls."""
+        """Close the connections that are kept between calls; the next call opens new ones."""
+        for client in self.clients:
+            await client.aclose()
+
+    @classmethod
+    def option_names(cls) -> list[str]:
+        """Return the names of the options that can be given as text."""
+        options = signature(cls).parameters.values()
+        return [each.name for each in options if "str" in str(each.annotation)]
+
+    def make_client(
+        self,
+        base_url: str,
+        *,
+        timeout: float,
+        headers: Mapping[str, str] | None = None,
+        used: str = "",
+    ) -> Client:
+        """Return a client that spends the budget of this provider and closes with it."""
+        budget = self.standing.budget
+        client = Client(base_url, timeout=timeout, headers=headers, budget=budget, used=used)
+        self.clients.append(client)
+        return client
 
 
 REGISTRY = {
@@ -141,12 +173,6 @@ def provider_class(name: str) -> type[Provider]:
     module, _, attribute = REGISTRY[name].rpartition(".")
     found: type[Provider] = getattr(import_module(module), attribute)
     return found
-
-
-def option_names(name: str) -> list[str]:
-    """Return the names of those options of a provider that can be given as text."""
-    taken = signature(provider_class(name)).parameters.values()
-    return [each.name for each in taken if "str" in str(each.annotation)]
 
 
 def make_provider(name: str, options: Mapping[str, Any]) -> Provider:

@@ -15,7 +15,6 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any, NamedTuple
 
 from quotes.providers import Candle, Instrument, Plan, Provider, ProviderError
@@ -94,8 +93,8 @@ class Alpaca(Provider):
             "APCA-API-KEY-ID": self.login["key"],
             "APCA-API-SECRET-KEY": self.login["secret"],
         }
-        client = partial(Client, timeout=timeout, headers=headers, budget=self.standing.budget)
-        self.rest, self.assets = client(rest_url), client(assets_url)
+        self.rest = self.make_client(rest_url, timeout=timeout, headers=headers)
+        self.assets = self.make_client(assets_url, timeout=timeout, headers=headers)
         self.ws_url = address(ws_url, "ws", "wss")
         # What is delayed on its stream is not so in the past.
         of_bars: Params = {"feed": feed.removeprefix("delayed_"), "adjustment": "split"}
@@ -189,11 +188,6 @@ class Alpaca(Provider):
                 return await anext(quote async for quote in quotes if quote.last > 0)
         except TimeoutError as error:
             raise late("the test stream of alpaca", self.timeout) from error
-
-    async def aclose(self) -> None:
-        """Close the connections that are kept between calls."""
-        await self.rest.aclose()
-        await self.assets.aclose()
 
     def _market(self, code: str) -> Market:
         return self.crypto if is_crypto(code) else self.stocks

@@ -16,7 +16,7 @@ from typing import Any
 
 from quotes.providers import Candle, Instrument, Plan, Provider, ProviderError
 from quotes.providers.kit.batches import Asked, Codes, RejectedError
-from quotes.providers.kit.client import Client, address, of_kind
+from quotes.providers.kit.client import address, of_kind
 from quotes.providers.kit.errors import excerpt
 from quotes.providers.kit.klines import read_klines
 from quotes.providers.kit.sockets import Socket
@@ -70,7 +70,7 @@ class Binance(Provider):
     ) -> None:
         super().__init__()
         used = "X-MBX-USED-WEIGHT-1M"
-        self.rest = Client(rest_url, timeout=timeout, budget=self.standing.budget, used=used)
+        self.rest = self.make_client(rest_url, timeout=timeout, used=used)
         self.ws_url = address(ws_url, "ws", "wss")
         self.timeout, self.silence, self.clock = timeout, silence, clock
         self.codes = Codes(self._listed, self.standing, clock)
@@ -122,10 +122,6 @@ class Binance(Provider):
                 for quote in take(await socket.receive(), asked):
                     yield quote
         raise ProviderError("the stream is 23 hours old, and binance ends those of 24")
-
-    async def aclose(self) -> None:
-        """Close the connections that are kept between calls."""
-        await self.rest.aclose()
 
     async def _quotes(self, asked: Asked) -> list[Quote]:
         rows, now = await self.codes.rows(self._rows, asked, CHUNK), datetime.now(UTC)

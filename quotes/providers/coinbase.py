@@ -18,7 +18,7 @@ from urllib.parse import quote as escaped
 from quotes.providers import Candle, Instrument, Plan, Provider, ProviderError
 from quotes.providers.kit.batches import Asked, by_code
 from quotes.providers.kit.cache import StreamCache
-from quotes.providers.kit.client import Client, NotFoundError, address, of_kind
+from quotes.providers.kit.client import NotFoundError, address, of_kind
 from quotes.providers.kit.cooldown import cooldown
 from quotes.providers.kit.errors import excerpt
 from quotes.providers.kit.klines import read_klines
@@ -60,7 +60,7 @@ class Coinbase(Provider):
         silence: float = 10.0,  # seconds without any message, after which a stream is dead
     ) -> None:
         super().__init__()
-        self.rest = Client(rest_url, timeout=timeout, budget=self.standing.budget)
+        self.rest = self.make_client(rest_url, timeout=timeout)
         self.ws_url = address(ws_url, "ws", "wss")
         self.timeout, self.silence = timeout, silence
         self.cache = StreamCache("bid", "ask")
@@ -115,10 +115,6 @@ class Coinbase(Provider):
                     if not connection.refused:
                         raise
         raise ProviderError("coinbase knows none of the products")
-
-    async def aclose(self) -> None:
-        """Close the connections that are kept between calls."""
-        await self.rest.aclose()
 
     async def _get(self, path: str, kind: type, **params: str | int) -> Any:
         try:

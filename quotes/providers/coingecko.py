@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote as escaped
 
 from quotes.providers import Candle, Instrument, Plan, Provider, ProviderError, Sparkline
-from quotes.providers.kit.client import Client, NotFoundError, of_kind
+from quotes.providers.kit.client import NotFoundError, of_kind
 from quotes.providers.kit.errors import excerpt
 from quotes.providers.kit.klines import read_klines
 from quotes.providers.kit.options import needed_key
@@ -69,7 +69,7 @@ class CoinGecko(Provider):
         super().__init__()
         headers = {f"x-cg-{kind}-api-key": self.key} if kind else {}
         url = rest_url or (PRO if pro_key else PUBLIC)
-        self.rest = Client(url, timeout=timeout, headers=headers, budget=self.standing.budget)
+        self.rest = self.make_client(url, timeout=timeout, headers=headers)
         self.unpriced: set[str] = set()  # currencies that CoinGecko turned out not to know
         self._pace(1)
 
@@ -122,10 +122,6 @@ class CoinGecko(Provider):
     async def instruments(self) -> list[Instrument]:
         """Return all coins with their names; any of them is priced in any usual currency."""
         return [coin for coin in map(read_coin, await self._get("/coins/list")) if coin]
-
-    async def aclose(self) -> None:
-        """Close the connections that are kept between calls."""
-        await self.rest.aclose()
 
     async def _markets(
         self, instruments: Sequence[Instrument], **params: str

@@ -64,7 +64,7 @@ class Database(Provider):
                 f"Unexpected alias {alias!r} of the database provider, "
                 f"must be one of DATABASES: {', '.join(connections)}"
             )
-        self.alias, self.query, self.timeout = alias, checked(query), timeout
+        self.database, self.query, self.timeout = alias, checked(query), timeout
         self.poll_interval = seconds("interval", interval)
         self.what = f"the query on {alias!r}"
         self.threads: list[Thread] = []
@@ -81,8 +81,8 @@ class Database(Provider):
         rows = await self._beside(partial(self._read, codes))
         return read_rows(self.name, rows, instruments, self.standing)
 
-    async def check_query(self) -> None:
-        """Run the query for no code at all; raise ProviderError where it can't be used."""
+    async def check(self) -> None:
+        """Run the query without codes; raise ProviderError if it fails."""
         await self._beside(partial(self._read, []))
 
     async def _beside(self, read: Callable[[], Rows]) -> Rows:
@@ -107,7 +107,7 @@ class Database(Provider):
             query = query.replace(CODES, ", ".join(["%s"] * len(codes)) or "NULL")
             wanted = [*codes] * places
         try:
-            with reading(self.alias, self.timeout) as cursor:
+            with reading(self.database, self.timeout) as cursor:
                 cursor.execute(query, wanted)
                 found = cursor.fetchmany(MAX_ROWS + 1)
                 columns = [column[0].lower() for column in cursor.description or ()]

@@ -28,7 +28,7 @@ from urllib.parse import quote as escaped
 
 from quotes.providers import Instrument, Plan, Provider, ProviderError
 from quotes.providers.kit.batches import Asked, by_code
-from quotes.providers.kit.client import Client, address, of_kind
+from quotes.providers.kit.client import address, of_kind
 from quotes.providers.kit.cooldown import cooldown
 from quotes.providers.kit.errors import excerpt
 from quotes.providers.kit.merge import merge, repeat
@@ -76,7 +76,7 @@ class Finnhub(Provider):
         super().__init__()
         self.key = needed_key("FINNHUB_API_KEY", api_key)
         headers = {"X-Finnhub-Token": self.key}
-        self.rest = Client(rest_url, timeout=timeout, headers=headers, budget=self.standing.budget)
+        self.rest = self.make_client(rest_url, timeout=timeout, headers=headers)
         self.ws_url = address(ws_url, "ws", "wss")
         self.timeout, self.silence, self.clock = timeout, silence, clock
         self.told: dict[str, Quote] = {}  # by code: what REST told last
@@ -127,10 +127,6 @@ class Finnhub(Provider):
         async with aclosing(merge(polls, self._listen(codes[:STREAMED], asked))) as quotes:
             async for quote in quotes:
                 yield quote
-
-    async def aclose(self) -> None:
-        """Close the connections that are kept between calls."""
-        await self.rest.aclose()
 
     def _may_differ(self, instrument: Instrument) -> bool:
         told = self.told.get(instrument.code)

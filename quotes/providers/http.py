@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 from urllib.parse import quote as escaped
 
 from quotes.providers import Instrument, Plan, Provider, ProviderError
-from quotes.providers.kit.client import Client, address, host
+from quotes.providers.kit.client import address, host
 from quotes.providers.kit.options import count, seconds
 from quotes.providers.kit.rows import FIELDS, read_rows
 from quotes.quote import Quote
@@ -65,9 +65,7 @@ class Http(Provider):
         self.plan = Plan(per_minute=self.most, batch=self.size)
         super().__init__()
         headers = {key_header: usable(key, key_header)} if key else {}
-        self.rest = Client(
-            self.template.base, timeout=timeout, headers=headers, budget=self.standing.budget
-        )
+        self.rest = self.make_client(self.template.base, timeout=timeout, headers=headers)
         self.clock, self.turn = clock, 0  # where the next poll begins, if one can't ask for all
         self.aside: dict[str, float] = {}  # until when, by code
 
@@ -84,10 +82,6 @@ class Http(Provider):
             self._set_aside(code, str(error))
         asked = [each for each in instruments if each.code in codes and each.code not in rejected]
         return read_rows(self.name, rows, asked, self.standing)
-
-    async def aclose(self) -> None:
-        """Close the connections that are kept between calls."""
-        await self.rest.aclose()
 
     def _check(self) -> None:
         if "last" not in self.fields:

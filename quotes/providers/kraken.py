@@ -17,7 +17,7 @@ from typing import Any
 from quotes.providers import Candle, Instrument, Plan, Provider, ProviderError
 from quotes.providers.kit.batches import Asked, Codes, RejectedError
 from quotes.providers.kit.cache import StreamCache
-from quotes.providers.kit.client import Client, address, of_kind
+from quotes.providers.kit.client import address, of_kind
 from quotes.providers.kit.cooldown import cooldown
 from quotes.providers.kit.errors import excerpt
 from quotes.providers.kit.klines import read_klines
@@ -70,7 +70,7 @@ class Kraken(Provider):
         silence: float = 10.0,  # seconds without even a heartbeat, after which a stream is dead
     ) -> None:
         super().__init__()
-        self.rest = Client(rest_url, timeout=timeout, budget=self.standing.budget)
+        self.rest = self.make_client(rest_url, timeout=timeout)
         self.ws_url = address(ws_url, "ws", "wss")
         self.timeout, self.silence = timeout, silence
         self.codes = Codes(self._listed, self.standing)
@@ -135,10 +135,6 @@ class Kraken(Provider):
                             self.cache.remember(quote)
                             yield quote
         raise ProviderError("kraken knows none of the pairs")
-
-    async def aclose(self) -> None:
-        """Close the connections that are kept between calls."""
-        await self.rest.aclose()
 
     async def _get(self, what: str, **params: str | int) -> dict[str, Any]:
         path = f"/0/public/{what}"

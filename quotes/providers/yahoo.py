@@ -17,7 +17,7 @@ from urllib.parse import quote as escaped
 
 from quotes.providers import Candle, Instrument, Plan, Provider, ProviderError, Sparkline
 from quotes.providers.kit.batches import by_code
-from quotes.providers.kit.client import Client, NotFoundError, address, of_kind
+from quotes.providers.kit.client import NotFoundError, address, of_kind
 from quotes.providers.kit.cooldown import cooldown
 from quotes.providers.kit.sockets import Socket
 from quotes.providers.yahoo_wire import (
@@ -79,7 +79,7 @@ class Yahoo(Provider):
             )
         super().__init__()
         agent = {"User-Agent": AGENT}
-        self.rest = Client(rest_url, timeout=timeout, headers=agent, budget=self.standing.budget)
+        self.rest = self.make_client(rest_url, timeout=timeout, headers=agent)
         self.ws_url = address(ws_url, "ws", "wss")
         self.timeout, self.silence, self.beat = timeout, silence, beat
 
@@ -132,10 +132,6 @@ class Yahoo(Provider):
                             yield quote
                 finally:
                     beats.cancel()
-
-    async def aclose(self) -> None:
-        """Close the connections that are kept between calls."""
-        await self.rest.aclose()
 
     async def _keep_subscribed(self, socket: Socket, codes: list[str]) -> None:
         with suppress(ProviderError):  # who reads from the socket is told as well

@@ -10,7 +10,7 @@ import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
-from quotes.providers import REGISTRY, option_names
+from quotes.providers import REGISTRY, provider_class
 
 ROOT = Path(__file__).resolve().parents[2]
 env = environ.Env()
@@ -52,7 +52,8 @@ def words(name: str, default: str = "") -> list[str]:
 
 def provider_options(name: str) -> dict[str, str]:
     """Collect <NAME>_REST_URL and its kin, whatever options a provider takes."""
-    given = {option: env.str(f"{name}_{option}".upper(), "") for option in option_names(name)}
+    names = provider_class(name).option_names()
+    given = {option: env.str(f"{name}_{option}".upper(), "") for option in names}
     return {option: value for option, value in given.items() if value}
 
 

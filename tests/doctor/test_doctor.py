@@ -45,7 +45,7 @@ from quotes.feed import records
 from quotes.feed.batch import Batch
 from quotes.live import layer, lease
 from quotes.models import FeedLease, ProviderSymbol, Symbol
-from quotes.providers import REGISTRY, Instrument, Provider, option_names
+from quotes.providers import REGISTRY, Instrument, Provider, provider_class
 from quotes.providers.coingecko import PLANS
 from quotes.providers.kit.budgets import Budget
 from quotes.quote import Quote
@@ -107,7 +107,8 @@ def examined(
             if stub:
                 urls = {"rest_url": stub.rest_url, "assets_url": stub.rest_url}
                 urls |= {"ws_url": stub.ws_url}
-                known = {each: urls[each] for each in urls if each in option_names(name)}
+                names = provider_class(name).option_names()
+                known = {each: urls[each] for each in urls if each in names}
                 settings.QUOTES["PROVIDER_OPTIONS"] = {name: known | options}
             [check] = doctor.begin(name, patience).values()
             return await check
@@ -906,7 +907,8 @@ class TestNoSecret:
         with served(Parrot()) as stub:
             urls = {"rest_url": stub.rest_url, "ws_url": stub.ws_url, "assets_url": stub.rest_url}
             urls["url"] = f"http://user:{CANARY}-6@127.0.0.1:{stub.port}/{{code}}?k={CANARY}-7"
-            options = {key: url for key, url in urls.items() if key in option_names(name)}
+            names = provider_class(name).option_names()
+            options = {key: url for key, url in urls.items() if key in names}
             settings.QUOTES = {
                 "PROVIDERS": [name],
                 "PROVIDER_OPTIONS": {name: options | self.KEYED[name]},

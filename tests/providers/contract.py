@@ -18,7 +18,7 @@ from quotes.providers import (
     Provider,
     ProviderError,
     make_provider,
-    option_names,
+    provider_class,
 )
 from quotes.quote import REFERENCE_KINDS, SESSIONS, Quote
 from tests.stubs.exchange import MODES, Bench
@@ -27,7 +27,7 @@ FAULTS = MODES[1:]
 PROMPT = ("rate_limited", "unauthorized", "maintenance")  # the others may take the time there is
 ENDING = ("garbage", "truncated", "empty", "silent", "drop")  # they end an open stream
 # whose address is an option, and may be that of a stub
-SERVED = [name for name in REGISTRY if any("url" in option for option in option_names(name))]
+SERVED = [name for name in REGISTRY if "url" in str(provider_class(name).option_names())]
 
 
 def stub_of(name: str) -> ModuleType:

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from pytest_django import DjangoDbBlocker
 
-from quotes.providers import REGISTRY, Provider, make_provider, provider_class
+from quotes.providers import REGISTRY, Plan, Provider, make_provider, provider_class
 from tests.providers.contract import PROMPT, SERVED, FaultContract, ProviderContract, stub_of
+from tests.stubs.coinbase import Coinbase
 from tests.stubs.exchange import Bench
 
 PROVIDERS = Path(__file__).parents[2] / "quotes" / "providers"
@@ -59,4 +60,24 @@ async def test_a_provider_without_a_stream_says_so() -> None:
         Ledger().stream([])
     assert await Ledger().instruments() == []
     assert await Ledger().sparklines([]) == {}
+    assert await Ledger().check() is None
     await Ledger().aclose()
+
+
+async def test_a_client_spends_the_budget_of_its_provider_and_closes_with_it() -> None:
+    class Ledger(Provider):
+        name = title = attribution = "ledger"
+        plan = Plan(per_month=1)
+
+        async def quotes(self, instruments):  # type: ignore[no-untyped-def]
+            return await rest.get("/products")
+
+    async with Coinbase() as stub:
+        provider = Ledger()
+        rest = provider.make_client(stub.rest_url, timeout=5)
+        assert provider.clients == [rest]
+        await provider.quotes([])
+        assert provider.standing.budget.left_in_month() == 0
+        assert rest._client
+        await provider.aclose()
+        assert rest._client is None

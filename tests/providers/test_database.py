@@ -284,12 +284,12 @@ def test_a_query_may_be_written_in_any_way_that_reads(query: str) -> None:
 
 
 async def test_the_query_is_checked_without_a_code(table: Table) -> None:
-    await reader(table).check_query()
-    await reader(table, EXAMPLE).check_query()
+    await reader(table).check()
+    await reader(table, EXAMPLE).check()
     with pytest.raises(ProviderError, match=r"failed: .*nowhere"):
-        await reader(table, "SELECT nope FROM nowhere").check_query()
+        await reader(table, "SELECT nope FROM nowhere").check()
     with pytest.raises(ProviderError, match="has no column 'last' but code, bid"):
-        await reader(table, "SELECT code, bid FROM prices").check_query()
+        await reader(table, "SELECT code, bid FROM prices").check()
 
 
 def test_the_environment_gives_text() -> None:

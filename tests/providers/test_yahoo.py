@@ -20,7 +20,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from quotes.providers import Instrument, ProviderError, make_provider, option_names
+from quotes.providers import Instrument, ProviderError, make_provider
 from quotes.providers.kit.protobuf import read_fields, shortest, signed, single, text, to_32_bits
 from quotes.providers.yahoo import AGENT, BATCH, COOL_DOWN, NOTICE, Connection, Yahoo, apply_frame
 from quotes.providers.yahoo_wire import (
@@ -179,7 +179,7 @@ def test_it_is_built_only_for_who_accepts_the_notice(options: dict[str, str]) ->
 
 
 def test_the_environment_can_accept_it() -> None:
-    assert option_names("yahoo") == ["rest_url", "ws_url", "accept"]
+    assert Yahoo.option_names() == ["rest_url", "ws_url", "accept"]
     assert make_provider("yahoo", {"accept": "personal-use"}).name == "yahoo"
 
 
