@@ -16,17 +16,17 @@ DEFAULTS: dict[str, Any] = {
     "PAGE_SIZE": 50,  # rows of a board on one page
     "MAX_SYMBOLS": 200,  # symbols that one socket may watch
     "MAX_SOCKETS": 10_000,  # open in one process
-    "MAX_SOCKETS_PER_ADDRESS": 1_000,  # open in one process; of IPv6 by /64
-    "MAX_MESSAGES": 60,  # a minute from one socket: pages have nothing to say
+    "MAX_SOCKETS_PER_ADDRESS": 1_000,  # open in one process, from an address or an IPv6 /64
+    "MAX_MESSAGES": 60,  # a minute from one socket; our own pages send none
     "MAX_MESSAGE_BYTES": 4096,  # of one message from a page
     "ORIGINS": [],  # foreign origins that may open sockets: "https://partner.example"
     "EMBED_ORIGINS": [],  # origins that may frame /embed/ pages
     "METRICS_FROM": ["127.0.0.1", "::1"],  # addresses that may read /metrics
     "CHANNEL_LAYER": "default",  # alias in CHANNEL_LAYERS
     "STALE_AFTER": {"crypto": 60, "stock": 900, "etf": 900, "index": 900},  # seconds, by kind
-    # by what part a price may differ from the one before it without a second one that agrees
+    # relative difference to the price before, above which a second price must confirm it
     "MAX_JUMP": {"crypto": 0.3, "stock": 0.3, "etf": 0.2, "index": 0.1},
-    # days that candles are kept, and days that providers are asked for, by seconds of a candle
+    # days that candles are kept, and days that are requested from providers, by a candle's seconds
     "RETENTION": {60: 2, 300: 10, 3600: 90, 86_400: 1830},
     "BACKFILL": {60: 0.125, 300: 1, 3600: 30, 86_400: 365},
 }
@@ -42,5 +42,5 @@ def get(name: str) -> Any:
 
 
 def unknown_keys(unknown: list[str]) -> str:
-    """Word the error for keys of QUOTES that are none of ours."""
+    """Return the error message for unknown keys of QUOTES."""
     return f"Unknown key {unknown[0]!r} in QUOTES, must be one of: {', '.join(sorted(DEFAULTS))}"

@@ -1,4 +1,4 @@
-"""Model fields that keep a value as exactly as it came, on every database."""
+"""Model fields that store exact values on every database."""
 
 from __future__ import annotations
 
@@ -16,44 +16,44 @@ if TYPE_CHECKING:
 else:
     Text, Integer = models.TextField, models.BigIntegerField
 
-MIDDLE = 50  # which makes two digits of any power of ten that a price may have, -30 to 30
+MIDDLE = 50  # makes two digits of each power of ten that a price may have, -30 to 30
 
 
 def to_text(number: Decimal) -> str:
-    """Write a Decimal that is not negative so that no digit is lost and texts sort as numbers do.
+    """Return a Decimal of 0 or more as a text that keeps all digits and sorts like the number.
 
-    First the power of ten of its first digit, then its digits: 123.40 is "5212340". SQLite keeps
-    15 digits of a number, PostgreSQL all: as text both keep them, and compare them right.
+    The text is the power of ten of the first digit, then the digits: 123.40 is "5212340". SQLite
+    keeps only 15 digits of a number. Texts keep all of them, and compare correctly.
     """
     digits = str(number).partition("E")[0].replace(".", "").lstrip("0") or "0"
     return f"{MIDDLE + number.adjusted():02d}{digits}"
 
 
 def from_text(text: str) -> Decimal:
-    """Read what `to_text` wrote."""
+    """Return the Decimal that `to_text` wrote."""
     power, digits = int(text[:2]) - MIDDLE, text[2:]
     return Decimal((0, tuple(map(int, digits)), power - len(digits) + 1))
 
 
 class ExactField(Text):
-    """A Decimal that is not negative: a price, an amount."""
+    """A Decimal of 0 or more, such as a price or an amount."""
 
     def from_db_value(self, value: str | None, *args: Any) -> Decimal | None:
-        """Read it."""
+        """Return the stored text as a Decimal."""
         return None if value is None else from_text(value)
 
     def get_prep_value(self, value: Any) -> str | None:
-        """Write it."""
+        """Return a number as the text to store."""
         return None if value is None else to_text(Decimal(value))
 
 
 class SecondsField(Integer):
-    """An aware time in whole seconds: a third of the room that SQLite gives a DateTimeField."""
+    """An aware time in whole seconds, in a third of the space of a DateTimeField in SQLite."""
 
     def from_db_value(self, value: int | None, *args: Any) -> datetime | None:
-        """Read it, in UTC."""
+        """Return the stored seconds since 1970 as aware UTC."""
         return None if value is None else EPOCH + timedelta(seconds=value)
 
     def get_prep_value(self, value: Any) -> int | None:
-        """Write it."""
+        """Return an aware time as whole seconds since 1970."""
         return None if value is None else int(value.timestamp())

@@ -1,4 +1,4 @@
-"""What is listed, and what was last heard of it."""
+"""Models: symbols and boards, their newest quotes and candles, and the state of the feed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ positive = MinValueValidator(Decimal("0.000000000001"))
 
 
 class Symbol(models.Model):
-    """Something that has a price: a pair of currencies, a share, a fund, an index."""
+    """An instrument with a price: a pair of currencies, a share, a fund or an index."""
 
     class Kind(models.TextChoices):
         CRYPTO = "crypto", _("Crypto")
@@ -106,7 +106,7 @@ class Symbol(models.Model):
 
     @cached_property
     def digits(self) -> int | None:
-        """Decimals of its prices by tick size; None while that is not known."""
+        """The number of decimals of its prices, by its tick size; None if that is not known."""
         if self.tick_size is None:
             return None
         exponent = self.tick_size.normalize().as_tuple().exponent
@@ -114,7 +114,7 @@ class Symbol(models.Model):
 
 
 class ProviderSymbol(models.Model):
-    """What a provider calls a symbol."""
+    """The code that a provider uses for a symbol."""
 
     symbol = models.ForeignKey(
         Symbol, models.CASCADE, related_name="provider_symbols", verbose_name=_("symbol")
@@ -148,7 +148,7 @@ class ProviderSymbol(models.Model):
 
 
 class Board(models.Model):
-    """A page of symbols in an order of its own."""
+    """A page that shows symbols in its own order."""
 
     slug = models.SlugField(
         _("slug"), max_length=50, unique=True, help_text=_("Its address: /boards/<slug>/.")
@@ -198,16 +198,16 @@ class BoardSymbol(models.Model):
 
 
 class LastQuote(models.Model):
-    """The newest quote of a symbol, as the feed last wrote it down.
+    """The newest quote of a symbol that the feed stored.
 
-    The quote is kept as it travels (`Quote.to_wire`): SQLite's decimals lose digits.
+    It is stored in its wire format (`Quote.to_wire`), because SQLite's decimals lose digits.
     """
 
     symbol = models.OneToOneField(
         Symbol, models.CASCADE, primary_key=True, related_name="last_quote"
     )
-    epoch = models.PositiveBigIntegerField()  # which run of the feed
-    batch = models.PositiveBigIntegerField()  # which batch of that run
+    epoch = models.PositiveBigIntegerField()  # number of the feed's run
+    batch = models.PositiveBigIntegerField()  # number of the batch in that run
     wire = models.JSONField()
 
     class Meta:
@@ -219,12 +219,12 @@ class LastQuote(models.Model):
 
     @property
     def quote(self) -> Quote:
-        """The quote itself."""
+        """The stored quote."""
         return Quote.from_wire(self.wire)
 
 
 class FeedLease(models.Model):
-    """The one row that says which process runs the feed, and how many have before it."""
+    """The only row of its table: the process that runs the feed, and how many ran it before."""
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     epoch = models.PositiveBigIntegerField(default=0)
@@ -242,7 +242,7 @@ class FeedLease(models.Model):
 
 
 class HeldPrice(models.Model):
-    """A quote that the feed held back, for its price, or whose bid and ask it left out."""
+    """A quote that the feed held back for its price, or published without its bid and ask."""
 
     class Outcome(models.TextChoices):
         WAITS = "waits", _("waits")
@@ -254,11 +254,11 @@ class HeldPrice(models.Model):
     symbol = models.ForeignKey(
         Symbol, models.CASCADE, related_name="held_prices", verbose_name=_("symbol")
     )
-    at = models.DateTimeField(_("at"))  # when it came, UTC
+    at = models.DateTimeField(_("at"))  # when it arrived, UTC
     provider = models.SlugField(_("provider"), max_length=20)
     last = models.CharField(_("price"), max_length=64)  # every digit, as text
     before = models.CharField(_("price before"), max_length=64, blank=True)
-    book = models.CharField(_("bid / ask"), max_length=64, blank=True)  # where they were left out
+    book = models.CharField(_("bid / ask"), max_length=64, blank=True)  # if they were left out
     currency = models.CharField(_("currency"), max_length=10)
     outcome = models.CharField(_("outcome"), max_length=10, choices=Outcome)
 
@@ -273,7 +273,7 @@ class HeldPrice(models.Model):
 
 
 class ProviderUse(models.Model):
-    """How often a provider was asked in a month: what its plan counts outlives our restarts."""
+    """How many requests a provider got in a month, so that its plan survives our restarts."""
 
     provider = models.SlugField(primary_key=True, max_length=20)
     month = models.CharField(max_length=7)  # "2026-11", UTC
@@ -287,17 +287,20 @@ class ProviderUse(models.Model):
 
 
 def with_its_symbol(collector: Any, field: Any, rows: Any, using: str) -> None:
-    """Delete rows with their symbol in one statement: the admin would read and list thousands."""
+    """Delete rows with their symbol in one statement.
+
+    With CASCADE the admin would read thousands of candles and list each of them.
+    """
     collector.fast_deletes.append(rows)
 
 
-with_its_symbol.lazy_sub_objs = True  # type: ignore[attr-defined]  # or they are read all the same
+with_its_symbol.lazy_sub_objs = True  # type: ignore[attr-defined]  # without it Django reads them
 
 
 class Candle(models.Model):
-    """Open, high, low, close and volume of a stretch of time.
+    """Open, high, low, close and volume of a period.
 
-    What `quotes.candles.archive` writes; there is no more than one of each symbol, step and start.
+    Only `quotes.candles.archive` writes candles.
     """
 
     pk = models.CompositePrimaryKey("symbol", "step", "start")
@@ -305,18 +308,18 @@ class Candle(models.Model):
         Symbol, with_its_symbol, related_name="candles", db_index=False, verbose_name=_("symbol")
     )
     step = models.PositiveIntegerField()  # seconds
-    start = SecondsField()  # UTC; of a day, 00:00 UTC of its date at the exchange
-    opened = models.BigIntegerField()  # when its first quote was made: microseconds after start
+    start = SecondsField()  # UTC; for a day, 00:00 UTC of its date at the exchange
+    opened = models.BigIntegerField()  # time of its first quote, in microseconds after start
     open = ExactField()
     high = ExactField()
     low = ExactField()
     close = ExactField()
-    closed = models.BigIntegerField()  # when its last quote was made: microseconds after start
-    volume = ExactField(null=True)  # units of the base, or shares; None where it is not known
-    counter = ExactField(null=True)  # what the source had counted of the session's volume
-    provider = models.CharField(max_length=20)  # who told its close
-    mixed = models.BooleanField(default=False)  # whether other providers told of it too
-    epoch = models.PositiveBigIntegerField()  # which run of the feed
+    closed = models.BigIntegerField()  # time of its last quote, in microseconds after start
+    volume = ExactField(null=True)  # units of the base, or shares; None if it is not known
+    counter = ExactField(null=True)  # the session's volume so far, as its provider counts it
+    provider = models.CharField(max_length=20)  # its close is from this provider
+    mixed = models.BooleanField(default=False)  # whether it contains quotes of other providers
+    epoch = models.PositiveBigIntegerField()  # number of the feed's run
 
     class Meta:
         verbose_name = _("candle")
@@ -327,7 +330,7 @@ class Candle(models.Model):
 
 
 class CandleSpan(models.Model):
-    """From when until when a symbol's candles of a step are all there that can be had."""
+    """The period for which all available candles of a symbol and step are stored."""
 
     pk = models.CompositePrimaryKey("symbol", "step")
     symbol = models.ForeignKey(Symbol, with_its_symbol, related_name="candle_spans", db_index=False)

@@ -1,4 +1,4 @@
-"""A quote: what a market says of one symbol at one moment."""
+"""A quote: the prices of one symbol at one moment, and the readers of numbers and times."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ REFERENCE_KINDS = ("none", "prev_close", "rolling_24h", "utc_day")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND, MILLISECOND = timedelta(seconds=1), timedelta(milliseconds=1)
 NO_PRICE = Decimal(0)
-MOST_MAGNITUDE = 30  # powers of ten
-# currencies by what sources and people call a hundredth of them
+MAX_MAGNITUDE = 30  # power of ten, above 1 and below
+# Currencies by the codes that sources use for a hundredth of them.
 MINOR_UNITS = {"GBp": "GBP", "GBX": "GBP", "ZAc": "ZAR", "ZAC": "ZAR", "ILA": "ILS"}
 SESSIONS = ("always", "pre", "regular", "break", "post", "closed", "halted")
 
 
 def utc_now() -> datetime:
-    """Return the current time, aware, as all times of quotes are."""
+    """Return the current time as aware UTC."""
     return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quote:
-    """The newest prices of a symbol as one provider tells them.
+    """The newest prices of a symbol from one provider.
 
-    Prices are positive Decimals in `currency`, exactly as they came; what the provider did not
-    say is None. Times are aware UTC. What it told in place of a last price (0, a negative number,
-    nothing) and a bid above its ask leave the provider as they are: the feed alone holds back.
+    Prices are positive Decimals in `currency`, with every digit that the source sent. Values that
+    the source did not send are None. Times are aware UTC. Providers pass on an invalid last price
+    (as 0 or a negative number) and a bid above the ask: only the feed holds quotes back.
     """
 
     symbol: str
     provider: str
     currency: str  # ISO 4217 or a crypto code: USD, USDT, GBP; never pence
-    last: Decimal  # 0 or negative where the provider has no price
-    received_at: datetime
+    last: Decimal  # 0 or negative if the provider has no price
+    received_at: datetime  # when it arrived here
     source_time: datetime | None = None  # the exchange's own time of this price
     bid: Decimal | None = None
     ask: Decimal | None = None
@@ -49,40 +49,40 @@ class Quote:
     volume: Decimal | None = None  # units of the base, or shares
     volume_window: str | None = None  # "24h" or "session"
     session: str | None = None  # one of SESSIONS
-    delay: int | None = None  # seconds late by licence; 0 is real time, None unknown
-    sequence: int | None = None  # orders quotes of one connection only
+    delay: int | None = None  # seconds late by licence; 0 is real time, None is unknown
+    sequence: int | None = None  # orders only the quotes of one connection
 
     @property
     def time(self) -> datetime:
-        """When this price was made, or came, where the provider does not say."""
+        """The exchange's own time of this price; if it is not known, when the quote arrived."""
         return self.source_time or self.received_at
 
     @property
     def change(self) -> Decimal | None:
-        """Last less reference, in the quote's currency."""
+        """Last minus reference, in the quote's currency; None without a reference."""
         return None if self.reference is None else self.last - self.reference
 
     @property
     def change_percent(self) -> Decimal | None:
-        """Change as a percentage of the reference."""
+        """Change as a percentage of the reference; None without a reference."""
         if self.reference is None:
             return None
         return (self.last - self.reference) / self.reference * 100
 
     def to_wire(self) -> list[Any]:
-        """Give the fields in order as values that JSON and msgpack carry without loss."""
+        """Return the fields in order, as values that JSON and msgpack carry without loss."""
         return [_plain(getattr(self, name)) for name in FIELDS]
 
     @classmethod
     def from_wire(cls, values: list[Any]) -> Quote:
-        """Read what `to_wire` gave; raise ValueError where it is something else."""
+        """Return the quote that `to_wire` wrote; raise ValueError for any other values."""
         if len(values) != len(FIELDS):
             raise ValueError(f"a quote has {len(FIELDS)} fields on the wire, not {len(values)}")
         given = dict(zip(FIELDS, values, strict=True))
         try:
             read = {name: READERS.get(name, _as_it_is)(value) for name, value in given.items()}
         except (ArithmeticError, TypeError, ValueError) as error:
-            raise ValueError(f"no quote on the wire: {error}") from error
+            raise ValueError(f"invalid quote on the wire: {error}") from error
         return cls(**read)
 
 
@@ -115,9 +115,10 @@ def _plain(value: Any) -> Any:
 
 
 def decimal(value: Any) -> Decimal | None:
-    """Read a number from a provider's JSON; None for what is no number that a market reaches.
+    """Return a number from a provider's JSON as a Decimal.
 
-    A float is none: it has lost digits already. Parse with `loads` instead.
+    Return None for anything else, and for numbers that no market reaches. A float is refused,
+    because it has already lost digits: parse the JSON with `loads`.
     """
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
         return None
@@ -125,22 +126,22 @@ def decimal(value: Any) -> Decimal | None:
         number = Decimal(value)
     except (InvalidOperation, ValueError):
         return None
-    return number if number.is_finite() and abs(number.adjusted()) <= MOST_MAGNITUDE else None
+    return number if number.is_finite() and abs(number.adjusted()) <= MAX_MAGNITUDE else None
 
 
 def price(value: Any) -> Decimal | None:
-    """Read a price from a provider's JSON; 0, "", NaN and negative numbers are no price."""
+    """Return a price from a provider's JSON; None for 0, "", NaN and negative numbers."""
     number = decimal(value)
     return number if number is not None and number > 0 else None
 
 
 def last_price(value: Any) -> Decimal:
-    """Read what a provider's JSON has in place of a last price: 0 where it is no number."""
+    """Return the last price from a provider's JSON, even if it is negative; 0 if not a number."""
     return decimal(value) or NO_PRICE
 
 
 def amount(value: Any) -> Decimal | None:
-    """Read an amount that was traded from a provider's JSON; it may be 0, but not negative."""
+    """Return a traded amount from a provider's JSON; None for negative numbers."""
     number = decimal(value)
     return number if number is not None and number >= 0 else None
 
@@ -148,13 +149,13 @@ def amount(value: Any) -> Decimal | None:
 def loads(raw: str | bytes) -> Any:
     """Parse JSON with every fraction as a Decimal, so that no digit is lost.
 
-    Raise ValueError for what is no JSON.
+    Raise ValueError for invalid JSON.
     """
     return JSON.decode(raw if isinstance(raw, str) else raw.decode(json.detect_encoding(raw)))
 
 
 def since_1970(count: Any, unit: timedelta) -> datetime | None:
-    """Read a whole number of units since 1970 as a time in UTC; None for 0 and what is none."""
+    """Return the time, in UTC, of a whole number of units since 1970; None for other values."""
     try:
         return EPOCH + count * unit if type(count) is int and count > 0 else None
     except OverflowError:
@@ -162,7 +163,10 @@ def since_1970(count: Any, unit: timedelta) -> datetime | None:
 
 
 def utc(value: str | None) -> datetime | None:
-    """Read an RFC 3339 time as aware UTC (nanoseconds are cut); None where it is none."""
+    """Return an RFC 3339 time as aware UTC; None if it is invalid.
+
+    Nanoseconds are cut off. A time without a zone is taken as UTC.
+    """
     try:
         moment = datetime.fromisoformat(value or "")
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -29,9 +29,9 @@ from quotes.providers.kit.protobuf import (
 )
 from quotes.quote import (
     EPOCH,
+    MAX_MAGNITUDE,
     MILLISECOND,
     MINOR_UNITS,
-    MOST_MAGNITUDE,
     NO_PRICE,
     SECOND,
     Quote,
@@ -58,7 +58,7 @@ CODE, LAST, TIME, HOURS, VOLUME, CHANGE, PREVIOUS = 1, 2, 3, 7, 9, 12, 16
 PRICES = {"high": 10, "low": 11, "open": 15, "bid": 23, "ask": 25}
 SESSIONS = ("pre", "regular", "post")  # by the number in HOURS; above them is the night's
 MAX_AWAY = timedelta(days=40_000)  # from 1970
-MIN_NUMBER, MAX_NUMBER = 10.0**-MOST_MAGNITUDE, 10.0 ** (MOST_MAGNITUDE + 1)  # that numbers may be
+MIN_NUMBER, MAX_NUMBER = 10.0**-MAX_MAGNITUDE, 10.0 ** (MAX_MAGNITUDE + 1)  # that numbers may be
 MAX_QUIET = 1800.0  # seconds: some time before that Yahoo hangs up where nothing is traded
 
 spelled = lru_cache(maxsize=4096)(shortest)  # a reference comes with every tick of its day
