@@ -194,7 +194,7 @@ class Fragments:
 
     def _missed(self, code: str) -> str:
         """Return the provider that should have brought a symbol's price, where none did."""
-        state, chain = self.store.states.get(code), self.store.asked_of.get(code, ())
+        state, chain = self.store.states.get(code), self.store.chains.get(code, ())
         quote = state.quote if state is not None else None
         if not chain:
             return "" if quote else "any"

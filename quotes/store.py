@@ -1,4 +1,4 @@
-"""The store: what this process knows of each listed symbol, and the newest only."""
+"""The store: the newest state of each listed symbol in this process."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from quotes.quote import Quote, utc_now
 from quotes.sessions import Session
 
 MINUTE = 60  # seconds
-TRADED = ("regular", "always")  # sessions in which a price that does not come is late
-TOLD = ("halted", "always")  # what a provider knows better than any calendar
+TRADED = ("regular", "always")  # sessions in which an old price counts as stale
+FROM_PROVIDER = ("halted", "always")  # sessions that a provider knows better than any calendar
 FLASH_EVERY = 0.5  # seconds: at most two flashes a second and cell (WCAG 2.3.1 allows three)
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Everything that a fragment of one symbol shows. A new state is a new object."""
+    """Everything that a fragment of one symbol shows. A new state is always a new object."""
 
     symbol: Symbol
     quote: Quote | None = None
     version: tuple[int, int] = (0, 0)  # (epoch, batch) that brought the quote
-    session: Session | None = None  # of its market now; None where nobody knows, or no price is
-    stale_minutes: int | None = None  # whole minutes of age once it is stale
-    fallback: bool = False  # the provider that is preferred for it did not bring it
+    session: Session | None = None  # of its market now; None if unknown, or without a quote
+    stale_minutes: int | None = None  # whole minutes of age; None while it is not stale
+    fallback: bool = False  # whether the quote is from a provider that is not the preferred one
 
     @property
     def stale(self) -> bool:
@@ -37,17 +37,17 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """The price that pages were last shown, and how that was a move."""
+    """The price that pages showed last, and the flash with which it appeared."""
 
     last: Decimal | None = None
     flash: str = ""  # "up-1", "up-2", "down-1", "down-2", or none
-    turn: int = 1  # two names in turn: the same name twice would flash once
+    turn: int = 1  # number in the next name, 1 or 2: the same name twice would flash only once
     flashed_at: datetime | None = None
 
     def to(self, last: Decimal, now: datetime) -> Move:
-        """Move on to a price; it flashes if it differs and no other flash is still to be seen."""
+        """Return the move to a price: it flashes if it differs and no flash is still visible."""
         if self.flashed_at and (now - self.flashed_at).total_seconds() < FLASH_EVERY:
-            return replace(self, last=last)  # the row is sent again, and flashes on
+            return replace(self, last=last)  # the row is sent again, and its flash continues
         if self.last is None or last == self.last:
             return replace(self, last=last, flash="")
         way = "up" if last > self.last else "down"
@@ -62,11 +62,11 @@ class Store:
     clock: Callable[[], datetime] = utc_now
     states: dict[str, State] = field(default_factory=dict)
     moves: dict[str, Move] = field(default_factory=dict)
-    asked_of: dict[str, tuple[str, ...]] = field(default_factory=dict)  # code: best provider first
+    chains: dict[str, tuple[str, ...]] = field(default_factory=dict)  # code: best provider first
     outages: dict[str, datetime] = field(default_factory=dict)  # provider: down since
 
     def keep(self, symbols: Iterable[Symbol]) -> set[str]:
-        """Keep these symbols and forget all others; return the codes of which more is shown."""
+        """Keep these symbols, forget all others; return the codes that are new or edited."""
         now = self.clock()
         listed = {symbol.code: symbol for symbol in symbols}
         changed = {code for code in listed if self._differs(code, listed[code])}
@@ -82,7 +82,8 @@ class Store:
     def put(self, version: tuple[int, int], quotes: Iterable[Quote]) -> set[str]:
         """Take a batch of quotes; return the codes that changed.
 
-        A version is (epoch, batch): what a paused feed says after another took over is older.
+        A version is (epoch, batch), so the quotes of a paused feed are older than those of the
+        feed that took over.
         """
         now = self.clock()
         changed = set()
@@ -91,7 +92,7 @@ class Store:
             if state is not None and version > state.version:
                 session = session_of(state.symbol, quote, now)
                 stale_minutes = self._stale_minutes(state.symbol, quote, session, now)
-                fallback = quote.provider in self.asked_of.get(quote.symbol, ())[1:]
+                fallback = quote.provider in self.chains.get(quote.symbol, ())[1:]
                 self.states[quote.symbol] = State(
                     state.symbol, quote, version, session, stale_minutes, fallback
                 )
@@ -99,9 +100,10 @@ class Store:
         return changed
 
     def age(self) -> set[str]:
-        """Find the quotes that turned stale, or a minute older, or whose market opened or closed.
+        """Update the states by the clock; return the codes that changed.
 
-        Return their codes.
+        A state changes when its quote becomes stale or a minute older, and when its market opens
+        or closes.
         """
         now = self.clock()
         aged = {code: self._aged(state, now) for code, state in self.states.items()}
@@ -110,9 +112,9 @@ class Store:
         return changed
 
     def mark_moves(self, codes: Iterable[str]) -> None:
-        """Note for each code how its price moved since the last call for it.
+        """Store for each code how its price moved since the last call.
 
-        Called once per pace, not per tick: pages see what the pace lets through.
+        Called once per pace, not per tick, because pages only see the prices of each pace.
         """
         now = self.clock()
         for code in codes:
@@ -121,7 +123,7 @@ class Store:
                 self.moves[code] = self.moves.get(code, Move()).to(state.quote.last, now)
 
     def flash(self, code: str) -> str:
-        """Return the flash of a symbol's newest move, or nothing: old prices never flash."""
+        """Return the flash of a symbol's newest move, or ""; stale prices never flash."""
         move = self.moves.get(code)
         return "" if move is None or self.states[code].stale else move.flash
 
@@ -133,7 +135,7 @@ class Store:
         )
 
     def _aged(self, state: State, now: datetime) -> State:
-        """Return the state as it is now: the same object where nothing differs."""
+        """Return the state as it is now: the same object if it did not change."""
         if state.quote is None:
             return state
         session = session_of(state.symbol, state.quote, now)
@@ -148,7 +150,7 @@ class Store:
         limit = symbol.stale_after or self.stale_after.get(symbol.kind)
         if limit is None or (session is not None and session.name not in TRADED):
             return None
-        # yesterday's price is not late the moment its market opens
+        # yesterday's price is not stale at the moment its market opens
         due = session.since if session and session.since else quote.time
         if (now - max(due, quote.time)).total_seconds() <= limit + (quote.delay or 0):
             return None
@@ -156,9 +158,11 @@ class Store:
 
 
 def session_of(symbol: Symbol, quote: Quote, now: datetime) -> Session | None:
-    """Return the session of a symbol's market, by the calendar or, where that knows nothing, by
-    the provider; None where that does not say either."""
-    said = None if quote.session is None else Session(quote.session)
-    if quote.session in TOLD:
-        return said
-    return sessions.at(symbol.exchange, symbol.kind, now) or said
+    """Return the session of a symbol's market by the calendar, otherwise by the provider.
+
+    Return None if neither knows it.
+    """
+    reported = None if quote.session is None else Session(quote.session)
+    if quote.session in FROM_PROVIDER:
+        return reported
+    return sessions.at(symbol.exchange, symbol.kind, now) or reported

@@ -309,7 +309,7 @@ class TestWhatARowSays:
         asides: list[str],
     ):
         fragments.store.stale_after = {"stock": 60}
-        fragments.store.asked_of = {"AAPL": ("yahoo", "kraken") if fallback else ("kraken",)}
+        fragments.store.chains = {"AAPL": ("yahoo", "kraken") if fallback else ("kraken",)}
         times = {name: utc(more[name]) for name in ("received_at",) if name in more}
         self.at(fragments, moment, exchange, provider="kraken", delay=delay, **more | times)
         for widget in ("row", "listing"):
@@ -322,7 +322,7 @@ class TestWhatARowSays:
         assert line.endswith(" · ".join(stale + asides))
 
     def test_germans_read_whose_a_price_is_and_how_late_in_german(self, fragments: Fragments):
-        fragments.store.asked_of = {"AAPL": ("yahoo", "kraken")}
+        fragments.store.chains = {"AAPL": ("yahoo", "kraken")}
         self.at(fragments, "2026-11-23 16:00", "NYSE", provider="kraken", delay=900)
         said = "via Kraken", "15 Min. verzögert"
         assert state(fragments.paint("row", "AAPL", "de")) == "\n".join(("Geöffnet", *said))

@@ -1,4 +1,4 @@
-"""The store: the newest of every symbol, what is old of it, and what moved."""
+"""The store: the newest quote of each symbol, its age, its session and its flashes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def quote(symbol: str, last: str, at: datetime = NOON, **more: Any) -> Quote:
 
 
 class Clock:
-    """A clock that stands until it is told to go on."""
+    """A clock that stands still until a test moves it."""
 
     def __init__(self) -> None:
         self.now = NOON
@@ -66,40 +66,40 @@ def last(store: Store, code: str = "AAPL") -> str | None:
     return str(found.last) if found else None
 
 
-class TestTheNewest:
-    def test_a_quote_is_kept_and_said_to_have_changed(self, store: Store):
+class TestNewest:
+    def test_a_quote_is_kept_and_its_symbol_is_returned_as_changed(self, store: Store):
         assert store.put((1, 1), [quote("AAPL", "101")]) == {"AAPL"}
         assert last(store) == "101"
 
-    def test_a_newer_batch_replaces_an_older(self, store: Store):
+    def test_a_newer_batch_replaces_an_older_one(self, store: Store):
         store.put((1, 1), [quote("AAPL", "101")])
         assert store.put((1, 2), [quote("AAPL", "102")]) == {"AAPL"}
         assert last(store) == "102"
 
     @pytest.mark.parametrize("version", [(1, 4), (1, 5), (0, 9)])
-    def test_an_older_batch_or_the_same_again_changes_nothing(
+    def test_an_older_batch_or_the_same_one_changes_nothing(
         self, store: Store, version: tuple[int, int]
     ):
         store.put((1, 5), [quote("AAPL", "102")])
         assert store.put(version, [quote("AAPL", "101")]) == set()
         assert last(store) == "102"
 
-    def test_a_feed_that_was_paused_does_not_overwrite_the_one_that_took_over(self, store: Store):
+    def test_a_paused_feed_does_not_overwrite_the_one_that_took_over(self, store: Store):
         store.put((2, 1), [quote("AAPL", "102")])
         assert store.put((1, 5000), [quote("AAPL", "101")]) == set()
         assert last(store) == "102"
 
-    def test_a_symbol_that_is_not_listed_is_left_out(self, store: Store):
+    def test_a_quote_of_an_unlisted_symbol_is_ignored(self, store: Store):
         assert store.put((1, 1), [quote("DOGE-USD", "0.1"), quote("AAPL", "101")]) == {"AAPL"}
         assert "DOGE-USD" not in store.states
 
-    def test_an_old_batch_is_news_for_a_symbol_that_has_none(self, store: Store):
+    def test_an_old_batch_is_new_for_a_symbol_without_a_quote(self, store: Store):
         store.put((1, 5), [quote("AAPL", "101")])
         assert store.put((1, 4), [quote("AAPL", "99"), quote("BTC-USD", "64000")]) == {"BTC-USD"}
 
     @unhurried
     @given(st.permutations([(epoch, batch) for epoch in (1, 2) for batch in (1, 2, 3)]))
-    def test_whatever_the_order_of_arrival_the_newest_remains(
+    def test_the_newest_quote_stays_in_any_order_of_arrival(
         self, versions: Iterable[tuple[int, int]]
     ):
         store = Store()
@@ -129,7 +129,7 @@ class TestAge:
         assert store.states["BTC-USD"].stale
         assert not store.states["AAPL"].stale
 
-    def test_a_symbols_own_limit_beats_that_of_its_kind(self, store: Store, clock: Clock):
+    def test_a_symbols_own_limit_is_used_before_that_of_its_kind(self, store: Store, clock: Clock):
         store.keep([btc(stale_after=600), aapl(stale_after=5)])
         store.put((1, 1), [quote("BTC-USD", "64000"), quote("AAPL", "101")])
         clock.pass_(61)
@@ -142,22 +142,24 @@ class TestAge:
         clock.pass_(10**6)
         assert store.age() == set()
 
-    def test_a_closed_market_is_not_stale(self, store: Store, clock: Clock):
+    def test_a_price_is_not_stale_while_its_market_is_closed(self, store: Store, clock: Clock):
         store.put((1, 1), [quote("AAPL", "101", session="closed")])
         clock.pass_(3 * 24 * 3600)
         assert store.age() == set()
         assert not store.states["AAPL"].stale
 
     @pytest.mark.parametrize("session", ["halted", "break"])
-    def test_a_market_that_pauses_is_not_stale(self, store: Store, clock: Clock, session: str):
+    def test_a_price_is_not_stale_while_its_market_pauses(
+        self, store: Store, clock: Clock, session: str
+    ):
         store.put((1, 1), [quote("AAPL", "101", session=session)])
         clock.pass_(3600)
         assert store.age() == set()
 
-    def test_a_price_that_is_late_by_licence_and_no_later_is_not_stale(
+    def test_a_delayed_price_is_not_stale_until_it_is_later_than_its_delay(
         self, store: Store, clock: Clock
     ):
-        # it is fifteen minutes old the moment it comes, as promised
+        # it is fifteen minutes old when it arrives, as promised
         traded = NOON - timedelta(seconds=903)
         store.put((1, 1), [quote("AAPL", "101", source_time=traded, delay=900)])
         assert not store.states["AAPL"].stale
@@ -185,7 +187,7 @@ class TestAge:
         assert store.age() == {"BTC-USD"}
         assert store.states["BTC-USD"].stale_minutes == 2
 
-    def test_a_fresh_price_ends_the_age(self, store: Store, clock: Clock):
+    def test_a_price_is_no_longer_stale_after_a_new_one(self, store: Store, clock: Clock):
         store.put((1, 1), [quote("BTC-USD", "64000")])
         clock.pass_(90)
         store.age()
@@ -194,7 +196,7 @@ class TestAge:
 
 
 class TestSessions:
-    """Apple on the NASDAQ: open on Friday until 21:00 UTC, on Monday from 9:00, 14:30 and on."""
+    """Apple on the NASDAQ: trading ends on Friday at 21:00 UTC; on Monday it begins at 14:30."""
 
     FRIDAY = datetime(2026, 11, 20, 20, 59, tzinfo=UTC)
     MONDAY = datetime(2026, 11, 23, 14, 30, tzinfo=UTC)
@@ -211,16 +213,16 @@ class TestSessions:
         found = store.states["AAPL"].session
         return found.name if found else None
 
-    def test_a_row_changes_once_each_time_its_market_does(self, store: Store, clock: Clock):
-        told = [(clock.now, self.session(store))]
+    def test_a_row_changes_once_for_each_change_of_its_session(self, store: Store, clock: Clock):
+        changes = [(clock.now, self.session(store))]
         while clock.now < self.MONDAY + timedelta(hours=7):
             clock.pass_(60)
-            if clock.now > self.MONDAY:  # so that it is not stale
+            if clock.now > self.MONDAY:  # otherwise the price becomes stale
                 store.put((2, int(clock.now.timestamp())), [quote("AAPL", "102", at=clock.now)])
-            if "AAPL" in store.age() or self.session(store) != told[-1][1]:
-                told.append((clock.now, self.session(store)))
+            if "AAPL" in store.age() or self.session(store) != changes[-1][1]:
+                changes.append((clock.now, self.session(store)))
             assert store.age() == set()
-        assert [(f"{moment:%a %H:%M}", name) for moment, name in told] == [
+        assert [(f"{moment:%a %H:%M}", name) for moment, name in changes] == [
             ("Fri 20:59", "regular"),
             ("Fri 21:00", "post"),
             ("Sat 01:00", "closed"),
@@ -229,7 +231,7 @@ class TestSessions:
             ("Mon 21:00", "post"),
         ]
 
-    def test_the_price_of_friday_is_not_old_on_sunday_nor_when_monday_begins(
+    def test_a_price_of_friday_is_not_stale_on_sunday_nor_when_monday_begins(
         self, store: Store, clock: Clock
     ):
         while clock.now < self.MONDAY + timedelta(minutes=15):
@@ -240,50 +242,52 @@ class TestSessions:
         assert store.age() == {"AAPL"}
         assert store.states["AAPL"].stale_minutes == (clock.now - self.FRIDAY).total_seconds() // 60
 
-    def test_a_price_that_stops_while_its_market_is_open_is_old(self, store: Store, clock: Clock):
+    def test_a_price_that_stops_while_its_market_is_open_becomes_stale(
+        self, store: Store, clock: Clock
+    ):
         clock.now = self.MONDAY + timedelta(hours=1)
         store.put((1, 2), [quote("AAPL", "102", at=clock.now)])
         clock.pass_(901)
         store.age()
         assert store.states["AAPL"].stale
 
-    @pytest.mark.parametrize("said", ["regular", "pre", "closed", None])
-    def test_the_calendar_is_believed_before_the_provider(
-        self, store: Store, clock: Clock, said: str | None
+    @pytest.mark.parametrize("reported", ["regular", "pre", "closed", None])
+    def test_the_calendar_is_used_before_the_provider(
+        self, store: Store, clock: Clock, reported: str | None
     ):
         clock.now = self.MONDAY - timedelta(days=1)
-        store.put((1, 2), [quote("AAPL", "102", session=said)])
+        store.put((1, 2), [quote("AAPL", "102", session=reported)])
         assert self.session(store) == "closed"
 
-    @pytest.mark.parametrize("said", ["halted", "always"])
+    @pytest.mark.parametrize("reported", ["halted", "always"])
     @pytest.mark.parametrize("days", [0, 1])
-    def test_of_a_halt_and_of_a_market_without_hours_the_provider_knows_more(
-        self, store: Store, clock: Clock, said: str, days: int
+    def test_a_halt_or_a_market_without_hours_is_taken_from_the_provider(
+        self, store: Store, clock: Clock, reported: str, days: int
     ):
         clock.now = self.MONDAY - timedelta(days=days)
-        store.put((1, 2), [quote("AAPL", "102", session=said, at=clock.now)])
-        assert self.session(store) == said
+        store.put((1, 2), [quote("AAPL", "102", session=reported, at=clock.now)])
+        assert self.session(store) == reported
         store.put((1, 3), [quote("AAPL", "102", at=clock.now)])
         assert self.session(store) == ("closed" if days else "regular")
 
-    @pytest.mark.parametrize("said", ["closed", "regular", None])
+    @pytest.mark.parametrize("reported", ["closed", "regular", None])
     @pytest.mark.parametrize("years", [0, 50])
-    def test_where_the_calendar_knows_nothing_the_provider_is_believed(
-        self, store: Store, clock: Clock, said: str | None, years: int
+    def test_the_provider_is_used_if_the_calendar_does_not_know_the_session(
+        self, store: Store, clock: Clock, reported: str | None, years: int
     ):
         clock.now = clock.now.replace(year=2026 + years)
         store.keep([aapl(exchange="NASDAQ" if years else "MOON")])
-        store.put((1, 2), [quote("AAPL", "102", session=said, at=clock.now)])
-        assert self.session(store) == said
+        store.put((1, 2), [quote("AAPL", "102", session=reported, at=clock.now)])
+        assert self.session(store) == reported
 
-    def test_a_symbol_that_moves_to_another_exchange_has_its_hours_at_once(
+    def test_a_symbol_that_moves_to_another_exchange_gets_its_hours_at_once(
         self, store: Store, clock: Clock
     ):
         assert store.keep([aapl(exchange="XETRA")]) == {"AAPL"}
         assert self.session(store) == "closed"
         assert store.age() == set()
 
-    def test_crypto_is_open_on_sunday_and_may_be_old_then(self, store: Store, clock: Clock):
+    def test_crypto_is_open_on_sunday_and_may_be_stale_then(self, store: Store, clock: Clock):
         clock.now = self.MONDAY - timedelta(days=1)
         store.put((1, 2), [quote("BTC-USD", "64000", at=clock.now)])
         clock.pass_(61)
@@ -309,7 +313,7 @@ class TestFlashes:
     def test_the_first_price_does_not_flash(self, store: Store):
         assert self.shown(store, 1, "101") == ""
 
-    def test_a_rise_flashes_up_and_a_fall_down(self, store: Store, clock: Clock):
+    def test_a_rise_flashes_up_and_a_fall_flashes_down(self, store: Store, clock: Clock):
         self.shown(store, 1, "101")
         clock.pass_(1)
         assert self.shown(store, 2, "102").startswith("up-")
@@ -341,17 +345,17 @@ class TestFlashes:
         clock.pass_(1)
         assert self.shown(store, 2, "101.00", bid=Decimal(100)) == ""
 
-    def test_a_change_of_the_bid_alone_does_not_flash_on_a_page_that_came_after_the_move(
+    def test_a_new_bid_does_not_repeat_the_flash_of_an_earlier_move(
         self, store: Store, clock: Clock
     ):
-        # its snapshot had no flash, so that an old name would be a new one to it
+        # a page that opened after the move has no flash: an old flash name would be new to it
         self.shown(store, 1, "101")
         clock.pass_(1)
         self.shown(store, 2, "102")
         clock.pass_(60)
         assert self.shown(store, 3, "102", bid=Decimal(100)) == ""
 
-    def test_a_new_name_does_not_make_its_row_flash(self, store: Store, clock: Clock):
+    def test_a_new_name_of_the_symbol_does_not_flash(self, store: Store, clock: Clock):
         self.shown(store, 1, "101")
         clock.pass_(1)
         self.shown(store, 2, "102")
@@ -376,12 +380,12 @@ class TestFlashes:
         clock.pass_(60)
         assert self.shown(store, 3, "102") == ""
 
-    def test_a_symbol_that_no_page_was_shown_does_not_flash(self, store: Store):
+    def test_a_symbol_that_no_page_has_shown_does_not_flash(self, store: Store):
         assert store.flash("AAPL") == ""
 
     @unhurried
     @given(st.lists(st.tuples(st.sampled_from([99, 100, 101]), st.floats(0, 2)), max_size=30))
-    def test_a_flash_begins_with_a_real_move_its_way_and_never_too_soon(
+    def test_a_flash_begins_with_a_move_in_its_direction_and_never_too_soon(
         self, steps: list[tuple[int, float]]
     ):
         move, now = Move(), NOON
@@ -398,13 +402,13 @@ class TestFlashes:
                 assert (now - before.flashed_at).total_seconds() >= FLASH_EVERY
 
 
-class TestWhatIsListed:
-    def test_a_symbol_that_is_listed_anew_is_shown(self, store: Store):
+class TestListedSymbols:
+    def test_a_new_symbol_is_returned_as_changed(self, store: Store):
         doge = Symbol(pk=3, code="DOGE-USD", name="Dogecoin", kind="crypto", currency="USD")
         assert store.keep([btc(), aapl(), doge]) == {"DOGE-USD"}
         assert store.put((1, 1), [quote("DOGE-USD", "0.1")]) == {"DOGE-USD"}
 
-    def test_a_symbol_that_is_unlisted_is_forgotten(self, store: Store):
+    def test_an_unlisted_symbol_is_forgotten(self, store: Store):
         store.put((1, 1), [quote("AAPL", "101")])
         store.mark_moves(["AAPL"])
         assert store.keep([btc()]) == set()
@@ -422,13 +426,13 @@ class TestWhatIsListed:
         [{"name": "Apple Inc."}, {"tick_size": Decimal("0.01")}, {"stale_after": 5}, {"pk": 7}],
         ids=repr,
     )
-    def test_a_symbol_that_was_edited_is_shown_anew_with_the_price_it_has(
+    def test_an_edited_symbol_is_returned_as_changed_and_keeps_its_price(
         self, store: Store, changed: dict[str, Any]
     ):
         store.put((1, 1), [quote("AAPL", "101")])
         assert store.keep([btc(), aapl(**changed)]) == {"AAPL"}
         assert last(store) == "101"
-        assert store.put((1, 1), [quote("AAPL", "99")]) == set()  # and its version
+        assert store.put((1, 1), [quote("AAPL", "99")]) == set()  # it keeps its version, too
 
     def test_reading_the_same_list_again_changes_nothing(self, store: Store):
         assert store.keep([btc(), aapl()]) == set()

@@ -90,7 +90,7 @@ class Live:
         """Read symbols, boards and last quotes, and show what changed."""
         self.rows.catalogue = await self.in_database(load_catalogue)
         chains = await self.in_database(load_chains, conf.get("PROVIDERS"))
-        self.store.asked_of = {code: tuple(chain) for code, chain in chains.items()}
+        self.store.chains = {code: tuple(chain) for code, chain in chains.items()}
         changed = self.store.keep(self.catalogue.symbols.values())
         await self.catch_up()
         self.hub.publish(changed)
