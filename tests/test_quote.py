@@ -1,4 +1,4 @@
-"""Quotes: no digit is lost on their way, and what is no price never becomes one."""
+"""Quotes: no digit is lost on their way, and an invalid price never becomes a price."""
 
 from __future__ import annotations
 
@@ -61,23 +61,25 @@ NO_PRICES = [
 ]  # fmt: skip
 
 
-class TestTheWire:
+class TestWireFormat:
     @unhurried
     @given(quotes)
-    def test_a_quote_that_travels_as_json_arrives_with_every_digit(self, quote: Quote):
+    def test_a_quote_that_is_sent_as_json_arrives_with_all_digits(self, quote: Quote):
         arrived = Quote.from_wire(json.loads(json.dumps(quote.to_wire())))
         assert arrived == quote
-        # 101.50 and 101.5 are equal, and not the same to a reader
+        # 101.50 and 101.5 are equal, but they look different to a visitor
         assert arrived.to_wire() == quote.to_wire()
 
-    def test_a_quote_with_a_field_too_few_is_refused(self, make_quote: Callable[..., Quote]):
+    def test_a_quote_with_a_missing_field_raises_value_error(
+        self, make_quote: Callable[..., Quote]
+    ):
         with pytest.raises(ValueError, match=f"has {len(FIELDS)} fields .*, not {len(FIELDS) - 1}"):
             Quote.from_wire(make_quote().to_wire()[:-1])
 
     @pytest.mark.parametrize(
         ("field", "junk"), [("last", "cheap"), ("bid", {}), ("received_at", "noon"), ("volume", [])]
     )
-    def test_what_is_no_quote_is_refused_with_a_value_error(
+    def test_an_invalid_value_of_a_field_raises_value_error(
         self, make_quote: Callable[..., Quote], field: str, junk: Any
     ):
         wire = make_quote().to_wire()
@@ -86,39 +88,39 @@ class TestTheWire:
             Quote.from_wire(wire)
 
 
-class TestWhatIsAPrice:
+class TestNumbers:
     @pytest.mark.parametrize("given", NO_PRICES, ids=repr)
-    def test_what_no_market_says_is_no_price(self, given: Any):
+    def test_an_invalid_price_is_none(self, given: Any):
         assert price(given) is None
 
     @pytest.mark.parametrize("given", [101, "101", Decimal(101), "1.01E+2"], ids=repr)
     def test_a_number_above_zero_is_a_price(self, given: Any):
         assert price(given) == 101
 
-    def test_a_list_in_the_place_of_a_price_is_none(self):
+    def test_a_list_in_place_of_a_price_is_none(self):
         # Decimal([0, [1, 0, 1], 0]) is 101
         assert price([0, [1, 0, 1], 0]) is None
 
-    def test_a_number_that_no_market_reaches_is_no_price(self):
+    def test_a_price_that_no_market_reaches_is_none(self):
         assert price("1e400") is None
 
     @pytest.mark.parametrize("given", ["NaN", "Infinity", "", None, 1.5, True, "1,5", {}], ids=repr)
-    def test_a_number_is_finite_and_exact_or_none(self, given: Any):
+    def test_a_number_that_is_not_finite_or_exact_is_none(self, given: Any):
         assert decimal(given) is None
 
     @pytest.mark.parametrize("given", ["-2.50", "0", "2.50"])
-    def test_a_number_may_be_zero_or_below(self, given: str):
+    def test_a_number_may_be_zero_or_negative(self, given: str):
         assert str(decimal(given)) == given
 
     @given(st.floats() | st.booleans())
-    def test_a_float_has_lost_digits_and_is_no_price(self, given: float):
+    def test_a_float_is_none_because_it_has_lost_digits(self, given: float):
         assert price(given) is None
         assert decimal(given) is None
 
     @given(
         st.recursive(st.none() | st.text() | st.booleans() | st.floats() | st.binary(), st.lists)
     )
-    def test_junk_never_raises_and_never_becomes_zero_or_less(self, given: Any):
+    def test_a_price_of_junk_raises_nothing_and_is_none_or_above_zero(self, given: Any):
         found = price(given)
         assert found is None or found > 0
 
@@ -129,11 +131,11 @@ class TestJson:
         assert str(read["last"]) == "0.1234567890123456789012345"
         assert str(read["size"]) == "1.10"
 
-    def test_a_bare_nan_is_read_and_is_no_price(self):
+    def test_a_bare_nan_is_parsed_and_is_not_a_price(self):
         assert price(loads('{"last": NaN}')["last"]) is None
 
     @given(prices)
-    def test_a_price_comes_out_as_it_was_written(self, last: Decimal):
+    def test_a_price_is_read_as_it_was_written(self, last: Decimal):
         assert price(loads(f'{{"last": {last:f}}}')["last"]) == last
 
 
@@ -141,10 +143,10 @@ class TestTimes:
     def test_z_is_utc(self):
         assert utc("2026-03-02T12:00:00Z") == NOON
 
-    def test_nanoseconds_are_cut_not_refused(self):
+    def test_nanoseconds_are_cut_off(self):
         assert utc("2026-03-02T12:00:00.123456789Z") == NOON.replace(microsecond=123456)
 
-    def test_another_zone_becomes_utc(self):
+    def test_a_time_of_another_zone_becomes_utc(self):
         read = utc("2026-03-02T07:00:00-05:00")
         assert read == NOON
         assert read.utcoffset() == timedelta(0)
@@ -155,35 +157,35 @@ class TestTimes:
     @pytest.mark.parametrize(
         "junk", [None, "", "noon", "2026-13-01T00:00:00Z", "1772452800", 12, []]
     )
-    def test_what_is_no_time_is_none(self, junk: Any):
+    def test_an_invalid_time_is_none(self, junk: Any):
         assert utc(junk) is None
 
-    def test_a_time_before_all_times_is_none(self):
+    def test_a_time_before_the_year_1_is_none(self):
         assert utc("0001-01-01T00:00:00+14:00") is None
 
     @given(st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1)), st.integers(-14, 14))
-    def test_every_time_keeps_its_moment(self, moment: datetime, hours: int):
+    def test_a_time_of_any_zone_stays_the_same_moment(self, moment: datetime, hours: int):
         aware = moment.replace(tzinfo=timezone(timedelta(hours=hours)))
         assert utc(aware.isoformat()) == aware
 
 
-class TestWhatFollows:
-    def test_change_is_last_less_the_previous_close(self, make_quote: Callable[..., Quote]):
+class TestDerivedFigures:
+    def test_change_is_last_minus_the_previous_close(self, make_quote: Callable[..., Quote]):
         assert make_quote("AAPL", "101").change == 1
         assert make_quote("AAPL", "101").change_percent == 1
 
-    def test_a_fall_is_below_zero(self, make_quote: Callable[..., Quote]):
+    def test_the_change_of_a_fall_is_negative(self, make_quote: Callable[..., Quote]):
         fell = make_quote("AAPL", "98.50")
         assert (fell.change, fell.change_percent) == (Decimal("-1.50"), Decimal("-1.50"))
 
-    def test_without_a_reference_the_change_is_unknown_and_not_zero(
+    def test_without_a_reference_the_change_is_none_and_not_zero(
         self, make_quote: Callable[..., Quote]
     ):
         listed_today = make_quote("AAPL", "101", reference=None)
         assert listed_today.change is None
         assert listed_today.change_percent is None
 
-    def test_a_quotes_time_is_the_exchanges_where_it_is_told(
+    def test_the_time_of_a_quote_is_the_exchanges_own_if_it_is_known(
         self, make_quote: Callable[..., Quote]
     ):
         traded = NOON - timedelta(seconds=3)
@@ -192,11 +194,11 @@ class TestWhatFollows:
 
 
 @given(st.datetimes(datetime(1970, 1, 1, 0, 1), timezones=st.just(UTC)))
-def test_every_millisecond_since_1970_is_kept(when: datetime):
+def test_a_time_since_1970_keeps_its_milliseconds(when: datetime):
     exact = when.replace(microsecond=when.microsecond // 1000 * 1000)
     assert since_1970((exact - EPOCH) // MILLISECOND, MILLISECOND) == exact
 
 
 @pytest.mark.parametrize("count", [0, -1, None, True, 1.5, "1", 10**30, []])
-def test_what_is_no_number_of_seconds_is_no_time(count: Any):
+def test_an_invalid_number_of_seconds_is_none(count: Any):
     assert since_1970(count, SECOND) is None
