@@ -1,7 +1,7 @@
-"""Sessions: when the markets of the world are open, by a calendar that stands in sessions.csv.
+"""Sessions: when the markets of the world are open, by the calendar in sessions.csv.
 
-The calendar says for each venue and year the hours of a normal week, of half days and holidays, in
-the venue's own time zone. What it does not say is not known; nothing here guesses.
+For each venue and year, the calendar has the hours of a normal week, of half days and of holidays,
+in the venue's own time zone. Sessions outside the calendar are unknown; nothing here guesses.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ COLUMNS = ("venue", "zone", "year", "hours", "days")
 WEEK = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 TRADING = ("regular", "break")  # of one day, from its first opening to its close
 DAY = timedelta(days=1)
-AHEAD = timedelta(minutes=1)  # before a session begins, prices are asked for again
-IN_TIME = timedelta(days=60)  # before the calendar ends, the log tells of it
-SETTLED = timedelta(minutes=30)  # after its end, auctions are over and late prices have come
-CLOSING = timedelta(minutes=3)  # about an end that after hours follow: last trades and auction
-INDEX_SETTLED = timedelta(hours=2)  # nobody trades an index: Nasdaq's are told until 17:16
+POLL_AHEAD = timedelta(minutes=1)  # polls begin this long before the next session
+WARN_AHEAD = timedelta(days=60)  # the log warns this long before the calendar ends
+SETTLED = timedelta(minutes=30)  # after trading: auctions are over, late prices have arrived
+CLOSING = timedelta(minutes=3)  # around the end of trading: last trades and the closing auction
+INDEX_SETTLED = timedelta(hours=2)  # after trading: Nasdaq publishes index values until 17:16
 
-# Names of exchanges, by the venue whose hours they keep. An index keeps those of its shares.
+# Names of exchanges, by the venue with the same hours. An index has the hours of its shares.
 VENUES = {
     "XASX": ("ASX",),
     "XBOM": ("BSE", "NSE"),
@@ -48,84 +48,86 @@ VENUES = {
 }  # fmt: skip
 VENUE_OF = {name: venue for venue, names in VENUES.items() for name in (venue, *names)}
 
-Turn = tuple[time, str]  # when, on the venue's clock, which session begins
+Start = tuple[time, str]  # a time on the venue's clock, and the session that begins then
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What a market does at a moment. Times are aware UTC, None where they are not known."""
+    """The session of a market at a moment. Times are aware UTC, or None if they are not known."""
 
     name: str  # one of quotes.quote.SESSIONS
-    since: datetime | None = None  # or when the calendar begins
-    until: datetime | None = None  # or when the calendar ends
-    next_open: datetime | None = None  # of regular trading
+    since: datetime | None = None  # its beginning, or that of the calendar
+    until: datetime | None = None  # its end, or that of the calendar
+    next_open: datetime | None = None  # the next beginning of regular trading
 
 
 ALWAYS = Session("always")
 
 
 def at(exchange: str, kind: str, now: datetime) -> Session | None:
-    """Return the session of a symbol's market at an aware time; None where it is not known."""
+    """Return the session of a symbol's market at an aware time; None if it is not known."""
     if kind == "crypto":
         return ALWAYS
     line = _timeline_of(exchange, kind)
     return None if line is None else line.at(now)
 
 
-def worth_asking(exchange: str, kind: str, now: datetime, asked_at: datetime | None = None) -> bool:
-    """Say whether a price may differ from the one that was last got, at `asked_at` if ever.
+def may_differ(exchange: str, kind: str, now: datetime, fetched_at: datetime | None = None) -> bool:
+    """Return whether a price may differ from the one that was fetched at `fetched_at`.
 
-    It may while the market is open or its hours are not known, from a minute before that, and
-    afterwards until it was got once half an hour after the end. Times are aware.
+    It may differ while the market is open, from a minute before it opens, and until the price has
+    been fetched at least half an hour after the end. It may always differ if it has never been
+    fetched, or if the market's hours are not known. Times are aware.
     """
     session = at(exchange, kind, now)
     if session is None or session.name not in ("closed", "break"):
         return True
-    if asked_at is None or session.since is None or session.until is None:
+    if fetched_at is None or session.since is None or session.until is None:
         return True
-    return asked_at < session.since + SETTLED or now >= session.until - AHEAD
+    return fetched_at < session.since + SETTLED or now >= session.until - POLL_AHEAD
 
 
-def price_of(exchange: str, kind: str, now: datetime, made_at: datetime, heard_at: datetime) -> str:
-    """Say what a price is of: "close" of the last regular trading, "post" for after that, or "".
+def price_label(exchange: str, kind: str, now: datetime, made_at: datetime, as_of: datetime) -> str:
+    """Return "close" for the last price of regular trading, "post" for a later one, or "".
 
-    It was made at `made_at`, and still the last one at `heard_at`: what nobody heard of until the
-    end is no close. Times are aware.
+    The exchange made the price at `made_at`, and it was still the last price at `as_of`. If that
+    is before the end of trading, later prices may be missing, so the price is not a close. Times
+    are aware.
     """
     line = _timeline_of(exchange, kind)
     day = None if line is None else line.trading_before(now)
     if line is None or day is None:
         return ""
     (began, ended), after = day, line.at(day[1])
-    trades_on = after is not None and after.name == "post"
-    late = INDEX_SETTLED if kind == "index" else CLOSING if trades_on else SETTLED
-    if began <= made_at < ended + late:
-        return "close" if heard_at >= ended - CLOSING else ""
-    return "post" if trades_on and line.at(made_at) == after else ""
+    has_post = after is not None and after.name == "post"
+    settled = INDEX_SETTLED if kind == "index" else CLOSING if has_post else SETTLED
+    if began <= made_at < ended + settled:
+        return "close" if as_of >= ended - CLOSING else ""
+    return "post" if has_post and line.at(made_at) == after else ""
 
 
 def zone(exchange: str) -> ZoneInfo | None:
-    """Return the time zone of an exchange, by any of its names; None where it is not known."""
+    """Return the time zone of an exchange, by any of its names; None if it is not known."""
     venue = VENUE_OF.get(exchange.upper())
     return None if venue is None else _calendar()[venue][0]
 
 
 def ending(exchanges: Iterable[str], today: date) -> dict[str, date]:
-    """Return the last known day of those exchanges whose hours are known for sixty days at most."""
+    """Return the last day in the calendar of each exchange for which it ends within 60 days."""
     venues = {name: VENUE_OF[name.upper()] for name in exchanges if name.upper() in VENUE_OF}
     last = {name: date(max(_calendar()[venue][1]), 12, 31) for name, venue in venues.items()}
-    return {name: day for name, day in sorted(last.items()) if day - today <= IN_TIME}
+    return {name: day for name, day in sorted(last.items()) if day - today <= WARN_AHEAD}
 
 
 class Timeline:
-    """All turns from one session to the next at one venue, in order."""
+    """All sessions of one venue, each with its beginning, in order of time."""
 
-    def __init__(self, turns: list[tuple[datetime, str | None]]) -> None:
-        self.moments = [moment for moment, _ in turns]
-        self.names = [name for _, name in turns]  # None: from here on, nothing is known
+    def __init__(self, starts: list[tuple[datetime, str | None]]) -> None:
+        self.moments = [moment for moment, _ in starts]
+        self.names = [name for _, name in starts]  # None: sessions are unknown from here on
 
     def at(self, now: datetime) -> Session | None:
-        """Return the session at a moment."""
+        """Return the session at a moment; None if it is not known."""
         here = bisect_right(self.moments, now) - 1
         name = self.names[here] if here >= 0 else None
         if name is None:
@@ -134,7 +136,10 @@ class Timeline:
         return Session(name, self.moments[here], until, self._next_open(here + 1))
 
     def trading_before(self, now: datetime) -> tuple[datetime, datetime] | None:
-        """Return when a day's regular trading last began and ended, which may have had a break."""
+        """Return the beginning and the end of the last regular trading that began by a time.
+
+        A break at noon does not end it. Return None if the calendar has no such trading.
+        """
         end = bisect_right(self.moments, now)
         while end > 0 and self.names[end - 1] not in TRADING:
             end -= 1
@@ -158,29 +163,29 @@ def _timeline_of(exchange: str, kind: str) -> Timeline | None:
 
 @cache
 def timeline(venue: str, extended: bool) -> Timeline:
-    """Return the timeline of a venue, with or without its hours before and after the regular."""
-    turns: list[tuple[datetime, str | None]] = []
-    for moment, turn in _turns(venue):
-        name = "closed" if turn in ("pre", "post") and not extended else turn
-        if not turns or turns[-1][1] != name:
-            turns.append((moment, name))
-    return Timeline(turns)
+    """Return the timeline of a venue, with or without the hours before and after trading."""
+    starts: list[tuple[datetime, str | None]] = []
+    for moment, session in _starts(venue):
+        name = "closed" if session in ("pre", "post") and not extended else session
+        if not starts or starts[-1][1] != name:
+            starts.append((moment, name))
+    return Timeline(starts)
 
 
 class Year:
     """The hours of one venue in one year."""
 
     def __init__(self) -> None:
-        self.week: dict[str, list[Turn]] = {}
-        self.days: dict[str, list[Turn]] = {}  # by "MM-DD", those that differ from the week's
+        self.week: dict[str, list[Start]] = {}  # by "Mon" to "Sun"
+        self.days: dict[str, list[Start]] = {}  # exceptions from the week, by "MM-DD"
 
-    def hours(self, day: date) -> list[Turn]:
-        """Return the turns of a day; none where it is closed."""
+    def hours(self, day: date) -> list[Start]:
+        """Return the sessions of a day; an empty list if the venue is closed."""
         usual = self.week.get(WEEK[day.weekday()], [])
         return self.days.get(f"{day:%m-%d}", usual)
 
 
-def _turns(venue: str) -> Iterator[tuple[datetime, str | None]]:
+def _starts(venue: str) -> Iterator[tuple[datetime, str | None]]:
     zone, years = _calendar()[venue]
 
     def utc(day: date, clock: time = time()) -> datetime:
@@ -204,14 +209,14 @@ def _calendar() -> dict[str, tuple[ZoneInfo, dict[int, Year]]]:
     with CALENDAR.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             _, years = found.setdefault(row["venue"], (ZoneInfo(row["zone"]), {}))
-            year, turns = years.setdefault(int(row["year"]), Year()), read_hours(row["hours"])
+            year, hours = years.setdefault(int(row["year"]), Year()), read_hours(row["hours"])
             for day in row["days"].split():
-                (year.week if day in WEEK else year.days)[day] = turns
+                (year.week if day in WEEK else year.days)[day] = hours
     return found
 
 
-def read_hours(text: str) -> list[Turn]:
-    """Read a day's hours: "09:30 regular 16:00 closed", or "closed" for none."""
+def read_hours(text: str) -> list[Start]:
+    """Return a day's sessions from a text: "09:30 regular 16:00 closed", or "closed" for none."""
     words = text.split() if text != "closed" else []
     return [
         (time.fromisoformat(clock), name)

@@ -186,7 +186,7 @@ class Shown:
         if session.name not in ("pre", "post", "closed"):
             return ""
         symbol, heard_at = self.symbol, quote.received_at - timedelta(seconds=quote.delay or 0)
-        of = sessions.price_of(
+        of = sessions.price_label(
             symbol.exchange, symbol.kind, session.since, quote.source_time, heard_at
         )
         return "" if of == session.name else _word(CALLED, of)

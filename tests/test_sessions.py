@@ -1,4 +1,4 @@
-"""Market sessions: what the calendar says is what exchange_calendars says, and nothing else."""
+"""Market sessions: our calendar has the same hours as exchange_calendars, and no others."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ from quotes.management.commands import makesessions
 from quotes.models import Symbol
 from quotes.quote import SESSIONS
 from quotes.sessions import (
-    AHEAD,
     CALENDAR,
+    POLL_AHEAD,
     SETTLED,
     VENUE_OF,
     VENUES,
     Session,
     at,
-    price_of,
-    worth_asking,
+    may_differ,
+    price_label,
 )
 from tests.servers import ROOT, environment
 
-# pandas tells exchange_calendars what will change one day
+# deprecations in pandas, which exchange_calendars uses
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:(pandas|exchange_calendars)")
 
 ROWS = list(csv.DictReader(CALENDAR.read_text().splitlines()))
 YEARS = {v: sorted({int(row["year"]) for row in ROWS if row["venue"] == v}) for v in VENUES}
-OWN_CALENDARS = {  # of exchanges that keep another venue's hours here
+OWN_CALENDARS = {  # in exchange_calendars; here these exchanges share another venue's hours
     "NASDAQ": "XNAS",
     "NYSE ARCA": "ARCX",
     "EURONEXT AMSTERDAM": "XAMS",
@@ -60,7 +60,7 @@ unhurried = settings(deadline=None, max_examples=200)  # a busy machine fails no
 
 @cache
 def package(exchange: str) -> Any:
-    """What exchange_calendars knows of an exchange in our years."""
+    """Return the calendar of an exchange in exchange_calendars, for the years of our file."""
     venue = VENUE_OF[exchange]
     first, last = f"{YEARS[venue][0]}-01-01", f"{YEARS[venue][-1]}-12-31"
     return exchange_calendars.get_calendar(OWN_CALENDARS.get(exchange, venue), first, last)
@@ -68,19 +68,19 @@ def package(exchange: str) -> Any:
 
 @cache
 def turns(exchange: str) -> list[datetime]:
-    """Every moment at which an exchange opens, breaks or closes, by exchange_calendars."""
+    """Return all times at which an exchange opens, breaks or closes, by exchange_calendars."""
     moments = package(exchange).schedule.to_numpy().ravel()
     return sorted(moment.to_pydatetime() for moment in moments if moment == moment)
 
 
 def bounds(exchange: str) -> tuple[datetime, datetime]:
-    """The first and the last minute of trading: beyond them the package says nothing."""
+    """Return the first and the last minute of trading that the package knows."""
     return turns(exchange)[0], turns(exchange)[-1] - MINUTE
 
 
 @st.composite
 def moments(draw: st.DrawFn) -> tuple[str, datetime]:
-    """An exchange and a moment: any, or one close to a turn, or about a change of the clocks."""
+    """Draw an exchange and a moment: any, near a change of session, or near one of the clocks."""
     exchange = draw(st.sampled_from(EXCHANGES))
     first, last = bounds(exchange)
     seconds = int((last - first).total_seconds())
@@ -101,7 +101,7 @@ def moments(draw: st.DrawFn) -> tuple[str, datetime]:
 
 @cache
 def clock_changes(exchange: str) -> list[datetime]:
-    """The days on which the clocks of an exchange change; its first day where they never do."""
+    """Return the days on which the clocks of an exchange change, or its first day if none do."""
     zone, (day, last) = ZoneInfo(str(package(exchange).tz)), bounds(exchange)
     found = [day]
     while (day := day + DAY) < last:
@@ -111,7 +111,7 @@ def clock_changes(exchange: str) -> list[datetime]:
 
 
 def trades(exchange: str, now: datetime, *, through_lunch: bool = False) -> bool:
-    """Whether an exchange is open, by exchange_calendars."""
+    """Return whether an exchange is open, by exchange_calendars."""
     return package(exchange).is_open_at_time(Timestamp(now), "left", through_lunch)
 
 
@@ -128,10 +128,10 @@ def new_york(*given: int) -> datetime:
 class TestAgainstExchangeCalendars:
     @unhurried
     @given(moments(), st.sampled_from(["stock", "etf", "index"]))
-    def test_a_market_is_open_when_the_package_says_so(
-        self, asked: tuple[str, datetime], kind: str
+    def test_a_market_is_open_when_it_is_open_in_the_package(
+        self, given: tuple[str, datetime], kind: str
     ):
-        exchange, now = asked
+        exchange, now = given
         session, is_open = known(exchange, kind, now), trades(exchange, now)
         assert (session.name == "regular") == is_open
         at_lunch = not is_open and trades(exchange, now, through_lunch=True)
@@ -140,8 +140,8 @@ class TestAgainstExchangeCalendars:
 
     @unhurried
     @given(moments(), st.sampled_from(["stock", "index"]))
-    def test_it_opens_next_when_the_package_says_so(self, asked: tuple[str, datetime], kind: str):
-        exchange, now = asked
+    def test_the_next_opening_is_that_of_the_package(self, given: tuple[str, datetime], kind: str):
+        exchange, now = given
         session = known(exchange, kind, now)
         later = turns(exchange)[bisect_right(turns(exchange), now) : -1]  # the last one is a close
         opens = next((turn for turn in later if trades(exchange, turn)), None)
@@ -150,10 +150,10 @@ class TestAgainstExchangeCalendars:
 
     @unhurried
     @given(moments(), st.sampled_from(["stock", "index"]))
-    def test_a_session_lasts_from_its_first_moment_to_before_its_last(
-        self, asked: tuple[str, datetime], kind: str
+    def test_a_session_includes_its_beginning_and_excludes_its_end(
+        self, given: tuple[str, datetime], kind: str
     ):
-        exchange, now = asked
+        exchange, now = given
         session = known(exchange, kind, now)
         assert session.since is not None
         assert session.until is not None
@@ -165,10 +165,10 @@ class TestAgainstExchangeCalendars:
 
     @unhurried
     @given(moments(), st.sampled_from(["stock", "index"]))
-    def test_a_closing_price_is_of_the_last_day_of_trading_before(
-        self, asked: tuple[str, datetime], kind: str
+    def test_a_closing_price_was_made_on_the_last_day_of_trading(
+        self, given: tuple[str, datetime], kind: str
     ):
-        exchange, now = asked
+        exchange, now = given
         since = known(exchange, kind, now).since
         if since is None or trades(exchange, now, through_lunch=True) or now <= turns(exchange)[1]:
             return
@@ -176,8 +176,8 @@ class TestAgainstExchangeCalendars:
         opened = package(exchange).session_open(day).to_pydatetime()
         closed = package(exchange).session_close(day).to_pydatetime()
 
-        def of(made_at: datetime, heard_at: datetime = now) -> str:
-            return price_of(exchange, kind, since, made_at, heard_at)
+        def of(made_at: datetime, as_of: datetime = now) -> str:
+            return price_label(exchange, kind, since, made_at, as_of)
 
         assert {of(opened), of(closed - TICK), of(closed), of(closed + MINUTE)} == {"close"}
         assert of(opened - TICK) == ""
@@ -186,8 +186,8 @@ class TestAgainstExchangeCalendars:
 
     @unhurried
     @given(moments())
-    def test_only_american_shares_trade_before_and_after_hours(self, asked: tuple[str, datetime]):
-        exchange, now = asked
+    def test_only_american_shares_trade_before_and_after_hours(self, given: tuple[str, datetime]):
+        exchange, now = given
         session, calendar = known(exchange, "stock", now), package(exchange)
         if VENUE_OF[exchange] != "XNYS":
             assert session.name not in ("pre", "post")
@@ -206,13 +206,13 @@ class TestAgainstExchangeCalendars:
         assert session.name == expected
 
     @pytest.mark.parametrize("venue", ["XETR", "XNYS", "XTKS"])
-    def test_the_committed_file_is_what_the_command_writes(self, venue: str):
+    def test_the_command_writes_the_committed_file(self, venue: str):
         made = list(makesessions.make(venue, YEARS[venue][0], YEARS[venue][-1]))
         assert made == [tuple(row.values()) for row in ROWS if row["venue"] == venue]
 
 
 class TestDays:
-    def test_summer_time_moves_the_opening_in_utc_and_not_in_new_york(self):
+    def test_summer_time_changes_the_opening_in_utc_and_not_in_new_york(self):
         friday, monday = new_york(2026, 3, 6, 9, 30), new_york(2026, 3, 9, 9, 30)
         assert friday.astimezone(UTC).hour == 14
         assert monday.astimezone(UTC).hour == 13
@@ -232,20 +232,20 @@ class TestDays:
         assert known("NASDAQ", "stock", new_york(2026, 11, 27, 13)).name == "post"
         assert known("NASDAQ", "stock", new_york(2026, 11, 27, 17)).name == "closed"
 
-    def test_an_index_keeps_the_hours_of_its_shares_without_those_around_them(self):
+    def test_an_index_has_the_regular_hours_of_its_shares_only(self):
         early, late = new_york(2026, 11, 23, 8), new_york(2026, 11, 23, 18)
         assert [known("NYSE", "stock", now).name for now in (early, late)] == ["pre", "post"]
         assert [known("SNP", "index", now).name for now in (early, late)] == ["closed"] * 2
         assert known("SNP", "index", early).since == new_york(2026, 11, 20, 16)
 
-    def test_tokyo_has_lunch(self):
+    def test_tokyo_has_a_break_at_noon(self):
         noon = datetime(2026, 11, 24, 12, 0, tzinfo=ZoneInfo("Asia/Tokyo"))
         lunch = known("TSE", "stock", noon)
         assert lunch.name == "break"
         assert (lunch.since, lunch.until) == (noon - 30 * MINUTE, noon + 30 * MINUTE)
         assert lunch.next_open == lunch.until
 
-    def test_a_market_that_is_closed_over_new_year_says_so_across_the_years(self):
+    def test_a_market_that_is_closed_over_new_year_has_one_session_across_both_years(self):
         eve = datetime(2026, 12, 31, 20, 0, tzinfo=UTC)
         assert known("XETRA", "stock", eve) == known("XETRA", "stock", eve + DAY)
         assert known("XETRA", "stock", eve).next_open == datetime(2027, 1, 4, 8, 0, tzinfo=UTC)
@@ -254,23 +254,23 @@ class TestDays:
         assert at("CRYPTO", "crypto", datetime(1999, 1, 1, tzinfo=UTC)) == Session("always")
         assert at("", "crypto", datetime(2099, 1, 1, tzinfo=UTC)) == Session("always")
 
-    def test_any_zone_may_ask(self):
+    def test_the_time_may_be_in_any_zone(self):
         now = new_york(2026, 11, 23, 12)
         assert at("NYSE", "stock", now) == at("NYSE", "stock", now.astimezone(UTC))
 
-    def test_small_letters_do_as_well(self):
+    def test_the_exchange_may_be_in_small_letters(self):
         now = new_york(2026, 11, 23, 12)
         assert at("Nasdaq", "stock", now) == at("NASDAQ", "stock", now)
 
 
-class TestWhatIsNotKnown:
+class TestUnknownSessions:
     @pytest.mark.parametrize("exchange", ["", "CRYPTO", "OTC", "MOON", "NYSE, NASDAQ"])
-    def test_an_exchange_without_a_calendar(self, exchange: str):
+    def test_an_exchange_without_a_calendar_has_no_session(self, exchange: str):
         assert at(exchange, "stock", datetime(2026, 11, 23, 12, 0, tzinfo=UTC)) is None
 
     @pytest.mark.parametrize("venue", VENUES)
     @given(days=st.integers(1, 5000), seconds=st.integers(0, 86_399))
-    def test_a_day_beyond_the_calendar(self, venue: str, days: int, seconds: int):
+    def test_a_day_outside_the_calendar_has_no_session(self, venue: str, days: int, seconds: int):
         zone = ZoneInfo(next(row["zone"] for row in ROWS if row["venue"] == venue))
         first, last = date(YEARS[venue][0], 1, 1), date(YEARS[venue][-1], 12, 31)
         clock = (datetime.min + seconds * SECOND).time()
@@ -279,7 +279,7 @@ class TestWhatIsNotKnown:
         for day in (first, last):
             assert at(venue, "stock", datetime.combine(day, clock, zone)) is not None
 
-    def test_the_last_session_names_no_opening(self):
+    def test_the_last_session_of_the_calendar_has_no_next_opening(self):
         last = new_york(YEARS["XNYS"][-1], 12, 31, 23, 59)
         session = known("NYSE", "stock", last)
         assert (session.name, session.next_open) == ("closed", None)
@@ -290,76 +290,78 @@ class TestWhatIsNotKnown:
             listed = {entry.symbol.exchange for entry in catalogue.read(file)}
         assert listed - {"CRYPTO"} <= VENUE_OF.keys()
 
-    def test_every_name_that_is_known_is_in_the_documents(self):
+    def test_all_known_names_of_exchanges_are_in_the_documents(self):
         table = (ROOT / "docs" / "operations.md").read_text()
         for venue, names in VENUES.items():
             assert f"| `{venue}` | {', '.join(names)} |" in table
 
-    def test_every_venue_has_its_rows_and_no_other_stands_there(self):
+    def test_the_calendar_has_rows_of_all_venues_and_of_no_others(self):
         assert {row["venue"] for row in ROWS} == VENUES.keys()
 
 
-class TestAsking:
+class TestPricesThatMayDiffer:
     CLOSE, PRE = new_york(2026, 11, 20, 20), new_york(2026, 11, 23, 4)  # Friday's, Monday's
 
-    def test_a_closed_market_is_asked_until_its_last_prices_have_come_and_again_before_it_opens(
+    def test_prices_may_differ_until_half_an_hour_after_the_close_and_again_before_the_opening(
         self,
     ):
-        now, got, asked = self.CLOSE - MINUTE, None, []
+        now, fetched_at, polls = self.CLOSE - MINUTE, None, []
         while now < self.PRE + MINUTE:
-            if worth_asking("NASDAQ", "stock", now, got):
-                got = now
-                asked.append(now)
+            if may_differ("NASDAQ", "stock", now, fetched_at):
+                fetched_at = now
+                polls.append(now)
             now += 5 * SECOND
-        evening = [moment for moment in asked if moment < self.CLOSE + DAY]
-        morning = asked[len(evening) :]
+        evening = [moment for moment in polls if moment < self.CLOSE + DAY]
+        morning = polls[len(evening) :]
         assert evening[-1] == self.CLOSE + SETTLED
         assert len(evening) == (MINUTE + SETTLED) // (5 * SECOND) + 1
-        assert morning[0] == self.PRE - AHEAD
+        assert morning[0] == self.PRE - POLL_AHEAD
         assert len(morning) == 2 * MINUTE // (5 * SECOND)
 
     @pytest.mark.parametrize("minutes", [1, 24 * 60])
-    def test_a_price_that_was_never_got_is_asked_for(self, minutes: int):
-        assert worth_asking("NASDAQ", "stock", self.CLOSE + minutes * MINUTE)
+    def test_a_price_that_was_never_fetched_may_differ(self, minutes: int):
+        assert may_differ("NASDAQ", "stock", self.CLOSE + minutes * MINUTE)
 
-    def test_a_price_that_was_last_got_before_the_close_is_asked_for_on_the_weekend(self):
+    def test_a_price_that_was_fetched_before_the_close_may_differ_on_the_weekend(self):
         sunday = self.PRE - 12 * timedelta(hours=1)
-        assert worth_asking("NASDAQ", "stock", sunday, self.CLOSE - MINUTE)
-        assert not worth_asking("NASDAQ", "stock", sunday, self.CLOSE + SETTLED)
+        assert may_differ("NASDAQ", "stock", sunday, self.CLOSE - MINUTE)
+        assert not may_differ("NASDAQ", "stock", sunday, self.CLOSE + SETTLED)
 
-    def test_lunch_is_as_good_as_closed(self):
+    def test_a_price_does_not_differ_during_a_break(self):
         noon = datetime(2026, 11, 24, 12, 15, tzinfo=ZoneInfo("Asia/Tokyo"))
-        assert not worth_asking("TSE", "stock", noon, noon - 5 * MINUTE)
-        assert worth_asking("TSE", "stock", noon + 14 * MINUTE, noon)
+        assert not may_differ("TSE", "stock", noon, noon - 5 * MINUTE)
+        assert may_differ("TSE", "stock", noon + 14 * MINUTE, noon)
 
     @unhurried
     @given(moments(), st.integers(0, 10**6))
-    def test_an_open_market_is_always_asked(self, asked: tuple[str, datetime], seconds: int):
-        exchange, now = asked
+    def test_a_price_of_an_open_market_may_always_differ(
+        self, given: tuple[str, datetime], seconds: int
+    ):
+        exchange, now = given
         if known(exchange, "stock", now).name not in ("closed", "break"):
-            assert worth_asking(exchange, "stock", now, now - seconds * SECOND)
+            assert may_differ(exchange, "stock", now, now - seconds * SECOND)
 
     @pytest.mark.parametrize(("exchange", "kind"), [("CRYPTO", "crypto"), ("MOON", "stock")])
-    def test_a_market_that_never_closes_or_is_not_known_is_always_asked(
+    def test_a_price_of_an_unknown_market_or_one_that_never_closes_may_always_differ(
         self, exchange: str, kind: str
     ):
-        assert worth_asking(exchange, kind, self.CLOSE + DAY, self.CLOSE + DAY - SECOND)
+        assert may_differ(exchange, kind, self.CLOSE + DAY, self.CLOSE + DAY - SECOND)
 
 
-class TestTheEnd:
-    def test_it_is_told_sixty_days_before(self):
+class TestEndOfTheCalendar:
+    def test_it_is_reported_from_sixty_days_before(self):
         last = date(YEARS["XNYS"][-1], 12, 31)
         assert sessions.ending(["NYSE"], last - 61 * DAY) == {}
         assert sessions.ending(["NYSE"], last - 60 * DAY) == {"NYSE": last}
         assert sessions.ending(["NYSE"], last + 60 * DAY) == {"NYSE": last}
 
-    def test_only_what_is_listed_and_known_is_told_of(self):
+    def test_it_is_reported_only_for_the_given_exchanges_that_are_known(self):
         far = date(2099, 1, 1)
         assert list(sessions.ending(["TSX", "MOON", "ASX", ""], far)) == ["ASX", "TSX"]
 
     @pytest.mark.django_db(transaction=True)
     @pytest.mark.parametrize("days", [60, 61])
-    async def test_the_log_tells_of_it_when_a_process_starts(
+    async def test_it_is_logged_when_a_process_starts(
         self, caplog: pytest.LogCaptureFixture, days: int
     ):
         await Symbol.objects.acreate(code="A", name="A", kind="stock", exchange="NYSE")
@@ -368,8 +370,8 @@ class TestTheEnd:
         parts.store.clock = lambda: datetime.combine(last - days * DAY, time(12), UTC)
         await parts.start(pages=False)
         await parts.stop()
-        told = f"market hours are known until these days only: NYSE ({last})"
-        assert (told in caplog.messages) == (days == 60)
+        warning = f"the calendar of market hours ends soon: NYSE ({last})"
+        assert (warning in caplog.messages) == (days == 60)
 
 
 class TestTheCommand:

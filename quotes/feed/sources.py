@@ -10,7 +10,7 @@ from datetime import datetime
 
 from quotes.providers import Instrument, Provider, ProviderError
 from quotes.quote import Quote
-from quotes.sessions import worth_asking
+from quotes.sessions import may_differ
 
 logger = logging.getLogger(__name__)
 
@@ -163,7 +163,7 @@ class Source:
         self._up()
 
     def _may_differ(self, each: Instrument, got_at: datetime | None) -> bool:
-        return self.provider.invented or worth_asking(each.exchange, each.kind, self.now(), got_at)
+        return self.provider.invented or may_differ(each.exchange, each.kind, self.now(), got_at)
 
     def _take(self, quote: Quote, asked_at: datetime | None = None) -> None:
         if self.provider.standing.unknown.keys() - self.named:
