@@ -28,10 +28,16 @@ async def beside(work: Callable[..., T], *given: Any) -> T:
     """Do some work in a thread of its own."""
     result: Future[T] = Future()
 
+    def closed() -> T:
+        try:
+            return work(*given)
+        finally:
+            connections.close_all()  # only the thread that opened a connection can close it
+
     def settle() -> None:
         result.set_running_or_notify_cancel()
         try:
-            result.set_result(work(*given))
+            result.set_result(closed())
         except BaseException as error:
             result.set_exception(error)
 
@@ -57,10 +63,7 @@ async def in_database(work: Callable[..., T], *given: Any) -> T:
         alone.settings_dict["OPTIONS"].pop("pool", None)
         connections[DEFAULT_DB_ALIAS] = alone
         look_for_file(alone)
-        try:
-            return work(*given)
-        finally:
-            alone.close()
+        return work(*given)
 
     try:
         async with asyncio.timeout(PATIENCE):
