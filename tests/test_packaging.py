@@ -181,6 +181,7 @@ def test_the_wheel_holds_all_of_the_app_and_nothing_else(wheel: Path):
     assert {
         "quotes/catalogue.csv",
         "quotes/migrations/0001_initial.py",
+        "quotes/py.typed",
         "quotes/static/quotes/quotes.css",
         "quotes/templates/quotes/_row.html",
         "quotes/templatetags/quotes.py",
