@@ -7,6 +7,7 @@ import gzip
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from quotes.feed.batch import Batch
 from quotes.live import layer
 from quotes.models import Board, BoardSymbol, Symbol
 
+TRADING = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)  # a Monday: New York and Europe are open
 PAGES = (
     "/",
     "/boards/crypto/",
@@ -59,7 +61,8 @@ STRANGE = (
 
 @pytest.fixture
 async def board(live_parts: Any, make_quote: Callable[..., Any]) -> Any:
-    """The live parts with the whole starter catalogue and a price for each symbol."""
+    """The live parts while markets are open, with the starter catalogue and a price of each."""
+    live_parts.store.clock = lambda: TRADING
     await sync_to_async(list_starters)()
     await live_parts.reload()
     now = live_parts.store.clock()
