@@ -30,7 +30,7 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
     """Check QUOTES: its keys, and the values that only mean something together."""
     if unknown := sorted(getattr(settings, "QUOTES", {}).keys() - conf.DEFAULTS.keys()):
         return [Error(conf.unknown_keys(unknown), id="quotes.E001")]
-    return [*_check_feed(), *_check_providers(), *_check_numbers()]
+    return [*_check_feed(), *_check_providers(), *_check_numbers(), *_check_pulse()]
 
 
 @register(Tags.database)
@@ -117,6 +117,18 @@ def _check_numbers() -> list[CheckMessage]:
     ]
     return uneven + [
         Error(f"QUOTES[{name!r}] is {conf.get(name)!r}, must be a number above 0", id="quotes.E006")
-        for name in ("PACE", "PULSE", *COUNTS)
+        for name in ("PACE", *COUNTS)
         if not isinstance(conf.get(name), int | float) or conf.get(name) <= 0
+    ]
+
+
+def _check_pulse() -> list[CheckMessage]:
+    if conf.get("PULSE") in list(conf.DOUBTS_AFTER):
+        return []
+    allowed = ", ".join(map(str, conf.DOUBTS_AFTER))
+    return [
+        Error(
+            f"QUOTES['PULSE'] is {conf.get('PULSE')!r}, must be one of: {allowed}",
+            id="quotes.E009",
+        )
     ]

@@ -12,7 +12,7 @@ DEFAULTS: dict[str, Any] = {
     "PROVIDERS": ["simulated"],  # in order of preference
     "PROVIDER_OPTIONS": {},  # {"coinbase": {"rest_url": "…"}}
     "PACE": 0.25,  # seconds between two frames to one page, at least
-    "PULSE": 5.0,  # seconds between two signs of life; pages doubt after 15
+    "PULSE": 5.0,  # seconds between two signs of life, one of DOUBTS_AFTER
     "PAGE_SIZE": 50,  # rows of a board on one page
     "MAX_SYMBOLS": 200,  # symbols that one socket may watch
     "MAX_SOCKETS": 10_000,  # open in one process
@@ -30,6 +30,11 @@ DEFAULTS: dict[str, Any] = {
     "RETENTION": {60: 2, 300: 10, 3600: 90, 86_400: 1830},
     "BACKFILL": {60: 0.125, 300: 1, 3600: 30, 86_400: 365},
 }
+
+# By seconds between two signs of life: seconds without one after which a page doubts. Its clocks
+# are in quotes.css, because a strict CSP allows no value per page. The brisk one is for tests.
+BRISK = 0.5
+DOUBTS_AFTER = {5.0: 15, BRISK: 2}
 
 
 def get(name: str) -> Any:

@@ -16,7 +16,7 @@ from django.utils import timezone, translation
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
-from quotes import formats
+from quotes import conf, formats
 from quotes.providers import REGISTRY, provider_class
 from quotes.quote import Quote
 from quotes.shown import Shown, base, provider_title
@@ -135,7 +135,13 @@ class Fragments:
         Its condition is "live" from a socket, "opening" on a page that has none yet, and "late"
         in the answer that helps a page whose socket was silent.
         """
-        context = {"condition": condition, "now": timezone.now()}
+        every = conf.get("PULSE")
+        context = {
+            "condition": condition,
+            "brisk": every == conf.BRISK,
+            "doubts_after": conf.DOUBTS_AFTER[every],
+            "now": timezone.now(),
+        }
         return self.render("quotes/_pulse.html", language, context)
 
     def notes(self, watch: Watch) -> SafeString:

@@ -90,12 +90,20 @@ class TestTheDict:
         assert error.hint
         assert "REDIS_URL" in error.hint
 
-    @pytest.mark.parametrize("name", ["PACE", "PULSE", "PAGE_SIZE", "MAX_SYMBOLS"])
+    @pytest.mark.parametrize("name", ["PACE", "PAGE_SIZE", "MAX_SYMBOLS"])
     @pytest.mark.parametrize("given", [0, -1, "5", None])
     def test_a_number_must_be_one_and_above_zero(self, settings: Any, name: str, given: Any):
         error = the_error(settings, **{name: given})
         assert error.id == "quotes.E006"
         assert error.msg == f"QUOTES[{name!r}] is {given!r}, must be a number above 0"
+
+    @pytest.mark.parametrize("given", [0, -1, "5", None, 3])
+    def test_a_pulse_must_be_one_that_the_stylesheet_has_a_clock_for(
+        self, settings: Any, given: Any
+    ):
+        error = the_error(settings, PULSE=given)
+        assert error.id == "quotes.E009"
+        assert error.msg == f"QUOTES['PULSE'] is {given!r}, must be one of: 5.0, 0.5"
 
     @pytest.mark.parametrize("name", ["PAGE_SIZE", "MAX_SYMBOLS"])
     def test_rows_are_counted_in_whole_numbers(self, settings: Any, name: str):

@@ -744,6 +744,19 @@ def test_a_pulse_is_live_only_from_a_socket(fragments: Fragments):
     assert "pulse-late" in fragments.pulse("en", "late")
 
 
+@pytest.mark.parametrize(
+    ("every", "names", "trigger"),
+    [(5.0, "pulse pulse-live", "every 15s"), (0.5, "pulse pulse-live pulse-brisk", "every 2s")],
+)
+def test_a_pulse_brings_the_clock_that_goes_with_its_pace(
+    fragments: Fragments, settings: Any, every: float, names: str, trigger: str
+):
+    settings.QUOTES = {"PULSE": every}
+    pulse = fragments.pulse("en")
+    assert f'class="{names}"' in pulse
+    assert f'hx-trigger="{trigger}"' in pulse
+
+
 def test_equal_watches_are_one(fragments: Fragments):
     assert watch(row=["AAPL"]) == watch(row=["AAPL"])
     assert len({watch(row=["AAPL"]), watch(row=["AAPL"]), watch("de", row=["AAPL"])}) == 2
