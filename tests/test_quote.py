@@ -57,7 +57,7 @@ quotes = st.builds(
 NO_PRICES = [
     0, "0", "0.00", "", " ", None, "NaN", "sNaN", "-1", -1, "-0.01", "Infinity", "-Infinity",
     101.5, float("nan"), float("inf"), True, False, "N/A", "1,5", "1.2.3", "$101", "0x10",
-    "twelve", b"101", [], {}, (), object(), Decimal("NaN"), Decimal(-101), Decimal("Infinity"),
+    "twelve", b"101", [], {}, (), object, Decimal("NaN"), Decimal(-101), Decimal("Infinity"),
 ]  # fmt: skip
 
 
