@@ -1,7 +1,7 @@
-"""The doctor: looks at a deployment and says what is wrong with it, and what to do.
+"""The doctor: checks a deployment and reports what is wrong, and what to do about it.
 
-It disturbs nothing: it takes no lease, leaves every group that it joins, and pays for what it asks
-of providers out of the feed's own budget.
+It does not disturb a running feed: it takes no lease, leaves every group that it joins, and counts
+its requests to providers in the feed's own budget.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from django.core.exceptions import ImproperlyConfigured
 from quotes import conf
 from quotes.doctor.beside import in_database
 from quotes.doctor.deployment import check_configuration, check_database, check_layer
-from quotes.doctor.findings import Finding, Remark, first_line
+from quotes.doctor.findings import Finding, Report, first_line
 from quotes.doctor.lease import check_lease
-from quotes.doctor.provider import check_provider, load_listed
+from quotes.doctor.provider import check_provider, load_stored
 from quotes.doctor.secrecy import Secrecy
 from quotes.providers import REGISTRY
 
 PATIENCE = 15.0  # seconds for each provider
 
 
-def begin(only: str = "", patience: float = PATIENCE) -> dict[str, asyncio.Task[Finding]]:
+def begin(only: str = "", patience: float = PATIENCE) -> dict[str, asyncio.Task[Report]]:
     """Begin all checks at once, or that of one provider; return them by name, in order.
 
-    Whoever begins them ends them. No secret of the settings is in what they find.
+    The caller must await or cancel them. Their reports contain no secret of the settings.
     """
     names = [only] if only else _enabled()
-    listed = asyncio.ensure_future(
-        in_database(load_listed, [name for name in names if name in REGISTRY])
+    stored = asyncio.ensure_future(
+        in_database(load_stored, [name for name in names if name in REGISTRY])
     )
-    listed.add_done_callback(lambda done: done.cancelled() or done.exception())
-    checks: dict[str, Coroutine[Any, Any, Finding]] = {}
+    stored.add_done_callback(lambda done: done.cancelled() or done.exception())
+    checks: dict[str, Coroutine[Any, Any, Report]] = {}
     if not only:
         checks = {
             "configuration": check_configuration(),
@@ -44,36 +44,34 @@ def begin(only: str = "", patience: float = PATIENCE) -> dict[str, asyncio.Task[
             "lease": check_lease(),
         }
     for name in names:
-        checks[f"provider {name}"] = check_provider(name, listed, patience)
+        checks[f"provider {name}"] = check_provider(name, stored, patience)
     secrecy = Secrecy()
-    return {
-        name: asyncio.create_task(_made(name, check, secrecy)) for name, check in checks.items()
-    }
+    return {name: asyncio.create_task(_run(name, check, secrecy)) for name, check in checks.items()}
 
 
 def _enabled() -> list[str]:
     try:
         return list(dict.fromkeys(conf.get("PROVIDERS")))
-    except ImproperlyConfigured:  # which the check of the configuration says
+    except ImproperlyConfigured:  # reported by the check of the configuration
         return []
 
 
-async def _made(name: str, check: Coroutine[Any, Any, Finding], secrecy: Secrecy) -> Finding:
-    """Wait for a check; whatever happens to it is a finding, without any secret in it."""
+async def _run(name: str, check: Coroutine[Any, Any, Report], secrecy: Secrecy) -> Report:
+    """Run a check and hide all secrets in its report; an exception becomes a finding."""
     began = time.perf_counter()
     try:
-        found = await check
+        report = await check
     except ImproperlyConfigured as error:
-        found = Finding(name)
-        found.fail(first_line(error), "see docs/configuration.md")
+        report = Report(name)
+        report.fail(first_line(error), "correct the setting, see docs/configuration.md")
     except Exception as error:
-        found = Finding(name)
-        found.fail(
+        report = Report(name)
+        report.fail(
             f"the check itself failed: {type(error).__name__}: {first_line(error)}",
-            "that is a fault of ours: please report it",
+            "this is a bug in Quoteboard, please report it",
         )
-    remarks = [
-        Remark(secrecy.public(each.words), each.status, secrecy.public(each.to_do))
-        for each in found.remarks
+    findings = [
+        Finding(secrecy.public(each.text), each.status, secrecy.public(each.to_do))
+        for each in report.findings
     ]
-    return Finding(name, remarks, time.perf_counter() - began)
+    return Report(name, findings, time.perf_counter() - began)

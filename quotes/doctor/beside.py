@@ -1,4 +1,4 @@
-"""Work that may hang, beside the event loop: nobody waits for it at the end of the process."""
+"""Work that may hang, beside the event loop: the process can end without waiting for it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ PATIENCE = 10.0  # seconds for the database to do something
 
 
 class Loop(asyncio.SelectorEventLoop):
-    """An event loop that a name server without an answer does not keep from ending."""
+    """An event loop that can end while a name server does not answer."""
 
     async def getaddrinfo(self, *given: Any, **more: Any) -> Any:
-        """Look up a name; asyncio's own thread for that is waited for at the end."""
-        return await beside(lambda: socket.getaddrinfo(*given, **more))
+        """Look up a name, not in asyncio's own threads: the end of a process waits for those."""
+        return await in_thread(lambda: socket.getaddrinfo(*given, **more))
 
 
-async def beside(work: Callable[..., T], *given: Any) -> T:
+async def in_thread(work: Callable[..., T], *given: Any) -> T:
     """Do some work in a thread of its own."""
     result: Future[T] = Future()
 
@@ -45,28 +45,28 @@ async def beside(work: Callable[..., T], *given: Any) -> T:
     return await asyncio.wrap_future(result)
 
 
-def look_for_file(connection: Any) -> None:
-    """Raise FileNotFoundError for want of SQLite's file: it would make an empty one."""
+def require_file(connection: Any) -> None:
+    """Raise FileNotFoundError if SQLite's file is missing: connecting would create an empty one."""
     name = str(connection.settings_dict["NAME"])
     if connection.vendor == "sqlite" and not name.startswith((":memory:", "file:")):
         Path(name).stat()
 
 
 async def in_database(work: Callable[..., T], *given: Any) -> T:
-    """Do some work with the database, on a connection of its own; raise TimeoutError if it hangs.
+    """Do some work on a database connection of its own; raise TimeoutError if that hangs.
 
-    The connection is of no pool, so it says at once why it can't be made.
+    The connection is not taken from a pool, so that a failure has its own error, not a time-out.
     """
 
     def connected() -> T:
         alone = connections[DEFAULT_DB_ALIAS].copy()
         alone.settings_dict["OPTIONS"].pop("pool", None)
         connections[DEFAULT_DB_ALIAS] = alone
-        look_for_file(alone)
+        require_file(alone)
         return work(*given)
 
     try:
         async with asyncio.timeout(PATIENCE):
-            return await beside(connected)
+            return await in_thread(connected)
     except TimeoutError as error:
-        raise TimeoutError(f"the database gave no answer within {PATIENCE:g} s") from error
+        raise TimeoutError(f"the database did not answer within {PATIENCE:g} s") from error

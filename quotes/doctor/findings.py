@@ -1,4 +1,4 @@
-"""What a check found, in words, and what to do about it."""
+"""What a check found, in plain text, and what the operator can do about it."""
 
 from __future__ import annotations
 
@@ -8,46 +8,46 @@ OK, WARNING, FAILED = STATUSES = ("ok", "warning", "FAILED")  # from good to bad
 
 
 @dataclass(frozen=True, slots=True)
-class Remark:
+class Finding:
     """One thing that a check found."""
 
-    words: str
+    text: str
     status: str = OK  # one of STATUSES
-    to_do: str = ""  # what helps, where it is not ok
+    to_do: str = ""  # what helps if it is not ok
 
 
 @dataclass(slots=True)
-class Finding:
-    """All that one check found: as bad as the worst of its remarks."""
+class Report:
+    """All findings of one check."""
 
     name: str
-    remarks: list[Remark] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
     seconds: float = 0.0  # that the check took
 
     @property
     def status(self) -> str:
-        """The worst status of all remarks."""
-        return max((each.status for each in self.remarks), key=STATUSES.index, default=OK)
+        """The worst status of all findings."""
+        return max((each.status for each in self.findings), key=STATUSES.index, default=OK)
 
-    def by_weight(self) -> list[Remark]:
-        """Return the remarks with the worst first; of those alike, the earlier first."""
-        return sorted(self.remarks, key=lambda each: -STATUSES.index(each.status))
+    def worst_first(self) -> list[Finding]:
+        """Return the findings with the worst first; those of equal status keep their order."""
+        return sorted(self.findings, key=lambda each: -STATUSES.index(each.status))
 
-    def say(self, words: str) -> None:
-        """Remark something that is as it should be."""
-        self.remarks.append(Remark(words))
+    def ok(self, text: str) -> None:
+        """Add a finding that is as it should be."""
+        self.findings.append(Finding(text))
 
-    def warn(self, words: str, to_do: str = "") -> None:
-        """Remark something that an operator should know, though quotes still come."""
-        self.remarks.append(Remark(words, WARNING, to_do))
+    def warn(self, text: str, to_do: str = "") -> None:
+        """Add a finding that an operator should know although quotes still come."""
+        self.findings.append(Finding(text, WARNING, to_do))
 
-    def fail(self, words: str, to_do: str = "") -> None:
-        """Remark something for want of which quotes do not come."""
-        self.remarks.append(Remark(words, FAILED, to_do))
+    def fail(self, text: str, to_do: str = "") -> None:
+        """Add a finding that keeps quotes from coming."""
+        self.findings.append(Finding(text, FAILED, to_do))
 
 
 def span(seconds: float) -> str:
-    """Word a length of time: 0.4 s, 42 s, 3 min, 5 h, 3 days."""
+    """Return a length of time as text: 0.4 s, 42 s, 3 min, 5 h, 3 days."""
     for unit, length in (("days", 86_400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * length:
             return f"{seconds // length:.0f} {unit}"
@@ -55,6 +55,6 @@ def span(seconds: float) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """Word an error on one line; drivers tell whole stories."""
-    told = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return told[0] if told else type(error).__name__
+    """Return the first line of an error's text; those of database drivers have many."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__

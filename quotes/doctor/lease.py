@@ -1,4 +1,4 @@
-"""Who leads the feed: one process at a time, or none, or, where something is set up wrong, two."""
+"""Check of the lease: one process leads the feed; none or two mean that something is wrong."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from django.db.models.functions import Now
 
 from quotes import conf
 from quotes.doctor.beside import in_database
-from quotes.doctor.deployment import MOST_APART, in_memory
-from quotes.doctor.findings import Finding, first_line, span
+from quotes.doctor.deployment import MAX_CLOCK_DIFFERENCE, in_memory
+from quotes.doctor.findings import Report, first_line, span
 from quotes.feed import records
 from quotes.feed.batch import Batch
 from quotes.live import layer, lease
 from quotes.models import FeedLease
 
-RENEWAL = 1.5  # seconds in which a leader renews its lease for sure
-LISTEN = 2.5  # seconds for a second feed to be heard; each says something once a second
-LISTEN_ON = 2.5  # seconds more for the one that leads, if it was not heard
+RENEWAL = 1.5  # seconds in which a leader surely renews its lease
+LISTEN = 2.5  # seconds to hear a second feed; each publishes once a second
+LISTEN_ON = 2.5  # seconds more to hear the leader, if it was not heard yet
 LEASE = lease.LEASE.total_seconds()
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 START = {
-    "inline": "start the web process, manage.py serve, or read its log",
-    "external": "start  manage.py runfeed , or read its log",
+    "inline": "start the web process (“manage.py serve”), or read its log",
+    "external": "start “manage.py runfeed”, or read its log",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The lease as the database has it, and the database's time."""
+    """The lease in the database, and the database's time."""
 
     holder: str
     epoch: int
@@ -41,86 +41,86 @@ class Lease:
 
     @property
     def left(self) -> float:
-        """Seconds until it ends; fewer than 0 where it has."""
+        """Seconds until it ends; negative if it has ended."""
         return (self.expires_at - self.now).total_seconds() if self.holder else 0.0
 
 
 @dataclass(slots=True)
-class Ear:
-    """What is said in the layer while we listen: the newest batch of each epoch."""
+class Listener:
+    """Listens to the layer, and keeps the newest batch of each epoch."""
 
     joined: bool = False
     batches: dict[int, Batch] = field(default_factory=dict)
     failure: str = ""
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def hears(self, lease: Lease) -> bool:
-        """Say whether a batch of that lease's feed was heard, or none is to be expected."""
+    def heard(self, lease: Lease) -> bool:
+        """Return whether a batch of that lease's feed has come, or can't be expected."""
         return lease.epoch in self.batches or not lease.holder or bool(self.failure)
 
     async def wait_for(self, lease: Lease) -> None:
-        """Wait until that is so."""
-        while not self.hears(lease):
+        """Wait for a batch of that lease's feed, if one can be expected."""
+        while not self.heard(lease):
             self.news.clear()
             await self.news.wait()
 
     def outages(self, lease: Lease) -> dict[str, datetime]:
-        """Return the providers that the feed of that lease can't read, and since when."""
+        """Return the providers that fail for the feed of that lease, and since when."""
         return self.batches[lease.epoch].outages if lease.epoch in self.batches else {}
 
     async def listen(self) -> None:
         """Listen until cancelled."""
         try:
             async with aclosing(layer.listen()) as messages:  # type: ignore[type-var]
-                async for heard in messages:
+                async for message in messages:
                     self.joined = True
                     self.news.set()
-                    if heard.batch is not None:
-                        self.batches[heard.epoch] = heard.batch
+                    if message.batch is not None:
+                        self.batches[message.epoch] = message.batch
         except Exception as error:  # another release may publish what this one can't read
             self.failure = f"{type(error).__name__}: {first_line(error)}"
             self.news.set()
 
 
 @asynccontextmanager
-async def listening() -> AsyncIterator[Ear]:
-    """Listen to the layer for as long as this is open."""
-    ear = Ear()
-    task = asyncio.create_task(ear.listen())
+async def listening() -> AsyncIterator[Listener]:
+    """Listen to the layer inside the block."""
+    listener = Listener()
+    task = asyncio.create_task(listener.listen())
     try:
-        yield ear
+        yield listener
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def check_lease() -> Finding:
-    """See who leads, whether they renew the lease, and whether anybody else publishes."""
-    found = Finding("lease")
+async def check_lease() -> Report:
+    """Check which process leads, whether it renews the lease, and whether another one publishes."""
+    report = Report("lease")
     try:
-        async with listening() as ear:
+        async with listening() as listener:
             before = await in_database(read_lease)
             await asyncio.sleep(RENEWAL if in_memory() else LISTEN)
             with suppress(TimeoutError):
                 async with asyncio.timeout(0 if in_memory() else LISTEN_ON):
-                    await ear.wait_for(before)
+                    await listener.wait_for(before)
             after, newest = await in_database(read_lease), await in_database(_newest_quote)
     except Exception as error:  # each driver has exceptions of its own
-        found.fail(f"nobody can say who leads: {first_line(error)}", "see the database")
-        return found
-    remark_lease(found, before, after)
+        report.fail(f"can't be read: {first_line(error)}", "see the check of the database")
+        return report
+    examine_lease(report, before, after)
     if in_memory() and after.left > 0:
-        found.say("what is published can't be heard from here: the layer is in memory")
+        report.ok("the batches of the feed can't be received here: the layer is in memory")
     elif not in_memory():
-        remark_batches(found, before, after, ear)
+        examine_batches(report, before, after, listener)
     if newest is not None:
         age = (datetime.now(UTC) - newest).total_seconds()
-        found.say(f"the newest of all last quotes came {span(max(0, age))} ago")
-    return found
+        report.ok(f"the newest stored quote was received {span(max(0, age))} ago")
+    return report
 
 
 def read_lease() -> Lease:
-    """Read the lease; one that was never taken, or was given back, has no holder."""
+    """Read the lease; if it was never taken, or was given back, it has no holder."""
     rows = FeedLease.objects.annotate(now=Now()).values_list("holder", "epoch", "expires_at", "now")
     holder, epoch, expires_at, now = rows.first() or ("", 0, None, NEVER)
     if expires_at is None:
@@ -128,72 +128,88 @@ def read_lease() -> Lease:
     return Lease(holder, epoch, expires_at, now)
 
 
-def remark_lease(found: Finding, before: Lease, after: Lease) -> None:
-    """Remark who leads, from two looks at the lease that are longer apart than its renewals."""
+def examine_lease(report: Report, before: Lease, after: Lease) -> None:
+    """Report which process leads: `before` and `after` were read with a renewal between them."""
     start = START.get(conf.get("FEED"), START["external"])
     if not after.holder:
-        found.fail("nobody leads the feed", start)
+        report.fail("no process leads the feed", start)
         return
     dead = lease.died_here(after.holder)
     if after.left <= 0:
-        why = "is gone" if dead else "hangs, or is cut off from the database"
-        found.fail(
-            f"nobody leads the feed: {after.holder} {why}, its lease ended {span(-after.left)} ago",
+        why = "no longer runs" if dead else "hangs or can't reach the database"
+        report.fail(
+            f"no process leads the feed: {after.holder} {why}, "
+            f"and its lease ended {span(-after.left)} ago",
             start,
         )
         return
     renewed = max(0.0, LEASE - after.left)
-    found.say(f"{after.holder} leads the feed, epoch {after.epoch}, renewed {span(renewed)} ago")
+    report.ok(
+        f"{after.holder} leads the feed, epoch {after.epoch}, lease renewed {span(renewed)} ago"
+    )
     if after.epoch != before.epoch:
-        found.warn(
-            f"the lease changed hands meanwhile, from epoch {before.epoch}",
-            "look again in ten seconds: if it goes on, end all feeds but one, and read their logs",
+        report.warn(
+            "another process took the lease during this check: "
+            f"epoch {before.epoch} became {after.epoch}",
+            "run the doctor again in ten seconds. If the epoch changes again, stop all feeds "
+            "except one and read their logs",
         )
     elif after.expires_at == before.expires_at:
-        found.warn(
-            f"the lease is not renewed any more: {after.holder} {'is gone' if dead else 'hangs'}",
-            f"another process leads in {span(after.left)} if there is one; else {start}",
+        why = "no longer runs" if dead else "hangs"
+        report.warn(
+            f"the lease is no longer renewed: {after.holder} {why}",
+            f"if another process waits, it leads in {span(after.left)}; otherwise {start}",
         )
     elif dead:
-        found.fail(
-            f"two may lead: {after.holder} renews its lease, and is no process of this machine",
-            "two machines or containers share a host name: give each its own, restart the feeds",
+        report.fail(
+            f"two processes may lead: {after.holder} renews its lease "
+            "but does not run on this machine",
+            "two machines or containers have the same host name: give each its own, and restart "
+            "the feeds",
         )
-    if after.left > LEASE + MOST_APART:
-        found.warn(
-            f"the lease ends in {span(after.left)}: the database's clock was set back",
-            "nothing while the feed runs; if its process dies, nobody leads until then",
+    if after.left > LEASE + MAX_CLOCK_DIFFERENCE:
+        report.warn(
+            f"the lease ends only in {span(after.left)}: the database's clock was set back",
+            "nothing while the feed runs. If its process dies, no other one leads until then",
         )
 
 
-def remark_batches(found: Finding, before: Lease, lease: Lease, ear: Ear) -> None:
-    """Remark what was heard in the layer, and whether it is what the lease makes one expect."""
-    if ear.failure:
-        found.warn(
-            f"what is published can't be read: {ear.failure}",
-            "restart all processes: they are of different releases",
+def examine_batches(report: Report, before: Lease, lease: Lease, listener: Listener) -> None:
+    """Report whether the batches in the layer come from the holder of the lease, and only from it.
+
+    `before` is the lease when the listener began.
+    """
+    if listener.failure:
+        report.warn(
+            f"the batches of the feed can't be read: {listener.failure}",
+            "restart all processes, they run different releases",
         )
         return
-    if not ear.joined:
-        found.warn("what is published can't be heard", "see the channel layer")
+    if not listener.joined:
+        report.warn(
+            "the batches of the feed can't be received", "see the check of the channel layer"
+        )
         return
     leads = lease.left > 0
-    if leads and lease.epoch not in ear.batches:
-        found.fail(
-            f"nothing that {lease.holder} publishes is heard here",
-            "see in its log whether it reaches Redis; all processes need the same REDIS_URL",
+    if leads and lease.epoch not in listener.batches:
+        report.fail(
+            f"no batch of {lease.holder} arrives here",
+            "read in its log whether it reaches Redis. All processes need the same REDIS_URL",
         )
     expected = {each.epoch for each in (before, lease) if each.left > 0}
-    if others := sorted(ear.batches.keys() - expected):
+    if others := sorted(listener.batches.keys() - expected):
         epochs = ", ".join(map(str, others))
-        found.fail(
-            f"two feeds publish: also one of epoch {epochs}, which has no lease here",
-            "end it: another deployment needs a Redis, or a prefix in CHANNEL_LAYERS, of its own",
+        report.fail(
+            f"another feed publishes with epoch {epochs}, which has no lease in this database",
+            "stop that feed. If it belongs to another deployment, give that one its own Redis, or "
+            "its own prefix in CHANNEL_LAYERS",
         )
     elif leads:
-        found.say("no other feed is heard")
-    for name, since in sorted(ear.outages(lease).items()):
-        found.warn(f"the feed can't read {name} since {since:%H:%M:%S} UTC", f"see provider {name}")
+        report.ok("no other feed publishes")
+    for name, since in sorted(listener.outages(lease).items()):
+        report.warn(
+            f"{name} has been failing since {since:%H:%M:%S} UTC", f"see the check of {name}"
+        )
 
 
 def _newest_quote() -> datetime | None:

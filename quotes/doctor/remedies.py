@@ -1,4 +1,4 @@
-"""What to do about a provider that failed, by how it failed."""
+"""Remedies: what an operator can do about a provider that fails."""
 
 from __future__ import annotations
 
@@ -18,40 +18,42 @@ ADDRESSES = re.compile("url$")
 ALL = re.compile("")
 RATE_LIMITED = (418, 429)
 LIMIT = re.compile("rate limit|too many|limit (reached|exceeded)", re.IGNORECASE)
-GOES_ON = "the feed goes on trying, and asks the next provider meanwhile"
+KEEPS_TRYING = "the feed keeps trying, and uses the next provider until then"
 
 
-def words_of(error: ProviderError) -> str:
-    """Word a failure, with the time until which the source wants to be left alone."""
+def describe(error: ProviderError) -> str:
+    """Return the text of a failure, with the time until which the provider allows no requests."""
     until = "" if error.retry_after is None else f" until {_moment_in(error.retry_after)}"
     if _is_rate_limit(error):
         return f"rate limited{until}: {error}"
-    return f"{error}; it is not to be asked{until}" if until else str(error)
+    return f"{error}; no requests are allowed{until}" if until else str(error)
 
 
 def remedy(name: str, where: str, error: ProviderError) -> str:
-    """Say what helps against a failure of the provider of that name, which is at an address."""
+    """Return what helps against a failure of a provider, of which `where` is the address."""
     if _is_rate_limit(error):
-        return f"nothing: {GOES_ON}. Often, it means that others ask with this key or address"
+        return (
+            f"nothing: {KEEPS_TRYING}. If it happens often, another program uses the same key or "
+            "IP address"
+        )
     if error.status == 451:
-        elsewhere = _variables(name, ADDRESSES)
-        return f"it serves no visitors from here: take another provider, or address ({elsewhere})"
+        return f"it does not serve this region: {_use_another(name)}"
     if error.refused:
         return _refused(name)
     if error.status is not None and error.status >= 500:
-        return f"the fault is theirs: {GOES_ON}"
+        return f"nothing, the provider has a problem: {KEEPS_TRYING}"
     if not where:
-        return f"look at what it reads, and at {_variables(name, ALL)}"
+        return f"check what it reads, and {_variables(name, ALL)}"
     return _unreadable(name, where, list(_causes(error)))
 
 
-def by_hand(where: str) -> str:
-    """Say how to see whether this machine reaches an address."""
-    return f"see whether this machine reaches it: curl -v {where}" if where else GOES_ON
+def try_by_hand(where: str) -> str:
+    """Return how to check whether this machine can reach an address."""
+    return f"check whether this machine can reach it: curl -v {where}" if where else KEEPS_TRYING
 
 
 def origin(address: str) -> str:
-    """Return scheme, host and port of an address, without the password it may carry."""
+    """Return scheme, host and port of an address, without the password in it."""
     return f"{urlsplit(address).scheme}://{host(address)}"
 
 
@@ -69,20 +71,23 @@ def _moment_in(seconds: float) -> str:
 
 def _refused(name: str) -> str:
     if keys := _variables(name, KEYS):
-        return f"the key is wrong, withdrawn, or of too small a plan: set {keys}, restart the feed"
-    elsewhere = _variables(name, ADDRESSES)
-    return f"it turns this machine away: take another provider, or address ({elsewhere})"
+        return f"the key is wrong or revoked, or its plan too small: set {keys}, restart the feed"
+    return f"it refuses this machine: {_use_another(name)}"
+
+
+def _use_another(name: str) -> str:
+    return f"use another provider, or another address ({_variables(name, ADDRESSES)})"
 
 
 def _unreadable(name: str, where: str, causes: list[BaseException]) -> str:
-    elsewhere = _variables(name, ADDRESSES)
+    variables = _variables(name, ADDRESSES)
     if any(isinstance(each, socket.gaierror | UnicodeError) for each in causes):
-        return f"ask the name server: getent hosts {host(where)}; or correct {elsewhere}"
+        return f"check whether its name is known: getent hosts {host(where)}; or set {variables}"
     if any(isinstance(each, ssl.SSLError) for each in causes):
-        return f"look at this machine's clock and certificates: curl -v {where}"
-    if any(isinstance(each, OSError) for each in causes):  # one that is late, too
-        return f"{by_hand(where)} (the feed uses no proxy of the environment)"
-    return f"see what it answers: curl -v {where}; if that is another's, correct {elsewhere}"
+        return f"check this machine's clock and certificates: curl -v {where}"
+    if any(isinstance(each, OSError) for each in causes):  # a time-out is one, too
+        return f"{try_by_hand(where)} (the feed ignores the proxy settings of the environment)"
+    return f"check what it answers: curl -v {where}; if the address is wrong, set {variables}"
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -1,4 +1,4 @@
-"""What must never be printed: keys and passwords, wherever an error may quote them."""
+"""Secrecy: keys and passwords are never printed, although errors may contain them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from django.conf import settings
 
 PLACES = ("SECRET_KEY", "SECRET_KEY_FALLBACKS", "DATABASES", "CHANNEL_LAYERS", "QUOTES")
 SECRET = re.compile("key|secret|token|passw|credential", re.IGNORECASE)  # names of such values
-LONG = 8  # characters: so long a value in an address's query is hidden whatever its name
-WORD = 6  # characters: a shorter secret is only hidden where it is a word of its own
+LONG = 8  # characters: a value of that length in an address's query is hidden under any name
+WORD = 6  # characters: a shorter secret is only hidden if it is a word of its own
 
 
 class Secrecy:
-    """Hides the secrets of the settings in what others say."""
+    """Hides the secrets of the settings in other texts."""
 
     def __init__(self) -> None:
         found = {each for name in PLACES for each in _found(name, getattr(settings, name, None))}
@@ -30,7 +30,7 @@ class Secrecy:
         self.pattern = re.compile("|".join(patterns) or r"(?!)")
 
     def public(self, text: str) -> str:
-        """Return a text with … for each secret in it."""
+        """Return a text with … in place of each secret."""
         return self.pattern.sub("…", text)
 
 
@@ -53,10 +53,10 @@ def _in_address(address: str) -> Iterator[str]:
     try:
         parts = urlsplit(address)
     except ValueError:
-        yield address  # who knows where the secret is in that
+        yield address  # any part of it may be the secret
         return
     yield parts.password or parts.username or ""
-    yield b64encode(f"{parts.username}:{parts.password}".encode()).decode()  # as headers have it
+    yield b64encode(f"{parts.username}:{parts.password}".encode()).decode()  # as it is in headers
     for name, value in parse_qsl(parts.query):
         if (SECRET.search(name) or len(value) >= LONG) and "{" not in value:
             yield value

@@ -37,9 +37,9 @@ from websockets.http11 import Response
 from quotes import doctor
 from quotes.doctor import beside
 from quotes.doctor import lease as lease_module
-from quotes.doctor.deployment import remark_clock
-from quotes.doctor.findings import FAILED, OK, WARNING, Finding
-from quotes.doctor.lease import Ear, Lease, remark_batches, remark_lease
+from quotes.doctor.deployment import compare_clocks
+from quotes.doctor.findings import FAILED, OK, WARNING, Report
+from quotes.doctor.lease import Lease, Listener, examine_batches, examine_lease
 from quotes.doctor.secrecy import Secrecy
 from quotes.feed import records
 from quotes.feed.batch import Batch
@@ -98,11 +98,11 @@ def listed(provider: str = "", **codes: str) -> None:
 
 def examined(
     settings: Any, name: str, stub: Exchange | None = None, patience: float = 5.0, **options: Any
-) -> Finding:
+) -> Report:
     """Let the doctor look at one provider, which a stub serves."""
     settings.QUOTES = {"PROVIDERS": [name], "PROVIDER_OPTIONS": {name: options}}
 
-    async def examine() -> Finding:
+    async def examine() -> Report:
         async with stub or nullcontext():
             if stub:
                 urls = {"rest_url": stub.rest_url, "assets_url": stub.rest_url}
@@ -116,11 +116,11 @@ def examined(
     return asyncio.run(examine())
 
 
-def found_by(check: str, settings: Any, **quotes: Any) -> Finding:
+def found_by(check: str, settings: Any, **quotes: Any) -> Report:
     """Return what one of the checks of the deployment finds."""
     settings.QUOTES = settings.QUOTES | quotes
 
-    async def examine() -> Finding:
+    async def examine() -> Report:
         checks = doctor.begin()
         try:
             return await checks[check]
@@ -132,28 +132,28 @@ def found_by(check: str, settings: Any, **quotes: Any) -> Finding:
     return asyncio.run(examine())
 
 
-def worst(found: Finding) -> tuple[str, str]:
+def worst(found: Report) -> tuple[str, str]:
     """Return the words of its line, and what is to be done."""
-    remark = found.by_weight()[0]
-    return remark.words, remark.to_do
+    finding = found.worst_first()[0]
+    return finding.text, finding.to_do
 
 
-def words(found: Finding) -> str:
-    return "\n".join(each.words for each in found.by_weight())
+def words(found: Report) -> str:
+    return "\n".join(each.text for each in found.worst_first())
 
 
 FAULTS: dict[str, tuple[str, str, str]] = {  # mode: status, words, what helps
     "rate_limited": (
         FAILED,
         rf"^rate limited {SOON}: .* 429 too many",
-        "nothing: the feed goes on",
+        "nothing: the feed keeps trying",
     ),
-    "unauthorized": (FAILED, "answered 401 unauthorized", "it turns this machine away"),
-    "maintenance": (FAILED, "answered 503 service unavailable", "the fault is theirs"),
-    "slow": (FAILED, r"^no full answer within 0.3 s", r"curl -v http://127.0.0.1:\d+"),
+    "unauthorized": (FAILED, "answered 401 unauthorized", "it refuses this machine"),
+    "maintenance": (FAILED, "answered 503 service unavailable", "the provider has a problem"),
+    "slow": (FAILED, r"^no complete answer within 0.3 s", r"curl -v http://127.0.0.1:\d+"),
     "garbage": (FAILED, "answered with html that is no json", r"curl -v http://127.0.0.1:\d+"),
-    "truncated": (FAILED, "bytes that is no json", "see what it answers"),
-    "empty": (FAILED, r"^it answers, in \d+ ms, without any price", "correct its codes"),
+    "truncated": (FAILED, "bytes that is no json", "check what it answers"),
+    "empty": (FAILED, r"^it answered in \d+ ms without a price", "correct its codes"),
 }
 
 
@@ -163,14 +163,16 @@ class TestAProvider:
         listed("coinbase", BTC="BTC-USD", ETH="ETH-USD")
         found = examined(settings, "coinbase", Coinbase())
         assert found.status == OK
-        assert re.search(r"^BTC-USD 64000.00 USD, of unknown age, in \d+ ms", words(found))
-        assert "it knows all 2 codes that were asked, of 2" in words(found)
+        assert re.search(r"^BTC-USD 64000.00 USD, of unknown age, received in \d+ ms", words(found))
+        assert "it has prices for all 2 requested codes" in words(found)
 
     def test_that_tells_when_a_price_was_made_is_told_the_age_of_it(self, settings: Any):
         listed("coingecko", BTC="bitcoin")
         found = examined(settings, "coingecko", CoinGecko())
         assert found.status == OK
-        assert re.search(r"^BTC-USD 77671.123456 USD, [\d.]+ s old, in \d+ ms", words(found))
+        assert re.search(
+            r"^BTC-USD 77671.123456 USD, [\d.]+ s old, received in \d+ ms", words(found)
+        )
 
     def test_that_makes_prices_up_needs_no_codes(self, settings: Any):
         listed(BTC="")
@@ -190,10 +192,16 @@ class TestAProvider:
     @pytest.mark.parametrize(
         ("status", "helps"),
         [
-            (403, "it turns this machine away: take another provider, or address (COINBASE_REST"),
-            (451, "it serves no visitors from here: take another provider, or address (COINB"),
-            (404, "correct COINBASE_REST_URL"),
-            (301, "correct COINBASE_REST_URL"),
+            (
+                403,
+                "it refuses this machine: use another provider, or another address (COINBASE_",
+            ),
+            (
+                451,
+                "it does not serve this region: use another provider, or another address (COI",
+            ),
+            (404, "if the address is wrong, set COINBASE_REST_URL"),
+            (301, "if the address is wrong, set COINBASE_REST_URL"),
         ],
     )
     def test_that_answers_otherwise_than_with_prices_says_what_helps(
@@ -213,7 +221,7 @@ class TestAProvider:
         stub.mode = "rate_limited"
         found = examined(settings, "binance", stub)
         assert worst(found)[0].startswith("rate limited: ")
-        assert worst(found)[1].startswith("nothing: the feed goes on trying")
+        assert worst(found)[1].startswith("nothing: the feed keeps trying")
 
     def test_that_has_a_wrong_key_names_the_variable(self, settings: Any):
         listed("coingecko", BTC="bitcoin")
@@ -229,7 +237,7 @@ class TestAProvider:
         found = examined(settings, "finnhub", stub)
         assert worst(found) == (
             "A key is missing, set FINNHUB_API_KEY",
-            "see docs/configuration.md, and restart the feed",
+            "see docs/providers.md, then restart the feed",
         )
         assert not stub.requests
 
@@ -255,7 +263,7 @@ class TestAProvider:
         port = free_port()
         found = examined(settings, "coinbase", Coinbase(port), rest_url=f"https://127.0.0.1:{port}")
         assert found.status == FAILED
-        assert "look at this machine's clock and certificates" in worst(found)[1]
+        assert "check this machine's clock and certificates" in worst(found)[1]
 
     def test_of_which_no_symbol_has_a_code_is_not_asked(self, settings: Any):
         listed("kraken", BTC="XXBTZUSD")
@@ -263,7 +271,7 @@ class TestAProvider:
         stub = Kraken()
         found = examined(settings, "kraken", stub)
         assert found.status == WARNING
-        assert worst(found)[0] == "it is asked of no active symbol"
+        assert worst(found)[0] == "no active symbol has a code for it"
         assert not stub.requests
 
     @pytest.mark.parametrize("codes", [{}, {"AAPL": "AAPL"}], ids=["no code", "a code"])
@@ -275,24 +283,22 @@ class TestAProvider:
         assert found.status == FAILED
         assert worst(found) == (
             "the query on 'default' failed: no such table: nowhere",
-            "look at what it reads, and at DATABASE_ALIAS, DATABASE_QUERY, DATABASE_INTERVAL",
+            "check what it reads, and DATABASE_ALIAS, DATABASE_QUERY, DATABASE_INTERVAL",
         )
 
     def test_with_a_query_that_runs_says_so_without_a_code(self, settings: Any):
         query = "SELECT code, 1 AS last FROM quotes_symbol WHERE code IN (%(codes)s)"
         found = examined(settings, "database", query=query)
         assert words(found).splitlines()[:2] == [
-            "it is asked of no active symbol",
-            "its query runs",
+            "no active symbol has a code for it",
+            "its query works",
         ]
 
     def test_that_does_not_know_some_codes_names_them(self, settings: Any):
         listed("kraken", BTC="XXBTZUSD", GONE="GONEUSD")
         found = examined(settings, "kraken", Kraken())
         assert found.status == WARNING
-        assert worst(found)[0] == (
-            "1 of the 2 codes that were asked, of 2, are of no use: GONEUSD is not listed"
-        )
+        assert worst(found)[0] == ("no price for 1 of 2 requested codes: GONEUSD is not listed")
         assert "BTC-USD 64000" in words(found)
 
     def test_of_many_codes_is_asked_for_no_more_than_one_request_holds(self, settings: Any):
@@ -300,7 +306,7 @@ class TestAProvider:
         stub = Finnhub()
         stub.enlist(*(f"S{number}" for number in range(9)))
         found = examined(settings, "finnhub", stub, api_key="stub-key")
-        assert "it knows all 3 codes that were asked, of 9" in words(found)
+        assert "it has prices for all 3 requested codes (of 9)" in words(found)
         assert stub.requests.total() == 3
 
     def test_whose_newest_price_is_old_in_an_open_market_says_so(self, settings: Any):
@@ -313,7 +319,9 @@ class TestAProvider:
         listed("coingecko", BTC="bitcoin")
         found = examined(settings, "coingecko", Asleep())
         assert found.status == WARNING
-        assert worst(found)[0] == ("its newest price is 3 h old, and the market of BTC-USD is open")
+        assert (
+            worst(found)[0] == "its newest price is 3 h old although the market of BTC-USD is open"
+        )
 
     @pytest.mark.parametrize(
         ("ahead", "said"),
@@ -351,7 +359,7 @@ class TestAProvider:
         listed("alpaca", BTC="BTC/USD")
         found = examined(settings, "alpaca", Alpaca(), api_key=KEY, api_secret=SECRET)
         assert found.status == OK
-        assert "its own check brought FAKEPACA 134.56" in words(found)
+        assert "its own check received FAKEPACA 134.56" in words(found)
 
     def test_whose_own_check_fails_still_brings_its_sample(self, settings: Any):
         listed("alpaca", BTC="BTC/USD")
@@ -368,9 +376,9 @@ class TestAProvider:
         [check] = asyncio.run(self.begun("simulated"))
         assert "not in QUOTES_PROVIDERS" not in words(check)
         [check] = asyncio.run(self.begun("kraken"))
-        assert "it is not in QUOTES_PROVIDERS: the feed does not ask it" in words(check)
+        assert "not in QUOTES_PROVIDERS, so the feed does not use it" in words(check)
 
-    async def begun(self, name: str) -> list[Finding]:
+    async def begun(self, name: str) -> list[Report]:
         return [await each for each in doctor.begin(name).values()]
 
     def test_that_has_a_fault_of_ours_does_not_end_the_others(
@@ -383,7 +391,7 @@ class TestAProvider:
         found = found_by("provider broken", settings)
         assert worst(found) == (
             "the check itself failed: ZeroDivisionError: division by zero",
-            "that is a fault of ours: please report it",
+            "this is a bug in Quoteboard, please report it",
         )
         assert found_by("provider simulated", settings).status == OK
 
@@ -410,8 +418,7 @@ class TestTheMonthsBudget:
     def test_what_was_asked_is_counted_where_the_feed_counts(self, settings: Any):
         found = examined(settings, "coingecko", CoinGecko(), demo_key="mine")
         assert (
-            "it allows 30 requests a minute, 10,000 a month, of which 9,099 are left; "
-            "this check took 1"
+            "it allows 30 requests a minute and 10,000 a month (9,099 are left); this check used 1"
         ) in words(found)
         assert records.load_uses() == {"coingecko": (self.month, 901)}
 
@@ -443,7 +450,7 @@ class TestTheMonthsBudget:
         found = examined(settings, "coingecko", stub, demo_key="mine")
         said, helps = worst(found)
         assert re.search(r"^rate limited until \S+.* UTC \(.* from now\): the 10000 requests", said)
-        assert helps.startswith("wait, take a larger plan")
+        assert helps.startswith("wait for the next month, choose a larger plan")
         assert not stub.requests
 
 
@@ -471,7 +478,7 @@ class TestTheDatabase:
     def test_that_is_well_says_where_it_is_and_what_was_looked_at(self, settings: Any):
         found = found_by("database", settings)
         assert found.status == OK
-        assert re.search(r"^SQLite, .*: answers in \d+ ms$", worst(found)[0])
+        assert re.search(r"^SQLite, .*: answered in \d+ ms$", worst(found)[0])
         assert "all migrations are applied" in words(found)
         assert "its clock and ours agree within 1 s" in words(found)
 
@@ -485,7 +492,7 @@ class TestTheDatabase:
             recorder.record_applied(*newest)
         assert found.status == FAILED
         assert worst(found)[0] == f"1 migration is not applied: {'.'.join(newest)}"
-        assert worst(found)[1].startswith("manage.py migrate")
+        assert worst(found)[1].startswith("run “manage.py migrate”")
 
     def test_that_a_later_release_migrated_says_so(self, settings: Any):
         recorder = MigrationRecorder(connection)
@@ -495,7 +502,7 @@ class TestTheDatabase:
         finally:
             recorder.record_unapplied("quotes", "9999_to_come")
         assert found.status == WARNING
-        assert worst(found)[0] == "another release migrated it: quotes.9999_to_come"
+        assert worst(found)[0] == "it was migrated by another release: quotes.9999_to_come"
 
     def test_that_holds_codes_of_no_provider_names_what_they_are_of(self, settings: Any):
         listed("coinbse", BTC="BTC-USD", ETH="ETH-USD")
@@ -504,8 +511,8 @@ class TestTheDatabase:
         found = found_by("database", settings)
         assert found.status == WARNING
         assert worst(found) == (
-            "provider codes name no provider: 'coinbse' (2), 'krakn' (1)",
-            f"correct them in the admin: a provider is one of {', '.join(REGISTRY)}",
+            "some provider codes have an unknown provider: 'coinbse' (2), 'krakn' (1)",
+            f"correct them in the admin, the provider must be one of: {', '.join(REGISTRY)}",
         )
 
     def test_that_can_not_be_written_to_says_why(
@@ -526,7 +533,7 @@ class TestTheDatabase:
             other.execute("BEGIN IMMEDIATE")
             found = found_by("database", settings)
         assert found.status == FAILED
-        assert "gave no answer within 0.3 s" in worst(found)[0]
+        assert "did not answer within 0.3 s" in worst(found)[0]
 
     def test_that_is_not_there_is_not_made(
         self, settings: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -548,8 +555,8 @@ class TestTheDatabase:
         assert code == 1
         for line in (
             "database +FAILED +can't be used: connection failed: .*refused",
-            "lease +FAILED +nobody can say who leads: connection failed",
-            "provider simulated +FAILED +not asked, for nobody knows what is listed",
+            "lease +FAILED +can't be read: connection failed",
+            "provider simulated +FAILED +not checked, its codes can't be read: connection",
         ):
             assert re.search(f"(?m)^{line}", said)
         assert CANARY not in said
@@ -565,8 +572,8 @@ class TestTheDatabase:
     ],
 )
 def test_a_clock_that_differs_is_told(ahead: float, status: str, said: str):
-    found = Finding("database")
-    remark_clock(found, ahead, 1.0)
+    found = Report("database")
+    compare_clocks(found, ahead, 1.0)
     assert found.status == status
     assert said in worst(found)[0]
 
@@ -600,8 +607,8 @@ class TestTheLayer:
         self.redis(settings, f"redis://:{CANARY}@127.0.0.1:{free_port()}/0")
         found = found_by("channel layer", settings)
         assert found.status == FAILED
-        assert worst(found)[0].startswith("takes no messages: Error 111 connecting to 127.0.0.1")
-        assert worst(found)[1].startswith("start Redis, or correct REDIS_URL")
+        assert worst(found)[0].startswith("can't be used: Error 111 connecting to 127.0.0.1")
+        assert worst(found)[1].startswith("start Redis or correct REDIS_URL")
         assert CANARY not in words(found)
 
     def test_whose_password_is_wrong_says_so(self, settings: Any, redis_server: Redis):
@@ -610,13 +617,16 @@ class TestTheLayer:
         found = found_by("channel layer", settings)
         redis_server.say("AUTH right")
         assert found.status == FAILED
-        assert "takes no messages: " in worst(found)[0]
+        assert "can't be used: " in worst(found)[0]
         assert "password" in worst(found)[0]
         assert CANARY not in words(found)
 
     def test_that_is_not_configured_says_so(self, settings: Any):
         found = found_by("channel layer", settings, CHANNEL_LAYER="fast")
-        assert worst(found) == ("CHANNEL_LAYERS lacks 'fast'", "see the configuration")
+        assert worst(found) == (
+            "'fast' is missing in CHANNEL_LAYERS",
+            "add it to CHANNEL_LAYERS, or correct CHANNEL_LAYER in QUOTES",
+        )
 
 
 def taken(holder: str, left: float, epoch: int = 7, renewed: bool = True) -> tuple[Lease, Lease]:
@@ -631,36 +641,56 @@ def taken(holder: str, left: float, epoch: int = 7, renewed: bool = True) -> tup
 ALIVE = f"{socket.gethostname()[:80]}:{os.getppid()}"
 GONE = f"{socket.gethostname()[:80]}:999999999"  # no process has so high a number
 LEASES = {
-    "renewed": (taken("alice:1", 6.7), OK, "alice:1 leads the feed, epoch 7, renewed 0.3 s ago"),
+    "renewed": (
+        taken("alice:1", 6.7),
+        OK,
+        "alice:1 leads the feed, epoch 7, lease renewed 0.3 s ago",
+    ),
     "renewed here": (taken(ALIVE, 6.7), OK, f"{ALIVE} leads the feed"),
-    "given back": (taken("", 0), FAILED, "nobody leads the feed"),
+    "given back": (taken("", 0), FAILED, "no process leads the feed"),
     "over": (
         taken("alice:1", -9, renewed=False),
         FAILED,
-        "alice:1 hangs, or is cut off from the database, its lease ended 9 s ago",
+        "alice:1 hangs or can't reach the database, and its lease ended 9 s ago",
     ),
-    "of the dead": (taken(GONE, -90, renewed=False), FAILED, f"{GONE} is gone, its lease ended 90"),
+    "of the dead": (
+        taken(GONE, -90, renewed=False),
+        FAILED,
+        f"{GONE} no longer runs, and its lease ended 90",
+    ),
     "not renewed": (
         taken("alice:1", 3.0, renewed=False),
         WARNING,
-        "the lease is not renewed any more: alice:1 hangs",
+        "the lease is no longer renewed: alice:1 hangs",
     ),
-    "not over yet": (taken(GONE, 3.0, renewed=False), WARNING, f"any more: {GONE} is gone"),
-    "of a ghost": (taken(GONE, 6.7), FAILED, f"two may lead: {GONE} renews its lease, and is no"),
+    "not over yet": (
+        taken(GONE, 3.0, renewed=False),
+        WARNING,
+        f"no longer renewed: {GONE} no longer runs",
+    ),
+    "of a ghost": (
+        taken(GONE, 6.7),
+        FAILED,
+        f"two processes may lead: {GONE} renews its lease but does not run on this machine",
+    ),
     "of another": (
         (taken("alice:1", 6.7, 7)[0], taken("bob:2", 6.7, 8)[1]),
         WARNING,
-        "the lease changed hands meanwhile, from epoch 7",
+        "another process took the lease during this check: epoch 7 became 8",
     ),
-    "of a clock set back": (taken("alice:1", 3600), WARNING, "the lease ends in 60 min: the datab"),
+    "of a clock set back": (
+        taken("alice:1", 3600),
+        WARNING,
+        "the lease ends only in 60 min: the database",
+    ),
 }
 
 
 @pytest.mark.parametrize("looks", LEASES)
 def test_who_leads_is_told_by_two_looks_at_the_lease(looks: str):
     (before, after), status, said = LEASES[looks]
-    found = Finding("lease")
-    remark_lease(found, before, after)
+    found = Report("lease")
+    examine_lease(found, before, after)
     assert found.status == status
     assert said in worst(found)[0]
     assert status == OK or worst(found)[1]
@@ -669,8 +699,8 @@ def test_who_leads_is_told_by_two_looks_at_the_lease(looks: str):
 def test_who_gives_the_lease_to_another_may_be_heard_with_them():
     before, after = taken("alice:1", 6.7, 7)[0], taken("bob:2", 6.7, 8)[1]
     batches = {epoch: Batch(1, [], {}) for epoch in (7, 8)}
-    found = Finding("lease")
-    remark_batches(found, before, after, Ear(joined=True, batches=batches))
+    found = Report("lease")
+    examine_batches(found, before, after, Listener(joined=True, batches=batches))
     assert found.status == OK
 
 
@@ -678,7 +708,7 @@ def test_who_gives_the_lease_to_another_may_be_heard_with_them():
 class TestTheLease:
     """Real leases, and batches that are published through a real layer."""
 
-    def found(self, *epochs: int, outages: dict[str, datetime] | None = None) -> Finding:
+    def found(self, *epochs: int, outages: dict[str, datetime] | None = None) -> Report:
         """Let alice lead, batches of some epochs be published, and the doctor look at that."""
 
         async def publish() -> None:
@@ -688,7 +718,7 @@ class TestTheLease:
                 await beside.in_database(lease.renew, "alice:1", 1)
                 await asyncio.sleep(0.05)
 
-        async def examine() -> Finding:
+        async def examine() -> Report:
             feed = asyncio.create_task(publish())
             try:
                 return await lease_module.check_lease()
@@ -700,17 +730,17 @@ class TestTheLease:
     def test_that_was_never_taken_says_what_to_start(self, settings: Any):
         found = found_by("lease", settings)
         assert found.status == FAILED
-        assert worst(found)[0] == "nobody leads the feed"
+        assert worst(found)[0] == "no process leads the feed"
         assert worst(found)[1].startswith("start the web process")
         settings.QUOTES = settings.QUOTES | {"FEED": "external"}
-        assert worst(found_by("lease", settings))[1].startswith("start  manage.py runfeed")
+        assert worst(found_by("lease", settings))[1].startswith("start “manage.py runfeed”")
 
     def test_is_left_to_who_has_it(self, settings: Any):
         assert lease.take("alice:1") == 1
         found = self.found()
         assert found.status == OK
-        assert words(found).startswith("alice:1 leads the feed, epoch 1, renewed 0")
-        assert "can't be heard from here: the layer is in memory" in words(found)
+        assert words(found).startswith("alice:1 leads the feed, epoch 1, lease renewed 0")
+        assert "can't be received here: the layer is in memory" in words(found)
         assert FeedLease.objects.get().holder == "alice:1"
 
     def test_that_is_free_is_not_taken(self, settings: Any):
@@ -721,7 +751,9 @@ class TestTheLease:
         listed(BTC="")
         quote = make_quote("BTC-USD", received_at=timezone.now() - timedelta(minutes=5))
         records.save_last_quotes({"BTC-USD": ((1, 1), quote)})
-        assert "the newest of all last quotes came 5 min ago" in words(found_by("lease", settings))
+        assert "the newest stored quote was received 5 min ago" in words(
+            found_by("lease", settings)
+        )
 
     def test_its_feed_is_heard_alone(self, settings: Any, redis_server: Redis):
         TestTheLayer.redis(settings, redis_server.url)
@@ -729,10 +761,10 @@ class TestTheLease:
         down = {"kraken": datetime(2026, 3, 2, 11, 30, tzinfo=UTC)}
         found = self.found(1, outages=down)
         assert "alice:1 leads the feed" in words(found)
-        assert "no other feed is heard" in words(found)
+        assert "no other feed publishes" in words(found)
         assert worst(found) == (
-            "the feed can't read kraken since 11:30:00 UTC",
-            "see provider kraken",
+            "kraken has been failing since 11:30:00 UTC",
+            "see the check of kraken",
         )
 
     def test_a_second_feed_is_heard(self, settings: Any, redis_server: Redis):
@@ -740,15 +772,15 @@ class TestTheLease:
         assert lease.take("alice:1") == 1
         found = self.found(1, 40)
         assert found.status == FAILED
-        assert worst(found)[0].startswith("two feeds publish: also one of epoch 40")
-        assert "a Redis" in worst(found)[1]
+        assert worst(found)[0].startswith("another feed publishes with epoch 40")
+        assert "its own Redis" in worst(found)[1]
 
     def test_a_feed_that_is_not_heard_is_told(self, settings: Any, redis_server: Redis):
         TestTheLayer.redis(settings, redis_server.url)
         assert lease.take("alice:1") == 1
         found = self.found()
         assert found.status == FAILED
-        assert worst(found)[0] == "nothing that alice:1 publishes is heard here"
+        assert worst(found)[0] == "no batch of alice:1 arrives here"
 
     def test_a_layer_that_is_away_is_no_proof_of_anything(self, settings: Any):
         TestTheLayer.redis(settings, f"redis://127.0.0.1:{free_port()}/0")
@@ -756,7 +788,7 @@ class TestTheLease:
         found = self.found()
         assert (found.status, worst(found)) == (
             WARNING,
-            ("what is published can't be heard", "see the channel layer"),
+            ("the batches of the feed can't be received", "see the check of the channel layer"),
         )
 
 
@@ -798,7 +830,7 @@ class TestTheCommand:
     def test_ends_with_0_where_nothing_failed(self, settings: Any):
         settings.QUOTES = {"PROVIDERS": ["kraken"]}
         said, code = told("--provider", "kraken")
-        assert "it is asked of no active symbol" in said
+        assert "no active symbol has a code for it" in said
         assert (said.splitlines()[-1], code) == ("1 check: 0 ok, 1 warning, 0 FAILED", 0)
 
     def test_says_the_same_to_machines(self, settings: Any):
@@ -807,8 +839,8 @@ class TestTheCommand:
         assert document["counts"] == {"ok": 3, "warning": 1, "failed": 1}
         by_name = {each["name"]: each for each in document["checks"]}
         assert by_name["lease"]["status"] == "failed"
-        assert by_name["lease"]["remarks"][0]["words"] == "nobody leads the feed"
-        assert by_name["lease"]["remarks"][0]["to_do"].startswith("start the web process")
+        assert by_name["lease"]["findings"][0]["text"] == "no process leads the feed"
+        assert by_name["lease"]["findings"][0]["to_do"].startswith("start the web process")
         assert all(each["seconds"] >= 0 for each in document["checks"])
         assert datetime.fromisoformat(document["at"]).tzinfo
         assert code == 1
@@ -846,7 +878,7 @@ class TestTheCommand:
         said, code = told("--provider", "kraken", "--timeout", "0.2")
         assert not answered.is_set()
         answered.set()
-        assert "FAILED   no full answer within 0.2 s" in said
+        assert "FAILED   no complete answer within 0.2 s" in said
         assert code == 1
 
 
@@ -1014,7 +1046,7 @@ def test_on_a_terminal_it_shows_for_what_it_waits_and_ctrl_c_ends_it(
     terminal.until("s for provider coinbase")
     terminal.type(b"\x03")
     assert terminal.end() == 130
-    assert "Interrupted: not everything was checked." in terminal.shown
+    assert "Stopped. Not everything was checked." in terminal.shown
     assert "Traceback" not in terminal.shown
 
 

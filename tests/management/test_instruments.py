@@ -91,7 +91,7 @@ class TestSearching:
     def test_says_how_many_more_there_are(self, coinbase: Stub):
         said = Said("coinbase", "--limit", "1")
         assert said.lines == ["BTC-EUR  BTC/EUR  EUR  0.01  crypto"]
-        assert said.beside == "1 of 7: say more words, or --limit 7\n"
+        assert said.beside == "1 of 7 shown: add words, or use --limit 7\n"
         assert len(Said("coinbase", "--limit", "7").lines) == 7
 
     def test_says_that_there_is_none(self, coinbase: Stub):
@@ -106,8 +106,8 @@ class TestSearching:
 
     def test_shows_on_a_terminal_for_what_it_waits_and_clears_it(self, coinbase: Stub):
         said = Said("coinbase", "btc", terminal=True).beside
-        assert "\rasking coinbase for its list …" in said
-        assert said.endswith(f"\r{'':40}\r")
+        assert "\r\x1b[Krequesting the list of coinbase …" in said
+        assert said.endswith("\r\x1b[K")
 
 
 class TestRefusing:
@@ -120,10 +120,10 @@ class TestRefusing:
     @pytest.mark.parametrize("check", [[], ["--check"]], ids=["search", "check"])
     def test_a_provider_without_a_list_says_which_have_one(self, check: Any, name: str):
         error = Said(*check, name).error
-        assert error == f"{name} has no list of its instruments, those that do: {WITH_A_LIST}"
+        assert error == f"{name} has no list of instruments, must be one of: {WITH_A_LIST}"
 
     def test_no_provider_at_all_says_which_there_are(self):
-        assert Said().error == f"Name a provider: {WITH_A_LIST}"
+        assert Said().error == f"A provider is missing, must be one of: {WITH_A_LIST}"
 
     def test_a_provider_that_lacks_its_key_says_so(self, settings: Any):
         settings.QUOTES = {"PROVIDERS": ["simulated"]}
@@ -157,7 +157,7 @@ class TestChecking:
     def test_asks_nobody_where_there_is_nothing_to_check(self, coinbase: Stub):
         before = coinbase.load()
         said = Said("--check")
-        assert said.lines == ["coinbase: no active symbol has a code of it"]
+        assert said.lines == ["coinbase: no active symbol has a code for it"]
         assert coinbase.load() == before
 
     def test_goes_on_after_a_provider_that_fails_and_tells_no_password(self, coinbase: Stub):
@@ -166,14 +166,14 @@ class TestChecking:
         said = Said("--check", "kraken", "coinbase")
         assert re.match(r"kraken: 127\.0\.0\.1:\d+/0/public/AssetPairs could not be", said.lines[0])
         assert said.lines[1] == "coinbase: 1 of 1 codes are not listed:"
-        assert said.error.startswith("kraken could not be asked. 1 code is not listed: ")
+        assert said.error.startswith("kraken could not be checked. 1 code is not listed: ")
         assert CANARY not in str(vars(said))
 
     def test_needs_a_provider_with_a_list(self, settings: Any):
         settings.QUOTES = {"PROVIDERS": ["simulated", "yahoo"]}
         assert Said("--check").error == (
-            "No provider in QUOTES_PROVIDERS (simulated, yahoo) lists its instruments, "
-            f"name one of: {WITH_A_LIST}"
+            "No provider in QUOTES_PROVIDERS (simulated, yahoo) has a list of instruments, "
+            f"use one of: {WITH_A_LIST}"
         )
 
 
@@ -218,4 +218,4 @@ def test_ctrl_c_ends_it(coinbase: Stub, database_template: Path):
     eventually(lambda: coinbase.load()[1] != before, "the list is asked for")
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=10)
-    assert (process.returncode, said) == (130, "Interrupted.\n")
+    assert (process.returncode, said) == (130, "Stopped.\n")

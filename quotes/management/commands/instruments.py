@@ -1,9 +1,8 @@
-"""`manage.py instruments PROVIDER [TEXT…]`: search what a provider lists; `--check` our codes."""
+"""`manage.py instruments`: search the instruments of a provider, or `--check` our codes."""
 
 from __future__ import annotations
 
 import asyncio
-import sys
 from argparse import ArgumentTypeError
 from collections.abc import Sequence
 from typing import Any
@@ -12,62 +11,68 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from quotes import conf
 from quotes.doctor.beside import Loop
-from quotes.doctor.remedies import words_of
+from quotes.doctor.remedies import describe
 from quotes.doctor.secrecy import Secrecy
 from quotes.feed import records
 from quotes.feed.configured import configured_provider
-from quotes.management import INTERRUPTED
+from quotes.management.terminal import ProgressLine, stops_on_control_c
 from quotes.models import ProviderSymbol
 from quotes.providers import REGISTRY, Instrument, Provider, ProviderError, provider_class
 from quotes.providers.kit import options
 
 SHOWN = 50  # instruments, without --limit
-WIDTH = 40  # characters of a progress line
 
 
 class Command(BaseCommand):
-    """Search what a provider lists, or check our codes by it."""
+    """Search the instruments of a provider, or check our codes against them."""
 
     help = (
-        "Prints the instruments of a provider whose code or name has all words of TEXT: code, "
-        "name, currency, tick size and kind. With --check it asks providers for their lists, "
-        "names the codes of active symbols that are not in them, and then ends with 1."
+        "Searches the instruments of a provider and prints those whose code or name contains "
+        "every TEXT: code, name, currency, tick size and kind. With --check it compares the codes "
+        "of active symbols with the lists of the providers and prints the codes that are not "
+        "listed. The exit code is then 1 if there are any."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Take a provider and words, or providers to check by."""
-        parser.add_argument("provider", nargs="?", default="", metavar="PROVIDER", help="its name")
+        """Add a provider and texts to search for, or providers to check."""
         parser.add_argument(
-            "text", nargs="*", metavar="TEXT", help="a word; with --check, one more provider"
+            "provider", nargs="?", default="", metavar="PROVIDER", help="name of the provider"
         )
         parser.add_argument(
-            "--limit", type=count, default=SHOWN, metavar="N", help=f"how many to print ({SHOWN})"
+            "text",
+            nargs="*",
+            metavar="TEXT",
+            help="text to search for; with --check, another provider",
+        )
+        parser.add_argument(
+            "--limit",
+            type=count,
+            default=SHOWN,
+            metavar="N",
+            help=f"how many instruments to print (default: {SHOWN})",
         )
         parser.add_argument(
             "--check",
             action="store_true",
-            help="check the codes of these providers; without one, of those in QUOTES_PROVIDERS",
+            help="check our codes for these providers (default: all in QUOTES_PROVIDERS)",
         )
 
     def handle(
         self, *args: Any, provider: str, text: list[str], limit: int, check: bool, **options: Any
     ) -> None:
-        """Search or check, until Ctrl-C."""
-        try:
+        """Search or check, until it is done or until CONTROL-C."""
+        self.progress = ProgressLine(self.stderr)
+        with stops_on_control_c(self.progress, self.stderr, "Stopped."):
             if check:
                 self.check_codes(list(dict.fromkeys(filter(None, [provider, *text]))))
             else:
                 self.search(provider, text, limit)
-        except KeyboardInterrupt:
-            self.progress("")
-            self.stderr.write("Interrupted.")
-            sys.exit(INTERRUPTED)
 
     def search(self, name: str, words: Sequence[str], limit: int) -> None:
-        """Print the instruments that have all the words; raise CommandError for none."""
+        """Print the instruments that match all words; raise CommandError if there are none."""
         if not name:
-            raise CommandError(f"Name a provider: {', '.join(with_a_list())}")
-        found = [each for each in self.listed(name) if matches(each, words)]
+            raise CommandError(f"A provider is missing, must be one of: {', '.join(with_a_list())}")
+        found = [each for each in self.read_instruments(name) if matches(each, words)]
         if not found:
             wanted = f" with {' '.join(words)!r} in its code or name" if words else ""
             raise CommandError(f"{name} lists no instrument{wanted}")
@@ -77,11 +82,12 @@ class Command(BaseCommand):
             padded = (f"{cell:{width}}" for cell, width in zip(row, widths, strict=True))
             self.stdout.write("  ".join(padded).rstrip())
         if len(found) > limit:
-            more = f"{limit} of {len(found):,}: say more words, or --limit {len(found)}"
-            self.stderr.write(more, str)
+            self.stderr.write(
+                f"{limit} of {len(found):,} shown: add words, or use --limit {len(found)}", str
+            )
 
     def check_codes(self, names: Sequence[str]) -> None:
-        """Name the codes that providers do not list; raise CommandError if there are any."""
+        """Print the codes that providers do not list; raise CommandError if there are any."""
         for name in names:
             must_have_a_list(name)
         missing, failed = 0, []
@@ -91,7 +97,7 @@ class Command(BaseCommand):
             except CommandError as error:
                 self.stdout.write(f"{name}: {error}")
                 failed.append(name)
-        troubles = [f"{', '.join(failed)} could not be asked."] if failed else []
+        troubles = [f"{', '.join(failed)} could not be checked."] if failed else []
         if missing:
             are = "code is" if missing == 1 else "codes are"
             to_do = "correct them in the admin, or switch those symbols off"
@@ -100,43 +106,37 @@ class Command(BaseCommand):
             raise CommandError(" ".join(troubles))
 
     def check_codes_of(self, name: str) -> int:
-        """Say which codes of active symbols a provider does not list, and return how many."""
+        """Print the codes of active symbols that a provider does not list; return how many."""
         rows = ProviderSymbol.objects.filter(provider=name, symbol__active=True)
         codes = dict(rows.order_by("symbol__code").values_list("symbol__code", "code"))
         if not codes:
-            self.stdout.write(f"{name}: no active symbol has a code of it")
+            self.stdout.write(f"{name}: no active symbol has a code for it")
             return 0
-        listed = {each.code for each in self.listed(name)}
+        listed = {each.code for each in self.read_instruments(name)}
         missing = {symbol: code for symbol, code in codes.items() if code not in listed}
-        told = f"all {len(codes)} codes of active symbols are listed"
+        result = f"all {len(codes)} codes of active symbols are listed"
         if missing:
-            told = f"{len(missing)} of {len(codes)} codes are not listed:"
-        self.stdout.write(f"{name}: {told}")
+            result = f"{len(missing)} of {len(codes)} codes are not listed:"
+        self.stdout.write(f"{name}: {result}")
         for symbol, code in missing.items():
             self.stdout.write(f"    {symbol}: {code}")
         return len(missing)
 
-    def listed(self, name: str) -> list[Instrument]:
-        """Return what a provider lists; raise CommandError with what is wrong, and no secret."""
+    def read_instruments(self, name: str) -> list[Instrument]:
+        """Return a provider's instruments; raise CommandError, without secrets, if that fails."""
         must_have_a_list(name)
-        self.progress(f"asking {name} for its list …")
+        self.progress.show(f"requesting the list of {name} …")
         try:
-            return ask(configured_provider(name))
+            return request_instruments(configured_provider(name))
         except (ValueError, ProviderError) as error:
-            words = words_of(error) if isinstance(error, ProviderError) else str(error)
-            raise CommandError(Secrecy().public(words)) from error
+            text = describe(error) if isinstance(error, ProviderError) else str(error)
+            raise CommandError(Secrecy().public(text)) from error
         finally:
-            self.progress("")
-
-    def progress(self, words: str) -> None:
-        """Show a line in place of the one before; other than on a terminal, nothing."""
-        if self.stderr.isatty():
-            self.stderr.write(f"\r{words:{WIDTH}}\r{words}", str, ending="")
-            self.stderr.flush()
+            self.progress.clear()
 
 
-def ask(provider: Provider) -> list[Instrument]:
-    """Return what a provider lists, and count what its plan counts where the feed does, too."""
+def request_instruments(provider: Provider) -> list[Instrument]:
+    """Request a provider's list of instruments, counted in its monthly budget."""
     budget = provider.standing.budget
     if budget.plan.per_month is not None:
         budget.read_month(*records.load_uses().get(provider.name, ("", 0)))
@@ -144,12 +144,12 @@ def ask(provider: Provider) -> list[Instrument]:
         with asyncio.Runner(loop_factory=Loop) as runner:
             return runner.run(read_list(provider))
     finally:
-        if news := budget.report():
-            records.add_uses({provider.name: news})
+        if requests := budget.report():
+            records.add_uses({provider.name: requests})
 
 
 async def read_list(provider: Provider) -> list[Instrument]:
-    """Return what a provider lists, and close it."""
+    """Return a provider's instruments, and close it."""
     try:
         return await provider.instruments()
     finally:
@@ -157,7 +157,7 @@ async def read_list(provider: Provider) -> list[Instrument]:
 
 
 def keeps_a_list(name: str) -> bool:
-    """Whether a provider lists its instruments; raise ValueError for an unknown one."""
+    """Return whether a provider lists its instruments; raise ValueError if it is unknown."""
     return provider_class(name).instruments is not Provider.instruments
 
 
@@ -167,36 +167,36 @@ def with_a_list() -> list[str]:
 
 
 def configured_with_a_list() -> list[str]:
-    """Return those of them that QUOTES names; raise CommandError where there are none."""
+    """Return the providers in QUOTES with a list; raise CommandError if there are none."""
     enabled = conf.get("PROVIDERS")
     if names := [name for name in enabled if keeps_a_list(name)]:
         return names
     raise CommandError(
-        f"No provider in QUOTES_PROVIDERS ({', '.join(enabled)}) lists its instruments, "
-        f"name one of: {', '.join(with_a_list())}"
+        f"No provider in QUOTES_PROVIDERS ({', '.join(enabled)}) has a list of instruments, "
+        f"use one of: {', '.join(with_a_list())}"
     )
 
 
 def must_have_a_list(name: str) -> None:
-    """Raise CommandError for a provider that is unknown, or lists nothing."""
+    """Raise CommandError if a provider is unknown, or has no list of instruments."""
     try:
         if keeps_a_list(name):
             return
     except ValueError as error:
         raise CommandError(str(error)) from error
     raise CommandError(
-        f"{name} has no list of its instruments, those that do: {', '.join(with_a_list())}"
+        f"{name} has no list of instruments, must be one of: {', '.join(with_a_list())}"
     )
 
 
 def matches(instrument: Instrument, words: Sequence[str]) -> bool:
-    """Whether all words stand in the code or the name, in small or capital letters."""
+    """Return whether the code or the name contains each word, in small or capital letters."""
     text = f"{instrument.code} {instrument.name}".casefold()
     return all(word.casefold() in text for word in words)
 
 
 def columns(instrument: Instrument) -> list[str]:
-    """Return the cells of a line; what a source says may hold what steers a terminal."""
+    """Return the cells of a line, without control characters that a source may have sent."""
     size = instrument.tick_size
     step = "-" if size is None else f"{size.normalize():f}"
     cells = (instrument.code, instrument.name, instrument.currency, step, instrument.kind)
@@ -204,7 +204,7 @@ def columns(instrument: Instrument) -> list[str]:
 
 
 def count(given: str) -> int:
-    """Read a whole number above 0."""
+    """Read a whole number above 0; raise ArgumentTypeError for anything else."""
     try:
         return options.count("--limit", given)
     except ValueError as error:
