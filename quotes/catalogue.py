@@ -1,4 +1,4 @@
-"""The catalogue: a CSV of symbols, checked row by row and loaded all or nothing."""
+"""The catalogue: a CSV file of symbols, checked row by row and loaded completely or not at all."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ PROVIDERS = {  # column: provider
 }
 
 
-class BadCatalogue(Exception):
-    """Raised when a catalogue can't be loaded; has one line of text per fault."""
+class InvalidCatalogue(Exception):
+    """Raised when a catalogue can't be loaded; `errors` has one line of text for each error."""
 
-    def __init__(self, faults: list[str]) -> None:
-        super().__init__("\n".join(faults))
-        self.faults = faults
+    def __init__(self, errors: list[str]) -> None:
+        super().__init__("\n".join(errors))
+        self.errors = errors
 
 
 @dataclass(slots=True)
 class Entry:
-    """One row of a catalogue, checked."""
+    """A valid row of a catalogue."""
 
     line: int
     symbol: Symbol
@@ -47,36 +47,36 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one row."""
+    """The result of loading one row."""
 
     line: int
     code: str
-    done: str  # "added", "updated", "unchanged"
+    done: str  # "added", "updated" or "unchanged"
 
 
 @dataclass(slots=True)
 class Known:
-    """What the database holds already."""
+    """The symbols and provider codes in the database."""
 
     symbols: dict[str, Symbol] = field(default_factory=dict)
     codes: dict[tuple[int, str], ProviderSymbol] = field(default_factory=dict)
 
 
 def read(file: TextIO) -> list[Entry]:
-    """Read and check a CSV; raise BadCatalogue with every fault and its line number."""
+    """Read and check a CSV file; raise InvalidCatalogue with all errors and their line numbers."""
     try:
         return _read(csv.DictReader(file, strict=True))
     except UnicodeDecodeError as error:
-        raise BadCatalogue([f"not UTF-8: {error.reason} at byte {error.start}"]) from error
+        raise InvalidCatalogue([f"not UTF-8: {error.reason} at byte {error.start}"]) from error
     except csv.Error as error:
-        raise BadCatalogue([f"not a CSV file: {error}"]) from error
+        raise InvalidCatalogue([f"not a CSV file: {error}"]) from error
 
 
 def load(entries: list[Entry], board: str = "") -> Iterator[Outcome]:
-    """Add and update symbols, in one transaction; put new ones at the end of a board.
+    """Add and update symbols in one transaction, and put new ones at the end of a board.
 
-    Nothing is deleted, and what people changed in the admin beside it stays: switched off stays
-    off. Without a board, each symbol goes on the starter board of its kind.
+    Nothing is deleted. A symbol that an operator switched off stays off. Without a board, each
+    symbol is put on the starter board of its kind.
     """
     with transaction.atomic():
         known = Known(
@@ -98,40 +98,40 @@ def _read(rows: csv.DictReader[str]) -> list[Entry]:
     columns = rows.fieldnames or []
     allowed = (*REQUIRED, *PROVIDERS, *NUMBERS)
     if missing := [name for name in REQUIRED if name not in columns]:
-        raise BadCatalogue(
-            [f"line 1: no column {missing[0]!r}; the columns are {', '.join(allowed)}"]
-        )
+        required = ", ".join(REQUIRED)
+        raise InvalidCatalogue([f"line 1: no column {missing[0]!r}, needed are: {required}"])
     if twice := [name for name in columns if columns.count(name) > 1]:
-        raise BadCatalogue([f"line 1: column {twice[0]!r} stands there twice"])
+        raise InvalidCatalogue([f"line 1: column {twice[0]!r} appears twice"])
     if unknown := [name for name in columns if name not in allowed]:
-        raise BadCatalogue(
-            [f"line 1: unknown column {unknown[0]!r}; the columns are {', '.join(allowed)}"]
+        raise InvalidCatalogue(
+            [f"line 1: unknown column {unknown[0]!r}, must be one of: {', '.join(allowed)}"]
         )
     entries: list[Entry] = []
-    faults: list[str] = []
+    errors: list[str] = []
     lines: dict[str, int] = {}
     for row in rows:
         try:
             entry = _entry(rows.line_num, row)
             first = lines.setdefault(entry.symbol.code, entry.line)
             if first != entry.line:
-                raise ValueError(f"symbol {entry.symbol.code!r} stands on line {first} already")
+                raise ValueError(f"symbol {entry.symbol.code!r} is already on line {first}")
             entries.append(entry)
         except (ValueError, ValidationError) as error:
-            faults.append(f"line {rows.line_num}: {_words(error)}")
-    if not entries and not faults:
-        faults.append("no rows below the line of columns")
-    if faults:
-        raise BadCatalogue(faults)
+            errors.append(f"line {rows.line_num}: {_text_of(error)}")
+    if not entries and not errors:
+        errors.append("no rows below the names of the columns")
+    if errors:
+        raise InvalidCatalogue(errors)
     return entries
 
 
 def _entry(line: int, row: dict[str, str]) -> Entry:
     if None in row or None in row.values():
-        raise ValueError(f"{sum(v is not None for v in row.values())} cells, not as many as line 1")
+        count = sum(len(v) if isinstance(v, list) else v is not None for v in row.values())
+        raise ValueError(f"{count} cells, must be as many as in line 1")
     cells = {name: value.strip() for name, value in row.items()}
     if any("\0" in value for value in cells.values()):
-        raise ValueError("a NUL character")
+        raise ValueError("contains a NUL character")
     currency = MINOR_UNITS.get(cells["currency"], cells["currency"])
     minor = Decimal("0.01") if currency != cells["currency"] else Decimal(1)
     symbol = Symbol(
@@ -154,11 +154,11 @@ def _number(name: str, cells: dict[str, str], unit: Decimal) -> Decimal | None:
     if not (given := cells.get(name, "")):
         return None
     if (value := price(given)) is None:
-        raise ValueError(f"{name} {given!r} is no number above 0")
+        raise ValueError(f"{name} is {given!r}, must be a number above 0")
     return value * unit
 
 
-def _words(error: ValueError | ValidationError) -> str:
+def _text_of(error: ValueError | ValidationError) -> str:
     if not isinstance(error, ValidationError):
         return str(error)
     return "; ".join(f"{name}: {' '.join(texts)}" for name, texts in error.message_dict.items())
@@ -180,7 +180,7 @@ def _save(entry: Entry, known: Known) -> str:
 
 def _update(symbol: Symbol, given: Symbol) -> bool:
     names = ["name", "kind", "exchange", "currency"]
-    # an empty cell says nothing: a tick size that was learnt stays
+    # an empty cell changes nothing: a tick size that came from a provider stays
     names += [name for name in NUMBERS if getattr(given, name) is not None]
     changed = [name for name in names if getattr(symbol, name) != getattr(given, name)]
     for name in changed:
@@ -201,7 +201,7 @@ def _save_code(symbol: Symbol, provider: str, code: str, known: Known) -> bool:
 
 
 def _places(board: str) -> Callable[[Symbol], bool]:
-    """Return what puts a symbol on its board, and says whether it was not there yet."""
+    """Return a function that puts a symbol on its board, and returns whether that is new."""
     boards: dict[str, tuple[Board, dict[int, int]]] = {}
 
     def find(slug: str, title: str) -> tuple[Board, dict[int, int]]:

@@ -158,39 +158,42 @@ class TestLoading:
 
 
 FAULTS = {
-    "a wrong header": ("code,title\nAAPL,Apple\n", "line 1: no column 'symbol'; the columns are"),
+    "a wrong header": (
+        "code,title\nAAPL,Apple\n",
+        "line 1: no column 'symbol', needed are: symbol, name, ",
+    ),
     "an unknown column": (
         HEADER.replace("start", "price") + APPLE,
-        "line 1: unknown column 'price'; the columns are symbol, name, kind,",
+        "line 1: unknown column 'price', must be one of: symbol, name, kind,",
     ),
     "a column of no provider": (
         HEADER.replace("coinbase", "coinbse") + APPLE,
-        "line 1: unknown column 'coinbse'; the columns are symbol, name, kind,",
+        "line 1: unknown column 'coinbse', must be one of: symbol, name, kind,",
     ),
     "a column twice": (HEADER.replace("tick_size", "name") + APPLE, "line 1:"),
     "a short row": (HEADER + APPLE + "BTC-USD,Bitcoin,crypto\n", "line 3: 3 cells"),
     "a long row": (HEADER + "AAPL,Apple,stock,NASDAQ,USD,,0.01,200,9\n", "line 2: 9 cells"),
     "a bad kind": (HEADER + APPLE.replace("stock", "bond"), "line 2: kind: Value 'bond' is not"),
-    "a bad symbol": (HEADER + APPLE.replace("AAPL", "aapl"), "line 2: code: “aapl” is no symbol"),
+    "a bad symbol": (HEADER + APPLE.replace("AAPL", "aapl"), "line 2: code: “aapl” is not a valid"),
     "no symbol": (HEADER + APPLE.replace("AAPL", ""), "line 2: code: This field cannot be blank"),
     "no name": (HEADER + APPLE.replace("Apple", " "), "line 2: name: This field cannot be blank"),
-    "a bad currency": (HEADER + APPLE.replace("USD", "$"), "line 2: currency: “$” is no currency"),
+    "a bad currency": (HEADER + APPLE.replace("USD", "$"), "line 2: currency: “$” is not a valid"),
     "a tick of zero": (
         HEADER + APPLE.replace("0.01", "0"),
-        "line 2: tick_size '0' is no number above 0",
+        "line 2: tick_size is '0', must be a number above 0",
     ),
-    "a bad tick": (HEADER + APPLE.replace("0.01", "1/8"), "line 2: tick_size '1/8' is no number"),
-    "a tick of nan": (HEADER + APPLE.replace("0.01", "NaN"), "line 2: tick_size 'NaN' is no"),
+    "a bad tick": (HEADER + APPLE.replace("0.01", "1/8"), "line 2: tick_size is '1/8', must"),
+    "a tick of nan": (HEADER + APPLE.replace("0.01", "NaN"), "line 2: tick_size is 'NaN',"),
     "a tick too fine": (HEADER + APPLE.replace("0.01", "1E-13"), "line 2: tick_size: Ensure"),
     "a start too high": (HEADER + APPLE.replace("200", "1E+30"), "line 2: start: Ensure"),
     "a long code": (HEADER + BITCOIN.replace(",BTC-USD,", f",{'B' * 61},"), "line 2: code: Ensure"),
-    "a duplicate": (HEADER + APPLE + BITCOIN + APPLE, "line 4: symbol 'AAPL' stands on line 2"),
+    "a duplicate": (HEADER + APPLE + BITCOIN + APPLE, "line 4: symbol 'AAPL' is already on line 2"),
     "not UTF-8": ((HEADER + APPLE).replace("Apple", "Äpple").encode("latin-1"), "not UTF-8: "),
     "UTF-16": ((HEADER + APPLE).encode("utf-16"), "not UTF-8: "),
     "an open quote": (HEADER + APPLE.replace("Apple", '"Apple'), "not a CSV file: "),
     "a huge cell": (HEADER + APPLE.replace("Apple", "A" * 200_000), "not a CSV file: field larger"),
     "an empty file": ("", "line 1: no column 'symbol'"),
-    "a header alone": (HEADER, "no rows below the line of columns"),
+    "a header alone": (HEADER, "no rows below the names of the columns"),
     "a NUL in the symbol": (HEADER + APPLE.replace("AAPL", "AA\0PL"), "line 2: "),
     "a NUL in the name": (HEADER + APPLE.replace("Apple", "App\0le"), "line 2: "),
     "only NULs": (b"\0" * 100, "line 1: no column 'symbol'"),
@@ -205,7 +208,7 @@ class TestFaults:
         load(HEADER + "MSFT,Microsoft,stock,NASDAQ,USD,,,\n")
         with pytest.raises(CommandError) as refused:
             load(content)
-        assert "mine.csv was not loaded, nothing was changed:\n" in str(refused.value)
+        assert "mine.csv was not loaded and nothing was changed:\n" in str(refused.value)
         assert f"\n{words}" in str(refused.value)
         assert [symbol.code for symbol in Symbol.objects.all()] == ["MSFT"]
         assert Board.objects.count() == 1
@@ -224,11 +227,11 @@ class TestFaults:
 
     def test_a_file_that_is_missing_is_said_to_be(self, tmp_path: Path):
         path = tmp_path / "nowhere.csv"
-        with pytest.raises(CommandError, match=r"can't read .*nowhere.csv: No such file"):
+        with pytest.raises(CommandError, match=r"Can't read .*nowhere.csv: No such file"):
             call_command("loadcatalogue", str(path))
 
     def test_a_folder_is_no_file(self, tmp_path: Path):
-        with pytest.raises(CommandError, match=r"can't read .*: Is a directory"):
+        with pytest.raises(CommandError, match=r"Can't read .*: Is a directory"):
             call_command("loadcatalogue", str(tmp_path))
 
     @pytest.mark.parametrize("slug", ["my favourites", "../etc", "<b>", "b" * 51])

@@ -403,8 +403,8 @@ class TestTheCommand:
         assert running.stdout.readline().startswith(f"1 of {len(VENUES)}: ")
         running.send_signal(signal.SIGINT)
         _, complaint = running.communicate(timeout=60)
-        assert running.returncode != 0
-        assert "stopped, and the file is whole" in complaint
+        assert running.returncode == 130
+        assert "Stopped. The file is complete" in complaint
         assert "Traceback" not in complaint
         call_command("makesessions", "XTSE", file=file)  # reads what there is
         assert set(self.rows(file)) >= {next(iter(VENUES)), "XTSE"}
@@ -412,8 +412,8 @@ class TestTheCommand:
     @pytest.mark.parametrize(
         ("given", "words"),
         [
-            ({"venue": ["XMOO"]}, "unknown venue 'XMOO', use some of: XASX"),
-            ({"until": 1999}, "--until 1999 is past, use "),
+            ({"venue": ["XMOO"]}, "Unknown venue 'XMOO', must be one of: XASX"),
+            ({"until": 1999}, "Unexpected --until 1999, must be "),
         ],
     )
     def test_what_it_can_not_do_it_says_and_writes_nothing(
@@ -425,5 +425,7 @@ class TestTheCommand:
 
     def test_it_says_what_to_install(self, file: Path, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setitem(sys.modules, "exchange_calendars", None)
-        with pytest.raises(CommandError, match="exchange_calendars is missing: “make setup”"):
+        with pytest.raises(
+            CommandError, match="exchange_calendars is missing: install it with “make setup”"
+        ):
             call_command("makesessions", "XETR", file=file)

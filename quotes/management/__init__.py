@@ -1,3 +1,1 @@
-"""The commands of `manage.py`."""
-
-INTERRUPTED = 130  # the exit code that shells give a program that SIGINT ended
+"""The commands of `manage.py`, and what they share."""

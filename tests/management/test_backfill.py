@@ -70,15 +70,16 @@ async def test_a_symbol_of_which_nobody_keeps_candles_is_done(shell: Shell) -> N
     shell.providers = "coingecko"
     code, said, errors = await shell.run("BTC-USD")
     assert (code, errors) == (0, "")
-    assert "1/1 BTC-USD: none of its providers keeps candles\n" in said
+    assert "1/1 BTC-USD: none of its providers has candles\n" in said
 
 
 async def test_what_is_missing_is_said_with_what_to_do(shell: Shell) -> None:
     shell.stub.mode = "unauthorized"
     code, said, errors = await shell.run("BTC-USD", "ETH-USD", "--days", "0.01")
     assert code == 1
-    assert "2/2 ETH-USD: nothing new, and some are missing" in said
-    assert "Not all could be had of 2 symbols: BTC-USD, ETH-USD. What came stays" in errors
+    assert "2/2 ETH-USD: nothing new, some are still missing" in said
+    assert "Candles are still missing for 2 of 2 symbols: BTC-USD, ETH-USD. Those" in errors
+    assert "received are stored. Run the command again to request the rest." in errors
     assert shell.stub.requests["/0/public/OHLC"] == 1  # who is refused asks no more
 
 
@@ -88,9 +89,9 @@ async def test_on_a_terminal_it_shows_where_it_is_and_control_c_ends_it(shell: S
     running = await shell.begin("BTC-USD", stdout=screen)
     os.close(screen)
     shown = await asyncio.to_thread(os.read, terminal, 1000)
-    assert b"BTC-USD: minutes from 20" in shown
+    assert b"BTC-USD: one-minute candles from 20" in shown
     running.send_signal(signal.SIGINT)
     _, errors = await running.communicate()
     os.close(terminal)
     assert running.returncode == 130
-    assert errors.decode().strip() == "Stopped. Start it again, and it goes on where it was."
+    assert errors.decode().strip() == "Stopped. Run the command again to continue."

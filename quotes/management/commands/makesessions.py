@@ -1,4 +1,4 @@
-"""`manage.py makesessions [VENUE …] [--until YEAR] [--file FILE]`: write sessions.csv anew."""
+"""`manage.py makesessions [VENUE …] [--until YEAR] [--file FILE]`: renew sessions.csv."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
+from quotes.management.terminal import ProgressLine, stops_on_control_c
 from quotes.sessions import CALENDAR, COLUMNS, DAY, VENUES, WEEK
 
-# exchange_calendars knows regular trading only: when the hours around it begin and end
+# exchange_calendars knows regular trading only; these are the hours before and after it
 PRE_FROM = {"XNYS": "04:00"}
 POST_HOURS = {"XNYS": 4}  # after the close, on half days too
 
@@ -27,45 +28,46 @@ class Command(BaseCommand):
     """Write the calendar of market sessions."""
 
     help = (
-        "Writes quotes/sessions.csv anew from the package exchange_calendars, which “make setup” "
-        "brings: from this year on, as far as it knows each venue. The file is complete after "
-        "each venue, so this may be stopped at any time and started again."
+        "Renews quotes/sessions.csv from the package exchange_calendars, which “make setup” "
+        "installs: from this year on, as far as the package knows each venue. The file is "
+        "complete after each venue, so the command can be stopped at any time and run again."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Take the venues and the last year."""
+        """Add the venues, the last year and the file."""
         parser.add_argument(
-            "venue", nargs="*", help=f"some of {', '.join(VENUES)}; without one, all of them"
+            "venue", nargs="*", help=f"one or more of: {', '.join(VENUES)} (default: all)"
         )
-        parser.add_argument("--until", type=int, metavar="YEAR", help="default: two years on")
-        parser.add_argument("--file", type=Path, default=CALENDAR, help="another file, to compare")
+        parser.add_argument(
+            "--until", type=int, metavar="YEAR", help="last year (default: two years from now)"
+        )
+        parser.add_argument(
+            "--file", type=Path, default=CALENDAR, help="write to another file, to compare"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Write venue after venue."""
+        """Write one venue after the other."""
         venues = options["venue"] or list(VENUES)
         if unknown := sorted(set(venues) - VENUES.keys()):
-            raise CommandError(f"unknown venue {unknown[0]!r}, use some of: {', '.join(VENUES)}")
+            raise CommandError(f"Unknown venue {unknown[0]!r}, must be one of: {', '.join(VENUES)}")
         first = timezone.now().year
         last = options["until"] or first + 2
         if last < first:
-            raise CommandError(f"--until {last} is past, use {first} or later")
-        try:
+            raise CommandError(f"Unexpected --until {last}, must be {first} or later")
+        stopped = "Stopped. The file is complete. To go on, run the command for the other venues."
+        with stops_on_control_c(ProgressLine(self.stderr), self.stderr, stopped):
             for number, venue in enumerate(venues, 1):
                 self.stdout.write(f"{number} of {len(venues)}: {venue} … ", ending="")
                 self.stdout.flush()
-                made = list(make(venue, first, last))
+                rows = list(make(venue, first, last))
                 kept = [row for row in read(options["file"]) if row[0] != venue]
-                write(options["file"], sorted([*kept, *made], key=lambda row: row[0]))
-                self.stdout.write(f"until {made[-1][2]}, {len(made)} rows")
+                write(options["file"], sorted([*kept, *rows], key=lambda row: row[0]))
+                self.stdout.write(f"until {rows[-1][2]}, {len(rows)} rows")
                 self.stdout.flush()
-        except KeyboardInterrupt as error:
-            raise CommandError(
-                "stopped, and the file is whole: start again, or name the venues that are left"
-            ) from error
 
 
 def read(file: Path) -> list[Row]:
-    """Read the rows that there are."""
+    """Return the rows of the file, if there is one."""
     if not file.exists():
         return []
     with file.open(encoding="utf-8", newline="") as text:
@@ -73,15 +75,15 @@ def read(file: Path) -> list[Row]:
 
 
 def write(file: Path, rows: list[Row]) -> None:
-    """Write all rows, or nothing."""
-    beside = file.with_suffix(".new")
-    with beside.open("w", encoding="utf-8", newline="") as text:
+    """Write all rows, or leave the file as it is."""
+    new = file.with_suffix(".new")
+    with new.open("w", encoding="utf-8", newline="") as text:
         csv.writer(text, lineterminator="\n").writerows([COLUMNS, *rows])
-    beside.replace(file)
+    new.replace(file)
 
 
 def make(venue: str, first: int, last: int) -> Iterator[Row]:
-    """Yield the rows of a venue from one year to another, or to the last that is known whole."""
+    """Yield the rows of a venue from one year to another, or to the last complete one."""
     zone, hours = read_package(venue, first, last)
     for year in range(first, max(hours).year + 1):
         for text, days in divide({day: text for day, text in hours.items() if day.year == year}):
@@ -89,7 +91,7 @@ def make(venue: str, first: int, last: int) -> Iterator[Row]:
 
 
 def divide(hours: dict[date, str]) -> list[tuple[str, list[str]]]:
-    """Gather the days of a year by their hours: usual ones by weekday, then those that differ."""
+    """Group the days of a year by their hours: usual days by weekday, then the exceptions."""
     seen: dict[str, Counter[str]] = {name: Counter() for name in WEEK}
     for day, text in hours.items():
         seen[WEEK[day.weekday()]][text] += 1
@@ -107,17 +109,17 @@ def divide(hours: dict[date, str]) -> list[tuple[str, list[str]]]:
 
 
 def read_package(venue: str, first: int, last: int) -> tuple[str, dict[date, str]]:
-    """Ask exchange_calendars for the zone of a venue and the hours of each day."""
+    """Return the time zone of a venue and the hours of each day, from exchange_calendars."""
     try:
         import exchange_calendars  # noqa: PLC0415  164 MB with pandas, for development only
     except ImportError as error:
         raise CommandError(
-            "exchange_calendars is missing: “make setup” installs it, "
-            "or “pip install exchange_calendars”"
+            "exchange_calendars is missing: install it with “make setup” "
+            "or “pip install exchange_calendars”."
         ) from error
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pandas tells it what will change one day
+        warnings.simplefilter("ignore")  # deprecations in pandas
         calendar = exchange_calendars.get_calendar(venue, f"{first}-01-01", f"{first}-12-31")
         bound = calendar.bound_max()
         end = date(last, 12, 31)
@@ -125,7 +127,7 @@ def read_package(venue: str, first: int, last: int) -> tuple[str, dict[date, str
             end = date(end.year - 1, 12, 31)
         calendar = exchange_calendars.get_calendar(venue, f"{first}-01-01", end.isoformat())
         opened = {
-            row.Index.date(): words(venue, calendar.tz, row)
+            row.Index.date(): hours_of(venue, calendar.tz, row)
             for row in calendar.schedule.itertuples()
         }
     days, hours = date(first, 1, 1), {}
@@ -135,8 +137,8 @@ def read_package(venue: str, first: int, last: int) -> tuple[str, dict[date, str
     return str(calendar.tz), hours
 
 
-def words(venue: str, zone: Any, row: Any) -> str:
-    """Write a day's hours: "09:30 regular 16:00 closed"."""
+def hours_of(venue: str, zone: Any, row: Any) -> str:
+    """Return a day's hours: "09:30 regular 16:00 closed"."""
 
     def clock(moment: Any, later: int = 0) -> str:
         local = moment.tz_convert(zone)
@@ -144,7 +146,7 @@ def words(venue: str, zone: Any, row: Any) -> str:
 
     turns = [f"{PRE_FROM[venue]} pre"] if venue in PRE_FROM else []
     turns.append(f"{clock(row.open)} regular")
-    if row.break_start == row.break_start:  # NaT, where there is none, equals nothing
+    if row.break_start == row.break_start:  # without a break it is NaT, which equals nothing
         turns += [f"{clock(row.break_start)} break", f"{clock(row.break_end)} regular"]
     if venue in POST_HOURS:
         turns.append(f"{clock(row.close)} post")
