@@ -120,7 +120,8 @@ def collapsed(text: str, language: str) -> SafeString:
         return mark_safe(text)  # noqa: S308  digits, sign and separators only
     short = format_html("0<sub>{}</sub>{}", zeros, rest) if rest else "00"
     return format_html(
-        '<span class="tiny" aria-hidden="true">{}{}{}</span><span class="whole">{}</span>',
+        '<span class="quotes-tiny" aria-hidden="true">{}{}{}</span>'
+        '<span class="quotes-whole">{}</span>',
         whole,
         mark,
         short,

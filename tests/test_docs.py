@@ -105,7 +105,7 @@ def test_the_catalogue_command_of_the_readme_runs(tmp_path: Path, monkeypatch: p
 def test_a_template_in_the_documents_renders(snippet: str):
     call_command("loadcatalogue", verbosity=0)
     page = Template(snippet).render(Context({"watched_codes": ["BTC-USD", "AAPL"]}))
-    assert "quotes.css" in page
+    assert page.index("theme.css") < page.index("quotes.css")
     assert "Unknown" not in page
 
 

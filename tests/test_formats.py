@@ -32,7 +32,7 @@ def parsed(text: str, language: str) -> Decimal:
 
 def accessible(html: str) -> str:
     """Return what a screen reader says of a price."""
-    whole = re.search(r'<span class="whole">(.+?)</span>', html)
+    whole = re.search(r'<span class="quotes-whole">(.+?)</span>', html)
     return whole[1] if whole else html
 
 
@@ -116,8 +116,8 @@ class TestPrices:
 
     def test_a_tiny_price_counts_its_zeros_and_carries_the_whole_number(self):
         assert formats.price(Decimal("0.000001234"), digits_of("0.000000001"), "en") == (
-            '<span class="tiny" aria-hidden="true">0.0<sub>5</sub>1234</span>'
-            '<span class="whole">0.000001234</span>'
+            '<span class="quotes-tiny" aria-hidden="true">0.0<sub>5</sub>1234</span>'
+            '<span class="quotes-whole">0.000001234</span>'
         )
 
     def test_a_tiny_price_has_a_comma_in_german(self):

@@ -239,7 +239,7 @@ class TestWhatARowSays:
         said: str | None,
     ):
         fragments.store.put((1, 2), [make_quote(code, "101", reference_kind=kind)])
-        found = re.search(r'class="since">([^<]*)<', fragments.paint(widget, code, "en"))
+        found = re.search(r'class="quotes-since">([^<]*)<', fragments.paint(widget, code, "en"))
         assert (found and found[1]) == said
 
     @pytest.mark.parametrize("widget", WIDGETS)
@@ -699,7 +699,7 @@ class TestNotes:
     ):
         fragments.store.put((1, 2), [make_quote("AAPL", provider="coinbase")])
         notes = fragments.notes(watch(row=["AAPL"]))
-        assert notes == '<span id="quotes-notes" class="notes"></span>'
+        assert notes == '<span id="quotes-notes" class="quotes-notes"></span>'
 
     @pytest.mark.parametrize(
         ("codes", "language", "said"),

@@ -1,6 +1,6 @@
 """Live quotes in any template: `{% load quotes %}{% live_quotes "BTC-USD" "AAPL" %}`.
 
-The first tag of a page also brings what makes the page live, once: the stylesheet, htmx, and an
+The first tag of a page also brings what makes the page live, once: the stylesheets, htmx, and an
 opener that asks for a socket to everything that all tags of the page show.
 """
 
@@ -28,7 +28,7 @@ register = template.Library()
 
 @register.simple_tag(takes_context=True)
 def quotes_head(context: Context, *, htmx: bool = True) -> SafeString:
-    """Bring the stylesheet and htmx; for the <head>, where a page would rather have them.
+    """Bring the stylesheets and htmx; for the <head>, where a page would rather have them.
 
     `htmx=False` leaves htmx out, for a site that has htmx 4 and its hx-ws extension already.
     """

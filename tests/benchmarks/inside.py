@@ -20,7 +20,8 @@ from tests.servers import ROOT, environment
 
 ROWS = 50
 BOARD = "/boards/bench/"
-STATIC = ("quotes/quotes.css", "django_htmx/htmx-4.min.js", "django_htmx/ext/hx-ws-4.min.js")
+STYLES = ("quotes/theme.css", "quotes/quotes.css", "quotes/page.css")
+STATIC = (*STYLES, "django_htmx/htmx-4.min.js", "django_htmx/ext/hx-ws-4.min.js")
 REQUESTS = 30
 RUNS = 3
 Measured = tuple[str, str, list[float]]  # name, unit, values

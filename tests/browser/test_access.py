@@ -37,7 +37,7 @@ CUT = """() => [...document.querySelectorAll(
     .filter((cell) => cell.offsetParent && cell.scrollWidth > cell.clientWidth)
     .map((cell) => cell.closest("[data-symbol]").dataset.symbol + " " + cell.innerText)"""
 SMALL = """() => [...document.querySelectorAll("a, button, input:not([type=hidden])")]
-    .filter((target) => target.checkVisibility() && !target.closest("p, .whole, .skip"))
+    .filter((target) => target.checkVisibility() && !target.closest("p, .quotes-whole, .skip"))
     .map((target) => [target.innerText || target.name, target.getBoundingClientRect()])
     .filter(([, box]) => box.height < 24 || box.width < 24)
     .map(([name, box]) => `${name} ${box.width} x ${box.height}`)"""
@@ -104,14 +104,14 @@ def test_the_warning_of_a_page_that_is_not_live_is_readable(
     page.open(market.url + "/boards/crypto/").live()
     with still(page):
         page.page.locator("#quotes-pulse").evaluate(
-            "(pulse) => pulse.className = 'pulse pulse-late'"
+            "(pulse) => pulse.className = 'quotes-pulse pulse-late'"
         )
         expect(page.page.locator(".pulse-ill")).to_be_visible()
         assert serious(page) == []
         covered = page.page.evaluate(
             """() => {
                 const ill = document.querySelector(".pulse-ill").getBoundingClientRect();
-                return [".brand", ".top nav", ".notes .note"].filter((name) => {
+                return [".brand", ".top nav", ".quotes-note"].filter((name) => {
                     const other = document.querySelector(name)?.getBoundingClientRect();
                     return other && other.right > ill.left && other.left < ill.right
                         && other.bottom > ill.top && other.top < ill.bottom;

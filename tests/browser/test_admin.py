@@ -127,6 +127,6 @@ def test_another_name_reaches_a_board(house: Site, staff: Page, tab: OpenTab):
     staff.get_by_role("link", name="DOGE-USD", exact=True).click()
     staff.get_by_label("Name:").fill("<b>Such</b> & wow")
     saved = save(staff)
-    expect(board.row("DOGE-USD").locator(".name")).to_have_text("<b>Such</b> & wow")
+    expect(board.row("DOGE-USD").locator(".quotes-name")).to_have_text("<b>Such</b> & wow")
     assert_soon(saved)
     board.moves("DOGE-USD")

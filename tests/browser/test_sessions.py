@@ -45,7 +45,8 @@ for place, symbol in enumerate(Symbol.objects.order_by("kind", "pk")):
 """
 NOWHERE = "127.0.0.1:1"
 TIGHT = """[...document.querySelectorAll(
-    'td:is(.c-state, .c-time, .c-percent, .c-last), .called, .quote .since, .c-state small')]
+    `td:is(.c-state, .c-time, .c-percent, .c-last), .quotes-called, .quote .quotes-since,
+    .c-state small`)]
     .filter((cell) => cell.scrollWidth > cell.clientWidth
         || cell.offsetHeight > cell.parentElement.offsetHeight)
     .map((cell) => `${cell.closest('tr').dataset.symbol} ${cell.className} ${cell.innerText}`)"""
@@ -57,12 +58,13 @@ MOVED = """(() => {
     const boxes = () => [...document.querySelectorAll('tr.quote, tr.quote > *, data')]
         .map((place) => JSON.stringify(place.getBoundingClientRect()));
     const before = boxes();
-    document.querySelectorAll('.called, td .since, td small').forEach((place) => place.remove());
+    document.querySelectorAll('.quotes-called, td .quotes-since, td small')
+        .forEach((place) => place.remove());
     return boxes().filter((box, place) => box !== before[place]);
 })()"""
 SAID = """[...document.querySelectorAll('.c-state')].map((place) => place.innerText)"""
-BASES = """[...document.querySelectorAll('td .since')].map((place) => place.innerText)"""
-CLOSED = """[...document.querySelectorAll('.called')].map((place) => place.innerText)"""
+BASES = """[...document.querySelectorAll('td .quotes-since')].map((place) => place.innerText)"""
+CLOSED = """[...document.querySelectorAll('.quotes-called')].map((place) => place.innerText)"""
 DAY_AND_TIME = r"\w{2,3}\.?\s\d\d:\d\d"
 
 

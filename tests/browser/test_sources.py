@@ -121,7 +121,7 @@ def test_only_what_moved_is_sent(board: Tab, exchange: Exchange):
 DIMMED = """(row) => {
     const colour = (part) => getComputedStyle(row.querySelector(part)).color;
     const price = colour("[data-field=last]");
-    return row.dataset.condition === "stale" && price === colour(".name")
+    return row.dataset.condition === "stale" && price === colour(".quotes-name")
         && price !== colour("a") && colour("[data-field=state]") !== price;
 }"""
 

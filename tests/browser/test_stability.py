@@ -18,7 +18,7 @@ PAGES = {
     "/embed/quotes/?symbols=BTC-USD,AAPL": "BTC-USD",
 }
 # a price below 0.0001 is written with elements of its own, and need not stay there
-NODES = "document.querySelectorAll('*:not(.tiny, .tiny *, .whole)').length"
+NODES = "document.querySelectorAll('*:not(.quotes-tiny, .quotes-tiny *, .quotes-whole)').length"
 
 
 def test_twenty_seconds_of_updates_move_nothing_and_ask_for_nothing(market: Site, tab: OpenTab):
@@ -59,7 +59,7 @@ def test_keyboard_focus_on_a_row_stays(market: Site, tab: OpenTab):
 
 def test_a_selection_in_a_name_stays(market: Site, tab: OpenTab):
     page = tab(market.url + "/boards/crypto/").live()
-    name = page.row("ETH-USD").locator(".name")
+    name = page.row("ETH-USD").locator(".quotes-name")
     name.evaluate(
         "(name) => getSelection().setBaseAndExtent(name.firstChild, 1, name.firstChild, 5)"
     )

@@ -47,8 +47,8 @@ def fed(
 def test_pence_are_pounds_and_changes_say_since_when(fed: Site, tab: OpenTab):
     shell = tab(fed.url + "/symbols/SHEL.L/").live().page
     expect(shell.locator(".panel-last")).to_have_text(re.compile(r"27\.435?0* GBP"))
-    expect(shell.locator(".panel-move .since")).to_have_text("vs prev. close")
-    expect(shell.locator(".sources")).to_contain_text("Yahoo Finance, read unofficially")
+    expect(shell.locator(".panel-move .quotes-since")).to_have_text("vs prev. close")
+    expect(shell.locator(".quotes-sources")).to_contain_text("Yahoo Finance, read unofficially")
     board = tab(fed.url + "/boards/stock-market/?q=shell").live().page
     expect(board.locator(".count")).to_contain_text("Change: vs prev. close")
 
@@ -74,5 +74,5 @@ def test_a_row_says_whose_price_it_shows_while_its_first_source_is_down(
     assert page.page.evaluate(PLACES) == places
     symbol = tab(fed.url + "/symbols/BTC-USD/").live().page
     expect(symbol.locator(".panel-state")).to_contain_text("24/7 · via Kraken")
-    expect(symbol.locator(".sources")).to_contain_text("Prices by Kraken")
+    expect(symbol.locator(".quotes-sources")).to_contain_text("Prices by Kraken")
     exchanges["coinbase"].mode("ok")

@@ -1,0 +1,200 @@
+"""Quotes in pages with styles of their own: neither changes the looks of the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.browser.conftest import BRISK, OpenTab
+from tests.browser.strange import STYLES
+from tests.servers import Site, site
+from tests.test_docs import snippets
+
+pytestmark = [pytest.mark.browser, pytest.mark.server]
+
+CODES = ("BTC-USD", "SHIB-USD", "ADA-USD", "NOPE")  # as in tests.browser.strange
+VIEWS = [("light", {"width": 360, "height": 900}), ("dark", {"width": 1280, "height": 900})]
+# Every property of every element that is the site's own, and of what is drawn beside it; but for
+# ours, which mean nothing to any other element.
+OWN = r"""() => {
+    document.querySelector(".search input").focus();
+    const names = [...getComputedStyle(document.body)].filter((n) => !n.startsWith("--quotes-"));
+    const found = [];
+    for (const element of document.querySelectorAll("html, body, body *")) {
+        if (element.parentElement?.closest(".place, .line")) continue;
+        for (const part of ["", "::before", "::after", "::marker", "::placeholder"]) {
+            const style = getComputedStyle(element, part || null);
+            found.push(`${element.tagName} ${element.className} ${part}\n` + names.map(
+                (name) => `${name}: ${style.getPropertyValue(name)}`).join("\n"));
+        }
+    }
+    return found;
+}"""
+
+# How a quote looks: all rows are made to say the same, for the market moves meanwhile.
+LOOKS = r"""([roots, condition]) => {
+    const names = `animation-name background-color border-bottom border-left border-right border-top
+        border-collapse border-radius bottom box-shadow box-sizing clip-path color content display
+        flex float font-family font-size font-style font-variant-numeric font-weight gap hyphens
+        letter-spacing line-height margin max-width min-height min-width opacity overflow padding
+        position table-layout text-align text-decoration text-indent text-overflow text-shadow
+        text-transform text-wrap transition-duration vertical-align visibility white-space
+        word-break word-spacing z-index`.split(/\s+/);
+    for (const row of document.querySelectorAll(".quote[data-way]")) {
+        row.dataset.way = "up";
+        row.dataset.condition = condition;
+        row.removeAttribute("data-flash");
+    }
+    document.querySelector(".quotes-pulse").className = "quotes-pulse pulse-live";
+    const found = {};
+    const root = document.querySelector(roots);
+    const from = root.getBoundingClientRect();
+    for (const element of [root, ...root.querySelectorAll("*")]) {
+        if (element.closest(".quotes-tiny, [hidden], input") && !element.matches("sub")) continue;
+        const label = [element.tagName, element.className.replace(/htmx\S*/g, "").trim(),
+            element.dataset.field, Object.keys(found).length].join(" ");
+        for (const part of ["", "::before", "::after"]) {
+            const style = getComputedStyle(element, part || null);
+            if (part && style.content === "none") continue;
+            found[label + part] = Object.fromEntries(names.map((name) =>
+                [name, style.getPropertyValue(name)
+                    .replace(/^0px \w+ .*/, "none").replace(/^auto$/, "0px")]));
+        }
+        if (element.matches(".quotes-whole")) found[label].bottom = "";
+        if (element.matches("table, tr, th, td, a")) {
+            const box = element.getBoundingClientRect();
+            found[label].box = [box.x - from.x, box.y - from.y, box.width, box.height].join(" ");
+        }
+    }
+    return found;
+}"""
+INHERITED = {"color", "font-family", "font-style", "hyphens", "letter-spacing", "line-height"}
+INHERITED |= {"text-align", "text-indent", "word-spacing"}
+TYPE = """(element) => {
+    const {color, fontFamily, fontSize, fontStyle, letterSpacing} = getComputedStyle(element);
+    return [color, fontFamily, fontSize, fontStyle, letterSpacing];
+}"""
+COLOUR = "(element) => getComputedStyle(element).color"
+COLOURS = [  # theme, gain and muted in it
+    ("light", "rgb(8, 120, 58)", "rgb(89, 97, 114)"),
+    ("dark", "rgb(65, 208, 134)", "rgb(152, 161, 178)"),
+]
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory, database_template: Path) -> Iterator[Site]:
+    """A site that is somebody else's."""
+    settings = {"DJANGO_SETTINGS_MODULE": "tests.browser.elsewhere"}
+    folder = tmp_path_factory.mktemp("elsewhere")
+    with site(folder, database_template, **BRISK, **settings) as running:
+        yield running
+
+
+def address(site: Site, style: str, theme: str, place: str = "") -> str:
+    """Return the address of the strange page: with quotes in a place of it, or without."""
+    asked = [f"quotes={place}"] * bool(place) + ["dark=1"] * (theme == "dark")
+    return f"{site.url}/strange/{style}/?{'&'.join(asked)}"
+
+
+def embedded(site: Site, theme: str) -> str:
+    """Return the address of the same table in a page of ours."""
+    return f"{site.url}/embed/quotes/?symbols={','.join(CODES)}&theme={theme}"
+
+
+def looks(page: Page, root: str, condition: str = "live") -> dict[str, Any]:
+    """Return how every element of some quotes looks, by what it is."""
+    return page.evaluate(LOOKS, [root, condition])
+
+
+def differences(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Return where two looks differ, in words that can be read."""
+    if one.keys() != other.keys():
+        return {"elements": sorted(one.keys() ^ other.keys())}
+    return {
+        element: {
+            n: (one[element][n], v) for n, v in other[element].items() if one[element][n] != v
+        }
+        for element in one
+        if one[element] != other[element]
+    }
+
+
+def changes(before: list[str], after: list[str]) -> list[str]:
+    """Return which elements look otherwise, and how."""
+    assert len(before) == len(after)
+    pairs = zip(before, after, strict=True)
+    return [
+        f"{new.partition(chr(10))[0]}: {set(new.splitlines()) - set(old.splitlines())}"
+        for old, new in pairs
+        if old != new
+    ]
+
+
+@pytest.mark.parametrize(("theme", "size"), VIEWS)
+@pytest.mark.parametrize("style", STYLES)
+def test_nothing_of_a_strange_page_changes(
+    elsewhere: Site, tab: OpenTab, style: str, theme: str, size: dict[str, int]
+):
+    without, within = tab(viewport=size), tab(viewport=size)
+    without.open(address(elsewhere, style, theme))
+    within.open(address(elsewhere, style, theme, "body")).moves("BTC-USD")
+    before, after = without.page.evaluate(OWN), within.page.evaluate(OWN)
+    assert len(before) > 300
+    assert changes(before, after) == []
+
+
+@pytest.mark.parametrize(("theme", "size"), VIEWS)
+def test_a_table_in_a_strange_page_looks_as_in_ours(
+    elsewhere: Site, tab: OpenTab, theme: str, size: dict[str, int]
+):
+    ours, theirs = tab(viewport=size), tab(viewport=size)
+    ours.open(embedded(elsewhere, theme)).live()
+    for style in STYLES:
+        for place in ("body", "head"):  # after the site's own styles, and before them
+            theirs.open(address(elsewhere, style, theme, place)).live()
+            for part in (".quotes-table", ".live-quotes-foot"):
+                for condition in ("live", "stale", "closed"):
+                    here, there = (looks(each.page, part, condition) for each in (ours, theirs))
+                    assert len(here) > 4
+                    assert differences(here, there) == {}, f"{part} {condition} {style} {place}"
+
+
+@pytest.mark.parametrize(("theme", "gain", "muted"), COLOURS)
+@pytest.mark.parametrize("style", STYLES)
+def test_a_price_has_the_type_of_its_line_and_the_rest_of_ours(
+    elsewhere: Site, tab: OpenTab, style: str, theme: str, gain: str, muted: str
+):
+    ours, theirs = tab(), tab()
+    ours.open(f"{elsewhere.url}/line/").moves("AAPL")
+    ours.page.evaluate("(theme) => { document.documentElement.style.colorScheme = theme }", theme)
+    theirs.open(address(elsewhere, style, theme, "line")).moves("BTC-USD")
+    line = theirs.page.locator("p.line").evaluate(TYPE)
+    assert theirs.page.locator("p.line data").evaluate(TYPE) == line
+    for part in (".quote-price", ".live-quote-foot"):
+        here, there = (looks(each.page, part) for each in (ours, theirs))
+        for look in (*here.values(), *there.values()):
+            for name in INHERITED:
+                look.pop(name)
+        assert differences(here, there) == {}
+    assert theirs.page.locator(".quote-price .quotes-arrow").evaluate(COLOUR) == gain
+    assert theirs.page.locator(".quote-price .quotes-currency").evaluate(COLOUR) == muted
+
+
+def test_a_site_changes_our_looks_as_the_documents_say(elsewhere: Site, tab: OpenTab):
+    page = tab(address(elsewhere, "bare", "light", "body")).live().page
+    theme, night, padding = snippets("css")
+    gain = "getComputedStyle(document.body).getPropertyValue('--quotes-gain')"
+    page.add_style_tag(content=theme)  # in the head, and ours come later
+    assert page.evaluate(gain) == "#0057b7"
+    name = page.locator(".quotes-name").first
+    assert name.evaluate(COLOUR) == "rgb(89, 97, 114)"
+    page.add_style_tag(content=night)
+    page.locator("html").evaluate("(root) => { root.className = 'night'; }")
+    assert name.evaluate(COLOUR) == "rgb(152, 161, 178)"
+    page.add_style_tag(content=padding)
+    cell = page.locator(".quotes-listing td.c-percent").first
+    assert cell.evaluate("(cell) => getComputedStyle(cell).paddingTop") == "16px"
