@@ -6,6 +6,8 @@ from django.http import HttpRequest, HttpResponse
 from django.template import RequestContext, Template
 from django.urls import include, path
 
+from tests.browser.strange import strange
+
 ARTICLE = """{% load quotes %}<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>An article</title>
 <link rel="icon" href="/static/quotes/icon.svg"></head><body>
@@ -32,4 +34,9 @@ def line(request: HttpRequest) -> HttpResponse:
     return HttpResponse(Template(LINE).render(RequestContext(request)))
 
 
-urlpatterns = [path("article/", article), path("line/", line), path("", include("quotes.urls"))]
+urlpatterns = [
+    path("article/", article),
+    path("line/", line),
+    path("strange/<str:style>/", strange),
+    path("", include("quotes.urls")),
+]
