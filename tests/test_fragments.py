@@ -746,7 +746,10 @@ def test_a_pulse_is_live_only_from_a_socket(fragments: Fragments):
 
 @pytest.mark.parametrize(
     ("every", "names", "trigger"),
-    [(5.0, "pulse pulse-live", "every 15s"), (0.5, "pulse pulse-live pulse-brisk", "every 2s")],
+    [
+        (5.0, "quotes-pulse pulse-live", "every 15s"),
+        (0.5, "quotes-pulse pulse-live pulse-brisk", "every 2s"),
+    ],
 )
 def test_a_pulse_brings_the_clock_that_goes_with_its_pace(
     fragments: Fragments, settings: Any, every: float, names: str, trigger: str
