@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from quotes.candles import archive
 from quotes.candles.archive import Span
-from quotes.candles.growing import DAY, STEPS, Row, stretch
+from quotes.candles.growing import DAY, STEPS, Row, period_of
 from quotes.providers import Candle, Instrument, Provider, ProviderError
 from quotes.quote import utc_now
 
@@ -222,7 +222,7 @@ def told(
     newest candle may not be over yet: a feed knows its close and volume better.
     """
     for each in candles:
-        start = stretch(step, each.start)[0]
+        start = period_of(step, each.start)[0]
         if step < DAY and start != each.start.timestamp():
             continue
         ends = each.start + timedelta(seconds=step)
@@ -247,7 +247,7 @@ def told(
 def rolled_up(candles: Sequence[Candle], step: int) -> list[Candle]:
     """Join candles to those of a longer step; where one's volume is not known, theirs is not."""
     found = []
-    for start, group in groupby(candles, lambda each: stretch(step, each.start)[1]):
+    for start, group in groupby(candles, lambda each: period_of(step, each.start)[1]):
         some = list(group)
         volumes = [each.volume for each in some if each.volume is not None]
         candle = Candle(
@@ -274,4 +274,4 @@ async def _candles(
 
 
 def _floor(moment: datetime, step: int) -> datetime:
-    return stretch(step, moment)[1]
+    return period_of(step, moment)[1]

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from quotes.candles import archive
 from quotes.candles.archive import Span
 from quotes.candles.backfill import GAP, LATE, PART, Backfill, parts, rolled_up, told
-from quotes.candles.growing import DAY, STEPS, Candles, stretch
+from quotes.candles.growing import DAY, STEPS, Candles, period_of
 from quotes.feed.sources import Source
 from quotes.models import Candle as Kept
 from quotes.models import FeedLease, Symbol
@@ -95,9 +95,9 @@ class Bourse(Provider):
 def market(start: datetime, end: datetime, step: int) -> list[Candle]:
     """Return the candles that begin from `start` to before `end`, the last as it is at the end."""
     minutes = []
-    moment = stretch(step, start - timedelta(microseconds=1))[2]
+    moment = period_of(step, start - timedelta(microseconds=1))[2]
     first = moment
-    while first < end and moment < stretch(step, end - timedelta(microseconds=1))[2]:
+    while first < end and moment < period_of(step, end - timedelta(microseconds=1))[2]:
         if moment < end:
             last = price(moment)
             minutes.append(
@@ -165,7 +165,7 @@ async def bench(transactional_db: None) -> Bench:
 async def test_at_the_first_start_all_that_is_reached_back_to_is_asked_for(bench: Bench):
     assert await bench.fill() == set()
     for step in STEPS:
-        begin = stretch(step, NOON - REACH[step])[1]
+        begin = period_of(step, NOON - REACH[step])[1]
         kept = await bench.kept("BTC-USD", step)
         assert [each.start for each in kept] == [each.start for each in market(begin, NOON, step)]
         assert kept[:-1] == market(begin, NOON, step)[:-1]
@@ -534,7 +534,7 @@ def test_parts_leave_no_hole_and_end_with_all_that_was_missing(
         span = part.span
         assert holds(there, span.since, min(span.until, now))
     if span is not None and since - begin >= timedelta(seconds=step):
-        assert span.since <= stretch(step, begin)[2]
+        assert span.since <= period_of(step, begin)[2]
         assert span.until >= since - GAP
 
 

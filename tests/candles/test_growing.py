@@ -1,4 +1,4 @@
-"""Candles: made of all that the feed let through, and equal to what a naive rebuild makes of it."""
+"""Candles: made from all quotes that the feed accepts, equal to those of a simple rebuild."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quotes.candles.growing import DAY, STEPS, Candles, Key, Row, stretch
+from quotes.candles.growing import DAY, STEPS, Candles, Key, Row, period_of
 from quotes.quote import Quote
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)  # a Monday; in New York 07:00
@@ -27,7 +27,7 @@ MINUTE, FIVE, HOUR = STEPS[:3]
 
 
 def quote(last: str | int, made: datetime = NOON, symbol: str = "BTC-USD", **more: Any) -> Quote:
-    """Make a quote that came when it was made."""
+    """Make a quote that arrived at its own time."""
     given = {"provider": "bourse", "currency": "USD", "received_at": made, "source_time": made}
     return Quote(symbol=symbol, last=Decimal(last), **given | more)
 
@@ -35,7 +35,7 @@ def quote(last: str | int, made: datetime = NOON, symbol: str = "BTC-USD", **mor
 def share(
     last: int, traded: int, seconds: float, opening: datetime = OPENING, **more: Any
 ) -> Quote:
-    """Make a quote of AAPL, so many seconds after the opening, with the session's volume."""
+    """Make a quote of AAPL, some seconds after the opening, with the volume of the session."""
     made = opening + timedelta(seconds=seconds)
     given = {"volume": Decimal(traded), "volume_window": "session", "session": "regular"}
     return quote(last, made, "AAPL", **given | more)
@@ -50,7 +50,7 @@ def candles_of(*journal: Quote) -> Candles:
 
 
 def rows_of(candles: Candles) -> dict[Key, Row]:
-    """Return all that was not written yet."""
+    """Return the rows that are not written yet, by key."""
     rows = [each.row() for each in candles.due()]
     assert len({row[:3] for row in rows}) == len(rows)
     return {row[:3]: row for row in rows}
@@ -71,8 +71,8 @@ Prices = tuple[Decimal, Decimal, Decimal, Decimal, bool]
 
 
 def rebuilt(journal: Iterable[Quote]) -> dict[Key, Prices]:
-    """Make all candles anew, the simple way: open, high, low, close, and whether they are mixed."""
-    told: dict[Key, list[Quote]] = defaultdict(list)
+    """Make all candles in a simple way: open, high, low, close, and whether they are mixed."""
+    journals: dict[Key, list[Quote]] = defaultdict(list)
     for each in journal:
         made = each.source_time or each.received_at
         if each.received_at - made > timedelta(hours=1) or each.session in ("pre", "post"):
@@ -84,10 +84,11 @@ def rebuilt(journal: Iterable[Quote]) -> dict[Key, Prices]:
             if step == DAY and (zone := EXCHANGES.get(each.symbol)):
                 date = made.astimezone(zone).date()
                 start = int(datetime(date.year, date.month, date.day, tzinfo=UTC).timestamp())
-            told[each.symbol, step, start].append(each)
+            journals[each.symbol, step, start].append(each)
     found = {}
-    for key, quotes in told.items():
-        in_order = sorted(quotes, key=lambda each: each.time)  # equal times stay as they came
+    for key, quotes in journals.items():
+        # equal times stay in order of arrival
+        in_order = sorted(quotes, key=lambda each: each.time)
         lasts = [each.last for each in in_order]
         mixed = len({each.provider for each in quotes}) > 1
         found[key] = (lasts[0], max(lasts), min(lasts), lasts[-1], mixed)
@@ -98,7 +99,7 @@ def prices(rows: Iterable[Row]) -> dict[Key, Prices]:
     return {row[:3]: (row.open, row.high, row.low, row.close, row.mixed) for row in rows}
 
 
-# journals: quotes around the borders of minutes, late, double, and with gaps
+# journals: quotes near the borders of minutes, late quotes, duplicates and gaps
 
 MOMENTS = st.builds(
     lambda minute, micro: NOON + timedelta(minutes=minute, microseconds=micro),
@@ -108,7 +109,7 @@ MOMENTS = st.builds(
     st.sampled_from([-1_000_000, -1, 0, 1, 500_000, 30_000_000, 59_999_999]),
 )
 LATENESS = st.sampled_from([0, 0, 0, 0.25, 5, 61, 900, 3600, 3601, 86_400])  # seconds
-SAID = st.sampled_from([None, "always", "regular", "pre", "post", "closed", "break"])
+SESSIONS = st.sampled_from([None, "always", "regular", "pre", "post", "closed", "break"])
 
 
 @st.composite
@@ -124,9 +125,7 @@ def quotes(draw: st.DrawFn) -> Quote:
         source_time=draw(st.sampled_from([made, made, None])),
         volume=draw(st.none() | st.decimals(0, 1000, places=2)),
         volume_window=draw(st.sampled_from([None, "24h", "session"])),
-        session=draw(
-            st.sampled_from([None, "always", "regular", "pre", "post", "closed", "break"])
-        ),
+        session=draw(SESSIONS),
     )
 
 
@@ -142,7 +141,7 @@ def journals(draw: st.DrawFn) -> list[Quote]:
 
 @given(journals())
 @settings(max_examples=200, deadline=None)
-def test_candles_are_what_a_naive_rebuild_of_the_journal_makes(journal: list[Quote]):
+def test_candles_equal_those_of_a_simple_rebuild(journal: list[Quote]):
     assert prices(rows_of(candles_of(*journal)).values()) == rebuilt(journal)
 
 
@@ -161,15 +160,15 @@ class TestPrices:
     @pytest.mark.parametrize(
         ("micro", "starts"), [(-1, -60), (0, 0), (59_999_999, 0), (60_000_000, 60)]
     )
-    def test_a_minute_ends_before_the_next(self, micro: int, starts: int):
+    def test_a_minute_ends_before_the_next_one(self, micro: int, starts: int):
         row = the_row(quote(1, NOON + timedelta(microseconds=micro)))
         assert row.start - NOON.timestamp() == starts
 
-    def test_a_quote_belongs_to_when_it_was_made_not_to_when_it_came(self):
+    def test_a_quote_belongs_to_its_own_time_and_not_to_its_arrival(self):
         late = quote(7, NOON, received_at=NOON + timedelta(minutes=15))
         assert the_row(late).start == NOON.timestamp()
 
-    def test_without_a_time_of_its_own_it_belongs_to_when_it_came(self):
+    def test_a_quote_without_a_time_of_its_own_belongs_to_its_arrival(self):
         assert the_row(quote(7, source_time=None)).start == NOON.timestamp()
 
     def test_a_late_quote_changes_the_minute_that_it_belongs_to(self):
@@ -184,44 +183,44 @@ class TestPrices:
             (NOON.timestamp() + 60, 0, 6, 6, 6, 6),
         ]
 
-    def test_an_earlier_quote_that_comes_later_opens(self):
+    def test_an_earlier_quote_that_arrives_later_is_the_open(self):
         assert the_row(quote(5, NOON + timedelta(seconds=9)), quote(6))[4:8] == (6, 6, 5, 5)
 
-    def test_of_two_quotes_of_the_same_moment_the_first_opens_and_the_second_closes(self):
+    def test_of_two_quotes_at_the_same_time_the_first_opens_and_the_second_closes(self):
         assert the_row(quote(5), quote(6))[4:8] == (5, 6, 5, 6)
         later = quote(7, NOON + timedelta(seconds=9))
         assert the_row(quote(5), later, quote(6))[4:8] == (5, 7, 5, 7)
 
-    def test_in_a_minute_without_quotes_there_is_no_candle(self):
+    def test_a_minute_without_quotes_has_no_candle(self):
         rows = rows_of(candles_of(quote(5), quote(6, NOON + timedelta(minutes=3))))
         assert sorted(row.start - NOON.timestamp() for row in rows.values() if row.step == 60) == [
             0,
             180,
         ]
 
-    def test_a_candle_says_who_told_its_close_and_whether_others_did_too(self):
+    def test_a_candle_names_the_provider_of_its_close_and_whether_others_sent_quotes(self):
         minute = timedelta(minutes=1)
         alone, both = quote(5, provider="coinbase"), quote(6, NOON + minute, provider="coinbase")
         rows = rows_of(candles_of(alone, both, quote(7, NOON + minute, provider="kraken")))
-        told = {row.start - NOON.timestamp(): row[-2:] for row in rows.values() if row.step == 60}
-        assert told == {0: ("coinbase", False), 60: ("kraken", True)}
+        found = {row.start - NOON.timestamp(): row[-2:] for row in rows.values() if row.step == 60}
+        assert found == {0: ("coinbase", False), 60: ("kraken", True)}
 
     @pytest.mark.parametrize("session", ["pre", "post"])
-    def test_what_is_told_before_or_after_a_session_makes_no_candle(self, session: str):
+    def test_quotes_before_or_after_a_session_make_no_candle(self, session: str):
         assert rows_of(candles_of(share(5, 0, -60, session=session))) == {}
 
-    def test_a_closed_market_makes_no_candles_by_telling_its_last_price_again(self):
+    def test_a_last_price_without_a_time_makes_no_candle_while_the_market_is_closed(self):
         assert rows_of(candles_of(share(5, 0, 60, session="closed", source_time=None))) == {}
 
-    def test_the_closing_auction_counts_although_the_market_is_closed_by_then(self):
+    def test_the_price_of_the_closing_auction_counts_after_the_close(self):
         assert the_row(share(5, 0, 6.5 * 3600 + 1, session="closed")).close == 5
 
-    def test_a_price_of_yesterday_is_no_news(self):
+    def test_a_price_of_yesterday_makes_no_candle(self):
         assert rows_of(candles_of(quote(5, received_at=NOON + timedelta(days=1)))) == {}
 
 
 class TestDays:
-    def test_a_day_of_crypto_is_one_of_utc(self):
+    def test_a_day_of_crypto_is_a_day_of_utc(self):
         midnight = NOON.replace(hour=0)
         row = the_row(quote(5, midnight + timedelta(hours=23, minutes=59)), step=DAY)
         assert row.start == midnight.timestamp()
@@ -235,8 +234,8 @@ class TestDays:
             (SYDNEY, "2026-07-06T00:00Z", "2026-07-06T06:10Z"),
         ],
     )
-    def test_a_session_is_never_cut(self, zone: tzinfo, opens: str, closes: str):
-        spans = {stretch(DAY, datetime.fromisoformat(each), zone) for each in (opens, closes)}
+    def test_a_day_contains_a_whole_session(self, zone: tzinfo, opens: str, closes: str):
+        spans = {period_of(DAY, datetime.fromisoformat(each), zone) for each in (opens, closes)}
         [(start, _, _)] = spans
         date = datetime.fromtimestamp(start, UTC)
         assert f"{date:%m-%d %H:%M}" in ("03-02 00:00", "07-06 00:00")
@@ -244,15 +243,15 @@ class TestDays:
     @pytest.mark.parametrize(("day", "hours"), [("2026-03-08", 23), ("2026-11-01", 25)])
     def test_a_day_may_have_23_or_25_hours(self, day: str, hours: int):
         noon = datetime.fromisoformat(f"{day}T17:00Z")
-        _, begins, ends = stretch(DAY, noon, NEW_YORK)
+        _, begins, ends = period_of(DAY, noon, NEW_YORK)
         assert ends - begins == timedelta(hours=hours)
-        assert stretch(DAY, begins, NEW_YORK) == stretch(
+        assert period_of(DAY, begins, NEW_YORK) == period_of(
             DAY, ends - timedelta(microseconds=1), NEW_YORK
         )
 
 
 class TestVolume:
-    def test_it_is_what_was_traded_since_the_quote_before(self):
+    def test_it_is_the_difference_to_the_quote_before(self):
         journal = [
             share(5, 1000, 3600),
             share(5, 1010, 3650),
@@ -261,17 +260,17 @@ class TestVolume:
         ]
         assert volumes(MINUTE, *journal) == [None, 8]
 
-    def test_of_the_candle_in_which_listening_begins_it_is_not_known(self):
-        # what was traded before in the same minute, nobody told
+    def test_the_first_candle_has_no_volume(self):
+        # trades earlier in the same minute are not known
         assert volumes(MINUTE, share(5, 1000, 3600), share(5, 1010, 3610)) == [None]
 
-    def test_a_rolling_window_tells_nothing_of_a_minute(self):
+    def test_the_volume_of_a_rolling_window_is_not_used(self):
         window = {"volume_window": "24h"}
         journal = [share(5, 1000 + 10 * n, 30 * n, **window) for n in range(9)]
         assert set(volumes(MINUTE, *journal)) == {None}
 
-    def test_a_minute_that_follows_silence_may_hold_what_was_traded_in_it(self):
-        # but an hour holds all of it
+    def test_a_minute_after_a_gap_has_no_volume(self):
+        # its trades may be from the gap, and an hour that contains the gap has all of them
         journal = [
             share(5, 1000, 3590),
             share(5, 1010, 3610),
@@ -281,27 +280,27 @@ class TestVolume:
         assert volumes(MINUTE, *journal) == [None, 10, None]
         assert volumes(HOUR, share(5, 900, 1000), *journal) == [None, 191]
 
-    def test_the_hour_of_the_opening_is_known_where_somebody_listened_before(self):
-        before = share(5, 4_000_000, -20, session="pre")  # still what was traded on Friday
+    def test_the_first_minute_of_a_session_has_its_volume_after_a_quote_before_the_opening(self):
+        before = share(5, 4_000_000, -20, session="pre")  # still the volume of Friday
         first, second = share(5, 300, 1), share(6, 500, 70)
         assert volumes(MINUTE, before, first, second) == [300, 200]
         assert volumes(MINUTE, first, second) == [None, 200]
 
-    def test_a_new_day_is_counted_from_nothing_even_where_more_was_traded_than_yesterday(self):
+    def test_a_new_day_counts_from_zero_even_if_its_volume_is_above_that_of_the_day_before(self):
         friday = share(5, 100, 0, OPENING - timedelta(days=3))
         assert volumes(DAY, friday, share(5, 150, 0)) == [100, 150]
         assert volumes(HOUR, friday, share(5, 150, 0)) == [None, None]
 
-    def test_the_volume_of_a_stocks_day_is_the_sessions_own(self):
+    def test_the_volume_of_a_day_of_a_stock_is_that_of_its_session(self):
         assert volumes(DAY, share(5, 40_000, 9000), share(5, 40_200, 9001)) == [40_200]
 
-    def test_where_the_exchange_is_not_known_a_day_may_cut_a_session(self):
+    def test_a_day_of_an_unknown_exchange_may_divide_a_session(self):
         journal = [replace(share(5, 1000 + n, 3600 * n), symbol="XYZ") for n in range(24)]
         assert volumes(DAY, *journal) == [None, None]
-        anew = replace(share(5, 7, 24 * 3600), symbol="XYZ")
-        assert volumes(DAY, *journal[:9], anew) == [None, 7]
+        restarted = replace(share(5, 7, 24 * 3600), symbol="XYZ")
+        assert volumes(DAY, *journal[:9], restarted) == [None, 7]
 
-    def test_a_counter_that_was_corrected_makes_volume_unknown_until_the_next_candle(self):
+    def test_a_corrected_counter_leaves_one_candle_without_volume(self):
         journal = [
             share(5, 1000, -1),
             share(5, 1010, 3),
@@ -311,12 +310,12 @@ class TestVolume:
         ]
         assert volumes(MINUTE, *journal)[1:] == [None, 4]
 
-    def test_two_providers_count_differently(self):
+    def test_counters_of_two_providers_are_not_compared(self):
         journal = [share(5, 1000 + n, n * 20) for n in range(4)]
         other = [share(5, 30 + n, n * 20, provider="iex") for n in range(4, 12)]
         assert volumes(MINUTE, *journal, *other) == [None, None, 3, 3]
 
-    def test_what_another_provider_brought_without_counting_is_missing_in_it(self):
+    def test_a_candle_with_a_quote_of_another_provider_has_no_volume(self):
         journal = [share(5, 1000 + n, n * 20) for n in range(5)]
         other = share(5, 0, 90, provider="iex", volume=None)
         assert volumes(MINUTE, *journal) == [None, 2]
@@ -337,18 +336,20 @@ class TestVolume:
         st.integers(0, 60),
     )
     @settings(max_examples=200, deadline=None)
-    def test_where_every_trade_is_told_it_is_the_sum_of_the_trades_or_unknown(
-        self, trades: list[tuple[int, int]], heard_from: int
+    def test_if_all_trades_are_known_it_is_their_sum_or_unknown(
+        self, trades: list[tuple[int, int]], first: int
     ):
         seconds, traded, journal = 0, 0, []
         for pause, size in trades:
             seconds, traded = seconds + pause, traded + size
             journal.append((share(5, traded, seconds), size))
-        heard = journal[heard_from:]
-        for row in rows_of(candles_of(*(each for each, _ in heard))).values():
+        known = journal[first:]
+        for row in rows_of(candles_of(*(each for each, _ in known))).values():
             zone = EXCHANGES["AAPL"]
             sizes = [
-                size for each, size in journal if stretch(row.step, each.time, zone)[0] == row.start
+                size
+                for each, size in journal
+                if period_of(row.step, each.time, zone)[0] == row.start
             ]
             assert row.volume in (None, sum(sizes))
             if row.step == DAY:
@@ -356,7 +357,7 @@ class TestVolume:
 
 
 class TestWriting:
-    def test_what_was_written_is_not_due_again_until_it_changes(self):
+    def test_a_written_candle_is_due_again_only_when_it_changes(self):
         candles = candles_of(quote(5))
         assert len(rows_of(candles)) == len(STEPS)
         candles.written()
@@ -364,7 +365,7 @@ class TestWriting:
         candles.take(quote(6, NOON + timedelta(seconds=1)))
         assert {row.close for row in rows_of(candles).values()} == {6}
 
-    def test_what_could_not_be_written_is_due_again_with_what_came_since(self):
+    def test_a_candle_that_could_not_be_written_is_due_again(self):
         candles = candles_of(quote(5))
         due = candles.due()
         candles.take(quote(6, NOON + timedelta(minutes=1)))
@@ -372,7 +373,7 @@ class TestWriting:
         closes = sorted(row.close for row in rows_of(candles).values() if row.step == MINUTE)
         assert closes == [5, 6]
 
-    def test_a_minute_that_ends_while_it_is_written_is_not_lost(self):
+    def test_a_minute_that_ends_while_it_is_being_written_is_not_lost(self):
         candles = candles_of(quote(5))
         due = candles.due()
         candles.take(quote(6, NOON + timedelta(minutes=1)))
@@ -382,38 +383,38 @@ class TestWriting:
         assert sorted((row.start - NOON.timestamp(), row.high) for row in rows) == [(0, 7), (60, 6)]
         assert due
 
-    def test_the_candle_that_grows_goes_on_after_a_late_quote(self):
+    def test_a_growing_candle_continues_after_a_late_quote(self):
         candles = candles_of(*(share(5, 1000 + n, n * 10) for n in range(9)))
         for late in (share(4, 1000, 20), share(4, 1000, 21)):
             candles.due()
             candles.written()
             candles.take(late)
         candles.take(share(6, 1009, 90))
-        told = {row.start: row.volume for row in rows_of(candles).values() if row.step == MINUTE}
-        assert told[int(OPENING.timestamp()) + 60] == 1009 - 1005
+        found = {row.start: row.volume for row in rows_of(candles).values() if row.step == MINUTE}
+        assert found[int(OPENING.timestamp()) + 60] == 1009 - 1005
 
-    def test_what_waits_is_bounded_and_the_oldest_goes_first(
+    def test_the_number_of_waiting_candles_is_limited_and_the_oldest_is_dropped(
         self, caplog: pytest.LogCaptureFixture
     ):
-        candles = Candles(most_waiting=10)
+        candles = Candles(max_waiting=10)
         for minute in range(60):
             candles.take(quote(minute + 1, NOON + timedelta(minutes=minute)))
         minutes = [row for row in rows_of(candles).values() if row.step == MINUTE]
         assert len(candles.waiting) == 10
         assert max(row.start for row in minutes) == NOON.timestamp() + 59 * 60
         assert [record.message for record in caplog.records] == [
-            "more than 10 candles wait, the oldest are lost"
+            "more than 10 candles wait, dropping the oldest"
         ]
 
-    def test_those_of_symbols_that_are_not_listed_any_more_are_written_and_forgotten(self):
+    def test_candles_of_unlisted_symbols_are_written_and_forgotten(self):
         candles = candles_of(quote(5), share(7, 0, 0))
         candles.keep(EXCHANGES, {"AAPL"})
         assert {row.symbol for row in rows_of(candles).values()} == {"AAPL", "BTC-USD"}
         candles.written()
-        assert set(candles.lines) == {"AAPL"}
+        assert set(candles.series) == {"AAPL"}
         assert candles.waiting == {}
 
-    def test_a_symbol_whose_exchange_is_corrected_goes_on_with_its_days(self):
+    def test_after_a_correction_of_its_exchange_a_symbol_has_the_days_of_the_new_one(self):
         candles = candles_of(share(5, 10, 0))
         candles.keep({"AAPL": SYDNEY}, {"AAPL"})
         candles.take(share(6, 20, 10))
@@ -422,8 +423,8 @@ class TestWriting:
         assert days == {midnight.timestamp(), (midnight + timedelta(days=1)).timestamp()}
 
 
-class TestAnotherFeedsCandles:
-    """A feed takes over from another one: it goes on where that one wrote last."""
+class TestTakingOver:
+    """A feed takes over from another one and continues its candles."""
 
     def taken_over(self, before: Sequence[Quote], now: datetime, after: Sequence[Quote]) -> Candles:
         written = rows_of(candles_of(*before)).values()
@@ -434,36 +435,36 @@ class TestAnotherFeedsCandles:
             candles.take(each)
         return candles
 
-    def test_the_volume_goes_on(self):
+    def test_the_volume_continues(self):
         before = [share(5, 1000 + n, n * 10) for n in range(1, 9)]
         after = [share(6, 1020, 95), share(6, 1025, 125)]
         candles = self.taken_over(before, after[0].time, after)
-        told = {row[1:3]: row.volume for row in rows_of(candles).values()}
+        found = {row[1:3]: row.volume for row in rows_of(candles).values()}
         start = int(OPENING.timestamp())
-        assert told[MINUTE, start + 60] == 1020 - 1005  # that was told at 50 seconds
-        assert told[MINUTE, start + 120] == 5
+        assert found[MINUTE, start + 60] == 1020 - 1005  # the reading at 50 seconds
+        assert found[MINUTE, start + 120] == 5
 
-    def test_open_and_high_and_low_stay(self):
+    def test_open_high_and_low_stay(self):
         before = [quote(each) for each in (5, 9, 1, 4)]
         candles = self.taken_over(before, NOON, [quote(6, NOON + timedelta(seconds=20))])
         assert {row[4:8] for row in rows_of(candles).values()} == {(5, 9, 1, 6)}
 
-    def test_nothing_is_written_again_that_did_not_change(self):
+    def test_unchanged_candles_are_not_written_again(self):
         candles = self.taken_over([quote(5)], NOON, [])
         assert rows_of(candles) == {}
 
-    def test_what_another_provider_told_is_not_gone_on_with(self):
+    def test_the_counter_of_another_provider_is_not_continued(self):
         before = [share(5, 1000 + n, n * 10) for n in range(1, 5)]
         after = [share(6, 30, 50, provider="iex"), share(6, 40, 70, provider="iex")]
         candles = self.taken_over(before, after[0].time, after)
-        told = {row[1:3]: (row.mixed, row.volume) for row in rows_of(candles).values()}
+        found = {row[1:3]: (row.mixed, row.volume) for row in rows_of(candles).values()}
         start = int(OPENING.timestamp())
-        assert told[MINUTE, start] == (True, None)
-        assert told[MINUTE, start + 60] == (False, 10)
+        assert found[MINUTE, start] == (True, None)
+        assert found[MINUTE, start + 60] == (False, 10)
 
 
 def ticks(symbols: int, seconds: float, rate: float = 2.0) -> Iterator[Quote]:
-    """Yield ticks of many symbols, each at a rate a second, by a clock that is made up."""
+    """Yield ticks of some symbols, each at a rate per second, by a clock of their own."""
     for number in range(int(seconds * rate)):
         moment = NOON + timedelta(seconds=number / rate)
         for index in range(symbols):
