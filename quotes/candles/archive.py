@@ -1,7 +1,7 @@
-"""What the database keeps of candles: written in batches, read by symbol, pruned by age.
+"""The archive: candles in the database, written in batches, read by symbol, pruned by age.
 
-All functions are for the one thread that uses the database. Each statement stands for itself: a
-process that is paused between two must hold no lock that another one waits for.
+Call all functions in the one thread that uses the database. Statements do not share a transaction:
+a process that is paused between two of them must not hold a lock that another process waits for.
 """
 
 from __future__ import annotations
@@ -13,25 +13,24 @@ from typing import NamedTuple
 
 from django.db import connection
 
-from quotes import conf, sessions
+from quotes import conf, providers, sessions
 from quotes.candles.growing import DAY, STEPS, Row
 from quotes.fields import to_text
 from quotes.models import Candle, CandleSpan, FeedLease, Symbol
-from quotes.providers import Candle as Told
 
-ROWS = 1000  # that one statement writes or deletes, at most
-SYMBOLS = 50  # whose candles one statement looks through for old ones
+MAX_ROWS = 1000  # written or deleted in one statement
+MAX_SYMBOLS = 50  # searched for old candles in one statement
 
 COLUMNS = {
     "symbol_id": "bigint", "step": "integer", "start": "bigint", "opened": "bigint",
     "open": "text", "high": "text", "low": "text", "close": "text", "closed": "bigint",
     "volume": "text", "counter": "text", "provider": "text", "mixed": "boolean", "epoch": "bigint",
 }  # fmt: skip
-# As JSON they are one value to bind, not fourteen thousand, which is four times as fast.
+# As JSON, 1000 rows are one value to bind and not 14,000, which is four times as fast.
 CELLS = {"sqlite": "json_extract(value, '$[{}]')", "postgresql": "(value ->> {})::{}"}
 ARRAY = {"sqlite": "json_each(%s)", "postgresql": "json_array_elements(%s::json)"}
-# A candle is written again and again, by this feed and by one before it, and providers tell of it
-# too. Whatever the order, what is kept is the first open, the last close, and all that is between.
+# A candle is written many times: by this feed, by the feed before it, and from providers. In any
+# order of these writes, the result has the first open, the last close and the extremes of all.
 WRITE = """
 INSERT INTO quotes_candle ({columns}) SELECT {cells} FROM {array} WHERE true
 ON CONFLICT (symbol_id, step, start) DO UPDATE SET
@@ -72,7 +71,7 @@ DELETE FROM quotes_candle WHERE (symbol_id, step, start) IN (
 
 
 def save(epoch: int, rows: Sequence[Row]) -> None:
-    """Write candles down, merged with what is there; what a newer feed wrote stays."""
+    """Write candles of a feed, merged with the stored ones; those of a newer feed stay."""
     ids = _ids({row.symbol for row in rows})
     values = [
         (
@@ -98,18 +97,18 @@ def save(epoch: int, rows: Sequence[Row]) -> None:
     cells = ", ".join(cell.format(number, kind) for number, kind in enumerate(COLUMNS.values()))
     write = WRITE.format(columns=", ".join(COLUMNS), cells=cells, array=array)
     with connection.cursor() as cursor:
-        for first in range(0, len(values), ROWS):
-            cursor.execute(write, [json.dumps(values[first : first + ROWS])])
+        for first in range(0, len(values), MAX_ROWS):
+            cursor.execute(write, [json.dumps(values[first : first + MAX_ROWS])])
 
 
-def load(symbol: str, step: int, start: datetime, end: datetime) -> list[Told]:
-    """Read a symbol's candles of `step` seconds from `start` to before `end`, oldest first.
+def load(symbol: str, step: int, start: datetime, end: datetime) -> list[providers.Candle]:
+    """Return a symbol's candles of `step` seconds that start from `start` to before `end`.
 
-    Where nothing was told there is none. The last may not be over yet.
+    The oldest comes first. Periods without a quote have no candle. The last candle may still grow.
     """
     found = Candle.objects.filter(symbol__code=symbol, step=step, start__gte=start, start__lt=end)
     return [
-        Told(
+        providers.Candle(
             start=each.start,
             open=each.open,
             high=each.high,
@@ -122,13 +121,13 @@ def load(symbol: str, step: int, start: datetime, end: datetime) -> list[Told]:
 
 
 def load_newest(now: datetime) -> list[Row]:
-    """Read the candles of all active symbols that may still grow, for a feed to go on with."""
+    """Return the candles of all active symbols that may still grow, for a feed to continue."""
     codes = dict(Symbol.objects.filter(active=True).values_list("pk", "code"))
     return [
-        Row(codes[pk], step, int(start.timestamp()), *told)
+        Row(codes[pk], step, int(start.timestamp()), *rest)
         for step in STEPS
-        for pk, start, *told in Candle.objects.filter(
-            # the day of an exchange may be UTC's yesterday or tomorrow
+        for pk, start, *rest in Candle.objects.filter(
+            # today at an exchange may be yesterday or tomorrow in UTC
             symbol_id__in=codes,
             step=step,
             start__gt=now - timedelta(seconds=2 * step if step == DAY else step),
@@ -137,30 +136,30 @@ def load_newest(now: datetime) -> list[Row]:
 
 
 def load_zones() -> dict[str, tzinfo]:
-    """Read in which time zone the exchange of each active symbol is, where that is known."""
+    """Return the time zone of the exchange of each active symbol, if it is known."""
     listed = Symbol.objects.filter(active=True).exclude(kind=Symbol.Kind.CRYPTO)
     zones = ((code, sessions.zone(venue)) for code, venue in listed.values_list("code", "exchange"))
     return {code: zone for code, zone in zones if zone}
 
 
-# What is there
+# Spans
 
 
 class Span(NamedTuple):
-    """From when until when candles are all there that can be had. Aware UTC, whole seconds."""
+    """A period for which all available candles are stored. Aware UTC, whole seconds."""
 
     since: datetime
     until: datetime
 
 
 def load_spans() -> dict[tuple[str, int], Span]:
-    """Read the spans of all active symbols, by code and step."""
+    """Return the spans of all active symbols, by code and step."""
     found = CandleSpan.objects.filter(symbol__active=True).select_related("symbol")
     return {(each.symbol.code, each.step): Span(each.since, each.until) for each in found}
 
 
-def save_told(rows: Sequence[Row], symbol: str, step: int, span: Span) -> None:
-    """Write down what a provider told of a span of time, and then that it is there."""
+def save_with_span(rows: Sequence[Row], symbol: str, step: int, span: Span) -> None:
+    """Write candles from a provider, then the span that they complete."""
     save(current_epoch(), rows)
     if pk := _ids({symbol}).get(symbol):
         since, until = (int(moment.timestamp()) for moment in span)
@@ -169,36 +168,36 @@ def save_told(rows: Sequence[Row], symbol: str, step: int, span: Span) -> None:
 
 
 def extend_spans(symbols: Collection[str], after: datetime, now: datetime) -> None:
-    """Let the spans of symbols that reached to `after` reach to now: the feed was there."""
+    """Extend the spans that reached to `after` up to now, because the feed ran since then."""
     ids = _ids(symbols).values()
     CandleSpan.objects.filter(symbol_id__in=ids, until__gte=after, until__lt=now).update(until=now)
 
 
 def current_epoch() -> int:
-    """Return the epoch of the feed that leads, or led last; 0 before there was any."""
+    """Return the epoch of the feed that leads, or led last; 0 before the first feed."""
     return FeedLease.objects.values_list("epoch", flat=True).first() or 0
 
 
-# What is too old
+# Pruning
 
 Pruning = tuple[list[int], int, int]  # ids of symbols, step, and seconds since 1970
 
 
 def prunings(now: datetime) -> list[Pruning]:
-    """List what to prune, in small parts."""
+    """Return the arguments of all calls of `prune` that are due."""
     ids = list(Symbol.objects.values_list("pk", flat=True))
     return [
-        (ids[first : first + SYMBOLS], step, int((now - kept(step)).timestamp()))
+        (ids[first : first + MAX_SYMBOLS], step, int((now - kept(step)).timestamp()))
         for step in STEPS
-        for first in range(0, len(ids), SYMBOLS)
+        for first in range(0, len(ids), MAX_SYMBOLS)
     ]
 
 
 def prune(ids: list[int], step: int, before: int) -> int:
-    """Delete candles that began before a time, a thousand at most; return how many there were."""
+    """Delete at most MAX_ROWS candles that start before a time; return the number of them."""
     with connection.cursor() as cursor:
         places = ", ".join(["%s"] * len(ids))
-        cursor.execute(PRUNE.format(places), [*ids, step, before, ROWS])
+        cursor.execute(PRUNE.format(places), [*ids, step, before, MAX_ROWS])
         count: int = cursor.rowcount
     return count
 

@@ -121,7 +121,7 @@ class Backfill:
                 return None
             found = told(symbol, step, candles, name, asked_at)
             rows = [row for row in found if row.start < since.timestamp()]
-            await self.in_database(archive.save_told, rows, symbol, step, part.span)
+            await self.in_database(archive.save_with_span, rows, symbol, step, part.span)
             count += len(rows)
         return count
 

@@ -134,7 +134,7 @@ class Tending:
 
     async def _prune(self, now: datetime) -> None:
         for pruning in await self.in_database(archive.prunings, now):
-            while await self.in_database(archive.prune, *pruning) == archive.ROWS:
+            while await self.in_database(archive.prune, *pruning) == archive.MAX_ROWS:
                 pass
 
     async def _fill(self, symbols: Collection[str]) -> None:

@@ -1,7 +1,4 @@
-"""What the database keeps of candles: all that was told, merged, whoever writes it and how often.
-
-`test_postgres.py` runs all of it on PostgreSQL too.
-"""
+"""The archive: candles of several writers are merged, pruned by age, deleted with their symbol."""
 
 from __future__ import annotations
 
@@ -17,12 +14,12 @@ from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from quotes import providers
 from quotes.candles import archive
 from quotes.candles.archive import Span
 from quotes.candles.growing import DAY, STEPS, Candles, Row
 from quotes.fields import from_text, to_text
 from quotes.models import Candle, CandleSpan, FeedLease, Symbol
-from quotes.providers import Candle as Told
 from quotes.quote import Quote
 from tests.candles.test_growing import (
     EXCHANGES,
@@ -43,13 +40,13 @@ EXACT = st.decimals(0, allow_nan=False, allow_infinity=False).filter(
 )
 
 
-def listed(*codes: str, **more: object) -> None:
+def list_symbols(*codes: str, **more: object) -> None:
     given = {"name": "Listed", "kind": "crypto", "currency": "USD"} | more
     Symbol.objects.bulk_create(Symbol(code=code, **given) for code in codes)
 
 
 def row(*lasts: int, at: int = 0, step: int = MINUTE, **more: object) -> Row:
-    """Make the row of a candle of BTC-USD with a quote a second, the first `at` seconds in."""
+    """Make the row of a candle of BTC-USD with a quote per second, the first after `at` seconds."""
     given = {
         "symbol": "BTC-USD",
         "step": step,
@@ -68,7 +65,7 @@ def row(*lasts: int, at: int = 0, step: int = MINUTE, **more: object) -> Row:
     return Row(**given | more)
 
 
-def kept(symbol: str = "BTC-USD", step: int = MINUTE) -> list[Told]:
+def kept(symbol: str = "BTC-USD", step: int = MINUTE) -> list[providers.Candle]:
     return archive.load(symbol, step, NOON - timedelta(days=9), NOON + timedelta(days=9))
 
 
@@ -84,75 +81,75 @@ class TestNumbers:
         assert str(from_text(to_text(number))) == str(number)
 
     @given(EXACT, EXACT)
-    def test_texts_sort_as_the_numbers_do(self, one: Decimal, other: Decimal):
+    def test_texts_sort_in_the_order_of_the_numbers(self, one: Decimal, other: Decimal):
         one, other = abs(one), abs(other)
         if one and other and one < other:
             assert to_text(one) < to_text(other)
 
-    def test_the_database_gives_back_every_digit(self):
-        listed("BTC-USD")
+    def test_the_database_returns_all_digits(self):
+        list_symbols("BTC-USD")
         price, volume = (
             Decimal("0.000012345678901234567890"),
             Decimal("123456789012345678901234.50"),
         )
-        told = dict.fromkeys(("open", "high", "low", "close"), price)
-        archive.save(1, [row(1, **told, volume=volume)])
+        prices = dict.fromkeys(("open", "high", "low", "close"), price)
+        archive.save(1, [row(1, **prices, volume=volume)])
         [candle] = kept()
         assert (str(candle.close), str(candle.volume)) == (str(price), str(volume))
         assert candle.start == NOON
 
-    def test_the_database_compares_them_right(self):
-        listed("BTC-USD")
+    def test_the_database_compares_them_as_numbers(self):
+        list_symbols("BTC-USD")
         for number, price in enumerate(["9.9", "10.000000000000000001", "10", "0.5"]):
             last = Decimal(price)
-            told = dict.fromkeys(("open", "high", "low", "close"), last)
-            archive.save(1, [row(1, at=number, **told)])
+            prices = dict.fromkeys(("open", "high", "low", "close"), last)
+            archive.save(1, [row(1, at=number, **prices)])
         assert the_prices() == tuple(map(Decimal, ("9.9", "10.000000000000000001", "0.5", "0.5")))
 
 
 class TestMerging:
-    def test_what_is_written_again_is_there_once(self):
-        listed("BTC-USD")
+    def test_a_candle_that_is_written_twice_is_stored_once(self):
+        list_symbols("BTC-USD")
         for _ in range(2):
             archive.save(1, [row(5, 9, 1, 4)])
         assert the_prices() == (5, 9, 1, 4)
         assert Candle.objects.count() == 1
 
-    def test_the_feed_that_follows_adds_to_what_it_finds(self):
-        listed("BTC-USD")
+    def test_the_next_feed_adds_to_the_stored_candle(self):
+        list_symbols("BTC-USD")
         archive.save(1, [row(5, 9, 1, 4)])
         archive.save(2, [row(6, 7, 3, at=20)])
         assert the_prices() == (5, 9, 1, 3)
 
-    def test_what_is_late_neither_opens_nor_closes(self):
-        listed("BTC-USD")
+    def test_a_late_price_is_neither_the_open_nor_the_close(self):
+        list_symbols("BTC-USD")
         archive.save(1, [row(5, at=10)])
         archive.save(1, [row(6, at=20)])
         archive.save(1, [row(9, at=15)])
         assert the_prices() == (5, 9, 5, 6)
 
-    def test_of_two_quotes_of_the_same_moment_the_first_opens_and_the_second_closes(self):
-        listed("BTC-USD")
+    def test_of_two_quotes_at_the_same_time_the_first_opens_and_the_second_closes(self):
+        list_symbols("BTC-USD")
         archive.save(1, [row(5)])
         archive.save(2, [row(6)])
         assert the_prices() == (5, 6, 5, 6)
 
-    def test_a_feed_that_was_paused_does_not_overwrite_what_its_successor_wrote(self):
-        listed("BTC-USD")
+    def test_a_paused_feed_does_not_overwrite_the_candles_of_the_next_feed(self):
+        list_symbols("BTC-USD")
         archive.save(2, [row(5)])
         archive.save(1, [row(9, at=30)])
         assert the_prices() == (5, 5, 5, 5)
 
-    def test_volume_is_of_who_wrote_last(self):
-        listed("BTC-USD")
+    def test_the_volume_is_that_of_the_last_write(self):
+        list_symbols("BTC-USD")
         archive.save(1, [row(5, volume=Decimal(10))])
         archive.save(1, [row(5, 6, volume=Decimal(15))])
         assert kept()[0].volume == 15
         archive.save(1, [row(5, 6, 7, volume=None)])
         assert kept()[0].volume is None
 
-    def test_a_candle_that_two_providers_told_of_says_so(self):
-        listed("BTC-USD")
+    def test_a_candle_with_quotes_of_two_providers_is_marked_as_mixed(self):
+        list_symbols("BTC-USD")
         archive.save(1, [row(5)])
         assert not Candle.objects.get().mixed
         archive.save(1, [row(6, at=1, provider="other")])
@@ -160,14 +157,14 @@ class TestMerging:
         assert Candle.objects.get().mixed
         assert Candle.objects.get().provider == "other"
 
-    def test_a_symbol_that_was_deleted_meanwhile_is_left_out(self):
-        listed("BTC-USD")
+    def test_candles_of_a_deleted_symbol_are_ignored(self):
+        list_symbols("BTC-USD")
         archive.save(1, [row(5), row(6, symbol="GONE")])
         assert Candle.objects.count() == 1
 
-    def test_two_hundred_are_written_in_as_many_queries_as_two(self):
+    def test_two_hundred_candles_need_as_many_queries_as_two(self):
         codes = [f"S{number}" for number in range(200)]
-        listed(*codes)
+        list_symbols(*codes)
         rows = [row(5, symbol=code) for code in codes]
         with CaptureQueriesContext(connection) as few:
             archive.save(1, rows[:2])
@@ -176,12 +173,12 @@ class TestMerging:
         assert len(many) == len(few) == 2
         assert Candle.objects.count() == 200
 
-    def test_nothing_to_write_writes_nothing(self):
+    def test_an_empty_list_writes_nothing(self):
         archive.save(1, [])
         assert not Candle.objects.exists()
 
 
-# Whatever happens between quotes, the database says in the end what the journal says.
+# Whatever happens between quotes, in the end the database has the candles of the journal.
 
 WRITES, FAILS, DIES, PAUSES = "writes", "fails to write", "writes and dies", "is paused"
 EVENTS = st.sampled_from([None, None, None, WRITES, WRITES, FAILS, DIES, PAUSES])
@@ -193,9 +190,9 @@ MANY = settings(
 
 
 def write_down(journal: Sequence[Quote], events: Sequence[str | None]) -> None:
-    """Let feeds make candles of a journal, with what happens after each quote."""
+    """Make candles of a journal with one feed after another; an event may follow each quote."""
     Symbol.objects.all().delete()
-    listed("BTC-USD", "AAPL", "BHP")
+    list_symbols("BTC-USD", "AAPL", "BHP")
     epoch, candles, paused = 1, taken_over_by(NOON), []
     for each, event in zip(journal, events, strict=False):
         candles.take(each)
@@ -212,13 +209,13 @@ def write_down(journal: Sequence[Quote], events: Sequence[str | None]) -> None:
             paused += [(epoch, rows)] if event == PAUSES else []
             epoch, candles = epoch + 1, taken_over_by(each.received_at)
     archive.save(epoch, [growing.row() for growing in candles.due()])
-    for old, rows in paused:  # they wake, and write once more
+    for old, rows in paused:  # they wake up and write once more
         archive.save(old, rows)
 
 
 @given(journals(), st.lists(EVENTS, min_size=45, max_size=45))
 @MANY
-def test_candles_are_what_a_naive_rebuild_makes_whatever_happens_between(
+def test_candles_equal_those_of_a_simple_rebuild_whatever_happens_between_quotes(
     journal: list[Quote], events: list[str | None]
 ):
     write_down(journal, events)
@@ -233,7 +230,7 @@ def test_candles_are_what_a_naive_rebuild_makes_whatever_happens_between(
     st.lists(st.tuples(st.integers(1, 90), st.integers(0, 500), EVENTS), min_size=1, max_size=45)
 )
 @MANY
-def test_volume_is_what_one_feed_makes_of_it_however_many_there_are(
+def test_the_volume_is_the_same_with_one_feed_or_with_many(
     trades: list[tuple[int, int, str | None]],
 ):
     seconds, traded, journal = 0, 0, []
@@ -254,8 +251,8 @@ def taken_over_by(now: datetime) -> Candles:
 
 
 class TestTakingOver:
-    def test_the_newest_of_each_step_are_read_to_go_on_with(self):
-        listed("BTC-USD")
+    def test_the_newest_candle_of_each_step_is_loaded(self):
+        list_symbols("BTC-USD")
         hour_ago = NOON - timedelta(hours=1)
         for each in (hour_ago, NOON):
             candles = Candles()
@@ -270,24 +267,24 @@ class TestTakingOver:
         }
         assert all(str(each.close) == "5" for each in rows)
 
-    def test_no_other_candles_are_looked_at(self):
-        # of ten symbols with a day of minutes each; else a feed would begin with a long pause
+    def test_no_other_candles_are_loaded(self):
+        # ten symbols have a day of minutes each; to load them would delay the start of a feed
         codes = [f"S{number}" for number in range(10)]
-        listed(*codes)
+        list_symbols(*codes)
         for code in codes:
             archive.save(1, [row(5, symbol=code, start=START - 60 * n) for n in range(1440)])
-        with CaptureQueriesContext(connection) as asked:
+        with CaptureQueriesContext(connection) as queries:
             assert len(archive.load_newest(NOON)) == 10
-        assert len(asked) == 1 + len(STEPS)
+        assert len(queries) == 1 + len(STEPS)
 
-    def test_those_of_symbols_that_are_switched_off_are_not_read(self):
-        listed("BTC-USD", active=False)
+    def test_candles_of_inactive_symbols_are_not_loaded(self):
+        list_symbols("BTC-USD", active=False)
         archive.save(1, [row(5)])
         assert archive.load_newest(NOON) == []
 
-    def test_the_time_zones_of_exchanges_are_known(self):
-        listed("BTC-USD", exchange="CRYPTO")
-        listed("AAPL", "XYZ", kind="stock", exchange="NASDAQ")
+    def test_the_time_zones_of_known_exchanges_are_loaded(self):
+        list_symbols("BTC-USD", exchange="CRYPTO")
+        list_symbols("AAPL", "XYZ", kind="stock", exchange="NASDAQ")
         Symbol.objects.filter(code="XYZ").update(exchange="NOWHERE")
         assert archive.load_zones() == {"AAPL": ZoneInfo("America/New_York")}
 
@@ -295,29 +292,29 @@ class TestTakingOver:
 class TestSpans:
     SPAN = Span(NOON - timedelta(hours=1), NOON)
 
-    def test_what_a_provider_told_is_written_down_with_the_span_that_is_there_now(self):
-        listed("BTC-USD")
+    def test_candles_from_a_provider_are_stored_with_their_span_and_the_current_epoch(self):
+        list_symbols("BTC-USD")
         FeedLease.objects.create(epoch=7)
-        archive.save_told([row(5)], "BTC-USD", MINUTE, self.SPAN)
+        archive.save_with_span([row(5)], "BTC-USD", MINUTE, self.SPAN)
         assert archive.load_spans() == {("BTC-USD", MINUTE): self.SPAN}
         assert Candle.objects.get().epoch == 7
 
-    def test_the_newer_span_replaces_the_older(self):
-        listed("BTC-USD")
+    def test_the_newer_span_replaces_the_older_one(self):
+        list_symbols("BTC-USD")
         longer = replace_span(self.SPAN, since=NOON - timedelta(days=1))
         for span in (self.SPAN, longer):
-            archive.save_told([], "BTC-USD", MINUTE, span)
+            archive.save_with_span([], "BTC-USD", MINUTE, span)
         assert archive.load_spans() == {("BTC-USD", MINUTE): longer}
 
-    def test_of_a_symbol_that_was_deleted_meanwhile_none_is_kept(self):
-        archive.save_told([row(5)], "BTC-USD", MINUTE, self.SPAN)
+    def test_the_span_of_a_deleted_symbol_is_not_stored(self):
+        archive.save_with_span([row(5)], "BTC-USD", MINUTE, self.SPAN)
         assert not CandleSpan.objects.exists()
 
-    def test_only_spans_that_reach_to_the_feed_grow_with_it(self):
-        listed("BTC-USD", "ETH-USD")
-        archive.save_told([], "BTC-USD", MINUTE, self.SPAN)
-        archive.save_told([], "BTC-USD", DAY, Span(NOON, NOON - timedelta(minutes=5)))
-        archive.save_told([], "ETH-USD", MINUTE, self.SPAN)
+    def test_only_spans_that_reach_to_the_feed_are_extended(self):
+        list_symbols("BTC-USD", "ETH-USD")
+        archive.save_with_span([], "BTC-USD", MINUTE, self.SPAN)
+        archive.save_with_span([], "BTC-USD", DAY, Span(NOON, NOON - timedelta(minutes=5)))
+        archive.save_with_span([], "ETH-USD", MINUTE, self.SPAN)
         now = NOON + timedelta(seconds=70)
         archive.extend_spans(["BTC-USD"], NOON, now)
         until = {key: span.until for key, span in archive.load_spans().items()}
@@ -337,9 +334,9 @@ class TestPruning:
     def prune(now: datetime) -> int:
         return sum(archive.prune(*each) for each in archive.prunings(now))
 
-    def test_what_is_older_than_it_is_kept_for_goes(self, settings: object):
+    def test_candles_older_than_their_retention_are_deleted(self, settings: object):
         settings.QUOTES = settings.QUOTES | {"RETENTION": {60: 0.5}}  # type: ignore[attr-defined]
-        listed("BTC-USD", "OLD", active=False)
+        list_symbols("BTC-USD", "OLD", active=False)
         for code in ("BTC-USD", "OLD"):
             minutes = (row(5, symbol=code, start=START - 60 * n) for n in range(1000))
             archive.save(1, [*minutes, row(5, symbol=code, step=DAY, start=START - 2000 * DAY)])
@@ -348,8 +345,8 @@ class TestPruning:
         assert {each.start for each in left} == {NOON - timedelta(minutes=n) for n in range(721)}
         assert self.prune(NOON) == 0
 
-    def test_no_statement_deletes_more_than_a_thousand(self):
-        listed("BTC-USD")
+    def test_a_statement_deletes_at_most_a_thousand_candles(self):
+        list_symbols("BTC-USD")
         archive.save(1, [row(5, start=START - 60 * n) for n in range(2500)])
         later = NOON + timedelta(days=30)
         [pruning] = [each for each in archive.prunings(later) if each[1] == MINUTE]
@@ -357,29 +354,25 @@ class TestPruning:
 
 
 class TestDeleting:
-    def test_candles_go_with_their_symbol(self):
-        listed("BTC-USD", "ETH-USD")
+    def test_candles_and_spans_are_deleted_with_their_symbol(self):
+        list_symbols("BTC-USD", "ETH-USD")
         archive.save(1, [row(5), row(6, symbol="ETH-USD")])
-        archive.save_told([], "BTC-USD", MINUTE, TestSpans.SPAN)
+        archive.save_with_span([], "BTC-USD", MINUTE, TestSpans.SPAN)
         Symbol.objects.filter(code="BTC-USD").delete()
         assert [each.symbol.code for each in Candle.objects.all()] == ["ETH-USD"]
         assert not CandleSpan.objects.exists()
 
-    def test_the_admin_neither_reads_nor_lists_thousands_of_candles(self):
-        listed("BTC-USD")
+    def test_the_admin_neither_loads_nor_lists_thousands_of_candles(self):
+        list_symbols("BTC-USD")
         archive.save(1, [row(5, start=START - 60 * n) for n in range(2500)])
         collector = NestedObjects(using="default")
-        with CaptureQueriesContext(connection) as asked:
+        with CaptureQueriesContext(connection) as queries:
             collector.collect(Symbol.objects.all())
-        assert not [each for each in asked if "quotes_candle" in each["sql"]]
+        assert not [each for each in queries if "quotes_candle" in each["sql"]]
         assert [str(each) for each in collector.nested()] == ["BTC-USD"]
 
-    def test_a_symbol_with_another_name_keeps_its_candles(self):
-        listed("FB")
+    def test_a_renamed_symbol_keeps_its_candles(self):
+        list_symbols("FB")
         archive.save(1, [row(5, symbol="FB")])
         Symbol.objects.update(code="META")
         assert len(kept("META")) == 1
-
-
-class TestSize:
-    """The bound that docs/operations.md states."""
