@@ -1,4 +1,4 @@
-"""The operator's pages: symbols, what providers call them, and boards."""
+"""The admin: symbols with their provider codes, boards, and held prices."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from quotes import live, providers
+from quotes import providers
+from quotes.live import current
 from quotes.models import Board, BoardSymbol, HeldPrice, ProviderSymbol, Symbol
 
 
 class ProviderSymbolForm(forms.ModelForm):
-    """A symbol's name at one of the providers that there are now; a site may add its own."""
+    """A symbol's code for one of the known providers, to which a site may add its own."""
 
     provider = forms.ChoiceField(
         label=_("provider"),
         error_messages={
-            "invalid_choice": _("There is no provider “%(value)s”: choose one of the list.")
+            "invalid_choice": _("Unknown provider “%(value)s”: choose one from the list.")
         },
     )
 
@@ -34,14 +35,14 @@ class ProviderSymbolForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         names = {name: name for name in sorted(providers.REGISTRY)}
         kept = self.instance.provider
-        if kept and kept not in names:  # it stays until somebody corrects it, and says so
-            names[kept] = _("%(name)s – there is no such provider") % {"name": kept}
+        if kept and kept not in names:  # shown as it is, until an operator corrects it
+            names[kept] = _("%(name)s – unknown provider") % {"name": kept}
         field: Any = self.fields["provider"]
         field.choices = [("", "---------"), *names.items()]
 
 
 class ProviderSymbolInline(admin.TabularInline):
-    """A symbol's names at the providers."""
+    """The provider codes of a symbol."""
 
     model = ProviderSymbol
     form = ProviderSymbolForm
@@ -49,7 +50,7 @@ class ProviderSymbolInline(admin.TabularInline):
 
 
 class PlaceInline(admin.TabularInline):
-    """The boards that a symbol stands on."""
+    """The boards of a symbol."""
 
     model = BoardSymbol
     extra = 1
@@ -57,15 +58,15 @@ class PlaceInline(admin.TabularInline):
     verbose_name_plural = _("boards")
 
 
-class ListedSymbol(forms.TextInput):
-    """A symbol that is on the board already: its name, and nothing to look up or to choose."""
+class PlacedSymbol(forms.TextInput):
+    """A symbol that is already on the board, as text: it can't be changed."""
 
     def __init__(self, symbol: Symbol) -> None:
         super().__init__()
         self.symbol = symbol
 
     def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
-        """Print the symbol, and keep its key in the form."""
+        """Return the symbol's code and name, with its key in a hidden input."""
         kept = '<input type="hidden" name="{}" value="{}">{} <span class="help">{}</span>'
         return format_html(kept, name, value, self.symbol.code, self.symbol.name)
 
@@ -76,7 +77,7 @@ class PlaceForm(forms.ModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self.instance.pk:
-            self.fields["symbol"].widget = ListedSymbol(self.instance.symbol)
+            self.fields["symbol"].widget = PlacedSymbol(self.instance.symbol)
 
 
 class SymbolInline(admin.TabularInline):
@@ -89,13 +90,13 @@ class SymbolInline(admin.TabularInline):
     ordering = ("position", "pk")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[BoardSymbol]:
-        """Read the symbols with their places."""
+        """Read the places together with their symbols and boards."""
         return super().get_queryset(request).select_related("symbol", "board")
 
 
 @admin.register(Symbol)
 class SymbolAdmin(admin.ModelAdmin):
-    """Symbols: searched, filtered, switched off and on."""
+    """Symbols, which can be searched, filtered and switched on and off."""
 
     list_display = ("code", "name", "kind", "exchange", "currency", "last", "codes", "active")
     list_display_links = ("code", "name")
@@ -112,15 +113,15 @@ class SymbolAdmin(admin.ModelAdmin):
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Symbol]:
-        """Read codes and last quotes with the symbols."""
+        """Read the symbols together with their codes and last quotes."""
         codes = Prefetch("provider_symbols", ProviderSymbol.objects.order_by("provider"))
         return super().get_queryset(request).select_related("last_quote").prefetch_related(codes)
 
     @admin.display(description=_("last"))
     def last(self, symbol: Symbol) -> str:
-        """Show the newest price that this process knows."""
-        parts = live.current()
-        state = parts.store.states.get(symbol.code) if parts else None
+        """Return the newest price in this process, or else in the database."""
+        live = current()
+        state = live.store.states.get(symbol.code) if live else None
         quote = state.quote if state else None
         if quote is None and hasattr(symbol, "last_quote"):
             quote = symbol.last_quote.quote
@@ -128,7 +129,7 @@ class SymbolAdmin(admin.ModelAdmin):
 
     @admin.display(description=_("provider codes"))
     def codes(self, symbol: Symbol) -> str:
-        """Show what the providers of this site call the symbol."""
+        """Return the symbol's codes for the known providers."""
         return ", ".join(
             f"{row.provider} {row.code}"
             for row in symbol.provider_symbols.all()
@@ -137,12 +138,12 @@ class SymbolAdmin(admin.ModelAdmin):
 
     @admin.action(description=_("Switch on"))
     def switch_on(self, request: HttpRequest, chosen: QuerySet[Symbol]) -> None:
-        """List the chosen symbols again."""
+        """Switch the chosen symbols on."""
         self._switch(request, chosen, active=True)
 
     @admin.action(description=_("Switch off"))
     def switch_off(self, request: HttpRequest, chosen: QuerySet[Symbol]) -> None:
-        """Take the chosen symbols off all pages."""
+        """Switch the chosen symbols off."""
         self._switch(request, chosen, active=False)
 
     def _switch(self, request: HttpRequest, chosen: QuerySet[Symbol], *, active: bool) -> None:
@@ -158,7 +159,7 @@ class SymbolAdmin(admin.ModelAdmin):
 
 @admin.register(Board)
 class BoardAdmin(admin.ModelAdmin):
-    """Boards: their titles, their symbols, and the order of both."""
+    """Boards with their symbols, and the order of both."""
 
     list_display = ("title", "slug", "position", "size")
     list_editable = ("position",)
@@ -167,18 +168,18 @@ class BoardAdmin(admin.ModelAdmin):
     inlines = (SymbolInline,)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Board]:
-        """Count the symbols with the boards."""
+        """Read the boards with their numbers of symbols."""
         boards: QuerySet[Board] = super().get_queryset(request)
         return boards.annotate(places_count=Count("places"))
 
     @admin.display(description=_("symbols"), ordering="places_count")
     def size(self, board: Any) -> int:
-        """Show the number of the board's symbols."""
+        """Return the number of the board's symbols."""
         count: int = board.places_count
         return count
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        """Number the places from one up again, so that the next edit finds room."""
+        """Number the places from 1 again, so that the next edit can move one between others."""
         super().save_related(request, form, formsets, change)
         places = list(form.instance.places.order_by("position", "pk"))
         for number, place in enumerate(places, start=1):
@@ -188,7 +189,7 @@ class BoardAdmin(admin.ModelAdmin):
 
 @admin.register(HeldPrice)
 class HeldPriceAdmin(admin.ModelAdmin):
-    """Prices that were held back: to look at, not to change."""
+    """Prices that were held back. They can't be changed here."""
 
     list_display = (
         "moment", "symbol", "outcome", "last", "before", "book", "provider", "currency"
@@ -199,16 +200,16 @@ class HeldPriceAdmin(admin.ModelAdmin):
     date_hierarchy = "at"
     empty_value_display = "–"
 
-    @admin.display(description=_("at"), ordering="at")
+    @admin.display(description=_("time"), ordering="at")
     def moment(self, held: HeldPrice) -> str:
-        """Say when it came, to the second."""
+        """Return the time to the second, which Django leaves out."""
         at = timezone.localtime(held.at)
         return f"{date_format(at, 'SHORT_DATE_FORMAT')} {at:%H:%M:%S}"
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Nobody makes these by hand."""
+        """Refuse: only the feed adds held prices."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody changes these."""
+        """Refuse: held prices are a record."""
         return False

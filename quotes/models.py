@@ -17,8 +17,8 @@ from quotes.quote import Quote
 code_validator = RegexValidator(
     r"^[A-Z0-9^][A-Z0-9.^=_:-]{0,23}\Z",
     _(
-        "“%(value)s” is no symbol: use 1 to 24 capital letters, digits and . ^ = _ : -, "
-        "as in BTC-USD, BRK.B or ^GSPC."
+        "“%(value)s” is not a valid symbol: use 1 to 24 capital letters, digits or . ^ = _ : -, "
+        "for example BTC-USD, BRK.B or ^GSPC."
     ),
 )
 
@@ -39,7 +39,7 @@ class Symbol(models.Model):
         max_length=24,
         unique=True,
         validators=[code_validator],
-        help_text=_("As visitors know it and as it stands in addresses: BTC-USD, AAPL, ^GSPC."),
+        help_text=_("The code in pages and addresses: BTC-USD, AAPL, ^GSPC."),
     )
     name = models.CharField(_("name"), max_length=100)
     kind = models.CharField(_("kind"), max_length=10, choices=Kind)
@@ -50,10 +50,13 @@ class Symbol(models.Model):
         validators=[
             RegexValidator(
                 r"^[A-Z0-9]{2,10}\Z",
-                _("“%(value)s” is no currency code: use USD, EUR, USDT. Pence are 0.01 GBP."),
+                _(
+                    "“%(value)s” is not a valid currency: use a code like USD, EUR or USDT, "
+                    "and GBP for prices in pence."
+                ),
             )
         ],
-        help_text=_("The currency of its prices: USD, EUR, USDT."),
+        help_text=_("The currency of the prices: USD, EUR, USDT."),
     )
     tick_size = models.DecimalField(
         _("tick size"),
@@ -63,18 +66,18 @@ class Symbol(models.Model):
         blank=True,
         validators=[positive],
         help_text=_(
-            "The smallest step of its price, which sets the digits shown. "
-            "Left empty, it is learnt from the provider."
+            "The smallest step of the price. It sets how many decimals are shown. "
+            "If empty, it is filled in from the provider."
         ),
     )
     start = models.DecimalField(
-        _("start"),
+        _("start price"),
         max_digits=24,
         decimal_places=12,
         null=True,
         blank=True,
         validators=[positive],
-        help_text=_("Where the simulated market begins. Real providers do not use it."),
+        help_text=_("The first price of the simulated market. Real providers do not use it."),
     )
     stale_after = models.PositiveIntegerField(
         _("stale after"),
@@ -82,14 +85,16 @@ class Symbol(models.Model):
         blank=True,
         validators=[MinValueValidator(1)],
         help_text=_(
-            "Seconds after which its price is shown as old while its market is open. "
-            "Left empty, the setting for its kind applies."
+            "Seconds after which the price is shown as old while the market is open. "
+            "If empty, the setting STALE_AFTER applies."
         ),
     )
     active = models.BooleanField(
         _("active"),
         default=True,
-        help_text=_("Switched off, it leaves all pages at once and is not asked for any more."),
+        help_text=_(
+            "When off, the symbol disappears from all pages and its price is no longer fetched."
+        ),
     )
 
     class Meta:
@@ -120,14 +125,16 @@ class ProviderSymbol(models.Model):
         Symbol, models.CASCADE, related_name="provider_symbols", verbose_name=_("symbol")
     )
     provider = models.SlugField(_("provider"), max_length=20, help_text=_("coinbase, kraken, …"))
-    code = models.CharField(_("code"), max_length=60, help_text=_("Its name there: XXBTZUSD."))
+    code = models.CharField(
+        _("code"), max_length=60, help_text=_("The provider's name for the symbol: XXBTZUSD.")
+    )
     position = models.PositiveSmallIntegerField(
         _("position"),
         null=True,
         blank=True,
         help_text=_(
-            "1 is asked first for this symbol, 2 when that fails. "
-            "Left empty, it comes after those, in the order of QUOTES_PROVIDERS."
+            "The provider with 1 is used first for this symbol, the one with 2 if that fails. "
+            "Those without a position follow, in the order of QUOTES_PROVIDERS."
         ),
     )
 
@@ -139,7 +146,7 @@ class ProviderSymbol(models.Model):
             models.UniqueConstraint(
                 fields=["symbol", "provider"],
                 name="one_code_per_symbol_and_provider",
-                violation_error_message=_("This symbol has a code of that provider already."),
+                violation_error_message=_("This symbol already has a code for that provider."),
             )
         ]
 
@@ -151,11 +158,11 @@ class Board(models.Model):
     """A page that shows symbols in its own order."""
 
     slug = models.SlugField(
-        _("slug"), max_length=50, unique=True, help_text=_("Its address: /boards/<slug>/.")
+        _("slug"), max_length=50, unique=True, help_text=_("Part of the address: /boards/<slug>/.")
     )
     title = models.CharField(_("title"), max_length=100)
     position = models.PositiveIntegerField(
-        _("position"), default=0, help_text=_("Boards are listed by position, then title.")
+        _("position"), default=0, help_text=_("Boards are sorted by position, then by title.")
     )
     symbols = models.ManyToManyField(
         Symbol, through="BoardSymbol", related_name="boards", verbose_name=_("symbols")
@@ -189,7 +196,7 @@ class BoardSymbol(models.Model):
             models.UniqueConstraint(
                 fields=["board", "symbol"],
                 name="once_on_a_board",
-                violation_error_message=_("This symbol is on the board already."),
+                violation_error_message=_("This symbol is already on the board."),
             )
         ]
 
@@ -238,14 +245,14 @@ class FeedLease(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"feed {self.epoch}, {self.holder or 'nobody'}"
+        return f"feed {self.epoch}, {self.holder or 'no holder'}"
 
 
 class HeldPrice(models.Model):
     """A quote that the feed held back for its price, or published without its bid and ask."""
 
     class Outcome(models.TextChoices):
-        WAITS = "waits", _("waits")
+        WAITS = "waits", _("waiting")
         CONFIRMED = "confirmed", _("confirmed")
         DROPPED = "dropped", _("dropped")
         NO_PRICE = "no_price", _("no price")
@@ -254,10 +261,10 @@ class HeldPrice(models.Model):
     symbol = models.ForeignKey(
         Symbol, models.CASCADE, related_name="held_prices", verbose_name=_("symbol")
     )
-    at = models.DateTimeField(_("at"))  # when it arrived, UTC
+    at = models.DateTimeField(_("time"))  # when it was received, UTC
     provider = models.SlugField(_("provider"), max_length=20)
     last = models.CharField(_("price"), max_length=64)  # every digit, as text
-    before = models.CharField(_("price before"), max_length=64, blank=True)
+    before = models.CharField(_("previous price"), max_length=64, blank=True)
     book = models.CharField(_("bid / ask"), max_length=64, blank=True)  # if they were left out
     currency = models.CharField(_("currency"), max_length=10)
     outcome = models.CharField(_("outcome"), max_length=10, choices=Outcome)
@@ -280,7 +287,7 @@ class ProviderUse(models.Model):
     requests = models.PositiveBigIntegerField()
 
     class Meta:
-        verbose_name = _("use of a provider")
+        verbose_name = _("provider usage")
 
     def __str__(self) -> str:
         return f"{self.provider} {self.month}: {self.requests}"
@@ -339,7 +346,7 @@ class CandleSpan(models.Model):
     until = SecondsField()  # UTC
 
     class Meta:
-        verbose_name = _("span of candles")
+        verbose_name = _("candle span")
 
     def __str__(self) -> str:
         return f"{self.step} s: {self.since} to {self.until}"

@@ -245,13 +245,20 @@ def test_a_symbol_is_added_with_its_code_at_a_provider_and_its_board(alice: Clie
 @pytest.mark.parametrize(
     ("field", "given", "said"),
     [
-        ("code", "btc usd", "“btc usd” is no symbol: use 1 to 24 capital letters"),
-        ("code", "<IMG>", "is no symbol"),
+        ("code", "btc usd", "“btc usd” is not a valid symbol: use 1 to 24 capital letters"),
+        ("code", "<IMG>", "is not a valid symbol"),
         ("code", "", "This field is required."),
         ("code", "AAPL", "Symbol with this Symbol already exists."),
         ("code", "A" * 25, "at most 24 characters"),
-        ("currency", "GBp", "“GBp” is no currency code: use USD, EUR, USDT. Pence are 0.01 GBP."),
-        ("currency", "$", "“$” is no currency code"),
+        (
+            "currency",
+            "GBp",
+            (
+                "“GBp” is not a valid currency: use a code like USD, EUR or USDT, "
+                "and GBP for prices in pence."
+            ),
+        ),
+        ("currency", "$", "“$” is not a valid currency"),
         ("tick_size", "0", "greater than or equal to"),
         ("tick_size", "-0.01", "greater than or equal to"),
         ("tick_size", "NaN", "Enter a number."),
@@ -304,7 +311,7 @@ def test_a_code_is_of_one_of_the_providers_that_there_are_now(
     path = f"{SYMBOLS}{row.symbol_id}/change/"
     assert offered(alice.get(path).content.decode())[1:] == sorted(REGISTRY)
     response = alice.post(path, code_form(row, provider="coinbse"))
-    assert errors(response) == "There is no provider “coinbse”: choose one of the list."
+    assert errors(response) == "Unknown provider “coinbse”: choose one from the list."
     assert alice.post(path, code_form(row, provider="mint")).status_code == 302
     assert str(ProviderSymbol.objects.get()) == "mint:BTC-USD-AT-COINBASE"
 
@@ -316,7 +323,7 @@ def test_a_code_of_a_provider_that_is_gone_is_shown_says_so_and_hinders_nothing(
     row = ProviderSymbol.objects.get()
     path = f"{SYMBOLS}{row.symbol_id}/change/"
     page = alice.get(path).content.decode()
-    assert offered(page)[1:] == [*sorted(REGISTRY), "mint – there is no such provider"]
+    assert offered(page)[1:] == [*sorted(REGISTRY), "mint – unknown provider"]
     assert alice.post(path, code_form(row, code="BTC")).status_code == 302
     assert str(ProviderSymbol.objects.get()) == "mint:BTC"
     assert alice.post(path, code_form(row, provider="kraken")).status_code == 302
