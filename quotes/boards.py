@@ -1,4 +1,4 @@
-"""Boards: which symbols are listed where, and which rows of a board one page shows."""
+"""Boards: the symbols on each, and the rows that one page of a board shows."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SEARCH_LENGTH = 50  # characters of a search that are read
 
 @dataclass(frozen=True, slots=True)
 class BoardView:
-    """One board as this process last read it: codes in order, and a mark that changes with it."""
+    """A board as this process last read it; its mark changes when its title or rows change."""
 
     slug: str
     title: str = ""
@@ -39,7 +39,7 @@ class BoardView:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """All that is listed: active symbols by code, boards by slug, both in order."""
+    """The active symbols by code and the boards by slug, both in order."""
 
     symbols: Mapping[str, Symbol] = field(default_factory=dict)
     boards: Mapping[str, BoardView] = field(default_factory=dict)
@@ -47,7 +47,7 @@ class Catalogue:
 
 @dataclass(frozen=True, slots=True)
 class BoardQuery:
-    """What a visitor asked of a board: bookmarkable, and kept through sort, filter and pages."""
+    """The search, filter, sort order and page that a visitor chose, from the query string."""
 
     search: str = ""
     kind: str = ""
@@ -56,7 +56,7 @@ class BoardQuery:
 
     @classmethod
     def read(cls, params: Mapping[str, str]) -> BoardQuery:
-        """Read a query string; what is not understood counts as not asked."""
+        """Read a query string; invalid values are ignored."""
         kind = params.get("kind", "")
         sort = params.get("sort", "")
         page = params.get("page", "")
@@ -69,13 +69,13 @@ class BoardQuery:
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
-        """What was asked, as the names and values of a query string."""
+        """The names and values of the query string, without defaults."""
         page = str(self.page) if self.page > 1 else ""
         pairs = {"q": self.search, "kind": self.kind, "sort": self.sort, "page": page}
         return [(name, value) for name, value in pairs.items() if value]
 
     def encode(self, **changes: Any) -> str:
-        """Write the query string, with changes: `?q=bit&sort=-change`, or `?` for none."""
+        """Return the query string with some changes: `?q=bit&sort=-change`, or `?`."""
         return "?" + urlencode(replace(self, **changes).pairs)
 
 
@@ -87,13 +87,13 @@ class Selection:
     total: int  # rows on all pages
     page: int
     pages: int
-    kinds: tuple[str, ...]  # kinds that the board has at all
+    kinds: tuple[str, ...]  # kinds of all rows, whatever the filter
 
 
 def select(
     board: BoardView, states: Mapping[str, State], query: BoardQuery, page_size: int
 ) -> Selection:
-    """Choose and order the rows of a board; a page too far is the last one."""
+    """Choose and order the rows of a board; too high a page number gives the last page."""
     listed = [states[code] for code in board.codes if code in states]
     found = [state for state in listed if _matches(state.symbol, query)]
     pages = max(1, -(-len(found) // page_size))
@@ -109,12 +109,12 @@ def select(
 
 
 def load_catalogue() -> Catalogue:
-    """Read what is listed from the database, in a number of queries that rows do not change."""
+    """Read the active symbols and the boards from the database, in three queries."""
     symbols = {symbol.code: symbol for symbol in Symbol.objects.filter(active=True)}
     codes: dict[int, list[str]] = {}
     places = BoardSymbol.objects.filter(symbol__active=True).order_by("position", "pk")
     for board_id, code in places.values_list("board_id", "symbol__code"):
-        if code in symbols:  # it may have been switched on since the first query
+        if code in symbols:  # else it was switched on after the first query
             codes.setdefault(board_id, []).append(code)
     boards = {
         board.slug: BoardView(board.slug, board.title, tuple(codes.get(board.pk, ())))
@@ -141,7 +141,7 @@ def _sorted(states: list[State], sort: str) -> list[State]:
     key = SORTS[sort.removeprefix("-")]
     known = [state for state in states if key(state) is not None]
     unknown = [state for state in states if key(state) is None]
-    # what has no value stands last in either direction; equals keep the board's order
+    # rows without a value come last in both directions; equal rows keep the board's order
     return sorted(known, key=key, reverse=sort.startswith("-")) + unknown
 
 

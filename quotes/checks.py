@@ -1,4 +1,4 @@
-"""System checks: what is wrong with the settings is said at start, with what is allowed."""
+"""System checks: invalid settings are reported at start, with what is allowed."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ COUNTS = (
     "MAX_MESSAGES",
     "MAX_MESSAGE_BYTES",
 )
-QUERY = "See DATABASE_QUERY, and whether the other program has made its table."
+QUERY = "Correct DATABASE_QUERY, and check that the other program has created its table."
+PROVIDERS = "Correct the setting, or remove the provider from QUOTES_PROVIDERS."
 
 
 @register()
 def check_settings(**kwargs: Any) -> list[CheckMessage]:
-    """Check QUOTES: its keys, and the values that only mean something together."""
+    """Check the keys and values of QUOTES."""
     if unknown := sorted(getattr(settings, "QUOTES", {}).keys() - conf.DEFAULTS.keys()):
         return [Error(conf.unknown_keys(unknown), id="quotes.E001")]
     return [*_check_feed(), *_check_providers(), *_check_numbers(), *_check_pulse()]
@@ -35,14 +36,14 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.database)
 def check_queries(databases: Collection[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
-    """Run the query of a `database` provider once, where its database is to be checked.
+    """Run the query of a `database` provider once, if its database is to be checked.
 
-    What fails is no error: `migrate` checks this as well, and may run before there is a table.
+    A failure is only a warning: `migrate` runs this check too, and the table may not exist yet.
     """
-    if not databases or check_settings():  # which says itself what is wrong
+    if not databases or check_settings():  # invalid settings have their own errors
         return []
     warnings: list[CheckMessage] = []
-    for provider in map(configured_provider, _named()):
+    for provider in map(configured_provider, _configured_names()):
         if provider.database in databases:
             try:
                 async_to_sync(provider.check)()
@@ -52,11 +53,11 @@ def check_queries(databases: Collection[str] | None = None, **kwargs: Any) -> li
 
 
 def refuse_wrong_settings() -> None:
-    """Raise ImproperlyConfigured with all errors of `check_settings`: servers run no checks."""
+    """Raise ImproperlyConfigured with all errors of `check_settings`, which servers do not run."""
     errors = [each for each in check_settings() if each.is_serious() and not each.is_silenced()]
     if errors:
-        words = (f"{each.msg} ({each.id}) {each.hint or ''}".strip() for each in errors)
-        raise ImproperlyConfigured("\n".join(words))
+        lines = (f"{each.msg} ({each.id}) {each.hint or ''}".strip() for each in errors)
+        raise ImproperlyConfigured("\n".join(lines))
 
 
 def _check_feed() -> list[CheckMessage]:
@@ -72,8 +73,8 @@ def _check_feed() -> list[CheckMessage]:
     if layer is None:
         return [
             Error(
-                f"QUOTES needs the channel layer {alias!r}, which CHANNEL_LAYERS lacks",
-                hint="For one process: {'default': {'BACKEND': "
+                f"QUOTES['CHANNEL_LAYER'] is {alias!r}, which is missing in CHANNEL_LAYERS",
+                hint="For one process, set CHANNEL_LAYERS = {'default': {'BACKEND': "
                 "'channels.layers.InMemoryChannelLayer', 'CONFIG': {'capacity': 1000}}}",
                 id="quotes.E003",
             )
@@ -81,7 +82,8 @@ def _check_feed() -> list[CheckMessage]:
     if conf.get("FEED") == "external" and "InMemory" in layer["BACKEND"]:
         return [
             Error(
-                "QUOTES_FEED=external needs a layer between processes, and this one is in memory",
+                "QUOTES_FEED=external needs a channel layer between processes, "
+                "but the configured one is in memory",
                 hint="Set REDIS_URL, or QUOTES_FEED=inline.",
                 id="quotes.E004",
             )
@@ -94,28 +96,28 @@ def _check_providers() -> list[CheckMessage]:
     if not conf.get("PROVIDERS"):
         allowed = ", ".join(REGISTRY)
         errors.append(
-            Error(f"No provider in QUOTES_PROVIDERS, name some of: {allowed}", id="quotes.E008")
+            Error(f"QUOTES_PROVIDERS is empty, use one or more of: {allowed}", id="quotes.E008")
         )
-    for name in _named():
+    for name in _configured_names():
         try:
             configured_provider(name)
         except ValueError as error:
-            errors.append(Error(str(error), hint="See QUOTES_PROVIDERS.", id="quotes.E005"))
+            errors.append(Error(str(error), hint=PROVIDERS, id="quotes.E005"))
     return errors
 
 
-def _named() -> list[str]:
-    optioned = [name for name, options in conf.get("PROVIDER_OPTIONS").items() if options]
-    return list(dict.fromkeys([*conf.get("PROVIDERS"), *optioned]))
+def _configured_names() -> list[str]:
+    with_options = [name for name, options in conf.get("PROVIDER_OPTIONS").items() if options]
+    return list(dict.fromkeys([*conf.get("PROVIDERS"), *with_options]))
 
 
 def _check_numbers() -> list[CheckMessage]:
-    uneven: list[CheckMessage] = [
+    not_whole: list[CheckMessage] = [
         Error(f"QUOTES[{name!r}] is {conf.get(name)!r}, must be a whole number", id="quotes.E007")
         for name in COUNTS
         if isinstance(conf.get(name), float) and conf.get(name) > 0
     ]
-    return uneven + [
+    return not_whole + [
         Error(f"QUOTES[{name!r}] is {conf.get(name)!r}, must be a number above 0", id="quotes.E006")
         for name in ("PACE", *COUNTS)
         if not isinstance(conf.get(name), int | float) or conf.get(name) <= 0

@@ -1,7 +1,7 @@
-"""Consumers: one websocket each. They say what a page watches; the hub does the sending.
+"""Consumers: one websocket each. They know what a page watches; the hub sends the updates.
 
-Browser sockets join no channel layer and dispatch nothing per update: the layer would be asked
-once per visitor, and every dispatch hops through the process's one database thread.
+Sockets of pages do not join the channel layer, and updates are not dispatched by Channels: the
+layer would be read once per visitor, and each dispatch passes through the one database thread.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.core.exceptions import SuspiciousOperation
 from django.http import QueryDict
 
-from quotes import live
 from quotes.addresses import Address, TooManySymbols
 from quotes.limits import Allowance, Refused, address_of
+from quotes.live import ensure_started
 from quotes.live.hub import Subscriber
 
-TOO_MUCH = 4408  # our close code for a page that sent what no page of ours sends
+TOO_MUCH = 4408  # our close code for a client that sends more than pages do
 
 
 class QuotesConsumer(AsyncWebsocketConsumer):
     """Any symbols: `/ws/quotes/?symbols=BTC-USD,AAPL`."""
 
-    channel_layer_alias = "none of the site's"
+    channel_layer_alias = "none of the site's"  # so that Channels finds no layer and joins none
     board: ClassVar[str] = ""
     subscriber: Subscriber | None = None
 
@@ -35,9 +35,9 @@ class QuotesConsumer(AsyncWebsocketConsumer):
             self.leave()
 
     async def connect(self) -> None:
-        """Begin with everything that is watched; refuse, before accepting, what can't be."""
-        self.live = await live.ensure_started()
-        self.address = self.asked()
+        """Accept the socket, or raise Refused before that, and send all that the page watches."""
+        self.live = await ensure_started()
+        self.address = self.read_address()
         self.allowance = Allowance()
         await self.accept()
         watch = self.address.watch(self.live.catalogue)
@@ -45,8 +45,8 @@ class QuotesConsumer(AsyncWebsocketConsumer):
         self.live.on_listing.add(self.listing_changed)
         self.renew_rows(self.subscriber)
 
-    def asked(self) -> Address:
-        """Read what the page asks for; raise Refused for what it can't have."""
+    def read_address(self) -> Address:
+        """Read what the page wants to watch; raise Refused if that is not allowed."""
         try:
             address = Address.read(self.params(), self.slug)
         except TooManySymbols as error:
@@ -58,14 +58,14 @@ class QuotesConsumer(AsyncWebsocketConsumer):
         return address
 
     def leave(self) -> None:
-        """Let nothing more be sent here."""
+        """Unsubscribe, so that nothing more is sent to this socket."""
         if self.subscriber:
             self.live.hub.unsubscribe(self.subscriber)
             self.live.on_listing.discard(self.listing_changed)
             self.subscriber = None
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        """Ignore what pages say: they have nothing to say. Too much of it ends the socket."""
+        """Ignore messages: pages send none. Close the socket if there are too many."""
         try:
             self.allowance.spend(text_data if bytes_data is None else None)
         except Refused as refused:
@@ -75,11 +75,11 @@ class QuotesConsumer(AsyncWebsocketConsumer):
 
     @property
     def slug(self) -> str:
-        """The board that the address names, if it names one."""
+        """The slug of the board in the address, or ""."""
         return self.board or self.scope["url_route"]["kwargs"].get("slug", "")
 
     def params(self) -> QueryDict:
-        """Return the query string; a board of its own beats one in there."""
+        """Return the query string, with the board of the path in place of another one."""
         params = QueryDict(self.scope["query_string"], mutable=True)
         params["board"] = self.slug
         return params
@@ -101,7 +101,7 @@ class QuotesConsumer(AsyncWebsocketConsumer):
             self.live.hub.move(subscriber, watch, rows)
 
     def watch_again(self, subscriber: Subscriber) -> None:
-        """Take what is not listed any more off the page, and show what is."""
+        """Remove symbols from the page that are no longer listed, and show those that now are."""
         watch = self.address.watch(self.live.catalogue)
         if watch != subscriber.watch:
             fragments = self.live.fragments
@@ -120,12 +120,12 @@ class BoardConsumer(QuotesConsumer):
 
 
 class CryptoUpdatesConsumer(BoardConsumer):
-    """The crypto board at the address it has always had: `/ws/cryptoupdates/`."""
+    """The crypto board at the address of the first version: `/ws/cryptoupdates/`."""
 
     board = "crypto"
 
 
 class StockConsumer(BoardConsumer):
-    """The stock board at the address it has always had: `/ws/stock-market/`."""
+    """The stock board at the address of the first version: `/ws/stock-market/`."""
 
     board = "stock-market"

@@ -1,7 +1,7 @@
-"""Numbers and times as people read them, in the reader's language.
+"""Numbers and times as text for people, in their language.
 
-Formatting happens once per tick and language, with separators looked up once per language:
-Django's own filters do the same work for every cell of every row.
+Values are formatted once per tick and language, and separators are looked up once per language.
+Django's filters would do that work for every cell.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from django.utils.translation import gettext, ngettext, pgettext
 MINUS = "−"
 ARROWS = {"up": "▲", "down": "▼", "flat": "•"}
 COLLAPSED_ZEROS = 4  # after the decimal separator: below 0.0001
-ROUNDING = Context(prec=400, rounding=ROUND_HALF_UP)  # more digits than any provider lets through
-MOST_DIGITS = 30
+ROUNDING = Context(prec=400, rounding=ROUND_HALF_UP)  # more digits than any price has
+MAX_DIGITS = 30
 UNITS = ((Decimal(10) ** 12, "T"), (Decimal(10) ** 9, "B"), (Decimal(10) ** 6, "M"))
 
 
 class Separators(NamedTuple):
-    """What stands between digits in one language."""
+    """The decimal and thousands separators of a language."""
 
     decimal: str
     thousand: str
@@ -34,7 +34,7 @@ class Separators(NamedTuple):
 
 @cache
 def separators(language: str) -> Separators:
-    """Return the separators of a language, as Django knows them."""
+    """Return Django's separators for a language."""
     return Separators(
         get_format("DECIMAL_SEPARATOR", language, use_l10n=True),
         get_format("THOUSAND_SEPARATOR", language, use_l10n=True),
@@ -42,7 +42,7 @@ def separators(language: str) -> Separators:
 
 
 def rounded_to(value: Decimal, digits: int) -> Decimal:
-    """Round half up to this many decimals, however long the number is."""
+    """Round half up to this many decimals; numbers may have any length."""
     return value.quantize(Decimal(1).scaleb(-digits), context=ROUNDING)
 
 
@@ -57,7 +57,7 @@ def number(value: Decimal, digits: int, language: str) -> str:
 
 
 def signed(value: Decimal, digits: int, language: str) -> str:
-    """Write a number with its sign; what rounds to zero has none."""
+    """Write a number with its sign; a number that rounds to zero has no sign."""
     rounded = rounded_to(value, digits)
     if not rounded:
         return number(Decimal(0), digits, language)
@@ -70,7 +70,7 @@ def percent(value: Decimal, language: str) -> str:
 
 
 def compact(value: Decimal, language: str) -> str:
-    """Write a large number short: 1234567 as 1.23M; a small one with two decimals at most."""
+    """Write a large number abbreviated, 1234567 as 1.23M, and a small one with two decimals."""
     for size, unit in UNITS:
         if rounded_to(value / size, 2) >= 1:
             return number(value / size, 2, language) + unit
@@ -80,38 +80,38 @@ def compact(value: Decimal, language: str) -> str:
 
 
 def plain(value: Decimal) -> str:
-    """Write every digit for machines and screen readers: never an exponent."""
+    """Write all digits for machines and screen readers, without an exponent."""
     return f"{value:f}"
 
 
 def price_digits(value: Decimal, digits: int | None) -> int:
-    """Return how many decimals a price takes: its tick size's, else those it came with.
+    """Return how many decimals to show: those of the tick size, or else those of the price.
 
-    A price that its tick size would round to zero keeps two digits that say something.
+    A price that the tick size would round to zero keeps two significant digits.
     """
     if digits is None:
         exponent = value.as_tuple().exponent
         digits = max(2, -exponent if isinstance(exponent, int) else 2)
     if value and abs(value) < Decimal(1).scaleb(-digits):
         digits = 1 - value.adjusted()
-    return min(digits, MOST_DIGITS)
+    return min(digits, MAX_DIGITS)
 
 
 def price(value: Decimal, digits: int | None, language: str) -> SafeString:
-    """Write a price; below 0.0001 its zeros are counted in a <sub>: 0.0₅1234.
+    """Write a price; below 0.0001 a <sub> shows the number of zeros: 0.0₅1234.
 
-    Screen readers and the clipboard get the whole number.
+    Screen readers and the clipboard get the complete number.
     """
     return collapsed(number(value, price_digits(value, digits), language), language)
 
 
 def price_change(value: Decimal, digits: int, language: str) -> SafeString:
-    """Write what a price moved by, signed, and as narrow as the price itself: +0.0₇12."""
+    """Write the change of a price with its sign, as short as the price: +0.0₇12."""
     return collapsed(signed(value, digits, language), language)
 
 
 def collapsed(text: str, language: str) -> SafeString:
-    """Count the zeros of a written number below 0.0001 in place of writing them; of 0 keep two."""
+    """Replace the zeros of a number below 0.0001 by their count; 0 itself keeps two of them."""
     mark = separators(language).decimal
     whole, _, fraction = text.partition(mark)
     rest = fraction.lstrip("0")
@@ -130,7 +130,7 @@ def collapsed(text: str, language: str) -> SafeString:
 
 
 def direction(change: Decimal | None, digits: int) -> str:
-    """Return "up", "down" or "flat", as the change reads when it is rounded."""
+    """Return the direction of the rounded change: "up", "down" or "flat"."""
     if change is None:
         return "flat"
     rounded = rounded_to(change, digits)
@@ -143,10 +143,10 @@ def clock(moment: datetime) -> str:
 
 
 def day_and_time(moment: datetime, seen_from: datetime) -> str:
-    """Write a moment in the site's time zone: “Mon 15:30”, or “3 Nov” where that is far away.
+    """Write a moment in the site's time zone: “Mon 15:30”, or “3 Nov” if it is six days away.
 
-    Far is where a weekday might be another week's. `seen_from` need not be now: what stands on a
-    page must not change its meaning at midnight.
+    A weekday alone would then be ambiguous. `seen_from` is a fixed moment, not now: the meaning of
+    a text on a page must not change at midnight.
     """
     far = abs(moment - seen_from) >= timedelta(days=6)
     pattern = pgettext("day and month, for Django's date filter", "j M") if far else "D H:i"
@@ -155,7 +155,7 @@ def day_and_time(moment: datetime, seen_from: datetime) -> str:
 
 
 def age(seconds: float, language: str) -> str:
-    """Write how old something is, in the largest unit that fits a narrow column: “5 min old”."""
+    """Write an age in its largest unit, short enough for a narrow column: “5 min old”."""
     span = timedelta(seconds=seconds)
     with translation.override(language):
         if span.days:

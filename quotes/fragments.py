@@ -1,7 +1,7 @@
-"""Fragments: a quote as HTML, rendered once per state, widget and language for everybody.
+"""Fragments: a quote as HTML, rendered once per state, widget and language for all pages.
 
-A page's first paint and every message on the wire come from the same templates. On the wire the
-outermost element also carries `hx-swap-oob`, which tells htmx where it belongs.
+A page's first paint and every message to it come from the same templates. In a message the
+outermost element also has `hx-swap-oob`, from which htmx knows where to put it.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from django.utils.safestring import SafeString, mark_safe
 from quotes import conf, formats
 from quotes.providers import REGISTRY, provider_class
 from quotes.quote import Quote
-from quotes.shown import Shown, base, provider_title
+from quotes.shown import Shown, provider_title, since_in_english
 from quotes.store import State, Store
 
-# Each widget's template, and how htmx finds its places on a page. A row of a board is found by
-# its id and keeps it when rows change places; the others may stand anywhere any number of times.
+# The template of each widget, and how htmx finds the widget on a page. A row of a board is found by
+# its id, so that it stays the same element when rows are sorted. All others can occur repeatedly.
 TEMPLATES = {
     "row": "quotes/_row.html",
     "listing": "quotes/_listing.html",
@@ -36,41 +36,41 @@ TARGETS = {
     "panel": "outerMorph:.quote-panel[data-symbol='{code}']",
     "price": "outerMorph:.quote-price[data-symbol='{code}']",
 }
-# The same for a symbol that is not listed any more: only the rows of a board vanish.
+# The same for a symbol that is no longer listed: rows of a board are deleted, all others stay.
 GONE = TARGETS | {"row": "delete:tr.quote:not(.quote-listing)[data-symbol='{code}']"}
 
-MOST_REMEMBERED = 1000  # different notes and sources; strangers can ask for unknown symbols
+MAX_REMEMBERED = 1000  # notes and sources; without a limit, unknown symbols could fill the memory
 
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """What one page shows: codes by widget, in order. Equal watches get equal bytes."""
+    """What one page shows: codes by widget, in order. Equal watches receive the same bytes."""
 
     language: str
     row: tuple[str, ...] = ()
     listing: tuple[str, ...] = ()
     panel: tuple[str, ...] = ()
     price: tuple[str, ...] = ()
-    missing: tuple[tuple[str, str], ...] = ()  # (widget, code) asked for, and not listed
-    codes: frozenset[str] = field(init=False, compare=False, repr=False)  # that stand anywhere
+    missing: tuple[tuple[str, str], ...] = ()  # (widget, code) that the page wants, but not listed
+    codes: frozenset[str] = field(init=False, compare=False, repr=False)  # of all widgets
 
     def __post_init__(self) -> None:
-        """Gather the codes once: the hub asks for them at every pace."""
+        """Collect the codes once, because the hub needs them at every pace."""
         object.__setattr__(self, "codes", frozenset(code for _, code in self.places()))
 
     def places(self) -> list[tuple[str, str]]:
-        """Return (widget, code) pairs; table rows first, or the parser would drop them."""
+        """Return (widget, code) pairs, table rows first: HTML parsers drop them elsewhere."""
         return [(widget, code) for widget in TEMPLATES for code in getattr(self, widget)]
 
     @property
     def unknown(self) -> tuple[str, ...]:
-        """The codes that were asked for and are not listed."""
+        """The codes that the page wants and that are not listed."""
         return tuple(dict.fromkeys(code for _, code in self.missing))
 
 
 @dataclass(slots=True)
 class Fragments:
-    """Renders states, each once per widget and language, and joins them into messages."""
+    """Renders each state once per widget and language, and joins fragments into messages."""
 
     store: Store
     renders: Counter[str] = field(default_factory=Counter)  # by template
@@ -78,7 +78,7 @@ class Fragments:
     remembered: dict[tuple[Hashable, ...], SafeString] = field(default_factory=dict)
 
     def paint(self, widget: str, code: str, language: str) -> SafeString:
-        """Return a symbol's fragment as a page's first paint shows it."""
+        """Return a symbol's fragment for the first paint of a page."""
         state = self.store.states[code]
         known = self.rendered.get((widget, code, language))
         if known is not None and known[0] is state:
@@ -88,31 +88,32 @@ class Fragments:
         return html
 
     def place(self, widget: str, code: str, language: str) -> SafeString:
-        """Return a symbol's fragment, or what stands there while it is not listed."""
+        """Return a symbol's fragment, or the fragment of an unknown symbol if it is not listed."""
         listed = code in self.store.states
         return (self.paint if listed else self.unknown)(widget, code, language)
 
     def update(self, watch: Watch, codes: Collection[str]) -> str:
-        """Join the fragments of these codes as a message; a price that moved flashes."""
+        """Return a message with the fragments of these codes; changed prices flash."""
         return self._join(watch, codes, self.store.flash)
 
     def snapshot(self, watch: Watch, codes: Collection[str] | None = None) -> str:
-        """Join the fragments of all (or these) codes as a message in which nothing flashes."""
+        """Return a message with the fragments of all codes, or of these; nothing flashes."""
         return self._join(watch, watch.codes if codes is None else codes, lambda code: "")
 
     def opening(self, watch: Watch) -> str:
-        """Join everything that a page which just opened its socket needs to be current."""
+        """Return the first message to a socket, with all that its page needs to be current."""
         return self.everything(watch) + addressed(self.pulse(watch.language))
 
     def everything(self, watch: Watch) -> str:
-        """Join all rows as they are now and what is to be said of them; what is not listed goes."""
+        """Return a message with all fragments, notes and sources, and without unlisted symbols."""
         gone = self.gone(watch.missing, watch.language)
         return gone + self.snapshot(watch) + self.about(watch)
 
     def gone(self, places: Iterable[tuple[str, str]], language: str) -> str:
-        """Return a message for (widget, code) places of symbols that are not listed.
+        """Return a message that takes symbols which are not listed from (widget, code) places.
 
-        The rows of a board vanish; other places say so, and show the symbol again when it is.
+        Rows of a board are deleted. Other places show that the symbol is unknown, and show it
+        again when it is listed.
         """
         return "".join(
             addressed(self.unknown(widget, code, language), _swap(GONE[widget], code))
@@ -120,20 +121,20 @@ class Fragments:
         )
 
     def unknown(self, widget: str, code: str, language: str) -> SafeString:
-        """Return what stands in the place of a symbol that is not listed."""
+        """Return the fragment of a symbol that is not listed."""
         if widget == "row":
             return format_html('<tr class="quote" data-symbol="{}"></tr>', code)
         return self.render("quotes/_unknown.html", language, {"widget": widget, "code": code})
 
     def about(self, watch: Watch) -> str:
-        """Join what a page must say of its prices and their sources as a message."""
+        """Return a message with the notes and sources of a page."""
         return addressed(self.notes(watch)) + addressed(self.sources(watch))
 
     def pulse(self, language: str, condition: str = "live") -> SafeString:
-        """Return the sign of life that keeps a page from doubting its socket.
+        """Return the sign of life, without which a page shows "Not live" and requests a new socket.
 
-        Its condition is "live" from a socket, "opening" on a page that has none yet, and "late"
-        in the answer that helps a page whose socket was silent.
+        The condition is "live" in messages, "opening" on a page whose socket is not open yet, and
+        "late" in the answer to a page whose socket was silent.
         """
         every = conf.get("PULSE")
         context = {
@@ -145,49 +146,49 @@ class Fragments:
         return self.render("quotes/_pulse.html", language, context)
 
     def notes(self, watch: Watch) -> SafeString:
-        """Return what a page must say of its prices: simulated, failing, not listed."""
+        """Return what a page must state: simulated prices, failing providers, unknown symbols."""
         providers = _providers(self._quotes(watch.codes))
-        missed = {self._missed(code) for code in watch.codes}
+        missing = {self._missing_provider(code) for code in watch.codes}
         outages = tuple(
             (provider_title(name), formats.clock(since))
             for name, since in sorted(self.store.outages.items())
-            if name in providers or name in missed or "any" in missed
+            if name in providers or name in missing or "any" in missing
         )
         context = {
             "simulated": "simulated" in providers,
             "outages": outages,
             "unknown": watch.unknown,
         }
-        return self.said("quotes/_notes.html", watch.language, context)
+        return self.render_once("quotes/_notes.html", watch.language, context)
 
     def sources(self, watch: Watch) -> SafeString:
-        """Return whom the prices of a page come from, in the words that they ask for.
+        """Return the attributions of the providers on a page, as the providers require them.
 
-        With it goes what they are not for, and what the changes in listings are measured from.
+        They come with the purpose of the prices and the reference of changes in tables.
         """
-        # the notes say already, and louder, what is simulated
+        # the notes already state, more visibly, that prices are simulated
         names = [name for name in _providers(self._quotes(watch.codes)) if name != "simulated"]
         lines = tuple(provider_class(name).attribution for name in names if name in REGISTRY)
         context: dict[str, Hashable] = {
-            "since": base(self._quotes(watch.listing)),
+            "since": since_in_english(self._quotes(watch.listing)),
             "attributions": lines,
         }
-        return self.said("quotes/_sources.html", watch.language, context)
+        return self.render_once("quotes/_sources.html", watch.language, context)
 
-    def said(self, template: str, language: str, context: dict[str, Hashable]) -> SafeString:
-        """Render what many pages say and say again, or remember it."""
+    def render_once(self, template: str, language: str, context: dict[str, Hashable]) -> SafeString:
+        """Render a template that many pages need with the same context, and keep the result."""
         key = (template, language, *context.values())
         if key not in self.remembered:
-            if len(self.remembered) >= MOST_REMEMBERED:
+            if len(self.remembered) >= MAX_REMEMBERED:
                 self.remembered.clear()
             self.remembered[key] = self.render(template, language, context)
         return self.remembered[key]
 
     def render(self, template: str, language: str, context: dict[str, Any]) -> SafeString:
-        """Render a template in a language, in ASCII and without its last line end.
+        """Render a template in a language, in ASCII and without the line end at its end.
 
-        ASCII, because a server encodes each frame for each socket anew: 1.5 µs for 25 rows of it
-        and 34 µs with a single “▲” in them. Other characters become HTML's references.
+        ASCII, because a server encodes a frame again for each socket: 25 rows take 1.5 µs, and
+        34 µs with a single “▲” in them. Other characters become HTML character references.
         """
         self.renders[template] += 1
         with translation.override(language):
@@ -198,8 +199,8 @@ class Fragments:
         states = self.store.states
         return [states[code].quote for code in codes if code in states]
 
-    def _missed(self, code: str) -> str:
-        """Return the provider that should have brought a symbol's price, where none did."""
+    def _missing_provider(self, code: str) -> str:
+        """Return the provider whose price a symbol lacks, "any" if that is unknown, or ""."""
         state, chain = self.store.states.get(code), self.store.chains.get(code, ())
         quote = state.quote if state is not None else None
         if not chain:
@@ -227,6 +228,6 @@ def _providers(quotes: list[Quote | None]) -> list[str]:
 
 
 def addressed(html: str, swap: str = "true", flash: str = "") -> str:
-    """Write on the outermost tag, at its first space, where htmx shall put it."""
+    """Add to the outermost tag, at its first space, where htmx must put it."""
     marks = f' hx-swap-oob="{swap}"' + (f' data-flash="{flash}"' if flash else "")
     return html.replace(" ", marks + " ", 1)

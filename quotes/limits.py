@@ -1,7 +1,7 @@
-"""Limits: what one process, one address and one page may take, and how more is refused.
+"""Limits: what one process, one address and one page may use, and the refusal of more.
 
-Each refusal says what is wrong to the one who asked, is counted by its reason, and is logged; a
-flood of them is one line now and then.
+Each refusal has a reason for the client. Refusals are counted by reason and logged, but not more
+often than LOG_EVERY allows.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from quotes import conf
 logger = logging.getLogger(__name__)
 
 Clock = Callable[[], float]
-LOG_EVERY = 10.0  # seconds between two lines of the log about the same reason
+LOG_EVERY = 10.0  # seconds between two log messages with the same reason
 MINUTE = 60.0  # seconds
 
 
 class Refused(Exception):
-    """Raised where more is asked for than is allowed: why in a word and a sentence, and as HTTP."""
+    """Raised when a limit is exceeded: with the reason as a word and a text, and an HTTP status."""
 
     def __init__(self, reason: str, status: int, message: str) -> None:
         super().__init__(message)
@@ -32,7 +32,7 @@ class Refused(Exception):
 
 
 class Limits:
-    """The open sockets of a process by address, and a count of what was refused."""
+    """Counts the open sockets of a process by address, and the refused ones by reason."""
 
     def __init__(self, clock: Clock = time.monotonic) -> None:
         self.clock = clock
@@ -42,9 +42,9 @@ class Limits:
 
     @contextmanager
     def socket(self, address: str) -> Iterator[None]:
-        """Count a socket of an address while it is open; raise Refused where there is no room."""
+        """Count a socket of an address while it is open; raise Refused if there are too many."""
         if self.sockets.total() >= conf.get("MAX_SOCKETS"):
-            raise Refused("sockets", 503, "This server has no room for more sockets. Try later.")
+            raise Refused("sockets", 503, "This server can't take more sockets. Try again later.")
         if self.sockets[address] >= conf.get("MAX_SOCKETS_PER_ADDRESS"):
             raise Refused("address", 429, "Too many sockets from your address. Close some of them.")
         self.sockets[address] += 1
@@ -56,16 +56,16 @@ class Limits:
                 del self.sockets[address]
 
     def count(self, refused: Refused, address: str) -> None:
-        """Count a refusal, and log it unless one of its kind was logged a moment ago."""
+        """Count a refusal, and log it unless one with the same reason was logged just now."""
         self.refused[refused.reason] += 1
         now = self.clock()
         if now - self.logged.get(refused.reason, -LOG_EVERY) < LOG_EVERY:
             return
         self.logged[refused.reason] = now
-        full = refused.status in (429, 503)  # the operator may want to allow more
+        full = refused.status in (429, 503)  # the operator may want to raise these limits
         logger.log(
             logging.WARNING if full else logging.INFO,
-            "refused a socket of %s: %s (%s: %d so far)",
+            "refused a socket from %s: %s (%s: %d so far)",
             address,
             refused,
             refused.reason,
@@ -74,19 +74,19 @@ class Limits:
 
 
 class Allowance:
-    """What one page may say: few messages a minute, each small, and text."""
+    """What one page may send: a few small text messages in a minute."""
 
     def __init__(self, clock: Clock = time.monotonic) -> None:
         self.clock = clock
         self.since, self.messages = clock(), 0
 
     def spend(self, text: str | None) -> None:
-        """Take one message, None for a binary one; raise Refused where that is too much."""
+        """Count a message, None if it is binary; raise Refused if it is not allowed."""
         if text is None:
-            raise Refused("binary", 400, "Binary messages are not understood.")
-        most = conf.get("MAX_MESSAGE_BYTES")
-        if len(text) > most or len(text.encode()) > most:
-            raise Refused("size", 413, f"A message may have at most {most} bytes.")
+            raise Refused("binary", 400, "Binary messages are not accepted.")
+        limit = conf.get("MAX_MESSAGE_BYTES")
+        if len(text) > limit or len(text.encode()) > limit:
+            raise Refused("size", 413, f"A message may have at most {limit} bytes.")
         now = self.clock()
         if now - self.since >= MINUTE:
             self.since, self.messages = now, 0
@@ -96,7 +96,7 @@ class Allowance:
 
 
 def address_of(scope: Mapping[str, Any]) -> str:
-    """Return the address that a socket counts for; of IPv6 the network, which is one customer's."""
+    """Return the address that a socket counts for: of IPv6 the /64, which is one customer's."""
     host = (scope.get("client") or [""])[0]
     try:
         address = ipaddress.ip_address(host)
@@ -110,9 +110,9 @@ def address_of(scope: Mapping[str, Any]) -> str:
 
 
 async def refuse(scope: Mapping[str, Any], send: Any, refused: Refused) -> None:
-    """Refuse a socket before it is accepted; in words, where the server can say them."""
+    """Refuse a socket before it is accepted, with the text if the server can send one."""
     if "websocket.http.response" not in scope.get("extensions", {}):
-        await send({"type": "websocket.close"})  # servers make a 403 of it
+        await send({"type": "websocket.close"})  # servers answer 403
         return
     headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"cache-control", b"no-store")]
     start = {"type": "websocket.http.response.start", "status": refused.status, "headers": headers}

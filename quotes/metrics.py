@@ -1,4 +1,4 @@
-"""Metrics: what this process has counted, in Prometheus' words."""
+"""Metrics: the figures of this process in the text format of Prometheus."""
 
 from __future__ import annotations
 
@@ -13,27 +13,33 @@ from quotes.live.live import Live
 
 
 class LiveCollector(Collector):
-    """Reads the counts of the live parts when it is asked."""
+    """Reads the counts of this process when Prometheus requests them."""
 
     def __init__(self, live: Live) -> None:
         self.live = live
 
     def collect(self) -> Iterable[Metric]:
-        """Yield every figure."""
+        """Yield all figures."""
         hub, limits, store = self.live.hub, self.live.limits, self.live.store
         yield gauge("sockets", "Sockets open now", limits.sockets.total())
-        yield gauge("watches", "Different things that pages watch now", len(hub.watches))
-        yield gauge("symbols", "Symbols listed", len(store.states))
+        yield gauge("watches", "Different watches of pages that are open now", len(hub.watches))
+        yield gauge("symbols", "Active symbols", len(store.states))
         stale = sum(state.stale for state in store.states.values())
-        yield gauge("stale_symbols", "Symbols whose price is older than promised", stale)
-        yield gauge("outages", "Providers that can't be read", len(store.outages))
+        yield gauge("stale_symbols", "Symbols whose price is stale", stale)
+        yield gauge("outages", "Providers that are failing now", len(store.outages))
         yield counter("frames", "Frames sent to pages", hub.counts["frames"])
-        yield counter("slow", "Frames that a page could not take at once", hub.counts["slow"])
-        yield counter("stuck", "Pages closed with 4013, stuck for 30 s", hub.counts["stuck"])
-        yield counter("batches", "Batches heard from the layer", self.live.counts["batches"])
-        yield counter("gaps", "Times that batches were missed", self.live.counts["gaps"])
-        yield labelled("refused", "Sockets refused or closed", "reason", limits.refused)
-        yield labelled("renders", "Templates rendered", "template", self.live.fragments.renders)
+        yield counter("slow", "Frames that had to wait for a slow page", hub.counts["slow"])
+        yield counter(
+            "stuck", "Sockets closed with 4013 after 30 s without progress", hub.counts["stuck"]
+        )
+        yield counter(
+            "batches", "Batches received from the channel layer", self.live.counts["batches"]
+        )
+        yield counter("gaps", "Gaps in the batches received", self.live.counts["gaps"])
+        yield labelled("refused", "Sockets refused or closed, by reason", "reason", limits.refused)
+        yield labelled(
+            "renders", "Templates rendered, by template", "template", self.live.fragments.renders
+        )
 
 
 def exposition(live: Live) -> bytes:
@@ -44,19 +50,19 @@ def exposition(live: Live) -> bytes:
     return generate_latest(registry)
 
 
-def gauge(name: str, says: str, value: float) -> Metric:
+def gauge(name: str, text: str, value: float) -> Metric:
     """Return a figure that rises and falls."""
-    return GaugeMetricFamily(f"quotes_{name}", says, value=value)
+    return GaugeMetricFamily(f"quotes_{name}", text, value=value)
 
 
-def counter(name: str, says: str, value: float) -> Metric:
+def counter(name: str, text: str, value: float) -> Metric:
     """Return a figure that only rises while the process runs."""
-    return CounterMetricFamily(f"quotes_{name}", says, value=value)
+    return CounterMetricFamily(f"quotes_{name}", text, value=value)
 
 
-def labelled(name: str, says: str, label: str, values: dict[str, int]) -> Metric:
+def labelled(name: str, text: str, label: str, values: dict[str, int]) -> Metric:
     """Return a counter for each value of a label."""
-    family = CounterMetricFamily(f"quotes_{name}", says, labels=[label])
+    family = CounterMetricFamily(f"quotes_{name}", text, labels=[label])
     for value, count in sorted(values.items()):
         family.add_metric([value], count)
     return family

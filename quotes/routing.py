@@ -1,4 +1,4 @@
-"""Sockets by address, and the one ASGI application around a Django site."""
+"""The addresses of the sockets, and the ASGI application around that of a Django site."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from django.http.request import split_domain_port, validate_host
 from django.urls import path
 from twisted.internet.defer import Deferred
 
-from quotes import conf, consumers, live
+from quotes import conf, consumers
 from quotes.checks import refuse_wrong_settings
 from quotes.limits import Refused, address_of, refuse
+from quotes.live import current, ensure_started, stop
 
 LOCAL_HOSTS = [".localhost", "127.0.0.1", "[::1]"]
 
@@ -29,12 +30,12 @@ websocket_urlpatterns = [
 
 
 def live_application(http: Callable[..., Any]) -> Callable[..., Any]:
-    """Put the sockets and the live parts around a site's ASGI application.
+    """Add the sockets and the live parts to a site's ASGI application.
 
     In a site of your own:  application = live_application(get_asgi_application())
 
-    Settings that are wrong are refused here, before any server listens: daphne has no other
-    moment for that.
+    Raise ImproperlyConfigured for invalid settings here, before the server listens: under daphne
+    there is no later moment for it.
     """
     refuse_wrong_settings()
     sockets = limited(same_origin(found(URLRouter(websocket_urlpatterns))))
@@ -43,48 +44,48 @@ def live_application(http: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def with_live_parts(application: Callable[..., Any]) -> Callable[..., Any]:
-    """Start the live parts with the server, or with what it is asked first."""
+    """Start the live parts with the server, or with the first request or socket."""
 
     async def wrapped(scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
             await lifespan(receive, send)
             return
-        # daphne lets any client set the prefix of all addresses; a site has its own setting
+        # under daphne any client could set the prefix of all addresses by a header
         scope["root_path"] = settings.FORCE_SCRIPT_NAME or ""
-        if live.current() is None:
+        if current() is None:
             stop_with_daphne()
-        await live.ensure_started()
+        await ensure_started()
         await application(scope, receive, send)
 
     return wrapped
 
 
 def stop_with_daphne() -> None:
-    """Stop the live parts before daphne's reactor ends: it has no lifespan that would say so."""
+    """Stop the live parts before daphne's reactor stops, because daphne has no lifespan."""
     if reactor := sys.modules.get("twisted.internet.reactor"):
         reactor.addSystemEventTrigger(
-            "before", "shutdown", lambda: Deferred.fromFuture(asyncio.ensure_future(live.stop()))
+            "before", "shutdown", lambda: Deferred.fromFuture(asyncio.ensure_future(stop()))
         )
 
 
 async def lifespan(receive: Any, send: Any) -> None:
-    """Answer a server that tells when it starts and stops; daphne does not."""
+    """Start and stop the live parts with the server, if it has a lifespan: daphne has none."""
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
-            await live.ensure_started()
+            await ensure_started()
             await send({"type": "lifespan.startup.complete"})
         elif message["type"] == "lifespan.shutdown":
-            await live.stop()
+            await stop()
             await send({"type": "lifespan.shutdown.complete"})
             return
 
 
 def limited(application: Callable[..., Any]) -> Callable[..., Any]:
-    """Count sockets while they are open, and refuse, in words, those that are not to be."""
+    """Count sockets while they are open, and answer those that are refused."""
 
     async def wrapped(scope: dict[str, Any], receive: Any, send: Any) -> None:
-        limits = (await live.ensure_started()).limits
+        limits = (await ensure_started()).limits
         address = address_of(scope)
         try:
             with limits.socket(address):
@@ -97,7 +98,7 @@ def limited(application: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def found(router: Callable[..., Any]) -> Callable[..., Any]:
-    """Refuse a socket whose address leads nowhere, instead of failing on it."""
+    """Refuse a socket with an unknown address; Channels raises ValueError for it."""
 
     async def wrapped(scope: dict[str, Any], receive: Any, send: Any) -> None:
         try:
@@ -105,13 +106,13 @@ def found(router: Callable[..., Any]) -> Callable[..., Any]:
         except ValueError as error:
             if "No route found" not in str(error):
                 raise
-            raise Refused("route", 404, "No socket has this address.") from error
+            raise Refused("route", 404, "There is no socket at this address.") from error
 
     return wrapped
 
 
 def same_origin(application: Callable[..., Any]) -> Callable[..., Any]:
-    """Refuse sockets that pages of other origins open, before they are accepted."""
+    """Refuse sockets from pages of other origins before they are accepted."""
 
     async def wrapped(scope: dict[str, Any], receive: Any, send: Any) -> None:
         origins, hosts = (
@@ -128,9 +129,9 @@ def same_origin(application: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def allowed(origin: str, host: str) -> bool:
-    """Say whether a page of this origin may open a socket to this host.
+    """Return whether a page of this origin may open a socket to this host.
 
-    Its own pages may, host and port alike, and those that QUOTES["ORIGINS"] lists whole.
+    Allowed are pages of the same host and port, and the origins in QUOTES["ORIGINS"].
     """
     if origin in conf.get("ORIGINS"):
         return True

@@ -1,6 +1,6 @@
-"""What a fragment shows of one symbol: every value as a ready string, in one language.
+"""What a fragment shows of a symbol: all values as strings in one language.
 
-Formatted here once per state, the templates only print.
+They are formatted here once per state, because templates would format them for each page.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ SINCE = {
     "rolling_24h": gettext_noop("24 h"),
     "utc_day": gettext_noop("since 00:00 UTC"),
 }
-ORDINARY = {"crypto": "rolling_24h"}  # what change is measured from, by kind of symbol
-ORDINARILY = "prev_close"  # of all other kinds
+USUAL = {"crypto": "rolling_24h"}  # the reference of changes, by kind of symbol
+USUAL_OF_OTHERS = "prev_close"  # of all other kinds
 MIXED = gettext_noop("24 h for crypto, otherwise vs prev. close")
 REFERENCES = {
     "prev_close": gettext_noop("Prev. close"),
@@ -44,11 +44,11 @@ SESSIONS = {
     "closed": gettext_noop("Closed"),
     "halted": gettext_noop("Halted"),
 }
-CALLED = {"close": gettext_noop("At close"), "post": SESSIONS["post"]}
+LABELS = {"close": gettext_noop("At close"), "post": SESSIONS["post"]}
 
 
 class Shown:
-    """A state in one language: what the templates print, as ready strings."""
+    """A state in one language, as the strings that templates print."""
 
     def __init__(self, state: State, language: str) -> None:
         self.state, self.language = state, language
@@ -63,21 +63,21 @@ class Shown:
         if value is None:
             return BLANK
         digits = self.symbol.digits
-        if digits is None:  # as many as last has, and no digit is lost
+        if digits is None:  # as many as last has, or more if this price has more
             digits = max(self.digits, formats.price_digits(value.normalize(), None))
         return formats.price(value, digits, self.language)
 
     def __getitem__(self, name: str) -> Any:
-        """Answer a template, which asks for an item before it asks for an attribute.
+        """Return an attribute: templates look up items before attributes.
 
-        Texts come escaped: the template's own way to the same function takes four times as long.
+        Texts are escaped here, because a template takes four times as long for the same.
         """
         value = getattr(self, name)
         return mark_safe(escape(value)) if type(value) is str else value  # noqa: S308
 
     @property
     def pk(self) -> str:
-        """The symbol's primary key, for ids: a number would get thousands separators."""
+        """The symbol's primary key as text: templates add thousands separators to a number."""
         return str(self.symbol.pk)
 
     @property
@@ -87,22 +87,22 @@ class Shown:
 
     @property
     def value(self) -> str:
-        """Last with every digit it came with, for machines."""
+        """Last with all digits of the source, for machines."""
         return formats.plain(self.quote.last) if self.quote else ""
 
     @property
     def currency(self) -> str:
-        """The currency that was quoted, which is not always the one that was asked for."""
+        """The currency of the quote, which may differ from that of the symbol."""
         return self.quote.currency if self.quote else self.symbol.currency
 
     @cached_property
     def direction(self) -> str:
-        """Whether the change reads "up", "down" or "flat"."""
+        """The direction of the change as it is shown: "up", "down" or "flat"."""
         return formats.direction(self.quote.change_percent, 2) if self.quote else "flat"
 
     @property
     def arrow(self) -> str:
-        """The direction without colour."""
+        """An arrow for the direction, or "" without a reference."""
         return formats.ARROWS[self.direction] if self.quote and self.quote.reference else ""
 
     @property
@@ -121,20 +121,20 @@ class Shown:
 
     @property
     def since(self) -> str:
-        """What change is measured from, in words; "" where there is none."""
+        """The reference of the change as text, or "" without one."""
         quote = self.quote
-        return _word(SINCE, quote.reference_kind if quote and quote.reference else None)
+        return _translated(SINCE, quote.reference_kind if quote and quote.reference else None)
 
     @property
     def unlike(self) -> str:
-        """The same where it is not what a page says, once, of all symbols of this kind."""
+        """The reference of the change if it differs from what pages state for this kind, or ""."""
         quote = self.quote
-        ordinary = ORDINARY.get(self.symbol.kind, ORDINARILY)
-        return self.since if quote and quote.reference_kind != ordinary else ""
+        usual = USUAL.get(self.symbol.kind, USUAL_OF_OTHERS)
+        return self.since if quote and quote.reference_kind != usual else ""
 
     @property
     def volume(self) -> str:
-        """Volume in short: 1.23M."""
+        """Volume, abbreviated: 1.23M."""
         volume = self.quote.volume if self.quote else None
         return BLANK if volume is None else formats.compact(volume, self.language)
 
@@ -157,18 +157,18 @@ class Shown:
 
     @property
     def zone(self) -> str:
-        """The time zone that clocks on the page show."""
+        """The time zone of the times on the page."""
         return timezone.get_current_timezone_name()
 
     @property
     def reference_name(self) -> str:
-        """What the reference is, in words."""
+        """The name of the reference."""
         kind = self.quote.reference_kind if self.quote else None
-        return _word(REFERENCES, kind) or gettext("Reference")
+        return _translated(REFERENCES, kind) or gettext("Reference")
 
     @cached_property
     def clock(self) -> str:
-        """The time of day of the quote; with its day, unless it is one of the open session."""
+        """The time of the quote, with its day unless it belongs to the current session."""
         if self.quote is None:
             return BLANK
         began = self.state.session.since if self.state.session else None
@@ -179,26 +179,27 @@ class Shown:
 
     @cached_property
     def called(self) -> str:
-        """What its price is called while its market is shut: "At close", "After hours", or ""."""
+        """The label of a price outside regular trading: "At close", "After hours", or ""."""
         session, quote = self.state.session, self.quote
         if session is None or session.since is None or quote is None or quote.source_time is None:
             return ""
         if session.name not in ("pre", "post", "closed"):
             return ""
-        symbol, heard_at = self.symbol, quote.received_at - timedelta(seconds=quote.delay or 0)
+        symbol = self.symbol
+        valid_at = quote.received_at - timedelta(seconds=quote.delay or 0)
         of = sessions.price_label(
-            symbol.exchange, symbol.kind, session.since, quote.source_time, heard_at
+            symbol.exchange, symbol.kind, session.since, quote.source_time, valid_at
         )
-        return "" if of == session.name else _word(CALLED, of)
+        return "" if of == session.name else _translated(LABELS, of)
 
     @property
     def session(self) -> str:
-        """The session of its market, one of quotes.quote.SESSIONS; "" where nobody knows."""
+        """The session of the market, one of quotes.quote.SESSIONS, or "" if it is unknown."""
         return self.state.session.name if self.state.session else ""
 
     @property
     def opens(self) -> str:
-        """When its market opens next, where it is known and not open."""
+        """The time when the market opens next, or "" if it is open or that is unknown."""
         session = self.state.session
         if session is None or session.since is None or session.next_open is None:
             return ""
@@ -206,7 +207,7 @@ class Shown:
 
     @property
     def condition(self) -> str:
-        """The row's state in one word for the page's CSS: "live", "stale", "closed", "none"."""
+        """The row's state for CSS: "live", "stale", "closed" or "none"."""
         if self.quote is None:
             return "none"
         if self.state.stale:
@@ -215,26 +216,26 @@ class Shown:
 
     @property
     def status(self) -> str:
-        """The row's state in a few words: what is wrong with its price, else its market's."""
-        if self.wrong:  # only while the market is open, which then goes without saying
+        """The row's state as a short text: a problem with its price, or else its session."""
+        if self.wrong:  # this happens only while the market is open, so "Open" can be left out
             return self.wrong
         if self.session == "closed" and self.opens:
             return gettext("Opens %(when)s") % {"when": self.opens}
-        return _word(SESSIONS, self.session)
+        return _translated(SESSIONS, self.session)
 
     @property
     def status_in_full(self) -> str:
-        """All that is to be said of its market and its price, where there is room for it."""
+        """The state of the market and of the price, for places with enough room."""
         return " · ".join(text for text in (self.market, self.wrong, *self.asides) if text)
 
     @property
     def remarks(self) -> str:
-        """What is wrong or special with its price in a line, and nothing of its market."""
+        """The state of the price on one line, without that of the market."""
         return " · ".join(text for text in (self.wrong, *self.asides) if text)
 
     @cached_property
     def wrong(self) -> str:
-        """What is wrong with its price: that there is none, or its age."""
+        """The problem with the price: "No price", its age if it is stale, or ""."""
         if self.quote is None:
             return gettext("No price")
         minutes = self.state.stale_minutes
@@ -242,7 +243,7 @@ class Shown:
 
     @cached_property
     def asides(self) -> tuple[str, ...]:
-        """What is special with its price, whatever its market does: whose it is, and how late."""
+        """The fallback provider of the price and its delay, if it has them."""
         delay = self.quote.delay if self.quote else None
         via = (gettext("via %(source)s") % {"source": self.source},) if self.state.fallback else ()
         late = (gettext("Delayed %(n)d min") % {"n": -(-delay // 60)},) if delay else ()
@@ -250,35 +251,37 @@ class Shown:
 
     @property
     def market(self) -> str:
-        """The session of its market in words, and when it opens."""
-        said = _word(SESSIONS, self.session)
+        """The session of the market, with the time when it opens."""
+        session = _translated(SESSIONS, self.session)
         if self.session in ("pre", "break", "closed") and self.opens:
-            words = {"session": said, "when": self.opens}
-            return gettext("%(session)s, opens %(when)s") % words
-        return said
+            return gettext("%(session)s, opens %(when)s") % {
+                "session": session,
+                "when": self.opens,
+            }
+        return session
 
     @property
     def simulated(self) -> bool:
-        """Whether this price is made up, which every page must say."""
+        """Whether this price is simulated, which every page must state."""
         return self.quote is not None and self.quote.provider == "simulated"
 
     @property
     def source(self) -> str:
-        """The provider as people know it."""
+        """The title of the quote's provider."""
         return provider_title(self.quote.provider) if self.quote else ""
 
 
 def since(quotes: Iterable[Quote | None]) -> str:
-    """Say what the changes of some quotes are measured from, in the language that is active."""
-    words = base(quotes)
-    return gettext(words) if words else ""
+    """Return the reference of the changes of some quotes, in the active language."""
+    text = since_in_english(quotes)
+    return gettext(text) if text else ""
 
 
-def base(quotes: Iterable[Quote | None]) -> str:
-    """Say the same in English, to be translated; what is not ordinary is said by its own row."""
+def since_in_english(quotes: Iterable[Quote | None]) -> str:
+    """Return the same for translation; a row with another reference has its own text."""
     kinds = {quote.reference_kind for quote in quotes if quote}
-    said = [SINCE[kind] for kind in (ORDINARILY, *ORDINARY.values()) if kind in kinds]
-    return MIXED if len(said) > 1 else "".join(said)
+    texts = [SINCE[kind] for kind in (USUAL_OF_OTHERS, *USUAL.values()) if kind in kinds]
+    return MIXED if len(texts) > 1 else "".join(texts)
 
 
 @cache
@@ -286,10 +289,10 @@ def _url(code: str) -> str:
     return reverse("quotes:symbol", args=[code])
 
 
-def _word(words: Mapping[str, str], name: str | None) -> str:
-    return gettext(words[name]) if name and name in words else ""
+def _translated(texts: Mapping[str, str], name: str | None) -> str:
+    return gettext(texts[name]) if name and name in texts else ""
 
 
 def provider_title(name: str) -> str:
-    """Return a provider's name as people know it."""
+    """Return a provider's title for visitors, or its name if it is unknown."""
     return provider_class(name).title if name in REGISTRY else name

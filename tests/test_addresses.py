@@ -97,7 +97,7 @@ class TestLimits:
         assert len(read(f"symbols={self.codes(200)}").symbols) == 200
 
     def test_one_more_is_refused_with_both_numbers(self):
-        with pytest.raises(TooManySymbols, match="201 symbols asked for, at most 200 are allowed"):
+        with pytest.raises(TooManySymbols, match="201 symbols requested, at most 200 are allowed"):
             read(f"symbols={self.codes(201)}")
 
     def test_the_limit_is_for_all_widgets_together(self):

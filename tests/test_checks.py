@@ -78,7 +78,7 @@ class TestTheDict:
     def test_a_layer_that_is_not_there_is_named(self, settings: Any):
         error = the_error(settings, CHANNEL_LAYER="fast")
         assert error.id == "quotes.E003"
-        assert "'fast', which CHANNEL_LAYERS lacks" in error.msg
+        assert "'fast', which is missing in CHANNEL_LAYERS" in error.msg
 
     def test_a_feed_of_its_own_needs_a_layer_between_processes(self, settings: Any):
         settings.CHANNEL_LAYERS = {
@@ -86,7 +86,7 @@ class TestTheDict:
         }
         error = the_error(settings, FEED="external")
         assert error.id == "quotes.E004"
-        assert "QUOTES_FEED=external needs a layer between processes" in error.msg
+        assert "QUOTES_FEED=external needs a channel layer between processes" in error.msg
         assert error.hint
         assert "REDIS_URL" in error.hint
 
@@ -117,8 +117,9 @@ class TestTheStartOfAServer:
         with pytest.raises(ImproperlyConfigured) as refused:
             refuse_wrong_settings()
         unknown = f"Unknown provider 'coinbse', must be one of: {', '.join(REGISTRY)}"
+        hint = "Correct the setting, or remove the provider from QUOTES_PROVIDERS."
         assert str(refused.value).splitlines() == [
-            f"{unknown} (quotes.E005) See QUOTES_PROVIDERS.",
+            f"{unknown} (quotes.E005) {hint}",
             "QUOTES['PACE'] is 0, must be a number above 0 (quotes.E006)",
         ]
 
@@ -151,7 +152,7 @@ class TestTheQuery:
     ):
         [said] = self.said(settings, table, "SELECT nope FROM nowhere", "default", table.alias)
         assert said.startswith("?: (quotes.W001) the query on 'sqlite_prices' failed: no such tab")
-        assert "HINT: See DATABASE_QUERY" in said
+        assert "HINT: Correct DATABASE_QUERY" in said
 
     def test_is_not_run_where_another_database_is_checked(self, settings: Any, table: Table):
         assert self.said(settings, table, "SELECT nope FROM nowhere", "default") == []
@@ -190,7 +191,7 @@ WRONG = {
     ),
     "layer": (
         {"QUOTES_FEED": "external", "REDIS_URL": ""},
-        "QUOTES_FEED=external needs a layer between processes",
+        "QUOTES_FEED=external needs a channel layer between processes",
     ),
     "secret": (
         {"DJANGO_DEBUG": "False", "DJANGO_SECRET_KEY": ""},

@@ -76,7 +76,7 @@ def read(html: str) -> str:
 
 
 def state(html: str) -> str:
-    """Return what a row says of its state, each remark on a line of its own."""
+    """Return the texts of a row's state, one on each line."""
     found = re.search(r'data-field="state">(.*?)(?:</span>|</td>)', html, re.DOTALL)
     assert found, f"no state in {html}"
     return "\n".join(read(line) for line in found[1].split("<small>"))

@@ -71,7 +71,7 @@ async def test_a_full_process_refuses_more_and_takes_them_when_it_has_room(
     first, second = await opened(HERE), await opened(THERE)
     status, words = await answer(page(("192.0.2.3", 1), extensions=WORDS))
     assert status == 503
-    assert "no room" in words
+    assert "can't take more sockets" in words
     assert await page(("192.0.2.3", 1)).connect() == (False, 1000)  # a server without words
     said = await figures(async_client)
     assert said["quotes_sockets"] == 2
@@ -99,12 +99,12 @@ async def test_one_address_cannot_take_the_room_of_others(live_parts: Any, setti
 @pytest.mark.parametrize(
     ("path", "status", "words"),
     [
-        ("/ws/nowhere/", 404, "No socket has this address"),
+        ("/ws/nowhere/", 404, "There is no socket at this address"),
         ("/ws/boards/bonds/", 404, "There is no board “bonds”"),
         (
             "/ws/quotes/?symbols=" + ",".join(f"S{n}" for n in range(201)),
             400,
-            "201 symbols asked for, at most 200 are allowed",
+            "201 symbols requested, at most 200 are allowed",
         ),
         ("/ws/quotes/?" + "&".join(f"a{n}=1" for n in range(2000)), 400, "GET/POST"),
     ],
@@ -174,13 +174,13 @@ def test_a_flood_of_refusals_is_one_line_now_and_then(caplog: pytest.LogCaptureF
     limits = Limits(clock)
     for _ in range(1000):
         limits.count(Refused("address", 429, "Too many sockets."), "192.0.2.1")
-    limits.count(Refused("route", 404, "No socket has this address."), "192.0.2.1")
+    limits.count(Refused("route", 404, "Unknown address."), "192.0.2.1")
     clock.now += 10
     limits.count(Refused("address", 429, "Too many sockets."), "192.0.2.9")
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
-        ("WARNING", "refused a socket of 192.0.2.1: Too many sockets. (address: 1 so far)"),
-        ("INFO", "refused a socket of 192.0.2.1: No socket has this address. (route: 1 so far)"),
-        ("WARNING", "refused a socket of 192.0.2.9: Too many sockets. (address: 1001 so far)"),
+        ("WARNING", "refused a socket from 192.0.2.1: Too many sockets. (address: 1 so far)"),
+        ("INFO", "refused a socket from 192.0.2.1: Unknown address. (route: 1 so far)"),
+        ("WARNING", "refused a socket from 192.0.2.9: Too many sockets. (address: 1001 so far)"),
     ]
 
 

@@ -277,7 +277,7 @@ async def test_more_than_200_symbols_are_refused_in_words(board: Any, async_clie
     for path in ("/live/", "/embed/quotes/"):
         response = await async_client.get(f"{path}?symbols={many}")
         assert response.status_code == 400
-        assert "201 symbols asked for, at most 200 are allowed" in response.content.decode()
+        assert "201 symbols requested, at most 200 are allowed" in response.content.decode()
 
 
 async def ask(path: str, query: bytes) -> int:

@@ -1,7 +1,7 @@
 """Live quotes in any template: `{% load quotes %}{% live_quotes "BTC-USD" "AAPL" %}`.
 
-The first tag of a page also brings what makes the page live, once: the stylesheets, htmx, and an
-opener that asks for a socket to everything that all tags of the page show.
+The first tag of a page also adds what makes the page live, once: the stylesheets, htmx, and an
+opener, which requests one socket for everything that the tags of the page show.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from django.template.loader import render_to_string
 from django.utils import translation
 from django.utils.safestring import SafeString, mark_safe
 
-from quotes import conf, live
+from quotes import conf
 from quotes.addresses import Address
 from quotes.boards import load_catalogue
 from quotes.feed import records
 from quotes.fragments import Fragments, Watch
+from quotes.live import current
 from quotes.store import Store
 
 register = template.Library()
@@ -28,9 +29,9 @@ register = template.Library()
 
 @register.simple_tag(takes_context=True)
 def quotes_head(context: Context, *, htmx: bool = True) -> SafeString:
-    """Bring the stylesheets and htmx; for the <head>, where a page would rather have them.
+    """Add the stylesheets and htmx in the <head>, so that the first tag does not add them.
 
-    `htmx=False` leaves htmx out, for a site that has htmx 4 and its hx-ws extension already.
+    `htmx=False` leaves htmx out, for a site that already has htmx 4 and its extension hx-ws.
     """
     _page(context)["head"] = True
     return SafeString(render_to_string("quotes/_head.html", {"htmx": htmx}))
@@ -38,7 +39,7 @@ def quotes_head(context: Context, *, htmx: bool = True) -> SafeString:
 
 @register.simple_tag(takes_context=True)
 def live_quotes(context: Context, *codes: str | Iterable[str]) -> SafeString:
-    """Show a live table of symbols: codes, or lists of codes."""
+    """Show a live table of symbols, given as codes or lists of codes."""
     flat = [code for given in codes for code in ([given] if isinstance(given, str) else given)]
     return _show(context, "listing", tuple(flat))
 
@@ -51,7 +52,7 @@ def live_quote(context: Context, code: str) -> SafeString:
 
 @register.simple_tag(takes_context=True)
 def quotes_socket(context: Context, address: Address) -> SafeString:
-    """Open the page's socket, at its end, for an address and all tags before it."""
+    """Open the page's socket, for an address and all tags above. It stands at the end of a page."""
     page = _page(context)
     merged = replace(
         address,
@@ -63,7 +64,7 @@ def quotes_socket(context: Context, address: Address) -> SafeString:
 
 @register.simple_tag(takes_context=True)
 def quotes_own_socket(context: Context) -> str:
-    """Say that the page ends with `quotes_socket`, so that no tag brings an opener."""
+    """Keep the tags from adding an opener, in a page that ends with `quotes_socket`."""
     _page(context)["opener"] = True
     return ""
 
@@ -75,14 +76,14 @@ def _show(context: Context, widget: str, codes: tuple[str, ...]) -> SafeString:
     codes = tuple(code.upper() for code in codes)
     page[widget].extend(codes)
     listed: dict[str, Any] = {widget: tuple(c for c in codes if c in fragments.store.states)}
-    known = Watch(language, **listed)  # of the page's other tags, the socket tells
+    watch = Watch(language, **listed)  # the socket adds what the page's other tags need
     shown = {
         "codes": ",".join(codes),
         "rows": [fragments.place(widget, code, language) for code in codes],
         "head": not page["head"],
         "opener": not page["opener"],
-        "notes": fragments.notes(known),
-        "sources": fragments.sources(known),
+        "notes": fragments.notes(watch),
+        "sources": fragments.sources(watch),
         "pulse": fragments.pulse(language, "opening"),
         "language": language,
     }
@@ -91,9 +92,9 @@ def _show(context: Context, widget: str, codes: tuple[str, ...]) -> SafeString:
 
 
 def _page(context: Context) -> dict[str, Any]:
-    """Return what the tags of this page know of each other."""
+    """Return the state that all tags of this page share."""
     request = context.get("request")
-    # a request may be rendered in several pieces, and a piece may be included without it
+    # one request may render several templates, and an included one may not have the request
     keeps: list[dict[Any, Any]] = [context.render_context.dicts[0]]
     keeps += [] if request is None else [vars(request)]
     new = {"head": False, "opener": False, "listing": [], "price": [], "fragments": None}
@@ -104,10 +105,10 @@ def _page(context: Context) -> dict[str, Any]:
 
 
 def _fragments(page: dict[str, Any]) -> Fragments:
-    """Return this process's fragments; where nothing is live, of what the database has."""
-    parts = live.current()
-    if parts is not None:
-        return parts.fragments
+    """Return the fragments of this process or, if nothing is live in it, of the database."""
+    live = current()
+    if live is not None:
+        return live.fragments
     page["fragments"] = found = page["fragments"] or _fragments_of_the_database()
     return found
 

@@ -337,7 +337,7 @@ def test_one_address_gets_so_many_sockets_and_is_told(
         visitors[0].close()
         eventually(lambda: "quotes_sockets 1.0" in running.get("/metrics"), "one socket has gone")
         pages.enter_context(open_socket(running))
-    assert running.log.read_text().count("refused a socket of 127.0.0.1: Too many sockets") == 1
+    assert running.log.read_text().count("refused a socket from 127.0.0.1: Too many sockets") == 1
 
 
 def test_runfeed_without_an_end_is_ended_by_a_signal(tmp_path: Path, database_template: Path):
