@@ -163,6 +163,7 @@ class TestTheQuery:
         settings.QUOTES = {"PACES": 1}
         assert check_queries(databases=["default"]) == []
 
+    @pytest.mark.server
     def test_is_run_by_the_command_and_stops_no_migration(self, tmp_path: Path):
         given = {
             "DATABASE_URL": f"sqlite:///{tmp_path / 'db.sqlite3'}",
@@ -200,6 +201,7 @@ WRONG = {
 }
 
 
+@pytest.mark.server
 @pytest.mark.parametrize(("environment", "words"), WRONG.values(), ids=WRONG)
 def test_a_site_with_a_wrong_environment_does_not_start_and_says_why(
     environment: dict[str, str], words: str
@@ -209,6 +211,7 @@ def test_a_site_with_a_wrong_environment_does_not_start_and_says_why(
     assert words in said.stderr
 
 
+@pytest.mark.server
 def test_a_site_with_a_right_environment_starts():
     assert manage("check", check=False, QUOTES_PROVIDERS="simulated").returncode == 0
 

@@ -395,6 +395,7 @@ class TestTheCommand:
         years = {int(line.split(",")[2]) for line in file.read_text().splitlines()[1:]}
         assert max(years) == bound.year
 
+    @pytest.mark.server
     def test_stopped_it_leaves_a_whole_file(self, file: Path):
         command = [sys.executable, "manage.py", "makesessions", "--file", str(file)]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}

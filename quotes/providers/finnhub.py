@@ -20,7 +20,7 @@ from collections.abc import (
 )
 from contextlib import aclosing
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from itertools import count
 from typing import Any
@@ -34,7 +34,7 @@ from quotes.providers.kit.errors import excerpt
 from quotes.providers.kit.merge import merge, repeat
 from quotes.providers.kit.options import needed_key
 from quotes.providers.kit.sockets import Socket
-from quotes.quote import MILLISECOND, SECOND, Quote, last_price, price, since_1970
+from quotes.quote import MILLISECOND, SECOND, Quote, last_price, price, since_1970, utc_now
 
 PER_MINUTE = 50  # requests; 60 are free, but Finnhub counts when they arrive
 SHARE = 10  # requests for quotes in one call, so that the minute is spent evenly
@@ -72,13 +72,14 @@ class Finnhub(Provider):
         timeout: float = 10.0,  # seconds for an answer, or for a socket to open
         silence: float = 90.0,  # seconds without even a ping, after which a stream is dead
         clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
         super().__init__()
         self.key = needed_key("FINNHUB_API_KEY", api_key)
         headers = {"X-Finnhub-Token": self.key}
         self.rest = self.make_client(rest_url, timeout=timeout, headers=headers)
         self.ws_url = address(ws_url, "ws", "wss")
-        self.timeout, self.silence, self.clock = timeout, silence, clock
+        self.timeout, self.silence, self.clock, self.now = timeout, silence, clock, now
         self.told: dict[str, Quote] = {}  # by code: what REST told last
         self.known: dict[str, Quote] = {}  # the same, moved by the trades since
         self.quarantine: dict[str, float] = {}  # code: until when
@@ -108,7 +109,7 @@ class Finnhub(Provider):
         if not instruments:
             return
         asked = by_code(instruments)
-        now = datetime.now(UTC)
+        now = self.now()
         fresh = (code for code in asked if code in self.known)
         known = [code for code in fresh if now - self.known[code].received_at < REMEMBERED]
         async with aclosing(self._ask(asked)) as quotes:
@@ -159,7 +160,7 @@ class Finnhub(Provider):
     def _take_quote(
         self, code: str, body: Mapping[str, Any], instruments: Iterable[Instrument]
     ) -> list[Quote]:
-        now = datetime.now(UTC)
+        now = self.now()
         told, known = read_quote(code, body, now), self.known.get(code)
         if told is None:
             if body.keys() >= {"c", "t"}:  # zeros, for what it does not know
@@ -194,7 +195,7 @@ class Finnhub(Provider):
             raise self._error("the stream", said)
         if message.get("type") != "trade":
             return []  # a ping, or what is new
-        now, data = datetime.now(UTC), message.get("data")
+        now, data = self.now(), message.get("data")
         trades = [read_trade(row) for row in data] if isinstance(data, list) else []
         mine = [trade for trade in trades if trade and trade[0] in asked]
         moved: dict[str, None] = {}

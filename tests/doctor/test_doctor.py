@@ -1032,6 +1032,7 @@ def coinbase() -> Iterator[Stub]:
     stub.stop()
 
 
+@pytest.mark.server
 def test_on_a_terminal_it_shows_for_what_it_waits_and_ctrl_c_ends_it(
     database: Path, coinbase: Stub
 ):
@@ -1050,6 +1051,7 @@ def test_on_a_terminal_it_shows_for_what_it_waits_and_ctrl_c_ends_it(
     assert "Traceback" not in terminal.shown
 
 
+@pytest.mark.server
 class TestARunningFeed:
     """A deployment at three in the morning: one code is wrong, and so is one key."""
 

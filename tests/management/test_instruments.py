@@ -197,6 +197,7 @@ def test_what_a_plan_counts_by_month_is_counted(settings: Any):
         coins.stop()
 
 
+@pytest.mark.server
 def test_the_command_of_a_shell_ends_with_1_where_it_found_something(
     running: Stub, tmp_path: Path, database_template: Path
 ):
@@ -209,6 +210,7 @@ def test_the_command_of_a_shell_ends_with_1_where_it_found_something(
     assert said.stderr.startswith("CommandError: ")
 
 
+@pytest.mark.server
 def test_ctrl_c_ends_it(coinbase: Stub, database_template: Path):
     coinbase.ask("/_mode?to=slow")
     _, before = coinbase.load()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
@@ -47,6 +48,14 @@ def instrument(code: str, symbol: str = "", currency: str = "USD") -> Instrument
     return Instrument(symbol=symbol or code, code=code, kind="stock", currency=currency)
 
 
+BEGUN = time.monotonic()
+
+
+def afternoon() -> datetime:
+    """Return the time of a clock that ticks on from a Monday's noon: no day begins in a test."""
+    return NOW + timedelta(seconds=time.monotonic() - BEGUN)
+
+
 class Clock:
     """Stands still until it is moved."""
 
@@ -64,13 +73,13 @@ def no_pace(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def stub() -> AsyncIterator[Stub]:
-    async with Stub(heartbeat=0.02) as found:
+    async with Stub(heartbeat=0.02, now=afternoon) as found:
         yield found
 
 
 @asynccontextmanager
 async def reading(stub: Stub, **options: Any) -> AsyncIterator[Finnhub]:
-    given = {"rest_url": stub.rest_url, "ws_url": stub.ws_url, "api_key": KEY}
+    given = {"rest_url": stub.rest_url, "ws_url": stub.ws_url, "api_key": KEY, "now": stub.now}
     provider = Finnhub(**given | {"timeout": 5.0, "silence": 5.0} | options)
     provider.poll_interval = 60.0
     try:
@@ -464,7 +473,7 @@ async def test_a_trade_moves_what_is_known(stub: Stub, provider: Finnhub) -> Non
 
 def at(milliseconds: int) -> int:
     """Return a time some milliseconds from now, as the stream writes it."""
-    return int(datetime.now(UTC).timestamp() * 1000) + milliseconds
+    return int(afternoon().timestamp() * 1000) + milliseconds
 
 
 async def test_of_several_trades_the_newest_is_the_last(stub: Stub, provider: Finnhub) -> None:
@@ -604,7 +613,7 @@ async def test_symbols_above_those_of_a_free_key_are_polled_with_all(stub: Stub)
 
 async def test_where_fewer_symbols_may_be_streamed_the_others_go_on() -> None:
     async with (
-        Stub(heartbeat=0.02, symbols=1) as stub,
+        Stub(heartbeat=0.02, symbols=1, now=afternoon) as stub,
         reading(stub) as provider,
         streaming(provider, "AAPL", "MSFT") as stream,
     ):
@@ -689,9 +698,10 @@ async def test_a_new_stream_repeats_only_quotes_that_are_fresh(
 ) -> None:
     codes = many(stub, PER_MINUTE)
     async with on_a_clock(stub) as (provider, _):
+        provider.now = lambda: NOW
         assert await symbols(provider, *codes) == codes  # the minute is spent
-        quote = provider.known["S0"]
-        provider.known["S0"] = replace(quote, received_at=datetime.now(UTC) - age)
+        then = NOW - age
+        provider.known["S0"] = replace(provider.known["S0"], received_at=then)
         async with streaming(provider, *codes) as stream:
             came = [(await anext(stream)).symbol for _ in codes[1:]]
         assert came == (codes[:-1] if repeated else codes[1:])

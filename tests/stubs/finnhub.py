@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -15,6 +15,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 
 from quotes.providers import Instrument, make_provider
+from quotes.quote import utc_now
 from tests.stubs.exchange import Bench, Exchange, main, reply
 
 KEY = "stub-key"
@@ -43,10 +44,11 @@ class Finnhub(Exchange):
         symbols: int = 50,  # that a key may subscribe to
         heartbeat: float = 1.0,  # seconds from ping to ping
         retry_after: str = "7",
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
         super().__init__(port, retry_after=retry_after)
-        self.symbols, self.heartbeat = symbols, heartbeat
-        self.market = {code: quote(*told) for code, told in MARKET.items()}
+        self.symbols, self.heartbeat, self.now = symbols, heartbeat, now
+        self.market = {code: self.quote(*told) for code, told in MARKET.items()}
         self.asked: Counter[str] = Counter()  # requests for quotes, by symbol
         self.listening: set[str] = set()
 
@@ -66,19 +68,20 @@ class Finnhub(Exchange):
 
     async def tick(self, product: str, price: str, **fields: Any) -> None:
         """Trade a symbol at a price; other fields of the trade may be given too."""
-        self.market[product] |= {"c": float(price), "t": int(time.time())}
+        self.market[product] |= {"c": float(price), "t": int(self.now().timestamp())}
         await self.trade({"s": product, "p": float(price)} | fields)
 
     async def trade(self, *trades: dict[str, Any]) -> None:
         """Tell of some trades in one message."""
-        rows = [{"c": ["1"], "t": time.time_ns() // 10**6, "v": 5} | trade for trade in trades]
+        moment = int(self.now().timestamp() * 1000)
+        rows = [{"c": ["1"], "t": moment, "v": 5} | trade for trade in trades]
         if all(row["s"] in self.listening for row in rows) and self.mode != "empty":
             await self.say({"type": "trade", "data": rows})
 
     def enlist(self, *codes: str) -> None:
         """Trade more symbols, which cost 10."""
         for code in codes:
-            self.market[code] = quote(*PLAIN)
+            self.market[code] = self.quote(*PLAIN)
 
     async def feed(self, connection: ServerConnection) -> None:
         """Take subscriptions, which it does not acknowledge, until the socket ends."""
@@ -107,18 +110,19 @@ class Finnhub(Exchange):
         else:
             self.listening.add(asked["symbol"])
 
+    def quote(
+        self, last: float, high: float, low: float, opened: float, before: float
+    ) -> dict[str, Any]:
+        """Build an answer, with a last trade two seconds ago."""
+        change = {"d": last - before, "dp": (last - before) / before * 100}
+        told = {"c": last, "h": high, "l": low, "o": opened, "pc": before}
+        return told | change | {"t": int(self.now().timestamp()) - 2}
+
     async def _ping(self, connection: ServerConnection) -> None:
         while True:
             await asyncio.sleep(self.heartbeat)
             if self.mode != "empty":
                 await self.send(connection, {"type": "ping"})
-
-
-def quote(last: float, high: float, low: float, opened: float, before: float) -> dict[str, Any]:
-    """Build an answer, with a last trade two seconds ago."""
-    change = {"d": last - before, "dp": (last - before) / before * 100}
-    told = {"c": last, "h": high, "l": low, "o": opened, "pc": before}
-    return told | change | {"t": int(time.time()) - 2}
 
 
 def _listed(code: str) -> dict[str, str]:
