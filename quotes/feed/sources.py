@@ -1,4 +1,4 @@
-"""Sources: providers kept alive. Streamed where they can be, polled where they can't."""
+"""Sources: providers kept alive, streamed if they have a stream, else polled."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from quotes.sessions import may_differ
 logger = logging.getLogger(__name__)
 
 BACK_OFF = 1.0  # seconds, doubled with each failure in a row
-LONGEST_BACK_OFF = 20.0  # seconds
-STEADY = 5.0  # seconds after which a stream counts as back; one that flaps is still an outage
+MAX_BACK_OFF = 20.0  # seconds
+STEADY = 5.0  # seconds of a stream that end an outage; an unsteady stream does not end it
 
 Take = Callable[[Quote, datetime | None], None]
 
 
 class Source:
-    """One provider, kept alive for the instruments that it is to bring."""
+    """One provider, kept alive for the quotes of its instruments."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class Source:
         take: Take,
         changed: Callable[[], object],
         now: Callable[[], datetime],
-        clock: Callable[[], float],  # seconds, whatever is done to the wall clock
+        clock: Callable[[], float],  # seconds, independent of the wall clock
     ) -> None:
         self.provider, self.take, self.changed = provider, take, changed
         self.now, self.clock = now, clock
@@ -38,57 +38,57 @@ class Source:
         self.instruments: Sequence[Instrument] = ()
         self.down_since: datetime | None = None
         self.failing_since: float | None = None  # the same by the clock
-        self.up_since = float("-inf")  # by the clock; for ever until it was down once
+        self.up_since = float("-inf")  # by the clock; -inf if it was never down
         self.streaming = False
         self.poll_due = asyncio.Event()  # while there is no stream, and once after it began
-        self.acted = asyncio.Event()  # the operator did something: a refusal may be over
-        self.got_at: dict[str, datetime] = {}  # symbol: when a poll last brought its price
-        self.sized: set[str] = set()  # codes whose tick sizes it was asked for
+        self.acted = asyncio.Event()  # the operator changed something, so a refusal may be over
+        self.got_at: dict[str, datetime] = {}  # when a poll last brought a price, by symbol
+        self.sized: set[str] = set()  # codes whose tick sizes were requested
         self.lasted = 0.0  # seconds from the first to the last quote of the newest stream
-        self.unpriced: dict[str, float] = {}  # symbol: since when it is told without a price
-        self.priced_since: dict[str, float] = {}  # symbol: since when it is not, where it was once
-        self.streamed: set[str] = set()  # symbols that the open stream told a price of
-        self.named: set[str] = set()  # unknown codes that the log has named
-        self.told: dict[str, str] = {}  # the last failure that the log told, of stream and poll
+        self.unpriced: dict[str, float] = {}  # since when there is no price, by symbol
+        self.priced_since: dict[str, float] = {}  # since when there is one again, by symbol
+        self.streamed: set[str] = set()  # symbols with a quote from the open stream
+        self.named: set[str] = set()  # unknown codes that are logged
+        self.logged: dict[str, str] = {}  # the last failure in the log, of "stream" and "poll"
 
     def lacks(self, code: str) -> bool:
-        """Say whether the provider is known not to have a code."""
+        """Return whether the provider is known to lack a code."""
         return self.provider.standing.lacks(code)
 
     @property
     def refused(self) -> str:
-        """Why it is not asked for quotes any more until the operator acts, or ""."""
+        """Why it refuses requests until the operator acts, or ""."""
         return self.provider.standing.refused("quotes")
 
     def act(self) -> None:
-        """Ask again a provider that refused us: the operator did something."""
+        """Try a provider again that refused us, because the operator changed something."""
         self.provider.standing.act()
         self.acted.set()
 
     def poll_again(self, symbol: str) -> None:
-        """Poll soon, whatever was got of a symbol before: then it may have been left out."""
+        """Poll a symbol soon, even if its price can't differ from the last one."""
         self.got_at.pop(symbol, None)
         self.poll_due.set()
 
     def forget(self, symbol: str) -> None:
-        """Forget what came of a symbol: it is another one from now on."""
+        """Forget the state of a symbol, because its codes changed."""
         self.got_at.pop(symbol, None)
         self.unpriced.pop(symbol, None)
         self.priced_since.pop(symbol, None)
 
     def fail(self) -> None:
-        """Count as an outage, from now on if it does not yet."""
+        """Begin an outage, unless there is one already."""
         if self.down_since is None:
             self.down_since, self.failing_since = self.now(), self.clock()
 
     def rest(self) -> None:
-        """Forget what was wrong while it was asked; nobody would see when it is well again."""
+        """Forget all failures: without requests, their end would not be noticed."""
         self.down_since = self.failing_since = None
         self.provider.standing.forget_codes()
         self.unpriced.clear()
 
     async def run(self) -> None:
-        """Bring quotes for ever."""
+        """Fetch quotes, forever."""
         if self.refused:
             await self.acted.wait()
         self.streaming = False
@@ -108,9 +108,9 @@ class Source:
                 failures = 0 if self.lasted > STEADY else failures
                 self.streaming = False
                 self.poll_due.set()
-                if self.refused:  # then nobody polls, and nobody else would notice
+                if self.refused:  # then there are no polls that would notice the outage
                     self.fail()
-                await self._stay_away("stream", error, failures)
+                await self._back_off("stream", error, failures)
                 failures += 1
 
     async def _stream(self) -> None:
@@ -121,7 +121,7 @@ class Source:
                 self.lasted = self.clock() - began
                 if not self.streaming:
                     self.streaming = True
-                    self.poll_due.set()  # what was missed, and what streams do not say
+                    self.poll_due.set()  # for missed quotes, and for fields that streams lack
                 self.streamed.add(quote.symbol)
                 self._take(quote)
                 if steady is None:
@@ -142,7 +142,7 @@ class Source:
             except ProviderError as error:
                 if not self.streaming:
                     self.fail()
-                await self._stay_away("poll", error, failures)
+                await self._back_off("poll", error, failures)
                 failures += 1
                 continue
             failures = 0
@@ -159,7 +159,7 @@ class Source:
                 self.got_at[quote.symbol] = asked_at
             self._take(quote, asked_at)
         self.got_at |= {each.symbol: asked_at for each in due if self.lacks(each.code)}
-        self._name_unknown()
+        self._log_unknown()
         self._up()
 
     def _may_differ(self, each: Instrument, got_at: datetime | None) -> bool:
@@ -167,7 +167,7 @@ class Source:
 
     def _take(self, quote: Quote, asked_at: datetime | None = None) -> None:
         if self.provider.standing.unknown.keys() - self.named:
-            self._name_unknown()
+            self._log_unknown()
         if quote.last <= 0:
             if asked_at is None or quote.symbol not in self.streamed:  # a poll may know less
                 self.unpriced.setdefault(quote.symbol, self.clock())
@@ -180,18 +180,18 @@ class Source:
         if self.down_since:
             logger.info("%s is back", self.provider.name)
             self.down_since, self.failing_since, self.up_since = None, None, self.clock()
-            self.told.clear()
+            self.logged.clear()
             self.changed()
 
-    async def _stay_away(self, what: str, error: ProviderError, failures: int) -> None:
+    async def _back_off(self, what: str, error: ProviderError, failures: int) -> None:
         self.changed()
-        # A stream alone may be one too many, of which only an answer of HTTP says that we are.
+        # A stream can fail because it is one too many. Only an HTTP answer concerns polls, too.
         if error.retry_after and (what == "poll" or error.status is not None):
             self.provider.standing.back_off(error.retry_after)
         if error.refused:
             if what == "poll":
                 self.provider.standing.refuse("quotes", str(error))
-            self._warn("%s: %s refused, not asked again until you act: %s", what, error)
+            self._warn("%s: %s refused, giving up until the key is corrected: %s", what, error)
             self.acted.clear()
             await self.acted.wait()
             return
@@ -199,22 +199,22 @@ class Source:
         self._warn(f"%s: %s stopped, trying again in {wait:.0f} s: %s", what, error)
         await asyncio.sleep(wait)
 
-    def _warn(self, words: str, what: str, error: ProviderError) -> None:
+    def _warn(self, message: str, what: str, error: ProviderError) -> None:
         # one line per cause, not one per attempt
-        level = logging.DEBUG if self.told.get(what) == str(error) else logging.WARNING
-        self.told[what] = str(error)
-        logger.log(level, words, self.provider.name, what, error)
+        level = logging.DEBUG if self.logged.get(what) == str(error) else logging.WARNING
+        self.logged[what] = str(error)
+        logger.log(level, message, self.provider.name, what, error)
 
-    def _name_unknown(self) -> None:
+    def _log_unknown(self) -> None:
         unknown = self.provider.standing.unknown
         for code in unknown.keys() - self.named:
-            logger.warning("%s: %s: %s", self.provider.name, code, unknown[code])
+            logger.warning("%s: unknown code %s: %s", self.provider.name, code, unknown[code])
         self.named |= unknown.keys()
         self.changed()
 
 
 def back_off(failures: int, error: ProviderError) -> float:
-    """Return the seconds to stay away: what the source asked for, else full jitter."""
+    """Return the seconds until the next attempt: those that the source wants, else with jitter."""
     if error.retry_after is not None:
         return error.retry_after + random.random()
-    return random.uniform(0, min(LONGEST_BACK_OFF, BACK_OFF * 2 ** min(failures, 10)))
+    return random.uniform(0, min(MAX_BACK_OFF, BACK_OFF * 2 ** min(failures, 10)))

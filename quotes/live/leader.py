@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 RENEW_EVERY = 0.5  # seconds between two renewals of the lease, or two attempts to take it
 HELD = (lease.LEASE - timedelta(seconds=0.5)).total_seconds()  # it is given up before it ends
 COMPARED = timedelta(days=1)  # for so long a last price is compared with the next one
-RECORD_EVERY = 2.0  # seconds between two writes of last quotes
+STORE_EVERY = 2.0  # seconds between two writes to the database
 
 
 class Live(Protocol):
@@ -119,12 +119,12 @@ class Leader:
         self.live, self.epoch, self.history = live, epoch, history
         self.providers = providers
         self.feed = Feed(self.publish, self.learn, history.take, conf.get("MAX_JUMP"))
-        self.unwritten: dict[str, tuple[records.Version, Quote]] = {}
+        self.unstored: dict[str, tuple[records.Version, Quote]] = {}
         self.acts = live.acts
 
     async def run(self) -> None:
         """Run the feed, follow changes of the listing, and store last quotes."""
-        self.hear_uses(await self.live.in_database(records.load_uses), {})
+        self.read_uses(await self.live.in_database(records.load_uses), {})
         await self.history.lead(self.epoch)
         self.remember(await self.live.in_database(records.load_last_quotes))
         await self.follow()
@@ -136,9 +136,7 @@ class Leader:
                 tasks.create_task(self.history.tend(self.feed, self.providers))
         finally:
             self.live.on_listing.discard(self.listing_changed)
-            await self.write()
-            await self.write_beside()
-            await self.history.write()
+            await self.store()
             await self.feed.aclose()
 
     def remember(self, last: Iterable[tuple[records.Version, Quote]]) -> None:
@@ -155,15 +153,15 @@ class Leader:
         acted, self.acts = self.live.acts != self.acts, self.live.acts
         self.feed.follow(self.providers.values(), chains, acted)
 
-    def hear_uses(
-        self, uses: Mapping[str, tuple[str, int]], more: Mapping[str, tuple[str, int]]
+    def read_uses(
+        self, uses: Mapping[str, tuple[str, int]], reported: Mapping[str, tuple[str, int]]
     ) -> None:
-        """Let the budgets go on where the database is, to which we told `more`."""
-        for name, (month, requests) in uses.items():
+        """Take over the counts of the database, which contain the `reported` requests of ours."""
+        for name, (month, total) in uses.items():
             if name in self.providers:
-                told_of, told = more.get(name, (month, 0))
-                told = told if told_of == month else 0
-                self.providers[name].standing.budget.read_month(month, requests, told)
+                reported_month, requests = reported.get(name, (month, 0))
+                ours = requests if reported_month == month else 0
+                self.providers[name].standing.budget.read_month(month, total, ours)
 
     def listing_changed(self) -> None:
         """Follow the listing, soon."""
@@ -172,7 +170,7 @@ class Leader:
     async def publish(self, batch: Batch) -> None:
         """Send a batch through the layer; its quotes are stored a little later."""
         version = (self.epoch, batch.number)
-        self.unwritten |= {quote.symbol: (version, quote) for quote in batch.quotes}
+        self.unstored |= {quote.symbol: (version, quote) for quote in batch.quotes}
         await layer.send_batch(self.epoch, batch)
 
     async def learn(self, sizes: dict[str, Decimal]) -> None:
@@ -181,22 +179,27 @@ class Leader:
         await layer.send_listing()
 
     async def record(self) -> None:
-        """Store last quotes every two seconds, forever."""
+        """Store everything every two seconds, forever."""
         while True:
-            await asyncio.sleep(RECORD_EVERY)
-            await self.write()
-            await self.write_beside()
-            await self.history.write()
+            await asyncio.sleep(STORE_EVERY)
+            await self.store()
 
-    async def write(self) -> None:
+    async def store(self) -> None:
+        """Store everything that waits for the database; failures are logged."""
+        await self.store_quotes()
+        await self.store_held_prices()
+        await self.store_uses()
+        await self.history.write()
+
+    async def store_quotes(self) -> None:
         """Store the quotes since the last time; after a failure they wait for the next time."""
-        quotes, self.unwritten = self.unwritten, {}
+        quotes, self.unstored = self.unstored, {}
         if not quotes:
             return
         try:
             await self.live.in_database(records.save_last_quotes, quotes)
         except BaseException as error:
-            self.unwritten = quotes | self.unwritten
+            self.unstored = quotes | self.unstored
             if not isinstance(error, Exception):
                 raise
             fault = not isinstance(error, Error)
@@ -207,20 +210,22 @@ class Leader:
                 exc_info=fault,
             )
 
-    async def write_beside(self) -> None:
-        """Store held prices, and the number of requests to providers with a monthly plan."""
-        held, more = self.feed.held_prices(), self.uses()
-        try:
-            if held:
+    async def store_held_prices(self) -> None:
+        """Store the held prices since the last time; after a failure they wait."""
+        if held := self.feed.held_prices():
+            try:
                 await self.live.in_database(records.save_held_prices, held)
-            if more:
-                self.hear_uses(await self.live.in_database(records.add_uses, more), more)
-        except Error as error:
-            logger.warning("could not store held prices, keeping them: %s", error)
-            return
-        self.feed.held_prices_stored(held)
+            except Error as error:
+                logger.warning("could not store held prices, keeping them: %s", error)
+            else:
+                self.feed.held_prices_stored(held)
 
-    def uses(self) -> dict[str, tuple[str, int]]:
-        """Return the month and what was spent that the database lacks, by provider."""
+    async def store_uses(self) -> None:
+        """Store how many requests the providers with a monthly plan got, and read the totals."""
         reports = {name: each.standing.budget.report() for name, each in self.providers.items()}
-        return {name: report for name, report in reports.items() if report}
+        uses = {name: report for name, report in reports.items() if report}
+        if uses:
+            try:
+                self.read_uses(await self.live.in_database(records.add_uses, uses), uses)
+            except Error as error:
+                logger.warning("could not count requests to providers, keeping them: %s", error)

@@ -27,7 +27,7 @@ from quotes.limits import Limits
 from quotes.live import layer
 from quotes.live.database import DatabaseThread
 from quotes.live.hub import COHORTS, Hub
-from quotes.live.leader import RECORD_EVERY, stand
+from quotes.live.leader import STORE_EVERY, stand
 from quotes.live.rows import Rows
 from quotes.live.tasks import Tasks
 from quotes.store import Store
@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 LOOK_EVERY = 1.0  # seconds between two checks of ages and notes
 FIRST_BATCH = 2.0  # seconds that a process with the feed waits for its first batch
 # seconds after which missed quotes are in the database: as a rule, and at the latest
-WRITTEN_BY = (RECORD_EVERY + 0.5, RECORD_EVERY * 3)
+WRITTEN_BY = (STORE_EVERY + 0.5, STORE_EVERY * 3)
 READING = 1.0  # seconds that quotes wait for the database, so that new symbols come first
 READ_AGAIN = 5.0  # seconds after which a database that did not answer is read again
 

@@ -30,7 +30,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait for hundredths of seconds where the feed waits for seconds."""
     for module in (feed_module, sources):
         monkeypatch.setattr(module, "BACK_OFF", 0.01)
-    monkeypatch.setattr(sources, "LONGEST_BACK_OFF", 0.05)
+    monkeypatch.setattr(sources, "MAX_BACK_OFF", 0.05)
     monkeypatch.setattr(sources, "STEADY", 0.05)
     monkeypatch.setattr(feed_module, "BEAT", 0.02)
     monkeypatch.setattr(feed_module, "FALL_BACK_AFTER", 0.0)

@@ -23,7 +23,7 @@ from quotes.feed import sources as sources_module
 from quotes.feed.batch import Batch
 from quotes.feed.feed import Feed
 from quotes.feed.gate import Gate, uncrossed
-from quotes.feed.sources import LONGEST_BACK_OFF, back_off
+from quotes.feed.sources import MAX_BACK_OFF, back_off
 from quotes.providers import Instrument, Provider, ProviderError
 from quotes.quote import Quote
 
@@ -176,7 +176,7 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed_module, "BEAT", 0.01)
     monkeypatch.setattr(feed_module, "BACK_OFF", 0.001)
     monkeypatch.setattr(sources_module, "BACK_OFF", 0.001)
-    monkeypatch.setattr(sources_module, "LONGEST_BACK_OFF", 0.01)
+    monkeypatch.setattr(sources_module, "MAX_BACK_OFF", 0.01)
     monkeypatch.setattr(sources_module, "STEADY", 0.02)
 
 
@@ -426,7 +426,7 @@ class TestBackingOff:
     @pytest.fixture(autouse=True)
     def in_seconds(self, fast: None, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sources_module, "BACK_OFF", 1.0)
-        monkeypatch.setattr(sources_module, "LONGEST_BACK_OFF", LONGEST_BACK_OFF)
+        monkeypatch.setattr(sources_module, "MAX_BACK_OFF", MAX_BACK_OFF)
 
     @staticmethod
     def waits(failures: int, **error: Any) -> list[float]:
@@ -435,7 +435,7 @@ class TestBackingOff:
     def test_it_grows_with_each_failure_in_a_row_up_to_a_limit(self):
         longest = [max(self.waits(failures)) for failures in range(8)]
         assert all(0.8 * 2**n < longest[n] <= 2**n for n in range(4))
-        assert 16 < max(longest) <= LONGEST_BACK_OFF
+        assert 16 < max(longest) <= MAX_BACK_OFF
 
     def test_it_has_jitter(self):
         waits = self.waits(5)
@@ -461,7 +461,10 @@ class TestBackingOff:
                 assert bourse.polls == polls
                 published.follow()
             await until(lambda: published.prices("AAPL") == ["101"] and not published.outages)
-        assert caplog.text.count("refused, not asked again until you act: 403 from /quotes") == 1
+        assert (
+            caplog.text.count("refused, giving up until the key is corrected: 403 from /quotes")
+            == 1
+        )
 
     async def test_a_source_that_refuses_only_polls_is_well_while_it_streams(self):
         wire = Wire(ProviderError("403 from /quotes", refused=True))
@@ -500,7 +503,7 @@ class TestBackingOff:
             await wire.standing.budget.spend()
 
     def test_it_does_not_fail_itself_after_a_night_of_failures(self):
-        assert back_off(5000, ProviderError("timed out")) <= LONGEST_BACK_OFF
+        assert back_off(5000, ProviderError("timed out")) <= MAX_BACK_OFF
 
     async def test_a_source_with_a_retry_after_of_an_hour_gets_no_request_within_it(self):
         bourse = Bourse(ProviderError("429", retry_after=3600.0))
@@ -602,7 +605,7 @@ class TestUnknownCodes:
         async with running((bourse, [AAPL])) as published:
             await until(lambda: bourse.polls >= 5 and published.prices("AAPL"))
         texts = [record.getMessage() for record in caplog.records]
-        assert texts == ["bourse: YAHO.US: not listed here"]
+        assert texts == ["bourse: unknown code YAHO.US: not listed here"]
 
     async def test_a_code_that_turns_out_unknown_later_is_logged_then(
         self, caplog: pytest.LogCaptureFixture
@@ -613,7 +616,7 @@ class TestUnknownCodes:
             await until(lambda: published.prices("AAPL"))
             wire.standing.drop("LUNA", "delisted")
             wire.wire.put_nowait(quote("AAPL", "102"))
-            await until(lambda: "wire: LUNA: delisted" in caplog.text)
+            await until(lambda: "wire: unknown code LUNA: delisted" in caplog.text)
 
 
 class TestProgrammingErrors:
