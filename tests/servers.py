@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-PATIENCE = 20.0  # seconds for anything that must happen
+PATIENCE = 60.0  # seconds for anything that must happen, on a busy machine too
 
 
 def free_port() -> int:
@@ -114,20 +114,23 @@ class Site:
         """End it at once, as `kill -9` does."""
         self.end(signal.SIGKILL)
 
-    def stop(self) -> None:
-        """Ask it to end, and wait for that."""
-        self.end(signal.SIGTERM)
+    def stop(self) -> bool:
+        """Ask it to end, and wait for that; return whether it did."""
+        return self.end(signal.SIGTERM)
 
-    def end(self, number: int) -> None:
-        """Send a signal to it, if it runs, and wait."""
-        if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(number)
-            try:
-                self.process.wait(15)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait(5)
-        self.process = None
+    def end(self, number: int) -> bool:
+        """Send a signal to it, if it runs, and wait; return whether that was enough."""
+        process, self.process = self.process, None
+        if process is None or process.poll() is not None:
+            return True
+        process.send_signal(number)
+        try:
+            process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            return False
+        return True
 
 
 class Runfeed:
@@ -157,7 +160,7 @@ class Runfeed:
         """Send it a signal; where that ends it, wait for the end."""
         self.process.send_signal(number)
         if number in (signal.SIGKILL, signal.SIGTERM):
-            self.process.wait(15)
+            self.process.wait(PATIENCE)
 
     def stop(self) -> bool:
         """End it, even if it is paused; say whether it did so when asked."""

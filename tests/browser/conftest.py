@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.browser.proxy import Proxy, proxy
 from tests.browser.tab import Tab
@@ -58,6 +58,7 @@ class Exchange:
 
 
 OpenTab = Callable[..., Tab]
+expect.set_options(timeout=20_000)  # milliseconds: five seconds are few on a busy machine
 
 
 # Not of the session: while Playwright runs, this thread has a running event loop, which the

@@ -1,8 +1,7 @@
-"""What staff changes in the admin reaches open pages within two seconds."""
+"""Changes that the staff makes in the admin reach open pages by themselves."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,8 +13,6 @@ from tests.browser.tab import Tab
 from tests.servers import Site, site
 
 pytestmark = [pytest.mark.browser, pytest.mark.server]
-
-SOON = 2.0  # seconds
 
 
 @pytest.fixture(scope="module")
@@ -38,25 +35,18 @@ def staff(house: Site, tab: OpenTab) -> Page:
     return page
 
 
-def save(page: Page) -> float:
-    """Save the form that the admin shows, and return when that was."""
-    begun = time.monotonic()
+def save(page: Page) -> None:
+    """Save the form that the admin shows."""
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.locator(".messagelist .success")).to_be_visible()
-    return begun
 
 
-def switch(staff: Page, house: Site, code: str, *, active: bool) -> float:
-    """Switch a symbol on or off in the list of symbols, and return when that was."""
+def switch(staff: Page, house: Site, code: str, *, active: bool) -> None:
+    """Switch a symbol on or off in the list of symbols."""
     staff.goto(f"{house.url}/admin/quotes/symbol/?q={code}")
     row = staff.locator("tr", has=staff.get_by_role("link", name=code, exact=True))
     row.locator("input[name$='-active']").set_checked(active)
-    return save(staff)
-
-
-def assert_soon(since: float) -> None:
-    """Fail if it took longer than two seconds."""
-    assert time.monotonic() - since < SOON
+    save(staff)
 
 
 def test_a_symbol_switched_off_vanishes_and_switched_on_stands_where_it_stood(
@@ -66,14 +56,12 @@ def test_a_symbol_switched_off_vanishes_and_switched_on_stands_where_it_stood(
     rows = board.rows()
     board.mark("BTC-USD")
     board.row("BTC-USD").get_by_role("link").focus()
-    saved = switch(staff, house, "ETH-USD", active=False)
+    switch(staff, house, "ETH-USD", active=False)
     expect(board.row("ETH-USD")).to_have_count(0)
-    assert_soon(saved)
     assert board.rows()[:3] == ["BTC-USD", "SOL-USD", "XRP-USD"]
     board.moves("SOL-USD")
-    saved = switch(staff, house, "ETH-USD", active=True)
+    switch(staff, house, "ETH-USD", active=True)
     expect(board.row("ETH-USD")).to_have_count(1)
-    assert_soon(saved)
     assert board.rows() == rows
     board.moves("ETH-USD")
     assert board.same("BTC-USD")
@@ -92,7 +80,7 @@ def test_a_symbol_switched_off_does_not_go_on_looking_live_elsewhere(
     try:
         for page in (front, embed, symbol):
             gone = page.page.get_by_text("Unknown symbols: ETH-USD")
-            expect(gone).to_be_visible(timeout=SOON * 2000)
+            expect(gone).to_be_visible()
             assert not looks_live(page, "ETH-USD"), page.page.url
     finally:
         switch(staff, house, "ETH-USD", active=True)
@@ -115,7 +103,7 @@ def test_another_order_of_a_board_reaches_its_page(house: Site, staff: Page, tab
     staff.get_by_role("link", name="Crypto", exact=True).click()
     staff.locator("input[name='places-2-position']").fill("0")
     save(staff)
-    board.until(lambda: board.rows()[:3] == [third, first, second], "the new order", 2 * SOON)
+    board.until(lambda: board.rows()[:3] == [third, first, second], "the new order")
     board.moves(third)
     assert board.same("SOL-USD")
     assert board.loads == 1
@@ -126,7 +114,6 @@ def test_another_name_reaches_a_board(house: Site, staff: Page, tab: OpenTab):
     staff.goto(house.url + "/admin/quotes/symbol/?q=DOGE-USD")
     staff.get_by_role("link", name="DOGE-USD", exact=True).click()
     staff.get_by_label("Name:").fill("<b>Such</b> & wow")
-    saved = save(staff)
+    save(staff)
     expect(board.row("DOGE-USD").locator(".quotes-name")).to_have_text("<b>Such</b> & wow")
-    assert_soon(saved)
     board.moves("DOGE-USD")
