@@ -9,6 +9,7 @@ from typing import Self
 
 from quotes.providers import Instrument, Provider, ProviderError
 from quotes.quote import Quote
+from tests.servers import PATIENCE
 
 
 class Reader:
@@ -44,7 +45,7 @@ async def open_stream(
     provider: Provider, *instruments: Instrument
 ) -> AsyncIterator[AsyncIterator[Quote]]:
     """Open a provider's stream for at most ten seconds; only the caller reads it."""
-    async with asyncio.timeout(10), aclosing(provider.stream(instruments)) as stream:  # type: ignore[type-var]
+    async with asyncio.timeout(PATIENCE), aclosing(provider.stream(instruments)) as stream:  # type: ignore[type-var]
         yield stream
 
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
-from channels.testing import WebsocketCommunicator
 from django.db import transaction
 
 from quotes import live
@@ -20,6 +19,8 @@ from quotes.addresses import Address
 from quotes.feed.batch import Batch
 from quotes.live import layer
 from quotes.models import Board, BoardSymbol, Symbol
+from tests.servers import PATIENCE
+from tests.sockets import Page
 
 LISTED = {  # board: symbols in its order
     "crypto": ("BTC-USD", "ETH-USD", "SOL-USD"),
@@ -28,14 +29,14 @@ LISTED = {  # board: symbols in its order
 TOO_MUCH = 4408
 
 
-def socket(path: str, origin: str = "http://testserver") -> WebsocketCommunicator:
+def socket(path: str, origin: str = "http://testserver") -> Page:
     from quoteboard.asgi import application
 
     headers = [(b"host", b"testserver"), (b"origin", origin.encode())]
-    return WebsocketCommunicator(application, path, headers=headers)
+    return Page(application, path, headers=headers)
 
 
-async def opened(path: str) -> tuple[WebsocketCommunicator, str]:
+async def opened(path: str) -> tuple[Page, str]:
     """Open a socket; return it with its first message."""
     page = socket(path)
     accepted, code = await page.connect()
@@ -54,10 +55,10 @@ def lasts(frame: str) -> dict[str, str]:
     return dict(re.findall(r'data-symbol="([^"]*)".*?<data [^>]*value="([^"]*)"', frame, re.DOTALL))
 
 
-async def update(page: WebsocketCommunicator) -> str:
+async def update(page: Page) -> str:
     """The next message with a quote in it: pulses and notes come whenever they like."""
     while True:
-        frame = await page.receive_from(timeout=5)
+        frame = await page.receive_from()
         if "data-symbol" in frame or "quotes-rows" in frame:
             return frame
 
@@ -76,7 +77,7 @@ async def publish(parts: Any, *quotes: Any) -> None:
 
 
 async def until(happened: Callable[[], Any]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while not happened():
             await asyncio.sleep(0)
 
@@ -94,6 +95,7 @@ def list_symbols() -> None:
 async def list_boards(parts: Any) -> None:
     """List two boards, and wait until this process and its pages know."""
     await sync_to_async(list_symbols)()
+    await until(lambda: parts.catalogue.boards.keys() >= LISTED.keys())
     await publish(parts)  # nothing, but it comes after the word of the boards
 
 

@@ -17,13 +17,13 @@ from typing import Any
 
 import pytest
 from asgiref.testing import ApplicationCommunicator
-from channels.testing import WebsocketCommunicator
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from quotes import live
 from quotes.routing import allowed
 from tests.servers import ROOT, Site, environment, eventually, free_port, site
+from tests.sockets import Page
 
 PARTNER = "https://partner.example"
 
@@ -34,7 +34,7 @@ async def is_accepted(*origins: str | bytes, host: bytes = b"testserver") -> boo
 
     given = [o.encode("latin1") if isinstance(o, str) else o for o in origins]
     headers = [(b"host", host), *((b"origin", origin) for origin in given)]
-    page = WebsocketCommunicator(application, "/ws/quotes/", headers=headers)
+    page = Page(application, "/ws/quotes/", headers=headers)
     accepted, _ = await page.connect()
     await page.disconnect()
     return accepted

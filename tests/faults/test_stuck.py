@@ -20,6 +20,7 @@ from quotes.live import hub, layer
 from quotes.management import servers
 from quotes.management.commands.serve import configuration, listen
 from quotes.models import Board, BoardSymbol, Symbol
+from tests.servers import PATIENCE
 
 pytestmark = pytest.mark.server
 
@@ -44,7 +45,7 @@ async def served(live_parts: Any) -> AsyncIterator[str]:
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
     with listen("127.0.0.1:0", share_port=False) as listening:
         serving = asyncio.create_task(server.serve(sockets=[listening]))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while not server.started:
                 await asyncio.sleep(0)
         yield f"127.0.0.1:{listening.getsockname()[1]}"
@@ -83,7 +84,7 @@ class Market:
         quotes = [self.make_quote(each, str(self.last), received_at=now) for each in SYMBOLS]
         number = self.parts.seen[1] + 1
         await layer.send_batch(1, Batch(number, quotes, {}))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while self.parts.seen < (1, number) or self.parts.hub.changed:
                 await asyncio.sleep(0)
 
@@ -91,7 +92,7 @@ class Market:
 async def read_until(page: ClientConnection, price: int) -> list[int]:
     """Read up to a price; return the prices of the last symbol on the way."""
     seen: list[int] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while price not in seen:
             found = re.findall(
                 rf'data-symbol="{SYMBOLS[-1]}".*?value="(\d+)"', await page.recv(), re.DOTALL
@@ -102,7 +103,7 @@ async def read_until(page: ClientConnection, price: int) -> list[int]:
 
 async def stall(market: Market, reader: ClientConnection) -> None:
     """Move prices until somebody does not take them; who reads sees all of them."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while not market.parts.hub.counts["slow"]:
             await market.move()
             assert await read_until(reader, market.last) == [market.last]
@@ -134,18 +135,18 @@ async def test_a_page_without_progress_is_closed_with_4013_and_forgotten(
     market = Market(live_parts, make_quote)
     async with visit(served) as reader, visit(served) as stuck:
         await stall(market, reader)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while not live_parts.hub.counts["stuck"]:
                 await asyncio.sleep(0.01)
         await market.move()
         assert await read_until(reader, market.last) == [market.last]
         assert len([page for pages in live_parts.hub.watches.values() for page in pages]) == 1
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             with suppress(ConnectionClosed):
                 async for _ in stuck:
                     pass
         assert stuck.close_code == 4013
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while live_parts.limits.sockets:
             await asyncio.sleep(0.01)
 

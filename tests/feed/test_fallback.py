@@ -14,13 +14,14 @@ from quotes.feed import sources
 from quotes.feed.batch import Batch
 from quotes.feed.feed import Feed
 from quotes.providers import Instrument, make_provider
+from tests.servers import PATIENCE
 from tests.stubs.coinbase import Coinbase
 from tests.stubs.kraken import Kraken
 
 
 async def until(happened: Callable[[], Any]) -> None:
     """Wait until something is true."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not happened():
             await asyncio.sleep(0.005)
 

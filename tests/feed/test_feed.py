@@ -26,6 +26,7 @@ from quotes.feed.gate import Gate, uncrossed
 from quotes.feed.sources import MAX_BACK_OFF, back_off
 from quotes.providers import Instrument, Provider, ProviderError
 from quotes.quote import Quote
+from tests.servers import PATIENCE
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 AAPL = Instrument(symbol="AAPL", code="AAPL.US", kind="stock", tick_size=Decimal("0.01"))
@@ -138,14 +139,14 @@ class Published:
 
 async def until(happened: Callable[[], Any]) -> None:
     """Wait until something is true."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while not happened():
             await asyncio.sleep(0.001)
 
 
 async def end(*tasks: asyncio.Task[None]) -> None:
     """Cancel tasks until they have ended."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while not all(task.done() for task in tasks):
             for task in tasks:
                 task.cancel()

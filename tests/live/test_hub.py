@@ -21,6 +21,7 @@ from quotes.live.live import Live
 from quotes.models import Symbol
 from quotes.quote import Quote
 from quotes.store import Store
+from tests.servers import PATIENCE
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 CODES = ("AAPL", "BTC-USD", "TSLA")
@@ -93,7 +94,7 @@ def stalled() -> Page:
 
 async def until(happened: Callable[[], Any]) -> None:
     """Wait until something is true."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while not happened():
             await asyncio.sleep(0)
 

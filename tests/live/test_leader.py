@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 from channels.layers import channel_layers
-from channels.testing import WebsocketCommunicator
 
 from quotes import live
 from quotes.live import layer
 from quotes.live.live import Live
 from quotes.models import HeldPrice, LastQuote, ProviderSymbol, Symbol
 from quotes.quote import Quote
+from tests.sockets import Page
 from tests.stubs.coinbase import Coinbase
 from tests.test_consumers import lasts, opened, update
 
@@ -85,7 +85,7 @@ async def test_500_visitors_cost_the_exchange_what_one_does(
 ) -> None:
     monkeypatch.setattr("quotes.candles.tending.TEND_EVERY", 3600.0)  # no candles
     channel_layers.backends = {}
-    pages: list[WebsocketCommunicator] = []
+    pages: list[Page] = []
     costs = []
     async with Coinbase(heartbeat=0.02) as stub:
         settings.QUOTES = settings.QUOTES | fetching_from(stub) | {"PACE": 0.02}

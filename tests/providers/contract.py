@@ -21,6 +21,7 @@ from quotes.providers import (
     provider_class,
 )
 from quotes.quote import REFERENCE_KINDS, SESSIONS, Quote
+from tests.servers import PATIENCE
 from tests.stubs.exchange import MODES, Bench
 
 FAULTS = MODES[1:]
@@ -65,7 +66,7 @@ async def until_all_came(bench: Bench) -> list[Quote]:
     if not bench.provider.streams:
         return await bench.provider.quotes(bench.asked)
     came: list[Quote] = []
-    async with asyncio.timeout(5), aclosing(bench.provider.stream(bench.asked)) as stream:  # type: ignore[type-var]
+    async with asyncio.timeout(PATIENCE), aclosing(bench.provider.stream(bench.asked)) as stream:  # type: ignore[type-var]
         async for quote in stream:
             came.append(quote)
             if {quote.symbol for quote in came} == bench.symbols:
@@ -88,7 +89,7 @@ def calls(bench: Bench) -> list[Callable[[], Awaitable[object]]]:
 async def outcome(call: Callable[[], Awaitable[object]]) -> ProviderError | None:
     """Return how a call fails; any other exception than ProviderError is not caught."""
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             await call()
     except ProviderError as error:
         return error

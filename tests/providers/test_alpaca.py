@@ -30,6 +30,7 @@ from quotes.providers.alpaca import (
 from quotes.providers.alpaca_stream import CHUNK, Connection, Snapshot
 from quotes.quote import Quote, loads
 from tests.junk import JSON, over_the_wire, sane
+from tests.servers import PATIENCE
 from tests.streams import Reader, read_stream
 from tests.stubs.alpaca import KEY, SECRET, midnight
 from tests.stubs.alpaca import Alpaca as Stub
@@ -531,7 +532,7 @@ BAR = {"t": "2026-01-05T12:00:00Z", "o": 2, "h": 3, "l": 1, "c": 2}
     ],
 )
 async def test_odd_pages_end(document: Any, count: int) -> None:
-    async with answering(200, document) as provider, asyncio.timeout(5):
+    async with answering(200, document) as provider, asyncio.timeout(PATIENCE):
         end = NOON + timedelta(hours=1)
         assert len(await provider.candles(instrument("AAPL"), 60, NOON, end)) == count
 
@@ -1032,7 +1033,7 @@ def test_as_much_is_subscribed_to_as_the_plan_allows(count: int, limit: int) -> 
 
 
 async def replies(stub: Stub, *messages: dict[str, Any]) -> list[Any]:
-    async with asyncio.timeout(5), connect(f"{stub.ws_url}/v2/iex", proxy=None) as socket:
+    async with asyncio.timeout(PATIENCE), connect(f"{stub.ws_url}/v2/iex", proxy=None) as socket:
         for message in messages:
             await socket.send(json.dumps(message))
         return [json.loads(frame)[0] async for frame in socket]
@@ -1050,7 +1051,7 @@ async def test_the_stub_keeps_the_subscription_when_a_larger_one_is_refused() ->
         await socket.send(json.dumps({"action": "subscribe", "trades": ["AAPL"]}))
         await socket.send(json.dumps({"action": "subscribe", "trades": ["MSFT"]}))
         await socket.send(json.dumps({"action": "dance"}))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             told = [json.loads(await socket.recv())[0] for _ in range(5)]
         assert [each.get("code") for each in told] == [None, None, None, 405, 400]
         assert told[2]["trades"] == ["AAPL"]

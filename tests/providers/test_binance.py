@@ -31,6 +31,7 @@ from quotes.providers.kit.batches import KEPT
 from quotes.providers.kit.klines import read_klines
 from quotes.quote import MILLISECOND, SECOND, Quote
 from tests.junk import EVER, JSON, over_the_wire, sane
+from tests.servers import PATIENCE
 from tests.streams import open_stream
 from tests.stubs.binance import Binance as Stub
 from tests.stubs.exchange import Exchange, process
@@ -648,7 +649,7 @@ async def test_the_stub_ends_a_socket_that_says_too_much(stub: Stub) -> None:
     async with connect(f"{stub.ws_url}/stream?streams=a", proxy=None) as socket:
         for number in range(6):
             await socket.send(json.dumps({"method": "SUBSCRIBE", "params": [], "id": number}))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             await socket.wait_closed()
     assert len(stub.subscriptions) == 5
 

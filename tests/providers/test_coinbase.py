@@ -36,6 +36,7 @@ from quotes.providers.kit.sockets import read_frame
 from quotes.providers.kit.standing import Standing
 from quotes.quote import SECOND, Quote, loads
 from tests.junk import EVER, JSON, over_the_wire, sane
+from tests.servers import PATIENCE
 from tests.streams import open_stream
 from tests.stubs.coinbase import Coinbase as Stub
 from tests.stubs.exchange import process, reply
@@ -757,7 +758,7 @@ def test_every_product_stays_asked_until_it_is_named(count: int, data: st.DataOb
 
 async def test_the_stub_ends_a_socket_that_asks_nothing() -> None:
     async with Stub(patience=0.05) as stub, connect(stub.ws_url, proxy=None) as socket:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             await socket.wait_closed()
 
 

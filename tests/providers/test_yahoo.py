@@ -38,6 +38,7 @@ from quotes.providers.yahoo_wire import (
     read_sparkline,
 )
 from quotes.quote import PRICES, Quote, loads
+from tests.servers import PATIENCE
 from tests.stubs.yahoo import FIELDS, encode, hours
 from tests.stubs.yahoo import Yahoo as Stub
 
@@ -144,7 +145,7 @@ async def provider(stub: Stub) -> AsyncIterator[Yahoo]:
 
 @asynccontextmanager
 async def streaming(provider: Yahoo, *asked: Instrument) -> AsyncIterator[AsyncIterator[Quote]]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         async with aclosing(provider.stream(asked)) as stream:  # type: ignore[type-var]
             yield stream
 

@@ -33,6 +33,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from quotes.providers import Instrument, Provider
+from tests.servers import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
 MODES = (
@@ -250,7 +251,7 @@ class Bench:
         return {instrument.symbol for instrument in self.known}
 
 
-async def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
+async def until(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
     """Wait for a condition."""
     async with asyncio.timeout(seconds):
         while not condition():

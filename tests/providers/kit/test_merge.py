@@ -11,6 +11,7 @@ import pytest
 from quotes.providers import ProviderError
 from quotes.providers.kit.merge import merge, repeat
 from quotes.quote import Quote
+from tests.servers import PATIENCE
 from tests.streams import Reader
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -48,7 +49,7 @@ def two() -> Stream:
 
 
 async def test_what_each_stream_yields_comes_in_order(one: Stream, two: Stream) -> None:
-    async with asyncio.timeout(5), aclosing(merge(one.read(), two.read())) as quotes:
+    async with asyncio.timeout(PATIENCE), aclosing(merge(one.read(), two.read())) as quotes:
         for number, stream in enumerate((one, two, two, one)):
             stream.given.put_nowait(quote("AAPL", number + 1))
             assert (await anext(quotes)).last == number + 1
@@ -60,7 +61,7 @@ async def test_the_failure_of_one_ends_all_after_what_came(
 ) -> None:
     one.given.put_nowait(quote("AAPL"))
     one.given.put_nowait(failure)
-    async with asyncio.timeout(5), aclosing(merge(one.read(), two.read())) as quotes:
+    async with asyncio.timeout(PATIENCE), aclosing(merge(one.read(), two.read())) as quotes:
         assert (await anext(quotes)).symbol == "AAPL"
         with pytest.raises(type(failure), match=str(failure)):
             await anext(quotes)
@@ -70,7 +71,7 @@ async def test_the_failure_of_one_ends_all_after_what_came(
 
 async def test_the_end_of_one_ends_all(one: Stream, two: Stream) -> None:
     one.given.put_nowait(None)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         assert [each async for each in merge(one.read(), two.read())] == []
     assert two.closed
 
