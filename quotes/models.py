@@ -158,7 +158,10 @@ class Board(models.Model):
     """A page that shows symbols in its own order."""
 
     slug = models.SlugField(
-        _("slug"), max_length=50, unique=True, help_text=_("Part of the address: /boards/<slug>/.")
+        _("slug"),
+        max_length=50,
+        unique=True,
+        help_text=_("Part of the address, as in /boards/crypto/."),
     )
     title = models.CharField(_("title"), max_length=100)
     position = models.PositiveIntegerField(
@@ -184,8 +187,10 @@ class Board(models.Model):
 class BoardSymbol(models.Model):
     """A symbol's place on a board."""
 
-    board = models.ForeignKey(Board, models.CASCADE, related_name="places")
-    symbol = models.ForeignKey(Symbol, models.CASCADE, related_name="places")
+    board = models.ForeignKey(Board, models.CASCADE, related_name="places", verbose_name=_("board"))
+    symbol = models.ForeignKey(
+        Symbol, models.CASCADE, related_name="places", verbose_name=_("symbol")
+    )
     position = models.PositiveIntegerField(_("position"), default=0)
 
     class Meta:

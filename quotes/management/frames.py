@@ -1,4 +1,4 @@
-"""Frames: what one message costs uvicorn that goes to thousands."""
+"""Frames: uvicorn makes one frame of a message that goes to thousands of sockets."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from websockets.protocol import State
 
 
 class SharedFrames(WebSocketsSansIOProtocol):
-    """Uvicorn's own sockets, but an event that many get in a row is made a frame once.
+    """Uvicorn's sockets, but with one frame for an event that many sockets send in a row.
 
-    The hub sends everybody the same event object, so that it is known by its identity.
+    The hub sends the same event object to all of them, so that the object identifies its frame.
     """
 
     event: ClassVar[Any] = None
     frame: ClassVar[bytes] = b""
 
     async def send(self, message: Any) -> None:
-        """Send a text at once where that can be, and leave all else to uvicorn."""
+        """Send a text at once if the socket is ready, and leave everything else to uvicorn."""
         text = message.get("text") if message["type"] == "websocket.send" else None
         if text is None or self.conn.state is not State.OPEN or not self.writable.is_set():
             await super().send(message)

@@ -1,7 +1,7 @@
-"""What both servers do alike: bound what a client costs that does not read.
+"""What both servers share: a bound on the memory for a client that does not read.
 
-What is sent to it waits in the kernel and then in the server. Uvicorn tells the hub to wait as
-well; daphne never does, and sees only by its pings that a client is gone.
+Messages to such a client wait in the kernel first, then in the server. Uvicorn then makes the hub
+wait. Daphne never does, and only its pings show that a client is gone.
 """
 
 from __future__ import annotations
@@ -9,18 +9,18 @@ from __future__ import annotations
 import resource
 import socket
 
-SEND_BUFFER = 128 * 1024  # bytes of one socket in the kernel, which itself would take megabytes
-GONE_AFTER = 90  # seconds in which a client takes nothing; longer than the hub's patience
+SEND_BUFFER = 128 * 1024  # bytes of a socket in the kernel, which would use megabytes by default
+GONE_AFTER = 90  # seconds in which a client accepts nothing; longer than the hub waits
 
 
 def bound(listening: socket.socket) -> None:
-    """Bound what the sockets accepted here may hold, and for how long."""
+    """Bound the memory of the sockets accepted here, and the time until they are closed."""
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux has it
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, GONE_AFTER * 1000)
 
 
 def allow_many_sockets() -> None:
-    """Let this process open as many sockets as its user may: shells begin with 1,024."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    """Raise the limit of open files, often 1,024, to the highest that this user may have."""
+    _, highest = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest, highest))

@@ -52,7 +52,7 @@ def test_a_search_shows_and_receives_its_rows_only(market: Site, tab: OpenTab):
 def test_a_search_that_finds_nothing_says_so_and_leads_back(market: Site, tab: OpenTab):
     page = tab(market.url + "/boards/crypto/?q=zzzz").live()
     assert page.rows() == []
-    expect(page.page.get_by_text("No symbols to show.")).to_be_visible()
+    expect(page.page.get_by_text("No symbols.")).to_be_visible()
     page.page.get_by_role("link", name="Show all").click()
     page.live()
     assert page.rows()

@@ -28,8 +28,8 @@ class Command(BaseCommand):
         """Add the file and the board."""
         parser.add_argument(
             "file", nargs="?", type=Path, default=catalogue.STARTER,
-            help="CSV file in UTF-8 with the columns symbol,name,kind,exchange,currency. Optional "
-            "columns: tick_size,start and provider codes in " + ",".join(catalogue.PROVIDERS),
+            help="CSV file in UTF-8 with the columns symbol, name, kind, exchange and currency. "
+            "Optional columns: tick_size, start, and codes in " + ", ".join(catalogue.PROVIDERS),
         )  # fmt: skip
         parser.add_argument(
             "--board",
