@@ -1,4 +1,4 @@
-"""The app."""
+"""The configuration of the Django app."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ class QuotesConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the system checks and what follows changes of listings."""
+        """Register the system checks and the signals that publish changes of symbols and boards."""
         from quotes import checks  # noqa: F401, PLC0415
         from quotes.live import listings  # noqa: F401, PLC0415

@@ -1,4 +1,4 @@
-"""Addresses of the pages: include them where you like."""
+"""The URLs of the pages, to include in those of a site."""
 
 from __future__ import annotations
 
