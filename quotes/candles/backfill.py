@@ -1,7 +1,7 @@
-"""Back-fill: asks providers for the candles of times when no feed was there, gently and once.
+"""Back-fill: requests the candles of times without a feed from the providers.
 
-What is there of a symbol and step is one span of time. It grows as the feed goes on, and part by
-part as providers tell what is missing, so that whoever stops in between loses one part at most.
+The stored candles of a symbol and step are one span of time. The span grows with the feed, and
+with each part that a provider sends. So a back-fill that is stopped loses one part at most.
 """
 
 from __future__ import annotations
@@ -9,10 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from functools import partial
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -24,18 +23,18 @@ from quotes.quote import utc_now
 
 logger = logging.getLogger(__name__)
 
-PART = 720  # candles that are asked for at once: as many as Kraken keeps
-GAP = timedelta(seconds=60)  # less is not asked for: a feed that is replaced is gone for seconds
-LATE = timedelta(minutes=20)  # prices come so much later than they were made, by licence, at most
-PACE = 0.25  # seconds between two requests to a provider, or more where few are allowed
+PART_SIZE = 720  # candles in one request: as many as Kraken keeps
+MAX_GAP = timedelta(seconds=60)  # of a span, not requested: a feed is replaced within seconds
+MAX_DELAY = timedelta(minutes=20)  # of prices, by licence
+PACE = 0.25  # seconds between two requests to a provider, or more if its plan allows few
 MINUTE = 60.0  # seconds
-PATIENCE = 5.0  # seconds between two looks whether a budget has room
-MOST_WAITS = 60  # such looks before it is left for another time
-LONGEST_WAIT = 60.0  # seconds that a provider may ask us to stay away for, and be asked again
-SHARE_OF_MINUTE = 0.5  # of what a provider allows, quotes included, above which we wait
-SHARE_OF_MONTH = 0.1  # of what its plan allows, for candles alone
-MOST_FAILURES = 3  # in a row, after which a provider is not asked for a step any more
-HOUR, HALF_HOUR = 3600, 1800
+CHECK_EVERY = 5.0  # seconds between two checks whether the budget has room
+MAX_CHECKS = 60  # afterwards the candles are left for another time
+MAX_RETRY_AFTER = 60.0  # seconds; after a longer one, the provider is given up for now
+SHARE_OF_MINUTE = 0.5  # of a minute's budget; if more is spent, quotes included, we wait
+SHARE_OF_MONTH = 0.1  # of a month's budget, for candles alone
+MAX_FAILURES = 3  # in a row, by provider and step; afterwards it is given up for now
+HOUR, HALF_HOUR = 3600, 1800  # seconds
 LONG_AGO = -DAY * 1_000_000  # microseconds after a candle's start: before any of its quotes
 
 Chain = Mapping[str, Instrument]  # a symbol's instruments by provider, the best first
@@ -43,7 +42,7 @@ InDatabase = Callable[..., Awaitable[Any]]  # runs a function that uses the data
 
 
 class Part(NamedTuple):
-    """What is asked for at once, and the span that is there afterwards."""
+    """The period of one request, and the span that is stored afterwards. Aware UTC."""
 
     start: datetime
     end: datetime
@@ -51,7 +50,7 @@ class Part(NamedTuple):
 
 
 class Backfill:
-    """Asks providers for candles that are missing, one request to each at a time."""
+    """Requests missing candles from providers, one request to each at a time."""
 
     def __init__(
         self,
@@ -66,20 +65,20 @@ class Backfill:
         self.clock, self.sleep = clock, sleep
         self.requests: Counter[str] = Counter()  # by provider
         self.failures: Counter[tuple[str, int]] = Counter()  # in a row, by provider and step
-        self.told: set[tuple[str, str]] = set()  # what the log has told: provider, and of what
+        self.warned: set[tuple[str, str]] = set()  # logged warnings: provider, and which candles
 
     async def fill(
         self,
         chains: Mapping[str, Chain],
-        reach: Mapping[int, timedelta],  # by step, how far back
-        well_since: Mapping[str, datetime],  # from when on a feed makes a symbol's candles
-        done: Callable[[str, int, bool], object] = lambda symbol, count, complete: None,
-        begun: Callable[[str, int, datetime], object] = lambda symbol, step, start: None,
+        reach: Mapping[int, timedelta],  # how far back, by step
+        fed_since: Mapping[str, datetime],  # when a feed began to make the candles, by symbol
+        on_done: Callable[[str, int, bool], object] = lambda symbol, count, complete: None,
+        on_part: Callable[[str, int, datetime], object] = lambda symbol, step, start: None,
     ) -> set[str]:
-        """Ask for all that is missing of these symbols; return those of which some still is.
+        """Request all missing candles of these symbols; return the symbols that still miss some.
 
-        `done` is told of each symbol, how many candles came, and whether nothing is missing now;
-        `begun` of each part of a symbol before it is asked for.
+        Call `on_done` after each symbol, with the number of new candles and whether all are
+        stored now. Call `on_part` before each request, with its symbol, step and start.
         """
         self.failures.clear()
         spans = await self.in_database(archive.load_spans)
@@ -87,15 +86,20 @@ class Backfill:
 
         async def fill(symbols: list[str]) -> None:
             for symbol in symbols:
-                since, counts = well_since[symbol], []
+                since, counts = fed_since[symbol], []
                 for step in filter(reach.get, STEPS):
                     begin = self.clock() - reach[step]
                     due = parts(spans.get((symbol, step)), begin, since, self.clock(), step)
-                    due = _told_of(due, partial(begun, symbol, step))
+                    due = announced(due, symbol, step)
                     counts.append(await self._fill(symbol, step, due, chains[symbol], since))
                 complete = None not in counts
                 missing.update(() if complete else [symbol])
-                done(symbol, sum(filter(None, counts)), complete)
+                on_done(symbol, sum(filter(None, counts)), complete)
+
+        def announced(due: Iterator[Part], symbol: str, step: int) -> Iterator[Part]:
+            for part in due:
+                on_part(symbol, step, part.start)
+                yield part
 
         def best(symbol: str) -> str:
             return next(iter(chains[symbol]))
@@ -108,95 +112,98 @@ class Backfill:
     async def _fill(
         self, symbol: str, step: int, due: Iterator[Part], chain: Chain, since: datetime
     ) -> int | None:
-        """Fill parts in order; return how many candles came, None where not all did that may."""
+        """Fill parts in order; return the number of new candles, or None if a part failed.
+
+        If the providers have no candles of this step, nothing is missing: return 0.
+        """
         count = 0
-        telling = {name: i for name, i in chain.items() if step in self.providers[name].steps}
-        for part in due if telling else ():
-            asked_at = self.clock()
-            for name, instrument in telling.items():
-                candles = await self._ask(self.providers[name], instrument, step, part)
+        able = {name: i for name, i in chain.items() if step in self.providers[name].steps}
+        for part in due if able else ():
+            requested_at = self.clock()
+            for name, instrument in able.items():
+                candles = await self._request(self.providers[name], instrument, step, part)
                 if candles is not None:
                     break
             else:
                 return None
-            found = told(symbol, step, candles, name, asked_at)
+            found = rows_of(symbol, step, candles, name, requested_at)
             rows = [row for row in found if row.start < since.timestamp()]
             await self.in_database(archive.save_with_span, rows, symbol, step, part.span)
             count += len(rows)
         return count
 
-    async def _ask(
+    async def _request(
         self, provider: Provider, instrument: Instrument, step: int, part: Part
     ) -> list[Candle] | None:
-        """Ask one provider; None where it does not tell."""
-        while self._tells(provider, step) and not provider.standing.lacks(instrument.code):
+        """Return the candles of one provider; None if it did not send them."""
+        while self._available(provider, step) and not provider.standing.lacks(instrument.code):
             if not await self._has_room(provider):
                 return None
             try:
                 candles = await _candles(provider, instrument, step, part)
             except ProviderError as error:
-                self._note(provider, step, error)
+                self._record_failure(provider, step, error)
                 if error.retry_after is None:
                     return None
-                await self.sleep(min(error.retry_after, LONGEST_WAIT))
+                await self.sleep(min(error.retry_after, MAX_RETRY_AFTER))
             else:
                 self.failures[provider.name, step] = 0
                 return candles or (None if provider.standing.lacks(instrument.code) else [])
         return None
 
-    def _tells(self, provider: Provider, step: int) -> bool:
+    def _available(self, provider: Provider, step: int) -> bool:
         if provider.standing.refusals:
             return False
         month = provider.standing.budget.plan.per_month
         spent = month is not None and self.requests[provider.name] >= month * SHARE_OF_MONTH
-        return not spent and self.failures[provider.name, step] < MOST_FAILURES
+        return not spent and self.failures[provider.name, step] < MAX_FAILURES
 
     async def _has_room(self, provider: Provider) -> bool:
-        """Wait until a request leaves enough of the provider's budget for quotes.
+        """Wait until the provider's budget has room for a request beside those for quotes.
 
-        Not for ever: quotes alone may take more than the others may wait for.
+        Return False if it has none for too long: quotes alone may use more than our share.
         """
         most = provider.standing.budget.plan.per_minute
         await self.sleep(max(PACE, MINUTE / most if most else 0.0))
-        for _ in range(MOST_WAITS):
+        for _ in range(MAX_CHECKS):
             if most is None or provider.standing.budget.spent_in_minute() <= most * self.share:
                 self.requests[provider.name] += 1
                 return True
-            await self.sleep(PATIENCE)
+            await self.sleep(CHECK_EVERY)
         return False
 
-    def _note(self, provider: Provider, step: int, error: ProviderError) -> None:
-        away = error.retry_after or 0.0
-        provider.standing.back_off(away)
+    def _record_failure(self, provider: Provider, step: int, error: ProviderError) -> None:
+        pause = error.retry_after or 0.0
+        provider.standing.back_off(pause)
         if error.refused:
             provider.standing.refuse("candles", str(error))
-        final = error.refused or away > LONGEST_WAIT
+        final = error.refused or pause > MAX_RETRY_AFTER
         for each in STEPS if final else (step,):
-            self.failures[provider.name, each] += MOST_FAILURES if final else 1
-        if final or self.failures[provider.name, step] == MOST_FAILURES:
-            words = "%s is not asked for candles of %s any more, for now: %s"
-            what = "any length" if final else f"{step} s"
-            told = (provider.name, what)  # once, not at each filling
-            level = logging.DEBUG if told in self.told else logging.WARNING
-            self.told.add(told)
-            logger.log(level, words, provider.name, what, error)
+            self.failures[provider.name, each] += MAX_FAILURES if final else 1
+        if final or self.failures[provider.name, step] == MAX_FAILURES:
+            which = "any length" if final else f"{step} s"
+            warning = (provider.name, which)  # once, not at each call of fill
+            level = logging.DEBUG if warning in self.warned else logging.WARNING
+            self.warned.add(warning)
+            words = "%s: giving up candles of %s for now: %s"
+            logger.log(level, words, provider.name, which, error)
 
 
 def parts(
     span: Span | None, begin: datetime, since: datetime, now: datetime, step: int
 ) -> Iterator[Part]:
-    """Yield what is missing from `begin` to `since`, where the feed goes on; newest parts first.
+    """Yield the missing parts from `begin` to `since`, when the feed began; newest parts first.
 
-    Only where a span is there already, what follows it comes in order: a span has no holes.
+    The parts after a stored span come first, oldest first, because a span has no gaps.
     """
-    begin, length = _floor(begin, step), timedelta(seconds=PART * step)
-    # a source that is late tells only then what was before the feed began
-    end = min(now, _floor(since, step) + timedelta(seconds=step) + LATE)
+    begin, length = _floor(begin, step), timedelta(seconds=PART_SIZE * step)
+    # a delayed source publishes the last prices before the feed only after the feed began
+    end = min(now, _floor(since, step) + timedelta(seconds=step) + MAX_DELAY)
     last, until = end, since
-    if span is not None and span.until - LATE >= begin:
+    if span is not None and span.until - MAX_DELAY >= begin:
         last, until = span.since, span.until
-        start = _floor(span.until - LATE, step)
-        while since - until > GAP:
+        start = _floor(span.until - MAX_DELAY, step)
+        while since - until > MAX_GAP:
             stop = min(start + length, end)
             until = since if stop == end else stop
             yield Part(start, stop, Span(span.since, until))
@@ -207,26 +214,20 @@ def parts(
         last = start
 
 
-def _told_of(due: Iterable[Part], begun: Callable[[datetime], object]) -> Iterator[Part]:
-    for part in due:
-        begun(part.start)
-        yield part
-
-
-def told(
-    symbol: str, step: int, candles: Sequence[Candle], provider: str, asked_at: datetime
+def rows_of(
+    symbol: str, step: int, candles: Sequence[Candle], provider: str, requested_at: datetime
 ) -> Iterator[Row]:
-    """Yield what a provider told at a time, to be written; what is cut otherwise is left out.
+    """Yield the rows of a provider's candles; candles that start between ours are left out.
 
-    It is complete, so its open comes before all that a feed heard and its close after; but the
-    newest candle may not be over yet: a feed knows its close and volume better.
+    A provider's candle is complete: its open is earlier than all quotes of a feed, and its close
+    is later. Only the newest candle may still grow: then a feed knows its close and volume better.
     """
     for each in candles:
         start = period_of(step, each.start)[0]
         if step < DAY and start != each.start.timestamp():
             continue
         ends = each.start + timedelta(seconds=step)
-        over = each is not candles[-1] or ends < asked_at - LATE
+        over = each is not candles[-1] or ends < requested_at - MAX_DELAY
         yield Row(
             symbol=symbol,
             step=step,
@@ -244,8 +245,11 @@ def told(
         )
 
 
-def rolled_up(candles: Sequence[Candle], step: int) -> list[Candle]:
-    """Join candles to those of a longer step; where one's volume is not known, theirs is not."""
+def roll_up(candles: Sequence[Candle], step: int) -> list[Candle]:
+    """Return the candles of a longer step, made from shorter ones.
+
+    If the volume of one of them is not known, the longer candle has no volume.
+    """
     found = []
     for start, group in groupby(candles, lambda each: period_of(step, each.start)[1]):
         some = list(group)
@@ -267,9 +271,9 @@ async def _candles(
 ) -> list[Candle]:
     candles = await provider.candles(instrument, step, part.start, part.end)
     if step == HOUR and any(each.start.minute for each in candles):
-        # hours of a session that begins at half past nine: its halves fit into ours
+        # a session that begins at 9:30 has hours that do not fit into ours, but half hours do
         halves = await provider.candles(instrument, HALF_HOUR, part.start, part.end)
-        candles = rolled_up(halves, HOUR)
+        candles = roll_up(halves, HOUR)
     return candles
 
 

@@ -12,7 +12,7 @@ from django.db import Error
 
 from quotes import conf
 from quotes.candles import archive
-from quotes.candles.backfill import GAP, Backfill, InDatabase
+from quotes.candles.backfill import MAX_GAP, Backfill, InDatabase
 from quotes.candles.growing import STEPS, Candles
 from quotes.feed.feed import Feed
 from quotes.providers import Provider
@@ -104,7 +104,7 @@ class Tending:
             self.listed = self.feed.chains
         self._note_who_is_well(now)
         for since, symbols in groupby(sorted(self.well_since, key=self._since), self._since):
-            await self.in_database(archive.extend_spans, list(symbols), since - GAP, now)
+            await self.in_database(archive.extend_spans, list(symbols), since - MAX_GAP, now)
         if now >= self.prune_at:
             self.prune_at = now + PRUNE_EVERY
             await self._prune(now)

@@ -1,4 +1,4 @@
-"""Back-fill: what no feed heard is asked for, once, gently, and in parts that stay."""
+"""Back-fill: missing candles are requested once, within budgets, and in parts that are kept."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from quotes.candles import archive
 from quotes.candles.archive import Span
-from quotes.candles.backfill import GAP, LATE, PART, Backfill, parts, rolled_up, told
+from quotes.candles.backfill import MAX_DELAY, MAX_GAP, PART_SIZE, Backfill, parts, roll_up, rows_of
 from quotes.candles.growing import DAY, STEPS, Candles, period_of
 from quotes.feed.sources import Source
 from quotes.models import Candle as Kept
@@ -33,7 +33,7 @@ REACH[DAY] = timedelta(days=9)
 
 
 class Clock:
-    """A clock that only goes on when somebody sleeps."""
+    """A clock that moves only while a caller sleeps."""
 
     def __init__(self, now: datetime = NOON) -> None:
         self.moment = now
@@ -50,12 +50,12 @@ class Clock:
 
 
 def price(moment: datetime) -> Decimal:
-    """Return what the bourse charges in a minute."""
+    """Return the price at the bourse in a minute."""
     return Decimal(100 + int(moment.timestamp()) // 60 * 37 % 89)
 
 
 class Bourse(Provider):
-    """A source that knows a candle of every minute up to now, and counts what it is asked."""
+    """A source with a candle for every minute up to now, which records its requests."""
 
     name = "bourse"
     title = "Bourse"
@@ -67,7 +67,7 @@ class Bourse(Provider):
         self.clock = clock
         budget = Budget(plan, clock=clock.seconds, now=clock.now, sleep=clock.sleep)
         self.standing = Standing(budget)
-        self.asked: list[tuple[str, int, datetime, datetime]] = []
+        self.received: list[tuple[str, int, datetime, datetime]] = []
         self.fails: Callable[[Instrument, int], ProviderError | None] = lambda *_: None
         self.silent_after: int | None = None  # how many requests it answers before it hangs
         self.hangs = asyncio.Event()
@@ -79,21 +79,21 @@ class Bourse(Provider):
         self, instrument: Instrument, step: int, start: datetime, end: datetime
     ) -> list[Candle]:
         await self.standing.budget.spend()
-        self.asked.append((instrument.symbol, step, start, end))
+        self.received.append((instrument.symbol, step, start, end))
         if error := self.fails(instrument, step):
             raise error
-        if len(self.asked) == self.silent_after:
+        if len(self.received) == self.silent_after:
             self.hangs.set()
             await asyncio.Event().wait()
         return market(start, min(end, self.clock.now()), step)
 
     @property
-    def asked_of(self) -> set[str]:
-        return {symbol for symbol, *_ in self.asked}
+    def requested(self) -> set[str]:
+        return {symbol for symbol, *_ in self.received}
 
 
 def market(start: datetime, end: datetime, step: int) -> list[Candle]:
-    """Return the candles that begin from `start` to before `end`, the last as it is at the end."""
+    """Return the candles that start from `start` to before `end`, without trades after `end`."""
     minutes = []
     moment = period_of(step, start - timedelta(microseconds=1))[2]
     first = moment
@@ -104,7 +104,7 @@ def market(start: datetime, end: datetime, step: int) -> list[Candle]:
                 Candle(start=moment, open=last, high=last, low=last, close=last, volume=Decimal(2))
             )
         moment += timedelta(minutes=1)
-    return rolled_up(minutes, step)
+    return roll_up(minutes, step)
 
 
 async def in_database(read: Callable[..., Any], *given: Any) -> Any:
@@ -112,7 +112,7 @@ async def in_database(read: Callable[..., Any], *given: Any) -> Any:
 
 
 class Bench:
-    """A back-fill at noon, with a bourse or several."""
+    """A back-fill at noon, with one bourse or more."""
 
     def __init__(self, *symbols: str, plan: Plan = Plan()) -> None:  # noqa: B008
         self.clock = Clock()
@@ -137,11 +137,11 @@ class Bench:
             in_database, self.providers, clock=self.clock.now, sleep=self.clock.sleep
         )
         began = dict.fromkeys(self.symbols, since or self.clock.now())
-        return await backfill.fill(chains, self.reach, began, lambda *told: self.done.append(told))
+        return await backfill.fill(chains, self.reach, began, lambda *done: self.done.append(done))
 
     async def fill_and_stop(self, requests: int) -> None:
-        """Begin to fill, and stop while a request is not answered."""
-        self.bourse.asked.clear()
+        """Begin to fill, and stop during a request."""
+        self.bourse.received.clear()
         self.bourse.silent_after, self.bourse.hangs = requests, asyncio.Event()
         task = asyncio.create_task(self.fill(NOON))
         await self.bourse.hangs.wait()
@@ -162,7 +162,7 @@ async def bench(transactional_db: None) -> Bench:
     return bench
 
 
-async def test_at_the_first_start_all_that_is_reached_back_to_is_asked_for(bench: Bench):
+async def test_a_first_start_requests_all_candles_within_the_reach(bench: Bench):
     assert await bench.fill() == set()
     for step in STEPS:
         begin = period_of(step, NOON - REACH[step])[1]
@@ -174,35 +174,35 @@ async def test_at_the_first_start_all_that_is_reached_back_to_is_asked_for(bench
     assert {each.epoch async for each in Kept.objects.all()} == {3}
 
 
-async def test_what_is_there_is_not_asked_for_again(bench: Bench):
+async def test_stored_candles_are_not_requested_again(bench: Bench):
     await bench.fill()
-    bench.bourse.asked.clear()
+    bench.bourse.received.clear()
     await bench.fill()
-    assert bench.bourse.asked == []
+    assert bench.bourse.received == []
 
 
-async def test_a_feed_that_is_replaced_within_seconds_asks_for_nothing(bench: Bench):
+async def test_no_candles_are_requested_after_a_feed_was_replaced_within_seconds(bench: Bench):
     await bench.fill()
-    bench.bourse.asked.clear()
-    bench.clock.moment += GAP - timedelta(seconds=1)
+    bench.bourse.received.clear()
+    bench.clock.moment += MAX_GAP - timedelta(seconds=1)
     await bench.fill()
-    assert bench.bourse.asked == []
+    assert bench.bourse.received == []
 
 
-async def test_after_a_gap_it_is_asked_for_and_the_time_before_which_sources_may_be_late(
+async def test_after_a_gap_its_candles_are_requested_and_those_of_the_longest_delay_before_it(
     bench: Bench,
 ):
     await bench.fill()
-    bench.bourse.asked.clear()
+    bench.bourse.received.clear()
     bench.clock.moment = NOON + timedelta(minutes=30)
     await bench.fill()
-    spans = {step: (start, end) for _, step, start, end in bench.bourse.asked}
-    assert spans[MINUTE] == (NOON - LATE, bench.clock.now() - timedelta(seconds=1))
+    spans = {step: (start, end) for _, step, start, end in bench.bourse.received}
+    assert spans[MINUTE] == (NOON - MAX_DELAY, bench.clock.now() - timedelta(seconds=1))
     assert len(await bench.kept("BTC-USD", MINUTE)) == 90
-    assert len(bench.bourse.asked) == len(STEPS)
+    assert len(bench.bourse.received) == len(STEPS)
 
 
-async def test_after_a_gap_longer_than_is_reached_back_to_everything_begins_anew(bench: Bench):
+async def test_after_a_gap_longer_than_the_reach_a_new_span_begins(bench: Bench):
     await bench.fill()
     bench.clock.moment = NOON + timedelta(hours=3)
     await bench.fill()
@@ -212,15 +212,15 @@ async def test_after_a_gap_longer_than_is_reached_back_to_everything_begins_anew
     assert spans["BTC-USD", MINUTE].since == NOON + timedelta(hours=2)
 
 
-async def test_what_the_feed_makes_itself_is_not_taken_from_a_provider(bench: Bench):
+async def test_candles_of_the_feed_are_not_replaced_by_those_of_a_provider(bench: Bench):
     bench.clock.moment = NOON + timedelta(minutes=10)
     await bench.fill(since=NOON + timedelta(seconds=30))
     minutes = [each.start for each in await bench.kept("BTC-USD", MINUTE)]
     assert minutes[-1] == NOON
 
 
-class TestTheCandleThatGrows:
-    """The feed began in the middle of it: both the feed and the provider know a part."""
+class TestGrowingCandle:
+    """The feed began in the middle of it, so that feed and provider know a part each."""
 
     async def kept(self, bench: Bench, *quotes: Quote) -> Candle:
         candles = Candles()
@@ -242,7 +242,7 @@ class TestTheCandleThatGrows:
         )
 
     @pytest.mark.parametrize("first", ["the feed", "the provider"])
-    async def test_it_opens_as_the_provider_says_and_closes_as_the_feed_says(
+    async def test_its_open_is_that_of_the_provider_and_its_close_that_of_the_feed(
         self, bench: Bench, first: str
     ):
         began = NOON + timedelta(minutes=20)
@@ -259,7 +259,7 @@ class TestTheCandleThatGrows:
         assert (candle.open, candle.high, candle.low, candle.close) == (lasts[0], 500, 7, 7)
         assert candle.volume is None
 
-    async def test_asked_for_when_it_is_over_the_provider_knows_its_volume(self, bench: Bench):
+    async def test_its_volume_comes_from_the_provider_when_it_is_over(self, bench: Bench):
         began = NOON + timedelta(minutes=20)
         await self.kept(bench, self.quote(100, began))
         bench.clock.moment = NOON + timedelta(hours=2)
@@ -270,110 +270,109 @@ class TestTheCandleThatGrows:
 
 class TestStopping:
     @pytest.mark.parametrize("requests", [1, 2, 5, 12])
-    async def test_what_was_finished_is_not_asked_for_again(
+    async def test_finished_parts_are_not_requested_again(
         self, transactional_db: None, requests: int
     ):
         bench = Bench("BTC-USD", "ETH-USD", "SOL-USD")
         await bench.list()
         await bench.fill_and_stop(requests)
-        *finished, interrupted = [each[:2] for each in bench.bourse.asked]
-        bench.bourse.asked.clear()
+        *finished, interrupted = [each[:2] for each in bench.bourse.received]
+        bench.bourse.received.clear()
         assert await bench.fill(NOON) == set()
-        asked = [each[:2] for each in bench.bourse.asked]
-        assert asked[0] == interrupted
-        assert len(asked) == len(set(asked)) == 12 - len(finished)
-        assert not set(finished) & set(asked)
+        received = [each[:2] for each in bench.bourse.received]
+        assert received[0] == interrupted
+        assert len(received) == len(set(received)) == 12 - len(finished)
+        assert not set(finished) & set(received)
 
-    async def test_of_a_long_time_the_parts_that_came_stay(self, bench: Bench):
-        bench.reach = REACH | {MINUTE: timedelta(minutes=4 * PART)}
+    async def test_the_stored_parts_of_a_long_period_stay(self, bench: Bench):
+        bench.reach = REACH | {MINUTE: timedelta(minutes=4 * PART_SIZE)}
         await bench.fill_and_stop(3)
         minutes = await bench.kept("BTC-USD", MINUTE)
         assert [each.start for each in (minutes[0], minutes[-1])] == [
-            NOON - timedelta(minutes=2 * PART),  # the newest come first
+            NOON - timedelta(minutes=2 * PART_SIZE),  # the newest come first
             NOON - timedelta(minutes=1),
         ]
-        bench.bourse.asked.clear()
+        bench.bourse.received.clear()
         await bench.fill(NOON)
-        assert len([each for each in bench.bourse.asked if each[1] == MINUTE]) == 2
-        assert len(await bench.kept("BTC-USD", MINUTE)) == 4 * PART
+        assert len([each for each in bench.bourse.received if each[1] == MINUTE]) == 2
+        assert len(await bench.kept("BTC-USD", MINUTE)) == 4 * PART_SIZE
 
 
-class TestProvidersThatDoNotTell:
+class TestProvidersWithoutAnAnswer:
     @pytest.fixture
     async def two(self, transactional_db: None) -> Bench:
-        """Five symbols at a bourse, and at another one where it does not tell."""
+        """Five symbols at a bourse, and at another one in case the first does not answer."""
         bench = Bench("A", "B", "C", "D", "E")
         bench.providers["other"] = Other(bench.clock)
         await bench.list()
         return bench
 
-    async def test_the_next_one_is_asked_and_the_candles_say_so(self, two: Bench):
+    async def test_candles_are_requested_from_the_next_provider_and_name_it(self, two: Bench):
         two.bourse.fails = lambda *_: ProviderError("bourse is away")
         assert await two.fill() == set()
         assert {each.provider async for each in Kept.objects.all()} == {"other"}
 
-    async def test_one_that_fails_for_one_symbol_is_asked_for_the_others(self, two: Bench):
+    async def test_a_failure_for_one_symbol_does_not_stop_requests_for_others(self, two: Bench):
         del two.providers["other"]
         two.bourse.fails = lambda each, _: (
             ProviderError("what is C?") if each.symbol == "C" else None
         )
         assert await two.fill() == {"C"}
-        assert [told[0] for told in two.done if told[2]] == ["A", "B", "D", "E"]
+        assert [done[0] for done in two.done if done[2]] == ["A", "B", "D", "E"]
 
-    async def test_one_that_has_no_such_candles_is_left_alone_and_said_so_once(
+    async def test_a_provider_that_fails_three_times_is_given_up_for_that_step_with_one_warning(
         self, two: Bench, caplog: pytest.LogCaptureFixture
     ):
         two.bourse.fails = lambda _, step: (
             ProviderError("no candles of 60 s at bourse") if step == MINUTE else None
         )
         assert await two.fill() == set()
-        assert len([each for each in two.bourse.asked if each[1] == MINUTE]) == 3
+        assert len([each for each in two.bourse.received if each[1] == MINUTE]) == 3
         [record] = caplog.records
         assert record.message == (
-            "bourse is not asked for candles of 60 s any more, for now: "
-            "no candles of 60 s at bourse"
+            "bourse: giving up candles of 60 s for now: no candles of 60 s at bourse"
         )
 
-    async def test_one_that_refuses_is_not_asked_again(self, two: Bench):
+    async def test_a_provider_that_refuses_gets_no_more_requests(self, two: Bench):
         two.bourse.fails = lambda *_: ProviderError("who are you?", refused=True)
         assert await two.fill() == set()
-        assert len(two.bourse.asked) == 1
+        assert len(two.bourse.received) == 1
 
-    async def test_it_is_asked_again_when_the_operator_acts(self, two: Bench):
+    async def test_after_a_refusal_requests_go_on_when_the_operator_acts(self, two: Bench):
         del two.providers["other"]
         two.bourse.fails = lambda *_: ProviderError("who are you?", refused=True)
         for _ in range(2):
             assert await two.fill() == set(two.symbols)
-        assert len(two.bourse.asked) == 1
+        assert len(two.bourse.received) == 1
         two.bourse.fails = lambda *_: None
         Source(two.bourse, print, print, two.clock.now, two.clock.seconds).act()
         assert await two.fill() == set()
 
-    async def test_one_that_refuses_quotes_is_not_asked(self, two: Bench):
+    async def test_a_provider_that_refuses_quotes_gets_no_requests(self, two: Bench):
         two.bourse.standing.refuse("quotes", "403")
         assert await two.fill() == set()
-        assert two.bourse.asked == []
+        assert two.bourse.received == []
 
-    async def test_when_it_wants_to_be_left_alone_quotes_leave_it_alone_too(self, two: Bench):
+    async def test_after_a_retry_after_quotes_are_not_requested_either(self, two: Bench):
         two.bourse.fails = lambda *_: ProviderError("too many", retry_after=900.0)
         await two.fill()
         with pytest.raises(ProviderError, match="backing off for another"):
             await two.bourse.standing.budget.spend()
 
-    async def test_one_that_wants_to_be_left_alone_for_a_while_is(self, two: Bench):
+    async def test_a_short_retry_after_is_obeyed_and_the_request_repeated(self, two: Bench):
         del two.providers["other"]
         errors = [ProviderError("too many", retry_after=30.0)]
         two.bourse.fails = lambda *_: errors.pop() if errors else None
         assert await two.fill() == set()
         assert two.clock.now() - NOON >= timedelta(seconds=30)
 
-    async def test_one_that_wants_to_be_left_alone_for_long_is_asked_another_time(self, two: Bench):
+    async def test_after_a_long_retry_after_a_provider_is_given_up_for_now(self, two: Bench):
         del two.providers["other"]
         two.bourse.fails = lambda *_: ProviderError("too many", retry_after=900.0)
         assert await two.fill() == set(two.symbols)
-        assert len(two.bourse.asked) == 1
+        assert len(two.bourse.received) == 1
 
-    async def test_what_nobody_told_is_asked_for_the_next_time(self, two: Bench):
+    async def test_candles_that_no_provider_sent_are_requested_the_next_time(self, two: Bench):
         del two.providers["other"]
         two.bourse.fails = lambda *_: ProviderError("bourse is away")
         assert await two.fill() == set(two.symbols)
@@ -381,17 +380,17 @@ class TestProvidersThatDoNotTell:
         two.bourse.fails = lambda *_: None
         assert await two.fill() == set()
 
-    async def test_a_code_that_it_does_not_know_is_not_asked_for(self, two: Bench):
+    async def test_candles_of_an_unknown_code_are_not_requested(self, two: Bench):
         two.bourse.standing.drop("C", "C is not listed")
         await two.fill()
-        assert two.bourse.asked_of == set("ABDE")
+        assert two.bourse.requested == set("ABDE")
         assert [
             each async for each in Kept.objects.filter(provider="bourse", symbol__code="C")
         ] == []
 
-    async def test_one_without_candles_is_not_asked(self, two: Bench):
+    async def test_a_provider_without_candles_gets_no_requests(self, two: Bench):
         two.providers = {"silent": Silent()}
-        assert await two.fill() == set()  # nothing is missing that anybody could tell
+        assert await two.fill() == set()  # nothing is missing that a provider could send
 
 
 class Other(Bourse):
@@ -399,7 +398,7 @@ class Other(Bourse):
 
 
 class Silent(Provider):
-    """A source that keeps no candles."""
+    """A source without candles."""
 
     name = "silent"
     title = "Silent"
@@ -424,7 +423,7 @@ class TestBudgets:
         assert most == 6
         assert bench.clock.now() - NOON > timedelta(minutes=5)
 
-    async def test_where_quotes_take_all_there_is_the_candles_wait_and_then_go_without(
+    async def test_if_quotes_use_the_whole_budget_candles_wait_and_are_then_left_out(
         self, bench: Bench
     ):
         budget = bench.bourse.standing.budget
@@ -436,69 +435,69 @@ class TestBudgets:
 
         bench.clock.sleep = quotes_come_first  # type: ignore[method-assign]
         assert await bench.fill() == {"BTC-USD"}
-        assert bench.bourse.asked == []
+        assert bench.bourse.received == []
         assert timedelta(minutes=5) <= bench.clock.now() - NOON < timedelta(hours=1)
 
     async def test_a_tenth_of_a_months_requests_is_used(self, transactional_db: None):
         bench = Bench(*(f"S{number}" for number in range(10)), plan=Plan(per_month=200))
         await bench.list()
         assert len(await bench.fill()) == 5
-        assert len(bench.bourse.asked) == 20
+        assert len(bench.bourse.received) == 20
 
-    async def test_two_requests_to_a_provider_keep_a_distance(self, bench: Bench):
+    async def test_there_is_a_pause_between_two_requests_to_a_provider(self, bench: Bench):
         moments = []
         bench.bourse.fails = lambda *_: moments.append(bench.clock.now())
         await bench.fill()
         assert min(b - a for a, b in pairwise(moments)) >= timedelta(seconds=0.25)
 
 
-class TestWhatIsTold:
+class TestRows:
     @staticmethod
     def candles(*starts: datetime, step: int = HOUR) -> list[tuple[datetime, bool]]:
         """Return the starts of the rows, and whether they are over."""
         given = [Candle(start=each, open=V, high=V, low=V, close=V, volume=V) for each in starts]
-        rows = told("AAPL", step, given, "bourse", NOON)
+        rows = rows_of("AAPL", step, given, "bourse", NOON)
         return [(datetime.fromtimestamp(row.start, UTC), row.volume is not None) for row in rows]
 
-    def test_the_newest_may_not_be_over_yet(self):
+    def test_the_newest_candle_may_still_grow(self):
         hours = [NOON - timedelta(hours=n) for n in (3, 2, 1)]
         assert [over for _, over in self.candles(*hours)] == [True, True, False]
 
-    def test_the_newest_is_over_when_it_is_old(self):
+    def test_an_old_newest_candle_is_over(self):
         hours = [NOON - timedelta(hours=n) for n in (3, 2)]
         assert [over for _, over in self.candles(*hours)] == [True, True]
 
-    def test_candles_that_are_cut_otherwise_than_ours_are_left_out(self):
+    def test_candles_that_start_between_ours_are_left_out(self):
         half_past = NOON - timedelta(hours=2, minutes=30)
         assert self.candles(half_past) == []
 
-    def test_a_day_is_named_by_its_date_wherever_it_begins(self):
+    def test_a_day_starts_at_midnight_utc_of_its_date_wherever_its_exchange_is(self):
         in_new_york = datetime(2026, 2, 27, 5, tzinfo=UTC)
         assert self.candles(in_new_york, step=DAY) == [(datetime(2026, 2, 27, tzinfo=UTC), True)]
 
-    async def test_hours_that_begin_at_half_past_are_made_of_their_halves(self, bench: Bench):
+    async def test_hours_that_begin_at_half_past_are_made_from_half_hours(self, bench: Bench):
         bench.providers = {"bourse": Exchange(bench.clock)}
         await bench.fill()
         hours = await bench.kept("BTC-USD", HOUR)
         assert hours[:-1] == market(NOON - REACH[HOUR], NOON, HOUR)[:-1]
 
-    def test_candles_are_joined_with_their_volume_where_all_of_it_is_known(self):
+    def test_a_longer_candle_has_a_volume_if_all_its_candles_have_one(self):
         minutes = market(NOON, NOON + timedelta(minutes=10), MINUTE)
-        first, second = rolled_up(minutes, FIVE)
+        first, second = roll_up(minutes, FIVE)
         assert (first.start, second.start) == (NOON, NOON + timedelta(minutes=5))
         assert (first.open, first.close) == (minutes[0].open, minutes[4].close)
         assert first.high == max(each.high for each in minutes[:5])
         assert first.low == min(each.low for each in minutes[:5])
         assert first.volume == 10
         minutes[7] = Candle(start=minutes[7].start, open=V, high=V, low=V, close=V)
-        assert [each.volume for each in rolled_up(minutes, FIVE)] == [10, None]
+        assert [each.volume for each in roll_up(minutes, FIVE)] == [10, None]
 
 
 V = Decimal(5)
 
 
 class Exchange(Bourse):
-    """A source whose hours begin when its session does."""
+    """A source with hours that begin with its session, at half past."""
 
     async def candles(
         self, instrument: Instrument, step: int, start: datetime, end: datetime
@@ -521,7 +520,7 @@ AGES = st.integers(0, 40 * DAY).map(lambda seconds: NOON - timedelta(seconds=sec
     AGES,
     st.sampled_from(STEPS),
 )
-def test_parts_leave_no_hole_and_end_with_all_that_was_missing(
+def test_parts_leave_no_gap_and_cover_everything_that_was_missing(
     span: Span | None, begin: datetime, since: datetime, step: int
 ):
     begin, since = min(begin, since), max(begin, since)
@@ -529,18 +528,18 @@ def test_parts_leave_no_hole_and_end_with_all_that_was_missing(
     now = NOON
     for part in parts(span, begin, since, now, step):
         assert begin - timedelta(seconds=step) < part.start < part.end <= now
-        assert part.end - part.start <= timedelta(seconds=(PART + 1) * step)
+        assert part.end - part.start <= timedelta(seconds=(PART_SIZE + 1) * step)
         there.append((part.start, part.end))
         span = part.span
         assert holds(there, span.since, min(span.until, now))
     if span is not None and since - begin >= timedelta(seconds=step):
         assert span.since <= period_of(step, begin)[2]
-        assert span.until >= since - GAP
+        assert span.until >= since - MAX_GAP
 
 
 def holds(there: list[tuple[datetime, datetime]], start: datetime, end: datetime) -> bool:
-    """Say whether spans of time cover another one, but for what is too short to ask for."""
+    """Return whether spans of time cover a period, except for gaps too short to request."""
     for begin, stop in sorted(there):
-        if begin <= start + GAP:
+        if begin <= start + MAX_GAP:
             start = max(start, stop)
     return start >= end
