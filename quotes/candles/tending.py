@@ -1,4 +1,4 @@
-"""History: what the feed's leader does for candles, beside the path of the quotes."""
+"""Candles of the leader: written, completed and pruned, beside the path of the quotes."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from quotes.quote import utc_now
 
 logger = logging.getLogger(__name__)
 
-TEND_EVERY = 10.0  # seconds between two looks at what is there and what is missing
+MAINTAIN_EVERY = 10.0  # seconds
 PRUNE_EVERY = timedelta(hours=1)
-ASK_AGAIN = timedelta(minutes=10)  # for what providers did not tell
+REQUEST_AGAIN_AFTER = timedelta(minutes=10)  # candles that providers did not send
 
 
-class History:
-    """The candles of a process that stands for the feed's lease.
+class CandleHistory:
+    """The candles of a process that may lead the feed.
 
-    They outlive a lease: what could not be written while the database was away is written when
-    this process leads again.
+    They stay when the process loses the lease: candles that could not be written without the
+    database are written when this process leads again.
     """
 
     def __init__(self, in_database: InDatabase, clock: Callable[[], datetime] = utc_now) -> None:
@@ -39,7 +39,7 @@ class History:
         self.epoch = 0
 
     async def lead(self, epoch: int) -> None:
-        """Begin an epoch: go on with the candles that the feed before this one began."""
+        """Begin an epoch: continue the candles of the feed before this one."""
         self.epoch = epoch
         await self.write()
         try:
@@ -50,7 +50,7 @@ class History:
             logger.warning("could not read the newest candles, their volume is lost: %s", error)
 
     async def write(self) -> None:
-        """Write down the candles that changed; what can't be written waits for the next time."""
+        """Write the changed candles; if that fails, keep them for the next time."""
         due = self.candles.due()
         rows = [each.row() for each in due]
         try:
@@ -61,76 +61,78 @@ class History:
             if not isinstance(error, Exception):
                 raise
             fault = not isinstance(error, Error)
-            words = "could not write %d candles, keeping them: %s"
+            words = "could not store %d candles, keeping them: %s"
             logger.warning(words, len(rows), error, exc_info=fault)
         else:
             self.candles.written()
 
-    async def tend(self, feed: Feed, providers: Mapping[str, Provider]) -> None:
-        """Note what is there, have asked for what is missing, and prune what is old, for ever."""
-        tending = Tending(self, feed, providers)
+    async def maintain(self, feed: Feed, providers: Mapping[str, Provider]) -> None:
+        """Extend spans, request missing candles and prune old ones, forever."""
+        maintenance = Maintenance(self, feed, providers)
         try:
             while True:
-                await asyncio.sleep(TEND_EVERY)
+                await asyncio.sleep(MAINTAIN_EVERY)
                 try:
-                    await tending.look()
+                    await maintenance.run_due()
                 except Error as error:
-                    logger.warning("could not tend the candles, trying again: %s", error)
+                    logger.warning("could not maintain the candles, trying again: %s", error)
                 except Exception:
-                    logger.exception("the candles are not tended, trying again")
+                    logger.exception("error while maintaining the candles, trying again")
         finally:
-            tending.stop()
+            maintenance.stop()
 
 
-class Tending:
-    """What is known of the candles of all symbols during one epoch."""
+class Maintenance:
+    """The work of one epoch on stored candles: spans, missing candles and pruning."""
 
-    def __init__(self, history: History, feed: Feed, providers: Mapping[str, Provider]) -> None:
+    def __init__(
+        self, history: CandleHistory, feed: Feed, providers: Mapping[str, Provider]
+    ) -> None:
         self.candles, self.feed = history.candles, feed
         self.in_database, self.clock = history.in_database, history.clock
         self.backfill = Backfill(self.in_database, providers, clock=self.clock)
         self.filling: asyncio.Task[None] | None = None
-        self.since = self.prune_at = self.clock()  # the last look, or the beginning
-        self.well_since: dict[str, datetime] = {}  # symbols whose quotes come, and since when
-        self.ask_at: dict[str, datetime] = {}  # of which something may be missing
-        self.listed: object = None
+        self.last_run = self.prune_at = self.clock()
+        self.fed_since: dict[str, datetime] = {}  # when quotes began to arrive, by symbol
+        self.request_at: dict[str, datetime] = {}  # of symbols that may miss candles
+        self.chains: object = None  # the feed's chains at the last run
 
-    async def look(self) -> None:
-        """Do once what is due."""
+    async def run_due(self) -> None:
+        """Do the work that is due, once."""
         now = self.clock()
-        if self.feed.chains is not self.listed:
+        if self.feed.chains is not self.chains:
             zones = await self.in_database(archive.load_zones)
             self.candles.keep(zones, self.feed.chains)
-            self.listed = self.feed.chains
-        self._note_who_is_well(now)
-        for since, symbols in groupby(sorted(self.well_since, key=self._since), self._since):
+            self.chains = self.feed.chains
+        self._update_fed(now)
+        for since, symbols in groupby(sorted(self.fed_since, key=self._since), self._since):
             await self.in_database(archive.extend_spans, list(symbols), since - MAX_GAP, now)
         if now >= self.prune_at:
             self.prune_at = now + PRUNE_EVERY
             await self._prune(now)
-        due = [symbol for symbol, moment in self.ask_at.items() if moment <= now]
+        due = [symbol for symbol, moment in self.request_at.items() if moment <= now]
         if due and (self.filling is None or self.filling.done()):
             self.filling = asyncio.create_task(self._fill(due))
 
     def stop(self) -> None:
-        """Ask for nothing more."""
+        """Stop the requests for candles."""
         if self.filling is not None:
             self.filling.cancel()
 
-    def _note_who_is_well(self, now: datetime) -> None:
+    def _update_fed(self, now: datetime) -> None:
         failing = self.feed.outages()
-        well = {symbol for symbol, name in self.feed.in_use.items() if name not in failing}
-        came, went = well - self.well_since.keys(), self.well_since.keys() - well
-        for symbol in went:
-            del self.well_since[symbol]
-            self.ask_at.pop(symbol, None)
-        since, self.since = self.since, now
-        for symbol in came:
-            self.well_since[symbol] = since
-            self.ask_at[symbol] = now
+        fed = {symbol for symbol, name in self.feed.in_use.items() if name not in failing}
+        started, ended = fed - self.fed_since.keys(), self.fed_since.keys() - fed
+        for symbol in ended:
+            del self.fed_since[symbol]
+            self.request_at.pop(symbol, None)
+        since, self.last_run = self.last_run, now
+        for symbol in started:
+            self.fed_since[symbol] = since
+            self.request_at[symbol] = now
 
     def _since(self, symbol: str) -> datetime:
-        return self.well_since[symbol]
+        return self.fed_since[symbol]
 
     async def _prune(self, now: datetime) -> None:
         for pruning in await self.in_database(archive.prunings, now):
@@ -141,26 +143,26 @@ class Tending:
         chains = {each: self.feed.chains[each] for each in symbols if each in self.feed.chains}
         counts: dict[str, int] = {}
 
-        def done(symbol: str, count: int, complete: bool) -> None:
+        def on_done(symbol: str, count: int, complete: bool) -> None:
             counts[symbol] = count
             if complete:
-                self.ask_at.pop(symbol, None)
+                self.request_at.pop(symbol, None)
 
         for symbol in symbols:
-            self.ask_at[symbol] = self.clock() + ASK_AGAIN
+            self.request_at[symbol] = self.clock() + REQUEST_AGAIN_AFTER
         try:
-            await self.backfill.fill(chains, reach(), dict(self.well_since), done)
+            await self.backfill.fill(chains, reach(), dict(self.fed_since), on_done)
         except* Error as errors:
-            words = "could not write down what providers told, asking again: %s"
+            words = "could not store candles from providers, requesting them again: %s"
             logger.warning(words, errors.exceptions[0])
         except* Exception:
-            logger.exception("providers were not asked for candles, asking again")
+            logger.exception("could not request candles from providers, trying again")
         if count := sum(counts.values()):
-            told = sum(map(bool, counts.values()))
-            logger.info("providers told %d candles of %d symbols", count, told)
+            filled = sum(map(bool, counts.values()))
+            logger.info("stored %d candles of %d symbols from providers", count, filled)
 
 
 def reach() -> dict[int, timedelta]:
-    """Return how far back providers are asked for candles, by step."""
+    """Return how far back candles are requested from providers, by step."""
     days = conf.get("BACKFILL")
     return {step: min(timedelta(days=days[step]), archive.kept(step)) for step in STEPS}

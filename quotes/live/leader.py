@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from django.db import Error
 
 from quotes import conf
-from quotes.candles.tending import History
+from quotes.candles.tending import CandleHistory
 from quotes.feed import records
 from quotes.feed.batch import Batch
 from quotes.feed.chains import load_chains
@@ -51,7 +51,7 @@ class Candidate:
 
     def __init__(self, live: Live) -> None:
         self.live, self.holder = live, lease.this_process()
-        self.history = History(live.in_database)
+        self.history = CandleHistory(live.in_database)
         self.providers = configured_providers()  # kept from epoch to epoch with their budgets
         self.clock = asyncio.get_running_loop().time
         self.unanswered = False
@@ -114,7 +114,7 @@ class Leader:
     """The feed of one epoch: from its providers to the layer and the database."""
 
     def __init__(
-        self, live: Live, epoch: int, history: History, providers: dict[str, Provider]
+        self, live: Live, epoch: int, history: CandleHistory, providers: dict[str, Provider]
     ) -> None:
         self.live, self.epoch, self.history = live, epoch, history
         self.providers = providers
@@ -133,7 +133,7 @@ class Leader:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self.feed.run())
                 tasks.create_task(self.record())
-                tasks.create_task(self.history.tend(self.feed, self.providers))
+                tasks.create_task(self.history.maintain(self.feed, self.providers))
         finally:
             self.live.on_listing.discard(self.listing_changed)
             await self.store()

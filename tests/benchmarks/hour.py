@@ -106,7 +106,7 @@ class Naive:
 
 async def measure(seconds: int) -> list[tuple[str, str, float]]:
     """Return the figures; raise AssertionError where a candle differs."""
-    from quotes.candles.tending import History
+    from quotes.candles.tending import CandleHistory
     from quotes.models import Candle, FeedLease, Symbol
 
     async def in_database(read: Callable[..., Any], *given: Any) -> Any:
@@ -116,7 +116,7 @@ async def measure(seconds: int) -> list[tuple[str, str, float]]:
     await Candle.objects.all().adelete()
     await FeedLease.objects.aget_or_create(pk=1, defaults={"epoch": 1})
     codes = [code async for code in Symbol.objects.values_list("code", flat=True)]
-    history = History(in_database, lambda: now)
+    history = CandleHistory(in_database, lambda: now)
     await history.lead(1)
     gate = Gate(accepted=history.take)
     taking = writing = 0.0

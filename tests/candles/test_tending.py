@@ -1,4 +1,4 @@
-"""History: candles written as quotes come, continued by the next feed, kept within bounds."""
+"""Candles of the leader: written as quotes arrive, continued by the next feed, pruned by age."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.db import OperationalError
 
-from quotes.candles import archive
-from quotes.candles import tending as history_module
+from quotes.candles import archive, tending
 from quotes.candles.growing import DAY, STEPS
-from quotes.candles.tending import ASK_AGAIN, History, Tending
+from quotes.candles.tending import REQUEST_AGAIN_AFTER, CandleHistory, Maintenance
 from quotes.feed.feed import Feed
 from quotes.feed.gate import Gate
 from quotes.models import Candle as Kept
@@ -28,7 +27,7 @@ MINUTE = STEPS[0]
 
 
 class Database:
-    """The database of these tests, which may be away."""
+    """The database of these tests, which can be away."""
 
     def __init__(self) -> None:
         self.away = False
@@ -40,15 +39,15 @@ class Database:
 
 
 class Bench:
-    """A history at noon; its clock goes on when a test says so."""
+    """A history at noon, with a clock that moves only when a test moves it."""
 
     def __init__(self) -> None:
         self.now, self.database = NOON, Database()
         self.history = self.another()
 
-    def another(self) -> History:
+    def another(self) -> CandleHistory:
         """Return the history of another process."""
-        return History(self.database, lambda: self.now)
+        return CandleHistory(self.database, lambda: self.now)
 
     async def list(self, *symbols: str) -> None:
         given = {"name": "A coin", "kind": "crypto", "currency": "USD"}
@@ -56,7 +55,7 @@ class Bench:
         await FeedLease.objects.acreate(epoch=1)
 
     async def closes(self, step: int = MINUTE) -> list[int]:
-        """Return the closes of BTC-USD that are kept, in order."""
+        """Return the stored closes of BTC-USD, in order."""
         span = (NOON - timedelta(days=9), NOON + timedelta(days=9))
         return [int(each.close) for each in await self.load("BTC-USD", step, *span)]
 
@@ -73,13 +72,13 @@ async def bench(transactional_db: None) -> Bench:
 
 
 class TestWriting:
-    async def test_the_candle_that_grows_is_written_as_it_is(self, bench: Bench):
+    async def test_a_growing_candle_is_written_as_it_is_now(self, bench: Bench):
         for last in (5, 6):
             bench.history.take(quote(last))
             await bench.history.write()
             assert await bench.closes() == [last]
 
-    async def test_what_the_database_does_not_take_is_written_when_it_is_back(
+    async def test_candles_that_could_not_be_written_are_written_when_the_database_is_back(
         self, bench: Bench, caplog: pytest.LogCaptureFixture
     ):
         bench.database.away = True
@@ -91,9 +90,9 @@ class TestWriting:
         await bench.history.write()
         assert await bench.closes() == [5, 6, 7]
         assert bench.history.candles.waiting == {}
-        assert "could not write 4 candles, keeping them: the database is away" in caplog.messages
+        assert "could not store 4 candles, keeping them: the database is away" in caplog.messages
 
-    async def test_what_is_written_while_the_leader_ends_is_not_lost(self, bench: Bench):
+    async def test_a_write_that_is_cancelled_with_its_leader_loses_no_candle(self, bench: Bench):
         bench.history.take(quote(5))
         task = asyncio.create_task(bench.history.write())
         await asyncio.sleep(0)
@@ -102,7 +101,9 @@ class TestWriting:
         await bench.history.write()
         assert await bench.closes() == [5]
 
-    async def test_what_one_lease_could_not_write_the_next_one_does(self, bench: Bench):
+    async def test_candles_that_could_not_be_written_are_written_under_the_next_lease(
+        self, bench: Bench
+    ):
         bench.history.take(quote(5))
         bench.database.away = True
         await bench.history.write()
@@ -110,7 +111,7 @@ class TestWriting:
         await bench.history.lead(2)
         assert await bench.closes() == [5]
 
-    async def test_a_feed_without_a_database_begins_all_the_same(self, bench: Bench):
+    async def test_a_feed_begins_without_the_database(self, bench: Bench):
         bench.database.away = True
         await bench.history.lead(2)
         bench.history.take(quote(5))
@@ -118,7 +119,7 @@ class TestWriting:
         await bench.history.write()
         assert await bench.closes() == [5]
 
-    async def test_the_next_feed_goes_on_with_what_it_finds(self, bench: Bench):
+    async def test_the_next_feed_continues_the_stored_candles(self, bench: Bench):
         bench.history.take(quote(9))
         await bench.history.write()
         bench.now = NOON + timedelta(seconds=30)
@@ -130,12 +131,12 @@ class TestWriting:
         assert (candle.open, candle.high, candle.low, candle.close) == (9, 9, 5, 5)
 
 
-async def test_every_quote_that_the_feed_lets_through_makes_candles(bench: Bench):
-    # in a batch there is only the last of those that come within a moment
+async def test_all_quotes_that_the_feed_accepts_make_candles(bench: Bench):
+    # a batch contains only the last of several quotes of a symbol
     pending = Gate()
     pending.accepted = bench.history.take
     offered = [quote(last, NOON + timedelta(milliseconds=n)) for n, last in enumerate([5, 9, 1, 6])]
-    offered.insert(2, quote(99, NOON))  # older than what is known
+    offered.insert(2, quote(99, NOON))  # older than the quote before
     accepted = [each for each in offered if pending.add(each)]
     assert [int(each.last) for each in accepted] == [5, 9, 1, 6]
     assert len(pending.take()) == 1
@@ -145,7 +146,7 @@ async def test_every_quote_that_the_feed_lets_through_makes_candles(bench: Bench
 
 
 class Bourse(Provider):
-    """A source with a candle of every minute, which remembers what it was asked."""
+    """A source with a candle for every minute, which records its requests."""
 
     name = "bourse"
     steps = STEPS
@@ -154,7 +155,7 @@ class Bourse(Provider):
 
     def __init__(self) -> None:
         super().__init__()
-        self.asked: list[tuple[str, int]] = []
+        self.received: list[tuple[str, int]] = []
 
     async def quotes(self, instruments: Sequence[Instrument]) -> list[Quote]:
         return []
@@ -162,7 +163,7 @@ class Bourse(Provider):
     async def candles(
         self, instrument: Instrument, step: int, start: datetime, end: datetime
     ) -> list[Candle]:
-        self.asked.append((instrument.symbol, step))
+        self.received.append((instrument.symbol, step))
         first, stop = (int(each.timestamp()) // step * step for each in (start, end))
         return [
             Candle(start=datetime.fromtimestamp(each, UTC), open=V, high=V, low=V, close=V)
@@ -174,14 +175,14 @@ V = Decimal(5)
 
 
 class Led:
-    """A feed with a bourse, and what tends its candles."""
+    """A feed with a bourse, and the maintenance of its candles."""
 
     def __init__(self, bench: Bench, *symbols: str) -> None:
         self.bench, self.bourse = bench, Bourse()
         self.feed = Feed(self.nothing, self.nothing)
         self.list(*symbols)
-        self.tending = Tending(bench.history, self.feed, {"bourse": self.bourse})
-        self.tending.backfill.sleep = self.at_once
+        self.maintenance = Maintenance(bench.history, self.feed, {"bourse": self.bourse})
+        self.maintenance.backfill.sleep = self.at_once
 
     async def nothing(self, _: object) -> None:
         pass
@@ -194,17 +195,17 @@ class Led:
         chains = {each: {name: Instrument(symbol=each, code=each)} for each in symbols}
         self.feed.follow([self.bourse], chains)
 
-    async def look(self, after: timedelta = timedelta(0)) -> list[tuple[str, int]]:
-        """Look after some time; return what the bourse was asked then."""
+    async def run(self, after: timedelta = timedelta(0)) -> list[tuple[str, int]]:
+        """Run the due maintenance after some time; return the requests that the bourse received."""
         self.bench.now += after
-        self.bourse.asked.clear()
-        await self.tending.look()
-        if self.tending.filling:
-            await self.tending.filling
-        return self.bourse.asked
+        self.bourse.received.clear()
+        await self.maintenance.run_due()
+        if self.maintenance.filling:
+            await self.maintenance.filling
+        return self.bourse.received
 
     async def until(self) -> datetime:
-        """Return until when all candles of BTC-USD are there."""
+        """Return the time up to which all candles of BTC-USD are stored."""
         spans = await self.bench.database(archive.load_spans)
         return min(span.until for (symbol, _), span in spans.items() if symbol == "BTC-USD")
 
@@ -215,96 +216,99 @@ async def led(bench: Bench) -> AsyncIterator[Led]:
     yield led
     for name in list(led.feed.tasks):
         led.feed._stop(name)
-    led.tending.stop()
+    led.maintenance.stop()
 
 
 SECONDS = timedelta(seconds=10)
 
 
-class TestTending:
-    async def test_when_a_feed_begins_providers_are_asked_once(self, led: Led):
-        assert await led.look() == [("BTC-USD", step) for step in STEPS]
-        assert await led.look(SECONDS) == []
-        assert await led.look(ASK_AGAIN) == []
+class TestMaintenance:
+    async def test_when_a_feed_begins_missing_candles_are_requested_once(self, led: Led):
+        assert await led.run() == [("BTC-USD", step) for step in STEPS]
+        assert await led.run(SECONDS) == []
+        assert await led.run(REQUEST_AGAIN_AFTER) == []
 
-    async def test_where_the_feed_is_nothing_is_missing(self, led: Led):
+    async def test_spans_grow_while_the_feed_runs(self, led: Led):
         for _ in range(30):
-            await led.look(SECONDS)
+            await led.run(SECONDS)
         assert await led.until() == led.bench.now
 
-    async def test_a_feed_that_follows_at_once_asks_for_nothing(self, bench: Bench, led: Led):
-        await led.look()
-        await led.look(SECONDS)
+    async def test_a_feed_that_takes_over_at_once_requests_nothing(self, bench: Bench, led: Led):
+        await led.run()
+        await led.run(SECONDS)
         bench.now += 3 * SECONDS
-        assert await Led(bench, "BTC-USD").look(SECONDS) == []
+        assert await Led(bench, "BTC-USD").run(SECONDS) == []
 
-    async def test_a_feed_that_follows_later_asks_for_the_time_between(
+    async def test_a_feed_that_takes_over_later_requests_the_candles_of_the_gap(
         self, bench: Bench, led: Led
     ):
-        await led.look()
+        await led.run()
         bench.now += timedelta(minutes=9)
         other = Led(bench, "BTC-USD")
-        assert await other.look() == [("BTC-USD", step) for step in STEPS]
-        assert await other.look(SECONDS) == []
+        assert await other.run() == [("BTC-USD", step) for step in STEPS]
+        assert await other.run(SECONDS) == []
         assert await other.until() == bench.now
 
-    async def test_a_symbol_that_is_listed_later_is_asked_for_then(self, bench: Bench, led: Led):
-        await led.look()
+    async def test_candles_of_a_new_symbol_are_requested_when_it_is_listed(
+        self, bench: Bench, led: Led
+    ):
+        await led.run()
         await Symbol.objects.acreate(code="ETH-USD", name="Ether", kind="crypto", currency="USD")
         led.list("BTC-USD", "ETH-USD")
-        assert await led.look(SECONDS) == [("ETH-USD", step) for step in STEPS]
+        assert await led.run(SECONDS) == [("ETH-USD", step) for step in STEPS]
 
-    async def test_while_its_provider_fails_a_symbols_candles_are_missing(self, led: Led):
-        await led.look()
+    async def test_the_candles_of_an_outage_are_requested_when_it_is_over(self, led: Led):
+        await led.run()
         led.feed.sources["bourse"].down_since = led.bench.now
         for _ in range(30):
-            assert await led.look(SECONDS) == []
+            assert await led.run(SECONDS) == []
         assert await led.until() == NOON
         led.feed.sources["bourse"].down_since = None
-        assert len(await led.look(SECONDS)) == len(STEPS)
-        assert await led.look(SECONDS) == []
+        assert len(await led.run(SECONDS)) == len(STEPS)
+        assert await led.run(SECONDS) == []
         assert await led.until() == led.bench.now
 
-    async def test_what_nobody_told_is_asked_for_again_after_a_while(self, led: Led):
+    async def test_candles_that_no_provider_sent_are_requested_again_after_a_while(self, led: Led):
         led.bourse.standing.drop("BTC-USD", "it is not listed")
-        assert await led.look() == []
+        assert await led.run() == []
         led.bourse.standing.forget_codes()
-        assert await led.look(SECONDS) == []
-        assert len(await led.look(ASK_AGAIN)) == len(STEPS)
+        assert await led.run(SECONDS) == []
+        assert len(await led.run(REQUEST_AGAIN_AFTER)) == len(STEPS)
 
-    async def test_what_could_not_be_written_is_asked_for_again(
+    async def test_candles_from_providers_that_could_not_be_stored_are_requested_again(
         self, led: Led, caplog: pytest.LogCaptureFixture
     ):
-        looked = led.tending.look()
-        await looked
+        await led.maintenance.run_due()
         led.bench.database.away = True
-        assert led.tending.filling
-        await led.tending.filling
+        assert led.maintenance.filling
+        await led.maintenance.filling
         led.bench.database.away = False
-        assert len(await led.look(ASK_AGAIN)) == len(STEPS)
-        assert any("could not write down what providers told" in each for each in caplog.messages)
+        assert len(await led.run(REQUEST_AGAIN_AFTER)) == len(STEPS)
+        assert any("could not store candles from providers" in each for each in caplog.messages)
 
-    async def test_how_far_back_is_a_setting(self, led: Led, settings: Any):
+    async def test_a_setting_limits_how_far_back_candles_are_requested(
+        self, led: Led, settings: Any
+    ):
         days = {60: 0, 300: 0, 3600: 0.5, DAY: 0}
         settings.QUOTES = settings.QUOTES | {"BACKFILL": days}
-        assert await led.look() == [("BTC-USD", 3600)]
+        assert await led.run() == [("BTC-USD", 3600)]
         assert len(await led.bench.closes(3600)) == 12
 
-    async def test_what_is_old_is_pruned_once_an_hour(self, led: Led, settings: Any):
+    async def test_old_candles_are_pruned_once_an_hour(self, led: Led, settings: Any):
         settings.QUOTES = settings.QUOTES | {"RETENTION": {60: 0.0625}, "BACKFILL": {60: 1}}
-        await led.look()
+        await led.run()
         assert len(await led.bench.closes()) == 90
-        await led.look(timedelta(minutes=30))
+        await led.run(timedelta(minutes=30))
         assert len(await led.bench.closes()) == 90
-        await led.look(timedelta(minutes=30))
+        await led.run(timedelta(minutes=30))
         assert len(await led.bench.closes()) == 30
 
-    async def test_a_database_that_is_away_does_not_end_it(
+    async def test_it_continues_without_the_database(
         self, bench: Bench, led: Led, monkeypatch: pytest.MonkeyPatch
     ):
-        monkeypatch.setattr(history_module, "TEND_EVERY", 0.0)
+        monkeypatch.setattr(tending, "MAINTAIN_EVERY", 0.0)
         bench.database.away = True
-        task = asyncio.create_task(bench.history.tend(led.feed, {"bourse": led.bourse}))
+        task = asyncio.create_task(bench.history.maintain(led.feed, {"bourse": led.bourse}))
         for _ in range(20):
             await asyncio.sleep(0)
         assert not task.done()
@@ -313,7 +317,7 @@ class TestTending:
 
 
 async def test_a_minute_of_500_symbols(transactional_db: None):
-    """The same for an hour, with figures: `python -m tests.benchmarks.history`."""
+    """The same for an hour, with figures: `python -m tests.benchmarks hour`."""
     bench = Bench()
     await bench.list(*(f"S{number}" for number in range(500)))
     await bench.history.lead(1)
@@ -329,7 +333,7 @@ async def test_a_minute_of_500_symbols(transactional_db: None):
 
 
 def all_kept() -> dict[Any, Any]:
-    """Read all candles, as `rebuilt` returns them."""
+    """Return all stored candles in the form of `rebuilt`."""
     return {
         (each.symbol.code, each.step, int(each.start.timestamp())): (
             each.open,

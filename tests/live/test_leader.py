@@ -83,7 +83,7 @@ async def test_a_missing_price_is_stored_as_held_and_the_last_price_stays(
 async def test_500_visitors_cost_the_exchange_what_one_does(
     bitcoin: None, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("quotes.candles.tending.TEND_EVERY", 3600.0)  # no candles
+    monkeypatch.setattr("quotes.candles.tending.MAINTAIN_EVERY", 3600.0)  # no candles
     channel_layers.backends = {}
     pages: list[Page] = []
     costs = []
