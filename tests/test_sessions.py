@@ -382,21 +382,21 @@ class TestTheCommand:
     def rows(self, file: Path) -> list[str]:
         return [line.split(",")[0] for line in file.read_text().splitlines()[1:]]
 
-    def test_it_writes_the_venues_that_are_named_and_keeps_the_others(self, file: Path):
+    def test_it_writes_the_given_venues_and_keeps_the_others(self, file: Path):
         call_command("makesessions", "XSWX", "XETR", file=file)
         before = file.read_text()
         call_command("makesessions", "XETR", file=file)
         assert file.read_text() == before
         assert list(dict.fromkeys(self.rows(file))) == ["XETR", "XSWX"]
 
-    def test_a_venue_whose_next_year_is_not_published_ends_before_it(self, file: Path):
+    def test_the_rows_of_a_venue_end_with_its_last_published_year(self, file: Path):
         bound = package("XSHG").bound_max()
         call_command("makesessions", "XSHG", file=file, until=bound.year + 3)
         years = {int(line.split(",")[2]) for line in file.read_text().splitlines()[1:]}
         assert max(years) == bound.year
 
     @pytest.mark.server
-    def test_stopped_it_leaves_a_whole_file(self, file: Path):
+    def test_it_leaves_a_complete_file_when_it_is_stopped(self, file: Path):
         command = [sys.executable, "manage.py", "makesessions", "--file", str(file)]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         running = subprocess.Popen(command, cwd=ROOT, env=environment(), **pipes)
@@ -407,7 +407,7 @@ class TestTheCommand:
         assert running.returncode == 130
         assert "Stopped. The file is complete" in complaint
         assert "Traceback" not in complaint
-        call_command("makesessions", "XTSE", file=file)  # reads what there is
+        call_command("makesessions", "XTSE", file=file)  # reads the file
         assert set(self.rows(file)) >= {next(iter(VENUES)), "XTSE"}
 
     @pytest.mark.parametrize(
@@ -417,14 +417,16 @@ class TestTheCommand:
             ({"until": 1999}, "Unexpected --until 1999, must be "),
         ],
     )
-    def test_what_it_can_not_do_it_says_and_writes_nothing(
+    def test_an_invalid_argument_is_reported_and_nothing_is_written(
         self, file: Path, given: dict[str, Any], words: str
     ):
         with pytest.raises(CommandError, match=words):
             call_command("makesessions", *given.pop("venue", []), file=file, **given)
         assert not file.exists()
 
-    def test_it_says_what_to_install(self, file: Path, monkeypatch: pytest.MonkeyPatch):
+    def test_a_missing_package_is_named_with_the_way_to_install_it(
+        self, file: Path, monkeypatch: pytest.MonkeyPatch
+    ):
         monkeypatch.setitem(sys.modules, "exchange_calendars", None)
         with pytest.raises(
             CommandError, match="exchange_calendars is missing: install it with “make setup”"
