@@ -48,7 +48,7 @@ class ExactField(Text):
 
 
 class SecondsField(Integer):
-    """An aware time in whole seconds, in a third of the space of a DateTimeField in SQLite."""
+    """An aware time in whole seconds. In SQLite it takes a third of a DateTimeField's space."""
 
     def from_db_value(self, value: int | None, *args: Any) -> datetime | None:
         """Return the stored seconds since 1970 as aware UTC."""

@@ -236,7 +236,7 @@ class LastQuote(models.Model):
 
 
 class FeedLease(models.Model):
-    """The only row of its table: the process that runs the feed, and how many ran it before."""
+    """The one row that names the process that runs the feed, and the epoch of that feed."""
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     epoch = models.PositiveBigIntegerField(default=0)

@@ -13,7 +13,7 @@ REFERENCE_KINDS = ("none", "prev_close", "rolling_24h", "utc_day")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND, MILLISECOND = timedelta(seconds=1), timedelta(milliseconds=1)
 NO_PRICE = Decimal(0)
-MAX_MAGNITUDE = 30  # power of ten, above 1 and below
+MAX_MAGNITUDE = 30  # powers of ten from -30 to 30 are valid
 # Currencies by the codes that sources use for a hundredth of them.
 MINOR_UNITS = {"GBp": "GBP", "GBX": "GBP", "ZAc": "ZAR", "ZAC": "ZAR", "ILA": "ILS"}
 SESSIONS = ("always", "pre", "regular", "break", "post", "closed", "halted")

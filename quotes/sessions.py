@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 CALENDAR = Path(__file__).with_name("sessions.csv")
 COLUMNS = ("venue", "zone", "year", "hours", "days")
 WEEK = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-TRADING = ("regular", "break")  # of one day, from its first opening to its close
+TRADING = ("regular", "break")  # sessions from the first opening of a day to its close
 DAY = timedelta(days=1)
 POLL_AHEAD = timedelta(minutes=1)  # polls begin this long before the next session
 WARN_AHEAD = timedelta(days=60)  # the log warns this long before the calendar ends
@@ -136,7 +136,7 @@ class Timeline:
         return Session(name, self.moments[here], until, self._next_open(here + 1))
 
     def trading_before(self, now: datetime) -> tuple[datetime, datetime] | None:
-        """Return the beginning and the end of the last regular trading that began by a time.
+        """Return the beginning and the end of the newest regular trading that has begun by `now`.
 
         A break at noon does not end it. Return None if the calendar has no such trading.
         """

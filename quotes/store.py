@@ -15,7 +15,7 @@ from quotes.sessions import Session
 MINUTE = 60  # seconds
 TRADED = ("regular", "always")  # sessions in which an old price counts as stale
 FROM_PROVIDER = ("halted", "always")  # sessions that a provider knows better than any calendar
-FLASH_EVERY = 0.5  # seconds: at most two flashes a second and cell (WCAG 2.3.1 allows three)
+FLASH_EVERY = 0.5  # seconds: a cell flashes at most twice a second (WCAG 2.3.1 allows three times)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Move:
 
     last: Decimal | None = None
     flash: str = ""  # "up-1", "up-2", "down-1", "down-2", or none
-    turn: int = 1  # number in the next name, 1 or 2: the same name twice would flash only once
+    turn: int = 1  # number of the next flash, 1 or 2: the same name twice would flash only once
     flashed_at: datetime | None = None
 
     def to(self, last: Decimal, now: datetime) -> Move:
@@ -56,7 +56,7 @@ class Move:
 
 @dataclass(slots=True)
 class Store:
-    """The states of all listed symbols. Older never replaces newer."""
+    """The states of all listed symbols. An older quote never replaces a newer one."""
 
     stale_after: Mapping[str, int] = field(default_factory=dict)  # seconds, by kind
     clock: Callable[[], datetime] = utc_now

@@ -1,1 +1,1 @@
-"""Candles: made of the quotes, completed by the providers, kept in the database."""
+"""Candles: made from the quotes, completed from providers, stored in the database."""

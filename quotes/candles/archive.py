@@ -30,7 +30,8 @@ COLUMNS = {
 CELLS = {"sqlite": "json_extract(value, '$[{}]')", "postgresql": "(value ->> {})::{}"}
 ARRAY = {"sqlite": "json_each(%s)", "postgresql": "json_array_elements(%s::json)"}
 # A candle is written many times: by this feed, by the feed before it, and from providers. In any
-# order of these writes, the result has the first open, the last close and the extremes of all.
+# order of these writes, the result has the first open, the highest high, the lowest low and the
+# last close.
 WRITE = """
 INSERT INTO quotes_candle ({columns}) SELECT {cells} FROM {array} WHERE true
 ON CONFLICT (symbol_id, step, start) DO UPDATE SET

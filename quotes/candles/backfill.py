@@ -24,18 +24,18 @@ from quotes.quote import utc_now
 logger = logging.getLogger(__name__)
 
 PART_SIZE = 720  # candles in one request: as many as Kraken keeps
-MAX_GAP = timedelta(seconds=60)  # of a span, not requested: a feed is replaced within seconds
+MAX_GAP = timedelta(seconds=60)  # a gap up to this is not requested: feeds are replaced in seconds
 MAX_DELAY = timedelta(minutes=20)  # of prices, by licence
 PACE = 0.25  # seconds between two requests to a provider, or more if its plan allows few
 MINUTE = 60.0  # seconds
 CHECK_EVERY = 5.0  # seconds between two checks whether the budget has room
-MAX_CHECKS = 60  # afterwards the candles are left for another time
+MAX_CHECKS = 60  # after them, the candles are requested another time
 MAX_RETRY_AFTER = 60.0  # seconds; after a longer one, the provider is given up for now
 SHARE_OF_MINUTE = 0.5  # of a minute's budget; if more is spent, quotes included, we wait
 SHARE_OF_MONTH = 0.1  # of a month's budget, for candles alone
-MAX_FAILURES = 3  # in a row, by provider and step; afterwards it is given up for now
+MAX_FAILURES = 3  # in a row, by provider and step; after them, it is given up for now
 HOUR, HALF_HOUR = 3600, 1800  # seconds
-LONG_AGO = -DAY * 1_000_000  # microseconds after a candle's start: before any of its quotes
+LONG_AGO = -DAY * 1_000_000  # microseconds from a candle's start; earlier than all its quotes
 
 Chain = Mapping[str, Instrument]  # a symbol's instruments by provider, the best first
 InDatabase = Callable[..., Awaitable[Any]]  # runs a function that uses the database
@@ -71,7 +71,7 @@ class Backfill:
         self,
         chains: Mapping[str, Chain],
         reach: Mapping[int, timedelta],  # how far back, by step
-        fed_since: Mapping[str, datetime],  # when a feed began to make the candles, by symbol
+        feed_since: Mapping[str, datetime],  # when a feed began to make the candles, by symbol
         on_done: Callable[[str, int, bool], object] = lambda symbol, count, complete: None,
         on_part: Callable[[str, int, datetime], object] = lambda symbol, step, start: None,
     ) -> set[str]:
@@ -86,7 +86,7 @@ class Backfill:
 
         async def fill(symbols: list[str]) -> None:
             for symbol in symbols:
-                since, counts = fed_since[symbol], []
+                since, counts = feed_since[symbol], []
                 for step in filter(reach.get, STEPS):
                     begin = self.clock() - reach[step]
                     due = parts(spans.get((symbol, step)), begin, since, self.clock(), step)
@@ -117,10 +117,10 @@ class Backfill:
         If the providers have no candles of this step, nothing is missing: return 0.
         """
         count = 0
-        able = {name: i for name, i in chain.items() if step in self.providers[name].steps}
-        for part in due if able else ():
+        instruments = {name: i for name, i in chain.items() if step in self.providers[name].steps}
+        for part in due if instruments else ():
             requested_at = self.clock()
-            for name, instrument in able.items():
+            for name, instrument in instruments.items():
                 candles = await self._request(self.providers[name], instrument, step, part)
                 if candles is not None:
                     break

@@ -72,7 +72,7 @@ class Growing:
         return self.symbol, self.step, self.start
 
     def add(self, quote: Quote, made: datetime) -> None:
-        """Add a quote; `made` is a time within the candle."""
+        """Add a quote; `made` is its time, which is within the candle."""
         last = quote.last
         if last > self.high:
             self.high = last
@@ -209,7 +209,7 @@ class Candles:
         self.dropped = 0
 
     def failed(self, due: Iterable[Growing]) -> None:
-        """Mark candles that could not be written as due again."""
+        """Mark candles as due again, because they could not be written."""
         for each in due:
             each.dirty = True
 

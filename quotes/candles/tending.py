@@ -93,7 +93,7 @@ class Maintenance:
         self.backfill = Backfill(self.in_database, providers, clock=self.clock)
         self.filling: asyncio.Task[None] | None = None
         self.last_run = self.prune_at = self.clock()
-        self.fed_since: dict[str, datetime] = {}  # when quotes began to arrive, by symbol
+        self.feed_since: dict[str, datetime] = {}  # when quotes began to arrive, by symbol
         self.request_at: dict[str, datetime] = {}  # of symbols that may miss candles
         self.chains: object = None  # the feed's chains at the last run
 
@@ -104,8 +104,8 @@ class Maintenance:
             zones = await self.in_database(archive.load_zones)
             self.candles.keep(zones, self.feed.chains)
             self.chains = self.feed.chains
-        self._update_fed(now)
-        for since, symbols in groupby(sorted(self.fed_since, key=self._since), self._since):
+        self._update_feed_since(now)
+        for since, symbols in groupby(sorted(self.feed_since, key=self._since), self._since):
             await self.in_database(archive.extend_spans, list(symbols), since - MAX_GAP, now)
         if now >= self.prune_at:
             self.prune_at = now + PRUNE_EVERY
@@ -119,20 +119,20 @@ class Maintenance:
         if self.filling is not None:
             self.filling.cancel()
 
-    def _update_fed(self, now: datetime) -> None:
+    def _update_feed_since(self, now: datetime) -> None:
         failing = self.feed.outages()
-        fed = {symbol for symbol, name in self.feed.in_use.items() if name not in failing}
-        started, ended = fed - self.fed_since.keys(), self.fed_since.keys() - fed
+        healthy = {symbol for symbol, name in self.feed.in_use.items() if name not in failing}
+        started, ended = healthy - self.feed_since.keys(), self.feed_since.keys() - healthy
         for symbol in ended:
-            del self.fed_since[symbol]
+            del self.feed_since[symbol]
             self.request_at.pop(symbol, None)
         since, self.last_run = self.last_run, now
         for symbol in started:
-            self.fed_since[symbol] = since
+            self.feed_since[symbol] = since
             self.request_at[symbol] = now
 
     def _since(self, symbol: str) -> datetime:
-        return self.fed_since[symbol]
+        return self.feed_since[symbol]
 
     async def _prune(self, now: datetime) -> None:
         for pruning in await self.in_database(archive.prunings, now):
@@ -151,7 +151,7 @@ class Maintenance:
         for symbol in symbols:
             self.request_at[symbol] = self.clock() + REQUEST_AGAIN_AFTER
         try:
-            await self.backfill.fill(chains, reach(), dict(self.fed_since), on_done)
+            await self.backfill.fill(chains, reach(), dict(self.feed_since), on_done)
         except* Error as errors:
             words = "could not store candles from providers, requesting them again: %s"
             logger.warning(words, errors.exceptions[0])

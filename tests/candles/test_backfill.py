@@ -334,13 +334,13 @@ class TestProvidersWithoutAnAnswer:
         )
 
     async def test_a_provider_that_refuses_gets_no_more_requests(self, two: Bench):
-        two.bourse.fails = lambda *_: ProviderError("who are you?", refused=True)
+        two.bourse.fails = lambda *_: ProviderError("401 from /candles", refused=True)
         assert await two.fill() == set()
         assert len(two.bourse.received) == 1
 
     async def test_after_a_refusal_requests_go_on_when_the_operator_acts(self, two: Bench):
         del two.providers["other"]
-        two.bourse.fails = lambda *_: ProviderError("who are you?", refused=True)
+        two.bourse.fails = lambda *_: ProviderError("401 from /candles", refused=True)
         for _ in range(2):
             assert await two.fill() == set(two.symbols)
         assert len(two.bourse.received) == 1
