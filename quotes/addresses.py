@@ -18,7 +18,7 @@ from django.http import QueryDict
 from django.utils import translation
 
 from quotes import conf
-from quotes.boards import BoardQuery, Catalogue
+from quotes.boards import BoardQuery, Listed
 from quotes.fragments import Watch
 
 MAX_CODE_LENGTH = 24  # characters
@@ -70,25 +70,25 @@ class Address:
         pairs = [(name, value) for name, value in self.pairs if name != "board"]
         return f"{path}?{urlencode(pairs, safe=',^=:')}"
 
-    def watch(self, catalogue: Catalogue) -> Watch:
+    def watch(self, listed: Listed) -> Watch:
         """Return which listed symbols the page watches, and which of its codes are not listed."""
-        listed = catalogue.symbols
-        board = catalogue.boards.get(self.board)
+        symbols = listed.symbols
+        board = listed.boards.get(self.board)
         codes = self.symbols
         if board and not codes and not self.mark:
             codes = board.codes[: conf.get("MAX_SYMBOLS")]
-        shown = tuple(code for code in codes if code in (board.codes if board else listed))
+        shown = tuple(code for code in codes if code in (board.codes if board else symbols))
         wanted = {"row" if board else "listing": codes, "panel": self.panel, "price": self.price}
         return Watch(
             language=self.language,
             row=shown if board else (),
             listing=() if board else shown,
-            price=tuple(code for code in self.price if code in listed),
-            panel=tuple(code for code in self.panel if code in listed),
+            price=tuple(code for code in self.price if code in symbols),
+            panel=tuple(code for code in self.panel if code in symbols),
             # with a mark, we chose the rows: a code that is not listed is gone, not unknown
             missing=()
             if self.mark
-            else tuple((w, code) for w in wanted for code in wanted[w] if code not in listed),
+            else tuple((w, code) for w in wanted for code in wanted[w] if code not in symbols),
         )
 
 

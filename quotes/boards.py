@@ -38,7 +38,7 @@ class BoardView:
 
 
 @dataclass(frozen=True, slots=True)
-class Catalogue:
+class Listed:
     """The active symbols by code and the boards by slug, both in order."""
 
     symbols: Mapping[str, Symbol] = field(default_factory=dict)
@@ -108,7 +108,7 @@ def select(
     )
 
 
-def load_catalogue() -> Catalogue:
+def load_listed() -> Listed:
     """Read the active symbols and the boards from the database, in three queries."""
     symbols = {symbol.code: symbol for symbol in Symbol.objects.filter(active=True)}
     codes: dict[int, list[str]] = {}
@@ -120,7 +120,7 @@ def load_catalogue() -> Catalogue:
         board.slug: BoardView(board.slug, board.title, tuple(codes.get(board.pk, ())))
         for board in Board.objects.all()
     }
-    return Catalogue(symbols, {slug: _marked(board, symbols) for slug, board in boards.items()})
+    return Listed(symbols, {slug: _marked(board, symbols) for slug, board in boards.items()})
 
 
 def _marked(board: BoardView, symbols: Mapping[str, Symbol]) -> BoardView:

@@ -40,7 +40,7 @@ class QuotesConsumer(AsyncWebsocketConsumer):
         self.address = self.read_address()
         self.allowance = Allowance()
         await self.accept()
-        watch = self.address.watch(self.live.catalogue)
+        watch = self.address.watch(self.live.listed)
         self.subscriber = self.live.hub.subscribe(watch, self.base_send)
         self.live.on_listing.add(self.listing_changed)
         self.renew_rows(self.subscriber)
@@ -53,7 +53,7 @@ class QuotesConsumer(AsyncWebsocketConsumer):
             raise Refused("symbols", 400, f"{error}.") from error
         except SuspiciousOperation as error:
             raise Refused("query", 400, f"{error}.") from error
-        if address.board and address.board not in self.live.catalogue.boards:
+        if address.board and address.board not in self.live.listed.boards:
             raise Refused("board", 404, f"There is no board “{address.board}”.")
         return address
 
@@ -97,12 +97,12 @@ class QuotesConsumer(AsyncWebsocketConsumer):
         """Replace the page's rows if its board changed since it chose them."""
         if renewal := self.live.rows.renew(self.address):
             self.address, rows = renewal
-            watch = self.address.watch(self.live.catalogue)
+            watch = self.address.watch(self.live.listed)
             self.live.hub.move(subscriber, watch, rows)
 
     def watch_again(self, subscriber: Subscriber) -> None:
         """Remove symbols from the page that are no longer listed, and show those that now are."""
-        watch = self.address.watch(self.live.catalogue)
+        watch = self.address.watch(self.live.listed)
         if watch != subscriber.watch:
             fragments = self.live.fragments
             left = [place for place in subscriber.watch.places() if place not in watch.places()]

@@ -35,11 +35,11 @@ def language() -> str:
 
 def page(live: Live, address: Address, **more: Any) -> dict[str, Any]:
     """Return the context that every live page needs around its quotes."""
-    watch = address.watch(live.catalogue)
+    watch = address.watch(live.listed)
     return {
         "address": address,
         "watch": watch,
-        "boards": live.catalogue.boards.values(),
+        "boards": live.listed.boards.values(),
         "notes": live.fragments.notes(watch),
         "sources": live.fragments.sources(watch),
         "pulse": live.fragments.pulse(address.language, "opening"),
@@ -51,7 +51,7 @@ def page(live: Live, address: Address, **more: Any) -> dict[str, Any]:
 async def index(request: HttpRequest) -> HttpResponse:
     """Show all boards with their first symbols."""
     live = await ensure_started()
-    boards = live.catalogue.boards.values()
+    boards = live.listed.boards.values()
     codes = dict.fromkeys(code for board in boards for code in board.codes[:FRONT_ROWS])
     address = Address(symbols=tuple(codes), language=language())
     fronts = [
@@ -66,7 +66,7 @@ async def index(request: HttpRequest) -> HttpResponse:
 async def board(request: HttpRequest, slug: str) -> HttpResponse:
     """Show one page of a board, searched, filtered and sorted by the query string."""
     live = await ensure_started()
-    found = live.catalogue.boards.get(slug)
+    found = live.listed.boards.get(slug)
     if found is None:
         raise Http404(_("There is no board “%(slug)s”.") % {"slug": slug})
     query = BoardQuery.read(request.GET)
@@ -131,7 +131,7 @@ def column(query: BoardQuery, name: str, heading: str) -> dict[str, str]:
 async def symbol(request: HttpRequest, code: str) -> HttpResponse:
     """Show one symbol."""
     live = await ensure_started()
-    found = live.catalogue.symbols.get(code.upper())
+    found = live.listed.symbols.get(code.upper())
     if found is None:
         raise Http404(_("There is no symbol “%(code)s”.") % {"code": code})
     address = Address(panel=(found.code,), language=language())
@@ -140,7 +140,7 @@ async def symbol(request: HttpRequest, code: str) -> HttpResponse:
         address,
         symbol=found,
         panel=live.fragments.paint("panel", found.code, language()),
-        on_boards=[each for each in live.catalogue.boards.values() if found.code in each.codes],
+        on_boards=[each for each in live.listed.boards.values() if found.code in each.codes],
     )
     return render(request, "quotes/symbol.html", context)
 
@@ -156,10 +156,10 @@ async def live_again(request: HttpRequest) -> HttpResponse:
         address = Address.read(request.GET)
     except TooManySymbols as error:
         return HttpResponse(str(error), status=400, content_type="text/plain")
-    if address.board and address.board not in live.catalogue.boards:
+    if address.board and address.board not in live.listed.boards:
         raise Http404
     address, rows = live.rows.renew(address) or (address, "")
-    watch = address.watch(live.catalogue)
+    watch = address.watch(live.listed)
     late = "opening" if "opening" in request.GET else "late"
     fragments = live.fragments
     answer = [

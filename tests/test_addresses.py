@@ -11,13 +11,13 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from quotes.addresses import Address, TooManySymbols
-from quotes.boards import BoardQuery, BoardView, Catalogue
+from quotes.boards import BoardQuery, BoardView, Listed
 from quotes.models import Symbol
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 KINDS = {"BTC-USD": "crypto", "ETH-USD": "crypto", "AAPL": "stock", "^GSPC": "index"}
-CATALOGUE = Catalogue(
+LISTED = Listed(
     symbols={code: Symbol(code=code, name=code, kind=kind) for code, kind in KINDS.items()},
     boards={"crypto": BoardView("crypto", "Crypto", ("BTC-USD", "ETH-USD"), "c0ffee")},
 )
@@ -38,7 +38,7 @@ class TestReading:
             address = Address.read(QueryDict(query_string))
         except TooManySymbols:
             return
-        address.watch(CATALOGUE)
+        address.watch(LISTED)
         assert address.socket.startswith("/ws/")
 
     @unhurried
@@ -115,59 +115,59 @@ class TestLimits:
 
     def test_a_code_too_long_to_exist_is_not_taken_for_the_one_it_begins_with(self):
         longest = "ABCDEFGHIJKLMNOPQRSTUVWX"
-        catalogue = Catalogue(symbols={longest: Symbol(code=longest)})
-        watch = read(f"symbols={longest}-USD").watch(catalogue)
+        listed = Listed(symbols={longest: Symbol(code=longest)})
+        watch = read(f"symbols={longest}-USD").watch(listed)
         assert watch.listing == ()
 
 
 class TestWatching:
     def test_a_table_watches_its_listed_symbols_and_names_the_others(self):
-        watch = read("symbols=AAPL,YAHO,BTC-USD&lang=de").watch(CATALOGUE)
+        watch = read("symbols=AAPL,YAHO,BTC-USD&lang=de").watch(LISTED)
         assert watch.listing == ("AAPL", "BTC-USD")
         assert watch.row == ()
         assert watch.unknown == ("YAHO",)
         assert watch.language == "de"
 
     def test_unknown_symbols_of_every_widget_are_named_once(self):
-        watch = read("symbols=YAHO&price=YAHO,AAPL&panel=GOGL").watch(CATALOGUE)
+        watch = read("symbols=YAHO&price=YAHO,AAPL&panel=GOGL").watch(LISTED)
         assert set(watch.unknown) == {"YAHO", "GOGL"}
         assert len(watch.unknown) == 2
         assert watch.price == ("AAPL",)
         assert watch.panel == ()
 
     def test_a_board_alone_watches_all_its_rows(self):
-        assert read("", "crypto").watch(CATALOGUE).row == ("BTC-USD", "ETH-USD")
+        assert read("", "crypto").watch(LISTED).row == ("BTC-USD", "ETH-USD")
 
     def test_a_board_watches_the_rows_on_screen_in_their_order(self):
-        assert read("symbols=ETH-USD,BTC-USD", "crypto").watch(CATALOGUE).row == (
+        assert read("symbols=ETH-USD,BTC-USD", "crypto").watch(LISTED).row == (
             "ETH-USD",
             "BTC-USD",
         )
 
     def test_a_boards_rows_are_only_of_that_board(self):
-        watch = read("symbols=AAPL,BTC-USD", "crypto").watch(CATALOGUE)
+        watch = read("symbols=AAPL,BTC-USD", "crypto").watch(LISTED)
         assert watch.row == ("BTC-USD",)
         assert watch.listing == ()
 
     def test_a_board_shows_no_more_rows_than_one_socket_may_watch(self, settings: object):
         settings.QUOTES = {"MAX_SYMBOLS": 1}  # type: ignore[attr-defined]
-        assert read("", "crypto").watch(CATALOGUE).row == ("BTC-USD",)
+        assert read("", "crypto").watch(LISTED).row == ("BTC-USD",)
 
     def test_a_search_that_found_nothing_watches_nothing(self):
         # with the mark, no symbols means that no rows are shown, not that all are
-        assert read("mark=c0ffee&q=gold", "crypto").watch(CATALOGUE).row == ()
+        assert read("mark=c0ffee&q=gold", "crypto").watch(LISTED).row == ()
 
     def test_a_symbol_that_was_unlisted_since_is_not_called_unknown(self):
-        watch = read("symbols=BTC-USD,LUNA-USD&mark=c0ffee", "crypto").watch(CATALOGUE)
+        watch = read("symbols=BTC-USD,LUNA-USD&mark=c0ffee", "crypto").watch(LISTED)
         assert watch.row == ("BTC-USD",)
         assert watch.unknown == ()
 
     @unhurried
     @given(query_strings)
     def test_nothing_is_watched_that_is_not_listed(self, query_string: str):
-        assert read(query_string).watch(CATALOGUE).codes <= set(KINDS)
+        assert read(query_string).watch(LISTED).codes <= set(KINDS)
 
     def test_equal_addresses_give_equal_watches(self):
-        assert read("symbols=aapl&lang=en").watch(CATALOGUE) == read("lang=en&symbols=AAPL").watch(
-            CATALOGUE
+        assert read("symbols=aapl&lang=en").watch(LISTED) == read("lang=en&symbols=AAPL").watch(
+            LISTED
         )

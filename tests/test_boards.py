@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from quotes.boards import SORTS, BoardQuery, BoardView, load_catalogue, select
+from quotes.boards import SORTS, BoardQuery, BoardView, load_listed, select
 from quotes.models import Board, BoardSymbol, Symbol
 from quotes.quote import Quote
 from quotes.store import State
@@ -175,35 +175,35 @@ class TestTheCatalogue:
         with CaptureQueriesContext(
             connection,
         ) as few:
-            load_catalogue()
+            load_listed()
         for slug in ("a", "b", "c"):
             self.list_symbols(Board.objects.create(slug=slug, title=slug), 30)
         with CaptureQueriesContext(connection) as many:
-            catalogue = load_catalogue()
-        assert len(catalogue.symbols) == 91
+            listed = load_listed()
+        assert len(listed.symbols) == 91
         assert len(many) == len(few)
 
     def test_symbols_stand_by_position_and_boards_too(self):
         self.list_symbols(Board.objects.create(slug="b", title="B", position=2), 3)
         Board.objects.create(slug="a", title="A", position=1)
-        catalogue = load_catalogue()
-        assert list(catalogue.boards) == ["a", "b"]
-        assert catalogue.boards["b"].codes == ("B2", "B1", "B0")
-        assert catalogue.boards["a"].codes == ()
+        listed = load_listed()
+        assert list(listed.boards) == ["a", "b"]
+        assert listed.boards["b"].codes == ("B2", "B1", "B0")
+        assert listed.boards["a"].codes == ()
 
     def test_a_symbol_that_is_switched_off_is_listed_nowhere(self):
         self.list_symbols(Board.objects.create(slug="b", title="B"), 2)
         Symbol.objects.filter(code="B1").update(active=False)
-        catalogue = load_catalogue()
-        assert list(catalogue.symbols) == ["B0"]
-        assert catalogue.boards["b"].codes == ("B0",)
+        listed = load_listed()
+        assert list(listed.symbols) == ["B0"]
+        assert listed.boards["b"].codes == ("B0",)
 
     @pytest.mark.parametrize("change", ["title", "order", "member", "kind"])
     def test_a_boards_mark_changes_with_what_its_pages_show(self, change: str):
         board = Board.objects.create(slug="b", title="B")
         self.list_symbols(board, 2)
-        before = load_catalogue().boards["b"].mark
-        assert load_catalogue().boards["b"].mark == before
+        before = load_listed().boards["b"].mark
+        assert load_listed().boards["b"].mark == before
         if change == "title":
             Board.objects.update(title="Better")
         elif change == "order":
@@ -212,4 +212,4 @@ class TestTheCatalogue:
             BoardSymbol.objects.filter(symbol__code="B0").delete()
         else:
             Symbol.objects.filter(code="B0").update(kind="etf")
-        assert load_catalogue().boards["b"].mark != before
+        assert load_listed().boards["b"].mark != before

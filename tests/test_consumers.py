@@ -95,7 +95,7 @@ def list_symbols() -> None:
 async def list_boards(parts: Any) -> None:
     """List two boards, and wait until this process and its pages know."""
     await sync_to_async(list_symbols)()
-    await until(lambda: parts.catalogue.boards.keys() >= LISTED.keys())
+    await until(lambda: parts.listed.boards.keys() >= LISTED.keys())
     await publish(parts)  # nothing, but it comes after the word of the boards
 
 
@@ -288,7 +288,7 @@ async def test_a_code_that_no_check_ever_saw_stays_text(listed: Any):
     code = """A'"><img src=x>"""
     await change(lambda: Symbol.objects.create(code=code, name="Evil", kind="stock", currency="E"))
     await listed.reload()
-    message = listed.fragments.opening(Address(symbols=(code,)).watch(listed.catalogue))
+    message = listed.fragments.opening(Address(symbols=(code,)).watch(listed.listed))
     assert "<img" not in message
 
 
@@ -481,7 +481,7 @@ async def test_a_sorted_and_searched_board_stays_so_when_its_rows_change(
 async def test_a_page_that_comes_back_to_a_changed_board_gets_its_new_rows(listed: Any):
     address = board_address(listed, "crypto")
     await change(lambda: switch("ETH-USD", active=False))
-    await until(lambda: "ETH-USD" not in listed.catalogue.symbols)
+    await until(lambda: "ETH-USD" not in listed.listed.symbols)
     page, first = await opened(address)
     while "quotes-rows" not in first:
         first = await update(page)

@@ -451,7 +451,7 @@ async def test_a_page_of_a_board_that_changed_meanwhile_gets_its_new_rows(
     answer = await read(async_client, "/live/?board=stock-market&symbols=AAPL&mark=old&page=2")
     assert '<tbody hx-swap-oob="outerMorph" id="quotes-rows">' in answer
     assert len(rows(answer)) == 50
-    mark = board.catalogue.boards["stock-market"].mark
+    mark = board.listed.boards["stock-market"].mark
     assert f"&amp;mark={mark}" in answer
 
 

@@ -18,7 +18,7 @@ from itertools import cycle
 from django.db import Error
 
 from quotes import conf, sessions
-from quotes.boards import Catalogue, load_catalogue
+from quotes.boards import Listed, load_listed
 from quotes.feed import records
 from quotes.feed.batch import Batch
 from quotes.feed.chains import load_chains
@@ -61,9 +61,9 @@ class Live:
         self.acts = 0  # changes that an operator made
 
     @property
-    def catalogue(self) -> Catalogue:
+    def listed(self) -> Listed:
         """The symbols and boards that are listed now."""
-        return self.rows.catalogue
+        return self.rows.listed
 
     async def start(self, *, pages: bool = True, feed: bool = False) -> None:
         """Load symbols, boards and last quotes, then listen; with `feed`, stand for its lease."""
@@ -88,10 +88,10 @@ class Live:
 
     async def reload(self) -> None:
         """Read symbols, boards and last quotes, and show what changed."""
-        self.rows.catalogue = await self.in_database(load_catalogue)
+        self.rows.listed = await self.in_database(load_listed)
         chains = await self.in_database(load_chains, conf.get("PROVIDERS"))
         self.store.chains = {code: tuple(chain) for code, chain in chains.items()}
-        changed = self.store.keep(self.catalogue.symbols.values())
+        changed = self.store.keep(self.listed.symbols.values())
         await self.catch_up()
         self.hub.publish(changed)
         with self.rows.shared():
@@ -108,7 +108,7 @@ class Live:
 
     def warn_of_calendar(self) -> None:
         """Log the exchanges whose calendar ends soon."""
-        exchanges = {symbol.exchange for symbol in self.catalogue.symbols.values()}
+        exchanges = {symbol.exchange for symbol in self.listed.symbols.values()}
         ends = sessions.ending(exchanges, self.store.clock().date())
         if ends:
             days = ", ".join(f"{name} ({day})" for name, day in ends.items())

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from quotes import conf
 from quotes.addresses import Address
-from quotes.boards import BoardView, Catalogue, Selection, select
+from quotes.boards import BoardView, Listed, Selection, select
 from quotes.fragments import Fragments, addressed
 from quotes.store import Store
 
@@ -20,7 +20,7 @@ class Rows:
 
     def __init__(self, store: Store, fragments: Fragments) -> None:
         self.store, self.fragments = store, fragments
-        self.catalogue = Catalogue()
+        self.listed = Listed()
         self._renewals: dict[Address, Renewal] | None = None
 
     def choose(self, address: Address) -> tuple[Address, Selection]:
@@ -58,4 +58,4 @@ class Rows:
         return chosen, addressed(tbody, "outerMorph")
 
     def _board(self, address: Address) -> BoardView:
-        return self.catalogue.boards.get(address.board, BoardView(address.board))
+        return self.listed.boards.get(address.board, BoardView(address.board))

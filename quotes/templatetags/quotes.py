@@ -18,7 +18,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from quotes import conf
 from quotes.addresses import Address
-from quotes.boards import load_catalogue
+from quotes.boards import load_listed
 from quotes.feed import records
 from quotes.fragments import Fragments, Watch
 from quotes.live import current
@@ -115,7 +115,7 @@ def _fragments(page: dict[str, Any]) -> Fragments:
 
 def _fragments_of_the_database() -> Fragments:
     store = Store(stale_after=conf.get("STALE_AFTER"))
-    store.keep(load_catalogue().symbols.values())
+    store.keep(load_listed().symbols.values())
     for version, quote in records.load_last_quotes():
         store.put(version, [quote])
     return Fragments(store)

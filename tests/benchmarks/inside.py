@@ -88,7 +88,7 @@ def rendering(parts: Any) -> Iterator[Measured]:
     from quotes.addresses import Address
 
     fragments, store = parts.fragments, parts.store
-    watch = Address(board="bench", language="en").watch(parts.catalogue)
+    watch = Address(board="bench", language="en").watch(parts.listed)
     codes = [code for code in watch.row if store.states[code].quote]
 
     def render_all() -> None:
