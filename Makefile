@@ -7,7 +7,7 @@ LOCK := requirements/dev.txt
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate
 export DJANGO_DEBUG ?= True
 
-.PHONY: setup run serve test check bench lock screenshots
+.PHONY: setup run serve test matrix clocks check bench lock screenshots
 
 setup: $(VENV)/.ready
 
@@ -30,6 +30,12 @@ serve: setup  ## the same under uvicorn, as in production
 
 test: setup
 	$(BIN)/python -m pytest $(PYTEST)
+
+matrix: setup  ## the fast tests on every Python and Django of this machine
+	@.ci/matrix $(MATRIX)
+
+clocks: setup  ## the fast tests under other clocks, time zones and locales
+	@.ci/clocks
 
 check: setup
 	$(BIN)/ruff check .
