@@ -27,7 +27,7 @@ NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 
 
 def lacking(what: str, package: str) -> None:
-    """Skip a test for want of a program; in CI, fail it."""
+    """Skip a test if a program is missing; in CI, fail it."""
     reason = f"{what} is missing: install it with “apt-get install {package}”"
     if os.environ.get("CI"):
         pytest.fail(reason)

@@ -49,7 +49,7 @@ def environment(**given: str) -> dict[str, str]:
 
 
 def manage(*arguments: str, check: bool = True, **env: str) -> subprocess.CompletedProcess[str]:
-    """Run manage.py and return what it said."""
+    """Run manage.py and return its output."""
     return subprocess.run(
         [sys.executable, str(ROOT / "manage.py"), *arguments],
         env=environment(**env),
@@ -157,13 +157,13 @@ class Runfeed:
         return self.log.read_text()
 
     def signal(self, number: int) -> None:
-        """Send it a signal; where that ends it, wait for the end."""
+        """Send it a signal; if that ends it, wait for the end."""
         self.process.send_signal(number)
         if number in (signal.SIGKILL, signal.SIGTERM):
             self.process.wait(PATIENCE)
 
     def stop(self) -> bool:
-        """End it, even if it is paused; say whether it did so when asked."""
+        """End it, even if it is paused; return whether SIGTERM was enough."""
         self.process.send_signal(signal.SIGCONT)
         try:
             self.signal(signal.SIGTERM)
@@ -185,7 +185,7 @@ def site(folder: Path, template: Path, server: str = "daphne", **env: str) -> It
 
 
 class Command:
-    """Another process of the tests, whose first line on stdout says that it is ready."""
+    """Another process of the tests, which prints a line when it is ready."""
 
     def __init__(self, *arguments: str, **env: str) -> None:
         self.process = subprocess.Popen(
@@ -231,7 +231,7 @@ class Stub(Command):
         self.ask(f"/_tick?product=BTC-USD&price={last}")
 
     def load(self) -> tuple[int, dict[str, int]]:
-        """How often it was connected to, and asked, ever."""
+        """Return how many connections and requests it has had."""
         state = self.ask("/_state")
         return state["connects"], state["requests"]
 

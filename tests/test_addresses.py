@@ -83,7 +83,7 @@ class TestWriting:
         address = Address(symbols=("^GSPC",), price=("BTC-USD",), panel=("AAPL",), language="en")
         assert address.socket == "/ws/quotes/?symbols=^GSPC&price=BTC-USD&panel=AAPL&lang=en"
 
-    def test_what_the_visitor_asked_of_the_board_goes_with_it(self):
+    def test_the_visitors_search_of_the_board_goes_with_it(self):
         address = Address(board="crypto", query=BoardQuery(search="bit coin", sort="-change"))
         assert address.socket.endswith("?q=bit+coin&sort=-change")
 

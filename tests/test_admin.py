@@ -1,4 +1,4 @@
-"""The operator's pages: what they show, what they refuse, and whom they tell."""
+"""The admin: what it shows, what it refuses, and that it publishes changes."""
 
 from __future__ import annotations
 
@@ -48,9 +48,7 @@ def listed(db: None) -> Board:
     return board
 
 
-def test_what_was_held_back_is_listed_in_words_and_cannot_be_changed(
-    alice: Client, listed: Board
-) -> None:
+def test_held_prices_are_listed_and_can_not_be_changed(alice: Client, listed: Board) -> None:
     apple, now = Symbol.objects.get(code="AAPL"), timezone.now()
     told = {"provider": "coinbase", "currency": "USD"}
     held = HeldPrice.objects.create(
@@ -112,7 +110,7 @@ def board_form(board: Board, positions: dict[str, str], **changes: str) -> dict[
 
 
 def errors(response: Any) -> str:
-    """What a refused form says."""
+    """Return the errors of a refused form."""
     lists = re.findall(
         r'<ul class="errorlist[^>]*>(.*?)</ul>', response.content.decode(), re.DOTALL
     )
@@ -135,7 +133,7 @@ def test_no_help_text_has_markup():
 # Lists
 
 
-def test_the_list_of_symbols_shows_prices_and_what_the_site_s_providers_call_them(
+def test_the_list_of_symbols_shows_prices_and_provider_codes(
     alice: Client, listed: Board, make_quote: Callable[..., Any]
 ):
     wire = make_quote("AAPL", "101.25", received_at=timezone.now()).to_wire()
@@ -275,7 +273,7 @@ def test_a_symbol_is_added_with_its_code_at_a_provider_and_its_board(alice: Clie
         ("name", "", "This field is required."),
     ],
 )
-def test_what_can_not_be_is_refused_in_words(
+def test_invalid_values_are_refused_with_a_reason(
     alice: Client, listed: Board, field: str, given: str, said: str
 ):
     response = alice.post(f"{SYMBOLS}add/", symbol_form(**{field: given}))
@@ -311,7 +309,7 @@ def offered(page: str) -> list[str]:
     return [text(option) for option in re.findall(r"<option.*?</option>", select)]
 
 
-def test_a_code_is_of_one_of_the_providers_that_there_are_now(
+def test_a_code_is_for_one_of_the_known_providers(
     alice: Client, listed: Board, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setitem(REGISTRY, "mint", "mysite.mint.Mint")
@@ -324,7 +322,7 @@ def test_a_code_is_of_one_of_the_providers_that_there_are_now(
     assert str(ProviderSymbol.objects.get()) == "mint:BTC-USD-AT-COINBASE"
 
 
-def test_a_code_of_a_provider_that_is_gone_is_shown_says_so_and_hinders_nothing(
+def test_a_code_of_an_unknown_provider_is_shown_as_such_and_blocks_nothing(
     alice: Client, listed: Board
 ):
     ProviderSymbol.objects.update(provider="mint")
@@ -389,7 +387,7 @@ def order(board: Board) -> list[tuple[str, int]]:
     return list(board.places.order_by("position").values_list("symbol__code", "position"))
 
 
-def test_a_board_takes_the_order_of_its_form_and_numbers_it_anew(alice: Client, listed: Board):
+def test_a_board_takes_the_order_of_its_form_and_numbers_it_again(alice: Client, listed: Board):
     path = f"{BOARDS}{listed.pk}/change/"
     assert alice.get(path).status_code == 200
     form = board_form(listed, {"AAPL": "20", "MSFT": "10", "NVDA": "15"})
@@ -422,7 +420,7 @@ def test_a_symbol_stands_on_a_board_once(alice: Client, listed: Board):
         ("position", "-1", "greater than or equal to 0"),
     ],
 )
-def test_a_board_that_can_not_be_is_refused_in_words(
+def test_an_invalid_board_is_refused_with_a_reason(
     alice: Client, listed: Board, field: str, given: str, said: str
 ):
     form = {"title": "Bonds", "slug": "bonds", "position": "1"}
@@ -441,11 +439,11 @@ def test_boards_are_ordered_in_their_list(alice: Client, listed: Board):
     assert [board.slug for board in Board.objects.all()] == ["crypto", "stock-market"]
 
 
-# Whom changes are told
+# Changes are published
 
 
 class Listener:
-    """Hears what is said in the group of all processes."""
+    """Receives the messages to the group of all processes."""
 
     def __init__(self) -> None:
         channel_layers.backends = {}
@@ -467,14 +465,16 @@ class Listener:
 
 @pytest.fixture
 def listener(transactional_db: None, listed: Board) -> Listener:
-    """Someone who hears what is said from now on."""
+    """A listener that receives all messages from now on."""
     return Listener()
 
 
 ONCE = ["quotes.listing"]
 
 
-def test_every_form_that_is_saved_is_told_once(alice: Client, listed: Board, listener: Listener):
+def test_every_form_that_is_saved_is_published_once(
+    alice: Client, listed: Board, listener: Listener
+):
     alice.post(f"{SYMBOLS}add/", symbol_form())
     assert listener.heard() == ONCE
     pk = Symbol.objects.get(code="TSLA").pk
@@ -489,7 +489,7 @@ def test_every_form_that_is_saved_is_told_once(alice: Client, listed: Board, lis
     assert listener.heard() == ONCE
 
 
-def test_symbols_switched_in_the_list_are_told_once(
+def test_symbols_switched_in_the_list_are_published_once(
     alice: Client, listed: Board, listener: Listener
 ):
     alice.post(SYMBOLS, switched_in_the_list("AAPL", "NVDA"))
@@ -497,7 +497,7 @@ def test_symbols_switched_in_the_list_are_told_once(
     assert listener.heard() == ONCE
 
 
-def test_symbols_switched_by_an_action_are_told_once(
+def test_symbols_switched_by_an_action_are_published_once(
     alice: Client, listed: Board, listener: Listener
 ):
     run(alice, "switch_off", "AAPL", "MSFT", "NVDA")
@@ -505,7 +505,7 @@ def test_symbols_switched_by_an_action_are_told_once(
     assert listener.heard() == ONCE
 
 
-def test_what_was_refused_or_rolled_back_is_told_to_nobody(
+def test_changes_that_were_refused_or_rolled_back_are_not_published(
     alice: Client, listed: Board, listener: Listener
 ):
     alice.post(f"{SYMBOLS}add/", symbol_form(code="btc usd"))
@@ -521,7 +521,7 @@ def test_what_was_refused_or_rolled_back_is_told_to_nobody(
     assert listener.heard() == []
 
 
-def test_nothing_is_told_before_it_can_be_read(listed: Board, listener: Listener):
+def test_nothing_is_published_before_it_can_be_read(listed: Board, listener: Listener):
     with transaction.atomic():
         Symbol.objects.get(code="AAPL").save()
         with transaction.atomic():
@@ -534,7 +534,7 @@ def test_a_change_is_saved_even_where_the_layer_is_down(
     alice: Client, listed: Board, settings: Any, transactional_db: None
 ):
     layer = {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer"}
-    layer["CONFIG"] = {"hosts": ["redis://127.0.0.1:1"]}  # nobody answers there
+    layer["CONFIG"] = {"hosts": ["redis://127.0.0.1:1"]}  # no Redis is there
     channel_layers.backends = {}
     settings.CHANNEL_LAYERS = {"default": layer}
     assert alice.post(f"{SYMBOLS}add/", symbol_form()).status_code == 302

@@ -1,4 +1,4 @@
-"""Boards: which rows a page shows, in which order, and what its address says of them."""
+"""Boards: which rows a page shows, in which order, and the address that selects them."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ class TestTheQueryString:
     )
     @example({"q": "a" * 49 + " b"})  # cut to 50 characters, it ends in a space
     @example({"page": "0"})
-    def test_what_was_asked_is_written_so_that_it_reads_the_same(self, params: dict[str, str]):
+    def test_a_query_is_written_so_that_it_reads_the_same(self, params: dict[str, str]):
         query = BoardQuery.read(params)
         written = query.encode()
         assert written.startswith("?")
@@ -149,10 +149,10 @@ class TestTheQueryString:
         query = BoardQuery(search="bit", kind="crypto", page=3)
         assert query.encode(sort="-change", page=1) == "?q=bit&kind=crypto&sort=-change"
 
-    def test_nothing_asked_is_a_bare_question_mark(self):
+    def test_an_empty_query_is_a_bare_question_mark(self):
         assert BoardQuery().encode() == "?"
 
-    def test_what_is_not_understood_counts_as_not_asked(self):
+    def test_invalid_values_are_ignored(self):
         params = {"kind": "bonds", "sort": "price", "page": "last"}
         assert BoardQuery.read(params) == BoardQuery()
 

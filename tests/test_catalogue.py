@@ -1,4 +1,4 @@
-"""The catalogue: a CSV is loaded all or not at all, and says of each row what became of it."""
+"""The catalogue: a CSV file is loaded completely or not at all, with a result for each row."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class TestLoading:
         codes = ProviderSymbol.objects.values_list("provider", "code")
         assert sorted(codes) == [("database", "apple_1"), ("finnhub", "AAPL")]
 
-    def test_it_says_of_each_row_what_became_of_it(self, load: Loader):
+    def test_it_prints_the_result_of_each_row(self, load: Loader):
         load(HEADER + APPLE)
         said = load(HEADER + APPLE.replace("Apple", "Apple Inc.") + BITCOIN)
         assert said.splitlines() == [
@@ -103,9 +103,7 @@ class TestLoading:
         load(HEADER + BITCOIN.replace("BTC", "ETH") + BITCOIN)
         assert codes_on("crypto") == ["BTC-USD", "ETH-USD"]
 
-    def test_new_ones_stand_at_the_end_of_a_board_that_somebody_arranged_with_gaps(
-        self, load: Loader
-    ):
+    def test_new_ones_stand_at_the_end_of_a_board_with_gaps(self, load: Loader):
         load(HEADER + BITCOIN)
         BoardSymbol.objects.update(position=100)
         load(HEADER + BITCOIN.replace("BTC", "ETH"))
@@ -137,7 +135,7 @@ class TestLoading:
         assert codes_on("crypto") == ["BTC-USD"]
         assert ProviderSymbol.objects.count() == 1
 
-    def test_an_empty_cell_keeps_the_tick_size_that_was_learnt(self, load: Loader):
+    def test_an_empty_cell_keeps_the_tick_size_from_a_provider(self, load: Loader):
         load(HEADER + BITCOIN)
         Symbol.objects.update(tick_size=Decimal("0.01"))
         assert "1 unchanged" in load(HEADER + BITCOIN)
@@ -202,7 +200,7 @@ FAULTS = {
 
 class TestFaults:
     @pytest.mark.parametrize(("content", "words"), FAULTS.values(), ids=FAULTS)
-    def test_a_file_with_a_fault_is_refused_where_it_stands_and_nothing_is_changed(
+    def test_an_invalid_file_is_refused_with_the_line_and_nothing_is_changed(
         self, load: Loader, content: str | bytes, words: str
     ):
         load(HEADER + "MSFT,Microsoft,stock,NASDAQ,USD,,,\n")
@@ -213,24 +211,24 @@ class TestFaults:
         assert [symbol.code for symbol in Symbol.objects.all()] == ["MSFT"]
         assert Board.objects.count() == 1
 
-    def test_every_fault_is_named_at_once(self, load: Loader):
+    def test_all_errors_are_named_at_once(self, load: Loader):
         with pytest.raises(CommandError) as refused:
             load(HEADER + APPLE.replace("stock", "bond") + BITCOIN + BITCOIN)
         lines = str(refused.value).splitlines()
         assert [line.partition(":")[0] for line in lines[1:]] == ["line 2", "line 4"]
 
-    def test_of_very_many_faults_twenty_are_named_and_the_rest_counted(self, load: Loader):
+    def test_of_very_many_errors_twenty_are_named_and_the_rest_counted(self, load: Loader):
         with pytest.raises(CommandError) as refused:
             load(HEADER + "aapl,Apple,stock,NASDAQ,USD,,,\n" * 50)
         assert len(str(refused.value).splitlines()) == 22
         assert str(refused.value).endswith("… and 30 more")
 
-    def test_a_file_that_is_missing_is_said_to_be(self, tmp_path: Path):
+    def test_a_missing_file_is_reported(self, tmp_path: Path):
         path = tmp_path / "nowhere.csv"
         with pytest.raises(CommandError, match=r"Can't read .*nowhere.csv: No such file"):
             call_command("loadcatalogue", str(path))
 
-    def test_a_folder_is_no_file(self, tmp_path: Path):
+    def test_a_folder_is_refused(self, tmp_path: Path):
         with pytest.raises(CommandError, match=r"Can't read .*: Is a directory"):
             call_command("loadcatalogue", str(tmp_path))
 

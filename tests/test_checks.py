@@ -1,4 +1,4 @@
-"""What is wrong with the settings is said at start: what was given, and what is allowed."""
+"""System checks: errors in the settings name what was given and what is allowed."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class TestTheDict:
         assert error.id == "quotes.E002"
         assert "'sideways', must be one of: inline, external" in error.msg
 
-    def test_an_unknown_provider_is_named_with_those_that_there_are(self, settings: Any):
+    def test_an_unknown_provider_is_named_with_those_that_exist(self, settings: Any):
         error = the_error(settings, PROVIDERS=["simulated", "yaho"])
         assert error.id == "quotes.E005"
         assert error.msg == f"Unknown provider 'yaho', must be one of: {', '.join(REGISTRY)}"
@@ -75,7 +75,7 @@ class TestTheDict:
     def test_each_wrong_provider_has_an_error_of_its_own(self, settings: Any):
         assert len(errors(settings, PROVIDERS=["yaho", "gogl", "simulated"])) == 2
 
-    def test_a_layer_that_is_not_there_is_named(self, settings: Any):
+    def test_a_missing_layer_is_named(self, settings: Any):
         error = the_error(settings, CHANNEL_LAYER="fast")
         assert error.id == "quotes.E003"
         assert "'fast', which is missing in CHANNEL_LAYERS" in error.msg
@@ -112,7 +112,7 @@ class TestTheDict:
 
 
 class TestTheStartOfAServer:
-    def test_refuses_settings_that_are_wrong_with_the_words_of_all_errors(self, settings: Any):
+    def test_refuses_invalid_settings_with_the_texts_of_all_errors(self, settings: Any):
         settings.QUOTES = {"PROVIDERS": ["coinbse"], "PACE": 0}
         with pytest.raises(ImproperlyConfigured) as refused:
             refuse_wrong_settings()
@@ -123,7 +123,7 @@ class TestTheStartOfAServer:
             "QUOTES['PACE'] is 0, must be a number above 0 (quotes.E006)",
         ]
 
-    def test_says_nothing_of_what_is_right_or_silenced(self, settings: Any):
+    def test_accepts_valid_settings_and_silenced_errors(self, settings: Any):
         refuse_wrong_settings()
         settings.QUOTES, settings.SILENCED_SYSTEM_CHECKS = {"PACE": 0}, ["quotes.E006"]
         refuse_wrong_settings()
@@ -147,18 +147,18 @@ class TestTheQuery:
     def test_that_runs_is_fine(self, settings: Any, table: Table):
         assert self.said(settings, table, QUERY, table.alias) == []
 
-    def test_that_does_not_run_is_a_warning_in_the_words_of_the_database(
+    def test_that_fails_is_a_warning_with_the_error_of_the_database(
         self, settings: Any, table: Table
     ):
         [said] = self.said(settings, table, "SELECT nope FROM nowhere", "default", table.alias)
         assert said.startswith("?: (quotes.W001) the query on 'sqlite_prices' failed: no such tab")
         assert "HINT: Correct DATABASE_QUERY" in said
 
-    def test_is_not_run_where_another_database_is_checked(self, settings: Any, table: Table):
+    def test_is_not_run_if_another_database_is_checked(self, settings: Any, table: Table):
         assert self.said(settings, table, "SELECT nope FROM nowhere", "default") == []
         assert self.said(settings, table, "SELECT nope FROM nowhere") == []
 
-    def test_is_not_run_where_settings_are_wrong(self, settings: Any, table: Table):
+    def test_is_not_run_if_settings_are_invalid(self, settings: Any, table: Table):
         assert self.said(settings, table, "DELETE FROM prices", table.alias) == []
         settings.QUOTES = {"PACES": 1}
         assert check_queries(databases=["default"]) == []
@@ -203,7 +203,7 @@ WRONG = {
 
 @pytest.mark.server
 @pytest.mark.parametrize(("environment", "words"), WRONG.values(), ids=WRONG)
-def test_a_site_with_a_wrong_environment_does_not_start_and_says_why(
+def test_a_site_with_an_invalid_environment_does_not_start_and_shows_why(
     environment: dict[str, str], words: str
 ):
     said = manage("check", check=False, **environment)
@@ -212,7 +212,7 @@ def test_a_site_with_a_wrong_environment_does_not_start_and_says_why(
 
 
 @pytest.mark.server
-def test_a_site_with_a_right_environment_starts():
+def test_a_site_with_a_valid_environment_starts():
     assert manage("check", check=False, QUOTES_PROVIDERS="simulated").returncode == 0
 
 

@@ -45,7 +45,7 @@ async def opened(path: str) -> tuple[Page, str]:
 
 
 def symbols(frame: str) -> list[str]:
-    """The symbols that a message shows, in order; not those whose places say that they are gone."""
+    """Return the symbols that a message shows, in order, without those that it removes."""
     shown = re.sub(r"<tr[^>]*delete:[^>]*></tr>", "", frame)
     return re.findall(r'data-symbol="([^"]*)"(?![^>]*data-condition="unknown")', shown)
 
@@ -71,7 +71,7 @@ async def tell(parts: Any, *quotes: Any) -> None:
 
 
 async def publish(parts: Any, *quotes: Any) -> None:
-    """Send a batch through the layer, and wait until the pages have been told of it."""
+    """Send a batch through the layer, and wait until the pages have received it."""
     await tell(parts, *quotes)
     await until(lambda: not parts.hub.changed)
 
@@ -131,7 +131,7 @@ async def change(work: Callable[[], Any]) -> Any:
     return await sync_to_async(in_a_transaction)()
 
 
-# What a socket says first
+# The first message of a socket
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ async def test_a_row_on_the_wire_is_the_row_of_the_page(
     await page.disconnect()
 
 
-async def test_symbols_narrows_a_board_and_keeps_the_order_that_was_asked_for(listed: Any):
+async def test_symbols_narrows_a_board_and_keeps_the_given_order(listed: Any):
     page, first = await opened("/ws/boards/crypto/?symbols=sol-usd,BTC-USD")
     assert symbols(first) == ["SOL-USD", "BTC-USD"]
     await page.disconnect()
@@ -227,7 +227,7 @@ async def test_each_socket_has_numbers_in_the_language_of_its_page(
     await page.disconnect()
 
 
-# Who is refused
+# Refused sockets
 
 
 async def test_more_than_200_symbols_are_refused_before_the_socket_opens(listed: Any):
@@ -292,10 +292,10 @@ async def test_a_code_that_no_check_ever_saw_stays_text(listed: Any):
     assert "<img" not in message
 
 
-# What a socket says next
+# Later messages of a socket
 
 
-async def test_a_page_hears_only_of_the_symbols_it_watches(listed: Any, now_quote: Any):
+async def test_a_page_receives_only_the_symbols_it_watches(listed: Any, now_quote: Any):
     apple, _ = await opened("/ws/quotes/?symbols=AAPL")
     crypto, _ = await opened("/ws/cryptoupdates/")
     await publish(listed, now_quote("BTC-USD", "64000"), now_quote("MSFT", "400"))
@@ -318,7 +318,7 @@ async def test_a_price_that_moved_flashes_and_one_that_did_not_does_not(
     await page.disconnect()
 
 
-async def test_a_row_says_by_itself_that_its_market_opened(listed: Any, now_quote: Any):
+async def test_a_row_shows_by_itself_that_its_market_opened(listed: Any, now_quote: Any):
     def list_on_an_exchange() -> None:
         apple = Symbol.objects.get(code="AAPL")
         apple.exchange = "NASDAQ"
@@ -395,7 +395,7 @@ async def test_pages_that_left_are_forgotten(listed: Any):
     assert not listed.on_listing
 
 
-# When what is listed changes
+# Changes of symbols and boards
 
 
 def switch(code: str, *, active: bool) -> None:
@@ -496,7 +496,7 @@ async def test_a_socket_that_names_no_rows_follows_its_board(listed: Any):
     await page.disconnect()
 
 
-async def test_a_change_whose_word_was_lost_is_found_with_the_gap_that_it_left(listed: Any):
+async def test_a_change_with_a_lost_message_is_found_by_the_gap(listed: Any):
     page, _ = await opened(board_address(listed, "crypto"))
     await change(lambda: Symbol.objects.filter(code="ETH-USD").update(active=False))  # unheard
     epoch, number = listed.seen
@@ -509,7 +509,7 @@ async def test_a_change_whose_word_was_lost_is_found_with_the_gap_that_it_left(l
 
 
 @pytest.mark.parametrize("text", ["", "garbage", '{"symbols": ["MSFT"]}', "\x00", "{" * 4096])
-async def test_what_pages_say_is_ignored(listed: Any, now_quote: Any, text: str):
+async def test_messages_of_pages_are_ignored(listed: Any, now_quote: Any, text: str):
     page, _ = await opened("/ws/quotes/?symbols=AAPL")
     await page.send_input({"type": "websocket.receive", "text": text})
     await publish(listed, now_quote("AAPL", "102"))
@@ -518,7 +518,7 @@ async def test_what_pages_say_is_ignored(listed: Any, now_quote: Any, text: str)
 
 
 @pytest.mark.parametrize("frame", [{"text_data": "x" * 4097}, {"bytes_data": b"\x00"}])
-async def test_a_page_that_sends_too_much_is_closed_for_good_and_others_go_on(
+async def test_a_page_that_sends_too_much_is_closed_for_good_and_others_stay(
     listed: Any, now_quote: Any, frame: dict[str, Any], caplog: pytest.LogCaptureFixture
 ):
     good, _ = await opened("/ws/cryptoupdates/")

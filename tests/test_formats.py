@@ -31,7 +31,7 @@ def parsed(text: str, language: str) -> Decimal:
 
 
 def accessible(html: str) -> str:
-    """Return what a screen reader says of a price."""
+    """Return what a screen reader reads of a price."""
     whole = re.search(r'<span class="quotes-whole">(.+?)</span>', html)
     return whole[1] if whole else html
 
@@ -176,7 +176,7 @@ class TestPrices:
 class TestChanges:
     @unhurried
     @given(changes, languages)
-    def test_sign_and_direction_and_arrow_say_the_same(self, change: Decimal, language: str):
+    def test_sign_and_direction_and_arrow_agree(self, change: Decimal, language: str):
         text = formats.percent(change, language)
         way = formats.direction(change, 2)
         sign = {"up": "+", "down": formats.MINUS}.get(way)
@@ -237,7 +237,7 @@ class TestTimes:
             (9 * 24 * 3600 + 7, "9 days old"),
         ],
     )
-    def test_an_age_is_said_in_its_largest_unit(self, seconds: int, words: str):
+    def test_an_age_is_written_in_its_largest_unit(self, seconds: int, words: str):
         assert formats.age(seconds, "en") == words
 
     def test_a_clock_shows_the_zone_of_the_site(self):

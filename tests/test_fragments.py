@@ -1,4 +1,4 @@
-"""Fragments: one template for page and wire, rendered once for everybody, and safe."""
+"""Fragments: one template for page and message, rendered once for all pages, and safe."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted((ROOT / "templates" / "quotes").glob("*.html"))
 WIDGETS = list(TEMPLATES)
-PLACES = ("row", "listing", "panel")  # that have room to say all
+PLACES = ("row", "listing", "panel")  # with enough room for everything
 SYMBOLS = [
     Symbol(pk=1, code="AAPL", name="Apple", kind="stock", currency="USD", tick_size=Decimal(".01")),
     Symbol(pk=2, code="BTC-USD", name="Bitcoin", kind="crypto", currency="USD"),
@@ -109,7 +109,7 @@ class TestRenderedOnce:
             fragments.update(watch(row=["AAPL"], price=[f"S{number}"]), {"AAPL"})
         assert fragments.renders[TEMPLATES["row"]] == 1
 
-    def test_a_new_price_is_rendered_anew(self, fragments: Fragments):
+    def test_a_new_price_is_rendered_again(self, fragments: Fragments):
         before = fragments.paint("row", "AAPL", "en")
         move(fragments, "102")
         after = fragments.paint("row", "AAPL", "en")
@@ -190,7 +190,7 @@ class TestWhatARowSays:
         assert 'value="64123.40"' in row
         assert field(fragments.snapshot(watch("en", row=["BTC-USD"])), "last") == "64,123.40"
 
-    def test_a_rise_says_so_by_sign_and_arrow_and_not_by_colour_alone(self, fragments: Fragments):
+    def test_a_rise_has_a_sign_and_an_arrow_and_not_only_a_colour(self, fragments: Fragments):
         row = fragments.paint("row", "AAPL", "en")
         assert field(row, "change") == "+1.00"
         assert field(row, "change-percent") == "+1.00\N{NO-BREAK SPACE}%"
@@ -211,7 +211,7 @@ class TestWhatARowSays:
             ("BTC-USD", "de", "% 24 Std."),
         ],
     )
-    def test_a_single_price_says_itself_what_its_change_is_measured_from(
+    def test_a_single_price_shows_the_reference_of_its_change(
         self, fragments: Fragments, widget: str, code: str, language: str, said: str
     ):
         shown = read(fragments.paint(widget, code, language)).replace("%) ", "% ")
@@ -229,7 +229,7 @@ class TestWhatARowSays:
             ("BTC-USD", "utc_day", "since 00:00 UTC"),
         ],
     )
-    def test_a_row_says_what_its_change_is_measured_from_where_that_is_unusual(
+    def test_a_row_shows_the_reference_of_its_change_if_that_is_unusual(
         self,
         fragments: Fragments,
         make_quote: Callable[..., Quote],
@@ -258,14 +258,16 @@ class TestWhatARowSays:
         assert "▲" not in html
         assert "No price" in html
 
-    def test_a_stale_price_says_its_age(self, fragments: Fragments):
+    def test_a_stale_price_shows_its_age(self, fragments: Fragments):
         fragments.store.clock = lambda: NOON + timedelta(minutes=7)
         fragments.store.age()
         row = fragments.paint("row", "BTC-USD", "en")
         assert field(row, "state") == "7 min old"
         assert 'data-condition="stale"' in row
 
-    def test_a_delayed_price_says_so(self, fragments: Fragments, make_quote: Callable[..., Quote]):
+    def test_a_delayed_price_shows_its_delay(
+        self, fragments: Fragments, make_quote: Callable[..., Quote]
+    ):
         fragments.store.put((1, 2), [make_quote("AAPL", "101", delay=900, session="regular")])
         assert state(fragments.paint("row", "AAPL", "en")) == "Open\nDelayed 15 min"
 
@@ -296,7 +298,7 @@ class TestWhatARowSays:
             (True, 900, ["via Kraken", "Delayed 15 min"]),
         ],
     )
-    def test_whatever_its_market_does_a_price_says_whose_it_is_and_how_late(
+    def test_a_price_shows_its_fallback_source_and_delay_in_every_session(
         self,
         fragments: Fragments,
         moment: str,
@@ -321,14 +323,14 @@ class TestWhatARowSays:
         stale = [head] if "old" in head else []
         assert line.endswith(" · ".join(stale + asides))
 
-    def test_germans_read_whose_a_price_is_and_how_late_in_german(self, fragments: Fragments):
+    def test_germans_read_the_source_and_the_delay_in_german(self, fragments: Fragments):
         fragments.store.chains = {"AAPL": ("yahoo", "kraken")}
         self.at(fragments, "2026-11-23 16:00", "NYSE", provider="kraken", delay=900)
         said = "via Kraken", "15 Min. verzögert"
         assert state(fragments.paint("row", "AAPL", "de")) == "\n".join(("Geöffnet", *said))
         assert read(fragments.paint("price", "AAPL", "de")).endswith(" · ".join(said))
 
-    def test_a_price_in_a_text_says_nothing_of_what_is_as_it_should_be(self, fragments: Fragments):
+    def test_a_price_in_a_text_shows_no_state_if_all_is_well(self, fragments: Fragments):
         self.at(fragments, "2026-11-23 16:00", "NYSE", reference=Decimal(100))
         html = fragments.paint("price", "AAPL", "en")
         assert read(html) == "101.00 USD ▲ +1.00 %"
@@ -373,7 +375,7 @@ class TestWhatARowSays:
             ),
         ],
     )
-    def test_the_session_of_its_market_is_said_in_the_sites_time_zone(
+    def test_the_session_of_its_market_is_shown_in_the_sites_time_zone(
         self,
         fragments: Fragments,
         settings: Any,
@@ -438,7 +440,7 @@ class TestWhatARowSays:
             ("2026-11-23 16:00", "2026-11-20 20:59:58", ""),
             ("2026-11-23 16:00", "2026-11-23 15:59:58", ""),
             ("2026-11-23 20:58", "2026-11-23 20:57:58", ""),
-            # after hours, of which the state tells
+            # after hours, which the state shows
             ("2026-11-23 22:00", "2026-11-23 20:59:58", "At close Mon 21:59"),
             ("2026-11-23 22:00", "2026-11-23 21:00:02", "At close Mon 22:00"),
             ("2026-11-23 22:00", "2026-11-23 21:59:58", ""),
@@ -450,7 +452,7 @@ class TestWhatARowSays:
             ("2026-11-28 16:00", "2026-11-25 20:59:58", ""),
         ],
     )
-    def test_the_price_of_a_closed_market_is_called_what_it_is(
+    def test_the_price_of_a_closed_market_has_its_label(
         self, fragments: Fragments, settings: Any, moment: str, traded: str, said: str
     ):
         settings.TIME_ZONE = "Europe/Berlin"
@@ -465,13 +467,19 @@ class TestWhatARowSays:
             ("2026-11-23 18:00", "LSE", "stock", "2026-11-23 16:35:20", "At close Mon 17:35"),
             ("2026-11-23 18:00", "LSE", "stock", "2026-11-23 16:59:59", "At close Mon 17:59"),
             ("2026-11-23 18:00", "LSE", "stock", "2026-11-23 17:00:00", ""),
-            ("2026-11-24 03:00", "TSE", "stock", "2026-11-24 02:29:59", ""),  # a break is no close
+            (
+                "2026-11-24 03:00",
+                "TSE",
+                "stock",
+                "2026-11-24 02:29:59",
+                "",
+            ),  # a break is not a close
             ("2026-11-24 09:00", "TSE", "stock", "2026-11-24 02:29:59", "At close Tue 03:29"),
             ("2026-10-07 09:00", "SHANGHAI", "stock", "2026-09-30 07:00:01", "At close Wed 09:00"),
             ("2026-11-24 09:00", "MOON", "stock", "2026-11-24 08:00:00", ""),
         ],
     )
-    def test_a_closing_price_may_come_late_where_nobody_trades_after_hours(
+    def test_a_closing_price_may_come_late_at_a_venue_without_after_hours(
         self,
         fragments: Fragments,
         settings: Any,
@@ -488,12 +496,12 @@ class TestWhatARowSays:
     @pytest.mark.parametrize(
         ("moment", "more", "said"),
         [
-            ("2026-11-22 12:00", {}, ""),  # nobody says when it was made
+            ("2026-11-22 12:00", {}, ""),  # without a time of the source
             ("2026-11-22 12:00", {"source_time": "2026-11-20 20:58:00"}, "At close Fri 20:58"),
             (
                 "2026-11-22 12:00",
                 {"source_time": "2026-11-20 20:56:00", "received_at": "2026-11-20 20:56:01"},
-                "",  # whether it was the last one, nobody heard
+                "",  # it is unknown whether it was the last one
             ),
             (
                 "2026-11-22 12:00",
@@ -517,7 +525,7 @@ class TestWhatARowSays:
             ),
         ],
     )
-    def test_a_price_is_called_one_at_close_only_where_that_is_known(
+    def test_a_price_is_labelled_at_close_only_if_that_is_known(
         self, fragments: Fragments, moment: str, more: dict[str, Any], said: str
     ):
         times = {name: utc(more[name]) for name in ("source_time", "received_at") if name in more}
@@ -531,18 +539,18 @@ class TestWhatARowSays:
             ("2026-11-21 00:30:00", "Nachbörse Sa 00:30"),
         ],
     )
-    def test_germans_read_what_a_price_is_called_in_german(
+    def test_germans_read_the_label_of_a_price_in_german(
         self, fragments: Fragments, traded: str, said: str
     ):
         self.at(fragments, "2026-11-22 12:00", "NYSE", source_time=utc(traded))
         assert [called(fragments, widget, "de") for widget in PLACES] == [said] * len(PLACES)
 
-    def test_the_tooltip_of_a_price_in_a_text_says_it_too(self, fragments: Fragments):
+    def test_the_tooltip_of_a_price_in_a_text_has_the_label_too(self, fragments: Fragments):
         self.at(fragments, "2026-11-22 12:00", "NYSE", source_time=utc("2026-11-20 20:59:58"))
         html = fragments.paint("price", "AAPL", "en")
         assert "At close Fri\N{NO-BREAK SPACE}20:59, Closed, opens" in html_module.unescape(html)
 
-    def test_a_price_is_never_called_one_at_close_and_old(self, fragments: Fragments):
+    def test_a_price_is_never_labelled_at_close_and_old(self, fragments: Fragments):
         fragments.store.stale_after = {"stock": 60}
         closed = utc("2026-11-20 20:59:58")
         self.at(fragments, "2026-11-20 20:59:59", "NYSE", source_time=closed)
@@ -555,9 +563,7 @@ class TestWhatARowSays:
             seen.add((called(fragments, "panel"), old))
         assert seen == {("", False), ("At close Fri 20:59", False), ("", True)}
 
-    def test_what_a_closed_row_says_does_not_change_before_its_market_does(
-        self, fragments: Fragments
-    ):
+    def test_the_texts_of_a_closed_row_change_only_with_its_market(self, fragments: Fragments):
         self.at(fragments, "2026-11-21 02:00", "NYSE")
         before = fragments.paint("row", "AAPL", "en")
         for hours in range(1, 55):
@@ -660,10 +666,10 @@ class TestSafety:
 
 
 class TestNotes:
-    def test_simulated_prices_are_called_so(self, fragments: Fragments):
+    def test_simulated_prices_are_labelled(self, fragments: Fragments):
         assert "SIMULATED" in fragments.notes(watch(row=["AAPL"]))
 
-    def test_real_prices_are_not_called_simulated(
+    def test_real_prices_are_not_labelled_simulated(
         self, fragments: Fragments, make_quote: Callable[..., Quote]
     ):
         fragments.store.put((1, 2), [make_quote("AAPL", provider="coinbase")])
@@ -690,7 +696,7 @@ class TestNotes:
         fragments.store.outages = {"simulated": NOON}
         assert fragments.snapshot(watch(row=["AAPL"])) == before
 
-    def test_what_is_not_listed_is_named(self, fragments: Fragments):
+    def test_symbols_that_are_not_listed_are_named(self, fragments: Fragments):
         asked = Watch("en", listing=("AAPL",), missing=(("listing", "YAHO"), ("listing", "GOGL")))
         assert "Unknown symbols: YAHO, GOGL" in fragments.notes(asked)
 
@@ -711,7 +717,7 @@ class TestNotes:
             (["^GSPC"], "en", ""),
         ],
     )
-    def test_a_listing_says_below_what_its_changes_are_measured_from(
+    def test_the_reference_of_its_changes_stands_below_a_listing(
         self, fragments: Fragments, codes: list[str], language: str, said: str
     ):
         not_for = {
@@ -723,7 +729,7 @@ class TestNotes:
         assert read(fragments.sources(watch(language, row=codes))) == not_for  # its foot says it
         assert fragments.sources(asked) in fragments.about(asked).replace(' hx-swap-oob="true"', "")
 
-    def test_what_prices_are_not_for_stands_behind_whom_they_come_from(
+    def test_the_purpose_of_prices_stands_behind_their_sources(
         self, fragments: Fragments, make_quote: Callable[..., Quote]
     ):
         fragments.store.put((1, 2), [make_quote("AAPL", provider="coinbase")])

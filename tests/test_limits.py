@@ -58,7 +58,7 @@ async def answer(knocking: Page) -> tuple[int, str]:
 
 
 async def figures(client: Any) -> dict[str, float]:
-    """What /metrics says, by name and label."""
+    """Return the figures of /metrics by name and label."""
     text = (await client.get("/metrics")).content.decode()
     lines = [line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#")]
     return {name: float(value) for name, value in lines}
@@ -109,14 +109,14 @@ async def test_one_address_cannot_take_the_room_of_others(live_parts: Any, setti
         ("/ws/quotes/?" + "&".join(f"a{n}=1" for n in range(2000)), 400, "GET/POST"),
     ],
 )
-async def test_a_refusal_says_what_is_wrong(live_parts: Any, path: str, status: int, words: str):
+async def test_a_refusal_has_its_reason(live_parts: Any, path: str, status: int, words: str):
     refused = await answer(page(path=path, extensions=WORDS))
     assert refused[0] == status
     assert words in refused[1]
     assert live_parts.limits.sockets.total() == 0
 
 
-async def test_a_foreign_page_is_told_that_it_is_foreign(live_parts: Any):
+async def test_a_foreign_page_gets_the_reason(live_parts: Any):
     foreign = page(extensions=WORDS)
     foreign.scope["headers"] = [(b"host", b"testserver"), (b"origin", b"http://evil.example")]
     assert await answer(foreign) == (
@@ -134,7 +134,7 @@ async def test_a_foreign_page_is_told_that_it_is_foreign(live_parts: Any):
         ({"bytes": b"x"}, 1, "binary"),
     ],
 )
-async def test_a_page_that_says_too_much_is_closed_and_counted(
+async def test_a_page_that_sends_too_much_is_closed_and_counted(
     live_parts: Any, async_client: Any, message: dict[str, Any], count: int, reason: str
 ):
     visitor = await opened()
@@ -148,7 +148,7 @@ async def test_a_page_that_says_too_much_is_closed_and_counted(
     await visitor.disconnect()
 
 
-async def test_a_page_may_say_a_little(live_parts: Any):
+async def test_a_page_may_send_a_little(live_parts: Any):
     visitor = await opened()
     await visitor.receive_output()
     for _ in range(60):
@@ -158,7 +158,7 @@ async def test_a_page_may_say_a_little(live_parts: Any):
     await visitor.disconnect()
 
 
-def test_what_was_said_a_minute_ago_counts_no_more():
+def test_messages_of_a_minute_ago_no_longer_count():
     clock = Clock()
     allowance = Allowance(clock)
     for _ in range(3):
@@ -169,7 +169,7 @@ def test_what_was_said_a_minute_ago_counts_no_more():
         clock.now += 60
 
 
-def test_a_flood_of_refusals_is_one_line_now_and_then(caplog: pytest.LogCaptureFixture):
+def test_a_flood_of_refusals_is_a_log_message_now_and_then(caplog: pytest.LogCaptureFixture):
     caplog.set_level(logging.INFO)
     clock = Clock()
     limits = Limits(clock)
@@ -216,7 +216,9 @@ def test_counts_of_sockets_are_right_whatever_comes_and_goes(moves: list[tuple[s
         assert dict(limits.sockets) == {each: n for each, n in counted.items() if n}
 
 
-async def test_only_who_may_sees_the_figures(live_parts: Any, settings: Any, async_client: Any):
+async def test_only_allowed_addresses_see_the_figures(
+    live_parts: Any, settings: Any, async_client: Any
+):
     assert (await async_client.get("/metrics")).status_code == 200
     settings.QUOTES = settings.QUOTES | {"METRICS_FROM": ["192.0.2.7"]}
     assert (await async_client.get("/metrics")).status_code == 404

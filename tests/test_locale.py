@@ -1,4 +1,4 @@
-"""The German catalogue: every text has a translation, and what is compiled is what was written."""
+"""The German catalogue: every text has a translation, and the compiled file is up to date."""
 
 from __future__ import annotations
 

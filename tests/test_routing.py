@@ -1,4 +1,4 @@
-"""Who may open a socket, and what the whole application keeps from its servers."""
+"""Routing: the pages that may open a socket, and the protection of the whole application."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def addresses(page: str) -> list[str]:
 
 
 class UntouchedSite(Site):
-    """The site as a process that nobody has asked for anything yet."""
+    """The site as a process without any request yet."""
 
     def answers(self) -> bool:
         assert self.process is not None
@@ -202,7 +202,7 @@ async def test_a_prefix_from_the_server_is_ignored_and_one_from_the_settings_is_
 # Start and stop
 
 
-async def test_the_live_parts_start_and_stop_with_a_server_that_says_so(
+async def test_the_live_parts_start_and_stop_with_the_lifespan_of_a_server(
     transactional_db: None, settings: Any
 ):
     from quoteboard.asgi import application  # which would refuse what is set next
@@ -235,7 +235,7 @@ PLAIN = {
 
 @pytest.mark.server
 @pytest.mark.parametrize("command", PLAIN.values(), ids=PLAIN)
-def test_a_server_that_runs_no_checks_does_not_start_with_wrong_settings_and_says_why(
+def test_a_server_without_checks_does_not_start_with_invalid_settings_and_shows_why(
     command: list[str],
 ):
     said = subprocess.run(
@@ -254,7 +254,7 @@ def test_a_server_that_runs_no_checks_does_not_start_with_wrong_settings_and_say
 
 
 @pytest.mark.server
-def test_under_uvicorn_the_feed_runs_before_anybody_asks_for_anything(
+def test_under_uvicorn_the_feed_runs_before_the_first_request(
     tmp_path: Path, database_template: Path
 ):
     with untouched(tmp_path, database_template, "uvicorn") as running:

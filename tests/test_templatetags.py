@@ -1,4 +1,4 @@
-"""Live quotes in any template: what the tags write, and how those of one page know each other."""
+"""Live quotes in any template: the output of the tags, and what the tags of one page share."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def loaded(page: str) -> list[str]:
 
 
 def watched(page: str) -> list[tuple[str, str]]:
-    """What the tags of a page ask the socket for."""
+    """Return what the tags of a page request from the socket."""
     return re.findall(r'class="quotes-watch" name="([^"]*)" value="([^"]*)"', page)
 
 
@@ -85,7 +85,7 @@ def test_a_line_of_text_has_a_live_price(listed: None):
 
 
 @pytest.mark.parametrize("tag", ['live_quotes "AAPL" "MSFT"', 'live_quote "AAPL"'])
-def test_a_page_says_at_once_whom_its_prices_come_from_and_what_they_are_not_for(
+def test_a_page_shows_at_once_the_sources_and_the_purpose_of_its_prices(
     listed: None, make_quote: Callable[..., Any], tag: str
 ):
     wire = make_quote("AAPL", "101", provider="coinbase", received_at=timezone.now()).to_wire()
@@ -96,7 +96,7 @@ def test_a_page_says_at_once_whom_its_prices_come_from_and_what_they_are_not_for
     assert "SIMULATED" not in page
 
 
-def test_a_page_says_at_once_that_its_prices_are_invented(listed: None):
+def test_a_page_shows_at_once_that_its_prices_are_simulated(listed: None):
     assert "SIMULATED" in render('{% live_quotes "AAPL" %}')
 
 
@@ -110,7 +110,7 @@ def test_codes_may_come_from_a_generator(listed: None):
     assert lasts(page) == [("AAPL", "101"), ("BTC-USD", "64000.01")]
 
 
-def test_a_symbol_without_a_price_says_so(listed: None):
+def test_a_symbol_without_a_price_is_labelled(listed: None):
     assert "No price" in render('{% live_quotes "MSFT" %}')
 
 
@@ -159,7 +159,7 @@ def test_several_tags_share_one_head_one_opener_and_no_id(
     assert watched(page) == [("symbols", "BTC-USD"), ("symbols", "BTC-USD,AAPL"), ("price", "AAPL")]
 
 
-def test_two_pages_know_nothing_of_each_other(listed: None, rf: Any):
+def test_two_pages_share_no_state(listed: None, rf: Any):
     for request in (rf.get("/"), rf.get("/"), None, None):
         page = render('{% live_quotes "AAPL" %}', request)
         assert len(loaded(page)) == 4
@@ -217,7 +217,7 @@ def test_a_table_of_tags_takes_no_part_in_a_form_around_it(listed: None):
     assert all('form="quotes-none"' in each for each in inputs)
 
 
-def test_without_live_parts_a_tag_asks_the_database_as_often_for_50_symbols_as_for_one(
+def test_without_live_parts_a_tag_of_50_symbols_needs_as_many_queries_as_one_of_one(
     listed: None, make_quote: Callable[..., Any]
 ):
     codes = [f"S{number}" for number in range(50)]
@@ -233,7 +233,7 @@ def test_without_live_parts_a_tag_asks_the_database_as_often_for_50_symbols_as_f
     assert len(fifty) == len(one) <= 5
 
 
-def test_without_live_parts_ten_tags_ask_the_database_as_often_as_one(listed: None):
+def test_without_live_parts_ten_tags_need_as_many_queries_as_one(listed: None):
     with CaptureQueriesContext(connection) as one:
         render('{% live_quote "AAPL" %}')
     with CaptureQueriesContext(connection) as ten:
@@ -241,9 +241,7 @@ def test_without_live_parts_ten_tags_ask_the_database_as_often_as_one(listed: No
     assert len(ten) == len(one)
 
 
-async def test_with_live_parts_tags_ask_the_database_nothing(
-    live_parts: Any, make_quote: Callable[..., Any]
-):
+async def test_with_live_parts_tags_need_no_query(live_parts: Any, make_quote: Callable[..., Any]):
     # the database refuses to be used in here: in the loop, outside a thread
     aapl = Symbol(pk=1, code="AAPL", name="Apple", kind="stock", currency="USD")
     live_parts.store.keep([aapl])

@@ -72,7 +72,7 @@ async def board(live_parts: Any, make_quote: Callable[..., Any]) -> Any:
 
 
 def list_starters() -> None:
-    """List the starter catalogue on its boards, without a word to anybody."""
+    """Load the starter catalogue without publishing that."""
     with catalogue.STARTER.open(encoding="utf-8", newline="") as file:
         entries = catalogue.read(file)
     symbols = Symbol.objects.bulk_create(entry.symbol for entry in entries)
@@ -157,7 +157,7 @@ async def test_every_symbol_of_a_page_has_its_price_change_percent_and_time(
             assert said["change"].startswith("+1")
 
 
-async def test_a_board_says_what_its_changes_are_measured_from(
+async def test_a_board_shows_the_reference_of_its_changes(
     board: Any, async_client: Any, make_quote: Callable[..., Any]
 ):
     rolling = {"received_at": board.store.clock(), "reference_kind": "rolling_24h"}
@@ -212,7 +212,7 @@ async def test_a_symbol_is_found_in_small_letters_too(board: Any, async_client: 
         "/embed/quotes/?symbols=AAPL&sources=0&attribution=off&foot=no&notes=&theme=none&lang=xx",
     ],
 )
-async def test_whatever_is_asked_for_a_page_says_that_its_prices_are_not_for_trading(
+async def test_every_page_shows_that_its_prices_are_not_for_trading(
     board: Any, async_client: Any, make_quote: Callable[..., Any], path: str
 ):
     now = board.store.clock()
@@ -224,12 +224,12 @@ async def test_whatever_is_asked_for_a_page_says_that_its_prices_are_not_for_tra
     assert ("Prices by Coinbase" in page) == (path != "/embed/quotes/")
 
 
-async def test_a_page_says_that_simulated_prices_are_invented(board: Any, async_client: Any):
+async def test_a_page_shows_that_simulated_prices_are_invented(board: Any, async_client: Any):
     for path in ("/", "/boards/crypto/", "/symbols/AAPL/", "/embed/quotes/?symbols=AAPL"):
         assert "SIMULATED" in await read(async_client, path), path
 
 
-async def test_a_search_finds_by_symbol_and_name_and_shows_what_was_asked(
+async def test_a_search_finds_by_symbol_and_name_and_stays_in_its_field(
     board: Any, async_client: Any
 ):
     page = await read(async_client, "/boards/crypto/?q=bitcoin")
@@ -248,14 +248,14 @@ async def test_pages_read_memory_and_not_the_database(board: Any, async_client: 
         assert asked == [], path
 
 
-# What is not there, and what is asked for in strange ways
+# Unknown pages and strange requests
 
 
 @pytest.mark.parametrize(
     "path",
     ["/boards/bonds/", "/symbols/NONE/", "/symbols/%00/", "/nowhere/", "/live/?board=bonds"],
 )
-async def test_what_is_not_there_is_not_found(board: Any, async_client: Any, path: str):
+async def test_unknown_pages_are_not_found(board: Any, async_client: Any, path: str):
     assert (await async_client.get(path)).status_code == 404
 
 
@@ -273,7 +273,7 @@ async def test_a_symbol_switched_off_is_as_missing_as_one_that_never_was(
     assert off.content.replace(b"AAPL", b"NONE") == never.content
 
 
-async def test_more_than_200_symbols_are_refused_in_words(board: Any, async_client: Any):
+async def test_more_than_200_symbols_are_refused_with_both_numbers(board: Any, async_client: Any):
     many = ",".join(f"S{number}" for number in range(201))
     for path in ("/live/", "/embed/quotes/"):
         response = await async_client.get(f"{path}?symbols={many}")
@@ -282,7 +282,7 @@ async def test_more_than_200_symbols_are_refused_in_words(board: Any, async_clie
 
 
 async def ask(path: str, query: bytes) -> int:
-    """Ask the whole application for something that no client library would."""
+    """Send the whole application a request that no client library would send."""
     from quoteboard.asgi import application
 
     scope = {
@@ -437,7 +437,7 @@ async def test_the_answer_to_doubt_has_the_rows_a_new_socket_and_no_sign_of_life
     assert 'hx-ws:connect="/ws/boards/crypto/?symbols=ETH-USD,BTC-USD&amp;lang=en"' in opener[0]
 
 
-async def test_the_answer_to_a_page_that_just_opened_does_not_say_that_it_is_late(
+async def test_the_answer_to_a_page_that_just_opened_does_not_show_that_it_is_late(
     board: Any, async_client: Any
 ):
     answer = await read(async_client, "/live/?opening=1&symbols=AAPL&price=BTC-USD&lang=en")
@@ -455,7 +455,7 @@ async def test_a_page_of_a_board_that_changed_meanwhile_gets_its_new_rows(
     assert f"&amp;mark={mark}" in answer
 
 
-async def test_a_page_is_found_by_what_it_says_of_itself(board: Any, async_client: Any):
+async def test_a_page_is_found_by_its_own_address(board: Any, async_client: Any):
     page = await read(async_client, "/boards/stock-market/?q=a&sort=-last&page=2")
     said = re.findall(r'class="quotes-watch" name="([^"]*)" value="([^"]*)"', page)
     response = await async_client.get("/live/", dict(said))
@@ -486,7 +486,7 @@ async def test_only_the_listed_origins_may_frame_an_embed(
         assert not response.cookies
 
 
-async def test_an_embed_shows_what_was_asked_for_in_theme_and_language(
+async def test_an_embed_has_its_symbols_theme_and_language_from_its_address(
     board: Any, async_client: Any
 ):
     page = await read(async_client, "/embed/quotes/?symbols=BTC-USD,NONE,AAPL&theme=dark&lang=de")

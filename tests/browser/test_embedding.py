@@ -92,7 +92,7 @@ def test_a_frame_on_any_other_site_stays_empty(host: str, market: Site, tab: Ope
         ("dark", "light", False),
     ],
 )
-def test_the_theme_is_asked_for_or_the_visitors_own(
+def test_the_theme_is_that_of_the_address_or_the_visitors_own(
     market: Site, tab: OpenTab, scheme: str, theme: str, *, dark: bool
 ):
     page = tab(market.url + f"/embed/quotes/?symbols=BTC-USD&theme={theme}", color_scheme=scheme)
@@ -150,7 +150,7 @@ def test_below_a_table_stands_what_changes_are_measured_from_and_prices_not_for(
 
 
 @pytest.mark.parametrize("script", [True, False])
-def test_a_price_in_a_line_says_what_a_finger_cannot_point_at(
+def test_a_price_in_a_line_shows_as_text_what_a_finger_can_not_point_at(
     framed: Site, tab: OpenTab, *, script: bool
 ):
     page = tab(viewport={"width": 390, "height": 800}, java_script_enabled=script)

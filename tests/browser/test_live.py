@@ -55,7 +55,7 @@ def test_without_javascript_every_symbol_is_complete(market: Site, tab: OpenTab,
         assert timedelta(seconds=-5) < age < timedelta(minutes=2), f"{code} is of {time}"
 
 
-def test_without_javascript_a_board_says_so_and_offers_a_refresh(market: Site, tab: OpenTab):
+def test_without_javascript_a_board_shows_that_and_offers_a_refresh(market: Site, tab: OpenTab):
     page = tab(market.url + "/boards/crypto/?sort=-last", java_script_enabled=False)
     before = page.value("BTC-USD")
     refresh = page.page.get_by_role("link", name="Refresh")

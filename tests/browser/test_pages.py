@@ -49,7 +49,7 @@ def test_a_search_shows_and_receives_its_rows_only(market: Site, tab: OpenTab):
     assert len(page.rows()) == 50
 
 
-def test_a_search_that_finds_nothing_says_so_and_leads_back(market: Site, tab: OpenTab):
+def test_a_search_without_results_shows_that_and_leads_back(market: Site, tab: OpenTab):
     page = tab(market.url + "/boards/crypto/?q=zzzz").live()
     assert page.rows() == []
     expect(page.page.get_by_text("No symbols.")).to_be_visible()

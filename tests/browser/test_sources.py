@@ -82,7 +82,7 @@ def test_a_move_flashes_the_price_and_nothing_else(board: Tab, exchange: Exchang
     assert re.fullmatch(r"BTC-USD last quotes-(up|down)-[12]", flash)
 
 
-def test_who_wants_less_motion_gets_no_flash(
+def test_visitors_who_want_less_motion_get_no_flash(
     board: Tab, quiet: Site, exchange: Exchange, tab: OpenTab
 ):
     calm = tab(quiet.url + "/boards/crypto/", reduced_motion="reduce").live()
@@ -126,7 +126,7 @@ DIMMED = """(row) => {
 }"""
 
 
-def test_an_old_price_is_dimmed_and_says_its_age(board: Tab, exchange: Exchange):
+def test_an_old_price_is_dimmed_and_shows_its_age(board: Tab, exchange: Exchange):
     to(board, exchange, "SOL-USD", "151.40")
     row = board.row("SOL-USD")
     expect(row).to_have_attribute("data-condition", "stale", timeout=10_000)

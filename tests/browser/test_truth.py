@@ -44,7 +44,7 @@ def fed(
         yield running
 
 
-def test_pence_are_pounds_and_changes_say_since_when(fed: Site, tab: OpenTab):
+def test_pence_are_pounds_and_changes_show_their_reference(fed: Site, tab: OpenTab):
     shell = tab(fed.url + "/symbols/SHEL.L/").live().page
     expect(shell.locator(".panel-last")).to_have_text(re.compile(r"27\.435?0* GBP"))
     expect(shell.locator(".panel-move .quotes-since")).to_have_text("vs prev. close")
@@ -53,7 +53,7 @@ def test_pence_are_pounds_and_changes_say_since_when(fed: Site, tab: OpenTab):
     expect(board.locator(".count")).to_contain_text("Change: vs prev. close")
 
 
-def test_a_row_says_whose_price_it_shows_while_its_first_source_is_down(
+def test_a_row_shows_the_source_of_its_price_while_its_first_source_is_down(
     fed: Site, exchanges: dict[str, Exchange], tab: OpenTab
 ):
     page = tab(fed.url + "/boards/crypto/?q=bitcoin").live()

@@ -1,4 +1,4 @@
-"""The doctor: what is wrong is said, with what helps; nothing is disturbed, no secret is told."""
+"""The doctor: it reports what is wrong and what helps. It disturbs nothing and shows no secret."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def fresh_layers() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who leads in these tests renews and publishes several times as often as feeds do."""
+    """The leader in these tests renews and publishes several times as often as a feed."""
     monkeypatch.setattr(lease_module, "RENEWAL", 0.2)
     monkeypatch.setattr(lease_module, "LISTEN", 0.3)
     monkeypatch.setattr(lease_module, "LISTEN_ON", 0.4)
@@ -133,7 +133,7 @@ def found_by(check: str, settings: Any, **quotes: Any) -> Report:
 
 
 def worst(found: Report) -> tuple[str, str]:
-    """Return the words of its line, and what is to be done."""
+    """Return the text of its first line, and what to do."""
     finding = found.worst_first()[0]
     return finding.text, finding.to_do
 
@@ -159,14 +159,14 @@ FAULTS: dict[str, tuple[str, str, str]] = {  # mode: status, words, what helps
 
 @pytest.mark.django_db(transaction=True)
 class TestAProvider:
-    def test_that_is_well_brings_a_sample(self, settings: Any):
+    def test_that_works_shows_a_price(self, settings: Any):
         listed("coinbase", BTC="BTC-USD", ETH="ETH-USD")
         found = examined(settings, "coinbase", Coinbase())
         assert found.status == OK
         assert re.search(r"^BTC-USD 64000.00 USD, of unknown age, received in \d+ ms", words(found))
         assert "it has prices for all 2 requested codes" in words(found)
 
-    def test_that_tells_when_a_price_was_made_is_told_the_age_of_it(self, settings: Any):
+    def test_with_times_of_its_prices_shows_the_age_of_one(self, settings: Any):
         listed("coingecko", BTC="bitcoin")
         found = examined(settings, "coingecko", CoinGecko())
         assert found.status == OK
@@ -174,12 +174,12 @@ class TestAProvider:
             r"^BTC-USD 77671.123456 USD, [\d.]+ s old, received in \d+ ms", words(found)
         )
 
-    def test_that_makes_prices_up_needs_no_codes(self, settings: Any):
+    def test_that_simulates_prices_needs_no_codes(self, settings: Any):
         listed(BTC="")
         assert examined(settings, "simulated").status == OK
 
     @pytest.mark.parametrize("mode", FAULTS)
-    def test_that_fails_says_how_and_what_helps(self, settings: Any, mode: str):
+    def test_that_fails_shows_how_and_what_helps(self, settings: Any, mode: str):
         listed("coinbase", BTC="BTC-USD")
         stub = Coinbase()
         stub.mode = mode
@@ -204,7 +204,7 @@ class TestAProvider:
             (301, "if the address is wrong, set COINBASE_REST_URL"),
         ],
     )
-    def test_that_answers_otherwise_than_with_prices_says_what_helps(
+    def test_that_answers_without_prices_shows_what_helps(
         self, settings: Any, status: int, helps: str
     ):
         listed("coinbase", BTC="BTC-USD")
@@ -215,7 +215,7 @@ class TestAProvider:
         assert f"/products/stats answered {status} " in worst(found)[0]
         assert helps in worst(found)[1]
 
-    def test_that_has_a_limit_without_saying_how_long_says_so(self, settings: Any):
+    def test_that_has_a_rate_limit_without_an_end_is_reported(self, settings: Any):
         listed("binance", BTC="BTCUSDT")
         stub = Binance(retry_after="")
         stub.mode = "rate_limited"
@@ -231,7 +231,7 @@ class TestAProvider:
         assert "set COINGECKO_DEMO_KEY, COINGECKO_PRO_KEY, restart the feed" in worst(found)[1]
         assert CANARY not in words(found)
 
-    def test_that_lacks_a_key_is_not_asked(self, settings: Any):
+    def test_without_its_key_gets_no_request(self, settings: Any):
         listed("finnhub", AAPL="AAPL")
         stub = Finnhub()
         found = examined(settings, "finnhub", stub)
@@ -249,7 +249,7 @@ class TestAProvider:
             ("https://x..invalid", "could not be read", "getent hosts x..invalid"),
         ],
     )
-    def test_that_is_not_reached_says_what_to_try(
+    def test_that_is_not_reached_shows_what_to_try(
         self, settings: Any, url: str, said: str, helps: str
     ):
         listed("coinbase", BTC="BTC-USD")
@@ -258,14 +258,14 @@ class TestAProvider:
         assert said in worst(found)[0]
         assert helps in worst(found)[1]
 
-    def test_that_speaks_no_tls_says_so(self, settings: Any):
+    def test_without_tls_is_reported(self, settings: Any):
         listed("coinbase", BTC="BTC-USD")
         port = free_port()
         found = examined(settings, "coinbase", Coinbase(port), rest_url=f"https://127.0.0.1:{port}")
         assert found.status == FAILED
         assert "check this machine's clock and certificates" in worst(found)[1]
 
-    def test_of_which_no_symbol_has_a_code_is_not_asked(self, settings: Any):
+    def test_for_which_no_symbol_has_a_code_gets_no_request(self, settings: Any):
         listed("kraken", BTC="XXBTZUSD")
         Symbol.objects.update(active=False)
         stub = Kraken()
@@ -275,7 +275,7 @@ class TestAProvider:
         assert not stub.requests
 
     @pytest.mark.parametrize("codes", [{}, {"AAPL": "AAPL"}], ids=["no code", "a code"])
-    def test_with_a_query_that_does_not_run_says_what_the_database_says(
+    def test_with_a_query_that_fails_shows_the_error_of_the_database(
         self, settings: Any, codes: dict[str, str]
     ):
         listed("database", **codes)
@@ -286,7 +286,7 @@ class TestAProvider:
             "check what it reads, and DATABASE_ALIAS, DATABASE_QUERY, DATABASE_INTERVAL",
         )
 
-    def test_with_a_query_that_runs_says_so_without_a_code(self, settings: Any):
+    def test_with_a_query_that_works_is_reported_without_a_code(self, settings: Any):
         query = "SELECT code, 1 AS last FROM quotes_symbol WHERE code IN (%(codes)s)"
         found = examined(settings, "database", query=query)
         assert words(found).splitlines()[:2] == [
@@ -301,7 +301,7 @@ class TestAProvider:
         assert worst(found)[0] == ("no price for 1 of 2 requested codes: GONEUSD is not listed")
         assert "BTC-USD 64000" in words(found)
 
-    def test_of_many_codes_is_asked_for_no_more_than_one_request_holds(self, settings: Any):
+    def test_with_many_codes_gets_no_more_than_one_request_holds(self, settings: Any):
         listed("finnhub", **{f"S{number}": f"S{number}" for number in range(9)})
         stub = Finnhub()
         stub.enlist(*(f"S{number}" for number in range(9)))
@@ -309,7 +309,7 @@ class TestAProvider:
         assert "it has prices for all 3 requested codes (of 9)" in words(found)
         assert stub.requests.total() == 3
 
-    def test_whose_newest_price_is_old_in_an_open_market_says_so(self, settings: Any):
+    def test_with_an_old_price_in_an_open_market_is_reported(self, settings: Any):
         class Asleep(CoinGecko):
             def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
                 status, rows = super().rest(path, query)
@@ -331,7 +331,7 @@ class TestAProvider:
             (-60, "its clock is (59|60).* s behind ours"),
         ],
     )
-    def test_that_tells_the_time_is_compared_with_ours(self, settings: Any, ahead: int, said: str):
+    def test_with_a_clock_is_compared_with_ours(self, settings: Any, ahead: int, said: str):
         class Clocked(Coinbase):
             def _answer(self, status: int, document: Any) -> Response:
                 answer = super()._answer(status, document)
@@ -344,7 +344,7 @@ class TestAProvider:
         assert found.status == (WARNING if ahead else OK)
         assert re.search(said, words(found))
 
-    def test_that_tells_the_time_of_an_answer_it_kept_is_not_compared(self, settings: Any):
+    def test_with_the_time_of_a_cached_answer_is_not_compared(self, settings: Any):
         class Kept(Coinbase):
             def _answer(self, status: int, document: Any) -> Response:
                 answer = super()._answer(status, document)
@@ -355,13 +355,13 @@ class TestAProvider:
         listed("coinbase", BTC="BTC-USD")
         assert "clock" not in words(examined(settings, "coinbase", Kept()))
 
-    def test_with_a_check_of_its_own_makes_it(self, settings: Any):
+    def test_with_a_check_of_its_own_runs_it(self, settings: Any):
         listed("alpaca", BTC="BTC/USD")
         found = examined(settings, "alpaca", Alpaca(), api_key=KEY, api_secret=SECRET)
         assert found.status == OK
         assert "its own check received FAKEPACA 134.56" in words(found)
 
-    def test_whose_own_check_fails_still_brings_its_sample(self, settings: Any):
+    def test_with_a_failing_check_of_its_own_still_shows_a_price(self, settings: Any):
         listed("alpaca", BTC="BTC/USD")
         login = {"api_key": KEY, "api_secret": SECRET}
         away = f"ws://127.0.0.1:{free_port()}"
@@ -370,7 +370,7 @@ class TestAProvider:
         assert worst(found)[0].startswith("its own check failed: ")
         assert "BTC-USD 64000" in words(found)
 
-    def test_that_the_feed_does_not_ask_can_be_tried(self, settings: Any):
+    def test_that_the_feed_does_not_use_can_be_checked(self, settings: Any):
         listed("coinbase", BTC="BTC-USD")
         settings.QUOTES = {"PROVIDERS": ["simulated"]}
         [check] = asyncio.run(self.begun("simulated"))
@@ -381,7 +381,7 @@ class TestAProvider:
     async def begun(self, name: str) -> list[Report]:
         return [await each for each in doctor.begin(name).values()]
 
-    def test_that_has_a_fault_of_ours_does_not_end_the_others(
+    def test_with_a_bug_of_ours_does_not_end_the_others(
         self, settings: Any, monkeypatch: pytest.MonkeyPatch
     ):
         monkeypatch.setitem(REGISTRY, "broken", f"{__name__}.Broken")
@@ -415,20 +415,20 @@ class TestTheMonthsBudget:
         self.month = Budget(PLANS["demo"]).month
         records.add_uses({"coingecko": (self.month, 900)})
 
-    def test_what_was_asked_is_counted_where_the_feed_counts(self, settings: Any):
+    def test_requests_are_counted_with_those_of_the_feed(self, settings: Any):
         found = examined(settings, "coingecko", CoinGecko(), demo_key="mine")
         assert (
             "it allows 30 requests a minute and 10,000 a month (9,099 are left); this check used 1"
         ) in words(found)
         assert records.load_uses() == {"coingecko": (self.month, 901)}
 
-    def test_what_failed_is_counted_too(self, settings: Any):
+    def test_failed_requests_are_counted_too(self, settings: Any):
         stub = CoinGecko()
         stub.mode = "slow"
         examined(settings, "coingecko", stub, 0.2, demo_key="mine")
         assert records.load_uses() == {"coingecko": (self.month, 901)}
 
-    def test_what_was_interrupted_is_counted_too(self, settings: Any):
+    def test_interrupted_requests_are_counted_too(self, settings: Any):
         stub = CoinGecko()
         stub.mode = "slow"
 
@@ -444,7 +444,7 @@ class TestTheMonthsBudget:
         asyncio.run(interrupted())
         assert records.load_uses() == {"coingecko": (self.month, 901)}
 
-    def test_once_it_is_spent_nothing_is_asked(self, settings: Any):
+    def test_nothing_is_requested_once_it_is_spent(self, settings: Any):
         records.add_uses({"coingecko": (self.month, 9_100)})
         stub = CoinGecko()
         found = examined(settings, "coingecko", stub, demo_key="mine")
@@ -456,12 +456,12 @@ class TestTheMonthsBudget:
 
 @pytest.mark.django_db(transaction=True)
 class TestTheConfiguration:
-    def test_that_is_sound_is_named(self, settings: Any):
+    def test_that_is_valid_is_summarized(self, settings: Any):
         found = found_by("configuration", settings)
         assert found.status == OK
         assert words(found) == "providers simulated; feed inline; debug off"
 
-    def test_that_is_not_says_what_the_system_checks_say(self, settings: Any):
+    def test_that_is_invalid_shows_the_errors_of_the_system_checks(self, settings: Any):
         found = found_by("configuration", settings, PACE=0, PROVIDERS=["yaho"])
         assert found.status == FAILED
         assert "Unknown provider 'yaho', must be one of: " in words(found)
@@ -475,7 +475,7 @@ class TestTheConfiguration:
 
 @pytest.mark.django_db(transaction=True)
 class TestTheDatabase:
-    def test_that_is_well_says_where_it_is_and_what_was_looked_at(self, settings: Any):
+    def test_that_works_shows_where_it_is_and_what_was_checked(self, settings: Any):
         found = found_by("database", settings)
         assert found.status == OK
         assert re.search(r"^SQLite, .*: answered in \d+ ms$", worst(found)[0])
@@ -494,7 +494,7 @@ class TestTheDatabase:
         assert worst(found)[0] == f"1 migration is not applied: {'.'.join(newest)}"
         assert worst(found)[1].startswith("run “manage.py migrate”")
 
-    def test_that_a_later_release_migrated_says_so(self, settings: Any):
+    def test_that_a_later_release_migrated_is_reported(self, settings: Any):
         recorder = MigrationRecorder(connection)
         recorder.record_applied("quotes", "9999_to_come")
         try:
@@ -504,7 +504,7 @@ class TestTheDatabase:
         assert found.status == WARNING
         assert worst(found)[0] == "it was migrated by another release: quotes.9999_to_come"
 
-    def test_that_holds_codes_of_no_provider_names_what_they_are_of(self, settings: Any):
+    def test_with_codes_of_unknown_providers_names_those(self, settings: Any):
         listed("coinbse", BTC="BTC-USD", ETH="ETH-USD")
         listed("krakn", LTC="XLTCZUSD")
         listed("kraken", SOL="SOLUSD")
@@ -515,7 +515,7 @@ class TestTheDatabase:
             f"correct them in the admin, the provider must be one of: {', '.join(REGISTRY)}",
         )
 
-    def test_that_can_not_be_written_to_says_why(
+    def test_that_can_not_be_written_to_shows_why(
         self, settings: Any, monkeypatch: pytest.MonkeyPatch
     ):
         given = connection.settings_dict
@@ -544,14 +544,14 @@ class TestTheDatabase:
         assert worst(found)[0] == (f"can't be used: [Errno 2] No such file or directory: '{name}'")
         assert not name.exists()
 
-    def test_that_is_down_says_why_and_not_only_that_it_took_too_long(
+    def test_that_is_down_shows_why_and_not_only_a_time_out(
         self, settings: Any, monkeypatch: pytest.MonkeyPatch
     ):
         away = {"ENGINE": "django.db.backends.postgresql", "NAME": "quotes", "USER": "alice"}
         away |= {"HOST": "127.0.0.1", "PORT": free_port(), "PASSWORD": CANARY}
         away |= {"OPTIONS": {"pool": {"min_size": 1, "max_size": 8, "timeout": 5}}}
         monkeypatch.setitem(connections.settings, "default", connections.settings["default"] | away)
-        said, code = told()
+        said, code = run_doctor()
         assert code == 1
         for line in (
             "database +FAILED +can't be used: connection failed: .*refused",
@@ -571,7 +571,7 @@ class TestTheDatabase:
         (-90.0, WARNING, "90.0 s behind ours"),
     ],
 )
-def test_a_clock_that_differs_is_told(ahead: float, status: str, said: str):
+def test_a_clock_that_differs_is_reported(ahead: float, status: str, said: str):
     found = Report("database")
     compare_clocks(found, ahead, 1.0)
     assert found.status == status
@@ -590,12 +590,12 @@ class TestTheLayer:
             }
         }
 
-    def test_in_memory_says_so(self, settings: Any):
+    def test_in_memory_is_reported(self, settings: Any):
         found = found_by("channel layer", settings)
         assert found.status == OK
         assert re.search(r"^in memory: a message came back in \d+ ms", words(found))
 
-    def test_on_redis_says_where_and_leaves_no_group(self, settings: Any, redis_server: Redis):
+    def test_on_redis_shows_where_and_leaves_no_group(self, settings: Any, redis_server: Redis):
         self.redis(settings, redis_server.url)
         found = found_by("channel layer", settings)
         assert found.status == OK
@@ -603,7 +603,7 @@ class TestTheLayer:
         assert words(found).startswith(at)
         eventually(lambda: redis_server.say("PUBSUB CHANNELS") == "*0", "all groups are left")
 
-    def test_whose_redis_is_away_says_so(self, settings: Any):
+    def test_with_a_redis_that_is_down_is_reported(self, settings: Any):
         self.redis(settings, f"redis://:{CANARY}@127.0.0.1:{free_port()}/0")
         found = found_by("channel layer", settings)
         assert found.status == FAILED
@@ -611,7 +611,7 @@ class TestTheLayer:
         assert worst(found)[1].startswith("start Redis or correct REDIS_URL")
         assert CANARY not in words(found)
 
-    def test_whose_password_is_wrong_says_so(self, settings: Any, redis_server: Redis):
+    def test_with_a_wrong_password_is_reported(self, settings: Any, redis_server: Redis):
         redis_server.say("CONFIG SET requirepass right")
         self.redis(settings, f"redis://:{CANARY}@127.0.0.1:{redis_server.port}/0")
         found = found_by("channel layer", settings)
@@ -621,7 +621,7 @@ class TestTheLayer:
         assert "password" in worst(found)[0]
         assert CANARY not in words(found)
 
-    def test_that_is_not_configured_says_so(self, settings: Any):
+    def test_that_is_not_configured_is_reported(self, settings: Any):
         found = found_by("channel layer", settings, CHANNEL_LAYER="fast")
         assert worst(found) == (
             "'fast' is missing in CHANNEL_LAYERS",
@@ -687,7 +687,7 @@ LEASES = {
 
 
 @pytest.mark.parametrize("looks", LEASES)
-def test_who_leads_is_told_by_two_looks_at_the_lease(looks: str):
+def test_two_looks_at_the_lease_show_which_process_leads(looks: str):
     (before, after), status, said = LEASES[looks]
     found = Report("lease")
     examine_lease(found, before, after)
@@ -696,7 +696,7 @@ def test_who_leads_is_told_by_two_looks_at_the_lease(looks: str):
     assert status == OK or worst(found)[1]
 
 
-def test_who_gives_the_lease_to_another_may_be_heard_with_them():
+def test_the_old_and_the_new_leader_may_both_be_heard():
     before, after = taken("alice:1", 6.7, 7)[0], taken("bob:2", 6.7, 8)[1]
     batches = {epoch: Batch(1, [], {}) for epoch in (7, 8)}
     found = Report("lease")
@@ -727,7 +727,7 @@ class TestTheLease:
 
         return asyncio.run(examine())
 
-    def test_that_was_never_taken_says_what_to_start(self, settings: Any):
+    def test_that_was_never_taken_shows_what_to_start(self, settings: Any):
         found = found_by("lease", settings)
         assert found.status == FAILED
         assert worst(found)[0] == "no process leads the feed"
@@ -735,7 +735,7 @@ class TestTheLease:
         settings.QUOTES = settings.QUOTES | {"FEED": "external"}
         assert worst(found_by("lease", settings))[1].startswith("start “manage.py runfeed”")
 
-    def test_is_left_to_who_has_it(self, settings: Any):
+    def test_is_left_to_its_holder(self, settings: Any):
         assert lease.take("alice:1") == 1
         found = self.found()
         assert found.status == OK
@@ -747,7 +747,9 @@ class TestTheLease:
         found_by("lease", settings)
         assert not FeedLease.objects.exists()
 
-    def test_the_newest_last_quote_is_told(self, settings: Any, make_quote: Callable[..., Quote]):
+    def test_the_age_of_the_newest_last_quote_is_shown(
+        self, settings: Any, make_quote: Callable[..., Quote]
+    ):
         listed(BTC="")
         quote = make_quote("BTC-USD", received_at=timezone.now() - timedelta(minutes=5))
         records.save_last_quotes({"BTC-USD": ((1, 1), quote)})
@@ -775,14 +777,14 @@ class TestTheLease:
         assert worst(found)[0].startswith("another feed publishes with epoch 40")
         assert "its own Redis" in worst(found)[1]
 
-    def test_a_feed_that_is_not_heard_is_told(self, settings: Any, redis_server: Redis):
+    def test_a_feed_that_is_not_heard_is_reported(self, settings: Any, redis_server: Redis):
         TestTheLayer.redis(settings, redis_server.url)
         assert lease.take("alice:1") == 1
         found = self.found()
         assert found.status == FAILED
         assert worst(found)[0] == "no batch of alice:1 arrives here"
 
-    def test_a_layer_that_is_away_is_no_proof_of_anything(self, settings: Any):
+    def test_a_layer_that_is_down_proves_nothing_about_the_lease(self, settings: Any):
         TestTheLayer.redis(settings, f"redis://127.0.0.1:{free_port()}/0")
         assert lease.take("alice:1") == 1
         found = self.found()
@@ -792,7 +794,7 @@ class TestTheLease:
         )
 
 
-def told(*arguments: str) -> tuple[str, int]:
+def run_doctor(*arguments: str) -> tuple[str, int]:
     """Run the command here; return what it wrote, and its exit code."""
     out, err, code = StringIO(), StringIO(), 0
     try:
@@ -808,7 +810,7 @@ class TestTheCommand:
     def test_writes_an_aligned_line_for_each_check_and_counts_them(self, settings: Any):
         settings.QUOTES = {"PROVIDERS": ["simulated", "kraken"]}
         listed(BTC="")
-        said, code = told()
+        said, code = run_doctor()
         lines = [line for line in said.splitlines() if line and line[0] != " "]
         assert [line[:28].split("  ")[0] for line in lines[:-1]] == [
             "configuration",
@@ -829,12 +831,12 @@ class TestTheCommand:
 
     def test_ends_with_0_where_nothing_failed(self, settings: Any):
         settings.QUOTES = {"PROVIDERS": ["kraken"]}
-        said, code = told("--provider", "kraken")
+        said, code = run_doctor("--provider", "kraken")
         assert "no active symbol has a code for it" in said
         assert (said.splitlines()[-1], code) == ("1 check: 0 ok, 1 warning, 0 FAILED", 0)
 
-    def test_says_the_same_to_machines(self, settings: Any):
-        said, code = told("--json")
+    def test_prints_the_same_in_json(self, settings: Any):
+        said, code = run_doctor("--json")
         document = json.loads(said)
         assert document["counts"] == {"ok": 3, "warning": 1, "failed": 1}
         by_name = {each["name"]: each for each in document["checks"]}
@@ -847,23 +849,23 @@ class TestTheCommand:
 
     def test_colours_words_and_leaves_them_there(self, settings: Any):
         listed(BTC="")
-        plain, _ = told("--provider", "simulated")
-        coloured, _ = told("--provider", "simulated", "--force-color")
+        plain, _ = run_doctor("--provider", "simulated")
+        coloured, _ = run_doctor("--provider", "simulated", "--force-color")
         assert "\x1b[" in coloured
         assert "\x1b[" not in plain
         without = re.sub(r"\x1b\[[\d;]*m", "", coloured)
         assert re.sub(r"\d", "9", without)[:30] == re.sub(r"\d", "9", plain)[:30]
 
-    def test_refuses_a_provider_that_there_is_not(self):
+    def test_refuses_an_unknown_provider(self):
         with pytest.raises(CommandError, match="Unknown provider 'yaho', must be one of: alpaca"):
-            told("--provider", "yaho")
+            run_doctor("--provider", "yaho")
 
     @pytest.mark.parametrize("given", ["0", "-1", "soon", "nan"])
-    def test_refuses_a_time_that_is_none(self, given: str):
+    def test_refuses_an_invalid_time(self, given: str):
         with pytest.raises(CommandError, match="--timeout"):
-            told("--provider", "simulated", f"--timeout={given}")
+            run_doctor("--provider", "simulated", f"--timeout={given}")
 
-    def test_a_name_server_without_an_answer_keeps_nobody(
+    def test_a_name_server_without_an_answer_does_not_delay_the_end(
         self, settings: Any, monkeypatch: pytest.MonkeyPatch
     ):
         answered = threading.Event()
@@ -875,7 +877,7 @@ class TestTheCommand:
         monkeypatch.setattr(socket, "getaddrinfo", hang)
         listed("kraken", BTC="XXBTZUSD")
         settings.QUOTES = {"PROVIDERS": ["kraken"]}
-        said, code = told("--provider", "kraken", "--timeout", "0.2")
+        said, code = run_doctor("--provider", "kraken", "--timeout", "0.2")
         assert not answered.is_set()
         answered.set()
         assert "FAILED   no complete answer within 0.2 s" in said
@@ -908,7 +910,7 @@ def inside(written: Callable[[str], str]) -> Callable[[str], str]:
 
 
 class Parrot(Exchange):
-    """A source that says in its errors what it was asked with."""
+    """A source that repeats the request in its errors."""
 
     def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
         """Refuse, and repeat all headers."""
@@ -932,7 +934,7 @@ class TestNoSecret:
 
     @pytest.mark.parametrize("name", KEYED)
     @pytest.mark.parametrize("arguments", [[], ["--json"]], ids=["text", "json"])
-    def test_is_told_though_a_source_repeats_it(
+    def test_is_shown_although_a_source_repeats_it(
         self, settings: Any, name: str, arguments: list[str]
     ):
         listed(name, BTC="BTC/USD" if name == "alpaca" else "bitcoin")
@@ -945,14 +947,14 @@ class TestNoSecret:
                 "PROVIDERS": [name],
                 "PROVIDER_OPTIONS": {name: options | self.KEYED[name]},
             }
-            said, code = told("--provider", name, *arguments)
+            said, code = run_doctor("--provider", name, *arguments)
         assert code == 1
         assert "401 unauthorized" in said
         assert CANARY not in said
         for login in re.findall("Basic (.*)", str(stub.headers)):
             assert login not in said
 
-    def test_of_the_settings_is_told(self, settings: Any, monkeypatch: pytest.MonkeyPatch):
+    def test_of_the_settings_is_shown(self, settings: Any, monkeypatch: pytest.MonkeyPatch):
         TestTheLayer.redis(settings, f"redis://:{CANARY}@127.0.0.1:{free_port()}/0")
         settings.SECRET_KEY = f"{CANARY}-8"
         url = f"ftp://{CANARY}-9@example.com/?token={CANARY}-9"
@@ -960,7 +962,7 @@ class TestNoSecret:
             "PROVIDERS": ["coinbase"],
             "PROVIDER_OPTIONS": {"coinbase": {"rest_url": url}},
         }
-        said, _ = told()
+        said, _ = run_doctor()
         assert "Unexpected address 'ftp://…@example.com/?token=…'" in said
         assert CANARY not in said
 
@@ -1033,7 +1035,7 @@ def coinbase() -> Iterator[Stub]:
 
 
 @pytest.mark.server
-def test_on_a_terminal_it_shows_for_what_it_waits_and_ctrl_c_ends_it(
+def test_on_a_terminal_it_shows_what_it_waits_for_and_control_c_ends_it(
     database: Path, coinbase: Stub
 ):
     coinbase.ask("/_mode?to=slow")

@@ -59,28 +59,28 @@ async def shell(tmp_path: Path, database_template: Path) -> AsyncIterator[Shell]
         yield Shell(stub, tmp_path / "site.sqlite3")
 
 
-async def test_what_came_is_counted_and_comes_once(shell: Shell) -> None:
+async def test_candles_are_counted_and_requested_once(shell: Shell) -> None:
     for words in (r"1/1 BTC-USD: \d+ candles\n", "1/1 BTC-USD: nothing new\n"):
         code, said, errors = await shell.run("BTC-USD", "--days", "0.1")
         assert re.match(words, said)
         assert (code, errors) == (0, "")
 
 
-async def test_a_symbol_of_which_nobody_keeps_candles_is_done(shell: Shell) -> None:
+async def test_a_symbol_without_a_provider_of_candles_is_done(shell: Shell) -> None:
     shell.providers = "coingecko"
     code, said, errors = await shell.run("BTC-USD")
     assert (code, errors) == (0, "")
     assert "1/1 BTC-USD: none of its providers has candles\n" in said
 
 
-async def test_what_is_missing_is_said_with_what_to_do(shell: Shell) -> None:
+async def test_missing_candles_are_reported_with_what_to_do(shell: Shell) -> None:
     shell.stub.mode = "unauthorized"
     code, said, errors = await shell.run("BTC-USD", "ETH-USD", "--days", "0.01")
     assert code == 1
     assert "2/2 ETH-USD: nothing new, some are still missing" in said
     assert "Candles are still missing for 2 of 2 symbols: BTC-USD, ETH-USD. Those" in errors
     assert "received are stored. Run the command again to request the rest." in errors
-    assert shell.stub.requests["/0/public/OHLC"] == 1  # who is refused asks no more
+    assert shell.stub.requests["/0/public/OHLC"] == 1  # after a refusal nothing is requested
 
 
 async def test_on_a_terminal_it_shows_where_it_is_and_control_c_ends_it(shell: Shell) -> None:

@@ -38,7 +38,7 @@ def running() -> Iterator[Stub]:
 
 @pytest.fixture
 def coinbase(running: Stub, settings: Any) -> Iterator[Stub]:
-    """Coinbase as the only provider, and Kraken where nobody answers."""
+    """Coinbase as the only provider, and Kraken at an address that does not answer."""
     settings.QUOTES = {
         "PROVIDERS": ["coinbase", "simulated"],
         "PROVIDER_OPTIONS": {
@@ -51,7 +51,7 @@ def coinbase(running: Stub, settings: Any) -> Iterator[Stub]:
 
 
 class Said:
-    """What the command said, and how it ended."""
+    """The output of the command, and how it ended."""
 
     def __init__(self, *arguments: str, terminal: bool = False) -> None:
         out, err = StringIO(), StringIO()
@@ -88,23 +88,23 @@ class TestSearching:
             "TINY-USD   TINY/USD   USD  0.0000000001  crypto",
         ]
 
-    def test_says_how_many_more_there_are(self, coinbase: Stub):
+    def test_shows_how_many_more_there_are(self, coinbase: Stub):
         said = Said("coinbase", "--limit", "1")
         assert said.lines == ["BTC-EUR  BTC/EUR  EUR  0.01  crypto"]
         assert said.beside == "1 of 7 shown: add words, or use --limit 7\n"
         assert len(Said("coinbase", "--limit", "7").lines) == 7
 
-    def test_says_that_there_is_none(self, coinbase: Stub):
+    def test_reports_that_nothing_matches(self, coinbase: Stub):
         said = Said("coinbase", "btc", "gbp")
         assert said.error == "coinbase lists no instrument with 'btc gbp' in its code or name"
         assert said.lines == []
 
-    def test_says_in_its_words_how_a_provider_fails(self, coinbase: Stub):
+    def test_reports_how_a_provider_fails(self, coinbase: Stub):
         coinbase.ask("/_mode?to=rate_limited")
         said = Said("coinbase", "btc").error
         assert re.match(r"rate limited until .* 127\.0\.0\.1:\d+/products answered 429", said)
 
-    def test_shows_on_a_terminal_for_what_it_waits_and_clears_it(self, coinbase: Stub):
+    def test_shows_on_a_terminal_what_it_waits_for_and_clears_it(self, coinbase: Stub):
         said = Said("coinbase", "btc", terminal=True).beside
         assert "\r\x1b[Krequesting the list of coinbase …" in said
         assert said.endswith("\r\x1b[K")
@@ -112,25 +112,27 @@ class TestSearching:
 
 class TestRefusing:
     @pytest.mark.parametrize("check", [[], ["--check"]], ids=["search", "check"])
-    def test_a_provider_that_there_is_not_is_named_with_those_that_there_are(self, check: Any):
+    def test_an_unknown_provider_is_refused_with_those_that_exist(self, check: Any):
         error = Said(*check, "coinbse").error
         assert error == f"Unknown provider 'coinbse', must be one of: {', '.join(REGISTRY)}"
 
     @pytest.mark.parametrize("name", ["yahoo", "simulated", "database", "http"])
     @pytest.mark.parametrize("check", [[], ["--check"]], ids=["search", "check"])
-    def test_a_provider_without_a_list_says_which_have_one(self, check: Any, name: str):
+    def test_a_provider_without_a_list_is_refused_with_those_that_have_one(
+        self, check: Any, name: str
+    ):
         error = Said(*check, name).error
         assert error == f"{name} has no list of instruments, must be one of: {WITH_A_LIST}"
 
-    def test_no_provider_at_all_says_which_there_are(self):
+    def test_without_a_provider_all_are_named(self):
         assert Said().error == f"A provider is missing, must be one of: {WITH_A_LIST}"
 
-    def test_a_provider_that_lacks_its_key_says_so(self, settings: Any):
+    def test_a_provider_without_its_key_is_refused(self, settings: Any):
         settings.QUOTES = {"PROVIDERS": ["simulated"]}
         assert Said("finnhub").error == "A key is missing, set FINNHUB_API_KEY"
 
     @pytest.mark.parametrize("given", ["0", "-1", "many"])
-    def test_a_limit_that_is_none_is_refused(self, given: str):
+    def test_an_invalid_limit_is_refused(self, given: str):
         assert "must be a whole number above 0" in Said("coinbase", f"--limit={given}").error
 
 
@@ -148,19 +150,19 @@ class TestChecking:
             "2 codes are not listed: correct them in the admin, or switch those symbols off."
         )
 
-    def test_says_that_all_are_listed(self, coinbase: Stub):
+    def test_reports_that_all_are_listed(self, coinbase: Stub):
         codes(BTC="BTC-USD", ETH="ETH-USD")
         said = Said("--check", "coinbase")
         assert said.lines == ["coinbase: all 2 codes of active symbols are listed"]
         assert said.error == ""
 
-    def test_asks_nobody_where_there_is_nothing_to_check(self, coinbase: Stub):
+    def test_requests_nothing_if_there_is_nothing_to_check(self, coinbase: Stub):
         before = coinbase.load()
         said = Said("--check")
         assert said.lines == ["coinbase: no active symbol has a code for it"]
         assert coinbase.load() == before
 
-    def test_goes_on_after_a_provider_that_fails_and_tells_no_password(self, coinbase: Stub):
+    def test_continues_after_a_provider_that_fails_and_shows_no_password(self, coinbase: Stub):
         codes(GONE="GONE-USD")
         ProviderSymbol.objects.create(symbol=Symbol.objects.get(), provider="kraken", code="X")
         said = Said("--check", "kraken", "coinbase")
@@ -177,12 +179,12 @@ class TestChecking:
         )
 
 
-def test_what_a_source_says_steers_no_terminal():
+def test_control_characters_of_a_source_are_not_printed():
     named = Instrument(symbol="", code="X\n", name="\x1b[31mRed\rInc.", currency="")
     assert columns(named) == ["X", "[31mRed Inc.", "-", "-", "crypto"]
 
 
-def test_what_a_plan_counts_by_month_is_counted(settings: Any):
+def test_requests_of_a_monthly_plan_are_counted(settings: Any):
     coins = Stub("coingecko")
     options = {"rest_url": f"http://127.0.0.1:{coins.port}", "demo_key": "stub"}
     settings.QUOTES = {"PROVIDER_OPTIONS": {"coingecko": options}}
@@ -198,7 +200,7 @@ def test_what_a_plan_counts_by_month_is_counted(settings: Any):
 
 
 @pytest.mark.server
-def test_the_command_of_a_shell_ends_with_1_where_it_found_something(
+def test_in_a_shell_it_exits_with_1_if_it_found_something(
     running: Stub, tmp_path: Path, database_template: Path
 ):
     env = {"DATABASE_URL": f"sqlite:///{database_template}", **running.settings}

@@ -1,4 +1,4 @@
-"""The site under real servers: sockets, crowds, signals, restarts, and what its commands say."""
+"""The site under real servers: sockets, crowds, signals, restarts, and the output of commands."""
 
 from __future__ import annotations
 
@@ -228,7 +228,7 @@ def test_prices_of_another_source_than_the_one_that_is_down_stay_with_a_note(
 def test_a_clean_stop_loses_no_quote_that_was_shown(
     tmp_path: Path, database_template: Path, stub: Stub
 ):
-    # daphne does not say that it stops: what came in its last two seconds is lost
+    # daphne does not announce that it stops: quotes of its last two seconds are lost
     with site(tmp_path, database_template, "uvicorn", **stub.settings) as running:
         eventually(
             lambda: prices(running.get("/symbols/BTC-USD/"))["BTC-USD"] and stub.load()[0] == 1,
@@ -292,14 +292,14 @@ def test_a_bad_setting_ends_a_command_with_what_to_do(
         (["--share-port"], ["Several processes need a layer", "set REDIS_URL"]),
     ],
 )
-def test_serve_says_where_it_cannot(arguments: list[str], words: list[str]):
+def test_serve_reports_what_it_can_not_do(arguments: list[str], words: list[str]):
     said = manage("serve", *arguments, check=False)
     assert said.returncode != 0
     assert all(word in said.stderr for word in words), said.stderr[-1000:]
     assert "Traceback" not in said.stderr
 
 
-def test_serve_on_a_taken_port_says_so():
+def test_serve_reports_a_taken_port():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         said = manage("serve", f"127.0.0.1:{taken.getsockname()[1]}", check=False)
     assert said.returncode != 0
@@ -308,7 +308,7 @@ def test_serve_on_a_taken_port_says_so():
 
 
 @pytest.mark.parametrize("server", ["daphne", "uvicorn"])
-def test_one_address_gets_so_many_sockets_and_is_told(
+def test_one_address_gets_a_number_of_sockets_and_a_reason_for_no_more(
     tmp_path: Path, database_template: Path, server: str
 ):
     limit = {"QUOTES_MAX_SOCKETS_PER_ADDRESS": "2"}
