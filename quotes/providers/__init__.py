@@ -1,8 +1,7 @@
 """Providers: the sources of quotes.
 
-A provider turns one source's wire format into `Quote`s and knows nothing of Django. It is given
-`Instrument`s and returns or yields quotes of those; whatever goes wrong crosses the seam as one
-exception, `ProviderError`.
+A provider turns one source's wire format into `Quote`s and knows nothing of Django. It takes
+`Instrument`s, returns or yields their quotes, and raises one exception, `ProviderError`.
 """
 
 from __future__ import annotations
@@ -27,21 +26,21 @@ __all__ = ["Candle", "Instrument", "Plan", "Provider", "ProviderError", "Sparkli
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instrument:
-    """A symbol as a provider knows it."""
+    """A symbol with the provider's code of it."""
 
     symbol: str  # ours: "BTC-USD"
     code: str  # theirs: "XXBTZUSD"
     kind: str = "crypto"  # "crypto", "stock", "etf", "index"
-    exchange: str = ""  # whose hours it keeps: "NASDAQ"
+    exchange: str = ""  # the one whose market hours it has: "NASDAQ"
     currency: str = "USD"
     tick_size: Decimal | None = None  # the smallest step of its price
     name: str = ""
-    start: Decimal | None = None  # where a simulated market begins
+    start: Decimal | None = None  # the first price of a simulated market
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candle:
-    """Open, high, low, close and volume of one stretch of time that begins at `start` (UTC)."""
+    """Open, high, low, close and volume of one period that begins at `start` (UTC)."""
 
     start: datetime
     open: Decimal
@@ -53,44 +52,44 @@ class Candle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sparkline:
-    """The way a price took, for a line without an axis."""
+    """Prices at a fixed distance, for a line without an axis."""
 
-    prices: tuple[Decimal, ...]  # oldest first, the last of them about now
+    prices: tuple[Decimal, ...]  # the oldest first, the last about now
     step: int  # seconds from one to the next
 
 
 class Provider(ABC):
     """A source of quotes.
 
-    Each method returns what the source knows of the instruments it is given and leaves out the
-    rest; it raises ProviderError, and nothing else, when the source can't be read. A code that
-    the source does not know is dropped in `standing`, and costs the others nothing.
+    Each method leaves out the given instruments that the source lacks. It raises ProviderError,
+    and nothing else, if the source can't be read. It drops an unknown code in `standing`, with a
+    reason, and still returns the quotes of the other codes.
     """
 
     name: ClassVar[str]  # as in QUOTES_PROVIDERS: "coinbase"
     title: ClassVar[str]  # as people know it: "Coinbase"
-    attribution: ClassVar[str]  # the line that its terms, or honesty, want on every page
-    streams: ClassVar[bool] = False  # whether `stream` is there
-    steps: ClassVar[Collection[int]] = ()  # seconds of the candles that `candles` may be asked for
-    sizes: ClassVar[bool] = True  # whether `instruments` tells tick sizes
+    attribution: ClassVar[str]  # the line that its terms, or fairness, require on every page
+    streams: ClassVar[bool] = False  # whether it has `stream`
+    steps: ClassVar[Collection[int]] = ()  # seconds of the candles that `candles` returns
+    sizes: ClassVar[bool] = True  # whether `instruments` returns tick sizes
     needs_code: ClassVar[bool] = True  # whether a symbol must have a code of this provider
-    invented: ClassVar[bool] = False  # its prices are made up: never in place of real ones
-    poll_interval: float = 5.0  # seconds between two calls of `quotes`; a plan may change it
+    invented: ClassVar[bool] = False  # its prices are made up, and never replace real ones
+    poll_interval: float = 5.0  # seconds between two calls of `quotes`; it may depend on the plan
     plan: Plan = Plan()  # what the source allows
     database: str = ""  # the alias in DATABASES that it reads, if it reads one
 
     def __init__(self) -> None:
         self.standing = Standing(Budget(self.plan))
         self.clients: list[Client] = []
-        # whether a price may differ from what was got then; a stream that polls asks for no other
+        # set by the feed: whether a price may have changed since it was polled
         self.may_differ: Callable[[Instrument, datetime | None], bool] = lambda each, got_at: True
 
     @abstractmethod
     async def quotes(self, instruments: Sequence[Instrument]) -> list[Quote]:
-        """Return the newest quote of each instrument that the source knows."""
+        """Return the newest quote of each instrument that the source has."""
 
     def stream(self, instruments: Sequence[Instrument]) -> AsyncIterator[Quote]:
-        """Yield quotes as they come, until the source fails (ProviderError)."""
+        """Yield quotes as they come, until the source fails with ProviderError."""
         raise NotImplementedError(f"{self.name} has no stream, poll `quotes`")
 
     async def candles(
@@ -100,22 +99,22 @@ class Provider(ABC):
         return []
 
     def check_step(self, step: int) -> None:
-        """Raise ProviderError for a step that is none of `steps`."""
+        """Raise ProviderError unless a step is one of `steps`."""
         if step not in self.steps:
             allowed = ", ".join(map(str, self.steps))
             raise ProviderError(f"no candles of {step} s at {self.name}, must be one of: {allowed}")
 
     async def sparklines(self, instruments: Sequence[Instrument]) -> dict[str, Sparkline]:
-        """Return a sparkline of each instrument that the source draws one of, by symbol.
+        """Return a sparkline of each instrument that the source has one of, by symbol.
 
-        It may cost as much as `quotes` and change once an hour: ask seldom.
+        It may cost as much as `quotes` and change only once an hour: call it rarely.
         """
         return {}
 
     async def instruments(self) -> list[Instrument]:
-        """Return all instruments of the source, or none where it keeps no list.
+        """Return all instruments that the source lists; none if it has no list.
 
-        `symbol` is empty in them: the source does not know our names.
+        Their `symbol` is empty, because the source does not know our names.
         """
         return []
 
@@ -127,7 +126,7 @@ class Provider(ABC):
         return None
 
     async def aclose(self) -> None:
-        """Close the connections that are kept between calls; the next call opens new ones."""
+        """Close the connections that are kept between requests; the next one opens new ones."""
         for client in self.clients:
             await client.aclose()
 
@@ -176,9 +175,9 @@ def provider_class(name: str) -> type[Provider]:
 
 
 def make_provider(name: str, options: Mapping[str, Any]) -> Provider:
-    """Build a provider with its options; raise ValueError for a name or option it lacks."""
-    wanted = provider_class(name)
+    """Build a provider with its options; raise ValueError for an unknown name or option."""
+    made = provider_class(name)
     try:
-        return wanted(**options)
+        return made(**options)
     except TypeError as error:
         raise ValueError(f"unusable options for provider {name!r}: {error}") from error

@@ -1,10 +1,10 @@
 """Alpaca: stocks of the United States and crypto (BTC/USD), with a free key.
 
-With that key stocks are as IEX trades them now, or all exchanges did a quarter of an hour ago.
+With that key, prices of stocks are those of IEX now, or of all exchanges 15 minutes ago.
 
-REST tells a snapshot of each symbol. The stream tells trades, quotes and daily bars, each of which
-replaces its part of the snapshot. Wire formats: https://docs.alpaca.markets/reference (REST) and
-https://docs.alpaca.markets/docs/streaming-market-data; times are RFC 3339 with nanoseconds.
+REST returns a snapshot of each symbol. The stream sends trades, quotes and daily bars, each of
+which replaces its part of the snapshot. Times are RFC 3339 with nanoseconds. Wire formats:
+https://docs.alpaca.markets/reference, https://docs.alpaca.markets/docs/streaming-market-data
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 
 from quotes.providers import Candle, Instrument, Plan, Provider, ProviderError
 from quotes.providers.alpaca_stream import Connection, Snapshot, currency, is_crypto
-from quotes.providers.kit.batches import Asked, by_code
-from quotes.providers.kit.client import Client, address, late, of_kind
+from quotes.providers.kit.batches import Groups, by_code
+from quotes.providers.kit.client import Client, address, of_kind, timeout_error
 from quotes.providers.kit.cooldown import cooldown
 from quotes.providers.kit.errors import excerpt
 from quotes.providers.kit.merge import merge, repeat
@@ -28,7 +28,7 @@ from quotes.providers.kit.options import needed_key
 from quotes.providers.kit.sockets import SilentError, Socket
 from quotes.quote import Quote, amount, price, utc
 
-FEEDS = {"iex": 0, "sip": 0, "delayed_sip": 900}  # how many seconds late each of them is
+FEEDS = {"iex": 0, "sip": 0, "delayed_sip": 900}  # delay in seconds, by feed
 STEPS = {  # seconds of a candle
     60: "1Min",
     300: "5Min",
@@ -39,21 +39,21 @@ STEPS = {  # seconds of a candle
 }
 ROWS = 10_000  # bars in one answer, at most
 BATCH = 100  # symbols in one request
-COOL_DOWN = 60.0  # seconds to stay away when that was too often: it counts by the minute
-QUARANTINE = 900.0  # seconds that a symbol which spoilt a batch is not asked again
-COLUMNS = ("open", "high", "low", "close")  # of a candle, by their first letters
+COOL_DOWN = 60.0  # seconds to back off after too many requests: Alpaca counts by the minute
+QUARANTINE = 900.0  # seconds without a request for a symbol that spoilt a batch
+COLUMNS = ("open", "high", "low", "close")  # of a candle; Alpaca uses the first letters
 
 Params = dict[str, str | int]
 
 
 class Market(NamedTuple):
-    """Where, and how, one kind of symbol is asked for."""
+    """The addresses and parameters of one kind of symbol."""
 
     path: str
     stream: str
-    asked: Params = {}  # with every request for snapshots
-    of_bars: Params = {}  # with every request for bars
-    within: str = ""  # the key of an answer that its snapshots are under, if any
+    snapshot_params: Params = {}  # of every request for snapshots
+    bar_params: Params = {}  # of every request for bars
+    key: str = ""  # of the snapshots in an answer, if they have one
     delay: int = 0  # seconds
 
 
@@ -62,7 +62,7 @@ class Alpaca(Provider):
 
     name = "alpaca"
     title = "Alpaca"
-    # The feed is of one instance, and this line of all: it must be true of each of FEEDS.
+    # An instance has one feed, this line belongs to the class: it must be true for all FEEDS.
     attribution = "Prices by Alpaca, those of stocks from IEX or from all US exchanges"
     streams = True
     steps = STEPS
@@ -79,7 +79,7 @@ class Alpaca(Provider):
         feed: str = "iex",
         assets_url: str = "https://paper-api.alpaca.markets",  # without "paper-" for a live account
         timeout: float = 10.0,  # seconds for an answer, or for a socket to open
-        silence: float = 30.0,  # seconds after which a stream is asked for a sign of life
+        silence: float = 30.0,  # seconds until a silent stream is probed for a sign of life
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if feed not in FEEDS:
@@ -96,66 +96,66 @@ class Alpaca(Provider):
         self.rest = self.make_client(rest_url, timeout=timeout, headers=headers)
         self.assets = self.make_client(assets_url, timeout=timeout, headers=headers)
         self.ws_url = address(ws_url, "ws", "wss")
-        # What is delayed on its stream is not so in the past.
-        of_bars: Params = {"feed": feed.removeprefix("delayed_"), "adjustment": "split"}
+        # Bars of a delayed feed have the name of the feed without the delay.
+        bar_params: Params = {"feed": feed.removeprefix("delayed_"), "adjustment": "split"}
         self.stocks = Market(
-            "/v2/stocks", f"/v2/{feed}", {"feed": feed}, of_bars, delay=FEEDS[feed]
+            "/v2/stocks", f"/v2/{feed}", {"feed": feed}, bar_params, delay=FEEDS[feed]
         )
-        self.crypto = Market("/v1beta3/crypto/us", "/v1beta3/crypto/us", within="snapshots")
+        self.crypto = Market("/v1beta3/crypto/us", "/v1beta3/crypto/us", key="snapshots")
         self.timeout, self.silence, self.clock = timeout, silence, clock
         self.snapshots: dict[str, Snapshot] = {}  # by code
-        self.got_at: dict[str, datetime] = {}  # code: when it was asked for last, and told
+        self.got_at: dict[str, datetime] = {}  # code: when its last snapshot came
         self.quarantine: dict[str, float] = {}  # code: until when
 
     async def quotes(self, instruments: Sequence[Instrument]) -> list[Quote]:
         """Return the last trade of each symbol, its session, and the close of the one before."""
-        told: set[str] = set()
+        found: set[str] = set()
         for market in (self.stocks, self.crypto):
-            told |= await self._read(market, self._due(market, by_code(instruments)))
+            found |= await self._read(market, self._due(market, by_code(instruments)))
         now = datetime.now(UTC)
-        told &= self.snapshots.keys()  # which a stream that began meanwhile has cleared
-        return [self._quote(each, now) for each in instruments if each.code in told]
+        found &= self.snapshots.keys()  # a stream that began meanwhile cleared them
+        return [self._quote(each, now) for each in instruments if each.code in found]
 
     async def instruments(self) -> list[Instrument]:
-        """Return the stocks and the crypto pairs that are active; only those have a tick size."""
+        """Return the active stocks and crypto pairs; only the pairs have a tick size."""
         found: list[Instrument] = []
         for kind in ("us_equity", "crypto"):
-            asked: Params = {"status": "active", "asset_class": kind}
-            rows = await self._get(self.assets, "/v2/assets", list, asked)
+            params: Params = {"status": "active", "asset_class": kind}
+            rows = await self._get(self.assets, "/v2/assets", list, params)
             found += [asset for asset in map(read_asset, rows) if asset]
         return found
 
     async def candles(
         self, instrument: Instrument, step: int, start: datetime, end: datetime
     ) -> list[Candle]:
-        """Return candles of 60, 300, 900, 1800, 3600 or 86400 seconds, none of quiet times.
+        """Return candles of 60, 300, 900, 1800, 3600 or 86400 seconds, none without a trade.
 
-        Those of a day begin at midnight in New York. Stocks are told as if every split since had
-        been then already.
+        Those of a day begin at midnight in New York. Prices of stocks are adjusted for all splits
+        since then.
         """
         self.check_step(step)
         market, now = self._market(instrument.code), datetime.now(UTC)
         until = min(end, now - timedelta(seconds=market.delay))
         if start >= until:
             return []
-        asked: Params = {"symbols": instrument.code, "timeframe": STEPS[step], "limit": ROWS}
-        asked |= market.of_bars | {"start": rfc3339(start), "end": rfc3339(until)}
-        found = dict(read_bars(await self._bars(market, instrument.code, asked), start, end))
+        params: Params = {"symbols": instrument.code, "timeframe": STEPS[step], "limit": ROWS}
+        params |= market.bar_params | {"start": rfc3339(start), "end": rfc3339(until)}
+        found = dict(read_bars(await self._bars(market, instrument.code, params), start, end))
         return [found[moment] for moment in sorted(found)]
 
     async def stream(self, instruments: Sequence[Instrument]) -> AsyncIterator[Quote]:
-        """Yield a quote of each symbol at once, then all that moves.
+        """Yield a quote of each symbol at once, then one for every change.
 
-        Symbols above the number that the plan streams are polled beside it. Raise ProviderError
-        where a connection ends, is dead, or tells of nothing.
+        If the plan does not stream all symbols, the others are polled. Raise ProviderError if a
+        connection ends or is dead, or if no symbol has a price.
         """
         if not instruments:
             return
         self.snapshots.clear()
         for quote in await self._all(instruments):
             yield quote
-        asked = by_code(instruments)
-        connections = [self._connection(market, asked) for market in (self.stocks, self.crypto)]
+        groups = by_code(instruments)
+        connections = [self._connection(market, groups) for market in (self.stocks, self.crypto)]
         connections = [each for each in connections if each.codes]
 
         async def poll() -> list[Quote]:
@@ -168,15 +168,15 @@ class Alpaca(Provider):
             return self.silence if all_streamed else min(self.poll_interval, self.silence)
 
         polls = repeat(poll, interval, self.standing.back_off)
-        streams = [self._listen(each, asked) for each in connections]
+        streams = [self._listen(each, groups) for each in connections]
         async with aclosing(merge(polls, *streams)) as quotes:
             async for quote in quotes:
                 yield quote
 
     async def check(self) -> Quote:
-        """Return a quote of FAKEPACA, which is no company and trades day and night.
+        """Return a quote of FAKEPACA, a test symbol that trades day and night.
 
-        So the keys, the stream and the way there are in order. Raise ProviderError if not.
+        It shows that the keys and the stream work. Raise ProviderError if they do not.
         """
         fake = Instrument(symbol="FAKEPACA", code="FAKEPACA", kind="stock")
         connection = Connection("/v2/test", self.login, [fake.code], self.snapshots)
@@ -187,7 +187,7 @@ class Alpaca(Provider):
             ):
                 return await anext(quote async for quote in quotes if quote.last > 0)
         except TimeoutError as error:
-            raise late("the test stream of alpaca", self.timeout) from error
+            raise timeout_error("the test stream of alpaca", self.timeout) from error
 
     def _market(self, code: str) -> Market:
         return self.crypto if is_crypto(code) else self.stocks
@@ -195,13 +195,13 @@ class Alpaca(Provider):
     def _due(self, market: Market, codes: Iterable[str]) -> list[str]:
         now, here = self.clock(), [code for code in codes if self._market(code) is market]
         for code in here:
-            if "," in code:  # it would be taken for several
+            if "," in code:  # Alpaca would read several symbols
                 self._set_aside(code)
         return [code for code in here if self.quarantine.get(code, now) <= now]
 
-    def _connection(self, market: Market, asked: Asked) -> Connection:
-        # Whoever has no snapshot comes last: it is not to take the place of one that has.
-        codes = sorted(self._due(market, asked), key=lambda code: code not in self.snapshots)
+    def _connection(self, market: Market, groups: Groups) -> Connection:
+        # Codes without a snapshot come last: they must not take the place of one that has a price.
+        codes = sorted(self._due(market, groups), key=lambda code: code not in self.snapshots)
         return Connection(market.stream, self.login, codes, self.snapshots)
 
     def _quote(self, instrument: Instrument, now: datetime) -> Quote:
@@ -211,9 +211,9 @@ class Alpaca(Provider):
     async def _all(self, instruments: Sequence[Instrument]) -> list[Quote]:
         if quotes := await self.quotes(instruments):
             return quotes
-        raise ProviderError("alpaca has no price of any of the symbols")
+        raise ProviderError("alpaca has no price of any symbol")
 
-    async def _listen(self, connection: Connection, asked: Asked) -> AsyncGenerator[Quote]:
+    async def _listen(self, connection: Connection, groups: Groups) -> AsyncGenerator[Quote]:
         url, quiet = f"{self.ws_url}{connection.path}", False
         async with Socket(url, self.timeout, self.silence, of=list) as socket:
             while True:
@@ -222,69 +222,69 @@ class Alpaca(Provider):
                 try:
                     frame, quiet = await socket.receive(), False
                 except SilentError:
-                    # Out of hours nobody trades. Only who does not even answer is dead.
+                    # Out of hours there are no trades. A connection is dead if it ignores a probe.
                     if quiet or not connection.given:
                         raise
                     quiet = True
                     connection.probe()
                     continue
                 now = datetime.now(UTC)
-                for each in [each for code in connection.take(frame) for each in asked[code]]:
+                for each in [each for code in connection.take(frame) for each in groups[code]]:
                     yield self._quote(each, now)
 
     async def _read(self, market: Market, codes: Sequence[str]) -> set[str]:
         rows: dict[str, Any] = {}
         for first in range(0, len(codes), BATCH):
             rows |= await self._rows(market, codes[first : first + BATCH])
-        told = {code for code in codes if isinstance(rows.get(code), dict)}
+        found = {code for code in codes if isinstance(rows.get(code), dict)}
         now = datetime.now(UTC)
-        for code in told:
+        for code in found:
             self.got_at[code] = now
             self.snapshots.setdefault(code, Snapshot()).update(rows[code])
             self.standing.found(code)
-        if told:  # an answer without anything condemns nobody
+        if found:  # an empty answer proves nothing about a single code
             for code in self._due(market, codes):
-                if code not in told:
+                if code not in found:
                     self.standing.drop(code, f"{code} has no snapshot")
-        return told
+        return found
 
     async def _rows(self, market: Market, codes: Sequence[str]) -> dict[str, Any]:
         path = f"{market.path}/snapshots"
         while codes:
-            asked = market.asked | {"symbols": ",".join(codes)}
+            params = market.snapshot_params | {"symbols": ",".join(codes)}
             try:
-                body = await self._get(self.rest, path, dict, asked)
+                body = await self._get(self.rest, path, dict, params)
             except ProviderError as error:
-                # One bad symbol spoils the whole batch, and of several only one is named.
+                # One bad symbol spoils the whole batch, and the error names only one of several.
                 bad = self._rejected(error, codes)
                 if not bad:
                     raise
                 codes = [code for code in codes if code not in bad]
             else:
-                rows = body.get(market.within) or {} if market.within else body
+                rows = body.get(market.key) or {} if market.key else body
                 found: dict[str, Any] = of_kind(dict, path, rows)
                 return found
         return {}
 
-    async def _bars(self, market: Market, code: str, asked: Params) -> list[Any]:
+    async def _bars(self, market: Market, code: str, params: Params) -> list[Any]:
         rows: list[Any] = []
         while True:
             try:
-                body = await self._get(self.rest, f"{market.path}/bars", dict, asked)
+                body = await self._get(self.rest, f"{market.path}/bars", dict, params)
             except ProviderError as error:
                 if not self._rejected(error, [code]):
                     raise
                 return []
-            told, token = body.get("bars"), body.get("next_page_token")
-            bars = told.get(code) if isinstance(told, dict) else None
+            found, token = body.get("bars"), body.get("next_page_token")
+            bars = found.get(code) if isinstance(found, dict) else None
             rows += bars if isinstance(bars, list) else []
-            if not bars or not token or token == asked.get("page_token"):
+            if not bars or not token or token == params.get("page_token"):
                 return rows
-            asked = asked | {"page_token": str(token)}
+            params = params | {"page_token": str(token)}
 
     def _rejected(self, error: ProviderError, codes: Sequence[str]) -> list[str]:
-        said = error.body.get("message") if isinstance(error.body, dict) else None
-        named = str(said).casefold().partition("invalid symbol")[2].strip(" :.")
+        message = error.body.get("message") if isinstance(error.body, dict) else None
+        named = str(message).casefold().partition("invalid symbol")[2].strip(" :.")
         words = {named, *re.split(r"[\s:,]+", named)}
         bad = [code for code in codes if code.casefold() in words]
         for code in bad:
@@ -295,24 +295,27 @@ class Alpaca(Provider):
         self.standing.drop(code, f"{code} is not a valid symbol")
         self.quarantine[code] = self.clock() + QUARANTINE
 
-    async def _get(self, client: Client, path: str, kind: type, asked: Params) -> Any:
+    async def _get(self, client: Client, path: str, kind: type, params: Params) -> Any:
+        secrets = self.login.values()
         try:
             with cooldown(COOL_DOWN):
-                body = await client.get(path, asked)
+                body = await client.get(path, params)
         except ProviderError as error:
-            if isinstance(error.body, dict) and (said := error.body.get("message")):
-                error.args = (f"{error}: {excerpt(said, *self.login.values())}",)
+            if isinstance(error.body, dict) and (words := error.body.get("message")):
+                error.args = (f"{error}: {excerpt(words, *secrets)}",)
             raise
-        if isinstance(body, dict) and isinstance(said := body.get("message"), str):
-            message = f"{path} answered with an error: {excerpt(said, *self.login.values())}"
-            refused = str(body.get("code")).startswith(("401", "403"))
-            away = COOL_DOWN if "too many requests" in said else None
-            raise ProviderError(message, refused=refused, retry_after=away, body=body)
+        if isinstance(body, dict) and isinstance(words := body.get("message"), str):
+            raise ProviderError(
+                f"{path} answered with an error: {excerpt(words, *secrets)}",
+                refused=str(body.get("code")).startswith(("401", "403")),
+                retry_after=COOL_DOWN if "too many requests" in words else None,
+                body=body,
+            )
         return of_kind(kind, path, body)
 
 
 def read_asset(row: Any) -> Instrument | None:
-    """Turn a row of the list of assets into an instrument; None where it is not active."""
+    """Turn a row of the list of assets into an instrument; return None if it is not active."""
     code = row.get("symbol") if isinstance(row, dict) else None
     if not isinstance(code, str) or not code or row.get("status") != "active":
         return None
@@ -329,16 +332,16 @@ def read_asset(row: Any) -> Instrument | None:
 def read_bars(
     rows: Iterable[Any], start: datetime, end: datetime
 ) -> Iterator[tuple[datetime, Candle]]:
-    """Yield the sound candles from `start` to before `end`, with the time they begin at."""
+    """Yield the valid candles from `start` to before `end`, with their start."""
     for row in rows:
         begun = utc(row.get("t")) if isinstance(row, dict) else None
         if begun is None or not start <= begun < end:
             continue
-        told: dict[str, Any] = {name: price(row.get(name[0])) for name in COLUMNS}
-        if all(told.values()):
-            yield begun, Candle(start=begun, volume=amount(row.get("v")), **told)
+        prices: dict[str, Any] = {name: price(row.get(name[0])) for name in COLUMNS}
+        if all(prices.values()):
+            yield begun, Candle(start=begun, volume=amount(row.get("v")), **prices)
 
 
 def rfc3339(moment: datetime) -> str:
-    """Write a time as Alpaca reads it."""
+    """Return a time in the format that Alpaca reads."""
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"

@@ -1,4 +1,4 @@
-"""What a connection to Alpaca's stream asks for, and what is known of each symbol.
+"""The protocol of Alpaca's stream: one connection, and a snapshot of each symbol.
 
 Wire format: https://docs.alpaca.markets/docs/streaming-market-data; every frame is a list.
 """
@@ -13,13 +13,13 @@ from quotes.providers import Instrument, ProviderError
 from quotes.providers.kit.errors import excerpt
 from quotes.quote import Quote, amount, last_price, price, utc
 
-CHUNK = 400  # symbols in one subscription: of longer messages the stream takes none
+CHUNK = 400  # symbols in one subscription: the stream ignores longer messages
 DAY = timedelta(days=1)
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
-TAKEN = 30.0  # seconds until a connection that was not closed well no longer counts
+TAKEN = 30.0  # seconds until Alpaca notices that a connection was lost, and allows another one
 TOO_MANY_SYMBOLS, TOO_MANY_CONNECTIONS = 405, 406
-REFUSED = (402, 409)  # a wrong key, and a plan without this feed
-NOT_LAST = frozenset("IZT")  # odd lots, late reports, out of hours: no such trade moves the last
+REFUSED = (402, 409)  # a wrong key, a plan without this feed
+NOT_LAST = frozenset("IZT")  # odd lots, late reports, out of hours: such a trade is not the last
 
 Row = Mapping[str, Any]
 
@@ -30,11 +30,11 @@ class Snapshot:
     def __init__(self) -> None:
         self.trade: Row = {}
         self.bid_ask: Row = {}
-        self.day: Row = {}  # the day of the trade, or one before it where that has no bar yet
+        self.day: Row = {}  # of the trade's day, or of the one before if that has no bar yet
         self.day_before: Row = {}
 
     def update(self, row: Row) -> None:
-        """Take over what REST tells, except where the stream told of something newer."""
+        """Update the parts of which REST has newer data than the stream."""
         trade = newer(self.trade, row.get("latestTrade"))
         if price(trade.get("p")) or not self.trade:
             self.trade = trade
@@ -43,13 +43,13 @@ class Snapshot:
         self.day_before = newer(self.day_before, row.get("prevDailyBar"))
 
     def take(self, message: Row) -> bool:
-        """Take over a message of the stream; say whether it tells of anything new."""
+        """Update a part from a message of the stream; return whether it changed."""
         takers = {"t": self._take_trade, "q": self._take_bid_ask, "d": self._take_day}
-        taker = takers.get(str(message.get("T")))
-        return taker is not None and taker(message)
+        take = takers.get(str(message.get("T")))
+        return take is not None and take(message)
 
     def quote(self, instrument: Instrument, delay: int, now: datetime) -> Quote:
-        """Say it as a quote."""
+        """Return the snapshot as a quote."""
         last = last_price(self.trade.get("p"))
         day, reference = self.day, price(self.day_before.get("c"))
         if not self._is_of_the_day(self.trade):
@@ -96,18 +96,18 @@ class Snapshot:
         if moment(message) > moment(self.day):
             self.day_before, self.day = self.day or self.day_before, message
         else:
-            # A bar is told of when a minute is over, and there may have been trades since.
+            # A bar comes after the end of a minute, so there may have been trades since.
             self.day = widened(message, self.day)
         return True
 
     def _is_of_the_day(self, trade: Row) -> bool:
-        # A bar begins at midnight, and nobody trades stocks at night. Until a day has a bar, the
+        # A bar begins at midnight, and stocks are not traded at night. Until a day has a bar, the
         # newest one is of the day before.
         return not self.day or moment(trade) - moment(self.day) < DAY
 
 
 class Connection:
-    """What one connection asks for, of which it is given as much as the plan allows."""
+    """Subscribes to as many symbols as the plan allows, and reads their messages."""
 
     def __init__(
         self,
@@ -118,14 +118,14 @@ class Connection:
     ) -> None:
         self.path, self.login, self.snapshots = path, login, snapshots
         self.codes = frozenset(codes)
-        self.waiting = list(codes)  # not subscribed to, or not yet
-        self.asked: list[str] = []  # in the subscription that is on its way
+        self.waiting = list(codes)  # not subscribed, or not yet
+        self.requested: list[str] = []  # in the subscription that is not acknowledged yet
         self.given: list[str] = []
         self.size = CHUNK
         self.due: list[dict[str, Any]] = []  # messages to send
 
     def take(self, frame: Sequence[Any]) -> list[str]:
-        """Return the codes that a frame moved; raise ProviderError where it ends the connection."""
+        """Return the codes that a frame changed; raise ProviderError for an error."""
         moved: dict[str, None] = {}
         for message in frame:
             if not isinstance(message, dict):
@@ -138,7 +138,7 @@ class Connection:
         return list(moved)
 
     def probe(self) -> None:
-        """Ask for a sign of life: what is subscribed to once more is acknowledged once more."""
+        """Request a sign of life: a repeated subscription is acknowledged again."""
         self.due.append({"action": "subscribe", "trades": self.given[:1]})
 
     def _snapshot(self, code: str) -> Snapshot:
@@ -149,58 +149,58 @@ class Connection:
             case "success", "connected":
                 self.due.append({"action": "auth", **self.login})
             case "success", "authenticated":
-                self._ask()
+                self._subscribe()
             case "subscription", _:
-                self.given += self.asked
-                self.waiting = self.waiting[len(self.asked) :]
-                self._ask()
-            case "error", said:
-                self._fail(message.get("code"), self._excerpt(said))
+                self.given += self.requested
+                self.waiting = self.waiting[len(self.requested) :]
+                self._subscribe()
+            case "error", words:
+                self._fail(message.get("code"), self._excerpt(words))
 
-    def _ask(self) -> None:
-        self.asked = codes = self.waiting[: self.size]
+    def _subscribe(self) -> None:
+        self.requested = codes = self.waiting[: self.size]
         if codes:
-            wanted = {"trades": codes, "quotes": codes, "dailyBars": codes}
-            self.due.append({"action": "subscribe", **wanted})
+            channels = {"trades": codes, "quotes": codes, "dailyBars": codes}
+            self.due.append({"action": "subscribe", **channels})
 
     def _excerpt(self, words: object) -> str:
         return excerpt(words, *self.login.values())
 
-    def _fail(self, number: Any, said: str) -> None:
-        if number == TOO_MANY_SYMBOLS and (len(self.asked) > 1 or self.given):
-            # Of a subscription that is too large nothing is given, so half of it is tried.
-            self.size = len(self.asked) // 2
-            self._ask()
+    def _fail(self, number: Any, words: str) -> None:
+        if number == TOO_MANY_SYMBOLS and (len(self.requested) > 1 or self.given):
+            # Alpaca rejects all of a subscription that is too large, so half of it is tried.
+            self.size = len(self.requested) // 2
+            self._subscribe()
             return
         raise ProviderError(
-            f"the stream answered with error {self._excerpt(number)}: {said}",
+            f"the stream answered with error {self._excerpt(number)}: {words}",
             refused=number in REFUSED,
             retry_after=TAKEN if number == TOO_MANY_CONNECTIONS else None,
         )
 
 
-def newer(known: Row, told: Any) -> Row:
-    """Return what has the later time, and of two that have the same what was told last."""
-    return told if isinstance(told, dict) and moment(told) >= moment(known) else known
+def newer(known: Row, other: Any) -> Row:
+    """Return the row with the later time; the other one if their times are equal."""
+    return other if isinstance(other, dict) and moment(other) >= moment(known) else known
 
 
 def moment(row: Row) -> datetime:
-    """Read the time of a trade, quote or bar; one that has none was long ago."""
+    """Return the time of a trade, quote or bar; without one, a time long ago."""
     return utc(row.get("t")) or LONG_AGO
 
 
 def widened(bar: Row, other: Row) -> dict[str, Any]:
-    """Return a bar whose high and low are those of another, too."""
+    """Return a bar whose range includes that of another one."""
     highs = [high for each in (bar, other) if (high := price(each.get("h")))]
     lows = [low for each in (bar, other) if (low := price(each.get("l")))]
     return {**bar, "h": max(highs, default=None), "l": min(lows, default=None)}
 
 
 def is_crypto(code: str) -> bool:
-    """Tell a pair like BTC/USD from a stock."""
+    """Return whether a code is a pair like BTC/USD, and not a stock."""
     return "/" in code
 
 
 def currency(code: str) -> str:
-    """Read the currency off a code."""
+    """Return the currency of a code."""
     return code.rpartition("/")[2] if is_crypto(code) else "USD"

@@ -1,6 +1,6 @@
 """Coinbase Exchange: crypto in dollars, euros and pounds, without a key.
 
-REST tells all products in one answer, without bid, ask and time; the stream tells all of it.
+REST returns all products in one answer, without bid, ask and time. The stream has all fields.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import quote as escaped
 
 from quotes.providers import Candle, Instrument, Plan, Provider, ProviderError
-from quotes.providers.kit.batches import Asked, by_code
+from quotes.providers.kit.batches import Groups, by_code
 from quotes.providers.kit.cache import StreamCache
 from quotes.providers.kit.client import NotFoundError, address, of_kind
 from quotes.providers.kit.cooldown import cooldown
@@ -31,10 +31,10 @@ COLUMNS = ("time", "low", "high", "open", "close", "volume")  # of a candle
 ROWS = 300  # candles in one answer, at most
 PACE = 0.1  # seconds between two answers: ten a second are free
 PER_MINUTE = 480  # requests: 600 in all, and others may share our address
-COOL_DOWN = 10.0  # seconds to stay away when that was too often; it does not say for how long
-PATIENCE = 3.0  # seconds that a stream waits for the list of products before it does without
+COOL_DOWN = 10.0  # seconds to back off after too many requests
+PATIENCE = 3.0  # seconds that a stream waits for the list of products, then it starts without
 CHUNK = 50  # products in one subscription
-HANDFUL = 10  # products whose heartbeats, one a second each, may all come
+HANDFUL = 10  # with more products than this, only one of them sends heartbeats, one a second
 GONE = {"delisted": "is delisted", None: "is not a valid product"}  # by status; None: not listed
 
 day_quote = partial(Quote, provider="coinbase", volume_window="24h", session="always", delay=0)
@@ -48,7 +48,7 @@ class Coinbase(Provider):
     attribution = "Prices by Coinbase"
     streams = True
     steps = STEPS
-    poll_interval = 5.0  # as long as the exchange itself keeps an answer
+    poll_interval = 5.0  # the exchange caches answers for as long
     plan = Plan(per_minute=PER_MINUTE)
 
     def __init__(
@@ -57,7 +57,7 @@ class Coinbase(Provider):
         ws_url: str = "wss://ws-feed.exchange.coinbase.com",
         *,
         timeout: float = 10.0,  # seconds for an answer, or for a socket to open
-        silence: float = 10.0,  # seconds without any message, after which a stream is dead
+        silence: float = 10.0,  # seconds without a message until a stream is dead
     ) -> None:
         super().__init__()
         self.rest = self.make_client(rest_url, timeout=timeout)
@@ -66,12 +66,12 @@ class Coinbase(Provider):
         self.cache = StreamCache("bid", "ask")
 
     async def quotes(self, instruments: Sequence[Instrument]) -> list[Quote]:
-        """Return what the last 24 hours of each product were like."""
+        """Return the last price of each product, and its last 24 hours."""
         if not instruments:
             return []
         stats, now = await self._get("/products/stats", dict), datetime.now(UTC)
-        told = [read_stats(stats.get(each.code), each, now) for each in instruments]
-        return [self.cache.complete(quote) for quote in told if quote]
+        quotes = [read_stats(stats.get(each.code), each, now) for each in instruments]
+        return [self.cache.complete(quote) for quote in quotes if quote]
 
     async def instruments(self) -> list[Instrument]:
         """Return the products that are traded now."""
@@ -81,7 +81,7 @@ class Coinbase(Provider):
     async def candles(
         self, instrument: Instrument, step: int, start: datetime, end: datetime
     ) -> list[Candle]:
-        """Return candles of 60, 300, 900, 3600, 21600 or 86400 seconds, none of quiet times."""
+        """Return candles of 60, 300, 900, 3600, 21600 or 86400 seconds, none without a trade."""
         self.check_step(step)
         first = ceil(start.timestamp() / step) * step
         stop = ceil(min(end, datetime.now(UTC)).timestamp())
@@ -96,22 +96,22 @@ class Coinbase(Provider):
         """Yield a quote of each product at once, then every tick, until the connection ends."""
         if not instruments:
             return
-        asked = by_code(instruments)
-        await self._leave_out_what_is_gone(asked)
+        groups = by_code(instruments)
+        await self._drop_gone(groups)
         with self.cache.open(), cooldown(COOL_DOWN):
-            while asked:
-                connection = Connection(asked, self.standing)
+            while groups:
+                connection = Connection(groups, self.standing)
                 try:
                     async with Socket(self.ws_url, self.timeout, self.silence) as socket:
-                        while asked:
+                        while groups:
                             while connection.due:
                                 await socket.send(connection.due.pop(0))
                             for quote in connection.take(await socket.receive()):
                                 self.cache.remember(quote)
                                 yield quote
                 except EndedError:
-                    # Having named a bad product the exchange may hang up. The others go on at
-                    # once: each such round has a product less, so there are few of them.
+                    # The exchange may end the connection after it named a bad product. We connect
+                    # again at once: every round has fewer products, so there are few rounds.
                     if not connection.refused:
                         raise
         raise ProviderError("coinbase knows none of the products")
@@ -121,20 +121,20 @@ class Coinbase(Provider):
             with cooldown(COOL_DOWN):
                 body = await self.rest.get(path, params)
         except ProviderError as error:
-            if said := complaint(error.body):
-                error.args = (f"{error}: {said}",)
+            if words := complaint(error.body):
+                error.args = (f"{error}: {words}",)
             raise
-        if (said := complaint(body)) is not None:
-            limited = "rate limit" in said.casefold()
+        if (words := complaint(body)) is not None:
+            limited = "rate limit" in words.casefold()
             raise ProviderError(
-                f"{path} answered with an error: {said}",
+                f"{path} answered with an error: {words}",
                 retry_after=COOL_DOWN if limited else None,
             )
         return of_kind(kind, path, body)
 
     async def _rows(self, code: str, step: int, begin: int, stop: int) -> Any:
         path = f"/products/{escaped(code, safe='')}/candles"
-        end = min(begin + (ROWS - 1) * step, stop)  # the end is part of what comes
+        end = min(begin + (ROWS - 1) * step, stop)  # the answer includes the end
         span = [f"{datetime.fromtimestamp(each, UTC):%Y-%m-%dT%H:%M:%SZ}" for each in (begin, end)]
         try:
             return await self._get(path, list, granularity=step, start=span[0], end=span[1])
@@ -142,41 +142,41 @@ class Coinbase(Provider):
             self.standing.drop(code, f"{code} {GONE[None]}")
             return []
 
-    async def _leave_out_what_is_gone(self, asked: Asked) -> None:
-        # One bad product costs its whole subscription, so they are looked up first; but a stream
-        # must neither wait long for that nor fail with it.
+    async def _drop_gone(self, groups: Groups) -> None:
+        # One bad product spoils its whole subscription, so we look them up first. The stream must
+        # not wait long for that, and not fail with it.
         with suppress(ProviderError, TimeoutError):
             async with asyncio.timeout(PATIENCE):
                 status = read_status(await self._get("/products", list))
-            for code in [code for code in asked if status and status.get(code) in GONE]:
+            for code in [code for code in groups if status and status.get(code) in GONE]:
                 self.standing.drop(code, f"{code} {GONE[status.get(code)]}")
-                del asked[code]
+                del groups[code]
 
 
 class Connection:
-    """What one connection asks for, and what it has told so far."""
+    """Subscribes to products, drops those that the exchange refuses, and reads the ticks."""
 
-    def __init__(self, asked: Asked, standing: Standing) -> None:
-        self.asked, self.standing = asked, standing  # a bad product leaves one for the other
-        self.refused = False  # whether one did
+    def __init__(self, groups: Groups, standing: Standing) -> None:
+        self.groups, self.standing = groups, standing  # a refused product leaves the groups
+        self.refused = False  # whether one was refused
         self.sequences: dict[str, int] = {}
-        self.codes = set(asked)
-        self._ask()
+        self.codes = set(groups)
+        self._subscribe()
 
     def take(self, message: Mapping[str, Any]) -> list[Quote]:
-        """Return the quotes in a message; raise ProviderError where it ends the connection."""
+        """Return the quotes in a message; raise ProviderError for an error."""
         kind = message.get("type")
         if kind == "ticker":
             return self._tick(message)
         if kind == "error":
             self._refuse(excerpt(message.get("reason") or message.get("message")))
-        return []  # new kinds may come at any time
+        return []  # Coinbase may add kinds at any time
 
     def _tick(self, message: Mapping[str, Any]) -> list[Quote]:
         code, now = str(message.get("product_id")), datetime.now(UTC)
-        asked = self.asked.get(code, [])
-        quotes = [read_ticker(message, each, now) for each in asked]
-        if quotes and quotes[0].last > 0:  # what has no price orders nothing
+        group = self.groups.get(code, [])
+        quotes = [read_ticker(message, each, now) for each in group]
+        if quotes and quotes[0].last > 0:  # a message without a price must not hide a later one
             if not self._is_new(code, quotes[0].sequence):
                 return []
             self.standing.found(code)
@@ -187,45 +187,45 @@ class Connection:
         self.sequences[code] = max(seen, sequence or 0)
         return sequence is None or sequence > seen
 
-    def _refuse(self, said: str) -> None:
-        named = self.codes.intersection(re.findall(r"[\w-]+", said))
+    def _refuse(self, words: str) -> None:
+        named = self.codes.intersection(re.findall(r"[\w-]+", words))
         if not named:
-            raise ProviderError(f"the stream answered with an error: {said}")
-        for code in named & self.asked.keys():
+            raise ProviderError(f"the stream answered with an error: {words}")
+        for code in named & self.groups.keys():
             self.refused = True
-            self.standing.drop(code, said)
-            del self.asked[code]
-            self._ask()
+            self.standing.drop(code, words)
+            del self.groups[code]
+            self._subscribe()
 
-    def _ask(self) -> None:
-        codes = list(self.asked)
+    def _subscribe(self) -> None:
+        codes = list(self.groups)
         self.chunks = [codes[i : i + CHUNK] for i in range(0, len(codes), CHUNK)]
-        self.pulse = next(iter(codes), "")  # of many, the one whose heartbeats are heard
+        self.pulse = next(iter(codes), "")  # of many products, the one that sends heartbeats
         few = len(codes) <= HANDFUL
         channels = ["ticker", "heartbeat"] if few else ["ticker"]
-        wanted = [(chunk, channels) for chunk in self.chunks]
-        wanted += [] if few else [([self.pulse], ["heartbeat"])]
-        self.due = [{"type": "subscribe", "product_ids": p, "channels": c} for p, c in wanted]
+        pairs = [(chunk, channels) for chunk in self.chunks]
+        pairs += [] if few else [([self.pulse], ["heartbeat"])]
+        self.due = [{"type": "subscribe", "product_ids": p, "channels": c} for p, c in pairs]
 
 
 def read_ticker(message: Mapping[str, Any], instrument: Instrument, now: datetime) -> Quote:
     """Turn a ticker message into a quote."""
     day = {name: message.get(f"{name}_24h") for name in ("open", "high", "low", "volume")}
-    told: dict[str, Any] = {"source_time": utc(message.get("time"))}
-    told |= {side: price(message.get(f"best_{side}")) for side in ("bid", "ask")}
+    fields: dict[str, Any] = {"source_time": utc(message.get("time"))}
+    fields |= {side: price(message.get(f"best_{side}")) for side in ("bid", "ask")}
     if type(message.get("sequence")) is int:
-        told["sequence"] = message["sequence"]
-    return _quote(instrument, now, day | {"last": message.get("price")}, **told)
+        fields["sequence"] = message["sequence"]
+    return _quote(instrument, now, day | {"last": message.get("price")}, **fields)
 
 
 def read_stats(row: Any, instrument: Instrument, now: datetime) -> Quote | None:
-    """Turn a product's statistics into a quote; None where there are none."""
+    """Turn a product's statistics into a quote; return None if there are none."""
     day = row.get("stats_24hour") if isinstance(row, dict) else None
     return _quote(instrument, now, day) if isinstance(day, dict) else None
 
 
 def read_product(row: Any) -> Instrument | None:
-    """Turn a row of the list of products into an instrument; None where it is not traded."""
+    """Turn a row of the list of products into an instrument; return None if it is not traded."""
     code = row.get("id") if isinstance(row, dict) else None
     if not isinstance(code, str) or row.get("status") != "online" or row.get("trading_disabled"):
         return None
@@ -234,31 +234,31 @@ def read_product(row: Any) -> Instrument | None:
 
 
 def read_status(rows: Iterable[Any]) -> dict[str, str]:
-    """Tell the status of each product in the list of products."""
+    """Return the status of each product in the list, by code."""
     products = (row for row in rows if isinstance(row, dict) and isinstance(row.get("id"), str))
     return {row["id"]: str(row.get("status")) for row in products}
 
 
 def complaint(body: Any) -> str | None:
-    """Read the words of an error, whatever the status that it came with; None where it is none."""
-    said = body.get("message") if isinstance(body, dict) else None
-    return excerpt(said) if isinstance(said, str) else None
+    """Return the words of an error, which may come with any status; None if it is not an error."""
+    words = body.get("message") if isinstance(body, dict) else None
+    return excerpt(words) if isinstance(words, str) else None
 
 
 def currency(code: str) -> str:
-    """Read the currency off a product's id: its base_currency lies for BTCAUCTION-USD."""
+    """Return the currency in a product's id; its base_currency is wrong for BTCAUCTION-USD."""
     return code.rpartition("-")[2]
 
 
-def _quote(instrument: Instrument, now: datetime, day: Any, **told: Any) -> Quote:
-    told |= {name: price(day.get(name)) for name in ("open", "high", "low")}
+def _quote(instrument: Instrument, now: datetime, day: Any, **fields: Any) -> Quote:
+    fields |= {name: price(day.get(name)) for name in ("open", "high", "low")}
     return day_quote(
         symbol=instrument.symbol,
         currency=currency(instrument.code),
         last=last_price(day.get("last")),
         received_at=now,
-        reference=told["open"],
-        reference_kind="rolling_24h" if told["open"] else "none",
+        reference=fields["open"],
+        reference_kind="rolling_24h" if fields["open"] else "none",
         volume=amount(day.get("volume")),
-        **told,
+        **fields,
     )

@@ -1,7 +1,7 @@
 """CoinGecko: nearly every coin, each price averaged over many markets; without a key, or with one.
 
-A code is CoinGecko's own id ("bitcoin"), for its symbols are not unique; what a coin is priced in
-is the instrument's currency. There is REST only. Wire format: https://docs.coingecko.com
+A code is CoinGecko's own id ("bitcoin"), because its symbols are not unique. Prices are in the
+instrument's currency. There is REST only. Wire format: https://docs.coingecko.com
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote as escaped
 
 from quotes.providers import Candle, Instrument, Plan, Provider, ProviderError, Sparkline
+from quotes.providers.kit.batches import Groups
 from quotes.providers.kit.client import NotFoundError, of_kind
 from quotes.providers.kit.errors import excerpt
 from quotes.providers.kit.klines import read_klines
@@ -22,27 +23,25 @@ from quotes.quote import MILLISECOND, Quote, decimal, last_price, price, utc
 
 PUBLIC, PRO = "https://api.coingecko.com/api/v3", "https://pro-api.coingecko.com/api/v3"
 BATCH = 250  # coins in one request
-MAX_IDS_LENGTH = 6000  # of the ids in one request: an address of 8000 is too long for some
+MAX_IDS_LENGTH = 6000  # characters in one request: some proxies reject addresses of 8000
 PLANS = {  # by the kind of key
-    "": Plan(per_minute=5, batch=BATCH),  # shared with whoever has the same address
+    "": Plan(per_minute=5, batch=BATCH),  # shared by all with the same IP address
     "demo": Plan(per_minute=30, per_month=10_000, batch=BATCH),
-    "pro": Plan(per_minute=250, per_month=100_000, batch=BATCH),  # of the smallest paid plan
+    "pro": Plan(per_minute=250, per_month=100_000, batch=BATCH),  # the smallest paid plan
 }
 MAX_MONTH = 31 * 86_400  # seconds
-FOR_QUOTES = 0.9  # of the month's requests; the others are for candles and sparklines
-CACHED = 60  # seconds that CoinGecko keeps an answer
-COOL_DOWN = 60.0  # seconds to stay away where a limit is told without a time
-DAYS = {1800: (1,), 14_400: (7, 14, 30), 345_600: (90, 180, 365)}  # by the step of their candles
+FOR_QUOTES = 0.9  # of the month's requests; the rest is for candles and sparklines
+CACHED = 60  # seconds that CoinGecko caches an answer
+COOL_DOWN = 60.0  # seconds to back off after too many requests
+DAYS = {1800: (1,), 14_400: (7, 14, 30), 345_600: (90, 180, 365)}  # of history, by step
 COLUMNS = ("time", "open", "high", "low", "close")  # of a candle
 HOUR = 3600  # seconds from one price of a sparkline to the next
-REFUSED = (401, 403, 1020, 10002, 10005, 10010, 10011)  # codes of errors: of keys, of plans
+REFUSED = (401, 403, 1020, 10002, 10005, 10010, 10011)  # error codes about keys and plans
 NO_CURRENCY = "invalid vs_currency"
-
-Asked = dict[str, list[Instrument]]  # by code: two symbols may share one
 
 
 class CoinGecko(Provider):
-    """Reads CoinGecko, under the limits of the key that is given."""
+    """Reads CoinGecko, under the limits of the given key."""
 
     name = "coingecko"
     title = "CoinGecko"
@@ -54,7 +53,7 @@ class CoinGecko(Provider):
 
     def __init__(
         self,
-        rest_url: str = "",  # the public one, or with a pro key that of paying customers
+        rest_url: str = "",  # by default the public address, or with a pro key that of customers
         *,
         demo_key: str = "",
         pro_key: str = "",
@@ -70,21 +69,21 @@ class CoinGecko(Provider):
         headers = {f"x-cg-{kind}-api-key": self.key} if kind else {}
         url = rest_url or (PRO if pro_key else PUBLIC)
         self.rest = self.make_client(url, timeout=timeout, headers=headers)
-        self.unpriced: set[str] = set()  # currencies that CoinGecko turned out not to know
+        self.unpriced: set[str] = set()  # currencies that CoinGecko rejected
         self._pace(1)
 
     async def quotes(self, instruments: Sequence[Instrument]) -> list[Quote]:
-        """Return each coin's price and its last 24 hours, but no bid, ask and volume.
+        """Return each coin's price and its last 24 hours, without bid, ask and volume.
 
-        The volume that CoinGecko tells is money. `delay` is how old a price may be before the
-        next one comes: the month's requests are spread over the month.
+        CoinGecko's volume is an amount of money. `delay` is the age that a price may reach until
+        the next poll, because the month's requests are spread over the month.
         """
-        self._pace(sum(len(list(chunks(asked))) for asked in by_currency(instruments).values()))
+        self._pace(sum(len(list(chunks(group))) for group in by_currency(instruments).values()))
         delay = round(self.poll_interval) + CACHED
         found: dict[str, Quote] = {}
-        async for asked, rows in self._markets(instruments):
+        async for requested, rows in self._markets(instruments):
             now = datetime.now(UTC)
-            for each in asked:
+            for each in requested:
                 if quote := read_market(rows.get(each.code), each, now, delay):
                     found[each.symbol] = quote
         return [found[each.symbol] for each in instruments if each.symbol in found]
@@ -92,8 +91,8 @@ class CoinGecko(Provider):
     async def sparklines(self, instruments: Sequence[Instrument]) -> dict[str, Sparkline]:
         """Return the last seven days of each coin, a price an hour."""
         found: dict[str, Sparkline] = {}
-        async for asked, rows in self._markets(instruments, sparkline="true"):
-            for each in asked:
+        async for requested, rows in self._markets(instruments, sparkline="true"):
+            for each in requested:
                 if line := read_sparkline(rows.get(each.code)):
                     found[each.symbol] = line
         return found
@@ -103,7 +102,7 @@ class CoinGecko(Provider):
     ) -> list[Candle]:
         """Return candles of 1800, 14400 or 345600 seconds, without volume.
 
-        They reach back 1, 30 and 365 days; what is older is not there.
+        They reach back 1, 30 and 365 days.
         """
         self.check_step(step)
         now = datetime.now(UTC)
@@ -120,28 +119,28 @@ class CoinGecko(Provider):
         return sorted(found, key=attrgetter("start"))
 
     async def instruments(self) -> list[Instrument]:
-        """Return all coins with their names; any of them is priced in any usual currency."""
+        """Return all coins with their names; CoinGecko has prices of all in many currencies."""
         return [coin for coin in map(read_coin, await self._get("/coins/list")) if coin]
 
     async def _markets(
         self, instruments: Sequence[Instrument], **params: str
     ) -> AsyncIterator[tuple[list[Instrument], dict[str, Any]]]:
-        # What was asked in one request, and what came by code.
+        # Yields the instruments of each request, and the rows of its answer by code.
         came: set[str] = set()
-        absent: set[str] = set()
-        for currency, asked in by_currency(instruments).items():
-            for codes in chunks(asked):
+        requested: set[str] = set()
+        for currency, group in by_currency(instruments).items():
+            for codes in chunks(group):
                 rows = await self._chunk(currency, codes, params)
-                if rows is None:  # then the coins are known, and have no price
+                if rows is None:  # the currency is unknown, not the coins: they have no price
                     rows = {code: {} for code in codes}
                 else:
                     came.update(rows)
-                    absent.update(codes)
-                yield [each for code in codes for each in asked[code]], rows
+                    requested.update(codes)
+                yield [each for code in codes for each in group[code]], rows
         for code in came:
             self.standing.found(code)
         if came:  # an answer without any coin proves nothing about a single one
-            for code in absent - came:
+            for code in requested - came:
                 self.standing.drop(code, not_known(code))
 
     async def _chunk(
@@ -185,16 +184,16 @@ class CoinGecko(Provider):
             self.poll_interval = max(CACHED, requests * MAX_MONTH / (most * FOR_QUOTES))
 
 
-def by_currency(instruments: Iterable[Instrument]) -> dict[str, Asked]:
-    """Group instruments by the currency to price them in, and then by code."""
-    grouped: dict[str, Asked] = {}
+def by_currency(instruments: Iterable[Instrument]) -> dict[str, Groups]:
+    """Group instruments by currency, and then by code."""
+    found: dict[str, Groups] = {}
     for each in instruments:
-        grouped.setdefault(each.currency, {}).setdefault(each.code, []).append(each)
-    return grouped
+        found.setdefault(each.currency, {}).setdefault(each.code, []).append(each)
+    return found
 
 
 def chunks(codes: Iterable[str]) -> Iterator[list[str]]:
-    """Divide codes into requests that are not too long."""
+    """Yield the codes of each request, so that none is too long."""
     chunk: list[str] = []
     length = 0
     for code in codes:
@@ -209,24 +208,24 @@ def chunks(codes: Iterable[str]) -> Iterator[list[str]]:
 
 
 def not_known(code: str) -> str:
-    """Say why a code is unknown."""
+    """Return the reason to drop a code."""
     return f"{code} is not known to CoinGecko"
 
 
 def complaint(body: Any) -> tuple[int | None, str]:
-    """Read the code and the words of an error, in any of the three forms they come in."""
+    """Return the code and the words of an error, which has one of three forms."""
     error = body.get("error", body) if isinstance(body, dict) else None
     if isinstance(error, str):
         return None, error
-    told = error.get("status") if isinstance(error, dict) else None
-    if not isinstance(told, dict):
+    status = error.get("status") if isinstance(error, dict) else None
+    if not isinstance(status, dict):
         return None, ""
-    code = told.get("error_code")
-    return code if type(code) is int else None, str(told.get("error_message") or "")
+    code = status.get("error_code")
+    return code if type(code) is int else None, str(status.get("error_message") or "")
 
 
 def read_market(row: Any, instrument: Instrument, now: datetime, delay: int) -> Quote | None:
-    """Turn a row of the markets into a quote; None where there is none."""
+    """Turn a row of the markets into a quote; return None if it is not a row."""
     if not isinstance(row, dict):
         return None
     last, change = last_price(row.get("current_price")), decimal(row.get("price_change_24h"))
@@ -249,7 +248,7 @@ def read_market(row: Any, instrument: Instrument, now: datetime, delay: int) -> 
 
 
 def read_sparkline(row: Any) -> Sparkline | None:
-    """Read the sparkline in a row of the markets; None where there is no line in it."""
+    """Return the sparkline in a row of the markets, or None."""
     line = row.get("sparkline_in_7d") if isinstance(row, dict) else None
     points = line.get("price") if isinstance(line, dict) else None
     found = [number for each in points if (number := price(each))] if type(points) is list else []
@@ -259,7 +258,7 @@ def read_sparkline(row: Any) -> Sparkline | None:
 def read_candles(
     rows: Iterable[Any], step: timedelta, start: datetime, end: datetime
 ) -> list[Candle]:
-    """Return the sound candles from `start` to before `end`; a row tells when its candle ends."""
+    """Return the valid candles from `start` to before `end`; a row has the end of its candle."""
     found = read_klines(rows, COLUMNS, start + step, end + step, MILLISECOND)
     return [replace(each, start=each.start - step) for each in found.values()]
 

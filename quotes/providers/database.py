@@ -1,8 +1,8 @@
-"""A database: quotes that another program writes into a table, read by a query of the operator's.
+"""A database: quotes that another program writes into a table, read by a query of the operator.
 
-Of all providers this one alone uses Django, and of Django only its connections: any database that
-DATABASES can name will do. Each poll has a thread and a connection of its own, so that nobody
-ever waits for the database, and a connection that died costs one poll.
+Only this provider uses Django, and only its connections: it reads any database in DATABASES. Each
+poll has a thread and a connection of its own. So a slow database delays only its own quotes, and
+a lost connection only one poll.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import Error, connections, transaction
 
 from quotes.providers import Instrument, Provider, ProviderError
-from quotes.providers.kit.client import late
+from quotes.providers.kit.client import timeout_error
 from quotes.providers.kit.options import seconds
 from quotes.providers.kit.rows import FIELDS, Rows, read_rows
 from quotes.quote import Quote
@@ -31,20 +31,20 @@ CODES = "%(codes)s"
 LIKE = "SELECT code, last, time FROM prices WHERE code IN (%(codes)s)"
 MAX_ROWS = 10_000  # of one answer
 MAX_THREADS = 3  # queries that took too long and may still run
-STEPS = 1000  # of SQLite's machine, between two looks at the clock
+STEPS = 1000  # of SQLite's machine, until it checks the time-out again
 READING = ("SELECT", "WITH")
 ASIDE = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`|--[^\n]*|/\*.*?\*/", re.DOTALL)  # texts, comments
-FIRST = {  # what a transaction begins with, so that the database itself lets nothing be written
+FIRST = {  # the first statements of a transaction, with which the database refuses to write
     "postgresql": ("SET TRANSACTION READ ONLY", "SET LOCAL statement_timeout = {milliseconds}"),
     "mysql": ("SET TRANSACTION READ ONLY",),
     "oracle": ("SET TRANSACTION READ ONLY",),
 }
-# The others come from settings that name no driver, and from a driver that can't read a value.
+# All but the first come from settings without a driver, and from drivers that can't read a value.
 BROKEN = (Error, ImproperlyConfigured, ValueError, TypeError, ArithmeticError, OSError)
 
 
 class Database(Provider):
-    """Reads quotes with a query of the operator's."""
+    """Reads quotes with a query of the operator."""
 
     name = "database"
     title = "Database"
@@ -70,27 +70,28 @@ class Database(Provider):
         self.threads: list[Thread] = []
 
     async def quotes(self, instruments: Sequence[Instrument]) -> list[Quote]:
-        """Return a quote of each code that the query gives; of two rows the last one counts.
+        """Return a quote of each code that the query returns, from the last row of each.
 
-        Raise ProviderError where the query fails, lacks a column or takes too long. None of that is
-        a refusal: the other program may be making its table anew.
+        Raise ProviderError if the query fails, lacks a column or takes too long. The feed tries
+        again after all of these, because the other program may be recreating its table.
         """
         if not instruments:
             return []
         codes = list(dict.fromkeys(each.code for each in instruments))
-        rows = await self._beside(partial(self._read, codes))
+        rows = await self._in_thread(partial(self._read, codes))
         return read_rows(self.name, rows, instruments, self.standing)
 
     async def check(self) -> None:
         """Run the query without codes; raise ProviderError if it fails."""
-        await self._beside(partial(self._read, []))
+        await self._in_thread(partial(self._read, []))
 
-    async def _beside(self, read: Callable[[], Rows]) -> Rows:
-        # Neither asyncio's own threads nor those of an executor will do: both are waited for at
-        # the end of the process, however long the database takes.
+    async def _in_thread(self, read: Callable[[], Rows]) -> Rows:
+        # We cannot use asyncio's own threads or an executor: at its end, the process would wait
+        # for them, as long as the database takes.
         self.threads = [thread for thread in self.threads if thread.is_alive()]
         if len(self.threads) >= MAX_THREADS:
-            raise ProviderError(f"{self.what} took too long {MAX_THREADS} times and still runs")
+            times = f"{MAX_THREADS} times"
+            raise ProviderError(f"{self.what} exceeded its time-out {times} and still runs")
         rows: Future[Rows] = Future()
         thread = Thread(target=settle, args=(rows, read), name="quotes-provider", daemon=True)
         self.threads.append(thread)
@@ -99,16 +100,16 @@ class Database(Provider):
             async with asyncio.timeout(self.timeout):
                 return await asyncio.wrap_future(rows)
         except TimeoutError as error:
-            raise late(self.what, self.timeout) from error
+            raise timeout_error(self.what, self.timeout) from error
 
     def _read(self, codes: Sequence[str]) -> Rows:
-        query, wanted = self.query, None
+        query, parameters = self.query, None
         if places := query.count(CODES):
             query = query.replace(CODES, ", ".join(["%s"] * len(codes)) or "NULL")
-            wanted = [*codes] * places
+            parameters = [*codes] * places
         try:
             with reading(self.database, self.timeout) as cursor:
-                cursor.execute(query, wanted)
+                cursor.execute(query, parameters)
                 found = cursor.fetchmany(MAX_ROWS + 1)
                 columns = [column[0].lower() for column in cursor.description or ()]
         except BROKEN as error:
@@ -121,21 +122,21 @@ class Database(Provider):
     def _check(self, columns: Collection[str], count: int) -> None:
         if missing := [name for name in NEEDED if name not in columns]:
             raise ProviderError(
-                f"{self.what} has no column {missing[0]!r} but {', '.join(columns) or 'none'}; "
-                f"it must have {' and '.join(NEEDED)}, and may have {', '.join(FIELDS[2:])}: "
-                "rename what it selects, like SELECT ticker AS code"
+                f"{self.what} has no column {missing[0]!r}, only: {', '.join(columns) or 'none'}. "
+                f"It must have {' and '.join(NEEDED)}, and may have {', '.join(FIELDS[2:])}: "
+                "rename a column, like SELECT ticker AS code"
             )
         if count > MAX_ROWS:
             raise ProviderError(
-                f"{self.what} has more than {MAX_ROWS} rows: let it choose, like {LIKE}"
+                f"{self.what} has more than {MAX_ROWS} rows: select the codes, like {LIKE}"
             )
 
 
 @contextmanager
 def reading(alias: str, timeout: float) -> Iterator[Any]:
-    """Open a connection, give a cursor that can't write, and close the connection.
+    """Open a connection, yield a cursor that can't write, and close the connection.
 
-    Where the database can, it also gives up by itself after `timeout` seconds.
+    SQLite and PostgreSQL also end the query after `timeout` seconds.
     """
     connection = connections[alias]
     try:
@@ -150,7 +151,7 @@ def reading(alias: str, timeout: float) -> Iterator[Any]:
             with connection.cursor() as cursor:
                 for statement in FIRST.get(connection.vendor, ()):
                     cursor.execute(statement.format(milliseconds=round(timeout * 1000)))
-            # The server's own cursor, where it has one: no more rows leave it than are wanted.
+            # A cursor of the server, if it has one, sends only the rows that are fetched.
             with connection.chunked_cursor() as cursor:
                 yield cursor
             transaction.set_rollback(True, using=alias)
@@ -159,7 +160,7 @@ def reading(alias: str, timeout: float) -> Iterator[Any]:
 
 
 def settle(result: Future[Rows], read: Callable[[], Rows]) -> None:
-    """Do some work in this thread and say what came of it."""
+    """Call a function in this thread and set its result or exception."""
     result.set_running_or_notify_cancel()
     try:
         result.set_result(read())
@@ -168,12 +169,12 @@ def settle(result: Future[Rows], read: Callable[[], Rows]) -> None:
 
 
 def checked(query: str) -> str:
-    """Return a query without its last semicolon; raise ValueError for one that can't be run."""
+    """Return a query without its last semicolon; raise ValueError if it can't be run."""
     text = query.strip().rstrip("; \n")
     if not text:
         raise ValueError(f"The database provider needs the option query, like {LIKE}")
     check_that_it_reads(text)
-    # Without a parameter in it a query goes to the database as it is, and % may be its operator.
+    # The driver reads % only in a query with parameters; in others it may be an operator.
     odd = r"%(?!\(codes\)s).{0,10}" if CODES in text else r"%\(\w*\)s"
     if found := re.search(odd, text.replace("%%", "")):
         raise ValueError(
@@ -184,7 +185,7 @@ def checked(query: str) -> str:
 
 
 def check_that_it_reads(query: str) -> None:
-    """Raise ValueError for a query that is no SELECT, or is more than one statement."""
+    """Raise ValueError unless a query is one SELECT statement."""
     statement = ASIDE.sub(" ", query).strip("( ;\t\r\n")
     first = re.split(r"\W", statement, maxsplit=1)[0] or query[:10]
     if first.upper() not in READING:
@@ -192,12 +193,12 @@ def check_that_it_reads(query: str) -> None:
             f"Unexpected {first!r} at the start of the query of the database provider, "
             f"must be one of: {', '.join(READING)}"
         )
-    if ";" in statement:  # what follows could end the transaction in which nothing is written
+    if ";" in statement:  # a second statement could end the transaction that can't write
         raise ValueError(
             "Unexpected ';' in the query of the database provider, must be one statement"
         )
 
 
 def exact(value: Any) -> Any:
-    """Give a binary fraction as the shortest text that means it, which has its 15 digits."""
+    """Return a binary fraction as its shortest text, which has at least 15 digits."""
     return str(value) if isinstance(value, float) else value

@@ -1,8 +1,8 @@
 """Finnhub: stocks of the United States, with a free key.
 
-REST tells of one symbol in a request, and few requests are free; the stream tells trades, which
-move what REST told. Wire format: https://finnhub.io/docs/api (quote, websocket-trades); REST has
-times in seconds, the stream in milliseconds. There are no candles without a paid plan.
+REST returns one symbol per request, and few requests are free. The stream sends trades, which
+update the quotes from REST. Times are in seconds in REST, in milliseconds in the stream. Candles
+need a paid plan. Wire format: https://finnhub.io/docs/api (quote, websocket-trades)
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from collections.abc import (
 )
 from contextlib import aclosing
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import count
 from typing import Any
 from urllib.parse import quote as escaped
 
 from quotes.providers import Instrument, Plan, Provider, ProviderError
-from quotes.providers.kit.batches import Asked, by_code
+from quotes.providers.kit.batches import Groups, by_code
 from quotes.providers.kit.client import address, of_kind
 from quotes.providers.kit.cooldown import cooldown
 from quotes.providers.kit.errors import excerpt
@@ -36,23 +36,22 @@ from quotes.providers.kit.options import needed_key
 from quotes.providers.kit.sockets import Socket
 from quotes.quote import MILLISECOND, SECOND, Quote, last_price, price, since_1970, utc_now
 
-PER_MINUTE = 50  # requests; 60 are free, but Finnhub counts when they arrive
-SHARE = 10  # requests for quotes in one call, so that the minute is spent evenly
-COOL_DOWN = 60.0  # seconds to stay away when that was too often: it counts by the minute
+PER_MINUTE = 50  # requests; 60 are free, but Finnhub counts them on arrival
+SHARE = 10  # requests in one call of `quotes`, so that the minute is spent evenly
+COOL_DOWN = 60.0  # seconds to back off after too many requests: Finnhub counts by the minute
 PACE = 1 / 30  # seconds from one request to the next
 STREAMED = 50  # symbols that a free key may stream
-QUARANTINE = 900.0  # seconds that a symbol without a price is not asked again
-MARKETS = ("XNYS", "XNAS", "XASE", "ARCX", "BATS")  # the exchanges, and not what is traded beside
-REMEMBERED = timedelta(minutes=2)  # for so long a quote is told again when a stream begins
-NIGHT = timedelta(hours=5)  # from midnight in UTC to one in New York, give or take a quiet hour
-MAX_AHEAD = timedelta(days=1)  # that a trade may be of the future before it is no trade
+QUARANTINE = 900.0  # seconds without a request for a symbol that has no price
+MARKETS = ("XNYS", "XNAS", "XASE", "ARCX", "BATS")  # the exchanges; over the counter is left out
+REMEMBERED = timedelta(minutes=2)  # age of the quotes that a new stream repeats
+NIGHT = timedelta(hours=5)  # from midnight UTC to that in New York; in summer 4, without trades
+MAX_AHEAD = timedelta(days=1)  # of now; a trade further in the future is an error
 
 
 class Finnhub(Provider):
     """Reads the market data of Finnhub, under the limits of its free plan.
 
-    Each call of `quotes` asks for some symbols, those that waited longest, and the next one for
-    others: 50 in a minute, however many there are.
+    Each call of `quotes` requests the symbols that waited longest, at most 50 in a minute.
     """
 
     name = "finnhub"
@@ -70,7 +69,7 @@ class Finnhub(Provider):
         *,
         api_key: str = "",
         timeout: float = 10.0,  # seconds for an answer, or for a socket to open
-        silence: float = 90.0,  # seconds without even a ping, after which a stream is dead
+        silence: float = 90.0,  # seconds without a message or ping until a stream is dead
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
@@ -80,44 +79,44 @@ class Finnhub(Provider):
         self.rest = self.make_client(rest_url, timeout=timeout, headers=headers)
         self.ws_url = address(ws_url, "ws", "wss")
         self.timeout, self.silence, self.clock, self.now = timeout, silence, clock, now
-        self.told: dict[str, Quote] = {}  # by code: what REST told last
-        self.known: dict[str, Quote] = {}  # the same, moved by the trades since
+        self.polled: dict[str, Quote] = {}  # by code: the last quote from REST
+        self.known: dict[str, Quote] = {}  # the same, updated by the trades since
         self.quarantine: dict[str, float] = {}  # code: until when
-        self.turns: dict[str, int] = {}  # code: when it was asked last, counted in requests
+        self.turns: dict[str, int] = {}  # code: the number of its last request
         self.turn = count(1)
 
     async def quotes(self, instruments: Sequence[Instrument]) -> list[Quote]:
-        """Return the last price and the day of those symbols whose turn it is.
+        """Return the last price and the day of the symbols that are next in turn.
 
-        Whoever was never asked comes first. Where the minute is spent, nothing is returned.
+        Symbols that were never requested come first. The list is empty when the minute is spent.
         """
-        return [quote async for quote in self._ask(by_code(instruments))]
+        return [quote async for quote in self._poll(by_code(instruments))]
 
     async def instruments(self) -> list[Instrument]:
-        """Return what is listed at the exchanges of the United States."""
+        """Return the stocks and funds at the exchanges of the United States."""
         found: list[Instrument] = []
         for market in MARKETS:
             rows = await self._get("/stock/symbol", list, exchange="US", mic=market)
-            found += [listed for listed in map(read_listed, rows) if listed]
+            found += [each for each in map(read_instrument, rows) if each]
         return found
 
     async def stream(self, instruments: Sequence[Instrument]) -> AsyncIterator[Quote]:
-        """Yield what is known of each symbol, then each trade, until the connection ends.
+        """Yield the last quote of each symbol, then each trade, until the connection ends.
 
-        Symbols above the 50 of a free key are asked over REST in turn, like all the others.
+        All symbols are polled in turn, too; a free key streams only 50 of them.
         """
         if not instruments:
             return
-        asked = by_code(instruments)
+        groups = by_code(instruments)
         now = self.now()
-        fresh = (code for code in asked if code in self.known)
-        known = [code for code in fresh if now - self.known[code].received_at < REMEMBERED]
-        async with aclosing(self._ask(asked)) as quotes:
+        known = [code for code in groups if code in self.known]
+        fresh = [code for code in known if now - self.known[code].received_at < REMEMBERED]
+        async with aclosing(self._poll(groups)) as quotes:
             async for quote in quotes:
                 yield quote
-        for quote in [q for code in known for q in quotes_of(self.known[code], asked[code])]:
+        for quote in [q for code in fresh for q in quotes_of(self.known[code], groups[code])]:
             yield quote
-        codes = self._due(asked)
+        codes = self._due(groups)
         if not codes:
             raise ProviderError("finnhub knows none of the symbols")
 
@@ -125,13 +124,13 @@ class Finnhub(Provider):
             return self.quotes([each for each in instruments if self._may_differ(each)])
 
         polls = repeat(poll, lambda: self.poll_interval, self.standing.back_off)
-        async with aclosing(merge(polls, self._listen(codes[:STREAMED], asked))) as quotes:
+        async with aclosing(merge(polls, self._listen(codes[:STREAMED], groups))) as quotes:
             async for quote in quotes:
                 yield quote
 
     def _may_differ(self, instrument: Instrument) -> bool:
-        told = self.told.get(instrument.code)
-        return self.may_differ(instrument, told.received_at if told else None)
+        polled = self.polled.get(instrument.code)
+        return self.may_differ(instrument, polled.received_at if polled else None)
 
     def _due(self, codes: Iterable[str]) -> list[str]:
         now = self.clock()
@@ -143,8 +142,8 @@ class Finnhub(Provider):
         left = max(0, PER_MINUTE - self.standing.budget.spent_in_minute())
         return due[: min(left, max(new, SHARE))]
 
-    async def _ask(self, asked: Asked) -> AsyncGenerator[Quote]:
-        for number, code in enumerate(self._next(asked)):
+    async def _poll(self, groups: Groups) -> AsyncGenerator[Quote]:
+        for number, code in enumerate(self._next(groups)):
             await asyncio.sleep(PACE if number else 0)
             self.turns[code] = next(self.turn)
             try:
@@ -154,23 +153,23 @@ class Finnhub(Provider):
                     raise
                 self._set_aside(code, f"{code} is not part of the plan")
                 continue
-            for quote in self._take_quote(code, body, asked[code]):
+            for quote in self._take_quote(code, body, groups[code]):
                 yield quote
 
     def _take_quote(
         self, code: str, body: Mapping[str, Any], instruments: Iterable[Instrument]
     ) -> list[Quote]:
         now = self.now()
-        told, known = read_quote(code, body, now), self.known.get(code)
-        if told is None:
-            if body.keys() >= {"c", "t"}:  # zeros, for what it does not know
+        polled, known = read_quote(code, body, now), self.known.get(code)
+        if polled is None:
+            if body.keys() >= {"c", "t"}:  # Finnhub answers zeros for an unknown symbol
                 self._set_aside(code, f"{code} has no price")
             return []
         self.standing.found(code)
-        if told.last <= 0:  # it changes nothing, but the feed is to know
-            return quotes_of(told, instruments)
-        self.told[code] = self.known[code] = told
-        if known and known.time > told.time:
+        if polled.last <= 0:  # the feed reports it; here it changes nothing
+            return quotes_of(polled, instruments)
+        self.polled[code] = self.known[code] = polled
+        if known and known.time > polled.time:
             self._move(code, known.last, known.time, now)
         return quotes_of(self.known[code], instruments)
 
@@ -178,26 +177,26 @@ class Finnhub(Provider):
         self.standing.drop(code, why)
         self.quarantine[code] = self.clock() + QUARANTINE
 
-    async def _listen(self, codes: Sequence[str], asked: Asked) -> AsyncGenerator[Quote]:
-        # Finnhub takes the key nowhere else. No error and no log line shows an address's query.
+    async def _listen(self, codes: Sequence[str], groups: Groups) -> AsyncGenerator[Quote]:
+        # Finnhub reads the key only here. No error and no log message shows an address's query.
         url = f"{self.ws_url}?token={escaped(self.key, safe='')}"
         async with Socket(url, self.timeout, self.silence) as socket:
             for code in codes:
                 await socket.send({"type": "subscribe", "symbol": code})
             while True:
-                for quote in self._take(await socket.receive(), asked):
+                for quote in self._take(await socket.receive(), groups):
                     yield quote
 
-    def _take(self, message: Mapping[str, Any], asked: Asked) -> list[Quote]:
-        said = str(message.get("msg"))
-        # One symbol too many, or a bad one, is not named; REST is asked for it like for all.
-        if message.get("type") == "error" and "symbol" not in said.casefold():
-            raise self._error("the stream", said)
+    def _take(self, message: Mapping[str, Any], groups: Groups) -> list[Quote]:
+        words = str(message.get("msg"))
+        # Such an error does not name the symbol, whether bad or one too many. REST polls all.
+        if message.get("type") == "error" and "symbol" not in words.casefold():
+            raise self._error("the stream", words)
         if message.get("type") != "trade":
-            return []  # a ping, or what is new
+            return []  # a ping, or a new kind
         now, data = self.now(), message.get("data")
         trades = [read_trade(row) for row in data] if isinstance(data, list) else []
-        mine = [trade for trade in trades if trade and trade[0] in asked]
+        mine = [trade for trade in trades if trade and trade[0] in groups]
         moved: dict[str, None] = {}
         unpriced: list[Quote] = []
         for code, last, moment in sorted(mine, key=lambda trade: trade[2]):
@@ -207,17 +206,17 @@ class Finnhub(Provider):
             if last > 0:
                 self._move(code, last, moment, now)
                 moved[code] = None
-            else:  # it moves nothing, but the feed is to know
-                unpriced += [traded(each, last, moment, now) for each in asked[code]]
-        return unpriced + [q for code in moved for q in quotes_of(self.known[code], asked[code])]
+            else:  # the feed reports it; here it changes nothing
+                unpriced += [traded(each, last, moment, now) for each in groups[code]]
+        return unpriced + [q for code in moved for q in quotes_of(self.known[code], groups[code])]
 
     def _move(self, code: str, last: Decimal, moment: datetime, now: datetime) -> None:
-        told, known = self.told.get(code), self.known.get(code)
+        polled, known = self.polled.get(code), self.known.get(code)
         quote = known or traded(Instrument(symbol=code, code=code, currency=""), last, moment, now)
-        if told and day(code, moment) > day(code, told.time):
-            # REST does not know of that day yet: its price is the close of the one before.
+        if polled and day(code, moment) > day(code, polled.time):
+            # REST has no price of that day yet: its price is the close of the day before.
             quote = replace(quote, open=None, high=None, low=None)
-            quote = replace(quote, reference=told.last, reference_kind="prev_close")
+            quote = replace(quote, reference=polled.last, reference_kind="prev_close")
         self.known[code] = replace(
             quote,
             last=last,
@@ -228,35 +227,35 @@ class Finnhub(Provider):
         )
         self.standing.found(code)
 
-    async def _get(self, path: str, kind: type, **asked: str) -> Any:
+    async def _get(self, path: str, kind: type, **params: str) -> Any:
         try:
             with cooldown(COOL_DOWN):
-                body = await self.rest.get(path, asked)
+                body = await self.rest.get(path, params)
         except ProviderError as error:
-            if isinstance(error.body, dict) and (said := error.body.get("error")):
-                error.args = (f"{error}: {excerpt(said, self.key)}",)
+            if isinstance(error.body, dict) and (words := error.body.get("error")):
+                error.args = (f"{error}: {excerpt(words, self.key)}",)
             raise
-        if isinstance(body, dict) and (said := body.get("error")):
-            raise self._error(path, said)
+        if isinstance(body, dict) and (words := body.get("error")):
+            raise self._error(path, words)
         return of_kind(kind, path, body)
 
-    def _error(self, what: str, said: object) -> ProviderError:
-        words = str(said).casefold()
+    def _error(self, what: str, words: object) -> ProviderError:
+        lowered = str(words).casefold()
         return ProviderError(
-            f"{what} answered with an error: {excerpt(said, self.key)}",
-            refused="api key" in words,
-            retry_after=COOL_DOWN if "limit reached" in words else None,
-            body={"error": said},
+            f"{what} answered with an error: {excerpt(words, self.key)}",
+            refused="api key" in lowered,
+            retry_after=COOL_DOWN if "limit reached" in lowered else None,
+            body={"error": words},
         )
 
 
 def quotes_of(quote: Quote, instruments: Iterable[Instrument]) -> list[Quote]:
-    """Say a quote of a code for each instrument that has it."""
+    """Return a quote of a code for each of its instruments."""
     return [replace(quote, symbol=i.symbol, currency=i.currency) for i in instruments]
 
 
 def read_quote(code: str, body: Mapping[str, Any], now: datetime) -> Quote | None:
-    """Turn an answer into a quote without a currency; None where it has no price and no time."""
+    """Turn an answer into a quote without a currency; return None without a price and a time."""
     last, made = last_price(body.get("c")), since_1970(body.get("t"), SECOND)
     if last <= 0 and made is None:
         return None
@@ -278,9 +277,9 @@ def read_quote(code: str, body: Mapping[str, Any], now: datetime) -> Quote | Non
 
 
 def read_trade(row: Any) -> tuple[str, Decimal, datetime] | None:
-    """Read the code, the price (0 where there is none) and the time of a trade; None without these.
+    """Return the code, the price (0 without one) and the time of a trade; None if it is invalid.
 
-    A volume of 0 says that the price moved without a trade.
+    A trade with the volume 0 is a change of price without a trade.
     """
     if not isinstance(row, dict):
         return None
@@ -289,7 +288,7 @@ def read_trade(row: Any) -> tuple[str, Decimal, datetime] | None:
 
 
 def traded(instrument: Instrument, last: Decimal, moment: datetime, now: datetime) -> Quote:
-    """Return a quote that a trade alone tells of."""
+    """Return a quote with nothing but a trade."""
     return Quote(
         symbol=instrument.symbol,
         provider="finnhub",
@@ -301,8 +300,8 @@ def traded(instrument: Instrument, last: Decimal, moment: datetime, now: datetim
     )
 
 
-def read_listed(row: Any) -> Instrument | None:
-    """Turn a row of the list of symbols into an instrument."""
+def read_instrument(row: Any) -> Instrument | None:
+    """Turn a row of the list of symbols into an instrument; return None without a symbol."""
     code = row.get("symbol") if isinstance(row, dict) else None
     if not isinstance(code, str) or not code:
         return None
@@ -312,11 +311,11 @@ def read_listed(row: Any) -> Instrument | None:
 
 
 def day(code: str, moment: datetime) -> date:
-    """Tell the day of a trade where it was made: of BINANCE:BTCUSDT in UTC, else in New York."""
+    """Return the local day of a trade: in UTC for codes like BINANCE:BTCUSDT, else in New York."""
     return (moment - (timedelta() if ":" in code else NIGHT)).date()
 
 
 def is_beyond_the_plan(error: ProviderError) -> bool:
-    """Tell a symbol that the plan does not hold from a key that is not good."""
-    said = error.body.get("error") if isinstance(error.body, dict) else None
-    return "access to this resource" in str(said)
+    """Return whether an error is about a symbol outside of the plan, and not about the key."""
+    words = error.body.get("error") if isinstance(error.body, dict) else None
+    return "access to this resource" in str(words)

@@ -1,7 +1,7 @@
-"""Any JSON: quotes at an address of the operator's, who says where in the answer each field is.
+"""Any JSON: quotes from an address of the operator, whose options give the path of each field.
 
-A path is a way into the answer, step by step: data.0.price is the price in the first row of the
-list data. A dot that is part of a name is \\., and {code} stands for the code that is asked.
+A path leads into the answer step by step: data.0.price is the price in the first row of the list
+data. A dot that is part of a name is written \\., and {code} stands for the requested code.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from quotes.quote import Quote
 
 CODE, CODES = "{code}", "{codes}"
 HERE = "."  # the path of the whole answer
-REJECTED = (400, 404, 422)  # what sources answer to a code that they do not know
-SET_ASIDE = 900.0  # seconds that a rejected code is not asked again
+REJECTED = (400, 404, 422)  # statuses with which sources answer to an unknown code
+QUARANTINE = 900.0  # seconds without a request for a rejected code
 URL = "must be like https://example.com/prices/{code} or https://example.com/prices?of={codes}"
 PATH = "must be names and numbers with dots between them, like data.0.price"
 LAST = "last=data.price, time=data.at"
@@ -37,21 +37,21 @@ class Http(Provider):
 
     name = "http"
     title = "HTTP"
-    attribution = "Prices from a source of this site’s own"
+    attribution = "Prices from this site’s own source"
     poll_interval = 15.0
     plan = Plan(per_minute=60, batch=50)
 
     def __init__(
         self,
-        url: str = "",  # {code} in it: a request for each; {codes}: one for many; else one for all
+        url: str = "",  # with {code}: one request per code; {codes}: for many; else for all
         fields: Mapping[str, str] | str = "",  # paths by the names in FIELDS
         *,
-        rows: str = "",  # the path of a list, in whose rows the paths of the fields begin
+        rows: str = "",  # the path of a list; the paths of the fields begin in its rows
         key: str = "",
         key_header: str = "Authorization",
         interval: float | str = poll_interval,  # seconds between two polls
         per_minute: int | str = 60,  # requests
-        batch: int | str = 50,  # codes in one request, where the address has {codes}
+        batch: int | str = 50,  # codes in one request, if the address has {codes}
         timeout: float = 10.0,  # seconds for an answer
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -66,36 +66,37 @@ class Http(Provider):
         super().__init__()
         headers = {key_header: usable(key, key_header)} if key else {}
         self.rest = self.make_client(self.template.base, timeout=timeout, headers=headers)
-        self.clock, self.turn = clock, 0  # where the next poll begins, if one can't ask for all
-        self.aside: dict[str, float] = {}  # until when, by code
+        self.clock, self.turn = clock, 0  # the first code of the next poll, if one is not enough
+        self.quarantine: dict[str, float] = {}  # until when, by code
 
     async def quotes(self, instruments: Sequence[Instrument]) -> list[Quote]:
-        """Return a quote of each code that the source knows.
+        """Return a quote of each code that the source has.
 
-        Of more codes than it may ask for in a minute it asks for some, and next time for others.
+        More codes than the plan allows in a minute take turns.
         """
         codes = self._due(list(dict.fromkeys(each.code for each in instruments)))
         rows, rejected = await self._rows(codes)
-        if rejected and not rows:  # then it is the address that is wrong, or the source
+        if rejected and not rows:  # then the address is wrong, or the source, not a code
             raise next(iter(rejected.values()))
         for code, error in rejected.items():
             self._set_aside(code, str(error))
-        asked = [each for each in instruments if each.code in codes and each.code not in rejected]
-        return read_rows(self.name, rows, asked, self.standing)
+        accepted = set(codes) - rejected.keys()
+        requested = [each for each in instruments if each.code in accepted]
+        return read_rows(self.name, rows, requested, self.standing)
 
     def _check(self) -> None:
         if "last" not in self.fields:
-            raise ValueError(f"The http provider needs a field last, like {LAST}")
+            raise ValueError(f"The http provider needs the field last, like {LAST}")
         if ("code" in self.fields) != (self.list is not None):
             raise ValueError(
-                "The http provider needs both or none of rows, which says where the list is, and "
-                f"the field code, which says whose a row of it is, like {LIST}"
+                "The http provider needs rows (the path of a list) together with the field code "
+                f"(of each row), or neither, like {LIST}"
             )
         named = self.template.takes == CODE or CODE in "".join(self.fields["last"])
         if self.list is None and not named:
             raise ValueError(
-                "The http provider can't tell whose a price is: say so with {code} in the address, "
-                f"or in the path, like last=data.{CODE}.price, or with {LIST}"
+                "The http provider can't know the code of a price: put {code} in the address or "
+                f"in the path, like last=data.{CODE}.price, or use {LIST}"
             )
 
     def _due(self, codes: list[str]) -> list[str]:
@@ -103,8 +104,8 @@ class Http(Provider):
             return codes
         for code in codes:
             if code in (".", "..") or (self.template.takes == CODES and "," in code):
-                self._set_aside(code, f"{code} can't stand in an address")
-        codes = [code for code in codes if self.aside.get(code, 0) <= self.clock()]
+                self._set_aside(code, f"{code} can't be part of an address")
+        codes = [code for code in codes if self.quarantine.get(code, 0) <= self.clock()]
         if (most := self.most * self.size) >= len(codes):
             return codes
         start, self.turn = self.turn % len(codes), self.turn + most
@@ -112,7 +113,7 @@ class Http(Provider):
 
     def _set_aside(self, code: str, why: str) -> None:
         self.standing.drop(code, why)
-        self.aside[code] = self.clock() + SET_ASIDE
+        self.quarantine[code] = self.clock() + QUARANTINE
 
     async def _rows(self, codes: list[str]) -> tuple[dict[str, Row], dict[str, ProviderError]]:
         rows: dict[str, Row] = {}
@@ -136,10 +137,11 @@ class Http(Provider):
     def _read(self, answer: Any, codes: Sequence[str]) -> dict[str, Row]:
         if self.list is None:
             return {code: self._fields(answer, code) for code in codes}
-        listed = follow(answer, self.list)
-        if not isinstance(listed, list):
-            raise ProviderError(f"{host(self.template.base)} answered without a list at rows")
-        found = ((follow(row, self.fields["code"]), row) for row in listed)
+        rows = follow(answer, self.list)
+        if not isinstance(rows, list):
+            where = host(self.template.base)
+            raise ProviderError(f"{where} answered without a list at the path of rows")
+        found = ((follow(row, self.fields["code"]), row) for row in rows)
         return {str(code): self._fields(row, str(code)) for code, row in found if code is not None}
 
     def _fields(self, answer: Any, code: str) -> Row:
@@ -147,10 +149,10 @@ class Http(Provider):
 
 
 class Template:
-    """An address with a place for one code or for several, or for none."""
+    """An address with a place for one code, for several, or for none."""
 
     def __init__(self, url: str) -> None:
-        # The name and password that an address may carry, and its query, are not to be quoted.
+        # Errors must not quote the name and password of an address, nor its query.
         url = url.strip()
         shown = re.sub("//[^/]*@", "//", url.partition("?")[0])
         try:
@@ -168,23 +170,23 @@ class Template:
         pairs = parse_qsl(parts.query, keep_blank_values=True)
         self.params = dict(pairs)
         if len(self.params) < len(pairs):
-            raise ValueError("A name stands twice in the query of the http provider's url")
+            raise ValueError("The query of the http provider's url has a name twice")
 
     def fill(self, codes: Sequence[str]) -> tuple[str, dict[str, str]]:
-        """Return the path and the query that ask for some codes."""
+        """Return the path and the query of a request for some codes."""
         if not self.takes:
             return self.path, self.params
         path = self.path.replace(self.takes, ",".join(escaped(code, safe="") for code in codes))
-        wanted = ",".join(codes)
+        joined = ",".join(codes)
         return path, {
-            name: value.replace(self.takes, wanted) for name, value in self.params.items()
+            name: value.replace(self.takes, joined) for name, value in self.params.items()
         }
 
 
 def read_fields(given: Mapping[str, str] | str) -> dict[str, Path]:
-    """Read the paths of fields, of a dict or of text; raise ValueError for an odd one.
+    """Read the paths of fields from a dict or from text; raise ValueError for an invalid one.
 
-    A name with a comma in it can only come in a dict.
+    Only a dict can have a name with a comma in it.
     """
     if isinstance(given, str):
         pairs = [pair.partition("=") for pair in given.split(",") if pair.strip()]
@@ -196,7 +198,7 @@ def read_fields(given: Mapping[str, str] | str) -> dict[str, Path]:
 
 
 def read_path(name: str, given: str) -> Path:
-    """Split a path into steps; raise ValueError for what is none, JSONPath and the like too."""
+    """Split a path into steps; raise ValueError for an invalid path, like one in JSONPath."""
     if given == HERE:
         return ()
     steps = [step.replace(r"\.", ".") for step in re.split(r"(?<!\\)\.", given)]
@@ -206,7 +208,7 @@ def read_path(name: str, given: str) -> Path:
 
 
 def follow(answer: Any, path: Path, code: str = "") -> Any:
-    """Return what is at the end of a path; None where it does not lead anywhere."""
+    """Return the value at a path; None if there is no value."""
     for step in path:
         name = step.replace(CODE, code)
         if isinstance(answer, dict):
@@ -220,9 +222,11 @@ def follow(answer: Any, path: Path, code: str = "") -> Any:
 
 
 def usable(key: str, header: str) -> str:
-    """Return a key as a header can carry it; raise ValueError, without the key, if none can."""
+    """Return a key for a header; raise ValueError, which never quotes the key."""
     if not re.fullmatch(r"[\w-]+", header, re.ASCII):
-        raise ValueError(f"Unexpected key_header {header!r}, must be the name of one: X-Api-Key")
+        raise ValueError(
+            f"Unexpected key_header {header!r}, must be the name of a header, like X-Api-Key"
+        )
     if not key.isascii() or not key.strip().isprintable():
         raise ValueError("Unexpected key of the http provider, must be visible ASCII on one line")
     return key.strip()

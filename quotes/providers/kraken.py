@@ -1,8 +1,8 @@
 """Kraken: crypto in dollars, euros and pounds, without a key.
 
-Wire formats: https://docs.kraken.com/api-reference/market-data (REST, where errors come with 200)
-and https://docs.kraken.com/exchange/api-reference/spot-websocket-v2 (the stream). Two names of one
-pair: XXBTZUSD over REST, which is its code here, and BTC/USD on the stream, which is its name.
+A pair has two names: XXBTZUSD in REST, which is its code here, and BTC/USD in the stream, which is
+its name. Wire formats: https://docs.kraken.com/api-reference/market-data (REST, where errors have
+the status 200), https://docs.kraken.com/exchange/api-reference/spot-websocket-v2 (the stream)
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from math import ceil
 from typing import Any
 
 from quotes.providers import Candle, Instrument, Plan, Provider, ProviderError
-from quotes.providers.kit.batches import Asked, Codes, RejectedError
+from quotes.providers.kit.batches import Codes, Groups, RejectedError
 from quotes.providers.kit.cache import StreamCache
 from quotes.providers.kit.client import address, of_kind
 from quotes.providers.kit.cooldown import cooldown
@@ -28,17 +28,17 @@ from quotes.quote import Quote, amount, decimal, last_price, price, utc
 STEPS = (60, 300, 900, 1800, 3600, 14_400, 86_400)  # seconds of a candle
 COLUMNS = ("time", "open", "high", "low", "close", "average", "volume")  # of a candle
 CHUNK = 50  # pairs in one request or subscription
-PACE = 1.0  # seconds between two requests for one batch: one a second is safe
-COOL_DOWN = 15.0  # seconds to stay away: its counter falls slowly, and who goes on is locked out
+PACE = 1.0  # seconds between two requests: one a second is safe
+COOL_DOWN = 15.0  # seconds to back off after too many requests, or Kraken locks us out
 LOCKED_OUT = 900.0  # seconds
-AWAY = {  # seconds to stay away, by what the exchange says
+BACK_OFF = {  # seconds, by the words of an error
     "Rate limit exceeded": COOL_DOWN,
     "Too many requests": COOL_DOWN,
     "Exceeded msg rate": COOL_DOWN,
     "Temporary lockout": LOCKED_OUT,
 }
-BETTER_NAMES = {"XBT": "BTC", "XDG": "DOGE"}  # what the stream calls what the list calls so
-PLACES = {  # in a row of Ticker; of what is told twice, today's comes before that of 24 hours
+BETTER_NAMES = {"XBT": "BTC", "XDG": "DOGE"}  # of the stream, by the names of the list
+PLACES = {  # in a row of Ticker: a key and an index; index 0 is today, 1 the last 24 hours
     "last": ("c", 0),
     "bid": ("b", 0),
     "ask": ("a", 0),
@@ -67,14 +67,14 @@ class Kraken(Provider):
         ws_url: str = "wss://ws.kraken.com/v2",
         *,
         timeout: float = 10.0,  # seconds for an answer, or for a socket to open
-        silence: float = 10.0,  # seconds without even a heartbeat, after which a stream is dead
+        silence: float = 10.0,  # seconds without a message or heartbeat until a stream is dead
     ) -> None:
         super().__init__()
         self.rest = self.make_client(rest_url, timeout=timeout)
         self.ws_url = address(ws_url, "ws", "wss")
         self.timeout, self.silence = timeout, silence
-        self.codes = Codes(self._listed, self.standing)
-        # Over REST the day began at 00:00 UTC, on the stream 24 hours ago.
+        self.codes = Codes(self._read_list, self.standing)
+        # In REST the change is measured from 00:00 UTC, in the stream from 24 hours ago.
         self.cache = StreamCache("open", "reference", "reference_kind")
 
     async def quotes(self, instruments: Sequence[Instrument]) -> list[Quote]:
@@ -84,11 +84,11 @@ class Kraken(Provider):
         """
         if not instruments:
             return []
-        asked = await self.codes.find(instruments)
-        rows, now = await self.codes.rows(self._rows, asked, CHUNK, PACE), datetime.now(UTC)
-        wanted = [(rows.get(code), each) for code, group in asked.items() for each in group]
-        told = [quote for row, each in wanted if (quote := read_row(row, each, now))]
-        return [self.cache.complete(quote) for quote in told]
+        groups = await self.codes.find(instruments)
+        rows, now = await self.codes.rows(self._rows, groups, CHUNK, PACE), datetime.now(UTC)
+        pairs = [(rows.get(code), each) for code, group in groups.items() for each in group]
+        quotes = [quote for row, each in pairs if (quote := read_row(row, each, now))]
+        return [self.cache.complete(quote) for quote in quotes]
 
     async def instruments(self) -> list[Instrument]:
         """Return the pairs that are traded now."""
@@ -101,21 +101,21 @@ class Kraken(Provider):
     ) -> list[Candle]:
         """Return candles of 60, 300, 900, 1800, 3600, 14400 or 86400 seconds.
 
-        Kraken keeps the last 720 of each step, and the one that is not over yet.
+        Kraken keeps the last 720 of each step, and the one that is not complete.
         """
         self.check_step(step)
         first, stop = ceil(start.timestamp()), ceil(end.timestamp())
         if first >= stop:
             return []
         try:
-            told = await self._get(
+            body = await self._get(
                 "OHLC", pair=instrument.code, interval=step // 60, since=first - 1
             )
         except RejectedError as error:
             self.standing.drop(instrument.code, str(error))
             return []
-        # The pair has another key than it was asked by; beside it is only where to read on.
-        rows = [row for each in told.values() if isinstance(each, list) for row in each]
+        # The key of the rows may differ from the requested code; only the rows are a list.
+        rows = [row for each in body.values() if isinstance(each, list) for row in each]
         found = read_klines(rows, COLUMNS, start, end)
         return [found[moment] for moment in sorted(found)]
 
@@ -124,14 +124,14 @@ class Kraken(Provider):
         if not instruments:
             return
         found = await self.codes.find(instruments)
-        asked = {group[0].name: group for group in found.values()}
-        if asked:
+        groups = {group[0].name: group for group in found.values()}
+        if groups:
             with self.cache.open(), cooldown(COOL_DOWN):
                 async with Socket(self.ws_url, self.timeout, self.silence) as socket:
-                    for message in subscriptions(list(asked)):
+                    for message in subscriptions(list(groups)):
                         await socket.send(message)
-                    while asked:
-                        for quote in take(await socket.receive(), asked, self.standing):
+                    while groups:
+                        for quote in take(await socket.receive(), groups, self.standing):
                             self.cache.remember(quote)
                             yield quote
         raise ProviderError("kraken knows none of the pairs")
@@ -140,9 +140,9 @@ class Kraken(Provider):
         path = f"/0/public/{what}"
         with cooldown(COOL_DOWN):
             body = of_kind(dict, path, await self.rest.get(path, params))
-        said = [str(each) for each in _list(body.get("error"))]
-        if wrong := [each for each in said if not each.startswith("W")]:  # those only warn
-            raise error_of(path, excerpt(", ".join(wrong)))
+        words = [str(each) for each in _list(body.get("error"))]
+        if errors := [each for each in words if not each.startswith("W")]:  # W is a warning
+            raise error_of(path, excerpt(", ".join(errors)))
         result: dict[str, Any] = of_kind(dict, path, body.get("result"))
         return result
 
@@ -153,7 +153,7 @@ class Kraken(Provider):
         rows = await self._get("AssetPairs")
         return {code: row for code, row in rows.items() if isinstance(row, dict)}
 
-    async def _listed(self) -> dict[str, Instrument]:
+    async def _read_list(self) -> dict[str, Instrument]:
         rows = await self._pairs()
         found = {code: pair for code, row in rows.items() if (pair := read_pair(code, row))}
         for code, pair in list(found.items()):
@@ -162,53 +162,53 @@ class Kraken(Provider):
         return found
 
 
-def error_of(what: str, said: str) -> ProviderError:
-    """Tell what an error in the body of an answer, or on the stream, means."""
-    if "Unknown asset pair" in said:
-        return RejectedError(f"kraken says {said}")
+def error_of(what: str, words: str) -> ProviderError:
+    """Return the exception for an error in an answer, or in the stream."""
+    if "Unknown asset pair" in words:
+        return RejectedError(f"kraken rejects the request: {words}")
     return ProviderError(
-        f"{what} answered with an error: {said}",
-        retry_after=next((seconds for words, seconds in AWAY.items() if words in said), None),
-        refused="Permission denied" in said,
+        f"{what} answered with an error: {words}",
+        retry_after=next((seconds for known, seconds in BACK_OFF.items() if known in words), None),
+        refused="Permission denied" in words,
     )
 
 
 def subscriptions(names: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the messages that ask for pairs by the names the stream has for them."""
+    """Return the messages that subscribe to pairs, by their names in the stream."""
     chunks = [list(names[i : i + CHUNK]) for i in range(0, len(names), CHUNK)]
-    wanted = {"channel": "ticker", "event_trigger": "trades", "snapshot": True}
-    return [{"method": "subscribe", "params": wanted | {"symbol": chunk}} for chunk in chunks]
+    params = {"channel": "ticker", "event_trigger": "trades", "snapshot": True}
+    return [{"method": "subscribe", "params": params | {"symbol": chunk}} for chunk in chunks]
 
 
-def take(message: Mapping[str, Any], asked: Asked, standing: Standing) -> list[Quote]:
-    """Return the quotes in a message of a stream; raise ProviderError where it ends the stream.
+def take(message: Mapping[str, Any], groups: Groups, standing: Standing) -> list[Quote]:
+    """Return the quotes in a message of a stream; raise ProviderError if it ends the stream.
 
-    A pair that the stream refuses is removed from `asked`, which is by name, and dropped.
+    A pair that the stream refuses leaves the groups, which are by name, and is dropped.
     """
     channel, now = message.get("channel"), datetime.now(UTC)
     rows = [row for row in _list(message.get("data")) if isinstance(row, dict)]
     if channel == "ticker":
-        wanted = [(row, each) for row in rows for each in asked.get(str(row.get("symbol")), [])]
-        return [read_tick(row, each, now) for row, each in wanted]
+        pairs = [(row, each) for row in rows for each in groups.get(str(row.get("symbol")), [])]
+        return [read_tick(row, each, now) for row, each in pairs]
     if channel == "status" and any(row.get("system") == "maintenance" for row in rows):
         raise ProviderError("kraken is closed for maintenance")
-    if said := excerpt(message.get("error") or message.get("Error") or ""):
-        refused = asked.pop(str(message.get("symbol")), None)
+    if words := excerpt(message.get("error") or message.get("Error") or ""):
+        refused = groups.pop(str(message.get("symbol")), None)
         if refused is None:
-            raise error_of("the stream", said)
+            raise error_of("the stream", words)
         for each in refused:
-            standing.drop(each.code, said)
-    return []  # new channels may come at any time
+            standing.drop(each.code, words)
+    return []  # Kraken may add channels at any time
 
 
 def read_row(row: Any, instrument: Instrument, now: datetime) -> Quote | None:
-    """Turn a row of Ticker into a quote; None where there is none."""
+    """Turn a row of Ticker into a quote; return None if it is not a row."""
     if not isinstance(row, dict):
         return None
-    told = {name: _at(row.get(theirs), index) for name, (theirs, index) in PLACES.items()}
+    day = {name: _at(row.get(key), index) for name, (key, index) in PLACES.items()}
     opened = price(row.get("o"))
     kind = "utc_day" if opened else "none"
-    return _quote(instrument, now, told, opened, reference_kind=kind)
+    return _quote(instrument, now, day, opened, reference_kind=kind)
 
 
 def read_tick(row: Mapping[str, Any], instrument: Instrument, now: datetime) -> Quote:
@@ -220,7 +220,7 @@ def read_tick(row: Mapping[str, Any], instrument: Instrument, now: datetime) -> 
 
 
 def read_pair(code: str, row: Mapping[str, Any]) -> Instrument | None:
-    """Turn a row of AssetPairs into an instrument; None where the stream has no name for it."""
+    """Turn a row of AssetPairs into an instrument; return None if the stream has no name for it."""
     base, _, quoted = str(row.get("wsname") or "").partition("/")
     if not (base and quoted):
         return None
@@ -235,9 +235,9 @@ def _quote(
     now: datetime,
     day: Mapping[str, Any],
     opened: Decimal | None,
-    **told: Any,
+    **fields: Any,
 ) -> Quote:
-    told |= {name: price(day.get(name)) for name in ("bid", "ask", "high", "low")}
+    fields |= {name: price(day.get(name)) for name in ("bid", "ask", "high", "low")}
     return day_quote(
         symbol=instrument.symbol,
         currency=instrument.currency,
@@ -246,7 +246,7 @@ def _quote(
         open=opened,
         reference=opened,
         volume=amount(day.get("volume")),
-        **told,
+        **fields,
     )
 
 

@@ -1,7 +1,7 @@
-"""A market that is made up here, for demonstrations, development and load tests.
+"""A simulated market, for demonstrations, development and load tests.
 
-Every symbol walks at random in whole ticks around where it starts. With a seed the walk is always
-the same, whatever the clock says and whichever other symbols walk beside it.
+The price of each symbol walks at random, in whole ticks, around its first price. With a seed the
+walk is always the same. It does not depend on the clock or on the other symbols.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from quotes.quote import Quote, utc_now
 
 DAY = 86_400  # seconds
 YEAR = 365 * DAY
-HASTE = 4  # simulated seconds in a second, so that a visitor sees prices move
+HASTE = 4  # simulated seconds in a second, so that a visitor sees prices change
 MAX_CANDLES = 1000
-BREATH = 0.01  # seconds that others get between two bursts, at least
-BURST = 500  # ticks in one burst, at most
-STALL = 1.0  # seconds late after which the missed ticks are dropped
+MIN_PAUSE = 0.01  # seconds between two bursts, in which other tasks run
+MAX_BURST = 500  # ticks at once
+STALL = 1.0  # seconds; after a longer delay the missed ticks are dropped
 
 
 class Kind(NamedTuple):
-    """How one kind of instrument behaves."""
+    """The behaviour of one kind of instrument."""
 
     volatility: float  # standard deviation of a year's return
     spread: float  # from bid to ask, as a share of the price
@@ -50,7 +50,7 @@ KINDS = {
 
 
 class Grid:
-    """What a symbol's prices are made of: whole ticks, and where they begin."""
+    """The tick, first price and lots of a symbol."""
 
     def __init__(self, instrument: Instrument) -> None:
         start = instrument.start or Decimal(100)
@@ -61,17 +61,17 @@ class Grid:
         self.trade = self.kind.trade / float(start * self.kind.lot)  # lots, on average
 
     def move(self, share: float) -> int:
-        """Return the price in ticks that lies this natural logarithm away from the start."""
+        """Return the price, in ticks, at this natural logarithm from the first price."""
         return max(1, round(self.start * exp(share)))
 
 
 def default_tick(start: Decimal) -> Decimal:
-    """Choose 0.01, or for prices below 1 what leaves them four digits."""
+    """Return 0.01, or for prices below 1 a tick that leaves them four digits."""
     return Decimal("0.01") if start >= 1 else Decimal(1).scaleb(start.adjusted() - 3)
 
 
 class Walk:
-    """The market of one symbol, which a step moves by one trade."""
+    """The market of one symbol; each step is one trade."""
 
     def __init__(self, instrument: Instrument, seed: object, pause: float) -> None:
         self.instrument = instrument
@@ -84,8 +84,8 @@ class Walk:
         self._open_first_day()
 
     def _set_pull(self, pause: float) -> None:
-        # An Ornstein-Uhlenbeck process in its exact form: whatever the pause, the logarithm of
-        # the price keeps within a quarter of a year's volatility of the start (one sigma).
+        # An Ornstein-Uhlenbeck process in its exact form. With any pause, the standard deviation
+        # of the price's logarithm is a quarter of a year's volatility.
         pull = 8 * HASTE * pause / YEAR
         self.away = 0.0
         self.keep = exp(-pull)
@@ -116,7 +116,7 @@ class Walk:
         self.traded += 1 + int(random() * 2 * self.grid.trade)
 
     def step(self, now: datetime) -> Quote:
-        """Return the next quote; the first tells where the market begins."""
+        """Return the next quote; the first one has the first price."""
         if self.sequence:
             if self.sequence % self.day == 0:
                 self._open_day()
@@ -142,17 +142,17 @@ class Walk:
             reference_kind=kind.reference,
             volume=self.traded * kind.lot,
             volume_window=kind.window,
-            session="always",  # this market never closes, whatever it is the likeness of
+            session="always",  # this market never closes, even for stocks
             delay=0,
             sequence=self.sequence,
         )
 
 
 class Past:
-    """What a symbol did before: waves of many lengths, which reach its start at `opened`.
+    """The prices before the market opened: waves of many lengths, which end at the first price.
 
-    A walk can't be read at any moment without walking there; waves can, and every step and
-    stretch of time then shows the same past.
+    We cannot use a walk: its price at a moment needs all steps before it. A sum of waves has a
+    price at any moment, so candles of every step and period show the same past.
     """
 
     def __init__(self, instrument: Instrument, seed: object, opened: float) -> None:
@@ -209,12 +209,12 @@ class Simulated(Provider):
         self.rate = read_rate(rate)
         self.seed = Random().getrandbits(64) if seed in (None, "") else seed
         self.clock, self.sleep, self.monotonic = clock, sleep, monotonic
-        # By the hour, so that two of one seed that are made one after the other share their past.
+        # By the hour, so that two markets with one seed, made within the hour, share their past.
         self.opened = clock().timestamp() // 3600 * 3600
         self.walks: dict[Instrument, Walk] = {}
 
     async def quotes(self, instruments: Sequence[Instrument]) -> list[Quote]:
-        """Move each instrument by one step, a new one to where it starts."""
+        """Move each instrument by one step; a new one starts at its first price."""
         return [self._walk(instrument).step(self.clock()) for instrument in instruments]
 
     async def stream(self, instruments: Sequence[Instrument]) -> AsyncIterator[Quote]:
@@ -234,31 +234,31 @@ class Simulated(Provider):
     async def candles(
         self, instrument: Instrument, step: int, start: datetime, end: datetime
     ) -> list[Candle]:
-        """Return made-up candles, the newest 1000 at most and none from the future."""
+        """Return made-up candles, at most the newest 1000 and none from the future."""
         first = ceil(start.timestamp() / step) * step
         stop = ceil(min(end, self.clock()).timestamp())
         past = Past(instrument, self.seed, self.opened)
         return [past.candle(moment, step) for moment in range(first, stop, step)[-MAX_CANDLES:]]
 
     async def _wait(self, due: float, interval: float) -> tuple[int, float]:
-        # Gives how many ticks are due by now and when the next one is: lateness never adds up,
-        # and thousands a second don't take a sleep each.
-        await self.sleep(max(BREATH, due - self.monotonic()))
+        # Returns the number of ticks that are due, and when the next one is. So delays never add
+        # up, and thousands of ticks a second do not need a sleep each.
+        await self.sleep(max(MIN_PAUSE, due - self.monotonic()))
         late = self.monotonic() - due
         if late > STALL:
             due, late = due + late, 0.0
-        count = max(0, min(BURST, floor(late / interval) + 1))
+        count = max(0, min(MAX_BURST, floor(late / interval) + 1))
         return count, due + count * interval
 
     def _walk(self, instrument: Instrument) -> Walk:
-        # A symbol that only gets another name or code must not jump back to its start.
+        # A symbol with a new name or code must not jump back to its first price.
         key = replace(instrument, name="", code="")
         if key not in self.walks:
             self.walks[key] = Walk(instrument, self.seed, 60 / self.rate)
         return self.walks[key]
 
     def _turns(self, instruments: Sequence[Instrument]) -> Iterator[Walk]:
-        # Every symbol has one turn a round, in an order that the seed gives, not the clock.
+        # Each symbol has one turn per round; the order depends on the seed, not on the clock.
         walks, rng = [self._walk(instrument) for instrument in instruments], Random(f"{self.seed}")
         while True:
             rng.shuffle(walks)
@@ -266,7 +266,7 @@ class Simulated(Provider):
 
 
 def read_rate(given: float | str) -> float:
-    """Read a rate as the environment gives it; raise ValueError for what is none."""
+    """Read a rate, a number or text; raise ValueError unless it is above 0."""
     try:
         rate = float(given)
     except (TypeError, ValueError):

@@ -1,7 +1,7 @@
 """Yahoo Finance: stocks, funds and indices of the world, and crypto; unofficial, personal use only.
 
-Nobody documents these addresses: batches of quotes (spark), history (chart), and a stream whose
-frames are protobuf in base64 in JSON. Prices of some places come in hundredths: pence, cents.
+The addresses are not documented: batches of quotes (spark), history (chart), and a stream whose
+frames are protobuf in base64 in JSON. Prices of some markets are in hundredths: pence, cents.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ from quotes.providers.yahoo_wire import (
 from quotes.quote import Quote
 
 NOTICE = (
-    "Yahoo Finance has no public interface: these addresses are unofficial, may change or turn "
-    "you away at any time, and what they tell is for personal use only"
+    "Yahoo Finance has no public interface. Its addresses are unofficial, they may change or "
+    "refuse you at any time, and their prices are for personal use only"
 )
 ACCEPTED = "personal-use"
-AGENT = "Mozilla/5.0 (compatible; quoteboard)"  # names of another form are turned away at once
+AGENT = "Mozilla/5.0 (compatible; quoteboard)"  # Yahoo refuses names of another form
 BATCH = 20  # symbols in one request
-WEEK = 604_800  # seconds: as much may be asked at once of candles of a minute
+WEEK = 604_800  # seconds: the most that one request may span with candles of a minute
 STEPS = {60: "1m", 120: "2m", 300: "5m", 900: "15m", 1800: "30m", 3600: "60m", DAY: "1d"}
-COOL_DOWN = 900.0  # seconds to stay away after a 429: who goes on asking is banned for a day
+COOL_DOWN = 900.0  # seconds to back off after too many requests, or Yahoo bans us for a day
 NO_CANDLES = "Data doesn't exist"
 
 OF_THE_DAY = ("bid", "ask", "open", "high", "low", "volume", "reference")
@@ -52,7 +52,7 @@ NEW_DAY: dict[str, Any] = {**dict.fromkeys(OF_THE_DAY), "reference_kind": "none"
 
 
 class Yahoo(Provider):
-    """Reads Yahoo Finance for an operator who accepts what that means."""
+    """Reads Yahoo Finance, if the operator accepts the notice."""
 
     name = "yahoo"
     title = "Yahoo Finance"
@@ -60,7 +60,7 @@ class Yahoo(Provider):
     streams = True
     steps = STEPS
     poll_interval = 60.0
-    plan = Plan(per_minute=20, batch=BATCH)  # a guess: Yahoo tells none, and bans for days
+    plan = Plan(per_minute=20, batch=BATCH)  # a guess: Yahoo publishes no limit, and bans for days
 
     def __init__(
         self,
@@ -70,11 +70,11 @@ class Yahoo(Provider):
         *,
         timeout: float = 10.0,  # seconds for an answer, or for a socket to open
         silence: float = 60.0,  # seconds without a frame while markets are open
-        beat: float = 15.0,  # seconds between two subscriptions to the same
+        beat: float = 15.0,  # seconds until a subscription is repeated
     ) -> None:
         if accept != ACCEPTED:
             raise ValueError(
-                f"{NOTICE}. Who accepts that sets YAHOO_ACCEPT={ACCEPTED} (the option "
+                f"{NOTICE}. To accept that, set YAHOO_ACCEPT={ACCEPTED} (the option "
                 f"accept={ACCEPTED!r}); it is {accept!r}"
             )
         super().__init__()
@@ -84,25 +84,25 @@ class Yahoo(Provider):
         self.timeout, self.silence, self.beat = timeout, silence, beat
 
     async def quotes(self, instruments: Sequence[Instrument]) -> list[Quote]:
-        """Return the last price of the regular session, or of the day where none ever closes."""
+        """Return the last price of the regular session; of crypto, that of the day."""
         known = await self._known(instruments)
-        asked = [(each, known.get(each.code)) for each in instruments]
-        return [replace(found.quote, symbol=each.symbol) for each, found in asked if found]
+        pairs = [(each, known.get(each.code)) for each in instruments]
+        return [replace(found.quote, symbol=each.symbol) for each, found in pairs if found]
 
     async def sparklines(self, instruments: Sequence[Instrument]) -> dict[str, Sparkline]:
         """Return the newest day of each, a price every five minutes of trade."""
         rows = await self._rows([each.code for each in instruments])
-        asked = [(each, row) for each in instruments if (row := rows.get(each.code))]
-        lines = {each.symbol: read_sparkline(row, each) for each, row in asked}
+        pairs = [(each, row) for each in instruments if (row := rows.get(each.code))]
+        lines = {each.symbol: read_sparkline(row, each) for each, row in pairs}
         return {symbol: line for symbol, line in lines.items() if line}
 
     async def candles(
         self, instrument: Instrument, step: int, start: datetime, end: datetime
     ) -> list[Candle]:
-        """Return candles of 60, 120, 300, 900, 1800, 3600 or 86400 seconds, none of quiet times.
+        """Return candles of 60, 120, 300, 900, 1800, 3600 or 86400 seconds, none without a trade.
 
-        Those of a minute reach back a month, of up to half an hour 60 days, of an hour two years.
-        A day's begins at 00:00 UTC of its date, wherever it is traded.
+        Those of a minute reach back a month, up to half an hour 60 days, of an hour two years. A
+        candle of a day begins at 00:00 UTC of its date, in every market.
         """
         self.check_step(step)
         first, stop = ceil(start.timestamp()), ceil(min(end, datetime.now(UTC)).timestamp())
@@ -114,7 +114,7 @@ class Yahoo(Provider):
         return [found[moment] for moment in sorted(found) if first <= moment < stop]
 
     async def stream(self, instruments: Sequence[Instrument]) -> AsyncIterator[Quote]:
-        """Yield a quote of each at once, then every tick; outside of hours there are none."""
+        """Yield a quote of each at once, then every tick; there are no ticks out of hours."""
         if not instruments:
             return
         connection = Connection(instruments, await self._known(instruments))
@@ -134,27 +134,27 @@ class Yahoo(Provider):
                     beats.cancel()
 
     async def _keep_subscribed(self, socket: Socket, codes: list[str]) -> None:
-        with suppress(ProviderError):  # who reads from the socket is told as well
+        with suppress(ProviderError):  # reading from the socket fails, too
             while True:
                 await socket.send({"subscribe": codes})
                 await asyncio.sleep(self.beat)
 
     async def _known(self, instruments: Sequence[Instrument]) -> dict[str, Known]:
         rows = await self._rows([each.code for each in instruments])
-        asked = {each.code: (rows[each.code], each) for each in instruments if each.code in rows}
-        return {code: known for code, pair in asked.items() if (known := read_row(*pair))}
+        pairs = {each.code: (rows[each.code], each) for each in instruments if each.code in rows}
+        return {code: known for code, pair in pairs.items() if (known := read_row(*pair))}
 
     async def _rows(self, codes: Sequence[str]) -> dict[str, Row]:
         found: dict[str, Row] = {}
         distinct = list(dict.fromkeys(codes))
         for chunk in (distinct[i : i + BATCH] for i in range(0, len(distinct), BATCH)):
-            asked = {"symbols": ",".join(chunk), "range": "1d", "interval": "5m"}
+            params = {"symbols": ",".join(chunk), "range": "1d", "interval": "5m"}
             try:
-                rows = read_spark(await self._get("/v7/finance/spark", **asked))
+                rows = read_spark(await self._get("/v7/finance/spark", **params))
             except NotFoundError:
                 rows, unknown = {}, chunk
             else:
-                # Where nothing came at all, that says nothing about a single one.
+                # An empty answer proves nothing about a single code.
                 unknown = [code for code in chunk if code not in rows] if rows else []
             for code in unknown:
                 self.standing.drop(code, f"{code} is not known to Yahoo")
@@ -172,7 +172,7 @@ class Yahoo(Provider):
             self.standing.drop(code, f"{code}: {error}")
             return {}
         except ProviderError as error:
-            if NO_CANDLES in str(error):  # say of a weekend
+            if NO_CANDLES in str(error):  # on a weekend, for example
                 return {}
             raise
 
@@ -199,20 +199,20 @@ class Yahoo(Provider):
 
 
 class Connection:
-    """What one connection asks for, and what is known of it so far."""
+    """Reads the frames of one connection, and keeps the newest quote of each code."""
 
     def __init__(self, instruments: Sequence[Instrument], known: dict[str, Known]) -> None:
         self.known = known
-        self.asked = by_code(instruments)
+        self.groups = by_code(instruments)
         self.markets = {each.market for each in known.values()}
 
     def quotes(self) -> list[Quote]:
-        """Return what is known of every instrument."""
+        """Return the newest quote of each instrument."""
         known = self.known.items()
         return [quote for code, each in known for quote in self._each(code, each.quote)]
 
     def take(self, message: Mapping[str, Any]) -> list[Quote]:
-        """Return the quotes that a message brings."""
+        """Return the quotes in a message."""
         frame = read_frame(message)
         known = self.known.get(frame.code) if frame else None
         if not frame or not known:
@@ -225,21 +225,21 @@ class Connection:
         return self._each(frame.code, quote)
 
     def quiet(self, moment: datetime) -> float:
-        """Tell for how many seconds no market has anything to say."""
+        """Return for how many seconds all markets are quiet."""
         return min(market.quiet(moment) for market in self.markets)
 
     def _each(self, code: str, quote: Quote) -> list[Quote]:
         return [
             quote if quote.symbol == each.symbol else replace(quote, symbol=each.symbol)
-            for each in self.asked[code]
+            for each in self.groups[code]
         ]
 
 
 def apply_frame(frame: Frame, known: Known, now: datetime) -> Quote | None:
-    """Lay a frame, which tells what it likes, over what is known; None where it comes too late.
+    """Update a quote with the fields that a frame has; return None if the frame is too old.
 
-    Of the day before nothing stays. In regular hours high and low follow last. Where a frame has
-    no price, all else stays.
+    A new day starts without the fields of the day before. In regular hours the range includes
+    the last price. A frame without a price changes nothing else.
     """
     quote, market, moment = known.quote, known.market, frame.time or now
     if quote.source_time and moment < quote.source_time:
@@ -249,17 +249,17 @@ def apply_frame(frame: Frame, known: Known, now: datetime) -> Quote | None:
         return replace(quote, last=last, received_at=now, source_time=frame.time)
     if market.day(moment) != market.day(quote.time):
         quote = replace(quote, **NEW_DAY)
-    told = {name: market.in_currency(number) for name, number in frame.prices.items()}
-    bid, ask = told.get("bid", quote.bid), told.get("ask", quote.ask)
-    if bid and ask and bid > ask:  # where only one of them was told, the other is from before it
-        bid, ask = told.get("bid"), told.get("ask")
+    prices = {name: market.in_currency(number) for name, number in frame.prices.items()}
+    bid, ask = prices.get("bid", quote.bid), prices.get("ask", quote.ask)
+    if bid and ask and bid > ask:  # if the frame has only one of them, the other is older
+        bid, ask = prices.get("bid"), prices.get("ask")
     session = "always" if market.crypto else frame.session
     reference, kind = quote.reference, quote.reference_kind
-    # After hours change is measured from the close of the same day, before them from the last.
+    # After hours the frame's change is measured from the close of the same day.
     if session != "post" and frame.reference:
         reference = market.in_currency(frame.reference)
         kind = "rolling_24h" if market.crypto else "prev_close"
-    high, low = told.get("high", quote.high), told.get("low", quote.low)
+    high, low = prices.get("high", quote.high), prices.get("low", quote.low)
     if session in ("always", "regular"):
         high, low = high and max(high, last), low and min(low, last)
     return Quote(
@@ -271,7 +271,7 @@ def apply_frame(frame: Frame, known: Known, now: datetime) -> Quote | None:
         source_time=frame.time,
         bid=bid,
         ask=ask,
-        open=told.get("open", quote.open),
+        open=prices.get("open", quote.open),
         high=high,
         low=low,
         reference=reference,

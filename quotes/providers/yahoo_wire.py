@@ -1,7 +1,7 @@
-"""What Yahoo Finance says, as values: rows of spark, candles of charts, frames of the stream.
+"""The wire formats of Yahoo Finance: rows of spark, candles of charts, frames of the stream.
 
-Numbers that were floats of 32 bits get the digits back that they were made of, hundredths (pence,
-cents, agorot) become whole currencies, and whatever has another form than usual is left out.
+Floats of 32 bits get their original decimal digits back. Hundredths (pence, cents, agorot) become
+whole currencies. A value in an unexpected form is left out.
 """
 
 from __future__ import annotations
@@ -43,30 +43,30 @@ from quotes.quote import (
 MINUTE, DAY = 60, 86_400  # seconds
 SPARK_STEP = 300  # seconds from one close to the next
 COLUMNS = ("open", "high", "low", "close")  # of a candle
-IN_MINOR = (".L", ".JO", ".TA")  # how codes end where these are usual
-# Minutes that prices are late, by how a code ends (without an ending: the United States and
-# crypto), and of an index by its code. They are those of Yahoo's help page on exchanges and data
-# delays (https://help.yahoo.com/kb/SLN2310.html); of London, Korea, ^FTSE, ^RUT and ^VIX what its
-# own quotes say in exchangeDataDelayedBy. Of what is not here nobody knows.
+IN_MINOR = (".L", ".JO", ".TA")  # endings of codes whose prices are usually in hundredths
+# Minutes of delay, by the ending of a code (no ending: the United States and crypto), or by the
+# code of an index. They come from Yahoo's help page on exchanges and data delays
+# (https://help.yahoo.com/kb/SLN2310.html); those of London, Korea, ^FTSE, ^RUT and ^VIX from
+# exchangeDataDelayedBy in its quotes. All other delays are unknown.
 DELAYS = {"": 0, ".L": 15, ".AS": 15, ".PA": 15, ".DE": 15, ".HK": 15, ".AX": 20, ".T": 20}
 DELAYS |= {".KS": 20, ".SS": 30, ".SZ": 30}
 DELAYS |= {"^GSPC": 0, "^DJI": 0, "^IXIC": 0, "^FTSE": 15, "^RUT": 20, "^VIX": 20}
 BARE = re.compile(r"^[\w-]+")  # a code without its ending
-OVER_THE_COUNTER, LATE_THERE = "OTC", 15  # how the names of those markets begin, and minutes
+OVER_THE_COUNTER, OTC_DELAY = "OTC", 15  # the start of such a market's name, and minutes
 # the fields of a frame
 CODE, LAST, TIME, HOURS, VOLUME, CHANGE, PREVIOUS = 1, 2, 3, 7, 9, 12, 16
 PRICES = {"high": 10, "low": 11, "open": 15, "bid": 23, "ask": 25}
-SESSIONS = ("pre", "regular", "post")  # by the number in HOURS; above them is the night's
+SESSIONS = ("pre", "regular", "post")  # by the number in HOURS; a higher one means the night
 MAX_AWAY = timedelta(days=40_000)  # from 1970
-MIN_NUMBER, MAX_NUMBER = 10.0**-MAX_MAGNITUDE, 10.0 ** (MAX_MAGNITUDE + 1)  # that numbers may be
-MAX_QUIET = 1800.0  # seconds: some time before that Yahoo hangs up where nothing is traded
+MIN_NUMBER, MAX_NUMBER = 10.0**-MAX_MAGNITUDE, 10.0 ** (MAX_MAGNITUDE + 1)
+MAX_QUIET = 1800.0  # seconds: Yahoo ends a connection earlier if there are no trades
 
-spelled = lru_cache(maxsize=4096)(shortest)  # a reference comes with every tick of its day
+cached_shortest = lru_cache(maxsize=4096)(shortest)  # every tick of a day has the same reference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """What spark tells of a code, in either of its forms."""
+    """The values of a code in spark, in either of its forms."""
 
     meta: Mapping[str, Any]
     times: Sequence[Any]  # seconds
@@ -76,46 +76,46 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Market:
-    """Where a code is traded, in what and when, which frames do not tell."""
+    """The unit, zone, delay and hours of a code, which frames do not contain."""
 
     unit: str  # as Yahoo writes it: "GBp"
     crypto: bool
     zone: tzinfo
-    delay: int | None  # seconds that its prices are late; None unknown
+    delay: int | None  # seconds; None if unknown
     hours: tuple[tuple[str, int, int], ...]  # (session, start, end) of this day or the next
 
     @property
     def currency(self) -> str:
-        """The currency whose hundredths the unit may be."""
+        """The currency of the unit, which may be hundredths."""
         return MINOR_UNITS.get(self.unit, self.unit)
 
     def price(self, value: Any) -> Decimal | None:
-        """Read a price, in the currency."""
+        """Return a price in the currency; None if it is not above 0."""
         number = exact(value)
         return self.in_currency(number) if number is not None and number > 0 else None
 
     def last_price(self, value: Any) -> Decimal:
-        """Read what is in place of a last price, in the currency: 0 where it is no number."""
+        """Return a last price in the currency, even if it is not above 0; 0 if not a number."""
         number = exact(value)
         return self.in_currency(number) if number else NO_PRICE
 
     def in_currency(self, number: Decimal) -> Decimal:
-        """Return in the currency what is in the market's unit."""
+        """Convert a number in the market's unit to the currency."""
         return number.scaleb(-2) if self.unit in MINOR_UNITS else number
 
     def session(self, moment: datetime) -> str | None:
-        """Tell which session it is."""
+        """Return the session at a moment; None if the hours are unknown."""
         if self.crypto or not self.hours:
             return "always" if self.crypto else None
         now = moment.timestamp()
         return next((name for name, start, end in self.hours if start <= now < end), "closed")
 
     def day(self, moment: datetime) -> date:
-        """Tell which date it is there."""
+        """Return the local date."""
         return moment.astimezone(self.zone).date()
 
     def quiet(self, moment: datetime) -> float:
-        """Tell for how many seconds nothing may be traded, as far as known."""
+        """Return for how many seconds there is no regular session, as far as known."""
         if self.crypto or not self.hours:
             return 0.0
         now = moment.timestamp()
@@ -127,7 +127,7 @@ class Market:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What is known of a code."""
+    """The newest quote of a code, and its market."""
 
     quote: Quote
     market: Market
@@ -138,16 +138,16 @@ class Frame:
     """A tick on the wire, in the units of its market."""
 
     code: str
-    last: Decimal  # 0 or negative where there is no price
-    prices: Mapping[str, Decimal]  # those of PRICES that were told
-    reference: Decimal | None  # that its change is measured from
+    last: Decimal  # 0 or negative without a price
+    prices: Mapping[str, Decimal]  # the fields of PRICES that it has
+    reference: Decimal | None  # its change is measured from this price
     time: datetime | None
     session: str
     volume: Decimal | None
 
 
 def read_frame(message: Mapping[str, Any]) -> Frame | None:
-    """Read a message of the stream; None where it tells nothing in place of a price."""
+    """Return the frame in a message; None if it has no code or no number as last price."""
     try:
         fields = read_fields(b64decode(message.get("message", ""), validate=True))
     except (TypeError, ValueError):
@@ -156,8 +156,8 @@ def read_frame(message: Mapping[str, Any]) -> Frame | None:
     if not code or last is None:
         return None
     change, previous = read_number(fields.get(CHANGE)), read_number(fields.get(PREVIOUS))
-    # Yahoo takes the difference of two floats of 32 bits. That of their decimals has digits
-    # which mean nothing: 1346.86 and -4.6900635 are of 1351.55, not of 1351.5500635.
+    # Yahoo subtracts two floats of 32 bits. Subtracting their decimals would leave meaningless
+    # digits: 1346.86 and -4.6900635 come from 1351.55, not from 1351.5500635.
     before = previous if change is None else to_32_bits(last - change)
     hours = fields.get(HOURS, 0)
     return Frame(
@@ -168,7 +168,7 @@ def read_frame(message: Mapping[str, Any]) -> Frame | None:
             for name, field in PRICES.items()
             if field in fields and (number := read_number(fields[field])) and number > 0
         },
-        reference=spelled(before) if before and before > 0 else None,
+        reference=cached_shortest(before) if before and before > 0 else None,
         time=moment_of(signed(fields.get(TIME)), MILLISECOND),
         session=SESSIONS[hours] if hours in (0, 1, 2) else "post",
         volume=price(signed(fields.get(VOLUME))),
@@ -176,13 +176,13 @@ def read_frame(message: Mapping[str, Any]) -> Frame | None:
 
 
 def read_number(field: Field | None) -> float | None:
-    """Read a float of a frame; None for what is none that a market reaches."""
+    """Return a float of a frame; None if no price or change could be so large or small."""
     number = single(field)
     return number if number == 0 or (number and MIN_NUMBER <= abs(number) < MAX_NUMBER) else None
 
 
 def read_spark(body: Any) -> dict[str, Row]:
-    """Read the rows of spark by code, in either of its forms."""
+    """Return the rows of spark by code, in either of its forms."""
     now = datetime.now(UTC)
     found: dict[str, Row] = {}
     if "spark" not in body:
@@ -200,7 +200,7 @@ def read_spark(body: Any) -> dict[str, Row]:
 
 
 def read_response(meta: Any, response: Mapping[str, Any], closes: Any, now: datetime) -> Row:
-    """Read what both forms of spark have in common."""
+    """Return the row in a response, which both forms of spark share."""
     times = response.get("timestamp")
     return Row(
         meta=meta if isinstance(meta, dict) else {},
@@ -211,7 +211,7 @@ def read_response(meta: Any, response: Mapping[str, Any], closes: Any, now: date
 
 
 def read_market(meta: Mapping[str, Any], instrument: Instrument) -> Market | None:
-    """Read where a code is traded; None where nobody says whether its prices are pence."""
+    """Return the market of a code; None if its prices may be in hundredths, but have no unit."""
     unit = meta.get("currency")
     if not isinstance(unit, str):
         if instrument.code.endswith(IN_MINOR):
@@ -232,15 +232,15 @@ def read_market(meta: Mapping[str, Any], instrument: Instrument) -> Market | Non
 
 
 def read_delay(meta: Mapping[str, Any], code: str) -> int | None:
-    """Tell how many seconds prices of a code are late; None where that is unknown."""
+    """Return the delay of a code's prices in seconds; None if it is unknown."""
     if str(meta.get("fullExchangeName")).startswith(OVER_THE_COUNTER):
-        return LATE_THERE * MINUTE
+        return OTC_DELAY * MINUTE
     minutes = DELAYS.get(BARE.sub("", code))
     return None if minutes is None else minutes * MINUTE
 
 
 def read_zone(meta: Mapping[str, Any]) -> tzinfo:
-    """Read the time zone of a place; where the system does not know it, today's distance to UTC."""
+    """Return the time zone of a market; today's offset if the system does not know the zone."""
     offset = meta.get("gmtoffset")
     with suppress(KeyError, OSError, ValueError):
         return ZoneInfo(str(meta.get("exchangeTimezoneName")))
@@ -250,7 +250,7 @@ def read_zone(meta: Mapping[str, Any]) -> tzinfo:
 
 
 def read_row(row: Row, instrument: Instrument) -> Known | None:
-    """Turn a row of spark into a quote; None where its market is not known."""
+    """Turn a row of spark into a quote; return None if its market is unknown."""
     meta, market = row.meta, read_market(row.meta, instrument)
     if market is None:
         return None
@@ -258,12 +258,12 @@ def read_row(row: Row, instrument: Instrument) -> Known | None:
     if last is None:
         ticks = [(market.price(c), t) for c, t in zip(row.closes, row.times, strict=False)]
         last, moment = next((tick for tick in reversed(ticks) if tick[0]), (None, None))
-    if last is None:  # then its time is none either, or what streams tell may come too late
+    if last is None:  # a time without a price would make frames of the stream look too old
         last = market.last_price(meta.get("regularMarketPrice"))
     reference = market.price(meta.get("previousClose") or meta.get("chartPreviousClose"))
     volume = amount(meta.get("regularMarketVolume"))
     if market.crypto or (instrument.kind == "index" and not volume):
-        volume = None  # of crypto it is money, not coins; of an index 0 says that there is none
+        volume = None  # for crypto it is money, not coins; for an index 0 means unknown
     kind = "utc_day" if market.crypto else "prev_close"
     quote = Quote(
         symbol=instrument.symbol,
@@ -285,7 +285,7 @@ def read_row(row: Row, instrument: Instrument) -> Known | None:
 
 
 def read_sparkline(row: Row, instrument: Instrument) -> Sparkline | None:
-    """Read the closes of a row, each that is missing as the one before it."""
+    """Return the closes of a row as a line; a missing close repeats the one before."""
     market = read_market(row.meta, instrument)
     prices: list[Decimal] = []
     for close in row.closes if market else []:
@@ -295,9 +295,10 @@ def read_sparkline(row: Row, instrument: Instrument) -> Sparkline | None:
 
 
 def read_candles(result: Any, instrument: Instrument, step: int) -> Iterator[tuple[int, Candle]]:
-    """Yield the sound candles of a chart, with the seconds they begin at.
+    """Yield the valid candles of a chart, with their start in seconds.
 
-    The last row may be the tick of this moment: it is no candle but today's.
+    The last row may be the newest tick: with steps of a day it is today's candle, else it is
+    left out.
     """
     meta, times, bars = (dig(result, name) for name in ("meta", "timestamp", "indicators"))
     market = read_market(meta if isinstance(meta, dict) else {}, instrument)
@@ -312,34 +313,34 @@ def read_candles(result: Any, instrument: Instrument, step: int) -> Iterator[tup
         elif early or start.second:
             continue
         row = {name: dig(bars, "quote", 0, name, number) for name in (*COLUMNS, "volume")}
-        told: dict[str, Any] = {name: market.price(row[name]) for name in COLUMNS}
-        if all(told.values()):
+        prices: dict[str, Any] = {name: market.price(row[name]) for name in COLUMNS}
+        if all(prices.values()):
             volume = None if market.crypto else amount(row["volume"])
-            yield int(start.timestamp()), Candle(start=start, volume=volume, **told)
+            yield int(start.timestamp()), Candle(start=start, volume=volume, **prices)
 
 
 def complaint(body: Any) -> tuple[str, str]:
-    """Read the code and the words of an error: each address has them under its own name."""
-    errors = [dig(told, "error") for told in body.values()] if isinstance(body, dict) else []
+    """Return the code and the words of an error; each address has its own key for them."""
+    errors = [dig(each, "error") for each in body.values()] if isinstance(body, dict) else []
     error = next((each for each in errors if isinstance(each, dict)), {})
     return str(error.get("code") or ""), str(error.get("description") or "")
 
 
 def exact(value: Any) -> Decimal | None:
-    """Read a number, and one that was a 32-bit float with the digits that it was made of.
+    """Return a number; a 32-bit float gets its original digits back.
 
-    Yahoo writes 75.0875 as 75.0875015258789, the same float to the last of 64 bits.
+    Yahoo writes 75.0875 as 75.0875015258789, a 32-bit float with the digits of 64 bits.
     """
     number = decimal(value)
     if number is None or number == number.to_integral_value():
         return number
     near = float(number)
-    made_of = shortest(near) if to_32_bits(near) == near else number
-    return number if made_of == number else made_of
+    original = shortest(near) if to_32_bits(near) == near else number
+    return number if original == number else original
 
 
 def moment_of(count: Any, unit: timedelta) -> datetime | None:
-    """Read a time that is counted from 1970 on; None where it is none, or far away."""
+    """Return the time of a count since 1970; None if it is invalid or far away."""
     try:
         distance = count * unit if type(count) is int and count else None
     except OverflowError:
@@ -348,7 +349,7 @@ def moment_of(count: Any, unit: timedelta) -> datetime | None:
 
 
 def dig(value: Any, *path: str | int) -> Any:
-    """Return what lies at a path in JSON; None where it does not lead anywhere."""
+    """Return the value at a path in JSON; None if there is no value."""
     for step in path:
         try:
             value = value[step]

@@ -151,8 +151,8 @@ FAULTS: dict[str, tuple[str, str, str]] = {  # mode: status, words, what helps
     "unauthorized": (FAILED, "answered 401 unauthorized", "it refuses this machine"),
     "maintenance": (FAILED, "answered 503 service unavailable", "the provider has a problem"),
     "slow": (FAILED, r"^no complete answer within 0.3 s", r"curl -v http://127.0.0.1:\d+"),
-    "garbage": (FAILED, "answered with html that is no json", r"curl -v http://127.0.0.1:\d+"),
-    "truncated": (FAILED, "bytes that is no json", "check what it answers"),
+    "garbage": (FAILED, "answered with html, not json", r"curl -v http://127.0.0.1:\d+"),
+    "truncated": (FAILED, "bytes, not json", "check what it answers"),
     "empty": (FAILED, r"^it answered in \d+ ms without a price", "correct its codes"),
 }
 

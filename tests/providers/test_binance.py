@@ -18,8 +18,8 @@ from websockets.http11 import Response
 from quotes.providers import Instrument, ProviderError
 from quotes.providers.binance import (
     COLUMNS,
+    MAX_AGE,
     MAX_STREAMS,
-    OLDEST,
     ROW,
     TICK,
     Binance,
@@ -212,7 +212,7 @@ async def test_a_symbol_that_is_listed_and_invalid_costs_the_others_nothing(
     stub.delisted.add("ETHUSDT")
     codes = ["BTCUSDT", "ETHUSDT", "BTCEUR", "PEPEUSDT"]
     assert {quote.symbol for quote in await quotes(provider, *codes)} == {*codes} - {"ETHUSDT"}
-    assert provider.standing.unknown == {"ETHUSDT": "binance says Invalid symbol."}
+    assert provider.standing.unknown == {"ETHUSDT": "binance rejects the request: Invalid symbol."}
     asked = len(stub.asked)
     assert len(await quotes(provider, *codes)) == 3
     assert stub.asked[asked:] == [["BTCUSDT", "BTCEUR", "PEPEUSDT"]]
@@ -283,7 +283,7 @@ async def test_an_error_without_words_is_told_as_it_is(stub: Stub, provider: Bin
         ({"code": 0, "msg": "from a restricted location"}, "a restricted location", True),
         ([], "a list, not a dict", False),
         ({"symbols": {}}, "a dict, not a list", False),
-        ({"symbols": [7, {}, {"symbol": "BTCUSDT"}]}, "nothing is listed", False),
+        ({"symbols": [7, {}, {"symbol": "BTCUSDT"}]}, "the list of the source is empty", False),
     ],
 )
 async def test_a_200_may_be_an_error(document: Any, words: str, refused: bool) -> None:
@@ -378,7 +378,7 @@ async def test_steps_that_the_exchange_lacks_are_refused(provider: Binance) -> N
 @pytest.mark.parametrize("code", ["NOPEUSDT", "../time", "A B?c=d#e/f&symbol=BTCUSDT"])
 async def test_an_unknown_symbol_has_no_candles(provider: Binance, code: str) -> None:
     assert await provider.candles(instrument(code), 60, NOON, NOON + timedelta(hours=1)) == []
-    assert provider.standing.unknown == {code: "binance says Invalid symbol."}
+    assert provider.standing.unknown == {code: "binance rejects the request: Invalid symbol."}
 
 
 def test_no_digit_of_a_candle_is_lost() -> None:
@@ -477,7 +477,7 @@ async def test_more_streams_than_that_are_an_error(stub: Stub, provider: Binance
     codes = [f"C{number}USDT" for number in range(MAX_STREAMS)]
     stub.enlist(*codes)
     async with streaming(provider, *codes) as stream:
-        with pytest.raises(ProviderError, match="binance streams 1023 symbols, not 1024"):
+        with pytest.raises(ProviderError, match="binance streams at most 1023 symbols, not 1024"):
             await anext(stream)
     assert stub.connects == 0
 
@@ -522,7 +522,7 @@ async def test_a_stream_ends_before_the_exchange_ends_it(stub: Stub) -> None:
     async with reading(stub, clock=clock) as provider, streaming(provider, "BTCUSDT") as stream:
         await anext(stream)
         await stub.until(lambda: stub.subscriptions)
-        clock.now += OLDEST - 1
+        clock.now += MAX_AGE - 1
         await stub.tick("BTCUSDT", "64001.00")
         assert (await anext(stream)).last == Decimal("64001.00")
         clock.now += 1

@@ -748,9 +748,9 @@ def test_every_product_stays_asked_until_it_is_named(count: int, data: st.DataOb
         asked = [code for message in connection.due for code in message["product_ids"]]
         assert bad not in asked
         assert connection.refused
-    assert {code for chunk in connection.chunks for code in chunk} == set(connection.asked)
-    assert set(codes) == set(connection.asked) | set(connection.standing.unknown)
-    assert count <= HANDFUL or not connection.asked or connection.pulse in connection.asked
+    assert {code for chunk in connection.chunks for code in chunk} == set(connection.groups)
+    assert set(codes) == set(connection.groups) | set(connection.standing.unknown)
+    assert count <= HANDFUL or not connection.groups or connection.pulse in connection.groups
 
 
 # the stub

@@ -325,7 +325,9 @@ async def test_two_keys_are_one_too_many() -> None:
 
 @pytest.mark.parametrize("kind", ["demo", "pro"])
 def test_a_key_that_is_none_is_refused_without_a_word_of_it(kind: str) -> None:
-    with pytest.raises(ValueError, match=f"COINGECKO_{kind.upper()}_KEY is no key") as caught:
+    with pytest.raises(
+        ValueError, match=f"COINGECKO_{kind.upper()}_KEY is not a valid key"
+    ) as caught:
         make_provider("coingecko", {f"{kind}_key": f"{CANARY}\nx"})
     assert CANARY not in str(caught.value)
 

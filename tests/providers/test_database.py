@@ -165,7 +165,7 @@ async def test_a_time_that_is_none_is_not_taken_for_now(small: Table) -> None:
     small.write("MSFT", last="400.00")
     provider = reader(small)
     assert [quote.symbol for quote in await ask(provider, "AAPL", "MSFT")] == ["MSFT"]
-    assert "has a time that is none: 'yesterday'" in provider.standing.unknown["AAPL"]
+    assert "has an invalid time: 'yesterday'" in provider.standing.unknown["AAPL"]
 
 
 async def test_pence_are_pounds(table: Table) -> None:
@@ -288,7 +288,7 @@ async def test_the_query_is_checked_without_a_code(table: Table) -> None:
     await reader(table, EXAMPLE).check()
     with pytest.raises(ProviderError, match=r"failed: .*nowhere"):
         await reader(table, "SELECT nope FROM nowhere").check()
-    with pytest.raises(ProviderError, match="has no column 'last' but code, bid"):
+    with pytest.raises(ProviderError, match="has no column 'last', only: code, bid"):
         await reader(table, "SELECT code, bid FROM prices").check()
 
 
@@ -300,9 +300,9 @@ def test_the_environment_gives_text() -> None:
 @pytest.mark.parametrize(
     ("query", "words"),
     [
-        ("SELECT code, bid FROM prices", "has no column 'last' but code, bid; it must have code "),
-        ("SELECT last FROM prices", "has no column 'code' but last; it must have code and last"),
-        ("SELECT last AS price FROM prices WHERE 1=0", "rename what it selects, like SELECT tick"),
+        ("SELECT code, bid FROM prices", "has no column 'last', only: code, bid. It must have"),
+        ("SELECT last FROM prices", "has no column 'code', only: last. It must have code and last"),
+        ("SELECT last AS price FROM prices WHERE 1=0", "rename a column, like SELECT ticker AS"),
     ],
 )
 async def test_a_column_that_is_missing_is_named(table: Table, query: str, words: str) -> None:
@@ -319,14 +319,15 @@ async def test_a_query_that_does_not_run_says_why(table: Table) -> None:
 
 
 async def test_a_query_without_columns_is_an_error(big: Table) -> None:
-    assert "has no column 'code' but none" in str(await failure(reader(big, "SELECT FROM prices")))
+    error = await failure(reader(big, "SELECT FROM prices"))
+    assert "has no column 'code', only: none" in str(error)
 
 
 async def test_an_empty_table_is_an_error(table: Table) -> None:
     table.run("DELETE FROM prices")
     error = await failure(reader(table))
     assert str(error) == (
-        "database has none of the prices that were asked: AAPL is not among the rows"
+        "database has no price of any requested symbol: AAPL is not among the rows"
     )
 
 
@@ -367,7 +368,7 @@ async def test_more_rows_than_anybody_needs_are_not_read(table: Table) -> None:
     provider = reader(table, query.format(MAX_ROWS))
     assert len(await ask(provider, f"C{MAX_ROWS}")) == 1
     error = await failure(reader(table, query.format(MAX_ROWS + 1)), "C1")
-    assert f"more than {MAX_ROWS} rows: let it choose, like SELECT code" in str(error)
+    assert f"more than {MAX_ROWS} rows: select the codes, like SELECT code" in str(error)
 
 
 async def test_rows_without_end_are_not_waited_for(table: Table) -> None:
@@ -427,7 +428,7 @@ async def test_queries_that_hang_do_not_pile_up(small: Table, held: Held) -> Non
     provider = reader(small, HELD, timeout=0.05)
     for _ in range(MAX_THREADS):
         assert "gave no full answer" in str(await failure(provider))
-    assert "took too long 3 times and still runs" in str(await failure(provider))
+    assert "exceeded its time-out 3 times and still runs" in str(await failure(provider))
     await until(lambda: held.calls == MAX_THREADS)
     held.release.set()
     await until(lambda: not any(thread.is_alive() for thread in provider.threads))

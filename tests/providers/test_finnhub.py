@@ -28,7 +28,7 @@ from quotes.providers.finnhub import (
     STREAMED,
     Finnhub,
     day,
-    read_listed,
+    read_instrument,
     read_quote,
     read_trade,
 )
@@ -208,7 +208,7 @@ async def test_a_known_symbol_without_a_price_is_told_and_changes_nothing(
     stub.market["AAPL"] |= {"c": 0}
     [quote] = await provider.quotes([instrument("AAPL")])
     assert (quote.symbol, quote.currency, quote.last) == ("AAPL", "USD", 0)
-    assert (provider.known["AAPL"], provider.told["AAPL"]) == (known, known)
+    assert (provider.known["AAPL"], provider.polled["AAPL"]) == (known, known)
     assert provider.standing.unknown == {}
 
 
@@ -362,8 +362,8 @@ async def test_after_a_failure_it_goes_on_where_it_was(stub: Stub) -> None:
     [
         ({}, "A key is missing, set FINNHUB_API_KEY"),
         ({"api_key": "\n"}, "A key is missing, set FINNHUB_API_KEY"),
-        ({"api_key": "ключ"}, "FINNHUB_API_KEY is no key"),
-        ({"api_key": "two words"}, "FINNHUB_API_KEY is no key"),
+        ({"api_key": "ключ"}, "FINNHUB_API_KEY is not a valid key"),
+        ({"api_key": "two words"}, "FINNHUB_API_KEY is not a valid key"),
     ],
 )
 def test_a_missing_key_is_said_at_once(options: dict[str, str], words: str) -> None:
@@ -435,10 +435,11 @@ async def test_what_the_exchanges_list_are_instruments(stub: Stub, provider: Fin
 
 
 def test_funds_are_told_from_stocks() -> None:
-    fund = read_listed({"symbol": "SPY", "type": "ETP", "currency": ""})
+    fund = read_instrument({"symbol": "SPY", "type": "ETP", "currency": ""})
     assert fund
     assert (fund.kind, fund.currency) == ("etf", "USD")
-    assert [read_listed(odd) for odd in (None, [], {}, {"symbol": ""}, {"symbol": 7})] == [None] * 5
+    invalid: list[Any] = [None, [], {}, {"symbol": ""}, {"symbol": 7}]
+    assert list(map(read_instrument, invalid)) == [None] * 5
 
 
 async def test_there_are_no_candles(stub: Stub, provider: Finnhub) -> None:
@@ -838,7 +839,7 @@ def test_whatever_comes_over_a_socket_is_a_quote_or_an_error(rows: list[Any], ki
 @settings(deadline=None)
 def test_whatever_a_list_says_it_is_read_or_left_out(rows: list[Any]) -> None:
     came = over_the_wire(rows)
-    assert all(each is None or each.code for each in map(read_listed, came))
+    assert all(each is None or each.code for each in map(read_instrument, came))
     assert all(each is None or each[1].is_finite() for each in map(read_trade, came))
 
 

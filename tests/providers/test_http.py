@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from websockets.http11 import Response
 
 from quotes.providers import Instrument, ProviderError, make_provider
-from quotes.providers.http import SET_ASIDE, Http, Template, follow, read_fields, read_path
+from quotes.providers.http import QUARANTINE, Http, Template, follow, read_fields, read_path
 from quotes.quote import Quote, loads
 from tests.stubs.exchange import raw, reply
 from tests.stubs.http import Http as Stub
@@ -156,7 +156,7 @@ async def test_a_bad_code_is_asked_again_after_a_while(stub: Stub, shape: str) -
         assert set(provider.standing.unknown) == {"NEW"}
         await stub.tick("NEW", "7.00")
         assert len(await ask(provider, "NEW", "AAPL")) == 1
-        now = SET_ASIDE
+        now = QUARANTINE
         assert len(await ask(provider, "NEW", "AAPL")) == 2
         assert provider.standing.unknown == {}
 
@@ -176,7 +176,7 @@ async def test_a_code_that_would_change_the_address_is_not_asked(stub: Stub, cod
     async with reading(stub) as provider:
         assert len(await ask(provider, code, "AAPL")) == 1
     assert stub.asked == [["AAPL"]]
-    assert provider.standing.unknown == {code: f"{code} can't stand in an address"}
+    assert provider.standing.unknown == {code: f"{code} can't be part of an address"}
 
 
 @pytest.mark.parametrize("code", ["../all", "A B?c=d#e/f", "%2e", "http://127.0.0.1:1/", "Ä€"])
@@ -232,13 +232,13 @@ async def test_every_request_is_paid_for(stub: Stub) -> None:
 async def test_a_200_without_any_price_is_an_error(shape: str, document: Any) -> None:
     async with saying(document)() as stub, reading(stub, shape) as provider:
         error = await failure(provider, "AAPL", "BTC-USD")
-    assert "none of the prices" in str(error) or "without a list at rows" in str(error)
+    assert "has no price of any" in str(error) or "without a list at the path" in str(error)
 
 
 async def test_a_list_that_is_none_is_an_error_that_says_where(stub: Stub) -> None:
     async with reading(stub, rows="data.quotes") as provider:
         error = await failure(provider, "AAPL")
-    assert str(error) == f"127.0.0.1:{stub.port} answered without a list at rows"
+    assert str(error) == f"127.0.0.1:{stub.port} answered without a list at the path of rows"
 
 
 @pytest.mark.parametrize("fault", ["unauthorized", "rate_limited", "maintenance"])
@@ -307,7 +307,7 @@ async def test_no_key_is_told(stub: Stub, caplog: pytest.LogCaptureFixture, mode
     ],
 )
 def test_an_option_that_is_wrong_tells_no_key(options: Any) -> None:
-    with pytest.raises(ValueError, match=r"^(Unexpected|A name stands twice)") as caught:
+    with pytest.raises(ValueError, match=r"^(Unexpected|The query .* has a name twice)") as caught:
         make_provider("http", {"url": URL, **LISTED} | options)
     assert "hush" not in str(caught.value)
 
@@ -334,8 +334,8 @@ async def test_a_key_may_be_a_name_and_password_in_the_address(stub: Stub) -> No
         ({"url": "https://example.com/{code"}, "Unexpected '{code' in the url"),
         ({"url": "https://example.com/code}"}, "Unexpected '}' in the url"),
         ({"url": "https://example.com/{code}/{codes}"}, "Unexpected '{codes}' in the url"),
-        ({"url": "https://example.com/?a=1&a=2&b={codes}"}, "A name stands twice in the query"),
-        ({"fields": ""}, "needs a field last, like last=data.price"),
+        ({"url": "https://example.com/?a=1&a=2&b={codes}"}, "url has a name twice"),
+        ({"fields": ""}, "needs the field last, like last=data.price"),
         (
             {"fields": "last=a, code=b, lsat=c"},
             "Unknown field 'lsat' of http, must be one of: code",
@@ -347,9 +347,9 @@ async def test_a_key_may_be_a_name_and_password_in_the_address(stub: Stub) -> No
         ({"fields": "last=a.*"}, "Unexpected path 'a.*' of last"),
         ({"fields": "last={symbol}.a"}, "Unexpected path '{symbol}.a' of last"),
         ({"rows": "quotes[]"}, "Unexpected path 'quotes[]' of rows"),
-        ({"rows": ""}, "needs both or none of rows, which says where the list is, and the field"),
-        ({"fields": "last=last"}, "needs both or none of rows"),
-        ({"rows": "", "fields": "last=last"}, "can't tell whose a price is: say so with {code}"),
+        ({"rows": ""}, "needs rows (the path of a list) together with the field code"),
+        ({"fields": "last=last"}, "needs rows (the path of a list) together with the field code"),
+        ({"rows": "", "fields": "last=last"}, "can't know the code of a price: put {code}"),
         ({"interval": "0"}, "Unexpected interval '0', must be a number of seconds above 0"),
         ({"per_minute": "x"}, "Unexpected per_minute 'x', must be a whole number above 0"),
         ({"batch": -1}, "Unexpected batch -1, must be a whole number above 0"),
@@ -460,7 +460,7 @@ def test_whatever_an_address_looks_like_it_is_one_or_refused(url: str) -> None:
         else:
             assert template.base.startswith(("http://", "https://"))
             continue
-        assert told.startswith(("Unexpected ", "A name stands twice"))
+        assert told.startswith(("Unexpected ", "The query of "))
 
 
 @given(st.lists(JSON, max_size=4), JSON)

@@ -208,7 +208,9 @@ async def test_a_pair_that_is_listed_and_unknown_costs_the_others_nothing(
     stub.delisted.add("SOLUSD")
     codes = ["XXBTZUSD", "XETHZUSD", "SOLUSD", "XDGUSD"]
     assert {quote.symbol for quote in await quotes(provider, *codes)} == {*codes} - {"SOLUSD"}
-    assert provider.standing.unknown == {"SOLUSD": "kraken says EQuery:Unknown asset pair"}
+    assert provider.standing.unknown == {
+        "SOLUSD": "kraken rejects the request: EQuery:Unknown asset pair"
+    }
     asked = len(stub.asked)
     assert len(await quotes(provider, *codes)) == 3
     assert stub.asked[asked:] == ["XXBTZUSD,XETHZUSD,XDGUSD"]
@@ -326,7 +328,7 @@ async def test_who_asks_too_often_stays_away(retry_after: str, seconds: float) -
         ({"error": []}, "a NoneType, not a dict"),
         ({"error": "EService:Busy", "result": []}, "a list, not a dict"),
         ({"error": [7, None], "result": {}}, "an error: 7, None"),
-        ({"error": [], "result": {}}, "nothing is listed"),
+        ({"error": [], "result": {}}, "the list of the source is empty"),
     ],
 )
 async def test_whatever_is_no_answer_is_an_error(document: Any, words: str) -> None:
@@ -397,7 +399,9 @@ async def test_steps_that_the_exchange_lacks_are_refused(provider: Kraken) -> No
 @pytest.mark.parametrize("code", ["NOPEUSD", "../Ticker", "A B?c=d#e/f&pair=XXBTZUSD"])
 async def test_an_unknown_pair_has_no_candles(provider: Kraken, code: str) -> None:
     assert await provider.candles(instrument(code), 60, NOON - timedelta(hours=1), NOON) == []
-    assert provider.standing.unknown == {code: "kraken says EQuery:Unknown asset pair"}
+    assert provider.standing.unknown == {
+        code: "kraken rejects the request: EQuery:Unknown asset pair"
+    }
 
 
 def test_no_digit_of_a_candle_is_lost() -> None:

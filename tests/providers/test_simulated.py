@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quotes.providers import Instrument, make_provider
-from quotes.providers.simulated import BURST, Simulated
+from quotes.providers.simulated import MAX_BURST, Simulated
 from quotes.quote import Quote
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -384,7 +384,7 @@ async def test_the_ticks_missed_in_a_stall_are_dropped(fake_time: FakeTime) -> N
 
 async def test_a_rate_beyond_the_machine_still_lets_others_work(fake_time: FakeTime) -> None:
     provider = simulated(rate=1e9, **fake_time.options())
-    await take(provider, ALL, 10 * BURST)
+    await take(provider, ALL, 10 * MAX_BURST)
 
     assert fake_time.sleeps >= 9
 

@@ -1,1 +1,1 @@
-"""The kit: what providers share and no single one of them owns."""
+"""The kit: what providers share."""

@@ -1,7 +1,7 @@
-"""Batches of codes for sources that reject a whole request for one bad code in it.
+"""Batches of codes, for sources that reject a whole request for one bad code in it.
 
-What a source lists is read first, so that hardly ever a bad code is asked; where one is, the
-halves of its batch are asked, and theirs, until it stands alone.
+The list of the source is read first, so that a bad code is rarely requested. If one is, its
+batch is halved, and the halves again, until the bad code stands alone.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from quotes.providers import Instrument
 from quotes.providers.kit.errors import ProviderError
 from quotes.providers.kit.standing import Standing
 
-KEPT = 900.0  # seconds until what is listed is read again
+KEPT = 900.0  # seconds until the list is read again
 
-Asked = dict[str, list[Instrument]]  # by the source's own code: two symbols may share one
-Ask = Callable[[Sequence[str]], Awaitable[dict[str, Any]]]
+Groups = dict[str, list[Instrument]]  # by the source's own code: two symbols may share one
+Fetch = Callable[[Sequence[str]], Awaitable[dict[str, Any]]]
 
 
-def by_code(instruments: Iterable[Instrument]) -> Asked:
-    """Group instruments by what their source calls them."""
-    asked: Asked = {}
+def by_code(instruments: Iterable[Instrument]) -> Groups:
+    """Group instruments by the source's own code."""
+    groups: Groups = {}
     for instrument in instruments:
-        asked.setdefault(instrument.code, []).append(instrument)
-    return asked
+        groups.setdefault(instrument.code, []).append(instrument)
+    return groups
 
 
 class RejectedError(ProviderError):
-    """Raised when a source rejects a request for a code in it, and does not say for which."""
+    """Raised when a source rejects a request for a code in it, and does not name the code."""
 
 
 class Codes:
-    """What a source lists, and which of its codes are not worth asking for a while."""
+    """The codes that a source lists, without those that it rejected since."""
 
     def __init__(
         self,
@@ -44,41 +44,43 @@ class Codes:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.read, self.standing, self.clock = read, standing, clock
-        self.listed: dict[str, Instrument] = {}  # by every name that the source goes by
+        self.known: dict[str, Instrument] = {}  # by every name that the source uses for it
         self.good_until = clock()
 
-    async def find(self, instruments: Sequence[Instrument]) -> Asked:
-        """Group instruments by the source's own code, and name those it does not list.
+    async def find(self, instruments: Sequence[Instrument]) -> Groups:
+        """Group instruments by the source's own code, with its name and currency.
 
-        What comes has the source's name and currency. Raise ProviderError where the list was
-        never read; an old one is better than none.
+        Drop the codes that it does not list. Raise ProviderError if the list was never read; an
+        old list is better than none.
         """
         await self._read_again()
-        asked: Asked = {}
+        groups: Groups = {}
         for each in instruments:
-            if found := self.listed.get(each.code):
+            if known := self.known.get(each.code):
                 self.standing.found(each.code)
-                known = replace(each, name=found.name, currency=found.currency)
-                asked.setdefault(found.code, []).append(known)
+                found = replace(each, name=known.name, currency=known.currency)
+                groups.setdefault(known.code, []).append(found)
             else:
                 self.standing.drop(each.code, f"{each.code} is not listed")
-        return asked
+        return groups
 
-    async def rows(self, ask: Ask, asked: Asked, size: int, pace: float = 0.0) -> dict[str, Any]:
-        """Return what `ask` tells of each code, asked for `size` codes every `pace` seconds.
+    async def rows(
+        self, fetch: Fetch, groups: Groups, size: int, pace: float = 0.0
+    ) -> dict[str, Any]:
+        """Fetch the rows of all codes, `size` codes every `pace` seconds.
 
-        A code that is rejected is named, and not asked again until the list is read again.
+        A rejected code is dropped, and not requested until the list is read again.
         """
         rows: dict[str, Any] = {}
-        codes = list(asked)
+        codes = list(groups)
         due = [codes[i : i + size] for i in range(0, len(codes), size)]
         while due:
             batch = due.pop(0)
             try:
-                rows |= await ask(batch)
+                rows |= await fetch(batch)
             except RejectedError as error:
                 if len(batch) == 1:
-                    self._drop(batch[0], asked, str(error))
+                    self._drop(batch[0], groups, str(error))
                 else:
                     middle = len(batch) // 2
                     due[:0] = [batch[:middle], batch[middle:]]
@@ -89,15 +91,15 @@ class Codes:
         if self.clock() < self.good_until:
             return
         try:
-            listed = await self.read()
-            if not listed:
-                raise ProviderError("nothing is listed")
-            self.listed, self.good_until = listed, self.clock() + KEPT
+            known = await self.read()
+            if not known:
+                raise ProviderError("the list of the source is empty")
+            self.known, self.good_until = known, self.clock() + KEPT
         except ProviderError:
-            if not self.listed:
+            if not self.known:
                 raise
 
-    def _drop(self, code: str, asked: Asked, why: str) -> None:
-        for each in asked[code]:
+    def _drop(self, code: str, groups: Groups, why: str) -> None:
+        for each in groups[code]:
             self.standing.drop(each.code, why)
-        self.listed = {name: each for name, each in self.listed.items() if each.code != code}
+        self.known = {name: each for name, each in self.known.items() if each.code != code}

@@ -43,7 +43,7 @@ class Budget:
         self.plan, self.clock, self.now, self.sleep = plan, clock, now, sleep
         self.recent: deque[tuple[float, int]] = deque()  # (when, cost) of the last 60 seconds
         self.month, self.month_spent = self.this_month(), 0
-        self.month_shared = 0  # of it, what the shared count contained when it was last read
+        self.month_shared = 0  # the shared count of the month, when it was last read
         self.blocked_until = 0.0  # by the clock, because the source wanted us to back off
 
     async def spend(self, cost: int = 1) -> None:
@@ -75,7 +75,7 @@ class Budget:
             self.recent.append((self.clock(), missing))
 
     def spent_in_minute(self) -> int:
-        """Return what was spent in the last 60 seconds."""
+        """Return the cost of all requests in the last 60 seconds."""
         now = self.clock()
         while self.recent and self.recent[0][0] <= now - MINUTE:
             self.recent.popleft()

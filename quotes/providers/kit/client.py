@@ -1,4 +1,4 @@
-"""REST over httpx for the providers: JSON comes back, or ProviderError is raised.
+"""REST over httpx for the providers: they receive JSON, or raise ProviderError.
 
 This is the only module that imports httpx.
 """
@@ -25,8 +25,8 @@ AGENT = "quoteboard"
 MAX_BYTES = 8 * 2**20  # of one answer
 MAX_BYTES_OF_ERROR = 2**16
 REFUSED = (401, 403, 451)
-MIN_RETRY_AFTER, MAX_RETRY_AFTER = 1.0, 3600.0  # seconds, whatever Retry-After says
-# The last two come from anyio, and for a host that no resolver takes.
+MIN_RETRY_AFTER, MAX_RETRY_AFTER = 1.0, 3600.0  # seconds, whatever the header contains
+# The last two come from anyio, and for an invalid name of a host.
 BROKEN = (
     httpx.HTTPError,
     httpx.InvalidURL,
@@ -38,11 +38,11 @@ BROKEN = (
 
 
 class NotFoundError(ProviderError):
-    """Raised when a source has nothing at the address that was asked (404)."""
+    """Raised when a source has nothing at the requested address (404)."""
 
 
 class Client:
-    """Asks one source, with one deadline for the whole of each answer."""
+    """Sends requests to one source, with a deadline for the complete answer."""
 
     def __init__(
         self,
@@ -51,21 +51,21 @@ class Client:
         timeout: float = 10.0,  # seconds
         headers: Mapping[str, str] | None = None,
         budget: Budget | None = None,
-        used: str = "",  # the header that tells what was spent in this minute
+        used: str = "",  # the header with the source's count of this minute
     ) -> None:
         self.base_url = address(base_url, "http", "https")
         self.timeout = timeout
         self.headers = {"User-Agent": AGENT, "Accept": "application/json", **(headers or {})}
         self.budget, self.used = budget or Budget(Plan()), used
-        self.ahead: float | None = None  # seconds that the source's clock is before ours, or so
+        self.ahead: float | None = None  # seconds that the source's clock is ahead of ours, roughly
         self._client: httpx.AsyncClient | None = None
 
     async def get(
         self, path: str, params: Mapping[str, str | int] | None = None, cost: int = 1
     ) -> Any:
-        """Return the JSON at a path, with Decimals for fractions; raise ProviderError.
+        """Return the JSON at a path, with fractions as Decimals, or raise ProviderError.
 
-        It waits until the budget allows a request of this cost.
+        Wait until the budget allows a request of this cost.
         """
         what = f"{host(self.base_url)}{path}"
         await self.budget.spend(cost)
@@ -73,16 +73,16 @@ class Client:
             async with asyncio.timeout(self.timeout):
                 body = await self._read(what, path, params)
         except (TimeoutError, httpx.TimeoutException) as error:
-            raise late(what, self.timeout) from error
+            raise timeout_error(what, self.timeout) from error
         except httpx.LocalProtocolError:
-            # Its words quote the header that is wrong, which may be the key: not a word of it.
-            raise ProviderError(f"{what} can't be asked: a header is not valid") from None
+            # Its message quotes the invalid header, which may be the key.
+            raise ProviderError(f"{what} could not be read: a header is not valid") from None
         except BROKEN as error:
             raise ProviderError(f"{what} could not be read: {cause(error)}") from error
         return parsed(what, body)
 
     async def aclose(self) -> None:
-        """Close the connections that are kept between calls."""
+        """Close the connections that are kept between requests; the next one opens new ones."""
         client, self._client = self._client, None
         if client is not None:
             await client.aclose()
@@ -108,7 +108,7 @@ class Client:
         return bytes(body)
 
     def _connected(self) -> httpx.AsyncClient:
-        # Not before the first call: the connections belong to the loop that is running then.
+        # Made at the first request, because connections belong to the loop that runs then.
         if self._client is None:
             self._client = httpx.AsyncClient(
                 headers=self.headers,
@@ -120,45 +120,45 @@ class Client:
 
 
 def parsed(what: str, body: bytes) -> Any:
-    """Parse the body of an answer; raise ProviderError for what is no JSON."""
+    """Parse the body of an answer; raise ProviderError if it is not JSON."""
     try:
         return loads(body)
     except (ValueError, RecursionError) as error:
         kind = "html" if body.lstrip()[:1] == b"<" else f"{len(body)} bytes"
-        raise ProviderError(f"{what} answered with {kind} that is no json") from error
+        raise ProviderError(f"{what} answered with {kind}, not json") from error
 
 
 def of_kind(kind: type, what: str, body: Any) -> Any:
-    """Return a parsed body; raise ProviderError where it is of another kind, say no list."""
+    """Return a parsed body; raise ProviderError if it is of another type."""
     if isinstance(body, kind):
         return body
     given = type(body).__name__
     raise ProviderError(f"{what} answered with a {given}, not a {kind.__name__}")
 
 
-def late(what: str, seconds: float) -> ProviderError:
-    """Tell that nothing, or not all, came in time."""
+def timeout_error(what: str, seconds: float) -> ProviderError:
+    """Return the error for an answer that is not complete in time."""
     return ProviderError(f"{what} gave no full answer within {seconds:g} s")
 
 
-def status_error(what: str, status: int, given: str | None) -> ProviderError:
-    """Tell what an HTTP status other than 200 means; `given` is its Retry-After."""
+def status_error(what: str, status: int, retry_after: str | None) -> ProviderError:
+    """Return the error for an HTTP status other than 200, with its Retry-After header."""
     phrase = httpx.codes.get_reason_phrase(status).lower()
     message = f"{what} answered {status} {phrase}".rstrip()
     if status == httpx.codes.NOT_FOUND:
         return NotFoundError(message, status=status)
-    refused = status in REFUSED
-    return ProviderError(message, retry_after=retry_after(given), refused=refused, status=status)
+    seconds, refused = read_retry_after(retry_after), status in REFUSED
+    return ProviderError(message, retry_after=seconds, refused=refused, status=status)
 
 
-def retry_after(given: str | None) -> float | None:
+def read_retry_after(given: str | None) -> float | None:
     """Read a Retry-After header, seconds or a date, as 1 to 3600 seconds from now."""
     seconds = float(given) if given and given.isdecimal() else _seconds_until(given)
     return None if seconds is None else min(max(seconds, MIN_RETRY_AFTER), MAX_RETRY_AFTER)
 
 
 def _ahead(headers: Mapping[str, str]) -> float | None:
-    # A date is cut to whole seconds; that of a kept answer may be of any time.
+    # A date has no fractions of a second; that of a cached answer may be old.
     until = None if headers.get("Age") else _seconds_until(headers.get("Date"))
     return None if until is None else until + 0.5
 
@@ -166,7 +166,7 @@ def _ahead(headers: Mapping[str, str]) -> float | None:
 def _seconds_until(given: str | None) -> float | None:
     try:
         moment = parsedate_to_datetime(given or "")
-        # A date without a zone is UTC: RFC 9110 knows no other.
+        # A date without a zone is UTC: RFC 9110 has no other zone.
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         return (moment - datetime.now(UTC)).total_seconds()
     except (ValueError, TypeError, OverflowError, IndexError):
@@ -174,7 +174,7 @@ def _seconds_until(given: str | None) -> float | None:
 
 
 def address(given: str, *schemes: str) -> str:
-    """Return an address without its last slash; raise ValueError for one that is of no use."""
+    """Return an address without its last slash; raise ValueError for an invalid one."""
     try:
         parts = urlsplit(given)
         usable = parts.scheme in schemes and parts.hostname and parts.port != 0
@@ -187,14 +187,14 @@ def address(given: str, *schemes: str) -> str:
 
 
 def host(url: str) -> str:
-    """Return where an address points to, without the name and password it may carry."""
+    """Return the host and port of an address, without the name and password it may contain."""
     return urlsplit(url).netloc.rpartition("@")[2]
 
 
 def cause(error: BaseException) -> str:
-    """Say in lower case what lies at the bottom of a failure."""
+    """Return the first cause of a failure, in lower case."""
     while deeper := error.__cause__ or error.__context__:
-        # What an earlier failure left behind is not the cause of this one.
+        # An earlier ProviderError is only the context of this failure, not its cause.
         if isinstance(deeper, ProviderError):
             break
         error = deeper
@@ -205,7 +205,7 @@ def cause(error: BaseException) -> str:
 
 
 def _without_query(record: logging.LogRecord) -> bool:
-    # httpx logs every address at INFO, and some sources want their key in the query.
+    # httpx logs every address at INFO, and some sources require the key in the query.
     if isinstance(record.args, tuple):
         record.args = tuple(map(_public, record.args))
     return True

@@ -1,4 +1,4 @@
-"""A cool-down after 429, for sources that do not say how long to back off."""
+"""A cool-down after 429, for sources that do not send a Retry-After header."""
 
 from __future__ import annotations
 

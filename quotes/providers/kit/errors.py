@@ -1,4 +1,4 @@
-"""What goes wrong with a source."""
+"""The errors of a source."""
 
 from __future__ import annotations
 

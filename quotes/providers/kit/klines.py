@@ -1,4 +1,4 @@
-"""Klines: candles in rows without names, as crypto exchanges write them."""
+"""Klines: candles as rows of values without names, the way crypto exchanges write them."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def read_klines(
     columns: Sequence[str],  # "time", "open", "high", "low", "close", perhaps "volume"
     start: datetime,
     end: datetime,
-    unit: timedelta = SECOND,  # that times count since 1970
+    unit: timedelta = SECOND,  # of times, which count from 1970
 ) -> dict[datetime, Candle]:
-    """Return the sound candles from `start` to before `end` by the time they begin at."""
+    """Return the valid candles from `start` to before `end`, by their start."""
     found = (_read_kline(row, columns, unit) for row in rows)
     return {each.start: each for each in found if each and start <= each.start < end}
 
@@ -27,9 +27,11 @@ def read_klines(
 def _read_kline(row: Any, columns: Sequence[str], unit: timedelta) -> Candle | None:
     if not isinstance(row, list) or len(row) < len(columns):
         return None
-    told: dict[str, Any] = dict(zip(columns, row, strict=False))
-    start, volume = since_1970(told.pop("time"), unit), amount(told.pop("volume", None))
-    prices: dict[str, Any] = {name: price(value) for name, value in told.items() if name in PRICES}
+    values: dict[str, Any] = dict(zip(columns, row, strict=False))
+    start, volume = since_1970(values.pop("time"), unit), amount(values.pop("volume", None))
+    prices: dict[str, Any] = {
+        name: price(value) for name, value in values.items() if name in PRICES
+    }
     if start is None or not all(prices.values()):
         return None
     return Candle(start=start, volume=volume, **prices)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-DAY = 86_400  # seconds, and more than any option of ours needs
+DAY = 86_400  # seconds; no option needs more
 
 
 def seconds(name: str, given: float | str) -> float:
-    """Read a length of time; raise ValueError for what is none between 0 and a day."""
+    """Read a length of time; raise ValueError unless it is above 0 and at most a day."""
     try:
         number = float(given)
     except (TypeError, ValueError):
@@ -17,7 +17,7 @@ def seconds(name: str, given: float | str) -> float:
 
 
 def count(name: str, given: int | str) -> int:
-    """Read a whole number; raise ValueError for what is none above 0."""
+    """Read a whole number; raise ValueError unless it is above 0."""
     text = str(given).strip()
     if text.isascii() and text.isdigit() and len(text) < 10 and int(text):
         return int(text)
@@ -25,10 +25,10 @@ def count(name: str, given: int | str) -> int:
 
 
 def needed_key(variable: str, given: str) -> str:
-    """Read a key; raise ValueError, which names the variable and never the key, for none."""
+    """Read a key; raise ValueError, which names the variable but never the key."""
     key = given.strip()
     if not key:
         raise ValueError(f"A key is missing, set {variable}")
     if not key.isascii() or not key.isprintable() or " " in key:
-        raise ValueError(f"{variable} is no key: a header can't hold it")
+        raise ValueError(f"{variable} is not a valid key: a header can't contain it")
     return key

@@ -1,4 +1,4 @@
-"""As much of protobuf as a stream needs: the fields of a flat message, by their number.
+"""The part of protobuf that one stream needs: the fields of a flat message, by number.
 
 Wire format: https://protobuf.dev/programming-guides/encoding/
 """
@@ -17,10 +17,10 @@ Field = int | bytes
 
 
 def read_fields(message: bytes) -> dict[int, Field]:
-    """Return the fields of a message, of each the last; raise ValueError for what is none.
+    """Return the last value of each field of a message; raise ValueError if it is not valid.
 
-    A varint comes as the number it is, everything else as its bytes. A field that is zero is not
-    on the wire at all.
+    A varint is returned as a number, any other field as bytes. A field whose value is zero is
+    not sent.
     """
     found: dict[int, Field] = {}
     at, end = 0, len(message)
@@ -38,7 +38,7 @@ def read_fields(message: bytes) -> dict[int, Field]:
         elif kind == FIXED64:
             stop = at + 8
         else:
-            raise ValueError(f"no field is of kind {kind}")
+            raise ValueError(f"unknown kind of field: {kind}")
         if stop > end:
             raise ValueError("the message is cut off")
         found[key >> 3], at = message[at:stop], stop
@@ -46,12 +46,12 @@ def read_fields(message: bytes) -> dict[int, Field]:
 
 
 def signed(field: Field | None) -> int | None:
-    """Read a field of type sint32 or sint64; None where it is none."""
+    """Read a field of type sint32 or sint64; return None for another type."""
     return field >> 1 ^ -(field & 1) if isinstance(field, int) else None
 
 
 def text(field: Field | None) -> str | None:
-    """Read a field of type string; None where it is none."""
+    """Read a field of type string; return None for another type."""
     try:
         return field.decode() if isinstance(field, bytes) else None
     except UnicodeDecodeError:
@@ -59,7 +59,7 @@ def text(field: Field | None) -> str | None:
 
 
 def single(field: Field | None) -> float | None:
-    """Read a field of type float; None where it is no number."""
+    """Read a field of type float; return None for another type, infinity and NaN."""
     if not isinstance(field, bytes) or len(field) != 4:
         return None
     number: float = FLOAT.unpack(field)[0]
@@ -67,16 +67,16 @@ def single(field: Field | None) -> float | None:
 
 
 def shortest(number: float) -> Decimal:
-    """Spell a number that fits 32 bits with as few digits as lead back to the same bits."""
-    for form in ("%.6g", "%.7g", "%.8g", "%.9g"):  # nine are always enough
-        spelled = form % number
-        if to_32_bits(float(spelled)) == number:
+    """Return a number of 32 bits with the fewest digits that identify it."""
+    for form in ("%.6g", "%.7g", "%.8g", "%.9g"):  # nine digits are always enough
+        digits = form % number
+        if to_32_bits(float(digits)) == number:
             break
-    return Decimal(f"{Decimal(spelled):f}" if "e" in spelled else spelled)
+    return Decimal(f"{Decimal(digits):f}" if "e" in digits else digits)
 
 
 def to_32_bits(number: float) -> float:
-    """Return the nearest number that fits 32 bits, of one below 3.4e38."""
+    """Return the nearest number of 32 bits; the given one must be below 3.4e38."""
     nearest: float = FLOAT.unpack(FLOAT.pack(number))[0]
     return nearest
 
@@ -87,7 +87,7 @@ def _varint(message: bytes, at: int) -> tuple[int, int]:
     except IndexError:
         raise ValueError("the message is cut off") from None
     at, shift = at + 1, 7
-    if number < 128:  # most are of one byte
+    if number < 128:  # most have one byte
         return number, at
     number &= 127
     for byte in message[at : at + MAX_VARINT - 1]:

@@ -1,6 +1,6 @@
-"""Rows: what a table or a document of somebody's own says, under the names of a quote's fields.
+"""Rows: the values of a table or document of the operator, by the fields of a quote.
 
-For sources that the project does not know: the operator says which value is which.
+The operator's options map the columns of a source that the project does not know to the fields.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from quotes.quote import EPOCH, MINOR_UNITS, Quote, amount, decimal, last_price,
 
 PRICES = ("last", "bid", "ask", "open", "high", "low", "reference")
 FIELDS = ("code", *PRICES, "volume", "time", "currency")
-UNITS = {  # microseconds in what a number below each of these counts since 1970
+UNITS = {  # microseconds in the unit of a time since 1970, by the first number too large for it
     Decimal(10) ** 11: Decimal(10) ** 6,  # seconds, until the year 5138
-    Decimal(10) ** 14: Decimal(10) ** 3,  # milliseconds, from 1973 on; then micro-, nanoseconds
+    Decimal(10) ** 14: Decimal(10) ** 3,  # milliseconds, from 1973 on; then micro- and nanoseconds
     Decimal(10) ** 17: Decimal(1),
     Decimal(10) ** 20: Decimal(10) ** -3,
 }
-MAX_CHARACTERS = 40  # characters of a value that an error quotes
+MAX_CHARACTERS = 40  # of a value in an error
 
 Rows = Mapping[str, Mapping[str, Any]]  # by code
 
@@ -31,9 +31,9 @@ Rows = Mapping[str, Mapping[str, Any]]  # by code
 def read_rows(
     provider: str, rows: Rows, instruments: Sequence[Instrument], standing: Standing
 ) -> list[Quote]:
-    """Turn rows into quotes; drop a code whose row is missing or of no use.
+    """Turn rows into quotes; drop a code whose row is missing or invalid.
 
-    Raise ProviderError where no row at all has a price: then it is the source that is wrong.
+    Raise ProviderError if no row has a price: then the fault is the source's, not a code's.
     """
     quotes, now, reason = [], datetime.now(UTC), ""
     for instrument in instruments:
@@ -47,26 +47,27 @@ def read_rows(
         quotes.append(quote)
         reason = reason or f"{instrument.code} has no price: last is {quote.last:f}"
     if instruments and not any(quote.last > 0 for quote in quotes):
-        raise ProviderError(f"{provider} has none of the prices that were asked: {reason}")
+        raise ProviderError(f"{provider} has no price of any requested symbol: {reason}")
     return quotes
 
 
 def read_row(
     provider: str, row: Mapping[str, Any] | None, instrument: Instrument, now: datetime
 ) -> Quote:
-    """Turn a row into a quote; raise ValueError for a price that is no number, a time that is none.
+    """Turn a row into a quote; raise ValueError for an invalid price or time.
 
-    Prices in pence and the like become pounds. What a reference is, only the kind can tell.
+    Prices in pence and other hundredths become pounds. The kind of the instrument decides the
+    kind of the reference, because a row does not contain it.
     """
     if row is None:
         raise ValueError("is not among the rows")
     currency, minor = read_currency(row.get("currency"), instrument)
-    told: dict[str, Any] = {name: price(row.get(name)) for name in PRICES}
+    prices: dict[str, Any] = {name: price(row.get(name)) for name in PRICES}
     if decimal(given := row.get("last")) is None:
-        raise ValueError(f"has no price: last is {said(given)}")
-    told["last"] = last_price(given)
+        raise ValueError(f"has no price: last is {shown(given)}")
+    prices["last"] = last_price(given)
     if minor:
-        told = {name: value and value.scaleb(-2) for name, value in told.items()}
+        prices = {name: value and value.scaleb(-2) for name, value in prices.items()}
     kind = "rolling_24h" if instrument.kind == "crypto" else "prev_close"
     return Quote(
         symbol=instrument.symbol,
@@ -74,28 +75,28 @@ def read_row(
         currency=currency,
         received_at=now,
         source_time=read_time(row.get("time")),
-        reference_kind=kind if told["reference"] else "none",
+        reference_kind=kind if prices["reference"] else "none",
         volume=amount(row.get("volume")),
-        **told,
+        **prices,
     )
 
 
 def read_currency(given: Any, instrument: Instrument) -> tuple[str, bool]:
     """Return a currency in capitals, and whether prices are in hundredths of it: GBp, ZAc, ILA.
 
-    Where the row tells none, it is the instrument's.
+    A row without a currency has the instrument's.
     """
-    told = str(given or "").strip()
-    if told in MINOR_UNITS:
-        return MINOR_UNITS[told], True
-    return told.upper() or instrument.currency, False
+    unit = str(given or "").strip()
+    if unit in MINOR_UNITS:
+        return MINOR_UNITS[unit], True
+    return unit.upper() or instrument.currency, False
 
 
 def read_time(given: Any) -> datetime | None:
-    """Read a time as aware UTC; None where there is none. Raise ValueError for what is no time.
+    """Return a time as aware UTC, None for an empty value; raise ValueError for an invalid one.
 
     It may be a datetime, RFC 3339, or a number of seconds, milliseconds, microseconds or
-    nanoseconds since 1970, which its size tells apart. A time without a zone is UTC.
+    nanoseconds since 1970; the size of the number shows which. A time without a zone is UTC.
     """
     if given is None or given == "":
         return None
@@ -103,19 +104,19 @@ def read_time(given: Any) -> datetime | None:
     moment = utc(str(given)) if number is None else _since_1970(number)
     if moment is None:
         raise ValueError(
-            f"has a time that is none: {said(given)}, must be like 2026-11-23T12:00:00Z "
+            f"has an invalid time: {shown(given)}, must be like 2026-11-23T12:00:00Z "
             "or a number since 1970"
         )
     return moment
 
 
-def said(value: Any) -> str:
-    """Quote a value in an error, on one line and not all of a long one."""
+def shown(value: Any) -> str:
+    """Return the beginning of a value on one line, for an error."""
     return re.sub(r"\s+", " ", repr(value))[:MAX_CHARACTERS]
 
 
 def _since_1970(number: Decimal) -> datetime | None:
-    for most, unit in UNITS.items():
-        if 0 <= number < most:
+    for limit, unit in UNITS.items():
+        if 0 <= number < limit:
             return EPOCH + timedelta(microseconds=int(number * unit))
     return None

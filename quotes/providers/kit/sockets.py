@@ -1,13 +1,13 @@
-"""Streams over websockets for the providers: JSON objects come, or ProviderError is raised.
+"""Streams over websockets for the providers: they receive JSON, or raise ProviderError.
 
     async with Socket("wss://ws.kraken.com/v2", timeout=10, silence=10) as socket:
         await socket.send({"method": "subscribe", "params": {"channel": "ticker"}})
         while True:
             message = await socket.receive()
 
-No pings are sent: a provider asks its source for heartbeats instead, because a socket on which
-nothing came for `silence` seconds is taken for dead. To open, and for a message to leave, may
-take `timeout` seconds. To come back is the feed's business.
+A socket that receives nothing for `silence` seconds counts as dead. It sends no pings: the
+provider requests heartbeats from its source instead. Opening the socket and sending a message
+may take `timeout` seconds each. The feed decides when to open the next one.
 """
 
 from __future__ import annotations
@@ -22,35 +22,35 @@ from typing import Any, Self
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus, WebSocketException
 
-from quotes.providers.kit.client import AGENT, cause, host, late, status_error
+from quotes.providers.kit.client import AGENT, cause, host, status_error, timeout_error
 from quotes.providers.kit.errors import ProviderError
 from quotes.quote import loads
 
 MAX_BYTES = 2**20  # of one frame
 MAX_UNREADABLE = 5  # frames in a row
-BROKEN = (OSError, WebSocketException, UnicodeError)  # the last for a host that no resolver takes
+BROKEN = (OSError, WebSocketException, UnicodeError)  # the last for an invalid name of a host
 WIRE = logging.getLogger(f"{__name__}.wire")
-WIRE.setLevel(logging.INFO)  # below, websockets would log every frame and address, keys included
+WIRE.setLevel(logging.INFO)  # at DEBUG, websockets logs every frame and address, with keys
 
 
 class EndedError(ProviderError):
-    """Raised when a connection could not be made, or was ended by the other side."""
+    """Raised when the source refuses or ends a connection."""
 
 
 class SilentError(ProviderError):
-    """Raised when nothing came for too long; the connection is still there, dead or only quiet."""
+    """Raised when nothing came for too long; the connection is dead, or just quiet."""
 
 
 class Socket:
-    """One connection to one source, open inside `async with`; the next one is a new Socket."""
+    """One connection to one source, open inside `async with`, never opened again."""
 
     def __init__(self, url: str, timeout: float, silence: float, of: type = dict) -> None:
         self.url, self.timeout, self.silence = url, timeout, silence
-        self.of = of  # what a frame holds: an object, or a list
+        self.of = of  # the type of the JSON in a frame: an object, or a list
 
     async def __aenter__(self) -> Self:
-        with self._told():
-            self.connection: ClientConnection = await Straight(
+        with self._explained():
+            self.connection: ClientConnection = await Direct(
                 self.url,
                 open_timeout=self.timeout,
                 close_timeout=1,
@@ -68,14 +68,14 @@ class Socket:
 
     async def send(self, message: Mapping[str, Any]) -> None:
         """Send a JSON object."""
-        with self._told():
+        with self._explained():
             async with asyncio.timeout(self.timeout):
                 await self.connection.send(json.dumps(message))
 
     async def receive(self) -> Any:
-        """Return the next JSON object (or list), and pass over a few frames that are none."""
+        """Return the next JSON object, or list; skip a few frames that can't be read."""
         for _ in range(MAX_UNREADABLE):
-            with self._told():
+            with self._explained():
                 message = read_frame(await self._frame(), self.of)
             if message is not None:
                 return message
@@ -89,29 +89,29 @@ class Socket:
             raise SilentError(f"silent for {self.silence:g} s") from error
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _explained(self) -> Iterator[None]:
         what = host(self.url)
         try:
             yield
         except InvalidStatus as error:
-            given = next(iter(error.response.headers.get_all("Retry-After")), None)
-            raise status_error(what, error.response.status_code, given) from error
+            retry_after = next(iter(error.response.headers.get_all("Retry-After")), None)
+            raise status_error(what, error.response.status_code, retry_after) from error
         except TimeoutError as error:
-            raise late(what, self.timeout) from error
+            raise timeout_error(what, self.timeout) from error
         except BROKEN as error:
             raise EndedError(f"{what} ended the stream: {cause(error)}") from error
 
 
-class Straight(connect):
-    """Connects where it was told to and follows no redirect."""
+class Direct(connect):
+    """Connects to the given address and follows no redirect."""
 
     def process_redirect(self, exc: Exception) -> Exception | str:
-        """Take a redirect as the refusal it is."""
+        """Return a redirect as an error."""
         return exc
 
 
 def read_frame(frame: str | bytes, of: type = dict) -> Any:
-    """Parse a frame of a stream; None for what is no JSON object, or none of another type."""
+    """Parse a frame of a stream; return None if it is not JSON of this type."""
     try:
         message = loads(frame)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""The standing of a provider: what its source refuses, lacks, and still allows."""
+"""The standing of a provider: the refusals, the unknown codes and the budget of its source."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from quotes.providers.kit.budgets import Budget
 
 
 class Standing:
-    """Keeps what is known of a source between requests; all that learn of it write it here."""
+    """Keeps what is known of a source from one request to the next.
+
+    The provider, its helpers and the feed record events here; nothing else changes it.
+    """
 
     def __init__(self, budget: Budget) -> None:
         self.budget = budget
@@ -43,7 +46,7 @@ class Standing:
         return code in self._unknown
 
     def forget_codes(self) -> None:
-        """Take all codes for known until the source is asked again."""
+        """Forget the unknown codes, because no requests follow that could find them."""
         self._unknown.clear()
 
     def back_off(self, seconds: float) -> None:

@@ -102,7 +102,7 @@ async def test_no_list_at_all_is_an_error() -> None:
 
 async def test_an_empty_list_condemns_nobody() -> None:
     source = Source()
-    with pytest.raises(ProviderError, match="nothing is listed"):
+    with pytest.raises(ProviderError, match="the list of the source is empty"):
         await source.codes.find([instrument("A")])
     assert source.standing.unknown == {}
 

@@ -154,7 +154,7 @@ def test_no_time_is_none(told: Any) -> None:
 
 @pytest.mark.parametrize("told", ["yesterday", 10**25, -(10**10), "12:00", [], True, "2026-13-01"])
 def test_a_time_that_is_none_is_not_taken_for_now(told: Any) -> None:
-    with pytest.raises(ValueError, match=r"has a time that is none: .*, must be like 2026-"):
+    with pytest.raises(ValueError, match=r"has an invalid time: .*, must be like 2026-"):
         read(time=told)
 
 
@@ -179,10 +179,10 @@ def test_two_symbols_may_share_a_code() -> None:
 
 def test_no_row_of_any_use_is_an_error() -> None:
     standing = Standing(Budget(Plan()))
-    words = "http has none of the prices that were asked: AAPL is not among the rows"
+    words = "http has no price of any requested symbol: AAPL is not among the rows"
     with pytest.raises(ProviderError, match=words):
         read_rows("http", {}, [AAPL], standing)
-    words = "http has none of the prices that were asked: AAPL has no price: last is 0"
+    words = "http has no price of any requested symbol: AAPL has no price: last is 0"
     with pytest.raises(ProviderError, match=words):
         read_rows("http", {"AAPL": {"last": "0"}}, [AAPL], standing)
     assert read_rows("http", {}, [], standing) == []
