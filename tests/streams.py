@@ -1,4 +1,4 @@
-"""Streams of providers as tests read them: on and on, also while a test does something else."""
+"""Streams of providers for tests, read in the background."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.servers import PATIENCE
 
 
 class Reader:
-    """Reads a stream to its end; iterated, it gives what came, and raises what the stream did."""
+    """Reads a stream to its end; iterating yields its quotes and raises its error."""
 
     def __init__(self) -> None:
         self.came: asyncio.Queue[Quote | ProviderError] = asyncio.Queue()
@@ -27,7 +27,7 @@ class Reader:
             self.came.put_nowait(error)
 
     async def until(self, condition: Callable[[Quote], object]) -> Quote:
-        """Pass over quotes until one fulfils a condition."""
+        """Return the first quote that fulfils a condition."""
         return await anext(quote async for quote in self if condition(quote))
 
     def __aiter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""What docs/providers.md says is so: tables, examples, and a provider written step by step."""
+"""Tests of docs/providers.md: its tables, its examples, and the provider written step by step."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TEXT = (ROOT / "docs" / "providers.md").read_text()
 
 
 def section(title: str) -> str:
-    """Return the part of the document below a heading that begins so."""
+    """Return the part of the document below the heading that begins with a title."""
     _, _, rest = TEXT.partition(f"\n## {title}")
     return rest.partition("\n## ")[0]
 
@@ -72,25 +72,25 @@ def options(provider: str, block: str) -> dict[str, str]:
 # the tables
 
 
-def test_every_provider_that_is_announced_has_a_row_in_both_tables() -> None:
-    said = set(re.findall(r"`(\w+)`", (ROOT / "CHANGELOG.md").read_text()))
-    assert said & REGISTRY.keys() <= FIRST.keys() <= REGISTRY.keys()
+def test_every_announced_provider_has_a_row_in_both_tables() -> None:
+    announced = set(re.findall(r"`(\w+)`", (ROOT / "CHANGELOG.md").read_text()))
+    assert announced & REGISTRY.keys() <= FIRST.keys() <= REGISTRY.keys()
     assert list(FIRST) == list(SECOND) == sorted(FIRST)
 
 
 @pytest.mark.parametrize("name", FIRST)
-def test_the_table_says_what_is_streamed_and_how_often_the_rest_is_polled(name: str) -> None:
+def test_the_table_has_the_streams_and_the_poll_intervals(name: str) -> None:
     comes, provider = FIRST[name][2], provider_class(name)
     assert comes.startswith("as a stream") == provider.streams
     assert f"polled every {provider.poll_interval:g} s" in comes
 
 
 @pytest.mark.parametrize("name", FIRST)
-def test_the_table_says_what_limits_are_kept_to(name: str) -> None:
-    asks, plan = SECOND[name][0], provider_class(name).plan
+def test_the_table_has_the_limits(name: str) -> None:
+    limits, plan = SECOND[name][0], provider_class(name).plan
     numbers = [plan.per_minute, plan.batch if plan.batch != 1 else None]
-    assert all(str(number) in asks for number in numbers if number)
-    assert ("a minute" in asks) == (plan != Plan())
+    assert all(str(number) in limits for number in numbers if number)
+    assert ("a minute" in limits) == (plan != Plan())
 
 
 @pytest.mark.parametrize("name", FIRST)
@@ -100,7 +100,7 @@ def test_the_table_names_every_variable(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FIRST)
-def test_the_table_says_who_needs_a_key(name: str) -> None:
+def test_the_table_has_the_providers_that_need_a_key(name: str) -> None:
     required = any("key" in option for option in provider_class(name).option_names())
     assert (FIRST[name][1] == "none") == (not required and name != "yahoo")
 
@@ -109,7 +109,7 @@ def test_the_table_says_who_needs_a_key(name: str) -> None:
 
 
 @pytest.mark.django_db
-def test_codes_for_many_symbols_are_made_as_it_says() -> None:
+def test_the_snippet_makes_codes_for_many_symbols() -> None:
     Symbol.objects.create(code="AAPL", name="Apple Inc.", kind="stock", currency="USD")
     Symbol.objects.create(code="BTC-USD", name="Bitcoin", kind="crypto", currency="USD")
     [snippet] = snippets("python", section("What a symbol"))
@@ -118,11 +118,11 @@ def test_codes_for_many_symbols_are_made_as_it_says() -> None:
     assert [str(row) for row in ProviderSymbol.objects.all()] == ["database:AAPL"]
 
 
-def test_it_says_whose_codes_the_catalogue_brings() -> None:
-    [said] = re.findall(r"catalogue brings codes of([^.]+)\.", TEXT)
+def test_it_names_the_providers_whose_codes_the_catalogue_has() -> None:
+    [sentence] = re.findall(r"catalogue brings codes of([^.]+)\.", TEXT)
     with catalogue.STARTER.open(encoding="utf-8") as file:
         brought = {name for entry in catalogue.read(file) for name in entry.codes}
-    assert set(re.findall(r"`(\w+)`", said)) == brought
+    assert set(re.findall(r"`(\w+)`", sentence)) == brought
 
 
 # the table of another program
@@ -171,11 +171,13 @@ async def test_the_query_of_the_environment_reads_the_table(prices: database.Tab
 
 
 async def test_the_settings_for_another_database_read_it(prices: database.Table) -> None:
-    said: dict[str, Any] = {}
-    exec(snippets("python", TABLE)[0], said)
-    given = said["QUOTES"]["PROVIDER_OPTIONS"]["database"]
-    assert given["alias"] in said["DATABASES"]
-    assert said["DATABASES"]["default"]["ENGINE"] == site_settings.DATABASES["default"]["ENGINE"]
+    settings: dict[str, Any] = {}
+    exec(snippets("python", TABLE)[0], settings)
+    given = settings["QUOTES"]["PROVIDER_OPTIONS"]["database"]
+    assert given["alias"] in settings["DATABASES"]
+    assert (
+        settings["DATABASES"]["default"]["ENGINE"] == site_settings.DATABASES["default"]["ENGINE"]
+    )
     provider = make_provider("database", given | {"alias": prices.alias})
     check_the_row(await provider.quotes([Instrument(symbol="AAPL", code="AAPL", kind="stock")]))
     assert provider.poll_interval == 2
@@ -193,8 +195,8 @@ JSON = section("Quotes from any JSON")
 SHAPES = list(zip(snippets("json", JSON), snippets("sh", JSON), strict=True))
 
 
-class Said(Exchange):
-    """A server that answers everything with one document, as it is written."""
+class Fixed(Exchange):
+    """A server that answers all requests with one document."""
 
     def __init__(self, document: str) -> None:
         super().__init__()
@@ -205,13 +207,13 @@ class Said(Exchange):
 
 
 @pytest.mark.parametrize(("document", "block"), SHAPES, ids=["one", "some", "all"])
-async def test_each_shape_of_json_is_read_as_it_says(document: str, block: str) -> None:
-    asked = [Instrument(symbol="BTC-USD", code="BTC-USD")]
-    async with Said(document) as stub:
+async def test_each_shape_of_json_is_read(document: str, block: str) -> None:
+    instruments = [Instrument(symbol="BTC-USD", code="BTC-USD")]
+    async with Fixed(document) as stub:
         given = options("http", block)
         given["url"] = given["url"].replace("https://prices.example", stub.rest_url)
         provider = make_provider("http", given)
-        [quote] = await provider.quotes(asked)
+        [quote] = await provider.quotes(instruments)
         await provider.aclose()
     assert f"{quote.last:.2f}" == "64000.10"
     assert quote.currency == "USD"
@@ -223,21 +225,21 @@ async def test_each_shape_of_json_is_read_as_it_says(document: str, block: str) 
 
 
 async def test_the_settings_for_json_read_it() -> None:
-    said: dict[str, Any] = {}
-    exec(snippets("python", JSON)[0], said)
-    given = said["QUOTES"]["PROVIDER_OPTIONS"]["http"]
-    async with Said(SHAPES[2][0]) as stub:
+    settings: dict[str, Any] = {}
+    exec(snippets("python", JSON)[0], settings)
+    given = settings["QUOTES"]["PROVIDER_OPTIONS"]["http"]
+    async with Fixed(SHAPES[2][0]) as stub:
         given["url"] = given["url"].replace("https://prices.example", stub.rest_url)
         provider = make_provider("http", given | {"key": "Bearer abc"})
-        asked = [Instrument(symbol="BTC-EUR", code="BTC-EUR", currency="EUR")]
-        [quote] = await provider.quotes(asked)
+        instruments = [Instrument(symbol="BTC-EUR", code="BTC-EUR", currency="EUR")]
+        [quote] = await provider.quotes(instruments)
         await provider.aclose()
     assert (str(quote.last), quote.currency) == ("59000.00", "EUR")
     assert stub.headers["Authorization"] == "Bearer abc"
 
 
 @pytest.mark.server
-async def test_a_site_shows_what_the_environment_names(
+async def test_a_site_shows_the_prices_of_the_environments_providers(
     tmp_path: Path, database_template: Path
 ) -> None:
     shutil.copy(database_template, tmp_path / "site.sqlite3")
@@ -250,7 +252,7 @@ async def test_a_site_shows_what_the_environment_names(
             "SELECT id, 'http', 'BTC-USD' FROM quotes_symbol WHERE code = 'BTC-USD';"
         )
     connection.close()
-    async with Said(SHAPES[1][0]) as stub:
+    async with Fixed(SHAPES[1][0]) as stub:
         env = exported(snippets("sh", TABLE)[0]) | exported(SHAPES[1][1])
         env["HTTP_URL"] = env["HTTP_URL"].replace("https://prices.example", stub.rest_url)
         env["QUOTES_PROVIDERS"] = "database,http"
@@ -273,8 +275,8 @@ BLOCKS = {block.partition("\n")[0].removeprefix("# "): block for block in STEPS}
 
 @pytest.fixture
 def mint(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The bench that the three steps make, for the time of one test."""
-    monkeypatch.setitem(REGISTRY, "mint", "")  # which takes the line of the example back
+    """The bench that the three steps make, for one test."""
+    monkeypatch.setitem(REGISTRY, "mint", "")  # removed again after the test
     for path in ("mysite/mint.py", "tests/stubs/mint.py"):
         made = ModuleType(path.removesuffix(".py").replace("/", "."))
         monkeypatch.setitem(sys.modules, made.__name__, made)
@@ -294,8 +296,8 @@ class TestTheExample(ProviderContract):
 class TestTheExampleWithASource(FaultContract):
     @pytest.fixture
     async def bench(self, request: pytest.FixtureRequest, mint: Any) -> AsyncIterator[Bench]:
-        asked = getattr(request.node, "callspec", None)
-        short = asked is not None and asked.params["fault"] not in PROMPT
+        case = getattr(request.node, "callspec", None)
+        short = case is not None and case.params["fault"] not in PROMPT
         async with mint(patience=0.2 if short else 5.0) as bench:
             yield bench
 

@@ -20,7 +20,7 @@ from collections.abc import (
 )
 from contextlib import aclosing
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from itertools import count
 from typing import Any

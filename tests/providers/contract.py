@@ -1,4 +1,4 @@
-"""What every provider owes the feed; `tests.stubs` has a stub and a bench under each one's name."""
+"""The tests of every provider; `tests.stubs` has a module with a stub and a bench for each."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from tests.servers import PATIENCE
 from tests.stubs.exchange import MODES, Bench
 
 FAULTS = MODES[1:]
-PROMPT = ("rate_limited", "unauthorized", "maintenance")  # the others may take the time there is
-ENDING = ("garbage", "truncated", "empty", "silent", "drop")  # they end an open stream
-# whose address is an option, and may be that of a stub
+PROMPT = ("rate_limited", "unauthorized", "maintenance")  # the other faults last until the time-out
+ENDING = ("garbage", "truncated", "empty", "silent", "drop")  # faults that end an open stream
+# providers whose address is an option, so it may be that of a stub
 SERVED = [name for name in REGISTRY if "url" in str(provider_class(name).option_names())]
 
 
@@ -62,11 +62,14 @@ def check_candle(candle: Candle) -> None:
 
 
 async def until_all_came(bench: Bench) -> list[Quote]:
-    """Return what a new stream, or a poll, tells until every known symbol came."""
+    """Return the quotes of a new stream, or of a poll, until every known symbol came."""
     if not bench.provider.streams:
-        return await bench.provider.quotes(bench.asked)
+        return await bench.provider.quotes(bench.instruments)
     came: list[Quote] = []
-    async with asyncio.timeout(PATIENCE), aclosing(bench.provider.stream(bench.asked)) as stream:  # type: ignore[type-var]
+    async with (
+        asyncio.timeout(PATIENCE),
+        aclosing(bench.provider.stream(bench.instruments)) as stream,
+    ):  # type: ignore[type-var]
         async for quote in stream:
             came.append(quote)
             if {quote.symbol for quote in came} == bench.symbols:
@@ -75,7 +78,7 @@ async def until_all_came(bench: Bench) -> list[Quote]:
 
 
 def calls(bench: Bench) -> list[Callable[[], Awaitable[object]]]:
-    """List all that a provider can be asked."""
+    """Return all requests of a provider."""
     now, provider = datetime.now(UTC), bench.provider
     return [
         lambda: provider.quotes(bench.known),
@@ -87,7 +90,7 @@ def calls(bench: Bench) -> list[Callable[[], Awaitable[object]]]:
 
 
 async def outcome(call: Callable[[], Awaitable[object]]) -> ProviderError | None:
-    """Return how a call fails; any other exception than ProviderError is not caught."""
+    """Return the ProviderError of a call, or None; do not catch other exceptions."""
     try:
         async with asyncio.timeout(PATIENCE):
             await call()
@@ -97,28 +100,28 @@ async def outcome(call: Callable[[], Awaitable[object]]) -> ProviderError | None
 
 
 class ProviderContract:
-    """The tests; `bench` is a fixture that gives one provider after the other."""
+    """The tests; the fixture `bench` yields one provider after the other."""
 
-    async def test_quotes_are_of_what_was_asked(self, bench: Bench) -> None:
+    async def test_quotes_are_of_the_requested_instruments(self, bench: Bench) -> None:
         quotes = await bench.provider.quotes(bench.known)
         assert [quote.symbol for quote in quotes] == [each.symbol for each in bench.known]
         for quote in quotes:
             check(quote, bench)
 
-    async def test_an_unknown_code_costs_the_others_nothing(self, bench: Bench) -> None:
-        quotes = await bench.provider.quotes(bench.asked)
+    async def test_an_unknown_code_does_not_affect_the_others(self, bench: Bench) -> None:
+        quotes = await bench.provider.quotes(bench.instruments)
         assert {quote.symbol for quote in quotes} == bench.symbols
 
-    async def test_nothing_asked_is_nothing_told(self, bench: Bench) -> None:
+    async def test_no_instruments_bring_no_quotes(self, bench: Bench) -> None:
         assert await bench.provider.quotes([]) == []
         if bench.provider.streams:
             assert [quote async for quote in bench.provider.stream([])] == []
 
-    async def test_a_stream_begins_with_all_that_is_known(self, bench: Bench) -> None:
+    async def test_a_stream_begins_with_a_quote_of_each_known_code(self, bench: Bench) -> None:
         for quote in await until_all_came(bench):
             check(quote, bench)
 
-    async def test_a_stream_names_the_unknown_code(self, bench: Bench) -> None:
+    async def test_a_stream_drops_the_unknown_code_with_a_reason(self, bench: Bench) -> None:
         await until_all_came(bench)
         assert set(bench.provider.standing.unknown) == {each.code for each in bench.unknown}
         assert all(bench.provider.standing.unknown.values())
@@ -138,8 +141,8 @@ class ProviderContract:
         for candle in candles:
             check_candle(candle)
 
-    async def test_sparklines_are_of_what_was_asked(self, bench: Bench) -> None:
-        lines = await bench.provider.sparklines(bench.asked)
+    async def test_sparklines_are_of_the_requested_instruments(self, bench: Bench) -> None:
+        lines = await bench.provider.sparklines(bench.instruments)
         drawn = type(bench.provider).sparklines is not Provider.sparklines
         assert set(lines) == (bench.symbols if drawn else set())
         for line in lines.values():
@@ -153,19 +156,19 @@ class ProviderContract:
         if listed:
             assert {each.code for each in bench.known} <= {each.code for each in listed}
 
-    async def test_closing_twice_is_closing_once(self, bench: Bench) -> None:
+    async def test_a_provider_can_be_closed_twice(self, bench: Bench) -> None:
         await bench.provider.quotes(bench.known)
         await bench.provider.aclose()
         await bench.provider.aclose()
 
-    async def test_a_provider_says_who_it_is(self, bench: Bench) -> None:
+    async def test_a_provider_has_a_title_and_an_attribution(self, bench: Bench) -> None:
         provider = bench.provider
         assert provider.title
         assert provider.attribution
         assert provider.streams == (type(provider).stream is not Provider.stream)
         assert provider.poll_interval > 0
 
-    async def test_an_option_it_lacks_is_refused(self, bench: Bench) -> None:
+    async def test_an_unknown_option_is_refused(self, bench: Bench) -> None:
         with pytest.raises(ValueError, match=r"unusable options for provider .*colour"):
             make_provider(bench.provider.name, {"colour": "blue"})
 
@@ -174,7 +177,7 @@ class FaultContract:
     """The tests with a source that fails; `bench` has a stub."""
 
     @pytest.mark.parametrize("fault", FAULTS)
-    async def test_only_provider_error_crosses_the_seam(self, bench: Bench, fault: str) -> None:
+    async def test_a_provider_raises_only_provider_error(self, bench: Bench, fault: str) -> None:
         assert bench.stub
         bench.stub.mode = fault
         for error in [await outcome(call) for call in calls(bench)]:
@@ -201,12 +204,12 @@ class FaultContract:
             return
 
         async def read() -> None:
-            async for _ in bench.provider.stream(bench.asked):
+            async for _ in bench.provider.stream(bench.instruments):
                 stub.mode = fault
 
         assert await outcome(read)
 
-    async def test_it_goes_on_when_the_source_is_back(self, bench: Bench) -> None:
+    async def test_quotes_come_again_when_the_source_is_back(self, bench: Bench) -> None:
         assert bench.stub
         bench.stub.mode = "maintenance"
         with pytest.raises(ProviderError):

@@ -95,7 +95,7 @@ def streaming(provider: Alpaca, *codes: str) -> AbstractAsyncContextManager[Read
 
 @asynccontextmanager
 async def listening(stub: Stub, provider: Alpaca, *codes: str) -> AsyncIterator[Reader]:
-    """Stream, and go on when all codes are subscribed to and their first quotes were read."""
+    """Read a stream, from when all codes are subscribed and their first quotes were read."""
     wanted = set(codes)
     async with streaming(provider, *codes) as stream:
         for _ in codes:
@@ -115,8 +115,8 @@ async def failure(provider: Alpaca, *codes: str) -> ProviderError:
     return caught.value
 
 
-def asked_for(stub: Stub) -> list[list[str]]:
-    return [query["symbols"].split(",") for query in stub.asked if "symbols" in query]
+def batches(stub: Stub) -> list[list[str]]:
+    return [query["symbols"].split(",") for query in stub.queries if "symbols" in query]
 
 
 # snapshots
@@ -150,7 +150,7 @@ def test_no_digit_is_lost() -> None:
     assert str(read(snapshot(latestTrade=trade)).last) == "64000.00000000000000000010"
 
 
-def test_crypto_has_no_closing_bell_and_says_its_currency() -> None:
+def test_crypto_never_closes_and_its_code_has_the_currency() -> None:
     quote = read(snapshot(), "BTC/USDT")
     assert (quote.currency, quote.session) == ("USDT", "always")
 
@@ -168,7 +168,7 @@ def test_any_part_of_a_snapshot_may_be_missing(nothing: Any) -> None:
     assert read(snapshot(latestTrade=nothing)).last == 0
 
 
-def test_before_a_day_has_a_bar_the_last_one_is_the_close_before() -> None:
+def test_until_a_day_has_a_bar_the_newest_bar_is_the_previous_close() -> None:
     trade = {"t": "2022-03-21T12:05:00Z", "p": Decimal("163.5")}  # on Monday, before the bell
     quote = read(snapshot(latestTrade=trade))
     assert quote.reference == Decimal("161.365")
@@ -180,11 +180,11 @@ def test_before_a_day_has_a_bar_the_last_one_is_the_close_before() -> None:
     ("trade", "bar"),
     [
         ("2022-03-18T23:59:59Z", "2022-03-18T04:00:00Z"),  # the end of a day in summer
-        ("2022-01-14T00:59:59Z", "2022-01-13T05:00:00Z"),  # and in winter
-        ("2022-03-14T08:00:00Z", "2022-03-14T04:00:00Z"),  # the first trade after clocks went on
+        ("2022-01-14T00:59:59Z", "2022-01-13T05:00:00Z"),  # the same in winter
+        ("2022-03-14T08:00:00Z", "2022-03-14T04:00:00Z"),  # the first trade in summer time
     ],
 )
-def test_a_day_is_one_of_new_york(trade: str, bar: str) -> None:
+def test_a_day_is_a_day_in_new_york(trade: str, bar: str) -> None:
     found = snapshot(latestTrade={"t": trade, "p": 1}, dailyBar={"t": bar, "o": 2, "h": 3, "l": 1})
     assert read(found).open == 2
 
@@ -192,7 +192,7 @@ def test_a_day_is_one_of_new_york(trade: str, bar: str) -> None:
 @pytest.mark.parametrize(
     "no_price", [0, "0", "", "NaN", -1, None, [], {}, True, "Infinity", "1e99999"]
 )
-def test_what_is_no_price_is_none_and_as_the_last_not_above_0(no_price: Any) -> None:
+def test_a_field_that_is_not_a_price_is_none_and_as_last_not_above_0(no_price: Any) -> None:
     quote = read(snapshot(latestQuote={"t": "2022-03-18T14:33:58Z", "bp": no_price, "ap": 161.5}))
     assert quote.bid is None
     trade = {"t": "2022-03-18T14:33:58Z", "p": no_price}
@@ -204,7 +204,7 @@ def test_a_bid_above_the_ask_is_left_to_the_feed() -> None:
     assert (quote.bid, quote.ask) == (162, 161)
 
 
-def test_the_last_is_never_outside_of_the_day() -> None:
+def test_the_last_is_never_outside_of_the_days_range() -> None:
     trade = {"t": "2022-03-18T14:34:00Z", "p": 170}
     assert read(snapshot(latestTrade=trade)).high == 170
     assert read(snapshot(latestTrade=trade | {"p": 150})).low == 150
@@ -213,14 +213,14 @@ def test_the_last_is_never_outside_of_the_day() -> None:
 # quotes
 
 
-async def test_stocks_and_crypto_come_from_two_places(stub: Stub, provider: Alpaca) -> None:
+async def test_stocks_and_crypto_come_from_two_addresses(stub: Stub, provider: Alpaca) -> None:
     quotes = await provider.quotes([instrument("BTC/USD", "BTC-USD"), instrument("AAPL")])
     assert [(quote.symbol, str(quote.last)) for quote in quotes] == [
         ("BTC-USD", "64000"),
         ("AAPL", "161.25"),
     ]
     assert stub.requests == {"/v2/stocks/snapshots": 1, "/v1beta3/crypto/us/snapshots": 1}
-    assert stub.asked == [{"symbols": "AAPL", "feed": "iex"}, {"symbols": "BTC/USD"}]
+    assert stub.queries == [{"symbols": "AAPL", "feed": "iex"}, {"symbols": "BTC/USD"}]
 
 
 async def test_two_symbols_may_share_a_code(provider: Alpaca) -> None:
@@ -232,58 +232,56 @@ async def test_many_symbols_come_in_batches(stub: Stub, provider: Alpaca) -> Non
     codes = [f"S{number}" for number in range(2 * BATCH + 1)]
     stub.enlist(*codes)
     assert len(await provider.quotes([instrument(code) for code in codes])) == len(codes)
-    assert [len(batch) for batch in asked_for(stub)] == [BATCH, BATCH, 1]
+    assert [len(batch) for batch in batches(stub)] == [BATCH, BATCH, 1]
     assert provider.standing.budget.spent_in_minute() == 3
 
 
-async def test_a_bad_symbol_is_named_and_set_aside(stub: Stub) -> None:
+async def test_a_bad_symbol_is_dropped_and_set_aside(stub: Stub) -> None:
     now = 0.0
     async with reading(stub, clock=lambda: now) as provider:
-        asked = [instrument(code) for code in ("BRK-B", "AAPL", "A B", "MSFT")]
+        instruments = [instrument(code) for code in ("BRK-B", "AAPL", "A B", "MSFT")]
         for _ in range(2):
-            quotes = await provider.quotes(asked)
+            quotes = await provider.quotes(instruments)
             assert [quote.symbol for quote in quotes] == ["AAPL", "MSFT"]
         assert provider.standing.unknown == {
             "BRK-B": "BRK-B is not a valid symbol",
             "A B": "A B is not a valid symbol",
         }
         good = ["AAPL", "MSFT"]
-        assert asked_for(stub) == [
+        assert batches(stub) == [
             ["BRK-B", "AAPL", "A B", "MSFT"],
             ["AAPL", "A B", "MSFT"],
             good,
             good,
         ]
         now = QUARANTINE
-        await provider.quotes(asked)
-        assert asked_for(stub)[4] == ["BRK-B", "AAPL", "A B", "MSFT"]
+        await provider.quotes(instruments)
+        assert batches(stub)[4] == ["BRK-B", "AAPL", "A B", "MSFT"]
 
 
-async def test_a_code_that_would_be_taken_for_several_is_not_asked(
-    stub: Stub, provider: Alpaca
-) -> None:
+async def test_a_code_that_reads_as_several_is_not_requested(stub: Stub, provider: Alpaca) -> None:
     quotes = await provider.quotes([instrument("AAPL, MSFT"), instrument("AAPL")])
     assert [quote.symbol for quote in quotes] == ["AAPL"]
     assert provider.standing.unknown == {"AAPL, MSFT": "AAPL, MSFT is not a valid symbol"}
-    assert asked_for(stub) == [["AAPL"]]
+    assert batches(stub) == [["AAPL"]]
 
 
-async def test_only_the_market_with_the_bad_symbol_is_asked_again(
+async def test_only_the_market_with_the_bad_symbol_is_requested_again(
     stub: Stub, provider: Alpaca
 ) -> None:
     quotes = await provider.quotes([instrument("/USD"), instrument("AAPL"), instrument("BTC/USD")])
     assert [quote.symbol for quote in quotes] == ["AAPL", "BTC/USD"]
-    assert asked_for(stub) == [["AAPL"], ["/USD", "BTC/USD"], ["BTC/USD"]]
+    assert batches(stub) == [["AAPL"], ["/USD", "BTC/USD"], ["BTC/USD"]]
 
 
-async def test_a_symbol_that_is_left_out_is_named_until_it_comes(
+async def test_a_symbol_without_a_snapshot_is_unknown_until_it_has_one(
     stub: Stub, provider: Alpaca
 ) -> None:
-    asked = [instrument("NEW"), instrument("AAPL")]
-    assert [quote.symbol for quote in await provider.quotes(asked)] == ["AAPL"]
+    instruments = [instrument("NEW"), instrument("AAPL")]
+    assert [quote.symbol for quote in await provider.quotes(instruments)] == ["AAPL"]
     assert provider.standing.unknown == {"NEW": "NEW has no snapshot"}
     stub.enlist("NEW")
-    assert len(await provider.quotes(asked)) == 2
+    assert len(await provider.quotes(instruments)) == 2
     assert provider.standing.unknown == {}
 
 
@@ -295,7 +293,7 @@ async def test_a_symbol_without_a_trade_is_not_unknown(stub: Stub, provider: Alp
 
 
 @pytest.mark.parametrize("rows", [{}, {"AAPL": None}])
-async def test_an_answer_without_anything_condemns_nobody(rows: dict[str, None]) -> None:
+async def test_an_empty_answer_drops_no_code(rows: dict[str, None]) -> None:
     async with answering(200, rows) as provider:
         assert await provider.quotes([instrument("AAPL")]) == []
         assert provider.standing.unknown == {}
@@ -303,7 +301,7 @@ async def test_an_answer_without_anything_condemns_nobody(rows: dict[str, None])
 
 @asynccontextmanager
 async def answering(status: int, document: Any, **options: Any) -> AsyncIterator[Alpaca]:
-    """Read a stub that gives the same answer to everything."""
+    """Read a stub that gives the same answer to all requests."""
 
     class Odd(Stub):
         def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
@@ -332,7 +330,9 @@ SIP = "subscription does not permit querying recent SIP data"
         (200, None, False, "a NoneType, not a dict"),
     ],
 )
-async def test_what_is_wrong_is_told(status: int, document: Any, refused: bool, words: str) -> None:
+async def test_an_error_has_the_words_of_the_source(
+    status: int, document: Any, refused: bool, words: str
+) -> None:
     async with answering(status, document) as provider:
         with pytest.raises(ProviderError, match=re.escape(words)) as caught:
             await provider.quotes([instrument("AAPL")])
@@ -341,11 +341,13 @@ async def test_what_is_wrong_is_told(status: int, document: Any, refused: bool, 
 
 
 @pytest.mark.parametrize(("retry_after", "seconds"), [({}, COOL_DOWN), ({"Retry_After": "7"}, 7)])
-async def test_who_asks_too_often_stays_away(retry_after: dict[str, str], seconds: float) -> None:
+async def test_too_many_requests_cause_a_back_off(
+    retry_after: dict[str, str], seconds: float
+) -> None:
     class Limited(Stub):
         def _fault(self, upgrade: bool) -> Response | None:
-            told = {"Limit": "200", "Remaining": "0", "Reset": "1790000000"}
-            headers = {f"X_RateLimit_{name}": value for name, value in told.items()}
+            seen = {"Limit": "200", "Remaining": "0", "Reset": "1790000000"}
+            headers = {f"X_RateLimit_{name}": value for name, value in seen.items()}
             return reply(*self.limited, **headers | retry_after)
 
     async with Limited() as stub, reading(stub) as provider:
@@ -354,7 +356,7 @@ async def test_who_asks_too_often_stays_away(retry_after: dict[str, str], second
     assert (caught.value.retry_after, caught.value.refused) == (seconds, False)
 
 
-async def test_a_200_may_say_that_it_was_too_often() -> None:
+async def test_a_200_may_mean_too_many_requests() -> None:
     async with answering(200, {"message": "too many requests."}) as provider:
         with pytest.raises(ProviderError) as caught:
             await provider.quotes([instrument("AAPL")])
@@ -362,12 +364,12 @@ async def test_a_200_may_say_that_it_was_too_often() -> None:
 
 
 @pytest.mark.parametrize("within", [None, {}, {"snapshots": None}])
-async def test_crypto_may_be_told_of_nowhere(within: Any) -> None:
+async def test_an_answer_may_lack_the_key_of_crypto(within: Any) -> None:
     async with answering(200, within or {}) as provider:
         assert await provider.quotes([instrument("BTC/USD")]) == []
 
 
-async def test_snapshots_that_are_none_are_an_error() -> None:
+async def test_snapshots_in_another_form_are_an_error() -> None:
     async with answering(200, {"snapshots": ["BTC/USD"]}) as provider:
         with pytest.raises(ProviderError, match="a list, not a dict"):
             await provider.quotes([instrument("BTC/USD")])
@@ -388,7 +390,7 @@ async def test_snapshots_that_are_none_are_an_error() -> None:
         ({"feed": "nyse"}, "Unexpected feed 'nyse', must be one of: iex, sip, delayed_sip"),
     ],
 )
-def test_what_is_missing_is_said_at_once(options: dict[str, str], words: str) -> None:
+def test_a_missing_option_is_an_error_at_the_start(options: dict[str, str], words: str) -> None:
     with pytest.raises(ValueError, match=words) as caught:
         make_provider("alpaca", options)
     assert "ключ" not in str(caught.value)
@@ -400,41 +402,41 @@ async def test_a_key_from_a_file_may_end_with_a_line(stub: Stub) -> None:
 
 
 @pytest.mark.parametrize(("feed", "delay"), [("iex", 0), ("sip", 0), ("delayed_sip", 900)])
-async def test_a_feed_is_asked_for_and_says_how_late_it_is(
+async def test_a_feed_is_requested_by_name_and_has_its_delay(
     stub: Stub, feed: str, delay: int
 ) -> None:
     async with reading(stub, feed=feed) as provider:
         stock, coin = await provider.quotes([instrument("AAPL"), instrument("BTC/USD")])
         assert (stock.delay, coin.delay) == (delay, 0)
-        assert stub.asked[0]["feed"] == feed
+        assert stub.queries[0]["feed"] == feed
         async with listening(stub, provider, "AAPL"):
             paths = [each.request.path for each in stub.listeners if each.request]
     assert paths == [f"/v2/{feed}"]
 
 
-def test_whom_prices_come_from_is_true_of_every_feed() -> None:
-    assert set(FEEDS) == {"iex", "sip", "delayed_sip"}  # the latter two are of all exchanges
+def test_the_attribution_is_true_for_every_feed() -> None:
+    assert set(FEEDS) == {"iex", "sip", "delayed_sip"}  # the last two are from all exchanges
     assert Alpaca.attribution.endswith("those of stocks from IEX or from all US exchanges")
 
 
 CANARY = "PKCANARY0123456789"
 
 
-async def test_no_key_is_ever_told(caplog: pytest.LogCaptureFixture) -> None:
+async def test_no_key_is_ever_shown(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    said: list[object] = []
+    received: list[object] = []
 
     class Echo(Stub):
-        """Refuses whoever comes and repeats all that it was told."""
+        """Refuses every client and repeats what it received."""
 
         def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
-            return 401, {"message": f"who is {CANARY}?"}
+            return 401, {"message": f"unknown key {CANARY}"}
 
         async def feed(self, connection: Any) -> None:
             await self.send(connection, [{"T": "success", "msg": "connected"}])
-            heard = await connection.recv()
-            said.append(heard)
-            await self.send(connection, [{"T": "error", "code": 402, "msg": heard}])
+            message = await connection.recv()
+            received.append(message)
+            await self.send(connection, [{"T": "error", "code": 402, "msg": message}])
 
     async with Echo() as stub, reading(stub, api_key=CANARY, api_secret=CANARY) as provider:
         for call in (
@@ -450,7 +452,7 @@ async def test_no_key_is_ever_told(caplog: pytest.LogCaptureFixture) -> None:
             assert "…" in str(caught.value)
         assert CANARY not in repr(provider)
         assert CANARY not in repr(vars(provider)["rest"])
-    assert CANARY in str(said)
+    assert CANARY in str(received)
     ours = [each for each in caplog.records if not each.name.startswith("websockets.server")]
     assert CANARY not in "".join(each.getMessage() for each in ours)
 
@@ -465,7 +467,7 @@ async def test_candles_of_a_long_time_come_in_pages(stub: Stub, provider: Alpaca
     assert [candle.start for candle in candles] == [
         NOON + timedelta(minutes=number) for number in range(2500)
     ]
-    assert stub.asked[0] == {
+    assert stub.queries[0] == {
         "symbols": "AAPL",
         "timeframe": "1Min",
         "limit": "10000",
@@ -487,11 +489,11 @@ async def test_each_step_has_a_name(
     candles = await provider.candles(instrument("BTC/USD"), step, NOON, end)
     assert [candle.start - NOON for candle in candles] == [timedelta(0), timedelta(seconds=step)]
     assert stub.requests == {"/v1beta3/crypto/us/bars": 1}
-    assert stub.asked[0]["timeframe"] == timeframe
-    assert stub.asked[0].keys().isdisjoint({"feed", "adjustment"})
+    assert stub.queries[0]["timeframe"] == timeframe
+    assert stub.queries[0].keys().isdisjoint({"feed", "adjustment"})
 
 
-async def test_candles_of_a_delayed_feed_are_those_of_a_while_ago(stub: Stub) -> None:
+async def test_candles_of_a_delayed_feed_end_before_the_delay(stub: Stub) -> None:
     far = datetime.max.replace(tzinfo=UTC)
     async with reading(stub, feed="delayed_sip") as provider:
         now = datetime.now(UTC)
@@ -499,9 +501,9 @@ async def test_candles_of_a_delayed_feed_are_those_of_a_while_ago(stub: Stub) ->
             await provider.candles(instrument("AAPL"), 60, now - timedelta(minutes=14), far) == []
         )
         assert await provider.candles(instrument("AAPL"), 60, now - timedelta(minutes=18), far)
-    (asked,) = stub.asked
-    assert asked["feed"] == "sip"
-    assert datetime.fromisoformat(asked["end"]) <= datetime.now(UTC) - timedelta(minutes=15)
+    (query,) = stub.queries
+    assert query["feed"] == "sip"
+    assert datetime.fromisoformat(query["end"]) <= datetime.now(UTC) - timedelta(minutes=15)
 
 
 @pytest.mark.parametrize("code", ["BRK-B", "NOPE"])
@@ -512,7 +514,7 @@ async def test_an_unknown_symbol_has_no_candles(provider: Alpaca, code: str) -> 
     assert provider.standing.unknown == unknown
 
 
-async def test_steps_that_alpaca_lacks_are_refused(provider: Alpaca) -> None:
+async def test_steps_that_it_lacks_are_refused(provider: Alpaca) -> None:
     with pytest.raises(ProviderError, match="no candles of 42 s at alpaca, must be one of: 60,"):
         await provider.candles(instrument("AAPL"), 42, NOON, NOON)
 
@@ -531,7 +533,7 @@ BAR = {"t": "2026-01-05T12:00:00Z", "o": 2, "h": 3, "l": 1, "c": 2}
         ({"bars": {"AAPL": [BAR, None, 7, {}, BAR | {"l": 0}, BAR | {"t": None}]}}, 1),
     ],
 )
-async def test_odd_pages_end(document: Any, count: int) -> None:
+async def test_invalid_pages_end_the_candles(document: Any, count: int) -> None:
     async with answering(200, document) as provider, asyncio.timeout(PATIENCE):
         end = NOON + timedelta(hours=1)
         assert len(await provider.candles(instrument("AAPL"), 60, NOON, end)) == count
@@ -560,13 +562,13 @@ async def test_assets_are_instruments(stub: Stub, provider: Alpaca) -> None:
     assert listed["BTC/USD"].tick_size == Decimal("0.01")
     assert (listed["BTC/USD"].kind, listed["BRK.B"].kind) == ("crypto", "stock")
     assert (listed["BRK.B"].tick_size, listed["BRK.B"].name) == (None, "BRK.B Made-up")
-    assert [query["asset_class"] for query in stub.asked] == ["us_equity", "crypto"]
+    assert [query["asset_class"] for query in stub.queries] == ["us_equity", "crypto"]
 
 
 @pytest.mark.parametrize(
     "row", [None, 7, {}, {"symbol": ""}, {"symbol": "OLD", "status": "inactive"}, {"symbol": 7}]
 )
-def test_what_is_not_active_is_no_instrument(row: Any) -> None:
+def test_an_inactive_asset_is_left_out(row: Any) -> None:
     assert read_asset(row) is None
 
 
@@ -591,7 +593,7 @@ async def test_there_is_one_connection_of_each_kind(stub: Stub, provider: Alpaca
         assert {"action": "subscribe"} | wanted in stub.subscriptions
 
 
-async def test_a_trade_moves_what_is_known(stub: Stub, provider: Alpaca) -> None:
+async def test_a_trade_updates_the_quote(stub: Stub, provider: Alpaca) -> None:
     async with listening(stub, provider, "AAPL") as stream:
         await stub.tick("AAPL", "170.5")
         quote = await anext(stream)
@@ -603,20 +605,20 @@ async def test_a_trade_moves_what_is_known(stub: Stub, provider: Alpaca) -> None
         assert str((await anext(stream)).high) == "170.5"
 
 
-async def test_a_quote_moves_bid_and_ask_alone(stub: Stub, provider: Alpaca) -> None:
+async def test_a_quote_updates_only_bid_and_ask(stub: Stub, provider: Alpaca) -> None:
     async with listening(stub, provider, "BTC/USD") as stream:
         soon = f"{datetime.now(UTC) + timedelta(seconds=1):%Y-%m-%dT%H:%M:%S.%fZ}"
-        await stub.tell({"T": "q", "S": "BTC/USD", "bp": 63999.5, "ap": 0, "t": soon})
+        await stub.publish({"T": "q", "S": "BTC/USD", "bp": 63999.5, "ap": 0, "t": soon})
         quote = await anext(stream)
     assert (str(quote.bid), quote.ask, str(quote.last)) == ("63999.5", None, "64000")
     assert quote.source_time
-    assert quote.source_time < datetime.now(UTC)  # that of the last, not of the bid
+    assert quote.source_time < datetime.now(UTC)  # the time of the last, not of the bid
 
 
-async def test_a_daily_bar_tells_the_day_so_far(stub: Stub, provider: Alpaca) -> None:
+async def test_a_daily_bar_updates_the_day_so_far(stub: Stub, provider: Alpaca) -> None:
     async with listening(stub, provider, "MSFT") as stream:
         bar = {"T": "d", "S": "MSFT", "o": 300, "h": 310.5, "l": 298, "c": 301, "v": 749378}
-        await stub.tell(bar | {"t": midnight()})
+        await stub.publish(bar | {"t": midnight()})
         quote = await anext(stream)
     assert (quote.open, str(quote.high), quote.low, quote.volume) == (300, "310.5", 298, 749378)
     assert (str(quote.last), str(quote.reference)) == ("302.115", "300.43")
@@ -626,30 +628,30 @@ async def test_one_frame_is_one_quote_of_each_symbol(stub: Stub, provider: Alpac
     async with listening(stub, provider, "AAPL", "MSFT") as stream:
         later = [datetime.now(UTC) + timedelta(milliseconds=number) for number in range(3)]
         rows = [{"T": "t", "S": "AAPL", "p": 161 + n, "t": f"{t}"} for n, t in enumerate(later)]
-        await stub.tell(*rows, {"T": "t", "S": "MSFT", "p": 303, "t": f"{later[0]}"})
+        await stub.publish(*rows, {"T": "t", "S": "MSFT", "p": 303, "t": f"{later[0]}"})
         assert [(q.symbol, int(q.last)) for q in [await anext(stream), await anext(stream)]] == [
             ("AAPL", 163),
             ("MSFT", 303),
         ]
 
 
-async def test_messages_of_other_kinds_are_passed_over(stub: Stub, provider: Alpaca) -> None:
+async def test_messages_of_other_kinds_are_skipped(stub: Stub, provider: Alpaca) -> None:
     async with listening(stub, provider, "AAPL") as stream:
         for odd in (
             [],
             [[], 7, None, "text"],
             [{"T": "x", "S": "AAPL"}, {"T": ["t"], "S": "AAPL", "p": 1}, {"S": "AAPL"}, {}],
             [{"T": "success", "msg": ["what"]}, {"T": {}, "msg": None}],
-            [{"T": "t", "S": "ETH/USD", "p": 1, "t": "2099-01-01T00:00:00Z"}],  # not asked for
+            [{"T": "t", "S": "ETH/USD", "p": 1, "t": "2099-01-01T00:00:00Z"}],  # another symbol
             [{"T": "t", "S": ["AAPL"], "p": 1, "t": "2099-01-01T00:00:00Z"}],
-            {"T": "t", "S": "AAPL", "p": 1},  # no list
+            {"T": "t", "S": "AAPL", "p": 1},  # not a list
         ):
-            await stub.say(odd)
+            await stub.send_all(odd)
         await stub.tick("AAPL", "161.5")
         assert str((await anext(stream)).last) == "161.5"
 
 
-async def test_of_more_symbols_than_the_plan_streams_the_rest_is_polled() -> None:
+async def test_symbols_that_the_plan_does_not_stream_are_polled() -> None:
     codes = [f"S{number}" for number in range(100)]
     async with Stub(symbols=30) as stub, reading(stub) as provider:
         provider.poll_interval = 0.05
@@ -663,7 +665,7 @@ async def test_of_more_symbols_than_the_plan_streams_the_rest_is_polled() -> Non
             await stream.until(lambda quote: (quote.symbol, str(quote.last)) == ("S0", "12.75"))
 
 
-async def test_what_is_unknown_takes_no_place_of_what_is_known() -> None:
+async def test_unknown_symbols_take_no_place_in_the_subscription() -> None:
     codes = ["NOPE", "BRK-A", "AAPL", "NEIN", "MSFT"]
     async with Stub(symbols=2) as stub, reading(stub) as provider, streaming(provider, *codes):
         await stub.until(lambda: len(subscribed(stub)) == 2)
@@ -676,19 +678,19 @@ async def test_a_plan_without_any_stream_is_an_error() -> None:
         assert "405: symbol limit exceeded" in str(await failure(provider, "AAPL", "MSFT"))
 
 
-async def test_a_second_connection_is_told_when_to_come_back(stub: Stub, provider: Alpaca) -> None:
+async def test_a_second_connection_backs_off(stub: Stub, provider: Alpaca) -> None:
     async with listening(stub, provider, "AAPL"), reading(stub) as other:
         error = await failure(other, "AAPL")
     assert "406: connection limit exceeded" in str(error)
     assert (error.retry_after, error.refused) == (30, False)
 
 
-async def test_only_bad_symbols_are_an_error(provider: Alpaca) -> None:
+async def test_a_stream_of_only_bad_symbols_is_an_error(provider: Alpaca) -> None:
     assert str(await failure(provider, "BRK-A", "NOPE")) == ("alpaca has no price of any symbol")
     assert set(provider.standing.unknown) == {"BRK-A"}
 
 
-async def test_who_is_quiet_but_answers_is_not_dead(stub: Stub) -> None:
+async def test_a_quiet_connection_that_answers_a_probe_is_not_dead(stub: Stub) -> None:
     probe = {"action": "subscribe", "trades": ["AAPL"]}
     async with reading(stub, silence=0.3) as provider, streaming(provider, "AAPL") as stream:
         await stub.until(lambda: stub.subscriptions.count(probe) >= 2)
@@ -697,7 +699,7 @@ async def test_who_is_quiet_but_answers_is_not_dead(stub: Stub) -> None:
     assert stub.connects == 1
 
 
-async def test_who_does_not_answer_is_dead(stub: Stub) -> None:
+async def test_a_connection_that_ignores_a_probe_is_dead(stub: Stub) -> None:
     async with (
         reading(stub, silence=0.1) as provider,
         listening(stub, provider, "AAPL") as stream,
@@ -707,7 +709,7 @@ async def test_who_does_not_answer_is_dead(stub: Stub) -> None:
             [quote async for quote in stream]
 
 
-async def test_what_a_mute_stream_does_not_tell_is_polled(stub: Stub) -> None:
+async def test_symbols_of_a_silent_stream_are_polled(stub: Stub) -> None:
     async with (
         reading(stub, silence=0.1) as provider,
         listening(stub, provider, "AAPL") as stream,
@@ -716,7 +718,7 @@ async def test_what_a_mute_stream_does_not_tell_is_polled(stub: Stub) -> None:
         await stream.until(lambda quote: str(quote.last) == "163.5")
 
 
-async def test_out_of_hours_nothing_is_polled_beside_the_stream(stub: Stub) -> None:
+async def test_out_of_hours_symbols_are_not_polled_beside_the_stream(stub: Stub) -> None:
     async with reading(stub, silence=0.1) as provider:
         provider.may_differ = lambda each, got_at: each.code == "BTC/USD"
         async with listening(stub, provider, "AAPL", "BTC/USD"):
@@ -732,7 +734,7 @@ async def test_out_of_hours_nothing_is_polled_beside_the_stream(stub: Stub) -> N
         assert stub.requests == before
 
 
-async def test_what_it_does_not_know_ends_no_stream_out_of_hours(stub: Stub) -> None:
+async def test_an_unknown_symbol_does_not_end_a_stream_out_of_hours(stub: Stub) -> None:
     async with reading(stub, silence=0.05) as provider:
         provider.may_differ = lambda each, got_at: each.code == "NOPE"
         async with streaming(provider, "AAPL", "NOPE"):
@@ -740,7 +742,7 @@ async def test_what_it_does_not_know_ends_no_stream_out_of_hours(stub: Stub) -> 
     assert stub.connects == 1
 
 
-async def test_a_stream_outlives_an_answer_that_fails(stub: Stub) -> None:
+async def test_a_failed_poll_does_not_end_the_stream(stub: Stub) -> None:
     async with (
         reading(stub, silence=0.2) as provider,
         listening(stub, provider, "AAPL") as stream,
@@ -754,7 +756,7 @@ async def test_a_stream_outlives_an_answer_that_fails(stub: Stub) -> None:
     assert stub.connects == 1
 
 
-async def test_a_source_that_tells_nothing_any_more_ends_the_stream(stub: Stub) -> None:
+async def test_a_source_without_any_price_ends_the_stream(stub: Stub) -> None:
     async with (
         reading(stub, silence=0.05) as provider,
         listening(stub, provider, "AAPL") as stream,
@@ -764,9 +766,11 @@ async def test_a_source_that_tells_nothing_any_more_ends_the_stream(stub: Stub) 
             [quote async for quote in stream]
 
 
-async def test_a_stream_that_comes_back_begins_anew(stub: Stub, provider: Alpaca) -> None:
+async def test_a_new_stream_forgets_the_snapshots_of_the_last_one(
+    stub: Stub, provider: Alpaca
+) -> None:
     async with listening(stub, provider, "AAPL") as stream:
-        await stub.tick("AAPL", "170", t="2099-01-01T00:00:00Z")  # by a clock that was wrong
+        await stub.tick("AAPL", "170", t="2099-01-01T00:00:00Z")  # from a wrong clock
         assert (await anext(stream)).last == 170
         stub.cut()
         with pytest.raises(ProviderError, match="ended the stream"):
@@ -779,7 +783,7 @@ async def test_a_stream_that_comes_back_begins_anew(stub: Stub, provider: Alpaca
 # the check
 
 
-async def test_the_check_reads_a_stock_that_never_rests(stub: Stub, provider: Alpaca) -> None:
+async def test_the_check_reads_the_test_symbol(stub: Stub, provider: Alpaca) -> None:
     quote = await provider.check()
     assert (quote.symbol, str(quote.last), str(quote.bid)) == ("FAKEPACA", "134.56", "133.85")
     assert [each["trades"] for each in stub.subscriptions] == [["FAKEPACA"]]
@@ -787,7 +791,7 @@ async def test_the_check_reads_a_stock_that_never_rests(stub: Stub, provider: Al
     await stub.until(lambda: stub.sockets == 0)
 
 
-async def test_the_check_tells_a_wrong_key(stub: Stub) -> None:
+async def test_the_check_fails_with_a_wrong_key(stub: Stub) -> None:
     async with reading(stub, api_secret="wrong") as provider:
         with pytest.raises(ProviderError, match="error 402: auth failed") as caught:
             await provider.check()
@@ -795,10 +799,10 @@ async def test_the_check_tells_a_wrong_key(stub: Stub) -> None:
 
 
 @pytest.mark.parametrize("mode", ["empty", "silent", "slow"])
-async def test_the_check_does_not_last_for_ever(stub: Stub, mode: str) -> None:
+async def test_the_check_has_a_deadline(stub: Stub, mode: str) -> None:
     stub.mode = mode
     async with reading(stub, timeout=0.2) as provider:
-        with pytest.raises(ProviderError, match=r"no full answer within 0\.2 s"):
+        with pytest.raises(ProviderError, match=r"no complete answer within 0\.2 s"):
             await provider.check()
 
 
@@ -830,7 +834,9 @@ def connection(*codes: str) -> Connection:
         ([], False, None),
     ],
 )
-def test_an_error_ends_the_session(number: Any, refused: bool, retry_after: float | None) -> None:
+def test_an_error_ends_the_connection(
+    number: Any, refused: bool, retry_after: float | None
+) -> None:
     with pytest.raises(ProviderError, match=f"error {re.escape(str(number))}: no") as caught:
         connection("AAPL").take([{"T": "error", "code": number, "msg": "no"}])
     assert (caught.value.refused, caught.value.retry_after) == (refused, retry_after)
@@ -844,7 +850,7 @@ DAILY_BAR = """[{"T":"d","S":"SPY","o":388.985,"h":389.13,"l":388.975,"c":389.12
     "t":"2021-02-16T04:00:00Z"}]"""
 
 
-def test_frames_are_read_as_they_are_documented() -> None:
+def test_documented_frames_are_read() -> None:
     stream = connection("AAPL", "AMD", "SPY")
     assert stream.take(loads(TRADE)) == []  # an odd lot
     assert stream.take(loads(TRADE.replace('"I"', '"F"'))) == ["AAPL"]
@@ -856,8 +862,8 @@ def test_frames_are_read_as_they_are_documented() -> None:
     assert (str(apple.last), apple.bid, apple.open) == ("126.55", None, None)
     assert apple.source_time == datetime(2021, 2, 22, 15, 51, 44, 208000, tzinfo=UTC)
     assert (amd.last, str(amd.bid), str(amd.ask)) == (0, "87.66", "87.68")
-    told = (spy.open, spy.high, spy.low, spy.last, spy.volume)
-    assert [str(each) for each in told] == ["388.985", "389.13", "388.975", "389.12", "749378"]
+    seen = (spy.open, spy.high, spy.low, spy.last, spy.volume)
+    assert [str(each) for each in seen] == ["388.985", "389.13", "388.975", "389.12", "749378"]
 
 
 def trade(price: Any, time: str, **more: Any) -> dict[str, Any]:
@@ -865,7 +871,7 @@ def trade(price: Any, time: str, **more: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("no_price", [0, -1, None, "", "NaN"])
-def test_a_trade_without_a_price_hides_none(no_price: Any) -> None:
+def test_a_trade_without_a_price_changes_nothing(no_price: Any) -> None:
     known, later = snapshot(), "2022-03-18T15:00:00Z"
     assert not known.take({"T": "t", "S": "AAPL", "p": no_price, "t": later})
     known.update({"latestTrade": {"p": no_price, "t": later}})
@@ -885,7 +891,7 @@ def test_a_trade_that_comes_too_late_is_dropped() -> None:
 
 
 @pytest.mark.parametrize("condition", ["I", "Z", "T"])
-def test_a_trade_that_is_no_last_moves_nothing(condition: str) -> None:
+def test_a_trade_that_is_not_a_last_changes_nothing(condition: str) -> None:
     known = snapshot()
     assert not known.take(trade(1, "2022-03-18T14:34:00Z", c=["@", condition]))
     assert read(known) == read(snapshot())
@@ -898,7 +904,7 @@ def test_any_other_trade_is_the_last(conditions: Any) -> None:
     assert (read(known).last, read(known).high) == (162, 162)
 
 
-def test_a_daily_bar_takes_back_no_high_of_the_minute() -> None:
+def test_an_older_daily_bar_keeps_the_high_of_a_trade() -> None:
     known = snapshot()
     known.take(trade(165, "2022-03-18T14:34:00.5Z"))
     known.take(trade(164, "2022-03-18T14:34:01Z"))
@@ -908,7 +914,7 @@ def test_a_daily_bar_takes_back_no_high_of_the_minute() -> None:
     assert read(known).low == Decimal("159.5")
 
 
-def test_rest_takes_back_what_was_no_high() -> None:
+def test_rest_corrects_a_wrong_high() -> None:
     known = snapshot()
     known.take(trade(165, "2022-03-18T14:34:00.5Z"))
     known.take(trade(161, "2022-03-18T14:34:01Z"))
@@ -928,14 +934,14 @@ def test_a_day_begins_with_its_first_trade_and_then_has_a_bar() -> None:
     assert (read(known).reference, read(known).open, read(known).high) == (162, 163, 164)
 
 
-def test_what_rest_never_told_of_begins_with_a_trade() -> None:
+def test_a_symbol_without_an_answer_from_rest_begins_with_a_trade() -> None:
     known = Snapshot()
     assert known.take(trade(162, "2022-03-18T14:34:00Z"))
     quote = read(known)
     assert (quote.last, quote.reference_kind, quote.high, quote.bid) == (162, "none", None, None)
 
 
-# whatever comes
+# any input
 
 
 TIMES = st.sampled_from(
@@ -947,11 +953,11 @@ MESSAGE = st.dictionaries(FIELD, JSON | TIMES | st.sampled_from(["t", "q", "d", 
 
 @given(st.lists(MESSAGE | JSON))
 @settings(deadline=None)
-def test_whatever_a_frame_says_no_bad_price_comes_out(frame: list[Any]) -> None:
+def test_no_frame_leads_to_an_invalid_price(frame: list[Any]) -> None:
     known = {"AAPL": snapshot()}
     mine = Connection("/v2/iex", LOGIN, ["AAPL"], known)
-    told = [each | {"S": "AAPL"} if isinstance(each, dict) else each for each in frame]
-    for each in (over_the_wire(frame), over_the_wire(told)):
+    seen = [each | {"S": "AAPL"} if isinstance(each, dict) else each for each in frame]
+    for each in (over_the_wire(frame), over_the_wire(seen)):
         try:
             assert set(mine.take(each)) <= {"AAPL"}
         except ProviderError:
@@ -963,14 +969,14 @@ def test_whatever_a_frame_says_no_bad_price_comes_out(frame: list[Any]) -> None:
 
 @given(st.dictionaries(st.sampled_from(sorted(loads(SNAPSHOT))), JSON | MESSAGE))
 @settings(deadline=None)
-def test_whatever_a_snapshot_says_no_bad_price_comes_out(changes: dict[str, Any]) -> None:
+def test_no_snapshot_leads_to_an_invalid_price(changes: dict[str, Any]) -> None:
     known = snapshot(**over_the_wire(changes))
     assert sane(known.quote(instrument("AAPL"), 0, NOW))
 
 
 @given(st.lists(JSON | MESSAGE))
 @settings(deadline=None)
-def test_whatever_a_list_says_it_is_read_or_left_out(rows: list[Any]) -> None:
+def test_every_row_of_a_list_is_read_or_left_out(rows: list[Any]) -> None:
     came = over_the_wire(rows)
     begin, end = (each.replace(tzinfo=UTC) for each in (datetime.min, datetime.max))
     assert all(candle.low > 0 for _, candle in read_bars(came, begin, end))
@@ -983,7 +989,9 @@ STEP = st.tuples(PRICE, st.integers(-5, 60))
 
 @given(st.lists(STEP, max_size=30))
 @settings(deadline=None)
-def test_high_and_low_follow_the_last_and_time_runs_on(steps: list[tuple[Decimal, int]]) -> None:
+def test_high_and_low_include_the_last_and_time_only_increases(
+    steps: list[tuple[Decimal, int]],
+) -> None:
     known, at = snapshot(), datetime(2022, 3, 18, 14, 34, tzinfo=UTC)
     before = read(known)
     for price, seconds in steps:
@@ -1010,17 +1018,17 @@ def test_high_and_low_follow_the_last_and_time_runs_on(steps: list[tuple[Decimal
 
 @given(st.integers(1, 2 * CHUNK + 1), st.integers(1, 60))
 @settings(deadline=None, max_examples=50)
-def test_as_much_is_subscribed_to_as_the_plan_allows(count: int, limit: int) -> None:
+def test_the_subscription_is_as_large_as_the_plan_allows(count: int, limit: int) -> None:
     codes = [f"C{number}" for number in range(count)]
     mine, given, messages = connection(*codes), 0, 0
     while mine.due:
-        asked = mine.due.pop(0)["trades"]
+        requested = mine.due.pop(0)["trades"]
         messages += 1
-        assert len(asked) <= CHUNK
-        if given + len(asked) > limit:
+        assert len(requested) <= CHUNK
+        if given + len(requested) > limit:
             mine.take([{"T": "error", "code": 405, "msg": "symbol limit exceeded"}])
         else:
-            given += len(asked)
+            given += len(requested)
             mine.take([{"T": "subscription", "trades": codes[:given]}])
     assert mine.given == codes[: min(limit, count)]
     assert mine.waiting == codes[limit:]
@@ -1050,9 +1058,9 @@ async def test_the_stub_keeps_the_subscription_when_a_larger_one_is_refused() ->
         await socket.send(json.dumps({"action": "subscribe", "trades": ["MSFT"]}))
         await socket.send(json.dumps({"action": "dance"}))
         async with asyncio.timeout(PATIENCE):
-            told = [json.loads(await socket.recv())[0] for _ in range(5)]
-        assert [each.get("code") for each in told] == [None, None, None, 405, 400]
-        assert told[2]["trades"] == ["AAPL"]
+            seen = [json.loads(await socket.recv())[0] for _ in range(5)]
+        assert [each.get("code") for each in seen] == [None, None, None, 405, 400]
+        assert seen[2]["trades"] == ["AAPL"]
         assert subscribed(stub) == {"AAPL"}
 
 

@@ -141,9 +141,9 @@ def test_a_row_becomes_a_quote() -> None:
         open=Decimal("99.00000000"),
         high=Decimal("100.00000000"),
         low=Decimal("0.10000000"),
-        reference=Decimal("99.00000000"),  # not the close of a day before
+        reference=Decimal("99.00000000"),  # not the close of the day before
         reference_kind="rolling_24h",
-        volume=Decimal("8913.30000000"),  # of coins, not of money
+        volume=Decimal("8913.30000000"),  # in coins, not in money
         volume_window="24h",
         session="always",
         delay=0,
@@ -151,27 +151,29 @@ def test_a_row_becomes_a_quote() -> None:
     assert (str(quote.last), str(quote.low)) == ("4.00000200", "0.10000000")
 
 
-async def test_a_price_is_in_the_currency_it_is_quoted_in(provider: Binance) -> None:
+async def test_a_price_is_in_the_currency_of_its_pair(provider: Binance) -> None:
     bitcoin = instrument("BTCUSDT", symbol="BTC-USD", currency="USD")
     (quote,) = await provider.quotes([bitcoin])
     assert (quote.symbol, quote.currency) == ("BTC-USD", "USDT")
-    told = [quote.currency for quote in await quotes(provider, "BTCFDUSD", "BTCEUR", "ETHBTC")]
-    assert told == ["FDUSD", "EUR", "BTC"]
+    seen = [quote.currency for quote in await quotes(provider, "BTCFDUSD", "BTCEUR", "ETHBTC")]
+    assert seen == ["FDUSD", "EUR", "BTC"]
     async with aclosing(provider.stream([bitcoin])) as stream:  # type: ignore[type-var]
         assert (await anext(stream)).currency == "USDT"
 
 
 async def test_an_answer_in_another_order_is_read_by_its_keys(provider: Binance) -> None:
     codes = ["ETHUSDT", "BTCUSDT", "PEPEUSDT", "BTCEUR"]
-    told = [(quote.symbol, str(quote.last)) for quote in await quotes(provider, *codes)]
-    assert told == list(zip(codes, ["3200.00", "64000.00", "0.00000403", "59000.00"], strict=True))
+    seen = [(quote.symbol, str(quote.last)) for quote in await quotes(provider, *codes)]
+    assert seen == list(zip(codes, ["3200.00", "64000.00", "0.00000403", "59000.00"], strict=True))
 
 
-async def test_twenty_symbols_a_request_cost_least(stub: Stub, provider: Binance) -> None:
+async def test_requests_have_twenty_symbols_because_that_costs_least(
+    stub: Stub, provider: Binance
+) -> None:
     codes = [f"C{number}USDT" for number in range(41)]
     stub.enlist(*codes)
     assert [quote.symbol for quote in await quotes(provider, *codes)] == codes
-    assert [len(batch) for batch in stub.asked] == [20, 20, 1]
+    assert [len(batch) for batch in stub.requested] == [20, 20, 1]
     assert stub.weight == provider.standing.budget.spent_in_minute() == 20 + 3 * 2
 
 
@@ -186,39 +188,42 @@ async def test_symbols_may_be_written_in_any_script(stub: Stub, provider: Binanc
 
 
 async def test_two_symbols_may_share_a_code(provider: Binance) -> None:
-    asked = [instrument("BTCUSDT", symbol="BTC-USD"), instrument("BTCUSDT", symbol="BTC-USDT")]
-    assert [quote.symbol for quote in await provider.quotes(asked)] == ["BTC-USD", "BTC-USDT"]
+    instruments = [
+        instrument("BTCUSDT", symbol="BTC-USD"),
+        instrument("BTCUSDT", symbol="BTC-USDT"),
+    ]
+    assert [quote.symbol for quote in await provider.quotes(instruments)] == ["BTC-USD", "BTC-USDT"]
 
 
-async def test_zeros_are_no_price(provider: Binance) -> None:
-    told = [(each.symbol, each.last > 0) for each in await quotes(provider, "ZEROUSDT", "BTCEUR")]
-    assert told == [("ZEROUSDT", False), ("BTCEUR", True)]
+async def test_zeros_are_not_a_price(provider: Binance) -> None:
+    seen = [(each.symbol, each.last > 0) for each in await quotes(provider, "ZEROUSDT", "BTCEUR")]
+    assert seen == [("ZEROUSDT", False), ("BTCEUR", True)]
     assert provider.standing.unknown == {}
 
 
-async def test_what_is_not_traded_is_named_before_it_is_asked(
+async def test_a_symbol_that_is_not_traded_is_dropped_before_the_request(
     stub: Stub, provider: Binance
 ) -> None:
     assert len(await quotes(provider, "NOPEUSDT", "OLDUSDT", "A B", "BTCEUR")) == 1
     assert provider.standing.unknown == {
         code: f"{code} is not listed" for code in ("NOPEUSDT", "OLDUSDT", "A B")
     }
-    assert stub.asked == [["BTCEUR"]]
+    assert stub.requested == [["BTCEUR"]]
 
 
-async def test_a_symbol_that_is_listed_and_invalid_costs_the_others_nothing(
+async def test_a_listed_symbol_that_is_invalid_does_not_affect_the_others(
     stub: Stub, provider: Binance
 ) -> None:
     stub.delisted.add("ETHUSDT")
     codes = ["BTCUSDT", "ETHUSDT", "BTCEUR", "PEPEUSDT"]
     assert {quote.symbol for quote in await quotes(provider, *codes)} == {*codes} - {"ETHUSDT"}
     assert provider.standing.unknown == {"ETHUSDT": "binance rejects the request: Invalid symbol."}
-    asked = len(stub.asked)
+    before = len(stub.requested)
     assert len(await quotes(provider, *codes)) == 3
-    assert stub.asked[asked:] == [["BTCUSDT", "BTCEUR", "PEPEUSDT"]]
+    assert stub.requested[before:] == [["BTCUSDT", "BTCEUR", "PEPEUSDT"]]
 
 
-async def test_a_symbol_with_illegal_characters_costs_the_others_nothing(
+async def test_a_symbol_with_illegal_characters_does_not_affect_the_others(
     stub: Stub, provider: Binance
 ) -> None:
     stub.enlist("A BUSDT")
@@ -226,7 +231,7 @@ async def test_a_symbol_with_illegal_characters_costs_the_others_nothing(
     assert "Illegal characters" in provider.standing.unknown["A BUSDT"]
 
 
-async def test_a_symbol_that_is_back_is_asked_again(stub: Stub) -> None:
+async def test_a_symbol_that_is_listed_again_is_requested_again(stub: Stub) -> None:
     clock = Clock()
     async with reading(stub, clock=clock) as provider:
         stub.delisted.add("ETHUSDT")
@@ -252,7 +257,7 @@ async def test_a_symbol_that_is_back_is_asked_again(stub: Stub) -> None:
         (503, -1008, "Server is currently overloaded", 7, False),
     ],
 )
-async def test_an_error_is_told_in_the_exchanges_words(
+async def test_an_error_has_the_words_of_the_exchange(
     stub: Stub,
     provider: Binance,
     status: int,
@@ -270,7 +275,7 @@ async def test_an_error_is_told_in_the_exchanges_words(
     assert provider.standing.unknown == {}
 
 
-async def test_an_error_without_words_is_told_as_it_is(stub: Stub, provider: Binance) -> None:
+async def test_an_error_without_words_has_its_status(stub: Stub, provider: Binance) -> None:
     stub.limited = (502, [])
     stub.mode = "rate_limited"
     assert str(await failure(provider, "BTCUSDT")).endswith("answered 502 bad gateway")
@@ -297,7 +302,7 @@ async def test_a_200_may_be_an_error(document: Any, words: str, refused: bool) -
     assert error.refused is refused
 
 
-async def test_every_request_is_paid_without_being_told() -> None:
+async def test_every_request_counts_even_without_the_sources_count() -> None:
     class Quiet(Stub):
         def _answer(self, status: int, document: Any) -> Response:
             return Exchange._answer(self, status, document)
@@ -308,13 +313,13 @@ async def test_every_request_is_paid_without_being_told() -> None:
     assert provider.standing.budget.spent_in_minute() == stub.weight == 20 + 2 + 2
 
 
-async def test_a_source_that_counts_more_is_believed(stub: Stub, provider: Binance) -> None:
-    stub.weight = 3000  # somebody else's, from the same address
+async def test_a_higher_count_of_the_source_is_taken_over(stub: Stub, provider: Binance) -> None:
+    stub.weight = 3000  # of another client at the same address
     await quotes(provider, "BTCUSDT")
     assert provider.standing.budget.spent_in_minute() == stub.weight == 3022
 
 
-async def test_nobody_asks_beyond_the_budget(stub: Stub, provider: Binance) -> None:
+async def test_requests_wait_for_the_budget(stub: Stub, provider: Binance) -> None:
     clock = Clock()
     provider.standing.budget.clock, provider.standing.budget.sleep = clock, clock.sleep
     stub.weight = 4200 - 22
@@ -327,13 +332,13 @@ async def test_nobody_asks_beyond_the_budget(stub: Stub, provider: Binance) -> N
 # instruments and candles
 
 
-async def test_only_what_is_traded_is_an_instrument(stub: Stub, provider: Binance) -> None:
+async def test_only_traded_symbols_are_instruments(stub: Stub, provider: Binance) -> None:
     listed = {each.code: each for each in await provider.instruments()}
     assert set(listed) == set(stub.symbols)
     assert (listed["BTCFDUSD"].currency, listed["BTCFDUSD"].name) == ("FDUSD", "BTC/FDUSD")
     assert listed["PEPEUSDT"].tick_size == Decimal("0.00000001")
     short = {"permissions": "SPOT", "showPermissionSets": "false", "symbolStatus": "TRADING"}
-    assert stub.listed == short  # all of it is more than one answer may be
+    assert stub.listed == short  # the whole list is too long for one answer
 
 
 @pytest.mark.parametrize("filters", [None, [], [7, {"filterType": "LOT_SIZE"}], {"tickSize": 1}])
@@ -355,14 +360,14 @@ async def test_candles_of_a_long_time_come_in_several_answers(
     assert stub.weight == provider.standing.budget.spent_in_minute() == 6
 
 
-async def test_the_end_is_no_part_of_the_time(stub: Stub, provider: Binance) -> None:
+async def test_the_end_of_the_period_is_excluded(stub: Stub, provider: Binance) -> None:
     start, end = NOON + timedelta(seconds=1), NOON + timedelta(minutes=1000)
     candles = await provider.candles(instrument("BTCUSDT"), 300, start, end)
     assert (candles[0].start.minute, len(candles)) == (5, 199)
     assert stub.requests.total() == 1
 
 
-async def test_no_candle_is_asked_of_the_future(stub: Stub, provider: Binance) -> None:
+async def test_no_candle_of_the_future_is_requested(stub: Stub, provider: Binance) -> None:
     now, far = datetime.now(UTC), datetime.max.replace(tzinfo=UTC)
     bitcoin = instrument("BTCUSDT")
     assert await provider.candles(bitcoin, 60, now + timedelta(days=1), far) == []
@@ -370,7 +375,7 @@ async def test_no_candle_is_asked_of_the_future(stub: Stub, provider: Binance) -
     assert stub.requests.total() == 1
 
 
-async def test_steps_that_the_exchange_lacks_are_refused(provider: Binance) -> None:
+async def test_steps_that_it_lacks_are_refused(provider: Binance) -> None:
     with pytest.raises(ProviderError, match="no candles of 42 s at binance, must be one of: 60,"):
         await provider.candles(instrument("BTCUSDT"), 42, NOON, NOON)
 
@@ -408,7 +413,7 @@ def test_an_event_becomes_a_quote() -> None:
         open=Decimal("0.0010"),
         high=Decimal("0.0025"),
         low=Decimal("0.0010"),
-        reference=Decimal("0.0010"),  # and not x, the trade before
+        reference=Decimal("0.0010"),  # not x, the trade before
         reference_kind="rolling_24h",
         volume=Decimal(10000),
         volume_window="24h",
@@ -422,10 +427,10 @@ async def test_a_stream_begins_with_a_quote_of_each(stub: Stub, provider: Binanc
     async with streaming(provider, *codes, "ZEROUSDT", "NOPEUSDT") as stream:
         came = [(await anext(stream)).symbol for _ in codes]
     assert came == codes
-    assert set(provider.standing.unknown) == {"NOPEUSDT"}  # of which the stream would say nothing
+    assert set(provider.standing.unknown) == {"NOPEUSDT"}  # the stream itself does not reject it
 
 
-async def test_a_tick_comes_as_it_was_sent(stub: Stub, provider: Binance) -> None:
+async def test_a_tick_has_the_values_that_were_sent(stub: Stub, provider: Binance) -> None:
     async with streaming(provider, "BTCUSDT") as stream:
         first = await anext(stream)
         await stub.until(lambda: stub.subscriptions)
@@ -438,7 +443,7 @@ async def test_a_tick_comes_as_it_was_sent(stub: Stub, provider: Binance) -> Non
     assert first.source_time <= quote.source_time
 
 
-async def test_a_subscription_is_as_documented(stub: Stub, provider: Binance) -> None:
+async def test_a_subscription_has_the_documented_form(stub: Stub, provider: Binance) -> None:
     async with streaming(provider, "BTCUSDT", "ETHBTC") as stream:
         await anext(stream)
         await stub.until(lambda: stub.subscriptions)
@@ -448,19 +453,17 @@ async def test_a_subscription_is_as_documented(stub: Stub, provider: Binance) ->
     assert stub.subscriptions == [{"method": "SUBSCRIBE", "params": names, "id": 1}]
 
 
-async def test_what_is_said_while_the_stream_opens_is_not_missed(
-    stub: Stub, provider: Binance
-) -> None:
+async def test_a_tick_during_the_first_poll_is_not_missed(stub: Stub, provider: Binance) -> None:
     async with streaming(provider, "BTCUSDT") as stream:
         await anext(stream)
         await stub.until(lambda: stub.subscriptions)
         await stub.tick("BTCUSDT", "64001.00")
         await stub.tick("BTCUSDT", "64002.00")
-        told = [str((await anext(stream)).last) for _ in range(2)]
-    assert told == ["64001.00", "64002.00"]
+        seen = [str((await anext(stream)).last) for _ in range(2)]
+    assert seen == ["64001.00", "64002.00"]
 
 
-async def test_all_streams_that_one_connection_may_have_fit_five_messages(stub: Stub) -> None:
+async def test_the_largest_subscription_fits_five_messages(stub: Stub) -> None:
     codes = [f"C{number}USDT" for number in range(MAX_STREAMS - 1)]
     stub.enlist(*codes)
     async with reading(stub) as provider, streaming(provider, *codes) as stream:
@@ -473,7 +476,7 @@ async def test_all_streams_that_one_connection_may_have_fit_five_messages(stub: 
     assert len(stub.subscriptions) == 4
 
 
-async def test_more_streams_than_that_are_an_error(stub: Stub, provider: Binance) -> None:
+async def test_too_many_symbols_for_a_stream_are_an_error(stub: Stub, provider: Binance) -> None:
     codes = [f"C{number}USDT" for number in range(MAX_STREAMS)]
     stub.enlist(*codes)
     async with streaming(provider, *codes) as stream:
@@ -482,14 +485,14 @@ async def test_more_streams_than_that_are_an_error(stub: Stub, provider: Binance
     assert stub.connects == 0
 
 
-async def test_only_unknown_symbols_are_an_error(stub: Stub, provider: Binance) -> None:
+async def test_a_stream_of_only_unknown_symbols_is_an_error(stub: Stub, provider: Binance) -> None:
     async with streaming(provider, "NOPEUSDT", "OLDUSDT") as stream:
         with pytest.raises(ProviderError, match="binance knows none of the symbols"):
             await anext(stream)
     assert stub.connects == 0
 
 
-async def test_a_server_that_shuts_down_is_left_at_once(stub: Stub, provider: Binance) -> None:
+async def test_a_shutdown_message_ends_the_stream_at_once(stub: Stub, provider: Binance) -> None:
     async with streaming(provider, "BTCUSDT") as stream:
         await anext(stream)
         await stub.shut_down()
@@ -512,7 +515,7 @@ async def test_an_event_or_error_without_wrapping_ends_the_stream(
 ) -> None:
     async with streaming(provider, "BTCUSDT") as stream:
         await anext(stream)
-        await stub.say(message)
+        await stub.send_all(message)
         with pytest.raises(ProviderError, match=r"about to end|Invalid"):
             await anext(stream)
 
@@ -530,7 +533,7 @@ async def test_a_stream_ends_before_the_exchange_ends_it(stub: Stub) -> None:
             await anext(stream)
 
 
-async def test_a_quiet_symbol_is_no_silence(stub: Stub) -> None:
+async def test_a_quiet_symbol_does_not_end_the_stream(stub: Stub) -> None:
     async with reading(stub, silence=0.5) as provider, streaming(provider, "ZEROUSDT") as stream:
         assert (await anext(stream)).last == 0
         waiting = asyncio.create_task(anext(stream))  # type: ignore[arg-type]
@@ -551,19 +554,19 @@ async def test_pings_are_answered() -> None:
         await stub.until(lambda: stub.pongs >= 3)
 
 
-async def test_messages_of_other_kinds_are_passed_over(stub: Stub, provider: Binance) -> None:
+async def test_messages_of_other_kinds_are_skipped(stub: Stub, provider: Binance) -> None:
     async with streaming(provider, "BTCUSDT") as stream:
         await anext(stream)
         await stub.until(lambda: stub.subscriptions)
         for odd in ({}, {"e": ["24hrTicker"]}, {"stream": "x", "data": []}, {"result": None}):
-            await stub.say(odd)
+            await stub.send_all(odd)
         for odd in (EVENT, {"e": "24hrTicker"}, {"e": "24hrTicker", "s": ["BTCUSDT"]}):
-            await stub.say({"stream": "bnbbtc@ticker", "data": odd})
+            await stub.send_all({"stream": "bnbbtc@ticker", "data": odd})
         await stub.tick("BTCUSDT", "64001.00")
         assert (await anext(stream)).last == Decimal("64001.00")
 
 
-async def test_the_list_is_not_asked_at_every_connection(stub: Stub, provider: Binance) -> None:
+async def test_the_list_is_not_read_at_every_connection(stub: Stub, provider: Binance) -> None:
     for _ in range(3):
         async with streaming(provider, "BTCUSDT") as stream:
             await anext(stream)
@@ -579,11 +582,11 @@ def test_an_address_of_the_wrong_kind_is_refused(rest_url: str, ws_url: str) -> 
         Binance(rest_url, ws_url)
 
 
-# whatever comes
+# any input
 
 
 @pytest.mark.parametrize("no_price", ["0.00000000", "0", "", "NaN", "-1", None, [], {}, True])
-def test_what_is_no_price_is_none_and_as_the_last_not_above_0(no_price: Any) -> None:
+def test_a_field_that_is_not_a_price_is_none_and_as_last_not_above_0(no_price: Any) -> None:
     assert read_day(DAY | {"lastPrice": no_price}, ROW, COIN, NOW).last <= 0
     quote = read_day(DAY | {"bidPrice": no_price, "openPrice": no_price}, ROW, COIN, NOW)
     assert quote.bid is quote.open is quote.reference is None
@@ -596,7 +599,7 @@ def test_a_bid_above_the_ask_is_left_to_the_feed() -> None:
 
 
 @pytest.mark.parametrize("no_time", [0, -1, None, "1499869899040", 10**30, True, Decimal("1.5")])
-def test_what_is_no_time_is_none(no_time: Any) -> None:
+def test_an_invalid_time_is_none(no_time: Any) -> None:
     quote = read_day(DAY | {"closeTime": no_time}, ROW, COIN, NOW)
     assert quote
     assert quote.source_time is None
@@ -608,13 +611,13 @@ PRICES = st.decimals(min_value=Decimal("1e-12"), max_value=Decimal("1e12"), plac
 @given(st.dictionaries(st.sampled_from(sorted(DAY)), JSON))
 @example({"lastPrice": "1e999999999999"})
 @settings(deadline=None)
-def test_whatever_a_row_says_no_bad_price_comes_out(changes: dict[str, Any]) -> None:
+def test_no_row_leads_to_an_invalid_price(changes: dict[str, Any]) -> None:
     assert sane(read_day(over_the_wire(DAY | changes), ROW, COIN, NOW))
 
 
 @given(st.dictionaries(st.sampled_from([*EVENT, "msg", "data", "error"]), JSON), JSON)
 @settings(deadline=None)
-def test_whatever_comes_over_a_socket_is_a_quote_or_an_error(
+def test_every_message_of_a_socket_is_a_quote_or_an_error(
     changes: dict[str, Any], kind: Any
 ) -> None:
     for message in (EVENT | changes, {"data": EVENT | changes}, {"e": kind} | changes):
@@ -626,7 +629,7 @@ def test_whatever_comes_over_a_socket_is_a_quote_or_an_error(
 
 @given(st.lists(JSON | st.lists(JSON, min_size=6, max_size=7)))
 @settings(deadline=None)
-def test_whatever_a_list_says_it_is_read_or_left_out(rows: list[Any]) -> None:
+def test_every_row_of_a_list_is_read_or_left_out(rows: list[Any]) -> None:
     came = over_the_wire(rows)
     candles = read_klines(came, COLUMNS, *EVER, MILLISECOND).values()
     assert all(candle.low > 0 and candle.close > 0 for candle in candles)
@@ -645,7 +648,7 @@ def test_every_digit_is_kept(price: Decimal) -> None:
 # the stub
 
 
-async def test_the_stub_ends_a_socket_that_says_too_much(stub: Stub) -> None:
+async def test_the_stub_ends_a_socket_with_too_many_messages(stub: Stub) -> None:
     async with connect(f"{stub.ws_url}/stream?streams=a", proxy=None) as socket:
         for number in range(6):
             await socket.send(json.dumps({"method": "SUBSCRIBE", "params": [], "id": number}))
@@ -654,7 +657,7 @@ async def test_the_stub_ends_a_socket_that_says_too_much(stub: Stub) -> None:
     assert len(stub.subscriptions) == 5
 
 
-async def test_the_stub_takes_no_space_between_symbols(stub: Stub) -> None:
+async def test_the_stub_rejects_spaces_between_symbols(stub: Stub) -> None:
     async with httpx.AsyncClient(base_url=stub.rest_url) as client:
         symbols = {"symbols": '["BTCUSDT", "BTCEUR"]'}
         answer = await client.get("/api/v3/ticker/24hr", params=symbols)

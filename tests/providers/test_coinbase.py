@@ -103,20 +103,20 @@ async def failure(provider: Coinbase, *codes: str) -> ProviderError:
 # quotes
 
 
-async def test_a_poll_beside_the_stream_keeps_bid_and_ask_and_time_that_the_stream_told(
+async def test_a_poll_beside_the_stream_keeps_its_bid_ask_and_time(
     stub: Stub, provider: Coinbase
 ) -> None:
     async with streaming(provider, "BTC-USD") as stream:
-        told = await anext(stream)
+        tick = await anext(stream)
         bitcoin, ether = await provider.quotes([instrument("BTC-USD"), instrument("ETH-USD")])
-        assert (bitcoin.bid, bitcoin.ask) == (told.bid, told.ask) != (None, None)
-        assert bitcoin.source_time == told.source_time is not None
+        assert (bitcoin.bid, bitcoin.ask) == (tick.bid, tick.ask) != (None, None)
+        assert bitcoin.source_time == tick.source_time is not None
         assert (ether.bid, ether.ask, ether.source_time) == (None, None, None)
-        stub.products["BTC-USD"]["price"] = "64000.07"  # which the stream is yet to tell
+        stub.products["BTC-USD"]["price"] = "64000.07"  # not yet sent by the stream
         (bitcoin,) = await provider.quotes([instrument("BTC-USD")])
         assert (str(bitcoin.last), bitcoin.source_time) == ("64000.07", None)
     (bitcoin,) = await provider.quotes([instrument("BTC-USD")])
-    assert (bitcoin.bid, bitcoin.ask) == (None, None)  # nobody tells of a change any more
+    assert (bitcoin.bid, bitcoin.ask) == (None, None)  # the stream that would update them is closed
 
 
 async def test_prices_come_exactly_as_sent(provider: Coinbase) -> None:
@@ -126,7 +126,7 @@ async def test_prices_come_exactly_as_sent(provider: Coinbase) -> None:
     assert str(quote.volume) == "7000000000"
 
 
-async def test_quotes_tell_the_last_24_hours(provider: Coinbase) -> None:
+async def test_quotes_have_the_last_24_hours(provider: Coinbase) -> None:
     (quote,) = await provider.quotes([instrument("BTC-EUR")])
     assert quote.currency == "EUR"
     assert quote.reference == quote.open == Decimal("58000.00")
@@ -137,25 +137,27 @@ async def test_quotes_tell_the_last_24_hours(provider: Coinbase) -> None:
     assert (quote.source_time, quote.bid, quote.ask) == (None, None, None)
 
 
-async def test_one_request_tells_all(stub: Stub, provider: Coinbase) -> None:
+async def test_one_request_returns_all_products(stub: Stub, provider: Coinbase) -> None:
     quotes = await provider.quotes([instrument(code) for code in stub.products])
     assert len(quotes) == len(stub.products)
     assert stub.requests == {"/products/stats": 1}
 
 
-async def test_what_has_no_price_is_told_without_one(stub: Stub, provider: Coinbase) -> None:
+async def test_a_product_without_a_price_has_a_quote_without_one(
+    stub: Stub, provider: Coinbase
+) -> None:
     await stub.tick("ETH-USD", "0")
     codes = ["QUIET-USD", "ETH-USD", "NOPE-USD", "SOL-USD"]
     quotes = await provider.quotes([instrument(code) for code in codes])
-    told = [(quote.symbol, quote.last > 0) for quote in quotes]
-    assert told == [("QUIET-USD", False), ("ETH-USD", False), ("SOL-USD", True)]
+    seen = [(quote.symbol, quote.last > 0) for quote in quotes]
+    assert seen == [("QUIET-USD", False), ("ETH-USD", False), ("SOL-USD", True)]
 
 
 async def test_two_symbols_may_share_a_product(provider: Coinbase) -> None:
-    asked = [instrument("BTC-USD"), instrument("BTC-USD", symbol="XBT-USD")]
-    assert [quote.symbol for quote in await provider.quotes(asked)] == ["BTC-USD", "XBT-USD"]
-    async with aclosing(provider.stream(asked)) as stream:  # type: ignore[type-var]
-        assert [(await anext(stream)).symbol for _ in asked] == ["BTC-USD", "XBT-USD"]
+    instruments = [instrument("BTC-USD"), instrument("BTC-USD", symbol="XBT-USD")]
+    assert [quote.symbol for quote in await provider.quotes(instruments)] == ["BTC-USD", "XBT-USD"]
+    async with aclosing(provider.stream(instruments)) as stream:  # type: ignore[type-var]
+        assert [(await anext(stream)).symbol for _ in instruments] == ["BTC-USD", "XBT-USD"]
 
 
 STATS = """{
@@ -172,7 +174,7 @@ STATS = """{
 
 
 def answering(status: int, document: Any) -> Stub:
-    """Build a stub that gives the same answer to everything."""
+    """Return a stub that gives the same answer to all requests."""
 
     class Odd(Stub):
         def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
@@ -181,7 +183,7 @@ def answering(status: int, document: Any) -> Stub:
     return Odd()
 
 
-async def test_statistics_are_read_as_they_are_documented() -> None:
+async def test_documented_statistics_are_read() -> None:
     codes = ["NEAR-USD", "AURORA-USD", "QUIET-USD", "GONE-USD"]
     async with answering(200, json.loads(STATS)) as stub, reading(stub) as provider:
         near, aurora, quiet = await provider.quotes([instrument(code) for code in codes])
@@ -226,7 +228,7 @@ async def test_a_200_may_be_an_error(document: Any, words: str, retry_after: flo
 
 
 @pytest.mark.parametrize("retry_after", ["", "7"])
-async def test_who_asks_too_often_stays_away(retry_after: str) -> None:
+async def test_too_many_requests_cause_a_back_off(retry_after: str) -> None:
     async with Stub(retry_after=retry_after) as stub, reading(stub) as provider:
         stub.mode = "rate_limited"
         with pytest.raises(ProviderError, match="429 too many requests") as caught:
@@ -235,9 +237,7 @@ async def test_who_asks_too_often_stays_away(retry_after: str) -> None:
     assert [error.retry_after for error in errors] == [float(retry_after or COOL_DOWN)] * 2
 
 
-async def test_requests_count_and_who_was_told_to_stay_away_does(
-    stub: Stub, provider: Coinbase
-) -> None:
+async def test_requests_count_and_a_back_off_stops_them(stub: Stub, provider: Coinbase) -> None:
     await provider.quotes([instrument("BTC-USD")])
     await provider.candles(instrument("BTC-USD"), 60, NOON, NOON + timedelta(minutes=301))
     assert provider.standing.budget.spent_in_minute() == 3
@@ -251,7 +251,7 @@ async def test_requests_count_and_who_was_told_to_stay_away_does(
 # instruments and candles
 
 
-async def test_only_what_is_traded_is_an_instrument(stub: Stub, provider: Coinbase) -> None:
+async def test_only_traded_symbols_are_instruments(stub: Stub, provider: Coinbase) -> None:
     listed = {each.code: each for each in await provider.instruments()}
     assert set(listed) == {*stub.products, "QUIET-USD"}
     assert listed["BTC-EUR"].currency == "EUR"
@@ -259,7 +259,7 @@ async def test_only_what_is_traded_is_an_instrument(stub: Stub, provider: Coinba
     assert listed["DOGE-USD"].name == "DOGE/USD"
 
 
-def test_the_id_tells_the_currency() -> None:
+def test_the_id_contains_the_currency() -> None:
     auction = {"id": "BTCAUCTION-USD", "base_currency": "BTC", "status": "online"}
     found = read_product(auction)
     assert found
@@ -271,7 +271,7 @@ async def test_candles_of_a_long_time_come_in_several_answers(
 ) -> None:
     candles = await provider.candles(instrument("BTC-USD"), 60, NOON, NOON + timedelta(minutes=700))
     assert stub.requests == {"/products/BTC-USD/candles": 3}
-    assert len(candles) == 630  # in every tenth minute nobody traded
+    assert len(candles) == 630  # every tenth minute has no trade
     assert candles == sorted(candles, key=lambda candle: candle.start)
     assert candles[0].start == NOON + timedelta(minutes=1)
     assert candles[-1].start == NOON + timedelta(minutes=699)
@@ -283,22 +283,22 @@ async def test_300_candles_are_one_answer(stub: Stub, provider: Coinbase) -> Non
 
 
 async def test_too_many_candles_at_once_are_an_error_in_the_words_of_the_exchange() -> None:
-    said = "granularity too small for the requested time range. Count of aggregations requested"
-    document = {"message": f"{said} exceeds 300"}
+    words = "granularity too small for the requested time range. Count of aggregations requested"
+    document = {"message": f"{words} exceeds 300"}
     async with answering(400, document) as stub, reading(stub) as provider:
-        with pytest.raises(ProviderError, match=f"400 bad request: {said} exceeds 300") as caught:
+        with pytest.raises(ProviderError, match=f"400 bad request: {words} exceeds 300") as caught:
             await provider.candles(instrument("BTC-USD"), 60, NOON, NOON + timedelta(minutes=5))
         assert (caught.value.refused, caught.value.retry_after) == (False, None)
         assert provider.standing.unknown == {}
 
 
-async def test_the_end_is_no_part_of_the_time(provider: Coinbase) -> None:
+async def test_the_end_of_the_period_is_excluded(provider: Coinbase) -> None:
     start, end = NOON + timedelta(seconds=1), NOON + timedelta(minutes=3)
     candles = await provider.candles(instrument("BTC-USD"), 60, start, end)
     assert [candle.start.minute for candle in candles] == [1, 2]
 
 
-async def test_no_candle_is_asked_of_the_future(stub: Stub, provider: Coinbase) -> None:
+async def test_no_candle_of_the_future_is_requested(stub: Stub, provider: Coinbase) -> None:
     now = datetime.now(UTC)
     far = datetime.max.replace(tzinfo=UTC)
     assert await provider.candles(instrument("BTC-USD"), 60, now + timedelta(days=1), far) == []
@@ -306,7 +306,7 @@ async def test_no_candle_is_asked_of_the_future(stub: Stub, provider: Coinbase) 
     assert stub.requests.total() == 1
 
 
-async def test_steps_that_the_exchange_lacks_are_refused(provider: Coinbase) -> None:
+async def test_steps_that_it_lacks_are_refused(provider: Coinbase) -> None:
     with pytest.raises(ProviderError, match="no candles of 42 s at coinbase, must be one of: 60,"):
         await provider.candles(instrument("BTC-USD"), 42, NOON, NOON)
 
@@ -336,7 +336,7 @@ async def test_a_stream_begins_with_a_quote_of_each(stub: Stub, provider: Coinba
     assert came == list(stub.products)
 
 
-async def test_a_tick_comes_as_it_was_sent(stub: Stub, provider: Coinbase) -> None:
+async def test_a_tick_has_the_values_that_were_sent(stub: Stub, provider: Coinbase) -> None:
     async with streaming(provider, "BTC-USD") as stream:
         await anext(stream)
         await stub.tick("BTC-USD", "64000.010")
@@ -370,7 +370,9 @@ async def test_many_products_come_in_chunks_with_one_pulse(stub: Stub, provider:
     assert sizes == [(50, ["ticker"]), (50, ["ticker"]), (1, ["ticker"]), (1, ["heartbeat"])]
 
 
-async def test_bad_products_are_named_before_they_are_asked(stub: Stub, provider: Coinbase) -> None:
+async def test_bad_products_are_dropped_before_the_subscription(
+    stub: Stub, provider: Coinbase
+) -> None:
     async with streaming(provider, "NOPE-USD", "OLD-USD", "BTC-USD") as stream:
         assert (await anext(stream)).symbol == "BTC-USD"
     assert provider.standing.unknown == {
@@ -380,14 +382,14 @@ async def test_bad_products_are_named_before_they_are_asked(stub: Stub, provider
     assert [each["product_ids"] for each in stub.subscriptions] == [["BTC-USD"]]
 
 
-async def test_a_product_on_hold_is_not_a_bad_one(provider: Coinbase) -> None:
+async def test_a_product_on_hold_is_not_dropped(provider: Coinbase) -> None:
     async with streaming(provider, "HALTED-USD", "BTC-USD") as stream:
         await anext(stream)
     assert provider.standing.unknown == {}
 
 
 @pytest.mark.parametrize("hangs_up", [False, True])
-async def test_a_bad_product_is_named_and_the_rest_go_on(stub: Stub, hangs_up: bool) -> None:
+async def test_a_bad_product_is_dropped_and_the_others_go_on(stub: Stub, hangs_up: bool) -> None:
     stub.hangs_up = hangs_up
     codes = ["NOPE-USD", "BTC-USD", "OLD-USD", "ETH-USD"]
     async with reading(stub, rest_url=NOBODY) as provider, streaming(provider, *codes) as stream:
@@ -400,7 +402,7 @@ async def test_a_bad_product_is_named_and_the_rest_go_on(stub: Stub, hangs_up: b
 
 
 @pytest.mark.parametrize("hangs_up", [False, True])
-async def test_a_bad_product_costs_the_other_chunks_nothing(stub: Stub, hangs_up: bool) -> None:
+async def test_a_bad_product_does_not_affect_the_other_chunks(stub: Stub, hangs_up: bool) -> None:
     stub.hangs_up = hangs_up
     good = [f"C{number}-USD" for number in range(2 * CHUNK)]
     stub.enlist(*good)
@@ -414,14 +416,16 @@ async def test_a_bad_product_costs_the_other_chunks_nothing(stub: Stub, hangs_up
     assert set(provider.standing.unknown) == {"BAD1-USD", "BAD2-USD"}
 
 
-async def test_only_bad_products_are_an_error(stub: Stub, provider: Coinbase) -> None:
+async def test_a_stream_of_only_bad_products_is_an_error(stub: Stub, provider: Coinbase) -> None:
     error = await failure(provider, "NOPE-USD", "OLD-USD")
     assert str(error) == "coinbase knows none of the products"
     assert stub.connects == 0
 
 
 @pytest.mark.parametrize("hangs_up", [False, True])
-async def test_only_bad_products_are_an_error_without_the_list(stub: Stub, hangs_up: bool) -> None:
+async def test_a_stream_of_only_bad_products_is_an_error_without_the_list(
+    stub: Stub, hangs_up: bool
+) -> None:
     stub.hangs_up = hangs_up
     async with reading(stub, rest_url=NOBODY) as provider:
         error = await failure(provider, "NOPE-USD", "OLD-USD")
@@ -441,7 +445,7 @@ async def test_a_product_that_trades_again_is_no_longer_unknown(
     assert provider.standing.unknown == {}
 
 
-async def test_an_empty_list_condemns_nobody() -> None:
+async def test_an_empty_list_drops_no_code() -> None:
     async with (
         answering(200, []) as stub,
         reading(stub) as provider,
@@ -450,12 +454,10 @@ async def test_an_empty_list_condemns_nobody() -> None:
         assert (await anext(stream)).symbol == "BTC-USD"
 
 
-async def test_an_error_that_names_no_product_ends_the_stream(
-    stub: Stub, provider: Coinbase
-) -> None:
+async def test_an_error_without_a_product_ends_the_stream(stub: Stub, provider: Coinbase) -> None:
     async with streaming(provider, "BTC-USD") as stream:
         await anext(stream)
-        await stub.say({"type": "error", "message": "Too busy"})
+        await stub.send_all({"type": "error", "message": "Too busy"})
         with pytest.raises(ProviderError, match="answered with an error: Too busy"):
             await anext(stream)
 
@@ -466,14 +468,14 @@ async def test_silence_ends_the_stream(stub: Stub) -> None:
         assert str(await failure(provider, "BTC-USD")) == "silent for 0.1 s"
 
 
-async def test_heartbeats_are_no_silence(stub: Stub) -> None:
+async def test_heartbeats_keep_the_stream_alive(stub: Stub) -> None:
     async with reading(stub, silence=0.3) as provider, streaming(provider, "QUIET-USD") as stream:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.6):
                 await anext(stream)
 
 
-async def test_frames_that_are_no_objects_are_skipped() -> None:
+async def test_frames_that_are_not_objects_are_skipped() -> None:
     async with (
         Stub(heartbeat=60) as stub,
         reading(stub) as provider,
@@ -482,12 +484,12 @@ async def test_frames_that_are_no_objects_are_skipped() -> None:
         await anext(stream)
         for price in ("64001.00", "64002.00"):
             for odd in ("\x00", b"\xff\xfe", "[]", "{"):
-                await stub.say(odd)
+                await stub.send_all(odd)
             await stub.tick("BTC-USD", price)
             assert str((await anext(stream)).last) == price
 
 
-async def test_five_frames_that_are_no_objects_end_the_stream() -> None:
+async def test_five_frames_that_are_not_objects_end_the_stream() -> None:
     async with (
         Stub(heartbeat=60) as stub,
         reading(stub) as provider,
@@ -495,35 +497,35 @@ async def test_five_frames_that_are_no_objects_end_the_stream() -> None:
     ):
         await anext(stream)
         for odd in ("", "null", "7", b"", "NaN"):
-            await stub.say(odd)
+            await stub.send_all(odd)
         with pytest.raises(ProviderError, match="5 frames in a row could not be read"):
             await anext(stream)
 
 
-async def test_a_frame_without_end_is_not_read(stub: Stub, provider: Coinbase) -> None:
+async def test_a_frame_that_is_too_large_is_not_read(stub: Stub, provider: Coinbase) -> None:
     async with streaming(provider, "BTC-USD") as stream:
         await anext(stream)
-        await stub.say("x" * 2**21)
+        await stub.send_all("x" * 2**21)
         with pytest.raises(ProviderError, match="ended the stream"):
             await anext(stream)
 
 
-async def test_messages_of_other_kinds_are_passed_over(stub: Stub, provider: Coinbase) -> None:
+async def test_messages_of_other_kinds_are_skipped(stub: Stub, provider: Coinbase) -> None:
     async with streaming(provider, "BTC-USD") as stream:
         await anext(stream)
         for odd in ({"type": "status"}, {}, {"type": ["ticker"]}, {"type": "ticker"}):
-            await stub.say(odd)
-        await stub.say(TICKER | {"product_id": "ETH-USD"})  # which was not asked
+            await stub.send_all(odd)
+        await stub.send_all(TICKER | {"product_id": "ETH-USD"})  # not requested
         await stub.tick("BTC-USD", "64001.00")
         assert (await anext(stream)).last == Decimal("64001.00")
 
 
-async def test_what_comes_too_late_is_dropped(stub: Stub, provider: Coinbase) -> None:
+async def test_a_message_that_comes_too_late_is_dropped(stub: Stub, provider: Coinbase) -> None:
     async with streaming(provider, "BTC-USD", "ETH-USD") as stream:
         newest = max([await anext(stream), await anext(stream)], key=lambda q: q.symbol < "C")
         await stub.tick("BTC-USD", "1.00", sequence=newest.sequence)
         await stub.tick("BTC-USD", "2.00", sequence=(newest.sequence or 0) - 5)
-        await stub.tick("ETH-USD", "0", sequence=10**9)  # no price, so it orders nothing
+        await stub.tick("ETH-USD", "0", sequence=10**9)  # without a price it does not count
         await stub.tick("ETH-USD", "3201.00", sequence=10**6)
         await stub.tick("BTC-USD", "64001.00", sequence=(newest.sequence or 0) + 9)
         came = [str((await anext(stream)).last) for _ in range(3)]
@@ -533,7 +535,7 @@ async def test_what_comes_too_late_is_dropped(stub: Stub, provider: Coinbase) ->
 # connection
 
 
-async def test_nobody_there_is_an_error() -> None:
+async def test_a_refused_connection_is_an_error() -> None:
     provider = Coinbase(NOBODY, "ws://127.0.0.1:1")
     assert str(await failure(provider, "BTC-USD")).endswith("the stream: connection refused")
     await provider.aclose()
@@ -545,10 +547,10 @@ async def test_a_restart_of_the_exchange_ends_the_stream(stub: Stub, provider: C
         await stub.hang_up()
         with pytest.raises(ProviderError, match=r"ended the stream: .*1001 \(going away\)"):
             await anext(stream)
-    assert stub.connects == 1  # coming back is the feed's business
+    assert stub.connects == 1  # the feed reconnects, not the provider
 
 
-async def test_a_handshake_may_say_how_long_to_stay_away(stub: Stub, provider: Coinbase) -> None:
+async def test_a_handshake_may_want_a_back_off(stub: Stub, provider: Coinbase) -> None:
     stub.mode = "rate_limited"
     error = await failure(provider, "BTC-USD")
     assert "answered 429 too many requests" in str(error)
@@ -560,10 +562,10 @@ async def test_a_handshake_may_be_refused(stub: Stub, provider: Coinbase) -> Non
     assert (await failure(provider, "BTC-USD")).refused
 
 
-async def test_a_handshake_does_not_last_for_ever(stub: Stub) -> None:
+async def test_a_handshake_has_a_deadline(stub: Stub) -> None:
     stub.mode = "slow"
     async with reading(stub, timeout=0.1) as provider:
-        assert "gave no full answer within 0.1 s" in str(await failure(provider, "BTC-USD"))
+        assert "gave no complete answer within 0.1 s" in str(await failure(provider, "BTC-USD"))
 
 
 async def test_a_handshake_is_not_redirected(stub: Stub) -> None:
@@ -628,7 +630,7 @@ DOCUMENTED = """{"type":"ticker","sequence":7388547310,"product_id":"BTC-USDT","
     "time":"2023-03-04T03:37:20.799258Z","trade_id":11586478,"last_size":"0.00352175"}"""
 
 
-def test_a_ticker_is_read_as_it_is_documented() -> None:
+def test_a_documented_ticker_is_read() -> None:
     connection = Connection(by_code([instrument("BTC-USDT")]), Standing(Budget(Plan())))
     (quote,) = connection.take(loads(DOCUMENTED))
     assert quote == Quote(
@@ -657,7 +659,7 @@ def test_a_ticker_is_read_as_it_is_documented() -> None:
     "no_price",
     ["0", "0.00", "", "NaN", "-1", None, [], {}, True, "Infinity", "1e99999", [0, [1], 0]],
 )
-def test_what_is_no_price_is_none_and_as_the_last_not_above_0(no_price: Any) -> None:
+def test_a_field_that_is_not_a_price_is_none_and_as_last_not_above_0(no_price: Any) -> None:
     assert read(price=no_price).last <= 0
     quote = read(best_bid=no_price, open_24h=no_price)
     assert quote.bid is quote.open is quote.reference is quote.change is None
@@ -670,13 +672,13 @@ def test_a_bid_above_the_ask_is_left_to_the_feed() -> None:
     assert (str(quote.bid), str(quote.ask)) == ("64000.11", "64000.10")
 
 
-def test_no_volume_is_a_volume() -> None:
+def test_a_volume_of_zero_is_kept() -> None:
     quotes = [read(volume_24h="0"), read(volume_24h="-1")]
     assert [quote and quote.volume for quote in quotes] == [Decimal(0), None]
 
 
 @pytest.mark.parametrize("frame", ["", "[]", "{", "[" * 100_000, b"\xff", b"\x00", "9" * 5000])
-def test_a_frame_that_is_no_object_is_none(frame: str | bytes) -> None:
+def test_a_frame_that_is_not_an_object_is_none(frame: str | bytes) -> None:
     assert read_frame(frame) is None
 
 
@@ -690,7 +692,7 @@ PRICES = st.decimals(min_value=Decimal("1e-12"), max_value=Decimal("1e12"), plac
 @example({"time": "0001-01-01T00:00:00+01:00"})
 @example({"time": "9999-12-31T23:59:59-23:59"})
 @settings(deadline=None)
-def test_whatever_a_ticker_says_no_bad_price_comes_out(changes: dict[str, Any]) -> None:
+def test_no_ticker_leads_to_an_invalid_price(changes: dict[str, Any]) -> None:
     message = over_the_wire(TICKER | changes)
     quote = read_ticker(message, instrument("BTC-USD"), NOW)
     assert sane(quote)
@@ -700,7 +702,7 @@ def test_whatever_a_ticker_says_no_bad_price_comes_out(changes: dict[str, Any]) 
 
 @given(CHANGES, JSON)
 @settings(deadline=None)
-def test_whatever_comes_over_a_socket_is_a_quote_or_an_error(
+def test_every_message_of_a_socket_is_a_quote_or_an_error(
     changes: dict[str, Any], kind: Any
 ) -> None:
     connection = Connection(by_code([instrument("BTC-USD")]), Standing(Budget(Plan())))
@@ -713,14 +715,14 @@ def test_whatever_comes_over_a_socket_is_a_quote_or_an_error(
 
 @given(st.dictionaries(st.sampled_from(["open", "high", "low", "last", "volume"]), JSON), JSON)
 @settings(deadline=None)
-def test_whatever_statistics_say_no_bad_price_comes_out(stats: Any, other: Any) -> None:
+def test_no_statistics_lead_to_an_invalid_price(stats: Any, other: Any) -> None:
     for row in ({"stats_24hour": stats}, {"stats_24hour": other}, other):
         assert sane(read_stats(over_the_wire(row), instrument("BTC-USD"), NOW))
 
 
 @given(st.lists(JSON | st.lists(JSON, min_size=6, max_size=6)))
 @settings(deadline=None)
-def test_whatever_a_list_says_it_is_read_or_left_out(rows: list[Any]) -> None:
+def test_every_row_of_a_list_is_read_or_left_out(rows: list[Any]) -> None:
     came = over_the_wire(rows)
     candles = read_klines(came, COLUMNS, *EVER).values()
     assert all(candle.low > 0 and candle.close > 0 for candle in candles)
@@ -739,14 +741,16 @@ def test_every_digit_is_kept(price: Decimal, number: int) -> None:
 
 @given(st.integers(1, 3 * CHUNK), st.data())
 @settings(deadline=None, max_examples=50)
-def test_every_product_stays_asked_until_it_is_named(count: int, data: st.DataObject) -> None:
+def test_every_product_stays_subscribed_until_it_is_refused(
+    count: int, data: st.DataObject
+) -> None:
     codes = [f"C{number}-USD" for number in range(count)]
     connection = Connection(by_code(map(instrument, codes)), Standing(Budget(Plan())))
     for bad in data.draw(st.lists(st.sampled_from(codes), max_size=5, unique=True)):
         connection.due.clear()
         connection.take({"type": "error", "reason": f"{bad} is delisted"})
-        asked = [code for message in connection.due for code in message["product_ids"]]
-        assert bad not in asked
+        requested = [code for message in connection.due for code in message["product_ids"]]
+        assert bad not in requested
         assert connection.refused
     assert {code for chunk in connection.chunks for code in chunk} == set(connection.groups)
     assert set(codes) == set(connection.groups) | set(connection.standing.unknown)
@@ -756,7 +760,7 @@ def test_every_product_stays_asked_until_it_is_named(count: int, data: st.DataOb
 # the stub
 
 
-async def test_the_stub_ends_a_socket_that_asks_nothing() -> None:
+async def test_the_stub_ends_a_socket_without_a_subscription() -> None:
     async with Stub(patience=0.05) as stub, connect(stub.ws_url, proxy=None) as socket:
         async with asyncio.timeout(PATIENCE):
             await socket.wait_closed()

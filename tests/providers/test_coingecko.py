@@ -36,7 +36,7 @@ from tests.stubs.coingecko import CoinGecko as Stub
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 ROOT = Path(__file__).parents[2]
-# As documented, without what is not read.
+# As documented, without the fields that are not read.
 MARKET = """{"id": "bitcoin", "symbol": "btc", "name": "Bitcoin", "current_price": 77671,
     "total_volume": 33235034316, "high_24h": 78419, "low_24h": 76696,
     "price_change_24h": -747.3360347281705, "price_change_percentage_24h": -0.95302,
@@ -109,22 +109,26 @@ async def test_a_price_has_all_its_digits(stub: Stub, provider: CoinGecko) -> No
     assert {query["precision"] for query in stub.queries} == {"full"}
 
 
-async def test_a_volume_in_money_is_none(provider: CoinGecko) -> None:
+async def test_a_volume_in_money_is_left_out(provider: CoinGecko) -> None:
     (quote,) = await provider.quotes([instrument("bitcoin")])
     assert (quote.volume, quote.volume_window) == (None, None)
 
 
-async def test_quotes_come_as_they_were_asked_not_as_they_are_sorted(provider: CoinGecko) -> None:
+async def test_quotes_have_the_order_of_the_instruments(provider: CoinGecko) -> None:
     codes = ["shiba-inu", "bitcoin", "ethereum"]
     quotes = await provider.quotes([instrument(code, symbol=code) for code in codes])
     assert [quote.symbol for quote in quotes] == codes
 
 
 async def test_a_coin_has_a_price_in_each_currency(stub: Stub, provider: CoinGecko) -> None:
-    asked = [instrument("bitcoin"), instrument("ethereum", "BTC"), instrument("bitcoin", "EUR")]
-    quotes = await provider.quotes(asked)
-    told = [(quote.symbol, quote.currency, str(quote.last)) for quote in quotes]
-    assert told == [
+    instruments = [
+        instrument("bitcoin"),
+        instrument("ethereum", "BTC"),
+        instrument("bitcoin", "EUR"),
+    ]
+    quotes = await provider.quotes(instruments)
+    seen = [(quote.symbol, quote.currency, str(quote.last)) for quote in quotes]
+    assert seen == [
         ("bitcoin-USD", "USD", "77671.123456"),
         ("ethereum-BTC", "BTC", "0.03391"),
         ("bitcoin-EUR", "EUR", "66123.5"),
@@ -133,17 +137,17 @@ async def test_a_coin_has_a_price_in_each_currency(stub: Stub, provider: CoinGec
 
 
 async def test_two_symbols_may_share_a_coin(stub: Stub, provider: CoinGecko) -> None:
-    asked = [instrument("bitcoin", symbol="BTC-USD"), instrument("bitcoin", symbol="XBT-USD")]
-    assert [quote.symbol for quote in await provider.quotes(asked)] == ["BTC-USD", "XBT-USD"]
+    instruments = [instrument("bitcoin", symbol="BTC-USD"), instrument("bitcoin", symbol="XBT-USD")]
+    assert [quote.symbol for quote in await provider.quotes(instruments)] == ["BTC-USD", "XBT-USD"]
     assert [query["ids"] for query in stub.queries] == ["bitcoin"]
 
 
 @pytest.mark.parametrize("no_price", [None, 0, -1, "", "NaN", True, [], {}])
-def test_what_is_no_price_is_none_and_as_the_last_not_above_0(no_price: Any) -> None:
-    told = read(current_price=no_price)
-    assert told
-    assert told.last <= 0
-    assert told.reference is told.open is None
+def test_a_field_that_is_not_a_price_is_none_and_as_last_not_above_0(no_price: Any) -> None:
+    quote = read(current_price=no_price)
+    assert quote
+    assert quote.last <= 0
+    assert quote.reference is quote.open is None
     quote = read(high_24h=no_price)
     assert quote
     assert quote.high is None
@@ -157,18 +161,18 @@ def test_without_a_change_there_is_no_reference(change: Any) -> None:
     assert quote.reference_kind == "none"
 
 
-def test_no_change_at_all_is_a_change() -> None:
+def test_a_change_of_zero_is_a_change() -> None:
     quote = read(price_change_24h=0)
     assert quote
     assert quote.change == 0
 
 
-async def test_a_coin_that_nobody_trades_has_no_price_and_is_known(provider: CoinGecko) -> None:
+async def test_a_coin_without_trades_has_no_price_but_is_known(provider: CoinGecko) -> None:
     assert [each.last for each in await provider.quotes([instrument("unheard-of")])] == [0]
     assert provider.standing.unknown == {}
 
 
-async def test_ids_that_are_dropped_in_silence_are_named(provider: CoinGecko) -> None:
+async def test_ids_that_an_answer_lacks_are_dropped(provider: CoinGecko) -> None:
     quotes = await provider.quotes([instrument("nope"), instrument("bitcoin")])
     assert [quote.symbol for quote in quotes] == ["bitcoin-USD"]
     assert provider.standing.unknown == {"nope": "nope is not known to CoinGecko"}
@@ -177,28 +181,28 @@ async def test_ids_that_are_dropped_in_silence_are_named(provider: CoinGecko) ->
 async def test_a_coin_that_is_listed_again_is_no_longer_unknown(
     stub: Stub, provider: CoinGecko
 ) -> None:
-    asked = [instrument("bitcoin"), instrument("new")]
-    await provider.quotes(asked)
+    instruments = [instrument("bitcoin"), instrument("new")]
+    await provider.quotes(instruments)
     stub.enlist("new")
-    assert len(await provider.quotes(asked)) == 2
+    assert len(await provider.quotes(instruments)) == 2
     assert provider.standing.unknown == {}
 
 
-async def test_an_empty_answer_condemns_nobody(stub: Stub, provider: CoinGecko) -> None:
+async def test_an_empty_answer_drops_no_code(stub: Stub, provider: CoinGecko) -> None:
     stub.mode = "empty"
     assert await provider.quotes([instrument("bitcoin")]) == []
     assert provider.standing.unknown == {}
 
 
-async def test_a_currency_that_it_lacks_costs_the_others_nothing(
+async def test_an_unknown_currency_does_not_affect_the_others(
     stub: Stub, provider: CoinGecko
 ) -> None:
-    asked = [instrument("ethereum", "USDT"), instrument("ethereum", "BTC")]
+    instruments = [instrument("ethereum", "USDT"), instrument("ethereum", "BTC")]
     for _ in range(2):
-        told = [(quote.symbol, quote.last > 0) for quote in await provider.quotes(asked)]
-        assert told == [("ethereum-USDT", False), ("ethereum-BTC", True)]
+        seen = [(quote.symbol, quote.last > 0) for quote in await provider.quotes(instruments)]
+        assert seen == [("ethereum-USDT", False), ("ethereum-BTC", True)]
         assert provider.standing.unknown == {}  # CoinGecko knows the coin, but not that currency
-    # The second time it is not asked for any more.
+    # The second poll does not request it again.
     assert [query["vs_currency"] for query in stub.queries] == ["usdt", "btc", "btc"]
 
 
@@ -217,25 +221,23 @@ def test_a_sparkline_is_read_to_the_last_digit() -> None:
 
 
 async def test_sparklines_are_by_symbol_and_oldest_first(provider: CoinGecko) -> None:
-    asked = [instrument(code) for code in ("bitcoin", "ethereum", "nope", "unheard-of")]
-    lines = await provider.sparklines(asked)
+    instruments = [instrument(code) for code in ("bitcoin", "ethereum", "nope", "unheard-of")]
+    lines = await provider.sparklines(instruments)
     assert set(lines) == {"bitcoin-USD", "ethereum-USD"}
     prices = lines["bitcoin-USD"].prices
     assert len(prices) == 168
     assert prices[-1] == Decimal("77671.123456")
-    assert list(prices) == sorted(prices)  # the stub's rise
+    assert list(prices) == sorted(prices)  # prices of the stub rise
 
 
-async def test_quotes_come_without_the_weight_of_sparklines(
-    stub: Stub, provider: CoinGecko
-) -> None:
+async def test_quotes_are_requested_without_sparklines(stub: Stub, provider: CoinGecko) -> None:
     await provider.quotes([instrument("bitcoin")])
     await provider.sparklines([instrument("bitcoin")])
     assert [query.get("sparkline") for query in stub.queries] == [None, "true"]
 
 
 @pytest.mark.parametrize("line", [None, [], {}, {"price": None}, {"price": []}, {"price": [1]}])
-def test_no_line_is_no_sparkline(line: Any) -> None:
+def test_an_invalid_line_is_left_out(line: Any) -> None:
     assert read_sparkline({"sparkline_in_7d": line}) is None
 
 
@@ -248,7 +250,7 @@ def test_a_gap_in_a_sparkline_is_left_out() -> None:
 # candles and instruments
 
 
-def test_a_candle_is_told_by_its_end() -> None:
+def test_a_candle_is_read_by_its_end() -> None:
     rows = loads("[[1779199200000, 76769.0, 76889.0, 76744.10, 76818.0]]")
     [candle] = read_candles(rows, timedelta(minutes=30), *EVER)
     assert candle.start == datetime(2026, 5, 19, 13, 30, tzinfo=UTC)
@@ -260,7 +262,7 @@ def test_a_candle_is_told_by_its_end() -> None:
     ("step", "back", "days"),
     [(1800, 0.5, 1), (1800, 9, 1), (14_400, 1, 7), (14_400, 20, 30), (345_600, 31, 90)],
 )
-async def test_candles_are_asked_as_far_back_as_needed(
+async def test_candles_are_requested_as_far_back_as_needed(
     stub: Stub, provider: CoinGecko, step: int, back: float, days: int
 ) -> None:
     now = datetime.now(UTC)
@@ -271,7 +273,7 @@ async def test_candles_are_asked_as_far_back_as_needed(
     assert [(query["days"], query["vs_currency"]) for query in stub.queries] == [(str(days), "eur")]
 
 
-async def test_no_candle_is_asked_of_the_future(stub: Stub, provider: CoinGecko) -> None:
+async def test_no_candle_of_the_future_is_requested(stub: Stub, provider: CoinGecko) -> None:
     start, end = (datetime.now(UTC) + timedelta(days=days) for days in (1, 2))
     assert await provider.candles(instrument("bitcoin"), 1800, start, end) == []
     assert stub.requests == {}
@@ -301,8 +303,8 @@ async def test_instruments_are_ids_with_names(stub: Stub, provider: CoinGecko) -
 def test_a_key_decides_the_address_and_the_limits() -> None:
     keyless, demo, pro = CoinGecko(), CoinGecko(demo_key="d"), CoinGecko(pro_key="p")
     assert [each.rest.base_url for each in (keyless, demo, pro)] == [PUBLIC, PUBLIC, PRO]
-    told = [(each.plan.per_minute, each.plan.per_month) for each in (keyless, demo, pro)]
-    assert told == [(5, None), (30, 10_000), (250, 100_000)]
+    seen = [(each.plan.per_minute, each.plan.per_month) for each in (keyless, demo, pro)]
+    assert seen == [(5, None), (30, 10_000), (250, 100_000)]
     assert [each.standing.budget.plan for each in (keyless, demo, pro)] == [
         each.plan for each in (keyless, demo, pro)
     ]
@@ -318,13 +320,13 @@ async def test_a_key_goes_into_its_header(kind: str) -> None:
         assert all(CANARY not in str(query) for query in stub.queries)
 
 
-async def test_two_keys_are_one_too_many() -> None:
+async def test_two_keys_are_refused() -> None:
     with pytest.raises(ValueError, match="takes a demo_key or a pro_key, not both"):
         make_provider("coingecko", {"demo_key": CANARY, "pro_key": "b"})
 
 
 @pytest.mark.parametrize("kind", ["demo", "pro"])
-def test_a_key_that_is_none_is_refused_without_a_word_of_it(kind: str) -> None:
+def test_an_invalid_key_is_refused_and_not_quoted(kind: str) -> None:
     with pytest.raises(
         ValueError, match=f"COINGECKO_{kind.upper()}_KEY is not a valid key"
     ) as caught:
@@ -332,7 +334,7 @@ def test_a_key_that_is_none_is_refused_without_a_word_of_it(kind: str) -> None:
     assert CANARY not in str(caught.value)
 
 
-async def test_a_key_is_never_told(caplog: pytest.LogCaptureFixture) -> None:
+async def test_no_key_is_ever_shown(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
 
     class Echo(Stub):
@@ -346,10 +348,10 @@ async def test_a_key_is_never_told(caplog: pytest.LogCaptureFixture) -> None:
             with pytest.raises(ProviderError) as caught:
                 await provider.quotes([instrument("bitcoin")])
             errors.append(str(caught.value))
-        told = [*errors, repr(provider), repr(provider.rest), repr(provider.standing.budget)]
-    # What the stub's own server logs is beside the point.
-    told += [each.getMessage() for each in caplog.records if each.name != "websockets.server"]
-    assert not [each for each in told if CANARY in each]
+        seen = [*errors, repr(provider), repr(provider.rest), repr(provider.standing.budget)]
+    # The log of the stub's server does not count.
+    seen += [each.getMessage() for each in caplog.records if each.name != "websockets.server"]
+    assert not [each for each in seen if CANARY in each]
 
 
 @pytest.mark.parametrize(
@@ -365,7 +367,7 @@ async def test_a_key_is_never_told(caplog: pytest.LogCaptureFixture) -> None:
         (200, None, False, "a NoneType, not a list"),
     ],
 )
-async def test_errors_are_told_in_three_forms_and_under_200(
+async def test_errors_have_three_forms_and_may_have_the_status_200(
     status: int, document: Any, refused: bool, words: str
 ) -> None:
     class Odd(Stub):
@@ -380,7 +382,7 @@ async def test_errors_are_told_in_three_forms_and_under_200(
 
 
 @pytest.mark.parametrize("status", [200, 429])
-async def test_a_limit_without_a_time_is_a_minute(status: int) -> None:
+async def test_a_limit_without_a_time_means_a_minute(status: int) -> None:
     class Limited(Stub):
         limited = (status, LIMITED)
 
@@ -392,12 +394,12 @@ async def test_a_limit_without_a_time_is_a_minute(status: int) -> None:
     assert not error.refused
 
 
-async def test_a_limit_with_a_time_is_that_time(stub: Stub) -> None:
+async def test_a_limit_with_a_time_means_that_time(stub: Stub) -> None:
     stub.mode = "rate_limited"
     assert (await failure(stub)).retry_after == 7
 
 
-async def test_a_limit_is_not_tried_again(stub: Stub) -> None:
+async def test_no_request_follows_a_limit(stub: Stub) -> None:
     stub.mode = "rate_limited"
     await failure(stub)
     assert stub.requests.total() == 1
@@ -412,7 +414,7 @@ async def test_many_coins_come_in_several_requests(stub: Stub, provider: CoinGec
     assert provider.standing.budget.month_spent == 3
 
 
-async def test_a_month_that_is_spent_asks_nothing(stub: Stub, provider: CoinGecko) -> None:
+async def test_no_request_is_sent_when_the_month_is_spent(stub: Stub, provider: CoinGecko) -> None:
     provider.standing.budget.month_spent = 10_000
     with pytest.raises(ProviderError, match=r"the 10000 requests of 20.* are spent") as caught:
         await provider.quotes([instrument("bitcoin")])
@@ -442,7 +444,7 @@ async def test_the_months_requests_are_spread_over_the_month(
     assert most is None or a_month <= 0.9 * most + 1
 
 
-# whatever comes
+# any input
 
 NAMES = ["id", "current_price", "price_change_24h", "high_24h", "low_24h", "last_updated"]
 CHANGES = st.dictionaries(st.sampled_from([*NAMES, "sparkline_in_7d"]), JSON)
@@ -451,7 +453,7 @@ CHANGES = st.dictionaries(st.sampled_from([*NAMES, "sparkline_in_7d"]), JSON)
 @given(CHANGES, JSON)
 @example({"current_price": 1e-30, "price_change_24h": -1e30}, None)
 @settings(deadline=None)
-def test_whatever_a_row_says_no_bad_price_comes_out(changes: dict[str, Any], other: Any) -> None:
+def test_no_row_leads_to_an_invalid_price(changes: dict[str, Any], other: Any) -> None:
     for row in (loads(MARKET) | over_the_wire(changes), over_the_wire(other)):
         quote = read_market(row, instrument("bitcoin"), NOW, 0)
         assert sane(quote)
@@ -463,15 +465,15 @@ def test_whatever_a_row_says_no_bad_price_comes_out(changes: dict[str, Any], oth
 
 @given(st.lists(JSON | st.lists(JSON, min_size=5, max_size=5)))
 @settings(deadline=None)
-def test_whatever_candles_say_they_are_sound_or_left_out(rows: list[Any]) -> None:
+def test_every_candle_is_valid_or_left_out(rows: list[Any]) -> None:
     found = read_candles(over_the_wire(rows), timedelta(minutes=30), *EVER)
     assert all(candle.low > 0 and candle.close > 0 for candle in found)
 
 
 @given(JSON, st.sampled_from(["error", "status"]), JSON)
 @settings(deadline=None)
-def test_whatever_an_error_says_it_has_a_code_and_words(body: Any, name: str, told: Any) -> None:
-    for each in (body, {name: told}, {name: {"status": told}}, {name: {"error_code": told}}):
+def test_every_error_has_a_code_and_words(body: Any, name: str, value: Any) -> None:
+    for each in (body, {name: value}, {name: {"status": value}}, {name: {"error_code": value}}):
         code, words = complaint(over_the_wire(each))
         assert code is None or type(code) is int
         assert isinstance(words, str)
@@ -480,9 +482,9 @@ def test_whatever_an_error_says_it_has_a_code_and_words(body: Any, name: str, to
 @given(st.lists(st.text(min_size=1, max_size=80), max_size=400))
 @settings(deadline=None)
 def test_every_code_is_in_one_request_that_is_not_too_long(codes: list[str]) -> None:
-    asked = list(chunks(codes))
-    assert [code for chunk in asked for code in chunk] == codes
-    for chunk in asked:
+    requests = list(chunks(codes))
+    assert [code for chunk in requests for code in chunk] == codes
+    for chunk in requests:
         assert 1 <= len(chunk) <= BATCH
         address = httpx.URL("http://a/", params={"ids": ",".join(chunk)})
         assert len(chunk) == 1 or len(str(address)) <= MAX_IDS_LENGTH + 20

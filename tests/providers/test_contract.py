@@ -19,7 +19,7 @@ class TestEveryProvider(ProviderContract):
     async def bench(
         self, request: pytest.FixtureRequest, django_db_blocker: DjangoDbBlocker
     ) -> AsyncIterator[Bench]:
-        # a bench may have a database of its own
+        # a bench may use a database
         with django_db_blocker.unblock():
             async with stub_of(request.param).bench() as bench:
                 yield bench
@@ -28,7 +28,7 @@ class TestEveryProvider(ProviderContract):
 class TestEveryProviderWithASource(FaultContract):
     @pytest.fixture(params=SERVED)
     async def bench(self, request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
-        # An answer may not come in so short a time: then that is the error that is wanted.
+        # With a short time-out, the missing answer is the expected error.
         short = request.node.callspec.params.get("fault", PROMPT[0]) not in PROMPT
         async with stub_of(request.param).bench(patience=0.2 if short else 5.0) as bench:
             yield bench
@@ -39,7 +39,7 @@ def test_a_provider_is_registered_under_its_own_name(name: str) -> None:
     assert provider_class(name).name == name
 
 
-def test_an_unknown_provider_is_refused_with_those_there_are() -> None:
+def test_an_unknown_provider_is_refused_with_the_known_names() -> None:
     with pytest.raises(ValueError, match=r"Unknown provider 'yaho', must be one of: .*, sim"):
         make_provider("yaho", {})
 
@@ -49,7 +49,7 @@ def test_providers_know_nothing_of_django() -> None:
         assert "django" not in path.read_text().lower().replace("nothing of django", "")
 
 
-async def test_a_provider_without_a_stream_says_so() -> None:
+async def test_a_provider_without_a_stream_raises_not_implemented() -> None:
     class Ledger(Provider):
         name = title = attribution = "ledger"
 

@@ -28,7 +28,7 @@ from tests.servers import Postgres
 from tests.stubs.database import QUERY, Table, alias_of, postgres, sqlite
 from tests.stubs.exchange import until
 
-NOBODY = 1  # a port that nobody listens on
+CLOSED_PORT = 1  # without a listener
 EXAMPLE = "SELECT code, last FROM prices"
 FOREVER = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) "
 
@@ -69,13 +69,13 @@ def reader(table: Table, query: str = QUERY, **options: Any) -> Database:
     return Database(table.alias, query, **options)
 
 
-async def ask(provider: Database, *codes: str) -> list[Quote]:
+async def poll(provider: Database, *codes: str) -> list[Quote]:
     return await provider.quotes([instrument(code) for code in codes or ("AAPL",)])
 
 
 async def failure(provider: Database, *codes: str) -> ProviderError:
     with pytest.raises(ProviderError) as caught:
-        await ask(provider, *codes)
+        await poll(provider, *codes)
     return caught.value
 
 
@@ -96,7 +96,7 @@ async def test_a_row_becomes_a_quote_to_the_last_digit(table: Table) -> None:
         time="2026-11-23T11:59:59.123456Z",
         currency="USD",
     )
-    (quote,) = await ask(reader(table))
+    (quote,) = await poll(reader(table))
     assert quote == Quote(
         symbol="AAPL",
         provider="database",
@@ -117,18 +117,18 @@ async def test_a_row_becomes_a_quote_to_the_last_digit(table: Table) -> None:
     assert str(quote.ask) == "101.0100"
 
 
-async def test_what_the_other_program_writes_next_is_read_next(table: Table) -> None:
+async def test_the_next_poll_reads_the_newest_row(table: Table) -> None:
     provider = reader(table)
-    assert [str(quote.last) for quote in await ask(provider)] == ["101.00"]
+    assert [str(quote.last) for quote in await poll(provider)] == ["101.00"]
     table.write("AAPL", last="102.00")
-    assert [str(quote.last) for quote in await ask(provider)] == ["102.00"]
+    assert [str(quote.last) for quote in await poll(provider)] == ["102.00"]
 
 
 @pytest.mark.parametrize("price", ["64000.1", "0.00001234", "123456789.12345", "7", "1e-7"])
-async def test_a_binary_fraction_has_the_digits_that_were_written(tmp_path: Path, price: str):
+async def test_a_binary_fraction_keeps_its_digits(tmp_path: Path, price: str):
     with sqlite(tmp_path / "real.sqlite3", number="REAL") as table:
         table.write("AAPL", last=price)
-        (quote,) = await ask(reader(table))
+        (quote,) = await poll(reader(table))
     assert quote.last == Decimal(price)
 
 
@@ -140,100 +140,100 @@ def test_fifteen_digits_survive_a_binary_fraction(price: Decimal) -> None:
 async def test_a_time_without_a_zone_is_utc(big: Table) -> None:
     big.run("ALTER TABLE prices ALTER time TYPE timestamp")
     big.write("AAPL", last="101", time=datetime(2026, 11, 23, 11, 59, 59))
-    (quote,) = await ask(reader(big))
+    (quote,) = await poll(reader(big))
     assert quote.source_time == datetime(2026, 11, 23, 11, 59, 59, tzinfo=UTC)
 
 
-async def test_a_time_with_a_zone_is_that_moment(big: Table) -> None:
+async def test_a_time_with_a_zone_is_converted_to_utc(big: Table) -> None:
     big.write("AAPL", last="101", time="2026-11-23T12:59:59+01:00")
-    (quote,) = await ask(reader(big))
+    (quote,) = await poll(reader(big))
     assert quote.source_time == datetime(2026, 11, 23, 11, 59, 59, tzinfo=UTC)
     assert quote.source_time.utcoffset() == timedelta(0)
 
 
 @pytest.mark.parametrize("kind", ["TEXT", "DATETIME", "TIMESTAMP"])
-@pytest.mark.parametrize("told", ["2026-11-23 11:59:59", "2026-11-23T12:59:59+01:00"])
-async def test_sqlite_keeps_times_as_text(tmp_path: Path, kind: str, told: str) -> None:
+@pytest.mark.parametrize("written", ["2026-11-23 11:59:59", "2026-11-23T12:59:59+01:00"])
+async def test_sqlite_keeps_times_as_text(tmp_path: Path, kind: str, written: str) -> None:
     with sqlite(tmp_path / "times.sqlite3", time=kind) as table:
-        table.write("AAPL", last="101", time=told)
-        (quote,) = await ask(reader(table))
+        table.write("AAPL", last="101", time=written)
+        (quote,) = await poll(reader(table))
     assert quote.source_time == datetime(2026, 11, 23, 11, 59, 59, tzinfo=UTC)
 
 
-async def test_a_time_that_is_none_is_not_taken_for_now(small: Table) -> None:
+async def test_an_invalid_time_is_an_error(small: Table) -> None:
     small.write("AAPL", last="101.00", time="yesterday")
     small.write("MSFT", last="400.00")
     provider = reader(small)
-    assert [quote.symbol for quote in await ask(provider, "AAPL", "MSFT")] == ["MSFT"]
+    assert [quote.symbol for quote in await poll(provider, "AAPL", "MSFT")] == ["MSFT"]
     assert "has an invalid time: 'yesterday'" in provider.standing.unknown["AAPL"]
 
 
-async def test_pence_are_pounds(table: Table) -> None:
+async def test_pence_become_pounds(table: Table) -> None:
     table.write("VOD.L", last="8012.5", currency="GBp", volume="10")
-    (quote,) = await ask(reader(table), "VOD.L")
+    (quote,) = await poll(reader(table), "VOD.L")
     assert (str(quote.last), quote.currency, quote.volume) == ("80.125", "GBP", 10)
 
 
 # rows and codes
 
 
-async def test_a_code_without_a_row_is_named_until_it_has_one(table: Table) -> None:
+async def test_a_code_without_a_row_is_unknown_until_it_has_one(table: Table) -> None:
     provider = reader(table)
-    assert [quote.symbol for quote in await ask(provider, "NOPE", "AAPL")] == ["AAPL"]
+    assert [quote.symbol for quote in await poll(provider, "NOPE", "AAPL")] == ["AAPL"]
     assert provider.standing.unknown == {"NOPE": "NOPE is not among the rows"}
     table.write("NOPE", last="7")
-    assert len(await ask(provider, "NOPE", "AAPL")) == 2
+    assert len(await poll(provider, "NOPE", "AAPL")) == 2
     assert provider.standing.unknown == {}
 
 
-async def test_a_query_may_give_all_rows_and_more_columns(table: Table) -> None:
+async def test_a_query_may_return_all_rows_and_more_columns(table: Table) -> None:
     table.write("MSFT", last="400.00")
     provider = reader(table, "SELECT *, 1 AS other FROM prices;")
-    assert [quote.symbol for quote in await ask(provider)] == ["AAPL"]
+    assert [quote.symbol for quote in await poll(provider)] == ["AAPL"]
 
 
-async def test_of_two_rows_of_a_code_the_last_one_counts(table: Table) -> None:
+async def test_the_last_of_two_rows_of_a_code_counts(table: Table) -> None:
     table.add("AAPL", last="102.00", volume="2")
     for order, last in (("ASC", "102.00"), ("DESC", "101.00")):
-        (quote,) = await ask(reader(table, f"SELECT code, last FROM prices ORDER BY last {order}"))
+        (quote,) = await poll(reader(table, f"SELECT code, last FROM prices ORDER BY last {order}"))
         assert str(quote.last) == last
 
 
-async def test_codes_stand_in_the_query_as_often_as_they_like(table: Table) -> None:
+async def test_a_query_may_contain_the_codes_several_times(table: Table) -> None:
     query = (
         "SELECT code, last FROM prices WHERE code IN (%(codes)s) AND code NOT LIKE '%%PL_' "
         "UNION ALL SELECT code, last FROM prices WHERE code IN (%(codes)s)"
     )
-    assert [quote.symbol for quote in await ask(reader(table, query), "AAPL", "X")] == ["AAPL"]
+    assert [quote.symbol for quote in await poll(reader(table, query), "AAPL", "X")] == ["AAPL"]
 
 
-async def test_a_query_without_codes_goes_to_the_database_as_it_is(table: Table) -> None:
+async def test_a_query_without_codes_is_sent_unchanged(table: Table) -> None:
     query = "SELECT code, last FROM prices WHERE code LIKE 'A%' AND 7 % 2 = 1"
-    assert [quote.symbol for quote in await ask(reader(table, query))] == ["AAPL"]
+    assert [quote.symbol for quote in await poll(reader(table, query))] == ["AAPL"]
 
 
 @pytest.mark.parametrize("code", ["'; DROP TABLE prices; --", "%s", "%(codes)s", "A'B", "Ä€"])
 async def test_a_code_is_a_value_and_never_sql(table: Table, code: str) -> None:
     table.write(code, last="5")
-    assert [str(quote.last) for quote in await ask(reader(table), code)] == ["5"]
+    assert [str(quote.last) for quote in await poll(reader(table), code)] == ["5"]
     assert table.run("SELECT count(*) FROM prices") == [(2,)]
 
 
-async def test_columns_of_fixed_width_and_of_capitals_will_do(big: Table) -> None:
+async def test_columns_may_have_a_fixed_width_and_capitals(big: Table) -> None:
     big.run("ALTER TABLE prices ALTER code TYPE char(12)")
-    assert [q.symbol for q in await ask(reader(big, 'SELECT code AS "CODE", last FROM prices'))]
+    assert [q.symbol for q in await poll(reader(big, 'SELECT code AS "CODE", last FROM prices'))]
 
 
 async def test_two_symbols_may_share_a_code(small: Table) -> None:
-    asked = [instrument("AAPL"), Instrument(symbol="APPLE", code="AAPL")]
-    assert [q.symbol for q in await reader(small).quotes(asked)] == ["AAPL", "APPLE"]
+    instruments = [instrument("AAPL"), Instrument(symbol="APPLE", code="AAPL")]
+    assert [q.symbol for q in await reader(small).quotes(instruments)] == ["AAPL", "APPLE"]
 
 
-async def test_nothing_asked_is_no_query() -> None:
+async def test_no_instruments_run_no_query() -> None:
     assert await Database("default", "SELECT nothing FROM nowhere").quotes([]) == []
 
 
-# what is wrong at the start
+# errors at the start
 
 
 @pytest.mark.parametrize(
@@ -260,7 +260,7 @@ async def test_nothing_asked_is_no_query() -> None:
         ({"query": EXAMPLE, "colour": "blue"}, "unusable options for provider 'database'"),
     ],
 )
-def test_options_that_are_wrong_are_refused_in_words(options: Any, words: str) -> None:
+def test_an_invalid_option_is_refused_with_a_reason(options: Any, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         make_provider("database", options)
 
@@ -279,11 +279,11 @@ def test_a_query_may_end_with_a_semicolon() -> None:
         "SELECT code, last FROM prices WHERE code <> 'a;b' AND \"odd;name\" = 1",
     ],
 )
-def test_a_query_may_be_written_in_any_way_that_reads(query: str) -> None:
+def test_a_query_may_be_any_select(query: str) -> None:
     assert checked(query)
 
 
-async def test_the_query_is_checked_without_a_code(table: Table) -> None:
+async def test_the_check_runs_the_query_without_a_code(table: Table) -> None:
     await reader(table).check()
     await reader(table, EXAMPLE).check()
     with pytest.raises(ProviderError, match=r"failed: .*nowhere"):
@@ -292,7 +292,7 @@ async def test_the_query_is_checked_without_a_code(table: Table) -> None:
         await reader(table, "SELECT code, bid FROM prices").check()
 
 
-def test_the_environment_gives_text() -> None:
+def test_options_may_be_text_from_the_environment() -> None:
     provider = make_provider("database", {"query": EXAMPLE, "interval": "2.5"})
     assert provider.poll_interval == 2.5
 
@@ -305,13 +305,13 @@ def test_the_environment_gives_text() -> None:
         ("SELECT last AS price FROM prices WHERE 1=0", "rename a column, like SELECT ticker AS"),
     ],
 )
-async def test_a_column_that_is_missing_is_named(table: Table, query: str, words: str) -> None:
+async def test_a_missing_column_is_named(table: Table, query: str, words: str) -> None:
     error = await failure(reader(table, query))
     assert words in str(error)
-    assert not error.refused  # the other program may be making its table anew
+    assert not error.refused  # the other program may be recreating its table
 
 
-async def test_a_query_that_does_not_run_says_why(table: Table) -> None:
+async def test_a_failed_query_has_the_words_of_the_database(table: Table) -> None:
     error = await failure(reader(table, "SELECT code, last FROM nowhere"))
     assert str(error).startswith(f"the query on '{table.alias}' failed: ")
     assert "nowhere" in str(error)
@@ -337,7 +337,7 @@ async def test_a_driver_that_is_not_installed_is_an_error() -> None:
     assert "no.such.engine" in str(error)
 
 
-# nothing is written, rows are bounded
+# no writes, few rows
 
 
 @pytest.mark.parametrize(
@@ -348,40 +348,40 @@ async def test_a_driver_that_is_not_installed_is_an_error() -> None:
         "INSERT INTO prices (code, last) VALUES ('X', '1') RETURNING code, last",
     ],
 )
-async def test_nothing_is_ever_written(table: Table, statement: str) -> None:
-    # what begins like a query may still write
+async def test_a_query_never_writes(table: Table, statement: str) -> None:
+    # a statement may begin like a query and still write
     error = await failure(reader(table, f"WITH n(i) AS (SELECT 1) {statement}"))
     assert f"the query on '{table.alias}' failed: " in str(error)
     found = table.run("SELECT code, last FROM prices")
     assert [(code, str(last)) for code, last in found] == [("AAPL", "101.00")]
 
 
-async def test_postgresql_itself_lets_nothing_be_written(big: Table) -> None:
+async def test_postgresql_itself_refuses_to_write(big: Table) -> None:
     big.run("CREATE SEQUENCE steps")
     error = await failure(reader(big, "SELECT nextval('steps')::text AS code, 1 AS last"))
     assert "read-only transaction" in str(error)
 
 
-async def test_more_rows_than_anybody_needs_are_not_read(table: Table) -> None:
+async def test_too_many_rows_are_not_read(table: Table) -> None:
     numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {})"
     query = f"{numbers} SELECT 'C' || i AS code, 1 AS last FROM n"
     provider = reader(table, query.format(MAX_ROWS))
-    assert len(await ask(provider, f"C{MAX_ROWS}")) == 1
+    assert len(await poll(provider, f"C{MAX_ROWS}")) == 1
     error = await failure(reader(table, query.format(MAX_ROWS + 1)), "C1")
     assert f"more than {MAX_ROWS} rows: select the codes, like SELECT code" in str(error)
 
 
-async def test_rows_without_end_are_not_waited_for(table: Table) -> None:
-    # SQLite makes them one by one, and PostgreSQL sends of its cursor what is fetched
+async def test_an_endless_result_is_not_read_to_the_end(table: Table) -> None:
+    # SQLite computes one row at a time, and a cursor of PostgreSQL sends only fetched rows
     query = FOREVER + "SELECT 'C' || i AS code, 1 AS last FROM n"
     assert "more than" in str(await failure(reader(table, query)))
 
 
-# the loop never waits
+# the loop goes on
 
 
 class Held:
-    """SQLite's function `held()`, which says when it is entered and returns when it may."""
+    """SQLite's function `held()`, which counts its calls and returns when it is released."""
 
     def __init__(self) -> None:
         self.release = threading.Event()
@@ -408,37 +408,37 @@ def held() -> Iterator[Held]:
 HELD = "SELECT code, last FROM prices WHERE held()"
 
 
-async def test_the_loop_goes_on_while_the_database_thinks(small: Table, held: Held) -> None:
-    task = asyncio.create_task(ask(reader(small, HELD)))
+async def test_the_loop_goes_on_while_a_query_runs(small: Table, held: Held) -> None:
+    task = asyncio.create_task(poll(reader(small, HELD)))
     await until(lambda: held.calls)
     assert not task.done()
     held.release.set()
     assert [quote.symbol for quote in await task] == ["AAPL"]
 
 
-async def test_a_query_has_a_deadline_whatever_the_database_does(small: Table, held: Held) -> None:
+async def test_a_query_has_a_deadline(small: Table, held: Held) -> None:
     provider = reader(small, HELD, timeout=0.05)
     assert str(await failure(provider)) == (
-        "the query on 'sqlite_prices' gave no full answer within 0.05 s"
+        "the query on 'sqlite_prices' gave no complete answer within 0.05 s"
     )
     assert not held.release.is_set()
 
 
-async def test_queries_that_hang_do_not_pile_up(small: Table, held: Held) -> None:
+async def test_hanging_queries_do_not_pile_up(small: Table, held: Held) -> None:
     provider = reader(small, HELD, timeout=0.05)
     for _ in range(MAX_THREADS):
-        assert "gave no full answer" in str(await failure(provider))
+        assert "gave no complete answer" in str(await failure(provider))
     assert "exceeded its time-out 3 times and still runs" in str(await failure(provider))
     await until(lambda: held.calls == MAX_THREADS)
     held.release.set()
     await until(lambda: not any(thread.is_alive() for thread in provider.threads))
     provider.timeout = 5.0
-    assert len(await ask(provider)) == 1
+    assert len(await poll(provider)) == 1
 
 
-async def test_who_gives_up_is_not_held(small: Table, held: Held) -> None:
+async def test_a_cancelled_request_ends_at_once(small: Table, held: Held) -> None:
     provider = reader(small, HELD)
-    task = asyncio.create_task(ask(provider))
+    task = asyncio.create_task(poll(provider))
     await until(lambda: held.calls)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -447,30 +447,32 @@ async def test_who_gives_up_is_not_held(small: Table, held: Held) -> None:
     await until(lambda: not provider.threads[0].is_alive())
 
 
-async def test_a_query_that_hangs_holds_no_process_up(small: Table, held: Held) -> None:
+async def test_a_hanging_query_does_not_delay_the_end_of_the_process(
+    small: Table, held: Held
+) -> None:
     provider = reader(small, HELD, timeout=0.05)
     await failure(provider)
     assert all(thread.daemon for thread in provider.threads)
 
 
-async def test_the_database_gives_up_by_itself(table: Table) -> None:
+async def test_the_database_ends_the_query_by_itself(table: Table) -> None:
     waits = FOREVER + "SELECT 'C' AS code, i AS last FROM n WHERE i < 0"
     provider = reader(table, waits, timeout=0.1)
     error = await failure(provider)
-    assert "gave no full answer" in str(error) or "failed: " in str(error)
+    assert "gave no complete answer" in str(error) or "failed: " in str(error)
     await until(lambda: not any(thread.is_alive() for thread in provider.threads))
 
 
 async def test_no_connection_stays_open(big: Table) -> None:
     provider = reader(big)
     for _ in range(3):
-        await ask(provider)
+        await poll(provider)
     await until(lambda: not any(thread.is_alive() for thread in provider.threads))
     others = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
-    await until(lambda: big.run(others) == [(1,)])  # who asks
+    await until(lambda: big.run(others) == [(1,)])  # the connection of this query
 
 
-async def test_a_writer_that_holds_sqlite_is_waited_for(small: Table) -> None:
+async def test_a_query_waits_for_a_lock_of_sqlite(small: Table) -> None:
     small.run("PRAGMA journal_mode=DELETE")
     with sqlite3.connect(connections.settings[small.alias]["NAME"]) as writer:
         writer.execute("BEGIN EXCLUSIVE")
@@ -480,24 +482,22 @@ async def test_a_writer_that_holds_sqlite_is_waited_for(small: Table) -> None:
     writer.close()
     await until(lambda: not any(thread.is_alive() for thread in provider.threads))
     provider.timeout = 5.0
-    assert len(await ask(provider)) == 1
+    assert len(await poll(provider)) == 1
 
 
-# the database goes and comes
+# outages of the database
 
 
-async def test_a_connection_that_dies_in_a_query_costs_that_poll(big: Table) -> None:
-    task = asyncio.create_task(ask(reader(big, "SELECT code, last FROM prices, pg_sleep(600)")))
+async def test_a_lost_connection_costs_one_poll(big: Table) -> None:
+    task = asyncio.create_task(poll(reader(big, "SELECT code, last FROM prices, pg_sleep(600)")))
     asleep = "FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
     await until(lambda: big.run(f"SELECT pg_terminate_backend(pid) {asleep}"))
     with pytest.raises(ProviderError, match="the query on 'postgres_prices' failed: "):
         await task
-    assert len(await ask(reader(big))) == 1
+    assert len(await poll(reader(big))) == 1
 
 
-async def test_a_database_that_is_away_costs_the_polls_until_it_is_back(
-    big: Table, shared_postgres: Postgres
-) -> None:
+async def test_polls_fail_until_the_database_is_back(big: Table, shared_postgres: Postgres) -> None:
     provider = reader(big)
     with psycopg.connect(
         shared_postgres.url.replace("/postgres", "/template1"), autocommit=True
@@ -509,31 +509,31 @@ async def test_a_database_that_is_away_costs_the_polls_until_it_is_back(
             assert (error.refused, error.retry_after) == (False, None)
         owner.execute("ALTER DATABASE postgres ALLOW_CONNECTIONS true")
     owner.close()
-    assert len(await ask(provider)) == 1
+    assert len(await poll(provider)) == 1
 
 
-async def test_a_pool_of_connections_will_do(shared_postgres: Postgres) -> None:
+async def test_a_pool_of_connections_works(shared_postgres: Postgres) -> None:
     url, port = shared_postgres.url, shared_postgres.port
     with postgres(url, port, OPTIONS={"pool": {"min_size": 1, "max_size": 1}}) as table:
         table.write("AAPL", last="101.00")
         provider = reader(table)
         for _ in range(3):
-            assert len(await ask(provider)) == 1
+            assert len(await poll(provider)) == 1
         left = reader(
             table,
             "SELECT code, 1 AS last FROM prices WHERE "
             "current_setting('transaction_read_only') = 'on'",
         )
-        assert len(await ask(left)) == 1
+        assert len(await poll(left)) == 1
         connections[table.alias].close_pool()
 
 
-async def test_nothing_listens_and_no_password_is_told(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_refused_connection_shows_no_password(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     given_ = {
         "ENGINE": "django.db.backends.postgresql",
         "HOST": "127.0.0.1",
-        "PORT": NOBODY,
+        "PORT": CLOSED_PORT,
         "USER": "quotes",
         "PASSWORD": "hush-canary",
         "NAME": "postgres",
@@ -542,8 +542,8 @@ async def test_nothing_listens_and_no_password_is_told(caplog: pytest.LogCapture
         provider = Database("gone", EXAMPLE)
         error = await failure(provider)
     assert "refused" in str(error)
-    for told in (str(error), repr(error), repr(provider), caplog.text):
-        assert "hush-canary" not in told
+    for text in (str(error), repr(error), repr(provider), caplog.text):
+        assert "hush-canary" not in text
 
 
 @given(
@@ -557,7 +557,7 @@ async def test_nothing_listens_and_no_password_is_told(caplog: pytest.LogCapture
     )
 )
 @settings(deadline=None, max_examples=25)
-def test_whatever_is_in_the_table_comes_as_it_is(
+def test_every_price_in_the_table_is_read_exactly(
     rows: list[tuple[str, Decimal]],
 ) -> None:
     rows = [(code.strip(), price) for code, price in rows if code.strip()]
@@ -566,7 +566,7 @@ def test_whatever_is_in_the_table_comes_as_it_is(
         with sqlite(folder / "prices.sqlite3") as table:
             for code, price in rows:
                 table.add(code, last=f"{price:f}")
-            quotes = await ask(reader(table), *[code for code, _ in rows])
+            quotes = await poll(reader(table), *[code for code, _ in rows])
         return {quote.symbol: quote.last for quote in quotes}
 
     if rows:

@@ -57,7 +57,7 @@ def afternoon() -> datetime:
 
 
 class Clock:
-    """Stands still until it is moved."""
+    """A clock that a test moves."""
 
     def __init__(self) -> None:
         self.now = 1_000_000.0  # seconds
@@ -108,7 +108,7 @@ def streaming(provider: Finnhub, *codes: str) -> AbstractAsyncContextManager[Rea
 
 @asynccontextmanager
 async def listening(stub: Stub, provider: Finnhub, *codes: str) -> AsyncIterator[Reader]:
-    """Stream, and go on when all codes are subscribed to and their first quotes were read."""
+    """Read a stream, from when all codes are subscribed and their first quotes were read."""
     wanted = set(codes)
     async with streaming(provider, *codes) as stream:
         for _ in codes:
@@ -157,9 +157,9 @@ def test_an_answer_becomes_a_quote() -> None:
     assert quote.change == Decimal("1.00")
 
 
-async def test_what_the_source_does_not_say_the_instrument_says(provider: Finnhub) -> None:
-    asked = [instrument("AAPL"), instrument("AAPL", "APPLE", "EUR")]
-    quotes = await provider.quotes(asked)
+async def test_the_currency_comes_from_the_instrument(provider: Finnhub) -> None:
+    instruments = [instrument("AAPL"), instrument("AAPL", "APPLE", "EUR")]
+    quotes = await provider.quotes(instruments)
     assert [(quote.symbol, quote.currency) for quote in quotes] == [
         ("AAPL", "USD"),
         ("APPLE", "EUR"),
@@ -170,11 +170,11 @@ async def test_what_the_source_does_not_say_the_instrument_says(provider: Finnhu
 @pytest.mark.parametrize(
     "no_price", [0, "0", "", "NaN", -1, None, [], {}, True, "Infinity", "1e99999"]
 )
-def test_what_is_no_price_is_none_and_as_the_last_not_above_0(no_price: Any) -> None:
+def test_a_field_that_is_not_a_price_is_none_and_as_last_not_above_0(no_price: Any) -> None:
     body = loads(QUOTE % 1790000000)
-    told = read_quote("AAPL", body | {"c": no_price}, NOW)
-    assert told
-    assert told.last <= 0
+    quote = read_quote("AAPL", body | {"c": no_price}, NOW)
+    assert quote
+    assert quote.last <= 0
     quote = read_quote("AAPL", body | {"o": no_price, "pc": no_price}, NOW)
     assert quote
     assert quote.open is quote.reference is quote.change is None
@@ -182,25 +182,25 @@ def test_what_is_no_price_is_none_and_as_the_last_not_above_0(no_price: Any) -> 
 
 
 @pytest.mark.parametrize("no_time", [0, -1, None, "1790000000", True, 10**30, Decimal("1.5"), []])
-def test_what_is_no_time_is_none(no_time: Any) -> None:
+def test_an_invalid_time_is_none(no_time: Any) -> None:
     quote = read_quote("AAPL", loads(QUOTE % 1) | {"t": no_time}, NOW)
     assert quote
     assert quote.source_time is None
 
 
-async def test_zeros_are_an_unknown_symbol_that_is_set_aside(stub: Stub) -> None:
+async def test_zeros_mean_an_unknown_symbol_that_is_set_aside(stub: Stub) -> None:
     async with on_a_clock(stub) as (provider, clock):
         for _ in range(3):
             assert await symbols(provider, "NOPE", "AAPL") == ["AAPL"]
         assert provider.standing.unknown == {"NOPE": "NOPE has no price"}
-        assert stub.asked == {"NOPE": 1, "AAPL": 3}
+        assert stub.requested == {"NOPE": 1, "AAPL": 3}
         stub.enlist("NOPE")
         clock.now += QUARANTINE
         assert set(await symbols(provider, "NOPE", "AAPL")) == {"AAPL", "NOPE"}
         assert provider.standing.unknown == {}
 
 
-async def test_a_known_symbol_without_a_price_is_told_and_changes_nothing(
+async def test_a_known_symbol_without_a_price_is_reported_and_changes_nothing(
     stub: Stub, provider: Finnhub
 ) -> None:
     assert await symbols(provider, "AAPL") == ["AAPL"]
@@ -212,7 +212,7 @@ async def test_a_known_symbol_without_a_price_is_told_and_changes_nothing(
     assert provider.standing.unknown == {}
 
 
-async def test_what_the_plan_lacks_is_set_aside(stub: Stub) -> None:
+async def test_a_symbol_outside_of_the_plan_is_set_aside(stub: Stub) -> None:
     async with on_a_clock(stub) as (provider, _):
         for _ in range(3):
             assert await symbols(provider, "^GSPC", "AAPL") == ["AAPL"]
@@ -220,7 +220,7 @@ async def test_what_the_plan_lacks_is_set_aside(stub: Stub) -> None:
     assert stub.requests == {"/quote": 4}
 
 
-async def test_an_answer_without_anything_condemns_nobody() -> None:
+async def test_an_empty_answer_drops_no_code() -> None:
     async with answering(200, {}) as provider:
         assert await symbols(provider, "AAPL") == []
         assert provider.standing.unknown == {}
@@ -228,7 +228,7 @@ async def test_an_answer_without_anything_condemns_nobody() -> None:
 
 @asynccontextmanager
 async def answering(status: int, document: Any) -> AsyncIterator[Finnhub]:
-    """Read a stub that gives the same answer to everything."""
+    """Read a stub that gives the same answer to all requests."""
 
     class Odd(Stub):
         def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
@@ -253,7 +253,9 @@ LIMIT = "API limit reached. Please try again later. Remaining Limit: 0"
         (502, "odd", False, "502 bad gateway"),
     ],
 )
-async def test_what_is_wrong_is_told(status: int, document: Any, refused: bool, words: str) -> None:
+async def test_an_error_has_the_words_of_the_source(
+    status: int, document: Any, refused: bool, words: str
+) -> None:
     async with answering(status, document) as provider:
         with pytest.raises(ProviderError, match=re.escape(words)) as caught:
             await symbols(provider, "AAPL")
@@ -262,7 +264,7 @@ async def test_what_is_wrong_is_told(status: int, document: Any, refused: bool, 
 
 
 @pytest.mark.parametrize("retry_after", ["", "7"])
-async def test_who_asks_too_often_stays_away(retry_after: str) -> None:
+async def test_too_many_requests_cause_a_back_off(retry_after: str) -> None:
     async with Stub(retry_after=retry_after) as stub, reading(stub) as provider:
         stub.mode = "rate_limited"
         with pytest.raises(ProviderError, match=r"429 .*: API limit reached") as caught:
@@ -270,7 +272,7 @@ async def test_who_asks_too_often_stays_away(retry_after: str) -> None:
     assert caught.value.retry_after == float(retry_after or COOL_DOWN)
 
 
-async def test_a_200_may_say_that_it_was_too_often() -> None:
+async def test_a_200_may_mean_too_many_requests() -> None:
     async with answering(200, {"error": LIMIT}) as provider:
         with pytest.raises(ProviderError) as caught:
             await symbols(provider, "AAPL")
@@ -280,13 +282,13 @@ async def test_a_200_may_say_that_it_was_too_often() -> None:
 # turns
 
 
-async def test_a_few_symbols_are_all_asked_each_time(stub: Stub, provider: Finnhub) -> None:
+async def test_a_few_symbols_are_all_requested_each_time(stub: Stub, provider: Finnhub) -> None:
     for _ in range(3):
         assert await symbols(provider, "MSFT", "AAPL", "BRK.B") == ["MSFT", "AAPL", "BRK.B"]
-    assert set(stub.asked.values()) == {3}
+    assert set(stub.requested.values()) == {3}
 
 
-async def test_all_are_asked_at_first_and_then_a_share_of_them_in_turn(stub: Stub) -> None:
+async def test_all_are_requested_at_first_and_then_a_share_of_them_in_turn(stub: Stub) -> None:
     codes = many(stub, 25)
     async with on_a_clock(stub) as (provider, clock):
         assert await symbols(provider, *codes) == codes
@@ -298,23 +300,23 @@ async def test_all_are_asked_at_first_and_then_a_share_of_them_in_turn(stub: Stu
     assert [len(share) for share in shares] == [SHARE, SHARE, 5, 0, SHARE]  # 50 in each minute
 
 
-async def test_of_many_symbols_never_more_are_asked_than_a_minute_allows(stub: Stub) -> None:
+async def test_many_symbols_never_exceed_the_requests_of_a_minute(stub: Stub) -> None:
     codes = many(stub, 173)
     spent: list[tuple[float, int]] = []
     async with on_a_clock(stub) as (provider, clock):
         for _ in range(60):
-            before = stub.asked.total()
+            before = stub.requested.total()
             await symbols(provider, *codes)
-            spent.append((clock.now, stub.asked.total() - before))
+            spent.append((clock.now, stub.requested.total() - before))
             clock.now += 12
     for end, _ in spent:
         assert sum(count for when, count in spent if end - 60 < when <= end) <= PER_MINUTE
-    assert stub.asked.total() >= 11 * PER_MINUTE  # in twelve minutes
-    assert set(stub.asked) == set(codes)
-    assert max(stub.asked.values()) - min(stub.asked.values()) <= 1
+    assert stub.requested.total() >= 11 * PER_MINUTE  # in twelve minutes
+    assert set(stub.requested) == set(codes)
+    assert max(stub.requested.values()) - min(stub.requested.values()) <= 1
 
 
-async def test_where_the_minute_is_spent_nothing_is_asked_and_nobody_waits(stub: Stub) -> None:
+async def test_nothing_is_requested_when_the_minute_is_spent(stub: Stub) -> None:
     codes = many(stub, 60)
     async with on_a_clock(stub) as (provider, clock):
         provider.standing.budget.sleep = no_sleep
@@ -322,7 +324,7 @@ async def test_where_the_minute_is_spent_nothing_is_asked_and_nobody_waits(stub:
         assert await symbols(provider, *codes) == []
         clock.now += 60
         assert await symbols(provider, *codes) == codes[PER_MINUTE:]
-    assert stub.asked.total() == 60
+    assert stub.requested.total() == 60
 
 
 async def no_sleep(seconds: float) -> None:
@@ -343,7 +345,7 @@ async def test_a_new_symbol_comes_first(stub: Stub) -> None:
         assert await symbols(provider, *codes, "MSFT") == ["MSFT", *codes[: SHARE - 1]]
 
 
-async def test_after_a_failure_it_goes_on_where_it_was(stub: Stub) -> None:
+async def test_turns_continue_after_a_failure(stub: Stub) -> None:
     codes = many(stub, 20)
     async with on_a_clock(stub) as (provider, _):
         await symbols(provider, *codes)
@@ -366,7 +368,7 @@ async def test_after_a_failure_it_goes_on_where_it_was(stub: Stub) -> None:
         ({"api_key": "two words"}, "FINNHUB_API_KEY is not a valid key"),
     ],
 )
-def test_a_missing_key_is_said_at_once(options: dict[str, str], words: str) -> None:
+def test_a_missing_key_is_an_error_at_the_start(options: dict[str, str], words: str) -> None:
     with pytest.raises(ValueError, match=words) as caught:
         make_provider("finnhub", options)
     assert "ключ" not in str(caught.value)
@@ -375,12 +377,12 @@ def test_a_missing_key_is_said_at_once(options: dict[str, str], words: str) -> N
 CANARY = "c&n=ry#0123?456789%"
 
 
-async def test_no_key_is_ever_told(caplog: pytest.LogCaptureFixture) -> None:
+async def test_no_key_is_ever_shown(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    asked: list[str] = []
+    paths: list[str] = []
 
     class Echo(Stub):
-        """Knows the key, and repeats it in every error."""
+        """Repeats the key in every error."""
 
         def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
             assert self.headers["X-Finnhub-Token"] == CANARY
@@ -388,7 +390,7 @@ async def test_no_key_is_ever_told(caplog: pytest.LogCaptureFixture) -> None:
             return (200, {"c": 191.5}) if path == "/quote" else (401, {"error": f"not {CANARY}"})
 
         async def feed(self, connection: Any) -> None:
-            asked.append(connection.request.path)
+            paths.append(connection.request.path)
             await connection.recv()
             await self.send(connection, {"type": "error", "msg": f"Invalid API key {CANARY}"})
 
@@ -401,7 +403,7 @@ async def test_no_key_is_ever_told(caplog: pytest.LogCaptureFixture) -> None:
             await provider.instruments()
         errors.append(caught.value)
         assert CANARY not in repr(provider)
-    assert asked == ["/?token=c%26n%3Dry%230123%3F456789%25"]
+    assert paths == ["/?token=c%26n%3Dry%230123%3F456789%25"]
     for error in errors:
         assert error.refused
         assert CANARY not in f"{error} {error!r}"
@@ -412,7 +414,7 @@ async def test_no_key_is_ever_told(caplog: pytest.LogCaptureFixture) -> None:
     assert "%230123" not in logged
 
 
-async def test_a_handshake_that_fails_does_not_tell_the_key(stub: Stub) -> None:
+async def test_a_failed_handshake_does_not_show_the_key(stub: Stub) -> None:
     class Wary(Stub):
         def _fault(self, upgrade: bool) -> Any:
             return reply(401, {"error": "Invalid API key"}) if upgrade else None
@@ -426,7 +428,7 @@ async def test_a_handshake_that_fails_does_not_tell_the_key(stub: Stub) -> None:
 # instruments
 
 
-async def test_what_the_exchanges_list_are_instruments(stub: Stub, provider: Finnhub) -> None:
+async def test_the_lists_of_the_exchanges_are_instruments(stub: Stub, provider: Finnhub) -> None:
     listed = {each.code: each for each in await provider.instruments()}
     assert set(listed) == set(stub.market)
     apple = listed["AAPL"]
@@ -434,7 +436,7 @@ async def test_what_the_exchanges_list_are_instruments(stub: Stub, provider: Fin
     assert stub.requests == {"/stock/symbol": len(MARKETS)}
 
 
-def test_funds_are_told_from_stocks() -> None:
+def test_funds_and_stocks_have_their_kind() -> None:
     fund = read_instrument({"symbol": "SPY", "type": "ETP", "currency": ""})
     assert fund
     assert (fund.kind, fund.currency) == ("etf", "USD")
@@ -450,7 +452,7 @@ async def test_there_are_no_candles(stub: Stub, provider: Finnhub) -> None:
 # stream
 
 
-async def test_a_stream_begins_with_what_rest_tells(stub: Stub, provider: Finnhub) -> None:
+async def test_a_stream_begins_with_the_quotes_of_rest(stub: Stub, provider: Finnhub) -> None:
     async with listening(stub, provider, "AAPL", "MSFT"):
         pass
     assert stub.requests == {"/quote": 2}
@@ -460,7 +462,7 @@ async def test_a_stream_begins_with_what_rest_tells(stub: Stub, provider: Finnhu
     ]
 
 
-async def test_a_trade_moves_what_is_known(stub: Stub, provider: Finnhub) -> None:
+async def test_a_trade_updates_the_quote(stub: Stub, provider: Finnhub) -> None:
     async with listening(stub, provider, "AAPL") as stream:
         await stub.tick("AAPL", "193.25")
         quote = await anext(stream)
@@ -492,7 +494,7 @@ async def test_of_several_trades_the_newest_is_the_last(stub: Stub, provider: Fi
         assert (str(apple.last), str(apple.high), str(apple.low)) == ("195.25", "196.5", "187.5")
         assert quotes["MSFT"].last == 371
         await stub.trade({"s": "MSFT", "p": 372})
-        assert (await anext(stream)).last == 372  # and nothing more of that message
+        assert (await anext(stream)).last == 372  # the message has no other quote
 
 
 TRADES = """{"type":"trade","data":[
@@ -502,13 +504,13 @@ TRADES = """{"type":"trade","data":[
     {"p":371.25,"s":"MSFT","t":1575526691137,"v":5,"c":null}]}"""
 
 
-def test_trades_are_read_as_they_are_documented() -> None:
+def test_documented_trades_are_read() -> None:
     provider = Finnhub(api_key=KEY)
     bitcoin = instrument("BINANCE:BTCUSDT", "BTC-USDT", "USDT")
-    asked = {"BINANCE:BTCUSDT": [bitcoin], "AAPL": [instrument("AAPL")]}
-    told = {quote.symbol: quote for quote in provider._take(loads(TRADES), asked)}
-    assert set(told) == {"BTC-USDT", "AAPL"}
-    coin, share = told["BTC-USDT"], told["AAPL"]
+    groups = {"BINANCE:BTCUSDT": [bitcoin], "AAPL": [instrument("AAPL")]}
+    found = {quote.symbol: quote for quote in provider._take(loads(TRADES), groups)}
+    assert set(found) == {"BTC-USDT", "AAPL"}
+    coin, share = found["BTC-USDT"], found["AAPL"]
     assert coin == Quote(
         symbol="BTC-USDT",
         provider="finnhub",
@@ -521,7 +523,7 @@ def test_trades_are_read_as_they_are_documented() -> None:
     assert (str(share.last), share.currency, share.volume) == ("191.53", "USD", None)
 
 
-async def test_a_price_may_move_without_a_trade(stub: Stub, provider: Finnhub) -> None:
+async def test_a_price_may_change_without_a_trade(stub: Stub, provider: Finnhub) -> None:
     async with listening(stub, provider, "AAPL") as stream:
         await stub.trade({"s": "AAPL", "p": 191.75, "v": 0, "c": None})
         quote = await anext(stream)
@@ -537,9 +539,7 @@ async def test_times_are_in_milliseconds(stub: Stub, provider: Finnhub) -> None:
     assert found == datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=moment)
 
 
-async def test_what_comes_too_late_or_is_not_sound_moves_nothing(
-    stub: Stub, provider: Finnhub
-) -> None:
+async def test_a_late_or_invalid_trade_changes_nothing(stub: Stub, provider: Finnhub) -> None:
     async with listening(stub, provider, "AAPL") as stream:
         for odd in (
             {"s": "AAPL", "p": 1, "t": at(-60_000)},
@@ -553,29 +553,29 @@ async def test_what_comes_too_late_or_is_not_sound_moves_nothing(
             {"type": "trade", "data": [None, 7, [], {}, {"s": ["AAPL"], "p": 1, "t": 1}]},
             {"type": ["trade"], "data": []},
             {"type": "news", "data": [{"s": "AAPL", "p": 4, "t": at(1)}]},
-            {"type": "trade", "data": [{"s": "MSFT", "p": 5, "t": at(1)}]},  # not asked for
+            {"type": "trade", "data": [{"s": "MSFT", "p": 5, "t": at(1)}]},  # not requested
             {},
         ):
-            await stub.say(odd)
+            await stub.send_all(odd)
         await stub.tick("AAPL", "191.75")
         quote = await anext(stream)
     assert (str(quote.last), quote.high, quote.low) == ("191.75", 192, 189)
 
 
 @pytest.mark.parametrize("no_price", [0, -1, None, "", "NaN"])
-async def test_a_trade_without_a_price_is_told_and_moves_nothing(
+async def test_a_trade_without_a_price_is_reported_and_changes_nothing(
     stub: Stub, provider: Finnhub, no_price: Any
 ) -> None:
     async with listening(stub, provider, "AAPL") as stream:
         await stub.trade({"s": "AAPL", "p": no_price})
-        told = await anext(stream)
-        assert (told.symbol, told.currency, told.last <= 0) == ("AAPL", "USD", True)
+        quote = await anext(stream)
+        assert (quote.symbol, quote.currency, quote.last <= 0) == ("AAPL", "USD", True)
         await stub.tick("AAPL", "191.75")
         quote = await anext(stream)
     assert (str(quote.last), quote.high, quote.low) == ("191.75", 192, 189)
 
 
-async def test_pings_are_no_silence_and_no_quotes(stub: Stub) -> None:
+async def test_pings_keep_the_stream_alive_without_quotes(stub: Stub) -> None:
     async with (
         reading(stub, silence=0.3) as provider,
         listening(stub, provider, "AAPL") as stream,
@@ -585,7 +585,7 @@ async def test_pings_are_no_silence_and_no_quotes(stub: Stub) -> None:
                 await anext(stream)
 
 
-async def test_a_stream_that_dies_in_silence_is_noticed(stub: Stub) -> None:
+async def test_a_silent_stream_ends(stub: Stub) -> None:
     async with (
         reading(stub, silence=0.2) as provider,
         listening(stub, provider, "AAPL") as stream,
@@ -600,7 +600,7 @@ async def test_a_second_connection_is_refused(stub: Stub, provider: Finnhub) -> 
         assert "answered 429 too many requests" in str(await failure(other, "AAPL"))
 
 
-async def test_symbols_above_those_of_a_free_key_are_polled_with_all(stub: Stub) -> None:
+async def test_symbols_above_the_50_of_a_free_key_are_polled(stub: Stub) -> None:
     codes = many(stub, STREAMED + 3)
     async with on_a_clock(stub) as (provider, clock):
         provider.poll_interval = 0.02
@@ -612,7 +612,7 @@ async def test_symbols_above_those_of_a_free_key_are_polled_with_all(stub: Stub)
             await stream.until(lambda quote: str(quote.last) == "12.5")
 
 
-async def test_where_fewer_symbols_may_be_streamed_the_others_go_on() -> None:
+async def test_a_smaller_subscription_does_not_affect_the_other_symbols() -> None:
     async with (
         Stub(heartbeat=0.02, symbols=1, now=afternoon) as stub,
         reading(stub) as provider,
@@ -624,38 +624,40 @@ async def test_where_fewer_symbols_may_be_streamed_the_others_go_on() -> None:
         await stream.until(lambda quote: str(quote.last) == "191.75")
 
 
-async def test_what_is_unknown_is_not_subscribed_to(stub: Stub, provider: Finnhub) -> None:
+async def test_unknown_symbols_are_not_subscribed_to(stub: Stub, provider: Finnhub) -> None:
     async with streaming(provider, "NOPE", "AAPL", "^GSPC"):
         await stub.until(lambda: stub.listening)
     assert [each["symbol"] for each in stub.subscriptions] == ["AAPL"]
 
 
-async def test_only_unknown_symbols_are_an_error(stub: Stub, provider: Finnhub) -> None:
+async def test_a_stream_of_only_unknown_symbols_is_an_error(stub: Stub, provider: Finnhub) -> None:
     assert str(await failure(provider, "NOPE", "^GSPC")) == "finnhub knows none of the symbols"
     assert stub.connects == 0
 
 
 @pytest.mark.parametrize(
-    ("said", "refused"), [("Invalid API key", True), ("Server is restarting", False)]
+    ("words", "refused"), [("Invalid API key", True), ("Server is restarting", False)]
 )
 async def test_an_error_ends_the_stream(
-    stub: Stub, provider: Finnhub, said: str, refused: bool
+    stub: Stub, provider: Finnhub, words: str, refused: bool
 ) -> None:
     async with listening(stub, provider, "AAPL") as stream:
-        await stub.say({"type": "error", "msg": said})
-        with pytest.raises(ProviderError, match=f"answered with an error: {said}") as caught:
+        await stub.send_all({"type": "error", "msg": words})
+        with pytest.raises(ProviderError, match=f"answered with an error: {words}") as caught:
             await anext(stream)
     assert caught.value.refused is refused
 
 
-async def test_an_error_about_some_symbol_does_not(stub: Stub, provider: Finnhub) -> None:
+async def test_an_error_about_a_symbol_does_not_end_the_stream(
+    stub: Stub, provider: Finnhub
+) -> None:
     async with listening(stub, provider, "AAPL") as stream:
-        await stub.say({"type": "error", "msg": "Invalid symbol"})
+        await stub.send_all({"type": "error", "msg": "Invalid symbol"})
         await stub.tick("AAPL", "191.75")
         assert str((await anext(stream)).last) == "191.75"
 
 
-async def test_a_stream_that_comes_back_begins_with_all_that_is_known(stub: Stub) -> None:
+async def test_a_new_stream_begins_with_all_known_quotes(stub: Stub) -> None:
     codes = many(stub, 25)
     async with on_a_clock(stub) as (provider, _):
         async with listening(stub, provider, *codes) as stream:
@@ -666,31 +668,31 @@ async def test_a_stream_that_comes_back_begins_with_all_that_is_known(stub: Stub
                 await anext(stream)
         async with listening(stub, provider, *codes) as stream:
             assert provider.known["S24"].last == Decimal("10.75")
-    assert stub.asked.total() == 25 + SHARE
+    assert stub.requested.total() == 25 + SHARE
 
 
-async def test_out_of_hours_nothing_is_polled_beside_the_stream(
+async def test_out_of_hours_symbols_are_not_polled_beside_the_stream(
     stub: Stub, provider: Finnhub
 ) -> None:
     provider.poll_interval = 0.02
     provider.may_differ = lambda each, got_at: each.code == "MSFT"
     async with listening(stub, provider, "AAPL", "MSFT"):
-        await stub.until(lambda: stub.asked["MSFT"] > 3)
-    assert stub.asked["AAPL"] == 1
+        await stub.until(lambda: stub.requested["MSFT"] > 3)
+    assert stub.requested["AAPL"] == 1
 
 
-async def test_out_of_hours_each_symbol_is_asked_for_until_it_was_told(stub: Stub) -> None:
+async def test_out_of_hours_each_symbol_is_requested_until_it_has_a_quote(stub: Stub) -> None:
     codes = many(stub, PER_MINUTE + 15)
     async with on_a_clock(stub) as (provider, clock):
         provider.poll_interval = 0.01
         provider.may_differ = lambda each, got_at: got_at is None
         async with streaming(provider, *codes) as stream:
-            await stub.until(lambda: stub.asked.total() == PER_MINUTE)
+            await stub.until(lambda: stub.requested.total() == PER_MINUTE)
             clock.now += 60
-            await stub.until(lambda: stub.asked.total() == len(codes))
+            await stub.until(lambda: stub.requested.total() == len(codes))
             await stub.tick("S0", "12.5")
             await stream.until(lambda quote: str(quote.last) == "12.5")
-    assert set(stub.asked.values()) == {1}
+    assert set(stub.requested.values()) == {1}
 
 
 @pytest.mark.parametrize(("age", "repeated"), [(REMEMBERED / 2, True), (REMEMBERED, False)])
@@ -708,7 +710,7 @@ async def test_a_new_stream_repeats_only_quotes_that_are_fresh(
         assert came == (codes[:-1] if repeated else codes[1:])
 
 
-async def test_a_stream_outlives_an_answer_that_fails(stub: Stub, provider: Finnhub) -> None:
+async def test_a_failed_poll_does_not_end_the_stream(stub: Stub, provider: Finnhub) -> None:
     provider.poll_interval = 0.2
     async with listening(stub, provider, "AAPL") as stream:
         before = stub.requests.total()
@@ -724,21 +726,21 @@ async def test_a_stream_outlives_an_answer_that_fails(stub: Stub, provider: Finn
 
 
 class Fed:
-    """A provider that is told by hand what REST and the stream say."""
+    """A provider whose answers and trades come from the test."""
 
     def __init__(self, code: str = "AAPL") -> None:
         self.code = code
         self.provider = Finnhub(api_key=KEY)
-        self.asked = {code: [instrument(code)]}
+        self.groups = {code: [instrument(code)]}
 
     def rest(self, moment: datetime, **changes: Any) -> Quote:
         body = loads(QUOTE % moment.timestamp()) | changes
-        assert self.provider._take_quote(self.code, body, self.asked[self.code])
+        assert self.provider._take_quote(self.code, body, self.groups[self.code])
         return self.provider.known[self.code]
 
     def trade(self, price: str, moment: datetime) -> Quote:
         row = {"s": self.code, "p": Decimal(price), "t": int(moment.timestamp() * 1000)}
-        moved = self.provider._take({"type": "trade", "data": [row]}, self.asked)
+        moved = self.provider._take({"type": "trade", "data": [row]}, self.groups)
         assert [each.symbol for each in moved] == [self.code]
         return self.provider.known[self.code]
 
@@ -746,7 +748,7 @@ class Fed:
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
-def test_a_trade_of_the_same_day_is_of_the_same_session() -> None:
+def test_a_trade_of_the_same_day_belongs_to_the_same_session() -> None:
     fed = Fed()
     fed.rest(FRIDAY)
     after_hours = fed.trade("192.5", FRIDAY + 3.99 * HOUR)
@@ -754,30 +756,35 @@ def test_a_trade_of_the_same_day_is_of_the_same_session() -> None:
     assert after_hours.open == 190
 
 
-def test_before_rest_knows_of_a_day_its_price_is_the_close_before() -> None:
+def test_until_rest_has_a_new_day_its_price_is_the_previous_close() -> None:
     fed = Fed()
     fed.rest(FRIDAY - 3 * DAY)
-    fed.trade("192.5", FRIDAY - 3 * DAY + 2 * HOUR)  # after hours, which is no close
+    fed.trade("192.5", FRIDAY - 3 * DAY + 2 * HOUR)  # after hours, so it is not a close
     morning = fed.trade("193.5", FRIDAY - 2 * DAY - 10 * HOUR)
     assert (morning.reference, morning.change) == (Decimal("191.50"), Decimal("2.00"))
     assert morning.reference_kind == "prev_close"
     assert morning.open is morning.high is morning.low is None
-    told = fed.rest(FRIDAY - 2 * DAY - 5 * HOUR, c=194, o=193, h=195, l=192, pc=Decimal("191.6"))
-    assert (told.last, told.open, told.high, told.reference) == (194, 193, 195, Decimal("191.6"))
+    quote = fed.rest(FRIDAY - 2 * DAY - 5 * HOUR, c=194, o=193, h=195, l=192, pc=Decimal("191.6"))
+    assert (quote.last, quote.open, quote.high, quote.reference) == (
+        194,
+        193,
+        195,
+        Decimal("191.6"),
+    )
 
 
-def test_an_answer_that_is_older_than_a_trade_does_not_take_it_back() -> None:
+def test_an_answer_that_is_older_than_a_trade_does_not_replace_it() -> None:
     fed = Fed()
     fed.rest(FRIDAY - 4 * HOUR)
     fed.trade("195", FRIDAY - 3 * HOUR)
     fed.trade("193", FRIDAY - 2 * HOUR)
     quote = fed.rest(FRIDAY - 2.5 * HOUR, h=194)
     assert (quote.last, quote.source_time) == (193, FRIDAY - 2 * HOUR)
-    assert quote.high == 194  # 195 was taken back
+    assert quote.high == 194  # 195 was corrected
     assert fed.rest(FRIDAY, h=194).last == Decimal("191.50")
 
 
-def test_what_rest_never_told_of_begins_with_a_trade() -> None:
+def test_a_symbol_without_an_answer_from_rest_begins_with_a_trade() -> None:
     quote = Fed().trade("191.75", FRIDAY)
     assert (quote.last, quote.reference, quote.reference_kind) == (Decimal("191.75"), None, "none")
     assert quote.open is quote.high is quote.low is None
@@ -788,19 +795,19 @@ def test_what_rest_never_told_of_begins_with_a_trade() -> None:
     [
         ("AAPL", "2026-01-06T00:59:59+00:00", 5),  # the end of a day in winter
         ("AAPL", "2026-01-06T09:00:00+00:00", 6),
-        ("AAPL", "2026-07-06T23:59:59+00:00", 6),  # and in summer
+        ("AAPL", "2026-07-06T23:59:59+00:00", 6),  # the same in summer
         ("AAPL", "2026-07-06T08:00:00+00:00", 6),
         ("BINANCE:BTCUSDT", "2026-01-05T23:59:59+00:00", 5),
         ("BINANCE:BTCUSDT", "2026-01-06T00:00:00+00:00", 6),
     ],
 )
-def test_a_day_is_one_of_new_york_and_of_crypto_one_of_utc(
+def test_a_day_is_a_day_in_new_york_and_for_crypto_in_utc(
     code: str, moment: str, found: int
 ) -> None:
     assert day(code, datetime.fromisoformat(moment)).day == found
 
 
-# whatever comes
+# any input
 
 
 BODY = st.dictionaries(st.sampled_from(["c", "h", "l", "o", "pc", "t", "d", "dp"]), JSON)
@@ -811,7 +818,7 @@ ROW = st.dictionaries(st.sampled_from(["s", "p", "t", "v", "c"]), JSON | st.just
 @example({"t": 2**70})
 @example({"t": 253402300800})
 @settings(deadline=None)
-def test_whatever_an_answer_says_no_bad_price_comes_out(changes: dict[str, Any]) -> None:
+def test_no_answer_leads_to_an_invalid_price(changes: dict[str, Any]) -> None:
     body = {"c": 191, "h": 192, "l": 189, "o": 190, "pc": 190, "t": 1790000000}
     quote = read_quote("AAPL", over_the_wire(body | changes), NOW)
     assert sane(quote)
@@ -820,7 +827,7 @@ def test_whatever_an_answer_says_no_bad_price_comes_out(changes: dict[str, Any])
 
 @given(st.lists(ROW | JSON), JSON)
 @settings(deadline=None)
-def test_whatever_comes_over_a_socket_is_a_quote_or_an_error(rows: list[Any], kind: Any) -> None:
+def test_every_message_of_a_socket_is_a_quote_or_an_error(rows: list[Any], kind: Any) -> None:
     fed = Fed()
     fed.rest(FRIDAY)
     for message in (
@@ -829,7 +836,7 @@ def test_whatever_comes_over_a_socket_is_a_quote_or_an_error(rows: list[Any], ki
         {"type": kind},
     ):
         try:
-            assert all(map(sane, fed.provider._take(over_the_wire(message), fed.asked)))
+            assert all(map(sane, fed.provider._take(over_the_wire(message), fed.groups)))
         except ProviderError:
             assert message["type"] == "error"
     assert sane(fed.provider.known["AAPL"])
@@ -837,7 +844,7 @@ def test_whatever_comes_over_a_socket_is_a_quote_or_an_error(rows: list[Any], ki
 
 @given(st.lists(JSON | ROW))
 @settings(deadline=None)
-def test_whatever_a_list_says_it_is_read_or_left_out(rows: list[Any]) -> None:
+def test_every_row_of_a_list_is_read_or_left_out(rows: list[Any]) -> None:
     came = over_the_wire(rows)
     assert all(each is None or each.code for each in map(read_instrument, came))
     assert all(each is None or each[1].is_finite() for each in map(read_trade, came))
@@ -848,13 +855,15 @@ PRICE = st.decimals(min_value=Decimal("0.0001"), max_value=Decimal(10**6), place
 
 @given(st.lists(st.tuples(PRICE, st.integers(-5, 60)), max_size=30))
 @settings(deadline=None)
-def test_high_and_low_follow_the_last_and_time_runs_on(steps: list[tuple[Decimal, int]]) -> None:
+def test_high_and_low_include_the_last_and_time_only_increases(
+    steps: list[tuple[Decimal, int]],
+) -> None:
     fed, moment = Fed(), FRIDAY - 3 * HOUR
     before = fed.rest(moment)
     for price, seconds in steps:
         moment += timedelta(seconds=seconds)
         row = {"s": "AAPL", "p": price, "t": int(moment.timestamp() * 1000)}
-        moved = fed.provider._take({"type": "trade", "data": [row]}, fed.asked)
+        moved = fed.provider._take({"type": "trade", "data": [row]}, fed.groups)
         quote = fed.provider.known["AAPL"]
         assert quote.low
         assert quote.high
@@ -868,7 +877,7 @@ def test_high_and_low_follow_the_last_and_time_runs_on(steps: list[tuple[Decimal
 # the stub
 
 
-async def test_the_stub_takes_one_connection_with_its_key_and_refuses_candles(stub: Stub) -> None:
+async def test_the_stub_accepts_one_connection_with_its_key_and_refuses_candles(stub: Stub) -> None:
     for token, status in (("", 401), ("wrong", 401)):
         with pytest.raises(Exception, match=f"HTTP {status}"):
             await connect(f"{stub.ws_url}/?token={token}", proxy=None).__aenter__()

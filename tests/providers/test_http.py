@@ -1,4 +1,4 @@
-"""Quotes out of any JSON, from a local stub of somebody's own source."""
+"""Quotes from any JSON, from a local stub of an operator's source."""
 
 from __future__ import annotations
 
@@ -46,17 +46,17 @@ async def reading(stub: Stub, shape: str = "some", **options: Any) -> AsyncItera
         await provider.aclose()
 
 
-async def ask(provider: Http, *codes: str) -> list[Quote]:
+async def poll(provider: Http, *codes: str) -> list[Quote]:
     return await provider.quotes([Instrument(symbol=code, code=code) for code in codes])
 
 
 async def failure(provider: Http, *codes: str) -> ProviderError:
     with pytest.raises(ProviderError) as caught:
-        await ask(provider, *codes)
+        await poll(provider, *codes)
     return caught.value
 
 
-def saying(document: Any) -> type[Stub]:
+def answering(document: Any) -> type[Stub]:
     class Odd(Stub):
         def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
             return 200, document
@@ -68,9 +68,9 @@ def saying(document: Any) -> type[Stub]:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-async def test_each_shape_of_an_answer_tells_the_same(stub: Stub, shape: str) -> None:
+async def test_each_shape_of_an_answer_has_the_same_quotes(stub: Stub, shape: str) -> None:
     async with reading(stub, shape) as provider:
-        quotes = await ask(provider, "VOD.L", "NOPE", "BTC-EUR")
+        quotes = await poll(provider, "VOD.L", "NOPE", "BTC-EUR")
     assert [(q.symbol, str(q.last), q.currency, q.provider) for q in quotes] == [
         ("VOD.L", "80.12", "GBP", "http"),
         ("BTC-EUR", "59000.00", "EUR", "http"),
@@ -79,20 +79,20 @@ async def test_each_shape_of_an_answer_tells_the_same(stub: Stub, shape: str) ->
 
 
 @pytest.mark.parametrize(("shape", "requests"), [("one", 3), ("some", 1), ("all", 1)])
-async def test_an_answer_is_for_one_some_or_all(stub: Stub, shape: str, requests: int) -> None:
+async def test_a_request_is_for_one_code_some_or_all(stub: Stub, shape: str, requests: int) -> None:
     async with reading(stub, shape) as provider:
-        await ask(provider, "BTC-USD", "BTC-EUR", "AAPL")
+        await poll(provider, "BTC-USD", "BTC-EUR", "AAPL")
     assert stub.requests.total() == requests
 
 
-async def test_codes_are_asked_in_batches(stub: Stub) -> None:
+async def test_codes_are_requested_in_batches(stub: Stub) -> None:
     async with reading(stub, batch=2) as provider:
-        assert len(await ask(provider, "BTC-USD", "BTC-EUR", "AAPL")) == 3
+        assert len(await poll(provider, "BTC-USD", "BTC-EUR", "AAPL")) == 3
         assert provider.plan.batch == 2
-    assert stub.asked == [["BTC-USD", "BTC-EUR"], ["AAPL"]]
+    assert stub.requested == [["BTC-USD", "BTC-EUR"], ["AAPL"]]
 
 
-async def test_every_digit_comes_through() -> None:
+async def test_every_digit_is_read() -> None:
     body = (
         b'{"data": {"last": 0.10000000000000000001, "at": 1763899199123, "v": 12345678901234567}}'
     )
@@ -103,32 +103,32 @@ async def test_every_digit_comes_through() -> None:
 
     fields = "last=data.last, time=data.at, volume=data.v"
     async with Exact() as stub, reading(stub, "one", fields=fields) as provider:
-        (quote,) = await ask(provider, "AAPL")
+        (quote,) = await poll(provider, "AAPL")
     assert str(quote.last) == "0.10000000000000000001"
     assert str(quote.volume) == "12345678901234567"
     assert quote.source_time
     assert quote.source_time.isoformat() == "2025-11-23T11:59:59.123000+00:00"
 
 
-async def test_a_price_that_moves_is_read_anew(stub: Stub) -> None:
+async def test_the_next_poll_reads_a_new_price(stub: Stub) -> None:
     async with reading(stub) as provider:
-        await ask(provider, "AAPL")
+        await poll(provider, "AAPL")
         await stub.tick("AAPL", "102.00", bid="101.99")
-        (quote,) = await ask(provider, "AAPL")
+        (quote,) = await poll(provider, "AAPL")
     assert (str(quote.last), str(quote.bid)) == ("102.00", "101.99")
 
 
 async def test_rows_may_be_lists_and_codes_numbers() -> None:
     document = [[7203, "Toyota", "2500.5"], ["AAPL", "Apple", 101], [None, "?", 1], 7, "x", []]
     options = {"rows": ".", "fields": {"code": "0", "last": "-1"}}
-    async with saying(document)() as stub, reading(stub, "all", **options) as provider:
-        quotes = await ask(provider, "7203", "AAPL")
+    async with answering(document)() as stub, reading(stub, "all", **options) as provider:
+        quotes = await poll(provider, "7203", "AAPL")
     assert [str(quote.last) for quote in quotes] == ["2500.5", "101"]
 
 
-async def test_nothing_asked_is_no_request(stub: Stub) -> None:
+async def test_no_instruments_send_no_request(stub: Stub) -> None:
     async with reading(stub) as provider:
-        assert await ask(provider) == []
+        assert await poll(provider) == []
     assert stub.requests.total() == 0
 
 
@@ -136,28 +136,28 @@ async def test_nothing_asked_is_no_request(stub: Stub) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 404, 422])
-async def test_a_bad_code_that_costs_its_batch_is_found(stub: Stub, status: int) -> None:
+async def test_a_bad_code_that_spoils_its_batch_is_found(stub: Stub, status: int) -> None:
     stub.rejects = status
     good = ["BTC-USD", "BTC-EUR", "AAPL", "VOD.L"]
     async with reading(stub) as provider:
-        assert len(await ask(provider, *good[:2], "BAD", *good[2:])) == 4
+        assert len(await poll(provider, *good[:2], "BAD", *good[2:])) == 4
         assert set(provider.standing.unknown) == {"BAD"}
         assert f"answered {status}" in provider.standing.unknown["BAD"]
         before = stub.requests.total()
-        assert len(await ask(provider, *good[:2], "BAD", *good[2:])) == 4
-        assert stub.requests.total() == before + 1  # it is not asked again
+        assert len(await poll(provider, *good[:2], "BAD", *good[2:])) == 4
+        assert stub.requests.total() == before + 1  # no second request for it
 
 
 @pytest.mark.parametrize("shape", ["one", "some"])
-async def test_a_bad_code_is_asked_again_after_a_while(stub: Stub, shape: str) -> None:
+async def test_a_bad_code_is_requested_again_after_a_while(stub: Stub, shape: str) -> None:
     stub.rejects, now = 404, 0.0
     async with reading(stub, shape, clock=lambda: now) as provider:
-        await ask(provider, "NEW", "AAPL")
+        await poll(provider, "NEW", "AAPL")
         assert set(provider.standing.unknown) == {"NEW"}
         await stub.tick("NEW", "7.00")
-        assert len(await ask(provider, "NEW", "AAPL")) == 1
+        assert len(await poll(provider, "NEW", "AAPL")) == 1
         now = QUARANTINE
-        assert len(await ask(provider, "NEW", "AAPL")) == 2
+        assert len(await poll(provider, "NEW", "AAPL")) == 2
         assert provider.standing.unknown == {}
 
 
@@ -165,24 +165,24 @@ async def test_a_bad_code_is_asked_again_after_a_while(stub: Stub, shape: str) -
 async def test_a_wrong_address_is_an_error_of_the_source(stub: Stub, shape: str) -> None:
     wrong = str(SHAPES[shape]["url"]).replace("/", "/wrong/", 1)
     async with reading(stub, shape, url=wrong) as provider:
-        for _ in range(2):  # and no code is set aside for it
+        for _ in range(2):  # no code is set aside
             error = await failure(provider, "BTC-USD", "AAPL")
             assert "answered 404" in str(error)
         assert provider.standing.unknown == {}
 
 
 @pytest.mark.parametrize("code", [".", "..", "A,B"])
-async def test_a_code_that_would_change_the_address_is_not_asked(stub: Stub, code: str) -> None:
+async def test_a_code_that_would_change_the_address_is_not_requested(stub: Stub, code: str) -> None:
     async with reading(stub) as provider:
-        assert len(await ask(provider, code, "AAPL")) == 1
-    assert stub.asked == [["AAPL"]]
+        assert len(await poll(provider, code, "AAPL")) == 1
+    assert stub.requested == [["AAPL"]]
     assert provider.standing.unknown == {code: f"{code} can't be part of an address"}
 
 
 @pytest.mark.parametrize("code", ["../all", "A B?c=d#e/f", "%2e", "http://127.0.0.1:1/", "Ä€"])
 async def test_a_code_stays_in_its_place_in_the_path(stub: Stub, code: str) -> None:
     async with reading(stub, "one") as provider:
-        assert len(await ask(provider, code, "AAPL")) == 1
+        assert len(await poll(provider, code, "AAPL")) == 1
     assert all(path.startswith("/price/") for path in stub.requests)
     assert "answered 404" in provider.standing.unknown[code]
 
@@ -191,8 +191,8 @@ async def test_a_code_stays_in_its_place_in_the_path(stub: Stub, code: str) -> N
 async def test_a_code_stays_in_its_place_in_the_query(stub: Stub, code: str) -> None:
     await stub.tick(code, "5")
     async with reading(stub) as provider:
-        assert [str(quote.last) for quote in await ask(provider, code)] == ["5"]
-    assert stub.asked == [[code]]
+        assert [str(quote.last) for quote in await poll(provider, code)] == ["5"]
+    assert stub.requested == [[code]]
 
 
 # limits
@@ -212,30 +212,30 @@ async def test_more_codes_than_a_minute_allows_take_turns(stub: Stub) -> None:
             now += wait
 
         provider.standing.budget.clock, provider.standing.budget.sleep = lambda: now, sleep
-        told = [[quote.symbol for quote in await ask(provider, *codes)] for _ in range(5)]
-    assert told == [["C0", "C1"], ["C2", "C3"], ["C0", "C4"], ["C1", "C2"], ["C3", "C4"]]
-    assert provider.standing.unknown == {}  # whose turn it is not is not unknown
+        turns = [[quote.symbol for quote in await poll(provider, *codes)] for _ in range(5)]
+    assert turns == [["C0", "C1"], ["C2", "C3"], ["C0", "C4"], ["C1", "C2"], ["C3", "C4"]]
+    assert provider.standing.unknown == {}  # a code that waits for its turn is not unknown
     assert sum(waits) == pytest.approx(4 * 60)
 
 
-async def test_every_request_is_paid_for(stub: Stub) -> None:
+async def test_every_request_counts(stub: Stub) -> None:
     async with reading(stub, "one") as provider:
-        await ask(provider, "AAPL", "BTC-USD")
+        await poll(provider, "AAPL", "BTC-USD")
         assert provider.standing.budget.spent_in_minute() == 2
 
 
-# what sources do wrong
+# faults of sources
 
 
 @pytest.mark.parametrize("document", [{}, [], {"error": "limit reached"}, None, "sorry", 7])
 @pytest.mark.parametrize("shape", SHAPES)
 async def test_a_200_without_any_price_is_an_error(shape: str, document: Any) -> None:
-    async with saying(document)() as stub, reading(stub, shape) as provider:
+    async with answering(document)() as stub, reading(stub, shape) as provider:
         error = await failure(provider, "AAPL", "BTC-USD")
     assert "has no price of any" in str(error) or "without a list at the path" in str(error)
 
 
-async def test_a_list_that_is_none_is_an_error_that_says_where(stub: Stub) -> None:
+async def test_a_missing_list_is_an_error_that_names_the_path(stub: Stub) -> None:
     async with reading(stub, rows="data.quotes") as provider:
         error = await failure(provider, "AAPL")
     assert str(error) == f"127.0.0.1:{stub.port} answered without a list at the path of rows"
@@ -243,7 +243,7 @@ async def test_a_list_that_is_none_is_an_error_that_says_where(stub: Stub) -> No
 
 @pytest.mark.parametrize("fault", ["unauthorized", "rate_limited", "maintenance"])
 @pytest.mark.parametrize("shape", SHAPES)
-async def test_what_is_no_fault_of_a_code_ends_the_poll(stub: Stub, shape: str, fault: str) -> None:
+async def test_a_failure_of_the_source_ends_the_poll(stub: Stub, shape: str, fault: str) -> None:
     stub.mode = fault
     async with reading(stub, shape) as provider:
         error = await failure(provider, "AAPL", "BTC-USD")
@@ -273,14 +273,14 @@ async def test_a_key_goes_into_its_header(stub: Stub) -> None:
     async with reading(stub) as provider:
         assert (await failure(provider, "AAPL")).refused
     async with reading(stub, key="hush-canary", key_header="X-Api-Key") as provider:
-        assert len(await ask(provider, "AAPL")) == 1
+        assert len(await poll(provider, "AAPL")) == 1
     async with reading(stub, key=" Bearer hush-canary\n") as provider:
         await failure(provider, "AAPL")
     assert stub.headers["Authorization"] == "Bearer hush-canary"
 
 
 @pytest.mark.parametrize("mode", ["ok", "unauthorized", "garbage", "maintenance"])
-async def test_no_key_is_told(stub: Stub, caplog: pytest.LogCaptureFixture, mode: str) -> None:
+async def test_no_key_is_shown(stub: Stub, caplog: pytest.LogCaptureFixture, mode: str) -> None:
     caplog.set_level(logging.DEBUG)
     caplog.set_level(logging.DEBUG, logger="httpx")
     caplog.set_level(logging.WARNING, logger="websockets.server")  # the stub's own
@@ -288,8 +288,8 @@ async def test_no_key_is_told(stub: Stub, caplog: pytest.LogCaptureFixture, mode
     url = "/quotes?symbols={codes}&apikey=hush-canary"
     async with reading(stub, url=url, key="hush-canary") as provider:
         error = await failure(provider, "NOPE")
-    for told in (str(error), repr(error), repr(provider), repr(provider.rest), caplog.text):
-        assert "hush-canary" not in told
+    for text in (str(error), repr(error), repr(provider), repr(provider.rest), caplog.text):
+        assert "hush-canary" not in text
     assert "hush-canary" not in str(provider.standing.unknown)
 
 
@@ -306,7 +306,7 @@ async def test_no_key_is_told(stub: Stub, caplog: pytest.LogCaptureFixture, mode
         {"url": "https://example.com/{code}?key=hush-canary&key=hush-canary"},
     ],
 )
-def test_an_option_that_is_wrong_tells_no_key(options: Any) -> None:
+def test_an_error_about_an_option_does_not_show_the_key(options: Any) -> None:
     with pytest.raises(ValueError, match=r"^(Unexpected|The query .* has a name twice)") as caught:
         make_provider("http", {"url": URL, **LISTED} | options)
     assert "hush" not in str(caught.value)
@@ -315,12 +315,12 @@ def test_an_option_that_is_wrong_tells_no_key(options: Any) -> None:
 async def test_a_key_may_be_a_name_and_password_in_the_address(stub: Stub) -> None:
     url = stub.rest_url.replace("//", "//me:hush@") + "/all"
     provider = Http(url, {"last": "{code}.last"})
-    assert len(await ask(provider, "AAPL")) == 1
+    assert len(await poll(provider, "AAPL")) == 1
     assert stub.headers["Authorization"].startswith("Basic ")
     await provider.aclose()
 
 
-# what is wrong at the start
+# errors at the start
 
 
 @pytest.mark.parametrize(
@@ -356,13 +356,13 @@ async def test_a_key_may_be_a_name_and_password_in_the_address(stub: Stub) -> No
         ({"colour": "blue"}, "unusable options for provider 'http'"),
     ],
 )
-def test_options_that_are_wrong_are_refused_in_words(options: Any, words: str) -> None:
+def test_an_invalid_option_is_refused_with_a_reason(options: Any, words: str) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011
         make_provider("http", {"url": URL, **LISTED} | options)
     assert words in str(caught.value)
 
 
-def test_the_environment_gives_text() -> None:
+def test_options_may_be_text_from_the_environment() -> None:
     given_ = {"interval": "30", "per_minute": "10", "batch": "5"}
     provider = make_provider("http", {"url": URL, **LISTED} | given_)
     assert provider.poll_interval == 30
@@ -405,7 +405,7 @@ def test_a_template_is_filled(url: str, path: str, params: dict[str, str]) -> No
         (".", "all"),
     ],
 )
-def test_a_path_leads_to_a_value_or_nowhere(path: str, found: Any) -> None:
+def test_a_path_leads_to_a_value_or_to_none(path: str, found: Any) -> None:
     answer = {
         "data": [{"price": 1}, {"price": 2}],
         "Global Quote": {"05. price": 3},
@@ -434,38 +434,38 @@ STEPS = st.lists(st.sampled_from(["a", "b", "0", "-1", "{code}", "last", "code"]
 
 
 @given(JSON, STEPS.map(".".join))
-def test_whatever_is_in_an_answer_a_path_leads_through_it(answer: Any, path: str) -> None:
+def test_a_path_leads_through_any_answer(answer: Any, path: str) -> None:
     follow(answer, read_path("last", path), "a")
 
 
 @given(st.text())
-def test_whatever_a_path_looks_like_it_is_one_or_refused(path: str) -> None:
+def test_any_path_is_read_or_refused(path: str) -> None:
     try:
         steps = read_path("last", path)
     except ValueError as error:
-        told = str(error)
+        words = str(error)
     else:
         assert path == "." or all(steps)
         return
-    assert told.startswith("Unexpected path ")
+    assert words.startswith("Unexpected path ")
 
 
 @given(st.text())
-def test_whatever_an_address_looks_like_it_is_one_or_refused(url: str) -> None:
+def test_any_address_is_read_or_refused(url: str) -> None:
     for given_ in (url, f"https://example.com/{url}", f"https://{url}"):
         try:
             template = Template(given_)
         except ValueError as error:
-            told = str(error)
+            words = str(error)
         else:
             assert template.base.startswith(("http://", "https://"))
             continue
-        assert told.startswith(("Unexpected ", "The query of "))
+        assert words.startswith(("Unexpected ", "The query of "))
 
 
 @given(st.lists(JSON, max_size=4), JSON)
 @settings(deadline=None)
-def test_whatever_a_source_answers_it_is_rows_or_an_error(listed: list[Any], other: Any) -> None:
+def test_any_answer_is_rows_or_an_error(listed: list[Any], other: Any) -> None:
     provider = Http(URL, {"code": "code", "last": "last", "time": "a"}, rows="quotes")
     for document in ({"quotes": listed}, {"quotes": other}, other):
         answer = loads(json.dumps(document))
@@ -479,5 +479,5 @@ def test_whatever_a_source_answers_it_is_rows_or_an_error(listed: list[Any], oth
         )
 
 
-def test_decimals_are_not_made_floats() -> None:
+def test_decimals_do_not_become_floats() -> None:
     assert follow(loads('{"a": [1.10]}'), ("a", "0")) == Decimal("1.10")

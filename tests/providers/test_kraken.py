@@ -109,7 +109,7 @@ async def failure(provider: Kraken, *codes: str) -> ProviderError:
     return caught.value
 
 
-def saying(document: Any) -> type[Stub]:
+def answering(document: Any) -> type[Stub]:
     class Odd(Stub):
         def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
             return 200, document
@@ -144,19 +144,17 @@ def test_a_row_becomes_a_quote_of_today_and_of_24_hours() -> None:
 
 
 @pytest.mark.parametrize("code", ["XXBTZUSD", "XBTUSD", "BTC/USD", "BTCUSD"])
-async def test_a_pair_may_be_asked_by_any_of_its_names(
-    stub: Stub, provider: Kraken, code: str
-) -> None:
+async def test_a_code_may_be_any_name_of_a_pair(stub: Stub, provider: Kraken, code: str) -> None:
     (quote,) = await quotes(provider, code)
     assert quote.last == Decimal("64000.0")
-    assert stub.asked == ["XXBTZUSD"]
+    assert stub.requested == ["XXBTZUSD"]
     async with streaming(provider, code) as stream:
         assert (await anext(stream)).symbol == code
 
 
-async def test_names_that_look_alike_are_kept_apart(provider: Kraken) -> None:
-    told = [(quote.symbol, quote.last) for quote in await quotes(provider, "AIOUSD", "AIOZUSD")]
-    assert told == [("AIOUSD", Decimal("0.11")), ("AIOZUSD", Decimal("0.55"))]
+async def test_similar_names_are_kept_apart(provider: Kraken) -> None:
+    seen = [(quote.symbol, quote.last) for quote in await quotes(provider, "AIOUSD", "AIOZUSD")]
+    assert seen == [("AIOUSD", Decimal("0.11")), ("AIOZUSD", Decimal("0.55"))]
 
 
 async def test_a_code_comes_before_the_other_names_of_another_pair() -> None:
@@ -164,45 +162,45 @@ async def test_a_code_comes_before_the_other_names_of_another_pair() -> None:
         "OLDUSD": {"altname": "NEWUSD", "wsname": "OLD/USD"},
         "NEWUSD": {"altname": "NEW2USD", "wsname": "NEW2/USD"},
     }
-    async with saying({"error": [], "result": listed})() as stub, reading(stub) as provider:
-        asked = await provider.codes.find([instrument("NEWUSD")])
-    assert [each.name for each in asked["NEWUSD"]] == ["NEW2/USD"]
+    async with answering({"error": [], "result": listed})() as stub, reading(stub) as provider:
+        groups = await provider.codes.find([instrument("NEWUSD")])
+    assert [each.name for each in groups["NEWUSD"]] == ["NEW2/USD"]
 
 
-async def test_the_list_tells_the_currency(provider: Kraken) -> None:
-    told = [quote.currency for quote in await quotes(provider, "XXBTZUSD", "XXBTZEUR", "XETHXXBT")]
-    assert told == ["USD", "EUR", "BTC"]
+async def test_the_currency_comes_from_the_list(provider: Kraken) -> None:
+    seen = [quote.currency for quote in await quotes(provider, "XXBTZUSD", "XXBTZEUR", "XETHXXBT")]
+    assert seen == ["USD", "EUR", "BTC"]
 
 
-async def test_one_request_tells_50_pairs(stub: Stub, provider: Kraken) -> None:
+async def test_one_request_returns_50_pairs(stub: Stub, provider: Kraken) -> None:
     codes = [f"C{number}USD" for number in range(2 * CHUNK + 1)]
     stub.enlist(*codes)
     assert [quote.symbol for quote in await quotes(provider, *codes)] == codes
-    assert [len(asked.split(",")) for asked in stub.asked] == [50, 50, 1]
+    assert [len(each.split(",")) for each in stub.requested] == [50, 50, 1]
     assert provider.standing.budget.spent_in_minute() == 4  # the list, too
 
 
 async def test_two_symbols_may_share_a_pair(stub: Stub, provider: Kraken) -> None:
-    asked = [BITCOIN, instrument("XBTUSD", symbol="XBT-USD")]
-    assert [quote.symbol for quote in await provider.quotes(asked)] == ["BTC-USD", "XBT-USD"]
-    assert stub.asked == ["XXBTZUSD"]
-    async with aclosing(provider.stream(asked)) as stream:  # type: ignore[type-var]
-        assert [(await anext(stream)).symbol for _ in asked] == ["BTC-USD", "XBT-USD"]
+    instruments = [BITCOIN, instrument("XBTUSD", symbol="XBT-USD")]
+    assert [quote.symbol for quote in await provider.quotes(instruments)] == ["BTC-USD", "XBT-USD"]
+    assert stub.requested == ["XXBTZUSD"]
+    async with aclosing(provider.stream(instruments)) as stream:  # type: ignore[type-var]
+        assert [(await anext(stream)).symbol for _ in instruments] == ["BTC-USD", "XBT-USD"]
 
 
-async def test_a_dead_market_has_no_price_and_is_known(provider: Kraken) -> None:
-    told = [(each.symbol, each.last > 0) for each in await quotes(provider, "DEADUSD", "SOLUSD")]
-    assert told == [("DEADUSD", False), ("SOLUSD", True)]
+async def test_a_dead_market_has_no_price_but_is_known(provider: Kraken) -> None:
+    seen = [(each.symbol, each.last > 0) for each in await quotes(provider, "DEADUSD", "SOLUSD")]
+    assert seen == [("DEADUSD", False), ("SOLUSD", True)]
     assert provider.standing.unknown == {}
 
 
-async def test_an_unknown_pair_is_named_before_it_is_asked(stub: Stub, provider: Kraken) -> None:
+async def test_an_unknown_pair_is_dropped_before_the_request(stub: Stub, provider: Kraken) -> None:
     assert len(await quotes(provider, "NOPEUSD", "SOLUSD")) == 1
     assert provider.standing.unknown == {"NOPEUSD": "NOPEUSD is not listed"}
-    assert stub.asked == ["SOLUSD"]
+    assert stub.requested == ["SOLUSD"]
 
 
-async def test_a_pair_that_is_listed_and_unknown_costs_the_others_nothing(
+async def test_a_listed_pair_that_is_unknown_does_not_affect_the_others(
     stub: Stub, provider: Kraken
 ) -> None:
     stub.delisted.add("SOLUSD")
@@ -211,12 +209,12 @@ async def test_a_pair_that_is_listed_and_unknown_costs_the_others_nothing(
     assert provider.standing.unknown == {
         "SOLUSD": "kraken rejects the request: EQuery:Unknown asset pair"
     }
-    asked = len(stub.asked)
+    before = len(stub.requested)
     assert len(await quotes(provider, *codes)) == 3
-    assert stub.asked[asked:] == ["XXBTZUSD,XETHZUSD,XDGUSD"]
+    assert stub.requested[before:] == ["XXBTZUSD,XETHZUSD,XDGUSD"]
 
 
-async def test_a_pair_that_is_back_is_asked_again(stub: Stub, provider: Kraken) -> None:
+async def test_a_pair_that_is_listed_again_is_requested_again(stub: Stub, provider: Kraken) -> None:
     stub.delisted.add("SOLUSD")
     assert await quotes(provider, "SOLUSD") == []
     stub.delisted.clear()
@@ -226,33 +224,35 @@ async def test_a_pair_that_is_back_is_asked_again(stub: Stub, provider: Kraken) 
     assert provider.standing.unknown == {}
 
 
-async def test_a_poll_beside_the_stream_keeps_the_reference_and_the_time_that_the_stream_told(
+async def test_a_poll_beside_the_stream_keeps_its_reference_and_time(
     stub: Stub, provider: Kraken
 ) -> None:
-    asked = [BITCOIN, instrument("SOLUSD"), instrument("DEADUSD")]
+    instruments = [BITCOIN, instrument("SOLUSD"), instrument("DEADUSD")]
     async with open_stream(provider, BITCOIN, instrument("DEADUSD")) as stream:
-        told, _ = [await anext(stream) for _ in range(2)]
-        bitcoin, solana, dead = await provider.quotes(asked)
-        assert (told.reference, told.reference_kind) == (Decimal("63000.0"), "rolling_24h")
-        assert bitcoin == replace(told, received_at=bitcoin.received_at)
+        tick, _ = [await anext(stream) for _ in range(2)]
+        bitcoin, solana, dead = await provider.quotes(instruments)
+        assert (tick.reference, tick.reference_kind) == (Decimal("63000.0"), "rolling_24h")
+        assert bitcoin == replace(tick, received_at=bitcoin.received_at)
         assert (str(solana.reference), solana.reference_kind) == ("152.00", "utc_day")
         assert (solana.open, solana.source_time) == (solana.reference, None)
         assert dead.last <= 0
-        stub.pairs["XXBTZUSD"] |= {"last": "64000.7", "bid": "64000.6"}  # yet to be streamed
+        stub.pairs["XXBTZUSD"] |= {"last": "64000.7", "bid": "64000.6"}  # not yet streamed
         (bitcoin,) = await provider.quotes([BITCOIN])
         assert (str(bitcoin.last), str(bitcoin.bid)) == ("64000.7", "64000.6")
-        assert (bitcoin.reference, bitcoin.reference_kind) == (told.reference, "rolling_24h")
-        assert (bitcoin.open, bitcoin.source_time) == (told.open, None)
-        await stub.tick("XXBTZUSD", "0")  # no price, and nothing that a poll should take over
+        assert (bitcoin.reference, bitcoin.reference_kind) == (tick.reference, "rolling_24h")
+        assert (bitcoin.open, bitcoin.source_time) == (tick.open, None)
+        await stub.tick("XXBTZUSD", "0")  # without a price, so the cache ignores it
         assert (await anext(stream)).last == 0
         stub.pairs["XXBTZUSD"] |= {"last": "64000.0"}
         (bitcoin,) = await provider.quotes([BITCOIN])
-        assert (bitcoin.reference, bitcoin.source_time) == (told.reference, told.source_time)
+        assert (bitcoin.reference, bitcoin.source_time) == (tick.reference, tick.source_time)
     (bitcoin,) = await provider.quotes([BITCOIN])
     assert (str(bitcoin.reference), bitcoin.reference_kind) == ("63500.0", "utc_day")
 
 
-async def test_a_stream_that_is_closed_late_takes_nothing_from_the_next(provider: Kraken) -> None:
+async def test_a_stream_that_is_closed_late_does_not_empty_the_cache_of_the_next(
+    provider: Kraken,
+) -> None:
     async with open_stream(provider, BITCOIN) as old:
         await anext(old)
         async with open_stream(provider, BITCOIN) as new:
@@ -266,7 +266,7 @@ async def test_a_stream_that_is_closed_late_takes_nothing_from_the_next(provider
 
 
 @pytest.mark.parametrize(
-    ("said", "retry_after", "refused"),
+    ("words", "retry_after", "refused"),
     [
         ("EAPI:Rate limit exceeded", COOL_DOWN, False),
         ("EGeneral:Too many requests", COOL_DOWN, False),
@@ -279,33 +279,33 @@ async def test_a_stream_that_is_closed_late_takes_nothing_from_the_next(provider
     ],
 )
 async def test_a_200_may_be_an_error(
-    stub: Stub, provider: Kraken, said: str, retry_after: float | None, refused: bool
+    stub: Stub, provider: Kraken, words: str, retry_after: float | None, refused: bool
 ) -> None:
-    stub.errors = [said]
+    stub.errors = [words]
     error = await failure(provider, "XXBTZUSD")
-    assert str(error) == f"/0/public/AssetPairs answered with an error: {said}"
+    assert str(error) == f"/0/public/AssetPairs answered with an error: {words}"
     assert (error.retry_after, error.refused) == (retry_after, refused)
     assert provider.standing.unknown == {}
 
 
 @pytest.mark.parametrize(
-    "said",
+    "words",
     ["Busy", "Unavailable", "Market in post_only mode", "Market in cancel_only mode"],
 )
-async def test_a_service_that_rests_costs_no_pair_and_is_asked_again(
-    stub: Stub, provider: Kraken, said: str
+async def test_an_unavailable_service_drops_no_pair_and_is_requested_again(
+    stub: Stub, provider: Kraken, words: str
 ) -> None:
     await quotes(provider, "XXBTZUSD")
-    stub.errors = [f"EService:{said}"]
-    assert said in str(await failure(provider, "XXBTZUSD", "SOLUSD"))
-    assert stub.requests["/0/public/Ticker"] == 2  # no batch is halved for it
+    stub.errors = [f"EService:{words}"]
+    assert words in str(await failure(provider, "XXBTZUSD", "SOLUSD"))
+    assert stub.requests["/0/public/Ticker"] == 2  # without halving the batch
     stub.errors = []
     assert len(await quotes(provider, "XXBTZUSD", "SOLUSD")) == 2
     assert provider.standing.unknown == {}
 
 
 @pytest.mark.parametrize(("retry_after", "seconds"), [("", COOL_DOWN), ("7", 7)])
-async def test_who_asks_too_often_stays_away(retry_after: str, seconds: float) -> None:
+async def test_too_many_requests_cause_a_back_off(retry_after: str, seconds: float) -> None:
     class Guarded(Stub):
         def _fault(self, upgrade: bool) -> Response | None:
             return reply(429, {}, Retry_After=retry_after) if self.mode == "rate_limited" else None
@@ -331,15 +331,15 @@ async def test_who_asks_too_often_stays_away(retry_after: str, seconds: float) -
         ({"error": [], "result": {}}, "the list of the source is empty"),
     ],
 )
-async def test_whatever_is_no_answer_is_an_error(document: Any, words: str) -> None:
-    async with saying(document)() as stub, reading(stub) as provider:
+async def test_an_answer_in_another_form_is_an_error(document: Any, words: str) -> None:
+    async with answering(document)() as stub, reading(stub) as provider:
         assert words in str(await failure(provider, "XXBTZUSD"))
 
 
-async def test_a_warning_is_no_error() -> None:
+async def test_a_warning_is_not_an_error() -> None:
     listed = {"XXBTZUSD": {"wsname": "XBT/USD", "altname": "XBTUSD"} | ROW}
     document = {"error": ["WGeneral:Danger"], "result": listed}
-    async with saying(document)() as stub, reading(stub) as provider:
+    async with answering(document)() as stub, reading(stub) as provider:
         assert (await quotes(provider, "XBTUSD"))[0].last == Decimal("105899.40000")
 
 
@@ -357,7 +357,7 @@ async def test_the_page_of_a_proxy_is_an_error() -> None:
 # instruments and candles
 
 
-async def test_only_what_is_traded_is_an_instrument(stub: Stub, provider: Kraken) -> None:
+async def test_only_traded_symbols_are_instruments(stub: Stub, provider: Kraken) -> None:
     listed = {each.code: each for each in await provider.instruments()}
     assert set(listed) == set(stub.pairs) - {"DEADUSD"}
     assert listed["XXBTZEUR"].currency == "EUR"
@@ -367,11 +367,11 @@ async def test_only_what_is_traded_is_an_instrument(stub: Stub, provider: Kraken
 
 
 @pytest.mark.parametrize("wsname", [None, "", "XBT", "/USD", "XBT/", 7])
-def test_a_pair_that_the_stream_has_no_name_for_is_left_out(wsname: Any) -> None:
+def test_a_pair_without_a_name_in_the_stream_is_left_out(wsname: Any) -> None:
     assert read_pair("XXBTZUSD.d", {"wsname": wsname, "status": "online"}) is None
 
 
-async def test_candles_are_of_the_time_that_was_asked(stub: Stub, provider: Kraken) -> None:
+async def test_candles_are_of_the_requested_period(stub: Stub, provider: Kraken) -> None:
     start = NOON - timedelta(minutes=30, seconds=-1)
     candles = await provider.candles(BITCOIN, 300, start, NOON - timedelta(minutes=10))
     assert [candle.start.minute for candle in candles] == [35, 40, 45]
@@ -386,12 +386,12 @@ async def test_no_candle_is_older_than_the_last_720(provider: Kraken) -> None:
     assert (candles[0].start, candles[-1].start) == (NOON - timedelta(minutes=719), NOON)
 
 
-async def test_no_time_has_no_candles(stub: Stub, provider: Kraken) -> None:
+async def test_an_empty_period_has_no_candles(stub: Stub, provider: Kraken) -> None:
     assert await provider.candles(BITCOIN, 60, NOON, NOON) == []
     assert stub.requests.total() == 0
 
 
-async def test_steps_that_the_exchange_lacks_are_refused(provider: Kraken) -> None:
+async def test_steps_that_it_lacks_are_refused(provider: Kraken) -> None:
     with pytest.raises(ProviderError, match="no candles of 42 s at kraken, must be one of: 60,"):
         await provider.candles(BITCOIN, 42, NOON, NOON)
 
@@ -410,7 +410,7 @@ def test_no_digit_of_a_candle_is_lost() -> None:
     [candle] = read_klines(rows, COLUMNS, start, start + SECOND).values()
     assert (str(candle.open), str(candle.close)) == ("0.02499", "0.02500")
     assert (str(candle.low), str(candle.high)) == ("0.02490", "0.02510")
-    assert str(candle.volume) == "1.50000000"  # and not the average price before it
+    assert str(candle.volume) == "1.50000000"  # not the average price, the column before
     assert candle.start == start
 
 
@@ -464,12 +464,12 @@ async def test_a_stream_begins_with_a_quote_of_each(stub: Stub, provider: Kraken
     assert [quote.symbol for quote in came if quote.last <= 0] == ["DEADUSD"]
 
 
-async def test_a_tick_comes_as_it_was_sent(stub: Stub, provider: Kraken) -> None:
+async def test_a_tick_has_the_values_that_were_sent(stub: Stub, provider: Kraken) -> None:
     async with streaming(provider, "XDGUSD") as stream:
         await anext(stream)
         await stub.tick("XDGUSD", "0.1235")
         quote = await anext(stream)
-        await stub.say(TICK.replace("BTC", "DOGE"))
+        await stub.send_all(TICK.replace("BTC", "DOGE"))
         exact = await anext(stream)
     assert (quote.last, quote.ask) == (Decimal("0.1235"), Decimal("0.1235001"))
     assert quote.reference == Decimal("0.12")
@@ -477,7 +477,7 @@ async def test_a_tick_comes_as_it_was_sent(stub: Stub, provider: Kraken) -> None
     assert (str(exact.last), str(exact.low)) == ("105899.40", "104711.00")
 
 
-async def test_a_subscription_is_as_documented(stub: Stub, provider: Kraken) -> None:
+async def test_a_subscription_has_the_documented_form(stub: Stub, provider: Kraken) -> None:
     async with streaming(provider, "XXBTZUSD", "XDGUSD") as stream:
         await anext(stream)
     wanted = {"channel": "ticker", "event_trigger": "trades", "snapshot": True}
@@ -494,7 +494,7 @@ async def test_many_pairs_come_in_chunks(stub: Stub, provider: Kraken) -> None:
     assert [len(each["params"]["symbol"]) for each in stub.subscriptions] == [50, 50, 1]
 
 
-async def test_a_pair_that_the_stream_refuses_costs_the_others_nothing(
+async def test_a_pair_that_the_stream_refuses_does_not_affect_the_others(
     stub: Stub, provider: Kraken
 ) -> None:
     stub.delisted.add("SOLUSD")
@@ -509,7 +509,9 @@ async def test_a_pair_that_the_stream_refuses_costs_the_others_nothing(
 
 
 @pytest.mark.parametrize("code", ["NOPEUSD", "SOLUSD"])
-async def test_only_refused_pairs_are_an_error(stub: Stub, provider: Kraken, code: str) -> None:
+async def test_a_stream_of_only_refused_pairs_is_an_error(
+    stub: Stub, provider: Kraken, code: str
+) -> None:
     stub.delisted.add("SOLUSD")
     async with streaming(provider, code) as stream:
         with pytest.raises(ProviderError, match="kraken knows none of the pairs"):
@@ -521,12 +523,12 @@ async def test_only_refused_pairs_are_an_error(stub: Stub, provider: Kraken, cod
     "message",
     [{"Error": "Exceeded msg rate"}, {"success": False, "error": "Exceeded msg rate"}],
 )
-async def test_an_error_that_names_no_pair_ends_the_stream(
+async def test_an_error_without_a_pair_ends_the_stream(
     stub: Stub, provider: Kraken, message: dict[str, Any]
 ) -> None:
     async with streaming(provider, "XXBTZUSD") as stream:
         await anext(stream)
-        await stub.say(message)
+        await stub.send_all(message)
         words = "the stream answered with an error: Exceeded m"
         with pytest.raises(ProviderError, match=words) as caught:
             await anext(stream)
@@ -545,7 +547,7 @@ async def test_maintenance_ends_the_stream_and_post_only_does_not(
             await anext(stream)
 
 
-async def test_silence_ends_the_stream_and_heartbeats_are_none(stub: Stub) -> None:
+async def test_silence_ends_the_stream_and_heartbeats_do_not(stub: Stub) -> None:
     async with reading(stub, silence=0.5) as provider, streaming(provider, "DEADUSD") as stream:
         assert (await anext(stream)).last == 0
         waiting = asyncio.create_task(anext(stream))  # type: ignore[arg-type]
@@ -556,18 +558,20 @@ async def test_silence_ends_the_stream_and_heartbeats_are_none(stub: Stub) -> No
             await waiting
 
 
-async def test_messages_of_other_kinds_are_passed_over(stub: Stub, provider: Kraken) -> None:
+async def test_messages_of_other_kinds_are_skipped(stub: Stub, provider: Kraken) -> None:
     async with streaming(provider, "XXBTZUSD") as stream:
         await anext(stream)
         for odd in ({}, {"method": "pong"}, {"channel": ["ticker"]}, {"channel": "ticker"}):
-            await stub.say(odd)
+            await stub.send_all(odd)
         for odd in ("data", [7, None, [], {}, {"symbol": []}], [tick(symbol="ETH/USD")]):
-            await stub.say(json.loads(json.dumps({"channel": "ticker", "data": odd}, default=str)))
+            await stub.send_all(
+                json.loads(json.dumps({"channel": "ticker", "data": odd}, default=str))
+            )
         await stub.tick("XXBTZUSD", "64001.0")
         assert (await anext(stream)).last == Decimal("64001.0")
 
 
-async def test_the_list_is_not_asked_at_every_connection(stub: Stub, provider: Kraken) -> None:
+async def test_the_list_is_not_read_at_every_connection(stub: Stub, provider: Kraken) -> None:
     for _ in range(3):
         async with streaming(provider, "XXBTZUSD") as stream:
             await anext(stream)
@@ -583,14 +587,14 @@ def test_an_address_of_the_wrong_kind_is_refused(rest_url: str, ws_url: str) -> 
         Kraken(rest_url, ws_url)
 
 
-# whatever comes
+# any input
 
 
 @pytest.mark.parametrize("no_price", ["0.000000000", "0", "", "NaN", "-1", None, [], {}, True])
-def test_what_is_no_price_is_none_and_as_the_last_not_above_0(no_price: Any) -> None:
-    told = read_row(ROW | {"c": [no_price, "0.00000"]}, BITCOIN, NOW)
-    assert told
-    assert told.last <= 0
+def test_a_field_that_is_not_a_price_is_none_and_as_last_not_above_0(no_price: Any) -> None:
+    quote = read_row(ROW | {"c": [no_price, "0.00000"]}, BITCOIN, NOW)
+    assert quote
+    assert quote.last <= 0
     assert read_tick(tick(last=no_price), BITCOIN, NOW).last <= 0
     row = read_row(ROW | {"b": [no_price], "o": no_price}, BITCOIN, NOW)
     assert row
@@ -612,7 +616,7 @@ PRICES = st.decimals(min_value=Decimal("1e-12"), max_value=Decimal("1e12"), plac
 @given(st.dictionaries(st.sampled_from(sorted(ROW)), JSON | st.lists(JSON)), JSON)
 @example({"c": ["1e99999", "1"]}, None)
 @settings(deadline=None)
-def test_whatever_a_row_says_no_bad_price_comes_out(changes: dict[str, Any], other: Any) -> None:
+def test_no_row_leads_to_an_invalid_price(changes: dict[str, Any], other: Any) -> None:
     for row in (ROW | changes, other):
         assert sane(read_row(over_the_wire(row), BITCOIN, NOW))
 
@@ -621,7 +625,7 @@ def test_whatever_a_row_says_no_bad_price_comes_out(changes: dict[str, Any], oth
 @example({"last": 10**30, "change": -(10**30)}, None)
 @example({"timestamp": "9999-12-31T23:59:59-23:59"}, None)
 @settings(deadline=None)
-def test_whatever_a_tick_says_no_bad_price_comes_out(changes: dict[str, Any], other: Any) -> None:
+def test_no_tick_leads_to_an_invalid_price(changes: dict[str, Any], other: Any) -> None:
     quote = read_tick(over_the_wire(tick() | changes), BITCOIN, NOW)
     assert sane(quote)
     assert quote is None or quote.time.tzinfo
@@ -630,18 +634,18 @@ def test_whatever_a_tick_says_no_bad_price_comes_out(changes: dict[str, Any], ot
 @given(st.dictionaries(st.sampled_from(["channel", "data", "error", "symbol", "success"]), JSON))
 @example({"channel": "status", "data": [{"system": "maintenance"}]})
 @settings(deadline=None)
-def test_whatever_comes_over_a_socket_is_a_quote_or_an_error(message: dict[str, Any]) -> None:
+def test_every_message_of_a_socket_is_a_quote_or_an_error(message: dict[str, Any]) -> None:
     for changes in ({}, {"channel": "ticker"}, {"channel": "status"}):
         try:
-            told = over_the_wire(message | changes)
-            assert all(map(sane, take(told, {"BTC/USD": [BITCOIN]}, Standing(Budget(Plan())))))
+            sent = over_the_wire(message | changes)
+            assert all(map(sane, take(sent, {"BTC/USD": [BITCOIN]}, Standing(Budget(Plan())))))
         except ProviderError:
             assert message.keys() & {"error", "data"}
 
 
 @given(st.lists(JSON | st.lists(JSON, min_size=7, max_size=8)), JSON)
 @settings(deadline=None)
-def test_whatever_a_list_says_it_is_read_or_left_out(rows: list[Any], wsname: Any) -> None:
+def test_every_row_of_a_list_is_read_or_left_out(rows: list[Any], wsname: Any) -> None:
     candles = read_klines(over_the_wire(rows), COLUMNS, *EVER).values()
     assert all(candle.low > 0 and candle.close > 0 for candle in candles)
     found = read_pair("A", over_the_wire({"wsname": wsname, "tick_size": wsname}))

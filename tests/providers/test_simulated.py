@@ -1,4 +1,4 @@
-"""The simulated market: plausible, on its grid, the same for a seed, at the rate asked for."""
+"""The simulated market: plausible, on its tick grid, the same for a seed, at the given rate."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SPY = Instrument(symbol="SPY", code="", kind="etf", start=Decimal(600))
 GSPC = Instrument(symbol="^GSPC", code="", kind="index", start=Decimal(6000))
 ALL = [BTC, AAPL, SPY, GSPC]
 
-unhurried = settings(deadline=None, max_examples=50)  # a busy machine fails no test
+unhurried = settings(deadline=None, max_examples=50)  # no test fails on a busy machine
 seeds = st.integers(0, 10**6)
 instruments = st.builds(
     Instrument,
@@ -41,7 +41,7 @@ instruments = st.builds(
 
 
 class FakeTime:
-    """A clock that only sleeping moves, by what was asked and the delay of a busy machine."""
+    """A clock that only moves during a sleep, by its length and the delay of a busy machine."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -95,8 +95,8 @@ async def take_until(
     return ticks
 
 
-def told(quotes: Sequence[Quote], symbol: str = "") -> list[list[Any]]:
-    """Return all that quotes say except when, of one symbol or of all."""
+def contents(quotes: Sequence[Quote], symbol: str = "") -> list[list[Any]]:
+    """Return all fields of quotes but the times, of one symbol or of all."""
     chosen = [quote for quote in quotes if symbol in ("", quote.symbol)]
     return [[quote.symbol, quote.sequence, *values(quote)] for quote in chosen]
 
@@ -147,7 +147,7 @@ async def test_every_quote_survives_the_wire(instrument: Instrument, seed: int) 
 
 @unhurried
 @given(seeds)
-async def test_the_same_seed_gives_the_same_sequence(seed: int) -> None:
+async def test_the_same_seed_has_the_same_sequence(seed: int) -> None:
     first, second = [await take(simulated(seed), ALL, 100) for _ in range(2)]
 
     assert first == second
@@ -158,16 +158,18 @@ async def test_the_sequence_of_a_seed_does_not_depend_on_the_clock() -> None:
     slow.delay = 0.9
     later = slow.options() | {"clock": lambda: NOON + timedelta(days=100)}
 
-    assert told(await take(simulated(**later), ALL, 300)) == told(await take(simulated(), ALL, 300))
+    assert contents(await take(simulated(**later), ALL, 300)) == contents(
+        await take(simulated(), ALL, 300)
+    )
 
 
 @unhurried
 @given(seeds, st.lists(st.sampled_from([AAPL, SPY, GSPC]), unique=True))
-async def test_a_symbol_walks_the_same_way_whoever_walks_beside_it(
+async def test_a_symbol_walks_the_same_way_beside_any_others(
     seed: int, neighbours: list[Instrument]
 ) -> None:
-    together = told(await take(simulated(seed), [*neighbours, BTC], 120), "BTC-USD")
-    alone = told(await take(simulated(seed), [BTC], len(together)))
+    together = contents(await take(simulated(seed), [*neighbours, BTC], 120), "BTC-USD")
+    alone = contents(await take(simulated(seed), [BTC], len(together)))
 
     assert len(together) >= 29
     assert together == alone
@@ -177,18 +179,20 @@ async def test_polling_walks_the_same_way_as_streaming() -> None:
     provider = simulated()
     polled = [quote for _ in range(20) for quote in await provider.quotes([BTC])]
 
-    assert told(polled) == told(await take(simulated(), [BTC], 20))
+    assert contents(polled) == contents(await take(simulated(), [BTC], 20))
 
 
 @pytest.mark.parametrize("seed", [None, ""])
-async def test_without_a_seed_every_market_is_another(seed: str | None) -> None:
+async def test_without_a_seed_every_market_is_different(seed: str | None) -> None:
     first, second = [await take(simulated(seed), [BTC], 20) for _ in range(2)]
 
-    assert told(first) != told(second)
+    assert contents(first) != contents(second)
 
 
 async def test_a_seed_from_the_environment_is_the_same_as_the_number() -> None:
-    assert told(await take(simulated("7"), ALL, 40)) == told(await take(simulated(7), ALL, 40))
+    assert contents(await take(simulated("7"), ALL, 40)) == contents(
+        await take(simulated(7), ALL, 40)
+    )
 
 
 @pytest.mark.parametrize(
@@ -205,7 +209,7 @@ async def test_a_seed_from_the_environment_is_the_same_as_the_number() -> None:
         (None, None, "100.00"),
     ],
 )
-async def test_the_market_begins_at_the_start_on_the_tick_grid(
+async def test_the_market_begins_at_the_first_price_on_the_tick_grid(
     start: str | None, tick: str | None, last: str
 ) -> None:
     instrument = Instrument(
@@ -219,7 +223,7 @@ async def test_the_market_begins_at_the_start_on_the_tick_grid(
     assert str(quote.last) == last
 
 
-async def test_a_crypto_quote_tells_of_24_hours_and_never_closes() -> None:
+async def test_a_crypto_quote_has_24_hours_and_never_closes() -> None:
     [quote] = await simulated().quotes([BTC])
 
     assert (quote.provider, quote.symbol, quote.currency) == ("simulated", "BTC-USD", "USD")
@@ -230,7 +234,7 @@ async def test_a_crypto_quote_tells_of_24_hours_and_never_closes() -> None:
 
 
 @pytest.mark.parametrize("instrument", [AAPL, SPY, GSPC], ids=lambda instrument: instrument.kind)
-async def test_other_quotes_tell_of_a_day_and_whole_shares_and_never_close_either(
+async def test_other_quotes_have_a_day_and_whole_shares_and_never_close(
     instrument: Instrument,
 ) -> None:
     [quote] = await simulated().quotes([instrument])
@@ -240,13 +244,13 @@ async def test_other_quotes_tell_of_a_day_and_whole_shares_and_never_close_eithe
     assert quote.volume % 1 == 0
 
 
-async def test_a_quote_carries_the_time_of_the_clock(fake_time: FakeTime) -> None:
+async def test_a_quote_has_the_time_of_the_clock(fake_time: FakeTime) -> None:
     *_, tick = await take(simulated(**fake_time.options()), [BTC], 3)
 
     assert tick.source_time == tick.received_at == NOON + timedelta(seconds=2)
 
 
-async def test_the_clock_is_aware_utc_unless_another_is_given() -> None:
+async def test_the_default_clock_is_aware_utc() -> None:
     [quote] = await Simulated().quotes([BTC])
 
     assert abs(datetime.now(UTC) - quote.source_time) < timedelta(seconds=5)
@@ -261,7 +265,7 @@ async def test_the_change_of_the_first_day_is_plausible(seed: int) -> None:
 
 @pytest.mark.parametrize("instrument", ALL, ids=lambda instrument: instrument.kind)
 @pytest.mark.parametrize("rate", [1, 60, 6000])
-async def test_a_visitor_sees_prices_move(instrument: Instrument, rate: int) -> None:
+async def test_a_visitor_sees_prices_change(instrument: Instrument, rate: int) -> None:
     lasts = [quote.last for quote in await take(simulated(rate=rate), [instrument], 30)]
 
     assert len(set(lasts)) > 3
@@ -304,7 +308,7 @@ async def test_a_new_day_begins_where_the_last_one_ended() -> None:
     assert morning.volume < close.volume
 
 
-async def test_a_symbol_that_gets_another_name_goes_on_from_where_it_is() -> None:
+async def test_a_symbol_with_a_new_name_continues_at_its_price() -> None:
     provider = simulated()
     for _ in range(20):
         [before] = await provider.quotes([AAPL])
@@ -322,7 +326,7 @@ async def test_a_stream_begins_with_a_quote_of_each_at_once(fake_time: FakeTime)
     assert fake_time.sleeps == 0
 
 
-async def test_a_second_stream_goes_on_where_the_first_one_ended() -> None:
+async def test_a_second_stream_continues_where_the_first_one_ended() -> None:
     provider = simulated()
     *_, before = await take(provider, [BTC], 10)
     after, *_ = await take(provider, [BTC], 10)
@@ -358,7 +362,7 @@ async def test_thousands_of_ticks_a_second_share_their_sleeps(fake_time: FakeTim
     assert fake_time.sleeps <= 201
 
 
-async def test_a_sleep_that_ends_early_brings_no_tick_early(fake_time: FakeTime) -> None:
+async def test_a_sleep_that_ends_early_brings_no_early_tick(fake_time: FakeTime) -> None:
     provider = simulated(rate=60, **fake_time.options())
     fake_time.delay = -0.9
     ticks = await take_until(provider, ALL, fake_time, 10.1)
@@ -366,7 +370,7 @@ async def test_a_sleep_that_ends_early_brings_no_tick_early(fake_time: FakeTime)
     assert ticks.total() == 40
 
 
-async def test_a_short_delay_is_caught_up(fake_time: FakeTime) -> None:
+async def test_the_ticks_of_a_short_delay_are_made_up_for(fake_time: FakeTime) -> None:
     provider = simulated(rate=6000, **fake_time.options())
     fake_time.delay = 0.9
     ticks = await take_until(provider, [BTC], fake_time, 5.0)
@@ -399,29 +403,29 @@ def test_a_rate_is_a_number_or_its_text(rate: float | str) -> None:
 
 
 @pytest.mark.parametrize("rate", [0, -1, "", "fast", "nan", "inf", float("nan"), 1e308, None])
-def test_another_rate_is_refused(rate: Any) -> None:
+def test_an_invalid_rate_is_refused(rate: Any) -> None:
     with pytest.raises(ValueError, match="must be a number of ticks a minute above 0"):
         Simulated(rate)
 
 
-def test_options_come_from_the_environment_as_strings() -> None:
+def test_options_may_be_text_from_the_environment() -> None:
     provider = make_provider("simulated", {"rate": "120", "seed": "7"})
 
     assert isinstance(provider, Simulated)
     assert provider.rate == 120
 
 
-def test_an_option_that_it_lacks_is_refused() -> None:
+def test_an_unknown_option_is_refused() -> None:
     with pytest.raises(ValueError, match="unusable options for provider 'simulated'"):
         make_provider("simulated", {"api_key": "secret"})
 
 
-def test_it_says_that_it_is_no_real_market() -> None:
+def test_the_attribution_says_that_the_market_is_not_real() -> None:
     assert Simulated.attribution == "SIMULATED prices, not a real market"
     assert not Simulated.needs_code
 
 
-async def test_it_keeps_no_list_of_instruments() -> None:
+async def test_it_has_no_list_of_instruments() -> None:
     assert await simulated().instruments() == []
 
 
@@ -455,7 +459,7 @@ async def test_candles_begin_at_whole_steps() -> None:
     assert candle.start == NOON - timedelta(minutes=1)
 
 
-async def test_the_past_is_the_same_for_the_same_seed_and_every_stretch_of_time() -> None:
+async def test_the_past_is_the_same_for_the_same_seed_in_every_period() -> None:
     long = await simulated().candles(AAPL, 60, NOON - timedelta(hours=2), NOON)
     short = await simulated().candles(AAPL, 60, NOON - timedelta(hours=1), NOON)
     other = await simulated(8).candles(AAPL, 60, NOON - timedelta(hours=1), NOON)
@@ -464,14 +468,14 @@ async def test_the_past_is_the_same_for_the_same_seed_and_every_stretch_of_time(
     assert other != short
 
 
-async def test_minutes_and_hours_tell_of_the_same_past() -> None:
+async def test_minutes_and_hours_show_the_same_past() -> None:
     minutes = await simulated().candles(AAPL, 60, NOON - timedelta(hours=1), NOON)
     [hour] = await simulated().candles(AAPL, 3600, NOON - timedelta(hours=1), NOON)
 
     assert (hour.open, hour.close) == (minutes[0].open, minutes[-1].close)
 
 
-async def test_the_past_leads_to_where_the_market_begins() -> None:
+async def test_the_past_ends_at_the_first_price_of_the_market() -> None:
     candles = await simulated().candles(AAPL, 60, NOON - timedelta(hours=1), NOON)
 
     assert candles[-1].close == AAPL.start
@@ -485,14 +489,14 @@ async def test_walking_does_not_change_the_past() -> None:
     assert await walked.candles(AAPL, 60, *span) == await simulated().candles(AAPL, 60, *span)
 
 
-async def test_of_more_than_a_thousand_candles_the_newest_are_given() -> None:
+async def test_only_the_newest_thousand_candles_are_returned() -> None:
     candles = await simulated().candles(BTC, 60, NOON - timedelta(days=30), NOON)
 
     assert len(candles) == 1000
     assert candles[-1].start == NOON - timedelta(minutes=1)
 
 
-async def test_no_candle_comes_from_the_future() -> None:
+async def test_there_are_no_candles_of_the_future() -> None:
     tomorrow = NOON + timedelta(days=1)
 
     assert await simulated().candles(BTC, 60, NOON, tomorrow) == []

@@ -45,7 +45,7 @@ from tests.stubs.yahoo import Yahoo as Stub
 NOW = datetime(2025, 2, 20, 15, 0, tzinfo=UTC)  # half an hour after the opening in New York
 NOON = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 ROOT = Path(__file__).parents[2]
-# As a chart's meta is, without what is not read.
+# The meta of a chart, without the fields that are not read.
 META = """{"currency": "USD", "symbol": "AAPL", "instrumentType": "EQUITY",
     "regularMarketTime": 1739998801, "hasPrePostMarketData": true, "gmtoffset": -18000,
     "exchangeTimezoneName": "America/New_York", "regularMarketPrice": 244.87,
@@ -54,7 +54,7 @@ META = """{"currency": "USD", "symbol": "AAPL", "instrumentType": "EQUITY",
     "currentTradingPeriod": {"pre": {"start": 1740042000, "end": 1740061800},
         "regular": {"start": 1740061800, "end": 1740085200},
         "post": {"start": 1740085200, "end": 1740099600}}}"""
-# A frame for AAPL at 101, byte by byte: number and kind of a field, then what is in it.
+# A frame of AAPL at 101, byte by byte: number and kind of each field, then its value.
 BYTES = bytes.fromhex("0a04 4141504c 15 0000ca42 18 80b6fbbda465 30 08 38 01 65 0000803f d801 04")
 
 
@@ -66,7 +66,7 @@ AAPL = instrument("AAPL")
 
 
 def spark(**changes: Any) -> dict[str, Any]:
-    """Build what spark answers of AAPL."""
+    """Return the answer of spark for AAPL."""
     response = {
         "meta": loads(META) | changes,
         "timestamp": [1739975400, 1739975700, 1739976000],
@@ -75,9 +75,9 @@ def spark(**changes: Any) -> dict[str, Any]:
     return {"spark": {"result": [{"symbol": "AAPL", "response": [response]}], "error": None}}
 
 
-def read(asked: Instrument = AAPL, **changes: Any) -> Quote | None:
+def read(instrument: Instrument = AAPL, **changes: Any) -> Quote | None:
     row = replace(read_spark(spark(**changes))["AAPL"], came_at=NOW)
-    known = read_row(row, asked)
+    known = read_row(row, instrument)
     return known.quote if known else None
 
 
@@ -116,7 +116,7 @@ def ms(moment: datetime) -> int:
 
 
 def after(known: Known = KNOWN, **fields: Any) -> Quote | None:
-    """Tell what is known after a frame; it is of this moment unless told otherwise."""
+    """Return the quote after a frame, which by default is of this moment."""
     return apply_frame(frame(**{"time": ms(NOW)} | fields), known, NOW)
 
 
@@ -144,14 +144,16 @@ async def provider(stub: Stub) -> AsyncIterator[Yahoo]:
 
 
 @asynccontextmanager
-async def streaming(provider: Yahoo, *asked: Instrument) -> AsyncIterator[AsyncIterator[Quote]]:
+async def streaming(
+    provider: Yahoo, *instruments: Instrument
+) -> AsyncIterator[AsyncIterator[Quote]]:
     async with asyncio.timeout(PATIENCE):
-        async with aclosing(provider.stream(asked)) as stream:  # type: ignore[type-var]
+        async with aclosing(provider.stream(instruments)) as stream:  # type: ignore[type-var]
             yield stream
 
 
-async def failure(provider: Yahoo, *asked: Instrument) -> ProviderError:
-    async with streaming(provider, *asked) as stream:
+async def failure(provider: Yahoo, *instruments: Instrument) -> ProviderError:
+    async with streaming(provider, *instruments) as stream:
         with pytest.raises(ProviderError) as caught:
             [quote async for quote in stream]
     return caught.value
@@ -160,7 +162,7 @@ async def failure(provider: Yahoo, *asked: Instrument) -> ProviderError:
 async def ticked(
     stub: Stub, stream: AsyncIterator[Quote], code: str, price: str, **fields: Any
 ) -> Quote:
-    """Return what a stream yields next, when the stub has ticked what is watched."""
+    """Return the next quote of a stream, after the stub sent a tick."""
     coming = asyncio.ensure_future(anext(stream))
     await stub.until(lambda: any(stub.watched.values()))
     await stub.tick(code, price, **fields)
@@ -171,7 +173,7 @@ async def ticked(
 
 
 @pytest.mark.parametrize("options", [{}, {"accept": ""}, {"accept": "yes"}, {"accept": "True"}])
-def test_it_is_built_only_for_who_accepts_the_notice(options: dict[str, str]) -> None:
+def test_it_is_built_only_if_the_notice_is_accepted(options: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="for personal use only") as caught:
         make_provider("yahoo", options)
     assert NOTICE in str(caught.value)
@@ -206,14 +208,14 @@ def test_a_row_becomes_a_quote() -> None:
     )
 
 
-def test_without_a_previous_close_it_is_that_of_the_chart_which_is_a_day() -> None:
+def test_without_a_previous_close_the_reference_is_that_of_the_chart() -> None:
     quote = read(previousClose=None)
     assert quote
     assert quote.reference == 236
 
 
 @pytest.mark.parametrize("price", [None, 0, "", "NaN", -1, [], True])
-def test_without_a_price_the_last_close_that_is_none_of_nothing_is_it(price: Any) -> None:
+def test_without_a_price_the_last_valid_close_is_the_price(price: Any) -> None:
     quote = read(regularMarketPrice=price)
     assert quote
     assert str(quote.last) == "244.5"
@@ -234,7 +236,7 @@ def test_without_a_price_the_last_close_that_is_none_of_nothing_is_it(price: Any
         (-150, "GBp", "-1.50"),
     ],
 )
-def test_without_any_price_last_is_what_is_told_and_the_rest_is_sound(
+def test_without_any_price_the_last_is_kept_and_the_rest_is_valid(
     price: Any, unit: str, last: str
 ) -> None:
     body = spark(regularMarketPrice=price, currency=unit)
@@ -246,7 +248,7 @@ def test_without_any_price_last_is_what_is_told_and_the_rest_is_sound(
     assert known.quote == replace(priced, last=Decimal(last), source_time=None)
 
 
-def test_what_is_known_without_a_price_spoils_no_frame() -> None:
+def test_a_quote_without_a_price_does_not_reject_a_frame() -> None:
     row = replace(read_spark(spark(regularMarketPrice=-1))["AAPL"], closes=[], came_at=NOW)
     known = read_row(row, AAPL)
     assert known
@@ -259,7 +261,7 @@ def test_what_is_known_without_a_price_spoils_no_frame() -> None:
 
 
 @pytest.mark.parametrize(("kind", "volume"), [("index", None), ("stock", 0)])
-def test_an_index_without_bid_ask_range_and_volume_has_none(kind: str, volume: int | None) -> None:
+def test_the_fields_that_an_index_lacks_are_none(kind: str, volume: int | None) -> None:
     nothing = {"regularMarketDayHigh": 0, "regularMarketDayLow": 0, "regularMarketVolume": 0}
     quote = read(replace(AAPL, kind=kind), **nothing, bid=0)
     assert quote
@@ -308,20 +310,20 @@ def test_pence_become_pounds(unit: str, currency: str, last: str) -> None:
         ("GC=F", None),
     ],
 )
-def test_a_quote_says_how_late_its_exchange_is(code: str, minutes: int | None) -> None:
+def test_a_quote_has_the_delay_of_its_exchange(code: str, minutes: int | None) -> None:
     quote = read(instrument(code))
     assert quote
     assert quote.delay == (None if minutes is None else minutes * 60)
 
 
 @pytest.mark.parametrize("name", ["OTC Markets OTCPK", "OTC Markets OTCQX"])
-def test_what_is_traded_over_the_counter_is_late(name: str) -> None:
+def test_over_the_counter_prices_are_delayed(name: str) -> None:
     quote = read(fullExchangeName=name)
     assert quote
     assert quote.delay == 900
 
 
-def test_crypto_never_closes_and_its_volume_in_money_is_none() -> None:
+def test_crypto_never_closes_and_its_volume_in_money_is_left_out() -> None:
     quote = read(instrumentType="CRYPTOCURRENCY")
     assert quote
     assert (quote.session, quote.reference_kind) == ("always", "utc_day")
@@ -340,14 +342,14 @@ def test_crypto_never_closes_and_its_volume_in_money_is_none() -> None:
         (1740000000, True, "closed"),
     ],
 )
-def test_the_hours_of_the_day_tell_the_session(moment: int, extended: bool, session: str) -> None:
+def test_the_hours_of_the_day_decide_the_session(moment: int, extended: bool, session: str) -> None:
     row = read_spark(spark(hasPrePostMarketData=extended))["AAPL"]
     known = read_row(replace(row, came_at=datetime.fromtimestamp(moment, UTC)), AAPL)
     assert known
     assert known.quote.session == session
 
 
-def test_the_other_form_of_spark_is_read_as_well() -> None:
+def test_the_other_form_of_spark_is_read_too() -> None:
     body = {
         "AAPL": {
             "symbol": "AAPL",
@@ -367,12 +369,12 @@ def test_the_other_form_of_spark_is_read_as_well() -> None:
     assert known.quote.session is None
 
 
-@pytest.mark.parametrize(("code", "told"), [("SHEL.L", False), ("SAP.DE", True)])
-def test_what_may_be_pence_or_pounds_is_not_told(code: str, told: bool) -> None:
+@pytest.mark.parametrize(("code", "is_read"), [("SHEL.L", False), ("SAP.DE", True)])
+def test_a_price_that_may_be_in_pence_or_pounds_is_left_out(code: str, is_read: bool) -> None:
     row = {"close": [Decimal("2743.5"), Decimal("2744.5")], "timestamp": [1, 2]}
     found = read_spark({code: row})[code]
-    assert bool(read_row(found, instrument(code))) is told
-    assert bool(read_sparkline(found, instrument(code))) is told
+    assert bool(read_row(found, instrument(code))) is is_read
+    assert bool(read_sparkline(found, instrument(code))) is is_read
 
 
 @pytest.mark.parametrize("flat", [False, True])
@@ -396,22 +398,22 @@ async def test_many_symbols_come_in_batches_of_twenty(stub: Stub, provider: Yaho
 
 
 async def test_two_instruments_may_share_a_code(stub: Stub, provider: Yahoo) -> None:
-    asked = [AAPL, replace(AAPL, symbol="APPLE")]
-    assert [quote.symbol for quote in await provider.quotes(asked)] == ["AAPL", "APPLE"]
+    instruments = [AAPL, replace(AAPL, symbol="APPLE")]
+    assert [quote.symbol for quote in await provider.quotes(instruments)] == ["AAPL", "APPLE"]
     assert [query["symbols"] for query in stub.queries] == ["AAPL"]
-    async with streaming(provider, *asked) as stream:
-        assert [(await anext(stream)).symbol for _ in asked] == ["AAPL", "APPLE"]
+    async with streaming(provider, *instruments) as stream:
+        assert [(await anext(stream)).symbol for _ in instruments] == ["AAPL", "APPLE"]
         assert (await ticked(stub, stream, "AAPL", "102")).symbol == "AAPL"
         assert (await anext(stream)).symbol == "APPLE"
 
 
-async def test_symbols_that_are_left_out_are_named(provider: Yahoo) -> None:
+async def test_symbols_that_an_answer_lacks_are_dropped(provider: Yahoo) -> None:
     quotes = await provider.quotes([instrument("NOPE"), AAPL])
     assert [quote.symbol for quote in quotes] == ["AAPL"]
     assert provider.standing.unknown == {"NOPE": "NOPE is not known to Yahoo"}
 
 
-async def test_a_batch_of_unknown_symbols_costs_the_others_nothing(
+async def test_a_batch_of_unknown_symbols_does_not_affect_the_others(
     stub: Stub, provider: Yahoo
 ) -> None:
     codes = [f"NOPE{number}" for number in range(BATCH)]
@@ -423,13 +425,13 @@ async def test_a_batch_of_unknown_symbols_costs_the_others_nothing(
     assert "NOPE3" not in provider.standing.unknown
 
 
-async def test_an_empty_answer_condemns_nobody(stub: Stub, provider: Yahoo) -> None:
+async def test_an_empty_answer_drops_no_code(stub: Stub, provider: Yahoo) -> None:
     stub.mode = "empty"
     assert await provider.quotes([AAPL]) == []
     assert provider.standing.unknown == {}
 
 
-async def test_a_page_that_is_gone_condemns_nobody() -> None:
+async def test_a_missing_address_drops_no_code() -> None:
     class Moved(Stub):
         def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
             return 404, {"message": "no such page"}
@@ -446,7 +448,7 @@ async def test_the_agent_has_the_form_of_a_browsers(stub: Stub, provider: Yahoo)
     assert "crumb" not in stub.queries[0]
 
 
-async def test_sparklines_carry_the_last_close_over_a_gap(provider: Yahoo) -> None:
+async def test_sparklines_repeat_the_last_close_in_a_gap(provider: Yahoo) -> None:
     lines = await provider.sparklines([AAPL, instrument("SHEL.L", "GBP"), instrument("NOPE")])
     assert {symbol: line.prices for symbol, line in lines.items()} == {
         "AAPL": (100, 100, 101, 101),
@@ -458,16 +460,16 @@ async def test_sparklines_carry_the_last_close_over_a_gap(provider: Yahoo) -> No
 # candles
 
 
-async def test_candles_are_of_the_time_that_was_asked(stub: Stub, provider: Yahoo) -> None:
-    asked = (NOON + timedelta(seconds=30), NOON + timedelta(hours=2))
-    candles = await provider.candles(AAPL, 300, *asked)
-    assert len(candles) == 20  # of 23: in every tenth nobody traded
+async def test_candles_are_of_the_requested_period(stub: Stub, provider: Yahoo) -> None:
+    period = (NOON + timedelta(seconds=30), NOON + timedelta(hours=2))
+    candles = await provider.candles(AAPL, 300, *period)
+    assert len(candles) == 20  # of 23: every tenth has no trade
     assert candles[0].start == NOON + timedelta(minutes=5)
     assert candles[-1].start == NOON + timedelta(minutes=115)
     assert {query["interval"] for query in stub.queries} == {"5m"}
 
 
-async def test_the_tick_at_the_end_of_a_chart_is_no_candle(provider: Yahoo) -> None:
+async def test_the_tick_at_the_end_of_a_chart_is_not_a_candle(provider: Yahoo) -> None:
     now = datetime.now(UTC)
     candles = await provider.candles(AAPL, 300, now - timedelta(hours=3), now + timedelta(hours=1))
     assert candles
@@ -487,7 +489,7 @@ COLUMNS = ("open", "high", "low", "close")
 
 
 @pytest.mark.parametrize("tick", [timedelta(minutes=7), timedelta(minutes=10, seconds=11)])
-def test_a_row_out_of_step_is_no_candle(tick: timedelta) -> None:
+def test_a_row_between_two_steps_is_not_a_candle(tick: timedelta) -> None:
     moments = [NOON, NOON + timedelta(minutes=5), NOON + tick]
     found = [candle.start for _, candle in read_candles(chart(300, *moments), AAPL, 300)]
     assert found == moments[:2]
@@ -503,29 +505,27 @@ def test_a_day_with_a_break_has_candles_after_it() -> None:
     ("zone", "moment", "day"),
     [
         ("America/New_York", datetime(2026, 1, 5, 14, 30, tzinfo=UTC), 5),
-        ("America/New_York", datetime(2026, 1, 5, 18, 2, 11, tzinfo=UTC), 5),  # today's so far
+        ("America/New_York", datetime(2026, 1, 5, 18, 2, 11, tzinfo=UTC), 5),  # today, not complete
         ("Australia/Sydney", datetime(2026, 1, 4, 23, 0, tzinfo=UTC), 5),
         ("Asia/Tokyo", datetime(2026, 1, 5, 0, 0, tzinfo=UTC), 5),
-        ("Europe/London", datetime(2026, 7, 4, 23, 0, tzinfo=UTC), 5),  # in summer, asked in winter
+        ("Europe/London", datetime(2026, 7, 4, 23, 0, tzinfo=UTC), 5),  # a day in summer time
     ],
 )
-def test_a_days_candle_begins_with_the_date_of_its_place(
-    zone: str, moment: datetime, day: int
-) -> None:
+def test_a_days_candle_begins_with_the_local_date(zone: str, moment: datetime, day: int) -> None:
     ((start, candle),) = read_candles(chart(86_400, moment, zone=zone, gmtoffset=0), AAPL, 86_400)
     assert candle.start == datetime(2026, moment.month, day, tzinfo=UTC)
     assert start == candle.start.timestamp()
     assert candle.volume == 135480400
 
 
-def test_a_zone_that_is_not_known_is_a_distance() -> None:
+def test_an_unknown_zone_is_replaced_by_its_offset() -> None:
     moment = datetime(2026, 1, 4, 23, 0, tzinfo=UTC)
-    told = chart(86_400, moment, zone="Atlantis/Capital", gmtoffset=39_600)
-    ((_, candle),) = read_candles(told, AAPL, 86_400)
+    result = chart(86_400, moment, zone="Atlantis/Capital", gmtoffset=39_600)
+    ((_, candle),) = read_candles(result, AAPL, 86_400)
     assert candle.start == datetime(2026, 1, 5, tzinfo=UTC)
 
 
-async def test_days_are_asked_with_one_more_at_each_end(stub: Stub, provider: Yahoo) -> None:
+async def test_days_are_requested_with_one_more_at_each_end(stub: Stub, provider: Yahoo) -> None:
     start, end = NOON - timedelta(days=10, hours=12), NOON - timedelta(hours=12)
     candles = await provider.candles(AAPL, 86_400, start, end)
     assert {candle.start.hour for candle in candles} == {0}
@@ -535,7 +535,7 @@ async def test_days_are_asked_with_one_more_at_each_end(stub: Stub, provider: Ya
     assert int(query["period2"]) == end.timestamp() + 86_400
 
 
-def test_candles_have_the_digits_their_prices_were_made_of() -> None:
+def test_candles_have_their_original_digits() -> None:
     ((_, candle),) = read_candles(chart(60, NOON), AAPL, 60)
     assert str(candle.close) == "75.0875"
     ((_, pence),) = read_candles(chart(60, NOON, currency="GBp"), AAPL, 60)
@@ -543,7 +543,7 @@ def test_candles_have_the_digits_their_prices_were_made_of() -> None:
 
 
 @pytest.mark.parametrize(
-    "told",
+    "result",
     [
         {"meta": {"currency": "USD"}, "indicators": {"quote": [{}]}},
         {"meta": {"currency": "USD"}, "timestamp": [1767614400], "indicators": {"quote": [{}]}},
@@ -551,34 +551,34 @@ def test_candles_have_the_digits_their_prices_were_made_of() -> None:
         None,
     ],
 )
-def test_a_chart_without_bars_has_no_candles(told: Any) -> None:
-    assert list(read_candles(told, AAPL, 60)) == []
+def test_a_chart_without_bars_has_no_candles(result: Any) -> None:
+    assert list(read_candles(result, AAPL, 60)) == []
 
 
-async def test_minutes_are_asked_a_week_at_a_time(stub: Stub, provider: Yahoo) -> None:
+async def test_minutes_are_requested_a_week_at_a_time(stub: Stub, provider: Yahoo) -> None:
     await provider.candles(AAPL, 60, NOON - timedelta(days=15), NOON)
     spans = [int(query["period2"]) - int(query["period1"]) for query in stub.queries]
     assert spans == [7 * 86_400, 7 * 86_400, 86_400]
 
 
-async def test_what_is_too_old_is_an_error_in_yahoos_words() -> None:
+async def test_too_old_candles_are_an_error_in_yahoos_words() -> None:
     class Strict(Stub):
         def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
             words = "1m data not available. Only 8 days worth of 1m granularity data are allowed"
-            told = {"code": "Unprocessable Entity", "description": words}
-            return 422, {"chart": {"result": None, "error": told}}
+            error = {"code": "Unprocessable Entity", "description": words}
+            return 422, {"chart": {"result": None, "error": error}}
 
     async with Strict() as stub, reading(stub) as provider:
         with pytest.raises(ProviderError, match="422 unprocessable entity: 1m data not available"):
             await provider.candles(AAPL, 60, NOON - timedelta(hours=1), NOON)
 
 
-async def test_a_time_in_which_nobody_traded_has_no_candles() -> None:
+async def test_a_period_without_trades_has_no_candles() -> None:
     class Weekend(Stub):
         def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
             words = "Data doesn't exist for startDate = 1767441600, endDate = 1767445200"
-            told = {"code": "Bad Request", "description": words}
-            return 400, {"chart": {"result": None, "error": told}}
+            error = {"code": "Bad Request", "description": words}
+            return 400, {"chart": {"result": None, "error": error}}
 
     async with Weekend() as stub, reading(stub) as provider:
         assert await provider.candles(AAPL, 60, NOON - timedelta(hours=1), NOON) == []
@@ -590,7 +590,7 @@ async def test_an_unknown_symbol_has_no_candles(provider: Yahoo, code: str) -> N
     assert provider.standing.unknown == {code: f"{code}: No data found, symbol may be delisted"}
 
 
-async def test_an_index_is_asked_by_its_code(stub: Stub, provider: Yahoo) -> None:
+async def test_an_index_is_requested_by_its_code(stub: Stub, provider: Yahoo) -> None:
     assert await provider.candles(instrument("^GSPC"), 60, NOON - timedelta(hours=1), NOON)
     assert stub.requests == {"/v8/finance/chart/%5EGSPC": 1}
 
@@ -604,7 +604,7 @@ async def test_steps_that_it_lacks_are_refused(provider: Yahoo) -> None:
 
 
 @pytest.mark.parametrize(("retry_after", "seconds"), [("", COOL_DOWN), ("7", 7)])
-async def test_who_is_turned_away_stays_away(retry_after: str, seconds: float) -> None:
+async def test_a_429_causes_a_back_off(retry_after: str, seconds: float) -> None:
     async with Stub(retry_after=retry_after) as stub, reading(stub) as provider:
         stub.mode = "rate_limited"
         with pytest.raises(ProviderError, match="429 too many requests") as caught:
@@ -613,7 +613,7 @@ async def test_who_is_turned_away_stays_away(retry_after: str, seconds: float) -
         assert not caught.value.refused
 
 
-async def test_a_stream_that_is_turned_away_stays_away() -> None:
+async def test_a_429_for_the_stream_causes_a_back_off() -> None:
     async with Stub() as quotes, Stub(retry_after="") as frames:
         frames.mode = "rate_limited"
         async with reading(quotes, ws_url=frames.ws_url) as provider:
@@ -651,14 +651,14 @@ async def test_an_answer_of_another_kind_is_an_error(document: Any, words: str) 
 
 
 async def test_a_stream_begins_with_a_quote_of_each(stub: Stub, provider: Yahoo) -> None:
-    asked = [instrument(code) for code in stub.metas]
-    async with streaming(provider, *asked) as stream:
-        came = [(await anext(stream)).symbol for _ in asked]
+    instruments = [instrument(code) for code in stub.metas]
+    async with streaming(provider, *instruments) as stream:
+        came = [(await anext(stream)).symbol for _ in instruments]
         assert stub.connects == 0
     assert came == list(stub.metas)
 
 
-async def test_a_tick_is_laid_over_what_is_known(stub: Stub, provider: Yahoo) -> None:
+async def test_a_tick_updates_the_quote(stub: Stub, provider: Yahoo) -> None:
     async with streaming(provider, AAPL) as stream:
         first = await anext(stream)
         quote = await ticked(stub, stream, "AAPL", "101.75")
@@ -676,8 +676,8 @@ async def test_a_tick_is_laid_over_what_is_known(stub: Stub, provider: Yahoo) ->
 async def test_ticks_in_pence_are_in_pounds(stub: Stub, provider: Yahoo) -> None:
     async with streaming(provider, instrument("SHEL.L", "GBP")) as stream:
         await anext(stream)
-        told = {"bid": 2744.25, "ask": 2744.75, "currency": "GBp"}
-        quote = await ticked(stub, stream, "SHEL.L", "2744.5", **told)
+        changes = {"bid": 2744.25, "ask": 2744.75, "currency": "GBp"}
+        quote = await ticked(stub, stream, "SHEL.L", "2744.5", **changes)
     assert (str(quote.last), quote.currency) == ("27.445", "GBP")
     assert (str(quote.bid), str(quote.ask)) == ("27.4425", "27.4475")
     assert quote.reference == 27
@@ -686,13 +686,13 @@ async def test_ticks_in_pence_are_in_pounds(stub: Stub, provider: Yahoo) -> None
 @pytest.mark.parametrize(
     ("code", "delay"), [("SHEL.L", 900), ("AAPL", 0), ("BTC-USD", 0), ("^STOXX50E", None)]
 )
-async def test_ticks_are_as_late_as_what_they_are_laid_over(
+async def test_ticks_have_the_delay_of_the_quote_they_update(
     stub: Stub, provider: Yahoo, code: str, delay: int | None
 ) -> None:
     stub.enlist("^STOXX50E")
     async with streaming(provider, instrument(code)) as stream:
         came = [await anext(stream), await ticked(stub, stream, code, "10.5")]
-        await stub.say(stub.frame(code, price=-1.0))  # which is no price
+        await stub.send_all(stub.frame(code, price=-1.0))  # not a price
         came.append(await anext(stream))
     assert [quote.delay for quote in came] == [delay] * 3
 
@@ -706,12 +706,12 @@ async def test_unknown_symbols_are_not_subscribed_to(stub: Stub, provider: Yahoo
     assert set(provider.standing.unknown) == {"NOPE"}
 
 
-async def test_only_unknown_symbols_are_an_error(stub: Stub, provider: Yahoo) -> None:
+async def test_a_stream_of_only_unknown_symbols_is_an_error(stub: Stub, provider: Yahoo) -> None:
     assert str(await failure(provider, instrument("NOPE"))) == "yahoo knows none of the symbols"
     assert stub.connects == 0
 
 
-async def test_a_stream_brings_a_price_for_what_has_none_yet() -> None:
+async def test_a_stream_brings_a_price_for_a_symbol_without_one() -> None:
     class New(Stub):
         def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
             return 200, {"AAPL": {"close": [], "previousClose": 100}}
@@ -723,7 +723,7 @@ async def test_a_stream_brings_a_price_for_what_has_none_yet() -> None:
     assert (quote.last, quote.reference) == (Decimal("101.25"), 100)
 
 
-async def test_the_subscription_is_repeated_whole(stub: Stub) -> None:
+async def test_the_whole_subscription_is_repeated(stub: Stub) -> None:
     async with reading(stub, beat=0.01) as provider, streaming(provider, AAPL) as stream:
         await anext(stream)
         coming = asyncio.ensure_future(anext(stream))
@@ -733,15 +733,15 @@ async def test_the_subscription_is_repeated_whole(stub: Stub) -> None:
     assert {str(each) for each in stub.subscriptions} == {"{'subscribe': ['AAPL']}"}
 
 
-async def test_messages_without_a_price_are_passed_over(stub: Stub, provider: Yahoo) -> None:
+async def test_messages_without_a_price_are_skipped(stub: Stub, provider: Yahoo) -> None:
     async with streaming(provider, AAPL) as stream:
         await anext(stream)
         await ticked(stub, stream, "AAPL", "102")
         for odd in ({}, {"type": "ping"}, {"message": None}, {"message": "%"}, {"message": "AAAA"}):
-            await stub.say(odd)
-        await stub.say(message(id="AAPL", price=0.0, time=ms(NOW)))
-        await stub.say(message(id="MSFT", price=500.0))  # which was not asked
-        await stub.tick("AAPL", "102.5", time=ms(NOW))  # which is long ago
+            await stub.send_all(odd)
+        await stub.send_all(message(id="AAPL", price=0.0, time=ms(NOW)))
+        await stub.send_all(message(id="MSFT", price=500.0))  # not requested
+        await stub.tick("AAPL", "102.5", time=ms(NOW))  # too old
         await stub.tick("AAPL", "103")
         assert (await anext(stream)).last == 103
 
@@ -761,14 +761,14 @@ async def test_silence_while_a_market_is_open_ends_the_stream(stub: Stub) -> Non
         assert str(await failure(provider, AAPL)) == "silent for 0.1 s"
 
 
-async def test_silence_while_all_are_closed_does_not() -> None:
-    asked = [AAPL, instrument("SAP.DE", "EUR")]
+async def test_silence_while_all_markets_are_closed_does_not_end_the_stream() -> None:
+    instruments = [AAPL, instrument("SAP.DE", "EUR")]
     async with (
         Stub(pulse=60, session="closed") as stub,
         reading(stub, silence=0.05) as provider,
-        streaming(provider, *asked) as stream,
+        streaming(provider, *instruments) as stream,
     ):
-        for _ in asked:
+        for _ in instruments:
             await anext(stream)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.3):
@@ -806,7 +806,7 @@ def test_a_frame_is_read_from_its_bytes() -> None:
     assert found.reference == 100
 
 
-def test_a_frame_is_read_as_it_is_documented() -> None:
+def test_a_documented_frame_is_read() -> None:
     raw = (
         "CgdCVEMtVVNEFYoMuUcYwLCVgIplIgNVU0QqA0NDQzApOAFFPWrEP0iAgOrxvANVx/25R12csrRHZYD8skR9"
         "/7i0R7ABgIDq8bwD2AEE4AGAgOrxvAPoAYCA6vG8A/IBA0JUQ4ECAAAAwPrjckGJAgAA2P5ZT3tC"
@@ -828,7 +828,7 @@ def test_a_frame_is_read_as_it_is_documented() -> None:
 
 
 def test_a_frame_of_bitcoin_is_read_to_the_last_digit() -> None:
-    told = message(
+    sent = message(
         id="BTC-USD",
         price=94745.08,
         time=1736509140000,
@@ -845,7 +845,7 @@ def test_a_frame_of_bitcoin_is_read_to_the_last_digit() -> None:
         price_hint=2,
         market_cap=1.34e12,
     )
-    found, change = read_frame(told), single(read_fields(b64decode(told["message"]))[CHANGE])
+    found, change = read_frame(sent), single(read_fields(b64decode(sent["message"]))[CHANGE])
     assert found
     assert change
     assert str(shortest(change)) == "1431.8906"
@@ -863,18 +863,16 @@ def test_a_frame_of_bitcoin_is_read_to_the_last_digit() -> None:
 @pytest.mark.parametrize(
     ("price", "change", "reference"),
     [
-        (1346.86, -4.6900635, "1351.55"),  # with four digits that would matter, by its hint
+        (1346.86, -4.6900635, "1351.55"),  # its price hint allows four digits
         (230.605, -0.9850006, "231.59"),
         (0.00001234, 3.3999913e-07, "0.000012"),
     ],
 )
-def test_the_reference_has_the_digits_it_was_made_of(
-    price: float, change: float, reference: str
-) -> None:
+def test_the_reference_has_its_original_digits(price: float, change: float, reference: str) -> None:
     assert str(frame(price=price, change=change, price_hint=4).reference) == reference
 
 
-def test_what_is_zero_is_not_on_the_wire_so_no_hours_are_those_before_the_opening() -> None:
+def test_a_frame_without_hours_is_before_the_opening_because_zeros_are_not_sent() -> None:
     assert b"\x38" not in encode(id="AAPL", price=101.0, market_hours=0)
     assert frame(market_hours=0).session == "pre"
     assert [frame(market_hours=number).session for number in (1, 2, 3)] == [
@@ -884,12 +882,12 @@ def test_what_is_zero_is_not_on_the_wire_so_no_hours_are_those_before_the_openin
     ]
 
 
-def test_a_frame_that_tells_little_leaves_the_rest() -> None:
+def test_a_frame_with_few_fields_keeps_the_others() -> None:
     quote = after(price=100.5)
     assert quote == replace(QUOTE, last=Decimal("100.5"), source_time=NOW)
 
 
-def test_high_and_low_follow_last_in_regular_hours() -> None:
+def test_high_and_low_include_the_last_in_regular_hours() -> None:
     above, below = after(price=102.25), after(price=98.5)
     assert above
     assert below
@@ -901,7 +899,7 @@ def test_high_and_low_follow_last_in_regular_hours() -> None:
 
 
 def test_after_hours_the_reference_stays() -> None:
-    # As is: 1.88 above the close of the day, which is no day's change.
+    # A real frame: 1.88 above the close of the same day, which is not the change of a day.
     quote = after(price=249.8712, change=1.8811951, market_hours=2)
     assert quote
     assert quote.reference == Decimal("99.5")
@@ -909,14 +907,14 @@ def test_after_hours_the_reference_stays() -> None:
 
 
 @pytest.mark.parametrize("hours_of_market", [0, 1])
-def test_before_and_in_regular_hours_the_change_tells_the_reference(hours_of_market: int) -> None:
+def test_before_and_in_regular_hours_the_change_gives_the_reference(hours_of_market: int) -> None:
     quote = after(price=230.605, change=-0.9850006, price_hint=2, market_hours=hours_of_market)
     assert quote
     assert str(quote.reference) == "231.59"
     assert quote.reference_kind == "prev_close"
 
 
-def test_a_previous_close_is_the_reference_where_nothing_changed() -> None:
+def test_a_previous_close_is_the_reference_if_nothing_changed() -> None:
     quote = after(price=100.0, change=0.0, previous_close=100.0)
     assert quote
     assert (quote.reference, quote.change) == (100, 0)
@@ -931,7 +929,7 @@ def test_the_change_of_crypto_is_of_24_hours_and_its_volume_is_money() -> None:
     assert (quote.volume, quote.session) == (None, "always")
 
 
-def test_of_the_day_before_nothing_stays() -> None:
+def test_a_new_day_keeps_nothing_of_the_day_before() -> None:
     known = replace(KNOWN, quote=replace(QUOTE, open=Decimal(98), bid=Decimal(97)))
     tomorrow = NOW + timedelta(days=1)
     quote = apply_frame(frame(price=105.0, market_hours=0, time=ms(tomorrow)), known, tomorrow)
@@ -941,7 +939,7 @@ def test_of_the_day_before_nothing_stays() -> None:
     assert quote.session == "pre"
 
 
-def test_the_day_ends_where_it_is_traded() -> None:
+def test_the_day_ends_at_local_midnight() -> None:
     # Half past seven in the evening in New York: in UTC it is tomorrow.
     late = datetime(2025, 2, 21, 0, 30, tzinfo=UTC)
     quote = apply_frame(frame(price=100.0, market_hours=2, time=ms(late)), KNOWN, late)
@@ -949,28 +947,28 @@ def test_the_day_ends_where_it_is_traded() -> None:
     assert (quote.high, quote.volume) == (QUOTE.high, QUOTE.volume)
 
 
-def test_what_comes_too_late_is_dropped() -> None:
+def test_a_message_that_comes_too_late_is_dropped() -> None:
     assert after(time=ms(NOW - timedelta(minutes=2))) is None
     assert after(time=ms(NOW - timedelta(minutes=1)))
 
 
 @pytest.mark.parametrize("when", [None, 0, 2**60])
-def test_a_time_that_is_none_is_none(when: int | None) -> None:
+def test_an_invalid_time_of_a_frame_is_none(when: int | None) -> None:
     quote = after(time=when)
     assert quote
     assert (quote.source_time, quote.time) == (None, NOW)
 
 
-def test_a_bid_above_the_ask_is_told_as_it_is() -> None:
+def test_a_bid_above_the_ask_is_passed_on() -> None:
     quote = after(bid=101.5, ask=101.25)
     assert quote
     assert (quote.bid, quote.ask) == (Decimal("101.5"), Decimal("101.25"))
 
 
-def test_where_one_side_alone_is_told_and_passes_the_other_that_is_from_before() -> None:
+def test_a_new_bid_above_the_old_ask_removes_the_ask() -> None:
     both = replace(KNOWN, quote=replace(QUOTE, bid=Decimal(99), ask=Decimal("99.5")))
-    told = [after(both, bid=100.0), after(both, ask=98.5), after(both, bid=99.25)]
-    assert [quote and (quote.bid, quote.ask) for quote in told] == [
+    seen = [after(both, bid=100.0), after(both, ask=98.5), after(both, bid=99.25)]
+    assert [quote and (quote.bid, quote.ask) for quote in seen] == [
         (100, None),
         (None, Decimal("98.5")),
         (Decimal("99.25"), Decimal("99.5")),
@@ -978,27 +976,27 @@ def test_where_one_side_alone_is_told_and_passes_the_other_that_is_from_before()
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), 1e35, 1e-35])
-def test_a_price_that_is_no_number_of_a_market_is_no_frame(number: float) -> None:
+def test_an_impossible_price_is_not_a_frame(number: float) -> None:
     assert read_frame(message(id="AAPL", price=number)) is None
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), -1.0])
-def test_other_prices_that_are_none_are_not_told(number: float) -> None:
+def test_other_invalid_prices_are_left_out(number: float) -> None:
     quote = after(bid=number, day_high=number)
     assert quote
     assert (quote.bid, quote.high) == (None, QUOTE.high)
 
 
 @pytest.mark.parametrize(("unit", "last"), [("USD", "-37.63"), ("GBp", "-0.3763")])
-def test_a_negative_price_is_passed_on_and_leaves_what_is_known(unit: str, last: str) -> None:
+def test_a_negative_price_is_passed_on_and_changes_nothing_else(unit: str, last: str) -> None:
     known = replace(KNOWN, market=replace(MARKET, unit=unit))
     connection = Connection([AAPL, replace(AAPL, symbol="APPLE")], {"AAPL": known})
     fields = {"price": -37.63, "change": -1.0, "day_high": 200.0, "bid": 50.0, "market_hours": 2}
     quotes = connection.take(message(id="AAPL", time=ms(NOW), **fields))
     assert [quote.symbol for quote in quotes] == ["AAPL", "APPLE"]
     for quote in quotes:
-        told = {"last": Decimal(last), "source_time": NOW, "received_at": quote.received_at}
-        assert quote == replace(QUOTE, symbol=quote.symbol, **told)
+        changes = {"last": Decimal(last), "source_time": NOW, "received_at": quote.received_at}
+        assert quote == replace(QUOTE, symbol=quote.symbol, **changes)
         assert str(quote.last) == last
     assert connection.known == {"AAPL": known}
     late = message(id="AAPL", price=-37.63, time=ms(NOW - timedelta(minutes=2)))
@@ -1006,7 +1004,7 @@ def test_a_negative_price_is_passed_on_and_leaves_what_is_known(unit: str, last:
 
 
 @pytest.mark.parametrize("zero", [0.0, -0.0])
-def test_a_zero_that_is_on_the_wire_is_passed_on(zero: float) -> None:
+def test_a_zero_that_is_sent_is_passed_on(zero: float) -> None:
     raw = encode(id="AAPL", time=ms(NOW)) + b"\x15" + struct.pack("<f", zero)
     connection = Connection([AAPL], {"AAPL": KNOWN})
     (quote,) = connection.take({"message": b64encode(raw).decode()})
@@ -1027,7 +1025,7 @@ def test_a_zero_that_is_on_the_wire_is_passed_on(zero: float) -> None:
         ("244.87", "244.87"),
         ("84812.4375", "84812.44"),
         ("101.50", "101.50"),
-        ("0.123456789012", "0.123456789012"),  # no float of 32 bits: it means what it says
+        ("0.123456789012", "0.123456789012"),  # not a float of 32 bits, so it stays as it is
         ("1234567936", "1234567936"),
         ("1234567936.0", "1234567936.0"),
         ("0", "0"),
@@ -1035,14 +1033,14 @@ def test_a_zero_that_is_on_the_wire_is_passed_on(zero: float) -> None:
         ('""', "None"),
     ],
 )
-def test_a_float_gets_the_digits_back_that_it_was_made_of(written: str, meant: str) -> None:
+def test_a_float_gets_its_original_digits_back(written: str, meant: str) -> None:
     assert str(exact(loads(written))) == meant
 
 
 @given(st.decimals(min_value=Decimal("0.01"), max_value=Decimal(99_999), places=2))
 @example(Decimal("84812.44"))
 @settings(deadline=None)
-def test_cents_survive_32_bits_in_every_way(price: Decimal) -> None:
+def test_cents_survive_32_bits_in_every_form(price: Decimal) -> None:
     near = to_32_bits(float(price))
     assert shortest(near) == price
     assert exact(loads(json.dumps(near))) == price
@@ -1056,15 +1054,15 @@ def test_cents_survive_32_bits_in_every_way(price: Decimal) -> None:
 @example(3.4028234663852886e38)
 @example(1.401298464324817e-45)
 @settings(deadline=None)
-def test_the_shortest_spelling_leads_back(number: float) -> None:
+def test_the_shortest_digits_identify_the_float(number: float) -> None:
     spelled = shortest(number)
     assert to_32_bits(float(spelled)) == number
     assert len(spelled.normalize().as_tuple().digits) <= 9
 
 
 def positive(number: float, market: Market) -> Decimal | None:
-    told = 1e-30 <= number < 1e31
-    return market.in_currency(shortest(to_32_bits(number))) if told else None
+    possible = 1e-30 <= number < 1e31
+    return market.in_currency(shortest(to_32_bits(number))) if possible else None
 
 
 TEXTS = st.text(max_size=20)
@@ -1093,7 +1091,7 @@ FRAMES = st.fixed_dictionaries(
 @example({"id": "A", "price": 1.0, "bid": 2.0, "ask": 1.5, "market_hours": 1})
 @example({"id": "A", "price": -1.0, "change": 1.0, "day_low": 0.5, "market_hours": 1})
 @settings(deadline=None)
-def test_whatever_a_frame_tells_no_bad_price_comes_out(fields: dict[str, Any]) -> None:
+def test_no_frame_leads_to_an_invalid_price(fields: dict[str, Any]) -> None:
     found = read_frame(message(**fields))
     assert found
     assert found.code == fields["id"]
@@ -1107,8 +1105,8 @@ def test_whatever_a_frame_tells_no_bad_price_comes_out(fields: dict[str, Any]) -
         prices = [getattr(quote, name) for name in PRICES if name not in ("last", "volume")]
         assert all(price is None or (price.is_finite() and price > 0) for price in prices)
         if quote.last < 0:
-            told = {"last": quote.last, "source_time": found.time, "received_at": NOW}
-            assert quote == replace(QUOTE, **told)
+            changes = {"last": quote.last, "source_time": found.time, "received_at": NOW}
+            assert quote == replace(QUOTE, **changes)
             continue
         for side in ("bid", "ask"):
             assert getattr(quote, side) == positive(fields.get(side, 0.0), market)
@@ -1119,7 +1117,7 @@ def test_whatever_a_frame_tells_no_bad_price_comes_out(fields: dict[str, Any]) -
 @example(b"\x80" * 20)
 @example(b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01A")
 @settings(deadline=None)
-def test_whatever_bytes_come_they_are_fields_or_an_error(raw: bytes) -> None:
+def test_any_bytes_are_fields_or_an_error(raw: bytes) -> None:
     try:
         fields = read_fields(raw)
     except ValueError:
@@ -1133,7 +1131,7 @@ def test_whatever_bytes_come_they_are_fields_or_an_error(raw: bytes) -> None:
 
 @given(FRAMES, st.data())
 @settings(deadline=None)
-def test_a_frame_that_is_cut_off_is_an_error_or_less(
+def test_a_truncated_frame_is_an_error_or_has_fewer_fields(
     fields: dict[str, Any], data: st.DataObject
 ) -> None:
     whole = encode(**fields)
@@ -1145,7 +1143,7 @@ def test_a_frame_that_is_cut_off_is_an_error_or_less(
     assert read.items() <= read_fields(whole).items()
 
 
-# whatever comes
+# any input
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.decimals().map(str),
@@ -1164,7 +1162,7 @@ def over_the_wire(value: Any) -> Any:
 @example({"exchangeTimezoneName": ""}, None)
 @example({"exchangeTimezoneName": "America"}, None)
 @settings(deadline=None)
-def test_whatever_a_row_says_no_bad_price_comes_out(changes: dict[str, Any], other: Any) -> None:
+def test_no_row_leads_to_an_invalid_price(changes: dict[str, Any], other: Any) -> None:
     response = {"meta": other, "timestamp": other, "indicators": {"quote": [{"close": other}]}}
     bodies = [
         spark(**changes),
@@ -1190,9 +1188,9 @@ def test_whatever_a_row_says_no_bad_price_comes_out(changes: dict[str, Any], oth
 
 @given(JSON, JSON, JSON)
 @settings(deadline=None)
-def test_whatever_a_chart_says_its_candles_are_sound(meta: Any, times: Any, bars: Any) -> None:
-    for told in (bars, {"quote": [bars]}, {"quote": [dict.fromkeys(COLUMNS, bars)]}):
-        result = over_the_wire({"meta": meta, "timestamp": times, "indicators": told})
+def test_every_candle_of_a_chart_is_valid(meta: Any, times: Any, bars: Any) -> None:
+    for quotes in (bars, {"quote": [bars]}, {"quote": [dict.fromkeys(COLUMNS, bars)]}):
+        result = over_the_wire({"meta": meta, "timestamp": times, "indicators": quotes})
         for step in (60, 86_400):
             found = list(read_candles(result, AAPL, step))
             assert all(candle.low > 0 for _, candle in found)
@@ -1200,19 +1198,19 @@ def test_whatever_a_chart_says_its_candles_are_sound(meta: Any, times: Any, bars
 
 @given(JSON, JSON)
 @settings(deadline=None)
-def test_whatever_an_error_says_it_has_a_code_and_words(body: Any, told: Any) -> None:
-    for each in (body, {"chart": {"error": told}}, {"spark": told}):
+def test_every_error_has_a_code_and_words(body: Any, value: Any) -> None:
+    for each in (body, {"chart": {"error": value}}, {"spark": value}):
         assert all(isinstance(part, str) for part in complaint(over_the_wire(each)))
 
 
 # the stub
 
 
-def test_the_stubs_hours_are_what_they_are_called() -> None:
+def test_the_hours_of_the_stub_match_their_session() -> None:
     now = datetime.now(UTC)
     for name in ("pre", "regular", "post", "closed"):
-        told = spark(currentTradingPeriod=hours(name))
-        known = read_row(replace(read_spark(told)["AAPL"], came_at=now), AAPL)
+        sent = spark(currentTradingPeriod=hours(name))
+        known = read_row(replace(read_spark(sent)["AAPL"], came_at=now), AAPL)
         assert known
         assert known.quote.session == name
 

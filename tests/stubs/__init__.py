@@ -1,1 +1,1 @@
-"""Servers that stand in for the real sources, on 127.0.0.1, with made-up figures."""
+"""Local servers in place of the real sources, with made-up prices."""

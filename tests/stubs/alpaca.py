@@ -21,7 +21,7 @@ KINDS = {"t": "trades", "q": "quotes", "d": "dailyBars"}
 CRYPTO = "/v1beta3/crypto/us"
 BARS = 1000  # in one page
 STEPS = {"Min": 60, "Hour": 3600, "Day": 86_400}
-NAME = r"[A-Z0-9.]+(/[A-Z]+)?"  # of anything else it says that the symbol is invalid
+NAME = r"[A-Z0-9.]+(/[A-Z]+)?"  # any other symbol is invalid
 
 # Made-up sessions as (close before, open, high, low, last, volume).
 MARKET = {
@@ -44,19 +44,19 @@ class Alpaca(Exchange):
         self,
         port: int = 0,
         *,
-        symbols: int = 30,  # that one connection may subscribe to
+        symbols: int = 30,  # in all subscriptions of one connection
         patience: float = 5.0,  # seconds until the login
         retry_after: str = "7",
     ) -> None:
         super().__init__(port, retry_after=retry_after)
         self.symbols, self.patience = symbols, patience
-        self.snapshots = {code: _snapshot(*told) for code, told in MARKET.items()}
-        self.asked: list[dict[str, str]] = []  # the queries of REST, as they came
-        self.listeners: dict[ServerConnection, dict[str, list[str]]] = {}  # who logged in
+        self.snapshots = {code: _snapshot(*session) for code, session in MARKET.items()}
+        self.queries: list[dict[str, str]] = []  # of REST, in order
+        self.listeners: dict[ServerConnection, dict[str, list[str]]] = {}  # after their login
 
     def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
-        """Answer snapshots, bars, or the list of assets."""
-        self.asked.append(query)
+        """Return snapshots, bars, or the list of assets."""
+        self.queries.append(query)
         login = self.headers.get("APCA-API-KEY-ID"), self.headers.get("APCA-API-SECRET-KEY")
         if login != (KEY, SECRET):
             return self.refused
@@ -82,10 +82,10 @@ class Alpaca(Exchange):
         day = row["dailyBar"]
         day |= {"h": max(day["h"], last), "l": min(day["l"], last), "c": last}
         row["latestTrade"] = trade
-        await self.tell({"T": "t", "S": product} | trade)
+        await self.publish({"T": "t", "S": product} | trade)
 
-    async def tell(self, *messages: dict[str, Any]) -> None:
-        """Send data, in one frame, to those who subscribed to all of it."""
+    async def publish(self, *messages: dict[str, Any]) -> None:
+        """Send messages, in one frame, to the sockets that subscribed to all of them."""
         for connection, wanted in list(self.listeners.items()):
             if all(each["S"] in wanted[KINDS[each["T"]]] for each in messages):
                 await self.send(connection, list(messages))
@@ -110,11 +110,11 @@ class Alpaca(Exchange):
     async def _log_in(self, connection: ServerConnection) -> bool:
         try:
             async with asyncio.timeout(self.patience):
-                said = json.loads(await connection.recv())
+                message = json.loads(await connection.recv())
         except TimeoutError:
             await self._fail(connection, 404, "auth timeout")
             return False
-        if said != {"action": "auth", "key": KEY, "secret": SECRET}:
+        if message != {"action": "auth", "key": KEY, "secret": SECRET}:
             await self._fail(connection, 402, "auth failed")
             return False
         if path(connection) in [path(each) for each in self.listeners]:
@@ -124,11 +124,13 @@ class Alpaca(Exchange):
         await self.send(connection, [{"T": "success", "msg": "authenticated"}])
         return True
 
-    async def _subscribe(self, connection: ServerConnection, asked: dict[str, Any]) -> None:
-        self.subscriptions.append(asked)
+    async def _subscribe(self, connection: ServerConnection, message: dict[str, Any]) -> None:
+        self.subscriptions.append(message)
         wanted = self.listeners[connection]
-        more = {each: [*dict.fromkeys([*wanted[each], *asked.get(each, [])])] for each in CHANNELS}
-        if asked.get("action") != "subscribe":
+        more = {
+            each: [*dict.fromkeys([*wanted[each], *message.get(each, [])])] for each in CHANNELS
+        }
+        if message.get("action") != "subscribe":
             await self._fail(connection, 400, "invalid syntax")
         elif len({*more["trades"], *more["quotes"]}) > self.symbols:
             await self._fail(connection, 405, "symbol limit exceeded")
@@ -136,8 +138,10 @@ class Alpaca(Exchange):
             self.listeners[connection] = more
             await self.send(connection, [{"T": "subscription", "bars": [], **more}])
             if path(connection) == "/v2/test" and self.mode != "empty":
-                await self.tell({"T": "q", "S": "FAKEPACA", "bp": 133.85, "ap": 135.77, "t": now()})
-                await self.tell({"T": "t", "S": "FAKEPACA", "p": 134.56, "s": 42, "t": now()})
+                await self.publish(
+                    {"T": "q", "S": "FAKEPACA", "bp": 133.85, "ap": 135.77, "t": now()}
+                )
+                await self.publish({"T": "t", "S": "FAKEPACA", "p": 134.56, "s": 42, "t": now()})
 
     async def _fail(self, connection: ServerConnection, code: int, words: str) -> None:
         await self.send(connection, [{"T": "error", "code": code, "msg": words}])
@@ -153,24 +157,24 @@ class Alpaca(Exchange):
         first, last = (_seconds(query[name]) for name in ("start", "end"))
         first = max(-(-first // step) * step, int(query.get("page_token", "0")))
         page = min(BARS, int(query["limit"]))
-        moments = list(range(first, last + 1, step))  # with the end, as Alpaca has it
+        moments = list(range(first, last + 1, step))  # including the end, as Alpaca does
         token = str(moments[page]) if len(moments) > page else None
         return {"bars": {code: [_bar(each) for each in moments[:page]]}, "next_page_token": token}
 
 
 def path(connection: ServerConnection) -> str:
-    """Return which of the streams a socket is for."""
+    """Return the path of a socket, which decides its stream."""
     assert connection.request
     return connection.request.path
 
 
 def now() -> str:
-    """Return this moment with as many digits as Alpaca's have."""
+    """Return the current time with nanoseconds, as Alpaca does."""
     return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}206Z"
 
 
 def midnight(days: int = 0) -> str:
-    """Return when a day began in New York, some days from today."""
+    """Return the start of a day in New York, some days from today."""
     begun = datetime.now(UTC) - timedelta(hours=5) + timedelta(days=days)
     return f"{begun:%Y-%m-%d}T05:00:00Z"
 

@@ -19,11 +19,11 @@ from quotes.providers import Instrument, make_provider
 from tests.stubs.exchange import Bench, Exchange, main
 
 MAX_MESSAGES = 5  # in any second
-BATCH = 20  # symbols at the price of one
+BATCH = 20  # symbols at the lowest weight
 ROWS = 1000  # candles in one answer
 
-# What is listed: base, quote, tick size, and made-up prices of the last 24 hours as (open, high,
-# low, last, volume).
+# The list: base, quote, tick size, and made-up prices of the last 24 hours as (open, high, low,
+# last, volume).
 MARKET = {
     "BTCUSDT": ("BTC", "USDT", "0.01000000", "63000.00 65250.50 62750.25 64000.00 1200.50000000"),
     "BTCEUR": ("BTC", "EUR", "0.01000000", "58000.00 60100.00 57900.00 59000.00 310.25000000"),
@@ -40,7 +40,7 @@ MARKET = {
     "ZEROUSDT": ("ZERO", "USDT", "0.00010000", "0 0 0 0 0"),  # without a price
 }
 PLAIN = ("USDT", "0.01000000", "9.50 11.00 9.00 10.00 100.00000000")
-HALTED = "OLDUSDT"  # listed, not traded, still answered
+HALTED = "OLDUSDT"  # listed, not traded, but still with a ticker
 
 
 class Binance(Exchange):
@@ -61,14 +61,14 @@ class Binance(Exchange):
         super().__init__(port, retry_after=retry_after)
         self.pulse, self.ping = pulse, ping
         self.symbols = {code: _day(row[3]) for code, row in MARKET.items()}
-        self.delisted: set[str] = set()  # still in the list of symbols, and nowhere else
-        self.asked: list[list[str]] = []  # the symbols of each request for tickers
+        self.delisted: set[str] = set()  # only in the list of symbols
+        self.requested: list[list[str]] = []  # the symbols of each request for tickers
         self.weight, self.pongs = 0, 0
-        self.listed: dict[str, str] = {}  # how the list was asked for
+        self.listed: dict[str, str] = {}  # the query of the list
         self.listeners: dict[ServerConnection, set[str]] = {}
 
     def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
-        """Answer the list, tickers, or the candles of a symbol, and count what they weigh."""
+        """Return the list, tickers, or the candles of a symbol, and add their weight."""
         match path.removeprefix("/api/v3/"):
             case "exchangeInfo":
                 self.weight, self.listed = self.weight + 20, query
@@ -88,10 +88,10 @@ class Binance(Exchange):
         self.symbols[product]["a"] = f"{Decimal(price) + step:f}"
         self.symbols[product] |= fields
         name = f"{product.lower()}@ticker"
-        told = {"e": "24hrTicker", "s": product} | self.symbols[product]
+        event = {"e": "24hrTicker", "s": product} | self.symbols[product]
         for connection, wanted in list(self.listeners.items()):
             if name in wanted and self.mode != "empty":
-                await self.send(connection, {"stream": name, "data": told})
+                await self.send(connection, {"stream": name, "data": event})
 
     def enlist(self, *codes: str) -> None:
         """List more symbols, such as C1USDT, which cost 10."""
@@ -99,9 +99,9 @@ class Binance(Exchange):
             self.symbols[code] = _day(PLAIN[2])
 
     async def shut_down(self) -> None:
-        """Say what a server says that is about to end its connections."""
+        """Announce that the server is about to end its connections."""
         event = {"e": "serverShutdown", "E": _now()}
-        await self.say({"stream": "!serverShutdown", "data": event})
+        await self.send_all({"stream": "!serverShutdown", "data": event})
 
     async def feed(self, connection: ServerConnection) -> None:
         """Take subscriptions until the socket ends."""
@@ -126,17 +126,17 @@ class Binance(Exchange):
                 task.cancel()
             del self.listeners[connection]
 
-    async def _subscribe(self, connection: ServerConnection, asked: dict[str, Any]) -> None:
-        self.subscriptions.append(asked)
+    async def _subscribe(self, connection: ServerConnection, message: dict[str, Any]) -> None:
+        self.subscriptions.append(message)
         if self.mode == "drop":
             connection.transport.abort()
-        elif asked.get("method") != "SUBSCRIBE":
-            said = f"Invalid request: unknown variant {asked.get('method')}"
-            await self.send(connection, {"code": 2, "msg": said, "id": asked.get("id")})
+        elif message.get("method") != "SUBSCRIBE":
+            words = f"Invalid request: unknown variant {message.get('method')}"
+            await self.send(connection, {"code": 2, "msg": words, "id": message.get("id")})
         else:
-            # Whether there are such streams is nothing that the exchange would say.
-            self.listeners[connection].update(asked["params"])
-            await self.send(connection, {"result": None, "id": asked["id"]})
+            # The exchange accepts streams of unknown symbols, too.
+            self.listeners[connection].update(message["params"])
+            await self.send(connection, {"result": None, "id": message["id"]})
 
     async def _beat(self, connection: ServerConnection) -> None:
         mini = {"e": "24hrMiniTicker", "s": "BTCUSDT", "c": "64000.00", "o": "63000.00"}
@@ -159,10 +159,10 @@ class Binance(Exchange):
 
     def _tickers(self, symbols: str) -> tuple[int, Any]:
         if " " in symbols or "\\" in symbols:
-            said = "Illegal characters found in parameter 'symbols'; legal range is '...'."
-            return 400, {"code": -1100, "msg": said}
+            words = "Illegal characters found in parameter 'symbols'; legal range is '...'."
+            return 400, {"code": -1100, "msg": words}
         codes = json.loads(symbols)
-        self.asked.append(codes)
+        self.requested.append(codes)
         self.weight += 2 if len(codes) <= BATCH else 40
         if not all(self._knows(code) for code in codes):
             return 400, {"code": -1121, "msg": "Invalid symbol."}
@@ -211,7 +211,7 @@ MANY = [f"C{number}USDT" for number in range(500)]  # to enlist; one connection 
 
 @asynccontextmanager
 async def bench(patience: float = 5.0) -> AsyncIterator[Bench]:
-    """Set Binance up with its stub; what we call BTC-USD is in USDT there."""
+    """Set Binance up with its stub; its code for our BTC-USD is in USDT."""
     async with Binance(pulse=0.02) as stub:
         options = {"rest_url": stub.rest_url, "ws_url": stub.ws_url}
         provider = make_provider("binance", options | {"timeout": patience, "silence": patience})

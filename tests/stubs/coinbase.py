@@ -17,7 +17,7 @@ from tests.stubs.exchange import Bench, Exchange, main
 
 ROWS = 300
 
-# What is listed: made-up prices of the last 24 hours as (open, high, low, last, volume, step).
+# The list: made-up prices of the last 24 hours as (open, high, low, last, volume, step).
 MARKET = {
     "BTC-USD": ("63000.00", "65250.50", "62750.25", "64000.00", "1200.50000000", "0.01"),
     "BTC-EUR": ("58000.00", "60100.00", "57900.00", "59000.00", "310.25000000", "0.01"),
@@ -59,7 +59,7 @@ class Coinbase(Exchange):
         self.listeners: dict[ServerConnection, dict[str, set[str]]] = {}
 
     def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
-        """Answer the list, the statistics, or the candles of a product."""
+        """Return the list, the statistics, or the candles of a product."""
         match path.strip("/").split("/"):
             case ["products"]:
                 rows = [_row(code, *odd) for code, odd in ODD.items()]
@@ -80,7 +80,7 @@ class Coinbase(Exchange):
         ticker |= {"sequence": ticker["sequence"] + 1} | fields
         for connection, wanted in list(self.listeners.items()):
             if product in wanted["ticker"]:
-                await self._tell(connection, product)
+                await self._publish(connection, product)
 
     def enlist(self, *codes: str) -> None:
         """List more products, which cost 10."""
@@ -88,7 +88,7 @@ class Coinbase(Exchange):
             self.products[code] = _ticker(code, len(self.products))
 
     def state(self) -> dict[str, Any]:
-        """Tell what happened so far, and what each product is like."""
+        """Return what happened so far, and the ticker of each product."""
         return super().state() | {"products": self.products}
 
     async def feed(self, connection: ServerConnection) -> None:
@@ -107,12 +107,12 @@ class Coinbase(Exchange):
             del self.listeners[connection]
 
     async def _subscribe(self, connection: ServerConnection, raw: str | bytes) -> bool:
-        asked = json.loads(raw)
-        self.subscriptions.append(asked)
+        message = json.loads(raw)
+        self.subscriptions.append(message)
         if self.mode == "drop":
             connection.transport.abort()
             return False
-        codes, channels = asked.get("product_ids", []), asked.get("channels", [])
+        codes, channels = message.get("product_ids", []), message.get("channels", [])
         if bad := next((code for code in codes if self._reason(code)), None):
             reason = self._reason(bad)
             error = {"type": "error", "message": "Failed to subscribe", "reason": reason}
@@ -127,12 +127,12 @@ class Coinbase(Exchange):
         wanted = self.listeners[connection]
         for channel in channels:
             wanted[channel].update(codes)
-        told = [{"name": name, "product_ids": sorted(wanted[name])} for name in wanted]
-        await self.send(connection, {"type": "subscriptions", "channels": told})
+        subscribed = [{"name": name, "product_ids": sorted(wanted[name])} for name in wanted]
+        await self.send(connection, {"type": "subscriptions", "channels": subscribed})
         for code in codes if "ticker" in channels else []:
-            await self._tell(connection, code)
+            await self._publish(connection, code)
 
-    async def _tell(self, connection: ServerConnection, code: str) -> None:
+    async def _publish(self, connection: ServerConnection, code: str) -> None:
         if code in self.products and self.mode != "empty":
             await self.send(connection, self.products[code])
 
@@ -159,7 +159,7 @@ class Coinbase(Exchange):
             return 400, {"message": "granularity too small for the requested time range"}
         price = float(self.products[code]["price"])
         moments = range(-(-first // step) * step, last + 1, step)
-        # Like the exchange: newest first, and no row for the tenth candle, in which nobody traded.
+        # As from the exchange: the newest first, and no row for the tenth candle, without trades.
         return 200, [
             [moment, price - 2, price + 2, price - 1, price + 1, 1.5]
             for moment in reversed(moments)

@@ -13,7 +13,7 @@ from websockets.asyncio.server import ServerConnection
 from quotes.providers import Instrument, make_provider
 from tests.stubs.exchange import Bench, Exchange, main
 
-# Made-up prices by currency: (price, change of 24 hours, high, low). As there, numbers in JSON.
+# Made-up prices by currency: (price, change of 24 hours, high, low), as JSON numbers.
 MARKET: dict[str, dict[str, tuple[float | None, ...]]] = {
     "bitcoin": {
         "usd": (77671.123456, -747.3360347281705, 78419, 76696),
@@ -21,7 +21,7 @@ MARKET: dict[str, dict[str, tuple[float | None, ...]]] = {
     },
     "ethereum": {"usd": (3200.01, 0, 3350, 3150), "btc": (0.03391, -0.00012, 0.0345, 0.0338)},
     "shiba-inu": {"usd": (1.234e-05, -1.1e-07, 1.3e-05, 1.2e-05)},
-    "unheard-of": {"usd": (None, None, None, None)},  # listed, and nobody trades it
+    "unheard-of": {"usd": (None, None, None, None)},  # listed, without trades
 }
 CURRENCIES = ("usd", "eur", "btc", "gbp")
 NAMES = {"bitcoin": "Bitcoin", "ethereum": "Ethereum", "shiba-inu": "Shiba Inu"}
@@ -41,7 +41,7 @@ class CoinGecko(Exchange):
         self,
         port: int = 0,
         *,
-        key: tuple[str, str] | None = None,  # the header that must come, and its value
+        key: tuple[str, str] | None = None,  # the required header and its value
         retry_after: str = "7",
     ) -> None:
         super().__init__(port, retry_after=retry_after)
@@ -50,7 +50,7 @@ class CoinGecko(Exchange):
         self.queries: list[dict[str, str]] = []
 
     def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
-        """Answer the markets, the candles of a coin, or the list of coins."""
+        """Return the markets, the candles of a coin, or the list of coins."""
         self.queries.append(query)
         if self.key and self.headers.get(self.key[0]) != self.key[1]:
             return self.refused
@@ -66,7 +66,7 @@ class CoinGecko(Exchange):
         return 404, {"error": "coin not found"}
 
     async def tick(self, product: str, price: str, **fields: Any) -> None:
-        """Move a coin in dollars."""
+        """Change the price of a coin in dollars."""
         _, *others = self.coins[product]["usd"]
         self.coins[product]["usd"] = (float(price), *others)
 
@@ -80,7 +80,7 @@ class CoinGecko(Exchange):
 
     def _markets(self, query: dict[str, str]) -> list[dict[str, Any]]:
         currency, wanted = query["vs_currency"], query["ids"].split(",")
-        # As there: what is not known is not mentioned, and the order is one of its own.
+        # As from CoinGecko: unknown ids are left out, and the order differs.
         codes = sorted((code for code in self.coins if code in wanted), reverse=True)
         rows = [self._row(code, currency, query) for code in codes]
         return rows[: min(PAGE, int(query.get("per_page", 100)))]
@@ -112,7 +112,7 @@ class CoinGecko(Exchange):
         days = int(query["days"])
         step, now = STEPS[days], int(time.time())
         price = self.coins[code][query["vs_currency"]][0] or 0
-        # In milliseconds, and when each of them ended.
+        # The end of each candle, in milliseconds.
         ends = range((now - days * DAY) // step * step, now + 1, step)
         return [[end * 1000, price, price * 1.02, price * 0.97, price * 1.01] for end in ends]
 
@@ -123,7 +123,7 @@ def _coin(code: str) -> dict[str, Any]:
 
 @asynccontextmanager
 async def bench(patience: float = 5.0) -> AsyncIterator[Bench]:
-    """Set CoinGecko up with its stub; of a coin it has one code and a price in each currency."""
+    """Set CoinGecko up with its stub; a coin has one code and a price in each currency."""
     async with CoinGecko() as stub:
         options = {"rest_url": stub.rest_url, "demo_key": "mine", "timeout": patience}
         provider = make_provider("coingecko", options)

@@ -36,7 +36,7 @@ class Table:
         self.run(f"CREATE TABLE prices (code text, {numbers}, time {time}, currency text)")
 
     def write(self, code: str, **fields: Any) -> None:
-        """Write a row in place of the one there is."""
+        """Write a row in place of the old one."""
         self.run("DELETE FROM prices WHERE code = {}", code)
         self.add(code, **fields)
 
@@ -47,7 +47,7 @@ class Table:
         self.run(f"INSERT INTO prices ({names}) VALUES ({places})", code, *fields.values())
 
     def run(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Run a statement of the other program's, with {} for values."""
+        """Run a statement of the other program, with {} for values."""
         mark = "?" if self.alias.startswith("sqlite") else "%s"
         with closing(self.connect()) as connection:
             cursor = connection.execute(statement.replace("{}", mark), values)
@@ -58,7 +58,7 @@ class Table:
 
 @contextmanager
 def alias_of(alias: str, given: dict[str, Any]) -> Iterator[None]:
-    """Let DATABASES have one more alias for a while."""
+    """Add an alias to DATABASES for a while."""
     both = connections.configure_settings({"default": {}, alias: given})
     connections.settings[alias] = both[alias]
     try:
@@ -68,7 +68,7 @@ def alias_of(alias: str, given: dict[str, Any]) -> Iterator[None]:
 
 
 def takes_connections(url: str) -> bool:
-    """Whether PostgreSQL is past its start, when it listens and yet refuses."""
+    """Return whether PostgreSQL has started; before that it listens but refuses."""
     with suppress(psycopg.OperationalError):
         psycopg.connect(url).close()
         return True
@@ -77,7 +77,7 @@ def takes_connections(url: str) -> bool:
 
 @contextmanager
 def sqlite(path: Path, number: str = "TEXT", time: str = "TEXT") -> Iterator[Table]:
-    """Make a table in a file; its numbers are text, so that SQLite keeps every digit."""
+    """Create a table in a file; its numbers are text, so that SQLite keeps every digit."""
     given = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(path)}
     with alias_of("sqlite_prices", given):
         yield Table("sqlite_prices", lambda: sqlite3.connect(path), number, time)
@@ -85,7 +85,7 @@ def sqlite(path: Path, number: str = "TEXT", time: str = "TEXT") -> Iterator[Tab
 
 @contextmanager
 def postgres(url: str, port: int, **options: Any) -> Iterator[Table]:
-    """Make a table in PostgreSQL."""
+    """Create a table in PostgreSQL."""
     given = {
         "ENGINE": "django.db.backends.postgresql",
         "HOST": "127.0.0.1",
@@ -101,7 +101,7 @@ def postgres(url: str, port: int, **options: Any) -> Iterator[Table]:
 
 @asynccontextmanager
 async def bench(patience: float = 5.0) -> AsyncIterator[Bench]:
-    """Set a table of quotes up in SQLite; no server of ours answers for it."""
+    """Set a table of quotes up in SQLite; it needs no server."""
     with TemporaryDirectory() as folder, sqlite(Path(folder) / "db") as table:
         table.write("AAPL", last="101.00", reference="100.00", bid="100.99", ask="101.01")
         table.write("VOD.L", last="8012", currency="GBp", time="2026-01-05T12:00:00Z")

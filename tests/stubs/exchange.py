@@ -1,14 +1,14 @@
-"""What the stubs of all exchanges share: a port, REST and a socket on it, and faults to switch on.
+"""The base of all stubs: a port with REST and a socket, and faults to switch on.
 
     async with Coinbase() as stub:
         stub.mode = "rate_limited"
         await stub.tick("BTC-USD", "64000.01")
 
-As a process it prints its port on a line and is steered over HTTP: `/_mode?to=drop`,
+As a process it prints its port on a line and is controlled over HTTP: `/_mode?to=drop`,
 `/_tick?product=BTC-USD&price=64000.01`, `/_state`.
 
-Beside its stub each module has a `bench`, which sets it up with its provider for the contract.
-One that also says in `MANY` what it can `enlist` is in the benchmark of adapters.
+Each module also has a `bench`, which sets the stub and its provider up for the contract. Those
+with `MANY`, the codes for `enlist`, are in the benchmark of adapters.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ MODES = (
     "unauthorized",  # 401
     "maintenance",  # 503
     "slow",  # no answer until the mode changes
-    "garbage",  # HTML with 200; frames that are no JSON
+    "garbage",  # HTML with 200; frames that are not JSON
     "truncated",  # half of the JSON
-    "empty",  # an empty document; a socket that acknowledges and says no more
-    "silent",  # a socket that says nothing at all
+    "empty",  # an empty document; a socket that only acknowledges
+    "silent",  # a socket that sends nothing
     "drop",  # sockets are cut off
 )
 
 
 class Exchange:
-    """A stub server; a subclass has what one exchange says."""
+    """A stub server; a subclass has the answers of one exchange."""
 
     limited: tuple[int, Any] = (429, {"message": "Public rate limit exceeded"})
     refused: tuple[int, Any] = (401, {"message": "Unauthorized."})
@@ -63,7 +63,7 @@ class Exchange:
         self.headers = Headers()  # of the newest request
         self.sockets = 0  # open now
         self.connects = 0  # ever
-        self.subscriptions: list[dict[str, Any]] = []  # the messages, as they came
+        self.subscriptions: list[dict[str, Any]] = []  # the messages, in order
         self.connections: set[ServerConnection] = set()
         self._mode = "ok"
         self._turned = asyncio.Event()  # set when the mode changes
@@ -71,7 +71,7 @@ class Exchange:
 
     @property
     def mode(self) -> str:
-        """The fault that is on, one of MODES; to set it also acts on open sockets."""
+        """The current fault, one of MODES; setting it also affects open sockets."""
         return self._mode
 
     @mode.setter
@@ -85,12 +85,12 @@ class Exchange:
 
     @property
     def rest_url(self) -> str:
-        """Where REST is answered."""
+        """The address of REST."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def ws_url(self) -> str:
-        """Where sockets are."""
+        """The address of sockets."""
         return f"ws://127.0.0.1:{self.port}"
 
     async def __aenter__(self) -> Self:
@@ -114,12 +114,12 @@ class Exchange:
         await self._server.wait_closed()
 
     def cut(self) -> None:
-        """Cut all sockets off, without a close frame."""
+        """Abort all sockets, without a close frame."""
         for connection in list(self.connections):
             connection.transport.abort()
 
     def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
-        """Answer a REST request with a status and a document."""
+        """Return the status and the document of a REST request."""
         raise NotImplementedError
 
     async def feed(self, connection: ServerConnection) -> None:
@@ -127,11 +127,11 @@ class Exchange:
         raise NotImplementedError
 
     async def tick(self, product: str, price: str, **fields: Any) -> None:
-        """Move a product, and tell those who listen."""
+        """Change the price of a product, and send it to all listeners."""
         raise NotImplementedError
 
     def state(self) -> dict[str, Any]:
-        """Tell what happened so far, for tests in another process."""
+        """Return what happened so far, for tests in another process."""
         return {
             "mode": self.mode,
             "requests": self.requests,
@@ -141,7 +141,7 @@ class Exchange:
         }
 
     async def send(self, connection: ServerConnection, message: Any) -> None:
-        """Send a message, as the mode has it."""
+        """Send a message with the fault of the mode."""
         if self.mode in ("silent", "drop"):
             return
         text = json.dumps(message)
@@ -152,8 +152,8 @@ class Exchange:
         with suppress(ConnectionClosed):
             await connection.send(text)
 
-    async def say(self, message: Any) -> None:
-        """Send a message to all sockets; bytes and strings as they are."""
+    async def send_all(self, message: Any) -> None:
+        """Send a message to all sockets; bytes and strings unchanged."""
         for connection in list(self.connections):
             if isinstance(message, str | bytes):
                 await connection.send(message)
@@ -161,12 +161,12 @@ class Exchange:
                 await self.send(connection, message)
 
     async def hang_up(self) -> None:
-        """Close all sockets as a server does that is about to restart."""
+        """Close all sockets like a server that restarts."""
         for connection in list(self.connections):
             await connection.close(1001, "restart")
 
     async def until(self, condition: Callable[[], object]) -> None:
-        """Wait for what a test is about to see."""
+        """Wait for a condition."""
         await until(condition)
 
     async def _socket(self, connection: ServerConnection) -> None:
@@ -230,24 +230,24 @@ class Exchange:
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
-    """A provider with instruments it knows, one it does not, and the stub it reads."""
+    """A provider with known and unknown instruments, and its stub."""
 
     provider: Provider
     known: Sequence[Instrument]
     unknown: Sequence[Instrument] = ()
     stub: Exchange | None = None
-    retry_after: float | None = 7  # what it tells of a source that limits it
+    retry_after: float | None = 7  # of its error when it is rate limited
     step: int = 300  # seconds of its candles
-    start: datetime = datetime(2026, 1, 5, 12, 0, 30, tzinfo=UTC)  # of an hour that it has some of
+    start: datetime = datetime(2026, 1, 5, 12, 0, 30, tzinfo=UTC)  # of an hour with candles
 
     @property
-    def asked(self) -> list[Instrument]:
-        """All instruments, the unknown one first."""
+    def instruments(self) -> list[Instrument]:
+        """All instruments, the unknown ones first."""
         return [*self.unknown, *self.known]
 
     @property
     def symbols(self) -> set[str]:
-        """The symbols that must come."""
+        """The symbols of all expected quotes."""
         return {instrument.symbol for instrument in self.known}
 
 
@@ -259,20 +259,20 @@ async def until(condition: Callable[[], object], seconds: float = PATIENCE) -> N
 
 
 async def settle() -> None:
-    """Let connections that were just accepted come to those who serve, and close, them."""
+    """Let the server handle connections that it just accepted, so that it can close them."""
     for _ in range(10):
         await asyncio.sleep(0)
 
 
 def reply(status: int, document: Any, **headers: str) -> Response:
-    """Build an answer of JSON, or of bytes, with headers such as `Retry_After`."""
+    """Return an answer of JSON or bytes, with headers like `Retry_After`."""
     if isinstance(document, bytes):
         return raw(status, document, "text/plain", **headers)
     return raw(status, json.dumps(document).encode(), **headers)
 
 
 def raw(status: int, body: bytes, kind: str = "application/json", **headers: str) -> Response:
-    """Build an answer of bytes; the connection ends with it."""
+    """Return an answer of bytes, after which the connection ends."""
     given = {"Content-Type": kind, "Content-Length": str(len(body)), "Connection": "close"}
     given |= {name.replace("_", "-"): value for name, value in headers.items()}
     return Response(status, "", Headers(given), body)
@@ -280,7 +280,7 @@ def raw(status: int, body: bytes, kind: str = "application/json", **headers: str
 
 @asynccontextmanager
 async def process(name: str) -> AsyncIterator[str]:
-    """Run a stub as a process of its own; give its host and port."""
+    """Run a stub as a process of its own; yield its host and port."""
     command = [sys.executable, "-m", f"tests.stubs.{name}", "--port", "0"]
     pipe = asyncio.subprocess.PIPE
     running = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=pipe)

@@ -41,26 +41,26 @@ class Finnhub(Exchange):
         self,
         port: int = 0,
         *,
-        symbols: int = 50,  # that a key may subscribe to
+        symbols: int = 50,  # in all subscriptions of a key
         heartbeat: float = 1.0,  # seconds from ping to ping
         retry_after: str = "7",
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         super().__init__(port, retry_after=retry_after)
         self.symbols, self.heartbeat, self.now = symbols, heartbeat, now
-        self.market = {code: self.quote(*told) for code, told in MARKET.items()}
-        self.asked: Counter[str] = Counter()  # requests for quotes, by symbol
+        self.market = {code: self.quote(*session) for code, session in MARKET.items()}
+        self.requested: Counter[str] = Counter()  # requests for quotes, by symbol
         self.listening: set[str] = set()
 
     def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
-        """Answer a quote, or what an exchange lists."""
+        """Return a quote, or the list of an exchange."""
         if self.headers.get("X-Finnhub-Token") != KEY:
             return self.refused
         code = query.get("symbol", "")
         if path == "/stock/candle" or code.startswith("^"):
             return 403, {"error": "You don't have access to this resource."}
         if path == "/quote":
-            self.asked[code] += 1
+            self.requested[code] += 1
             return 200, self.market.get(code, ZEROS)
         if path == "/stock/symbol":
             return 200, [_listed(each) for each in self.market if query["mic"] == "XNAS"]
@@ -72,11 +72,11 @@ class Finnhub(Exchange):
         await self.trade({"s": product, "p": float(price)} | fields)
 
     async def trade(self, *trades: dict[str, Any]) -> None:
-        """Tell of some trades in one message."""
+        """Send some trades in one message."""
         moment = int(self.now().timestamp() * 1000)
         rows = [{"c": ["1"], "t": moment, "v": 5} | trade for trade in trades]
         if all(row["s"] in self.listening for row in rows) and self.mode != "empty":
-            await self.say({"type": "trade", "data": rows})
+            await self.send_all({"type": "trade", "data": rows})
 
     def enlist(self, *codes: str) -> None:
         """Trade more symbols, which cost 10."""
@@ -84,7 +84,7 @@ class Finnhub(Exchange):
             self.market[code] = self.quote(*PLAIN)
 
     async def feed(self, connection: ServerConnection) -> None:
-        """Take subscriptions, which it does not acknowledge, until the socket ends."""
+        """Take subscriptions, without acknowledging them, until the socket ends."""
         pings = asyncio.create_task(self._ping(connection))
         try:
             while self.mode != "drop":
@@ -102,21 +102,21 @@ class Finnhub(Exchange):
             return reply(*self.refused)
         return reply(*self.limited) if self.connections else None
 
-    async def _subscribe(self, connection: ServerConnection, asked: dict[str, str]) -> None:
-        self.subscriptions.append(asked)
-        if len(self.listening | {asked["symbol"]}) > self.symbols:
+    async def _subscribe(self, connection: ServerConnection, message: dict[str, str]) -> None:
+        self.subscriptions.append(message)
+        if len(self.listening | {message["symbol"]}) > self.symbols:
             error = {"type": "error", "msg": "Subscribing to too many symbols"}
             await self.send(connection, error)
         else:
-            self.listening.add(asked["symbol"])
+            self.listening.add(message["symbol"])
 
     def quote(
         self, last: float, high: float, low: float, opened: float, before: float
     ) -> dict[str, Any]:
-        """Build an answer, with a last trade two seconds ago."""
+        """Return an answer with a trade two seconds ago."""
         change = {"d": last - before, "dp": (last - before) / before * 100}
-        told = {"c": last, "h": high, "l": low, "o": opened, "pc": before}
-        return told | change | {"t": int(self.now().timestamp()) - 2}
+        session = {"c": last, "h": high, "l": low, "o": opened, "pc": before}
+        return session | change | {"t": int(self.now().timestamp()) - 2}
 
     async def _ping(self, connection: ServerConnection) -> None:
         while True:

@@ -1,8 +1,8 @@
-"""A stub of somebody's own source of JSON: `python -m tests.stubs.http --port 0`.
+"""A stub of an operator's source of JSON: `python -m tests.stubs.http --port 0`.
 
-Three shapes of one market: `/price/BTC-USD` tells one, `/quotes?symbols=BTC-USD,ETH-USD` those
-that are asked, as a list, and `/all` tells all by code. A key is wanted in `X-Api-Key` if it is
-set. `rejects` is the status that an unknown code in a list gives; 0 leaves it out.
+Three shapes of one market: `/price/BTC-USD` returns one price, `/quotes?symbols=BTC-USD,ETH-USD` a
+list of the requested ones, and `/all` returns all by code. If a key is set, `X-Api-Key` must have
+it. `rejects` is the status for an unknown code in a list; 0 leaves the code out.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ MARKET = {  # made up
 
 
 class Http(Exchange):
-    """A stub of somebody's own source of JSON."""
+    """A stub of an operator's source of JSON."""
 
     def __init__(self, port: int = 0, *, key: str = "", rejects: int = 0, **options: Any) -> None:
         super().__init__(port, **options)
         self.key, self.rejects = key, rejects
         self.market: dict[str, dict[str, Any]] = {code: {**row} for code, row in MARKET.items()}
-        self.asked: list[list[str]] = []  # the codes of each request, as they came
+        self.requested: list[list[str]] = []  # the codes of each request, in order
 
     def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
-        """Answer with a price, a list, or all there is."""
+        """Return a price, a list, or all prices."""
         if self.key and self.headers.get("X-Api-Key") != self.key:
             return self.refused
         match path.strip("/").split("/"):
             case ["price", code]:
-                self.asked.append([code])
+                self.requested.append([code])
                 row = self.market.get(code)
                 return (200, {"data": row}) if row else (404, {"message": "NotFound"})
             case ["quotes"]:
@@ -47,12 +47,12 @@ class Http(Exchange):
         return 404, {"message": "NotFound"}
 
     async def tick(self, product: str, price: str, **fields: Any) -> None:
-        """Move a product, for who asks next."""
+        """Change the price of a product, for the next request."""
         self.market.setdefault(product, {})
         self.market[product] |= {"last": price} | fields
 
     def _listed(self, codes: list[str]) -> tuple[int, Any]:
-        self.asked.append(codes)
+        self.requested.append(codes)
         if self.rejects and (bad := next((c for c in codes if c not in self.market), None)):
             return self.rejects, {"message": f"unknown symbol {bad}"}
         found = sorted(set(codes) & self.market.keys())
@@ -61,7 +61,7 @@ class Http(Exchange):
 
 @asynccontextmanager
 async def bench(patience: float = 5.0) -> AsyncIterator[Bench]:
-    """Set somebody's own JSON up, with a list of what is asked."""
+    """Set an operator's JSON up, in the shape of a list."""
     async with Http() as stub:
         options = {
             "url": stub.rest_url + "/quotes?symbols={codes}",

@@ -18,8 +18,8 @@ from tests.stubs.exchange import Bench, Exchange, main, reply
 
 ROWS = 720
 
-# What is listed: altname, wsname, tick size, and made-up prices of the last 24 hours as (open,
-# high, low, last, volume); today began at what is said in the last place.
+# The list: altname, wsname, tick size, and made-up prices of the last 24 hours as (open, high,
+# low, last, volume, the open of today).
 MARKET = {
     "XXBTZUSD": ("XBTUSD", "XBT/USD", "0.1", "63000.0 65250.5 62750.2 64000.0 1200.5 63500.0"),
     "XXBTZEUR": ("XBTEUR", "XBT/EUR", "0.1", "58000.0 60100.0 57900.0 59000.0 310.25 58500.0"),
@@ -29,7 +29,7 @@ MARKET = {
     "SOLUSD": ("SOLUSD", "SOL/USD", "0.01", "150.00 155.50 148.20 151.30 99000.5 152.00"),
     "AIOUSD": ("AIOUSD", "AIO/USD", "0.0001", "0.1 0.12 0.09 0.11 5000 0.1"),
     "AIOZUSD": ("AIOZUSD", "AIOZ/USD", "0.0001", "0.5 0.6 0.4 0.55 7000 0.5"),
-    "DEADUSD": ("DEADUSD", "DEAD/USD", "0.001", "0 0 0 0 0 0"),  # only cancel_only keeps it
+    "DEADUSD": ("DEADUSD", "DEAD/USD", "0.001", "0 0 0 0 0 0"),  # without trades
 }
 PLAIN = ("", "", "0.01", "9.50 11.00 9.00 10.00 100 9.80")
 BETTER_NAMES = {"XBT": "BTC", "XDG": "DOGE"}
@@ -40,7 +40,10 @@ class Kraken(Exchange):
     """A stub of Kraken."""
 
     refused = (403, {"message": "Forbidden"})
-    said = {"rate_limited": "EAPI:Rate limit exceeded", "maintenance": "EService:Unavailable"}
+    errors_by_mode = {
+        "rate_limited": "EAPI:Rate limit exceeded",
+        "maintenance": "EService:Unavailable",
+    }
 
     def __init__(
         self,
@@ -53,13 +56,13 @@ class Kraken(Exchange):
         super().__init__(port, retry_after=retry_after)
         self.heartbeat, self.now, self.system = heartbeat, now, "online"
         self.pairs = {code: _day(MARKET[code][3]) for code in MARKET}
-        self.delisted: set[str] = set()  # still in the list of pairs, and nowhere else
-        self.errors: list[str] = []  # what every answer of REST says
-        self.asked: list[str] = []  # the pairs of each request for tickers
+        self.delisted: set[str] = set()  # only in the list of pairs
+        self.errors: list[str] = []  # in every answer of REST
+        self.requested: list[str] = []  # the pairs of each request for tickers
         self.listeners: dict[ServerConnection, set[str]] = {}
 
     def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
-        """Answer with the envelope that says errors with 200, too."""
+        """Return the envelope, which has errors with the status 200, too."""
         if self.errors:
             return 200, {"error": self.errors}
         result = self._result(path.removeprefix("/0/public/"), query)
@@ -72,7 +75,7 @@ class Kraken(Exchange):
         self.pairs[product] |= fields
         for connection, wanted in list(self.listeners.items()):
             if product in wanted:
-                await self._tell(connection, product, "update")
+                await self._publish(connection, product, "update")
 
     def enlist(self, *codes: str) -> None:
         """List more pairs, such as C1USD, which cost 10."""
@@ -80,7 +83,7 @@ class Kraken(Exchange):
             self.pairs[code] = _day(PLAIN[3])
 
     async def feed(self, connection: ServerConnection) -> None:
-        """Tell the state of the exchange, then take subscriptions until the socket ends."""
+        """Send the state of the exchange, then take subscriptions until the socket ends."""
         self.listeners[connection] = set()
         beats = asyncio.create_task(self._beat(connection))
         status = {"version": "2.0.10", "system": self.system, "api_version": "v2"}
@@ -92,32 +95,31 @@ class Kraken(Exchange):
             beats.cancel()
             del self.listeners[connection]
 
-    async def _subscribe(self, connection: ServerConnection, asked: dict[str, Any]) -> None:
-        self.subscriptions.append(asked)
+    async def _subscribe(self, connection: ServerConnection, message: dict[str, Any]) -> None:
+        self.subscriptions.append(message)
         if self.mode == "drop":
             connection.transport.abort()
             return
         codes = {self._name(code): code for code in self.pairs if code not in self.delisted}
-        for name in asked["params"]["symbol"]:
+        for name in message["params"]["symbol"]:
             answer = {"method": "subscribe", "time_in": _now(), "time_out": _now()}
             if name in codes:
                 result = {"channel": "ticker", "symbol": name, "snapshot": True}
                 await self.send(connection, answer | {"success": True, "result": result})
                 self.listeners[connection].add(codes[name])
-                await self._tell(connection, codes[name], "snapshot")
+                await self._publish(connection, codes[name], "snapshot")
             else:
                 error = {"error": f"Currency pair not supported {name}", "symbol": name}
                 await self.send(connection, answer | {"success": False} | error)
 
-    async def _tell(self, connection: ServerConnection, code: str, kind: str) -> None:
+    async def _publish(self, connection: ServerConnection, code: str, kind: str) -> None:
         if self.mode == "empty":
             return
         day = self.pairs[code]
         change = Decimal(day["last"]) - Decimal(day["open"])
-        told = {name: float(day[name]) for name in ("last", "bid", "ask", "high", "low", "volume")}
-        named = {"symbol": self._name(code), "timestamp": day["timestamp"]}
-        told = named | told | {"change": float(change)}
-        await self.send(connection, {"channel": "ticker", "type": kind, "data": [told]})
+        row = {name: float(day[name]) for name in ("last", "bid", "ask", "high", "low", "volume")}
+        row |= {"symbol": self._name(code), "timestamp": day["timestamp"], "change": float(change)}
+        await self.send(connection, {"channel": "ticker", "type": kind, "data": [row]})
 
     async def _beat(self, connection: ServerConnection) -> None:
         while True:
@@ -126,20 +128,20 @@ class Kraken(Exchange):
                 await self.send(connection, {"channel": "heartbeat"})
 
     def _fault(self, upgrade: bool) -> Response | None:
-        if not upgrade and self.mode in self.said:
-            return reply(200, {"error": [self.said[self.mode]]})
+        if not upgrade and self.mode in self.errors_by_mode:
+            return reply(200, {"error": [self.errors_by_mode[self.mode]]})
         return super()._fault(upgrade)
 
     def _result(self, what: str, query: dict[str, str]) -> Any:
         if what == "AssetPairs":
             return {code: self._listed(code) for code in self.pairs}
         names = {self._row(code)[0]: code for code in self.pairs}
-        asked = query.get("pair", "").split(",")
-        codes = [names.get(name, name) for name in asked]
+        message = query.get("pair", "").split(",")
+        codes = [names.get(name, name) for name in message]
         if not all(code in self.pairs and code not in self.delisted for code in codes):
             return None
         if what == "Ticker":
-            self.asked.append(query["pair"])
+            self.requested.append(query["pair"])
             return {code: _ticker(self.pairs[code]) for code in codes}
         return self._candles(codes[0], int(query["interval"]) * 60, int(query["since"]))
 
@@ -157,7 +159,7 @@ class Kraken(Exchange):
         return {"altname": altname, "wsname": wsname, "tick_size": tick_size, "status": status}
 
     def _candles(self, code: str, step: int, since: int) -> Any:
-        # Like the exchange: the newest 720 whatever is asked, oldest first, and quiet ones too.
+        # As from the exchange: always the newest 720, the oldest first, also without trades.
         end = int((self.now or datetime.now(UTC)).timestamp()) // step * step
         first = max(end - (ROWS - 1) * step, (since // step + 1) * step)
         price = Decimal(self.pairs[code]["last"])
@@ -171,14 +173,14 @@ class Kraken(Exchange):
 
 def _day(words: str) -> dict[str, str]:
     opened, high, low, last, volume, today = words.split()
-    told = {"open": opened, "high": high, "low": low, "last": last, "today": today}
-    return told | {"volume": volume, "bid": last, "ask": last, "timestamp": _now()}
+    prices = {"open": opened, "high": high, "low": low, "last": last, "today": today}
+    return prices | {"volume": volume, "bid": last, "ask": last, "timestamp": _now()}
 
 
 def _ticker(day: dict[str, str]) -> dict[str, Any]:
     today = {"h": day["today"], "l": day["today"], "v": "1.00000000"}
-    told = {"h": day["high"], "l": day["low"], "v": day["volume"]}
-    both = {name: [today[name], told[name]] for name in told}
+    rolling = {"h": day["high"], "l": day["low"], "v": day["volume"]}
+    both = {name: [today[name], rolling[name]] for name in rolling}
     prices = {"a": [day["ask"], "1", "1.000"], "b": [day["bid"], "1", "1.000"]}
     return both | prices | {"c": [day["last"], "0.01"], "t": [35, 3276], "o": day["today"]}
 
@@ -192,7 +194,7 @@ MANY = [f"C{number}USD" for number in range(500)]  # to enlist; one connection t
 
 @asynccontextmanager
 async def bench(patience: float = 5.0) -> AsyncIterator[Bench]:
-    """Set Kraken up with its stub, which keeps no candles but those before its own time."""
+    """Set Kraken up with its stub, whose candles end at its own time."""
     async with Kraken(heartbeat=0.02, now=datetime(2026, 1, 5, 13, 30, tzinfo=UTC)) as stub:
         options = {"rest_url": stub.rest_url, "ws_url": stub.ws_url}
         provider = make_provider("kraken", options | {"timeout": patience, "silence": patience})

@@ -57,7 +57,7 @@ FIELDS = {
 
 
 def refusal(name: str, code: str, description: str) -> dict[str, Any]:
-    """Build an error as an address of this name tells it."""
+    """Return an error in the form of the address with this name."""
     return {name: {"result": None, "error": {"code": code, "description": description}}}
 
 
@@ -72,19 +72,19 @@ class Yahoo(Exchange):
         self,
         port: int = 0,
         *,
-        pulse: float = 1.0,  # seconds between two frames of all that is watched
-        flat: bool = False,  # whether spark answers in its other form
+        pulse: float = 1.0,  # seconds between two frames of all watched symbols
+        flat: bool = False,  # whether spark uses its other form
         session: str = "regular",  # or "pre", "post", "closed"
         retry_after: str = "7",
     ) -> None:
         super().__init__(port, retry_after=retry_after)
         self.pulse, self.flat, self.session = pulse, flat, session
-        self.metas = {code: _meta(code, *told) for code, told in MARKET.items()}
+        self.metas = {code: _meta(code, *values) for code, values in MARKET.items()}
         self.watched: dict[ServerConnection, list[str]] = {}
         self.queries: list[dict[str, str]] = []
 
     def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
-        """Answer spark, a chart, or as all addresses do that want a crumb."""
+        """Return spark, a chart, or the error of an address that requires a crumb."""
         self.queries.append(query)
         match path.strip("/").split("/"):
             case ["v7", "finance", "spark"]:
@@ -96,7 +96,7 @@ class Yahoo(Exchange):
     async def tick(self, product: str, price: str, **fields: Any) -> None:
         """Trade a symbol at a price in its unit; other fields of its frame may be given too."""
         self.metas[product]["regularMarketPrice"] = float(price)
-        await self._tell(product, **fields)
+        await self._publish(product, **fields)
 
     def enlist(self, *codes: str) -> None:
         """List more symbols, which cost 10 dollars."""
@@ -104,10 +104,10 @@ class Yahoo(Exchange):
             self.metas[code] = _meta(code, "USD", "EQUITY", 9.5, 10.0, 11.0, 9.0, 100, -18000)
 
     def frame(self, code: str, **fields: Any) -> dict[str, Any]:
-        """Build the message of a tick; a field that is None is left out."""
+        """Return the message of a tick; a field that is None is left out."""
         meta = self.metas[code]
         price, before = meta["regularMarketPrice"], meta["previousClose"]
-        told = {
+        values = {
             "id": code,
             "price": price,
             "time": int(time.time() * 1000),
@@ -118,19 +118,19 @@ class Yahoo(Exchange):
             "change": price - before,
             "price_hint": 2,
         }
-        return {"type": "pricing", "message": b64encode(encode(**told | fields)).decode()}
+        return {"type": "pricing", "message": b64encode(encode(**values | fields)).decode()}
 
     async def feed(self, connection: ServerConnection) -> None:
-        """Take subscriptions until the socket ends, each of all that is watched."""
+        """Take subscriptions until the socket ends; each one replaces the last."""
         self.watched[connection] = []
         pulses = asyncio.create_task(self._pulse(connection))
         try:
             async for raw in connection:
-                asked = json.loads(raw)
-                self.subscriptions.append(asked)
+                message = json.loads(raw)
+                self.subscriptions.append(message)
                 if self.mode == "drop":
                     connection.transport.abort()
-                self.watched[connection] = [c for c in asked["subscribe"] if c in self.metas]
+                self.watched[connection] = [c for c in message["subscribe"] if c in self.metas]
         finally:
             pulses.cancel()
             del self.watched[connection]
@@ -142,7 +142,7 @@ class Yahoo(Exchange):
                 for code in self.watched[connection]:
                     await self.send(connection, self.frame(code))
 
-    async def _tell(self, code: str, **fields: Any) -> None:
+    async def _publish(self, code: str, **fields: Any) -> None:
         for connection, codes in list(self.watched.items()):
             if code in codes and self.mode != "empty":
                 await self.send(connection, self.frame(code, **fields))
@@ -191,12 +191,12 @@ class Yahoo(Exchange):
             words = "1m data not available. Only 8 days worth of 1m granularity data are allowed"
             return 422, refusal("chart", "Unprocessable Entity", words)
         price, now = self.metas[code]["regularMarketPrice"], int(time.time())
-        # A day begins when the market opens; a row of this very moment may end it all.
+        # A day begins when the market opens; the last row may be a tick of this moment.
         opens = 9 * 3600 + 1800 - self.metas[code]["gmtoffset"] if step == STEPS["1d"] else 0
         times = list(range(-(-(first - opens) // step) * step + opens, stop, step))
         times += [now] if first <= now <= stop else []
         prices = {"open": price, "high": price * 1.02, "low": price * 0.97, "close": price * 1.01}
-        # Nobody traded in the tenth.
+        # Every tenth has no trade.
         bars = {
             name: [None if moment // step % 10 == 0 else each for moment in times]
             for name, each in (prices | {"volume": 1000}).items()
@@ -239,7 +239,7 @@ def _meta(
 
 
 def hours(session: str) -> dict[str, dict[str, int]]:
-    """Tell the hours of a day on which it is this session now."""
+    """Return the hours of a day on which this session is now."""
     opened = {"pre": 3600, "regular": -3600, "post": -5 * 3600, "closed": -10 * 3600}[session]
     start = int(time.time()) + opened
     ends = [start - 2 * 3600, start, start + 4 * 3600, start + 8 * 3600]
@@ -248,7 +248,7 @@ def hours(session: str) -> dict[str, dict[str, int]]:
 
 
 def encode(**fields: Any) -> bytes:
-    """Write the fields of a frame as protobuf, which leaves out what is zero."""
+    """Return the fields of a frame as protobuf, which leaves out zeros."""
     return b"".join(_field(*FIELDS[name], value) for name, value in fields.items() if value)
 
 

@@ -138,7 +138,7 @@ def of_kind(kind: type, what: str, body: Any) -> Any:
 
 def timeout_error(what: str, seconds: float) -> ProviderError:
     """Return the error for an answer that is not complete in time."""
-    return ProviderError(f"{what} gave no full answer within {seconds:g} s")
+    return ProviderError(f"{what} gave no complete answer within {seconds:g} s")
 
 
 def status_error(what: str, status: int, retry_after: str | None) -> ProviderError:

@@ -33,32 +33,32 @@ class Source:
             for code in self.listed
         }
 
-    async def ask(self, codes: Sequence[str]) -> dict[str, Any]:
+    async def fetch(self, codes: Sequence[str]) -> dict[str, Any]:
         self.batches.append(list(codes))
         if self.bad.intersection(codes):
             raise RejectedError("one of them is bad")
         return {code: code.lower() for code in codes}
 
     async def rows(self, size: int = 8, pace: float = 0.0) -> dict[str, Any]:
-        asked = await self.codes.find([instrument(code) for code in self.listed])
-        return await self.codes.rows(self.ask, asked, size, pace)
+        groups = await self.codes.find([instrument(code) for code in self.listed])
+        return await self.codes.rows(self.fetch, groups, size, pace)
 
 
 def instrument(code: str, symbol: str = "") -> Instrument:
     return Instrument(symbol=symbol or f"MY-{code}", code=code, currency="USD")
 
 
-async def test_what_is_not_listed_is_named_and_never_asked() -> None:
+async def test_a_code_that_is_not_listed_is_dropped_and_not_requested() -> None:
     source = Source("A", "B")
-    asked = await source.codes.find([instrument("NOPE"), instrument("B")])
-    assert list(asked) == ["B"]
+    groups = await source.codes.find([instrument("NOPE"), instrument("B")])
+    assert list(groups) == ["B"]
     assert source.standing.unknown == {"NOPE": "NOPE is not listed"}
 
 
-async def test_what_is_found_has_our_symbol_and_their_name_and_currency() -> None:
-    asked = await Source("A").codes.find([instrument("A"), instrument("A", symbol="OTHER")])
-    told = [(each.symbol, each.code, each.name, each.currency) for each in asked["A"]]
-    assert told == [("MY-A", "A", "A!", "EUR"), ("OTHER", "A", "A!", "EUR")]
+async def test_an_instrument_has_our_symbol_and_the_name_and_currency_of_the_list() -> None:
+    groups = await Source("A").codes.find([instrument("A"), instrument("A", symbol="OTHER")])
+    found = [(each.symbol, each.code, each.name, each.currency) for each in groups["A"]]
+    assert found == [("MY-A", "A", "A!", "EUR"), ("OTHER", "A", "A!", "EUR")]
 
 
 async def test_a_list_is_kept_for_a_while() -> None:
@@ -72,7 +72,7 @@ async def test_a_list_is_kept_for_a_while() -> None:
     assert source.reads == 2
 
 
-async def test_what_is_listed_later_is_no_longer_unknown() -> None:
+async def test_a_code_that_is_listed_later_is_no_longer_unknown() -> None:
     source = Source("A")
     await source.codes.find([instrument("NEW")])
     assert set(source.standing.unknown) == {"NEW"}
@@ -100,14 +100,16 @@ async def test_no_list_at_all_is_an_error() -> None:
     assert source.standing.unknown == {}
 
 
-async def test_an_empty_list_condemns_nobody() -> None:
+async def test_an_empty_list_drops_no_code() -> None:
     source = Source()
     with pytest.raises(ProviderError, match="the list of the source is empty"):
         await source.codes.find([instrument("A")])
     assert source.standing.unknown == {}
 
 
-async def test_a_bad_code_is_found_by_halves_and_left_alone_until_the_list_is_read_again() -> None:
+async def test_a_bad_code_is_found_by_halving_and_not_requested_until_the_list_is_read_again() -> (
+    None
+):
     source = Source(*"ABCDEFGH", bad=["F"])
     assert await source.rows() == {code: code.lower() for code in "ABCDEGH"}
     assert [len(batch) for batch in source.batches] == [8, 4, 4, 2, 1, 1, 2]
@@ -123,14 +125,14 @@ async def test_a_bad_code_is_found_by_halves_and_left_alone_until_the_list_is_re
 
 async def test_any_other_error_is_an_error() -> None:
     class Down(Source):
-        async def ask(self, codes: Sequence[str]) -> dict[str, Any]:
+        async def fetch(self, codes: Sequence[str]) -> dict[str, Any]:
             raise ProviderError("too busy")
 
     with pytest.raises(ProviderError, match="too busy"):
         await Down("A", "B").rows()
 
 
-async def test_batches_keep_their_distance() -> None:
+async def test_batches_keep_the_pace() -> None:
     source, began = Source(*"ABC"), time.monotonic()
     await source.rows(size=1, pace=0.05)
     assert time.monotonic() - began >= 0.1
@@ -139,7 +141,7 @@ async def test_batches_keep_their_distance() -> None:
 
 @given(st.integers(1, 40), st.integers(1, 9), st.data())
 @settings(deadline=None, max_examples=50)
-async def test_bad_codes_cost_the_others_nothing(
+async def test_bad_codes_do_not_affect_the_others(
     count: int, size: int, data: st.DataObject
 ) -> None:
     codes = [f"C{number}" for number in range(count)]

@@ -1,4 +1,4 @@
-"""Budgets: however much is asked for, no source is asked more often than it allows."""
+"""Budgets: no source gets more requests than its plan allows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from quotes.providers.kit.budgets import Budget
 
 
 class Time:
-    """Clocks that only sleeping moves; the one on the wall may be set."""
+    """Clocks that only move during a sleep; the wall clock may be set."""
 
     def __init__(self, start: datetime = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)) -> None:
         self.start, self.now = start, 0.0
@@ -38,7 +38,9 @@ def budget(time: Time, **plan: int) -> Budget:
     most=st.integers(1, 20),
     spending=st.lists(st.tuples(st.integers(1, 20), st.floats(0, 90)), min_size=1, max_size=60),
 )
-def test_no_sixty_seconds_cost_more_than_is_allowed(most: int, spending: list[tuple[int, float]]):
+def test_no_sixty_seconds_cost_more_than_the_plan_allows(
+    most: int, spending: list[tuple[int, float]]
+):
     time = Time()
     purse = budget(time, per_minute=most)
     spent: list[tuple[float, int]] = []
@@ -59,7 +61,7 @@ def test_no_sixty_seconds_cost_more_than_is_allowed(most: int, spending: list[tu
 
 
 @pytest.mark.parametrize("step", [timedelta(hours=1), timedelta(hours=-1)])
-async def test_a_wall_clock_that_is_set_neither_frees_a_minute_nor_holds_anybody_up(
+async def test_setting_the_wall_clock_neither_frees_a_minute_nor_delays_a_request(
     step: timedelta,
 ):
     time = Time()
@@ -74,7 +76,7 @@ async def test_a_wall_clock_that_is_set_neither_frees_a_minute_nor_holds_anybody
     assert time.now == 60
 
 
-async def test_nobody_waits_without_need():
+async def test_a_request_within_the_plan_does_not_wait():
     time = Time()
     purse = budget(time, per_minute=3)
     began = time.now
@@ -85,20 +87,20 @@ async def test_nobody_waits_without_need():
     assert time.now == began + 60
 
 
-async def test_what_the_source_counted_itself_counts():
+async def test_the_sources_own_count_is_taken_over_if_it_is_higher():
     time = Time()
     purse = budget(time, per_minute=100)
     began = time.now
     await purse.spend(10)
-    purse.read_minute(95)  # another program at the same address asks as well
-    purse.read_minute(20)  # less than we know of
+    purse.read_minute(95)  # another program at the same address sends requests, too
+    purse.read_minute(20)  # fewer than we counted
     await purse.spend(5)
     assert time.now == began
     await purse.spend(1)
     assert time.now == began + 60
 
 
-async def test_a_month_is_never_exceeded_and_the_next_one_begins_anew():
+async def test_a_month_is_never_exceeded_and_the_next_one_starts_from_zero():
     time = Time(datetime(2026, 12, 31, 23, 0, tzinfo=UTC))
     purse = budget(time, per_month=3)
     for _ in range(3):
@@ -112,7 +114,7 @@ async def test_a_month_is_never_exceeded_and_the_next_one_begins_anew():
     assert (purse.month, purse.left_in_month()) == ("2027-01", 0)
 
 
-async def test_what_earlier_processes_spent_counts():
+async def test_requests_of_earlier_processes_count():
     purse = budget(Time(), per_month=10)
     purse.month_spent = 9
     await purse.spend()
@@ -120,7 +122,7 @@ async def test_what_earlier_processes_spent_counts():
         await purse.spend()
 
 
-async def test_many_at_once_share_one_budget():
+async def test_concurrent_requests_share_one_budget():
     time = Time()
     purse = budget(time, per_minute=5)
     began = time.now
@@ -132,46 +134,46 @@ async def test_many_at_once_share_one_budget():
 @given(
     spending=st.lists(st.tuples(st.integers(0, 2), st.integers(1, 9), st.booleans()), max_size=40)
 )
-def test_those_who_share_a_plan_learn_what_the_others_spent(
+def test_processes_with_one_plan_read_what_the_others_spent(
     spending: list[tuple[int, int, bool]],
 ):
     purses, ledger = [budget(Time(), per_month=10_000) for _ in range(3)], 900
     for purse in purses:
         purse.read_month("2026-11", ledger)
 
-    async def tell(purse: Budget) -> None:
+    async def report(purse: Budget) -> None:
         nonlocal ledger
-        told = purse.unreported()
-        ledger += told
+        reported = purse.unreported()
+        ledger += reported
         await purse.spend(1)  # while the ledger is written
-        purse.read_month("2026-11", ledger, told)
+        purse.read_month("2026-11", ledger, reported)
 
     async def spend() -> None:
-        for who, cost, tells in spending:
-            await purses[who].spend(cost)
-            if tells:
-                await tell(purses[who])
+        for index, cost, reports in spending:
+            await purses[index].spend(cost)
+            if reports:
+                await report(purses[index])
         for purse in purses:
-            await tell(purse)
+            await report(purse)
 
     asyncio.run(spend())
-    spent = 900 + sum(cost + tells for _, cost, tells in spending)
+    spent = 900 + sum(cost + reports for _, cost, reports in spending)
     assert ledger == spent
     assert purses[-1].month_spent == spent + 1
 
 
-async def test_what_was_spent_in_another_month_is_no_news():
+async def test_the_count_of_another_month_changes_nothing():
     purse = budget(Time(), per_month=10)
     await purse.spend(3)
     purse.read_month("2026-10", 9)
     assert (purse.left_in_month(), purse.unreported()) == (7, 3)
 
 
-async def test_a_source_that_told_one_to_stay_away_is_asked_by_nobody_until_then():
+async def test_no_request_is_sent_during_a_back_off():
     time = Time()
     purse = budget(time)
     purse.back_off(30)
-    purse.back_off(5)  # which shortens nothing
+    purse.back_off(5)  # does not shorten the first one
     time.now += 29
     with pytest.raises(ProviderError, match="backing off for another 1 s") as caught:
         await purse.spend()

@@ -30,11 +30,11 @@ HTTP = Path(__file__).parents[3] / "quotes" / "providers"
 
 
 class Source:
-    """A server that answers each request with the same bytes, and keeps what was asked."""
+    """A server that answers each request with the same bytes, and keeps the requests."""
 
     def __init__(self, sent: bytes, *, hangs: bool = False, drips: bool = False) -> None:
         self.sent, self.hangs, self.drips = sent, hangs, drips
-        self.asked: list[str] = []
+        self.requests: list[str] = []
         self.url = ""
         self.done = asyncio.Event()
         self.tasks: set[asyncio.Task[None]] = set()
@@ -44,7 +44,7 @@ class Source:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError, asyncio.IncompleteReadError):
-            self.asked.append((await reader.readuntil(b"\r\n\r\n")).decode())
+            self.requests.append((await reader.readuntil(b"\r\n\r\n")).decode())
             writer.write(self.sent)
             while self.drips and not writer.is_closing():
                 writer.write(b" ")
@@ -86,9 +86,9 @@ def answer(status: str, body: bytes = b"", *lines: str) -> bytes:
 
 
 async def failure(sent: bytes, *, hangs: bool = False, timeout: float = 5.0) -> ProviderError:
-    async with source(sent, hangs=hangs) as found, client(found.url, timeout) as asker:
+    async with source(sent, hangs=hangs) as found, client(found.url, timeout) as rest:
         with pytest.raises(ProviderError) as caught:
-            await asker.get("/prices", {"apikey": "hush"})
+            await rest.get("/prices", {"apikey": "hush"})
     assert "/prices" in str(caught.value)
     assert "hush" not in str(caught.value)
     assert str(caught.value) == str(caught.value).lower()
@@ -98,17 +98,17 @@ async def failure(sent: bytes, *, hangs: bool = False, timeout: float = 5.0) -> 
 async def test_no_digit_of_a_price_is_lost() -> None:
     async with (
         source(answer("200 OK", b'{"last": 0.10000000000000000001}')) as found,
-        client(found.url) as asker,
+        client(found.url) as rest,
     ):
-        assert await asker.get("/prices") == {"last": Decimal("0.10000000000000000001")}
+        assert await rest.get("/prices") == {"last": Decimal("0.10000000000000000001")}
 
 
-async def test_the_source_learns_who_asks_and_what() -> None:
-    async with source(answer("200 OK", b"[]")) as found, client(found.url, key="abc") as asker:
-        await asker.get("/prices", {"of": "BTC-USD"})
-    assert found.asked[0].startswith("GET /prices?of=BTC-USD HTTP/1.1")
-    assert "User-Agent: quoteboard" in found.asked[0]
-    assert "key: abc" in found.asked[0]
+async def test_a_request_has_our_agent_and_the_given_headers() -> None:
+    async with source(answer("200 OK", b"[]")) as found, client(found.url, key="abc") as rest:
+        await rest.get("/prices", {"of": "BTC-USD"})
+    assert found.requests[0].startswith("GET /prices?of=BTC-USD HTTP/1.1")
+    assert "User-Agent: quoteboard" in found.requests[0]
+    assert "key: abc" in found.requests[0]
 
 
 @pytest.mark.parametrize(
@@ -134,25 +134,25 @@ async def test_a_status_other_than_200_is_an_error(status: str, refused: bool) -
     assert error.retry_after is None
 
 
-async def test_a_source_may_say_how_long_to_stay_away() -> None:
+async def test_retry_after_may_be_a_number_of_seconds() -> None:
     error = await failure(answer("429 Too Many", b"", "Retry-After: 30"))
     assert error.retry_after == 30
 
 
-async def test_a_source_may_say_until_when_to_stay_away() -> None:
+async def test_retry_after_may_be_a_date() -> None:
     later = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
     error = await failure(answer("503 Gone Fishing", b"", f"Retry-After: {later}"))
     assert error.retry_after == pytest.approx(90, abs=5)
 
 
-def test_a_date_that_is_over_means_soon() -> None:
+def test_a_date_in_the_past_means_the_shortest_back_off() -> None:
     assert read_retry_after("Wed, 21 Oct 2015 07:28:00 GMT") == MIN_RETRY_AFTER
     assert read_retry_after("Wed, 21 Oct 2099 07:28:00 GMT") == MAX_RETRY_AFTER
     assert read_retry_after("Wed, 21 Oct 2099 07:28:00") == MAX_RETRY_AFTER
 
 
 @given(st.none() | st.text() | st.integers().map(str))
-def test_whatever_retry_after_says_is_bounded(given_: str | None) -> None:
+def test_any_retry_after_is_bounded(given_: str | None) -> None:
     seconds = read_retry_after(given_)
     assert seconds is None or MIN_RETRY_AFTER <= seconds <= MAX_RETRY_AFTER
 
@@ -161,7 +161,7 @@ async def test_a_redirect_is_not_followed() -> None:
     async with source(answer("200 OK", b"[]")) as elsewhere:
         error = await failure(answer("302 Found", b"", f"Location: {elsewhere.url}/prices"))
     assert "answered 302 found" in str(error)
-    assert elsewhere.asked == []
+    assert elsewhere.requests == []
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ async def test_a_redirect_is_not_followed() -> None:
         (b"[" + b"9" * 5000 + b"]", "5002 bytes"),
     ],
 )
-async def test_what_is_no_json_is_an_error(body: bytes, words: str) -> None:
+async def test_an_answer_that_is_not_json_is_an_error(body: bytes, words: str) -> None:
     error = await failure(answer("200 OK", body))
     assert f"answered with {words}, not json" in str(error)
 
@@ -193,12 +193,12 @@ async def test_a_body_that_ends_too_early_is_an_error() -> None:
     assert "could not be read" in str(await failure(sent))
 
 
-async def test_a_body_that_is_not_packed_as_it_says_is_an_error() -> None:
+async def test_a_body_with_a_wrong_content_encoding_is_an_error() -> None:
     error = await failure(answer("200 OK", b"[1, 2]", "Content-Encoding: gzip"))
     assert "could not be read" in str(error)
 
 
-async def test_what_is_no_http_is_an_error() -> None:
+async def test_an_answer_that_is_not_http_is_an_error() -> None:
     assert "could not be read" in str(await failure(b"SSH-2.0-OpenSSH_9.6\r\n\r\n"))
 
 
@@ -209,29 +209,29 @@ async def test_a_source_that_hangs_up_is_an_error() -> None:
 @pytest.mark.parametrize("sent", [b"", answer("200 OK", b"[1]").replace(b": 3", b": 9")])
 async def test_a_source_that_stops_in_the_middle_is_given_up(sent: bytes) -> None:
     error = await failure(sent, hangs=True, timeout=0.1)
-    assert str(error).endswith("gave no full answer within 0.1 s")
+    assert str(error).endswith("gave no complete answer within 0.1 s")
 
 
 async def test_the_deadline_is_for_the_whole_answer() -> None:
-    # A byte now and then keeps the deadline of every single read from passing.
+    # A byte from time to time resets the deadline of each single read.
     sent = b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n"
-    async with source(sent, drips=True) as found, client(found.url, 0.2) as asker:
-        with pytest.raises(ProviderError, match=r"no full answer within 0\.2 s"):
-            await asker.get("/prices")
+    async with source(sent, drips=True) as found, client(found.url, 0.2) as rest:
+        with pytest.raises(ProviderError, match=r"no complete answer within 0\.2 s"):
+            await rest.get("/prices")
 
 
-async def test_nobody_there_is_an_error() -> None:
+async def test_a_refused_connection_is_an_error() -> None:
     async with source(b"") as found:
         pass
-    async with client(found.url) as asker:
+    async with client(found.url) as rest:
         with pytest.raises(ProviderError, match="could not be read: connection refused"):
-            await asker.get("/prices")
+            await rest.get("/prices")
 
 
-async def test_an_unusable_header_is_an_error_that_does_not_quote_it() -> None:
-    async with source(b"") as found, client(found.url, key="hush\n") as asker:
+async def test_an_invalid_header_is_an_error_that_does_not_quote_it() -> None:
+    async with source(b"") as found, client(found.url, key="hush\n") as rest:
         with pytest.raises(ProviderError, match="a header is not valid") as caught:
-            await asker.get("/prices")
+            await rest.get("/prices")
     assert "hush" not in str(caught.value)
     assert caught.value.__cause__ is None
 
@@ -241,42 +241,42 @@ async def test_no_key_reaches_the_log(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, logger="httpx")
     async with (
         source(answer("200 OK", b"[]")) as found,
-        client(found.url.replace("//", "//me:hush@")) as asker,
+        client(found.url.replace("//", "//me:hush@")) as rest,
     ):
-        await asker.get("/prices", {"apikey": "hush"})
+        await rest.get("/prices", {"apikey": "hush"})
     assert "/prices" in caplog.text
     assert "hush" not in caplog.text
 
 
 async def test_a_client_can_be_closed_twice_and_used_again() -> None:
     async with source(answer("200 OK", b"[]")) as found:
-        asker = Client(found.url)
-        await asker.aclose()
-        assert await asker.get("/prices") == []
-        await asker.aclose()
-        await asker.aclose()
-        assert await asker.get("/prices") == []
-        await asker.aclose()
+        rest = Client(found.url)
+        await rest.aclose()
+        assert await rest.get("/prices") == []
+        await rest.aclose()
+        await rest.aclose()
+        assert await rest.get("/prices") == []
+        await rest.aclose()
 
 
-async def test_who_gives_up_is_not_held() -> None:
-    async with source(b"", hangs=True) as found, client(found.url) as asker:
-        task = asyncio.create_task(asker.get("/prices"))
-        await until(lambda: found.asked)
+async def test_a_cancelled_request_ends_at_once() -> None:
+    async with source(b"", hangs=True) as found, client(found.url) as rest:
+        task = asyncio.create_task(rest.get("/prices"))
+        await until(lambda: found.requests)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
 
 
-async def test_the_environment_sends_nobody_to_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_proxy_in_the_environment_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     monkeypatch.delenv("NO_PROXY", raising=False)
-    async with source(answer("200 OK", b"[]")) as found, client(found.url) as asker:
-        assert await asker.get("/prices") == []
+    async with source(answer("200 OK", b"[]")) as found, client(found.url) as rest:
+        assert await rest.get("/prices") == []
 
 
 @pytest.mark.parametrize("given_", ["", "example.com", "ftp://x", "http://", "http://x:99999"])
-def test_an_unusable_address_is_refused_at_the_start(given_: str) -> None:
+def test_an_invalid_address_is_refused_at_the_start(given_: str) -> None:
     with pytest.raises(ValueError, match=r"Unexpected address .* must be like http://host or"):
         Client(given_)
 
@@ -285,7 +285,7 @@ def test_an_address_ends_without_a_slash() -> None:
     assert address("wss://example.com/feed/", "wss") == "wss://example.com/feed"
 
 
-def test_a_host_is_told_without_the_name_and_password() -> None:
+def test_a_host_is_shown_without_the_name_and_password() -> None:
     assert host("https://me:hush@example.com:8443/v3") == "example.com:8443"
 
 

@@ -22,7 +22,7 @@ def quote(symbol: str, last: int = 101) -> Quote:
 
 
 class Stream:
-    """Yields what a test hands it, and knows whether it was closed."""
+    """Yields the items that a test puts in, and knows whether it was closed."""
 
     def __init__(self) -> None:
         self.given: asyncio.Queue[Quote | Exception | None] = asyncio.Queue()
@@ -48,7 +48,7 @@ def two() -> Stream:
     return Stream()
 
 
-async def test_what_each_stream_yields_comes_in_order(one: Stream, two: Stream) -> None:
+async def test_quotes_of_all_streams_come_in_order(one: Stream, two: Stream) -> None:
     async with asyncio.timeout(PATIENCE), aclosing(merge(one.read(), two.read())) as quotes:
         for number, stream in enumerate((one, two, two, one)):
             stream.given.put_nowait(quote("AAPL", number + 1))
@@ -56,7 +56,7 @@ async def test_what_each_stream_yields_comes_in_order(one: Stream, two: Stream) 
 
 
 @pytest.mark.parametrize("failure", [ProviderError("silent for 10 s"), RuntimeError("a mistake")])
-async def test_the_failure_of_one_ends_all_after_what_came(
+async def test_the_failure_of_one_stream_ends_all_after_the_quotes_before_it(
     one: Stream, two: Stream, failure: Exception
 ) -> None:
     one.given.put_nowait(quote("AAPL"))
@@ -69,7 +69,7 @@ async def test_the_failure_of_one_ends_all_after_what_came(
     assert two.closed
 
 
-async def test_the_end_of_one_ends_all(one: Stream, two: Stream) -> None:
+async def test_the_end_of_one_stream_ends_all(one: Stream, two: Stream) -> None:
     one.given.put_nowait(None)
     async with asyncio.timeout(PATIENCE):
         assert [each async for each in merge(one.read(), two.read())] == []
@@ -98,7 +98,7 @@ async def test_a_reader_that_is_cancelled_closes_all(one: Stream, two: Stream) -
 
 
 class Poll:
-    """Answers with one thing after the other."""
+    """Returns or raises one answer after the other."""
 
     def __init__(self, *answers: Iterable[Quote] | ProviderError) -> None:
         self.answers = list(answers)
@@ -115,11 +115,11 @@ def at_once() -> float:
 
 
 async def read(
-    poll: Poll, interval: Callable[[], float] = at_once, told: list[float] | None = None
+    poll: Poll, interval: Callable[[], float] = at_once, delays: list[float] | None = None
 ) -> list[str]:
-    """Return the symbols that came until the polls failed, and the failure after them."""
-    reader, told = Reader(), [] if told is None else told
-    await reader.read(repeat(poll, interval, told.append))
+    """Return the symbols until the polls failed, and then the failure."""
+    reader, delays = Reader(), [] if delays is None else delays
+    await reader.read(repeat(poll, interval, delays.append))
     came = [reader.came.get_nowait() for _ in range(reader.came.qsize())]
     return [each.symbol if isinstance(each, Quote) else str(each) for each in came]
 
@@ -134,10 +134,12 @@ async def test_a_poll_is_repeated_until_it_fails_three_times_in_a_row() -> None:
 
 
 async def test_a_poll_that_is_refused_is_not_repeated() -> None:
-    assert await read(Poll(ProviderError("who are you", refused=True), DOWN)) == ["who are you"]
+    assert await read(Poll(ProviderError("answered 401 unauthorized", refused=True), DOWN)) == [
+        "answered 401 unauthorized"
+    ]
 
 
-async def test_polls_keep_away_as_long_as_they_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_polls_back_off_as_long_as_the_source_wants(monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
 
     async def sleep(seconds: float) -> None:
@@ -145,7 +147,7 @@ async def test_polls_keep_away_as_long_as_they_are_told(monkeypatch: pytest.Monk
 
     monkeypatch.setattr("quotes.providers.kit.merge.asyncio.sleep", sleep)
     limited = ProviderError("too many requests", retry_after=7)
-    told: list[float] = []
-    await read(Poll(limited, [], limited, DOWN, DOWN), lambda: 2.0, told)
+    delays: list[float] = []
+    await read(Poll(limited, [], limited, DOWN, DOWN), lambda: 2.0, delays)
     assert slept == [2, 7, 2, 7, 2]
-    assert max(told) == 7  # which nobody else may break, either
+    assert max(delays) == 7  # other requests back off, too

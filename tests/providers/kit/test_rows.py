@@ -1,4 +1,4 @@
-"""What a row of somebody's own says, and options that come as text."""
+"""Rows of an operator's table or document, and options as text."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def read(instrument: Instrument = AAPL, **changes: Any) -> Quote:
     return read_row("http", ROW | changes, instrument, NOW)
 
 
-def test_a_row_becomes_a_quote_with_all_that_it_says() -> None:
+def test_a_row_becomes_a_quote_with_all_its_fields() -> None:
     quote = read(
         bid="100.99",
         ask=Decimal("101.010"),
@@ -58,7 +58,7 @@ def test_a_row_becomes_a_quote_with_all_that_it_says() -> None:
     assert str(quote.ask) == "101.010"
 
 
-def test_what_a_row_does_not_say_is_none() -> None:
+def test_fields_that_a_row_lacks_are_none() -> None:
     assert read() == Quote(
         symbol="AAPL", provider="http", currency="USD", last=Decimal("101.00"), received_at=NOW
     )
@@ -72,34 +72,34 @@ NUMBERS = ["0", 0, "-1"]
 
 
 @pytest.mark.parametrize("number", NUMBERS)
-def test_a_number_that_is_no_price_is_left_to_the_feed_which_lists_it(number: Any) -> None:
+def test_a_number_that_is_not_a_price_is_left_to_the_feed(number: Any) -> None:
     assert read(last=number).last == Decimal(number)
 
 
 @pytest.mark.parametrize("no_number", [None, "", "NaN", "soon", True, [], {}, "1e99"])
-def test_a_row_without_a_price_says_so(no_number: Any) -> None:
+def test_a_row_without_a_number_as_price_is_an_error(no_number: Any) -> None:
     with pytest.raises(ValueError, match=r"^has no price: last is "):
         read(last=no_number)
 
 
 @pytest.mark.parametrize("no_price", [None, "", "NaN", "soon", True, [], {}, "1e99", *NUMBERS])
-def test_what_is_no_price_is_none(no_price: Any) -> None:
+def test_a_field_that_is_not_a_price_is_none(no_price: Any) -> None:
     quote = read(bid=no_price, reference=no_price)
     assert quote.bid is quote.reference is None
     assert quote.reference_kind == "none"
 
 
-def test_a_bid_above_the_ask_is_left_to_the_feed_which_lists_it() -> None:
+def test_a_bid_above_the_ask_is_left_to_the_feed() -> None:
     quote = read(bid="101.02", ask="101.01")
     assert (str(quote.bid), str(quote.ask)) == ("101.02", "101.01")
 
 
-def test_no_volume_is_a_volume() -> None:
+def test_a_volume_of_zero_is_kept() -> None:
     assert [read(volume=volume).volume for volume in ("0", "-1", None)] == [0, None, None]
 
 
 @pytest.mark.parametrize(
-    ("told", "currency", "last"),
+    ("value", "currency", "last"),
     [
         ("GBp", "GBP", "80.125"),
         ("GBX", "GBP", "80.125"),
@@ -113,19 +113,21 @@ def test_no_volume_is_a_volume() -> None:
         (" EUR ", "EUR", "8012.5"),
     ],
 )
-def test_pence_are_pounds_by_the_currency_alone(told: Any, currency: str, last: str) -> None:
-    quote = read(last="8012.5", reference="7900", volume="12", currency=told)
+def test_the_currency_decides_whether_prices_are_in_pence(
+    value: Any, currency: str, last: str
+) -> None:
+    quote = read(last="8012.5", reference="7900", volume="12", currency=value)
     assert (quote.currency, str(quote.last)) == (currency, last)
     assert quote.reference == (79 if "." in last[:3] else 7900)
     assert quote.volume == 12
 
 
 @pytest.mark.parametrize(
-    ("told", "moment"),
+    ("value", "moment"),
     [
         ("2026-11-23T11:59:59Z", "2026-11-23T11:59:59+00:00"),
         ("2026-11-23T12:59:59+01:00", "2026-11-23T11:59:59+00:00"),
-        ("2026-11-23 11:59:59", "2026-11-23T11:59:59+00:00"),  # without a zone it is UTC
+        ("2026-11-23 11:59:59", "2026-11-23T11:59:59+00:00"),  # a time without a zone is UTC
         (datetime(2026, 11, 23, 11, 59, 59), "2026-11-23T11:59:59+00:00"),
         (
             datetime(2026, 11, 23, 6, 59, 59, tzinfo=timezone(timedelta(hours=-5))),
@@ -140,29 +142,29 @@ def test_pence_are_pounds_by_the_currency_alone(told: Any, currency: str, last: 
         (0, "1970-01-01T00:00:00+00:00"),
     ],
 )
-def test_a_time_is_exact_in_whatever_form_it_comes(told: Any, moment: str) -> None:
-    found = read_time(told)
+def test_a_time_is_exact_in_every_form(value: Any, moment: str) -> None:
+    found = read_time(value)
     assert found
     assert found.isoformat() == moment
     assert found.utcoffset() == timedelta(0)
 
 
-@pytest.mark.parametrize("told", [None, ""])
-def test_no_time_is_none(told: Any) -> None:
-    assert read_time(told) is None
+@pytest.mark.parametrize("value", [None, ""])
+def test_an_empty_time_is_none(value: Any) -> None:
+    assert read_time(value) is None
 
 
-@pytest.mark.parametrize("told", ["yesterday", 10**25, -(10**10), "12:00", [], True, "2026-13-01"])
-def test_a_time_that_is_none_is_not_taken_for_now(told: Any) -> None:
+@pytest.mark.parametrize("value", ["yesterday", 10**25, -(10**10), "12:00", [], True, "2026-13-01"])
+def test_an_invalid_time_is_an_error(value: Any) -> None:
     with pytest.raises(ValueError, match=r"has an invalid time: .*, must be like 2026-"):
-        read(time=told)
+        read(time=value)
 
 
-def test_a_row_of_no_use_costs_the_others_nothing() -> None:
-    asked = [Instrument(symbol=code, code=code) for code in ("GONE", "BAD", "AAPL")]
+def test_an_invalid_row_does_not_affect_the_others() -> None:
+    instruments = [Instrument(symbol=code, code=code) for code in ("GONE", "BAD", "AAPL")]
     standing = Standing(Budget(Plan()))
     standing.drop("AAPL", "AAPL was gone before")
-    quotes = read_rows("http", {"AAPL": ROW, "BAD": {"last": "x" * 99}}, asked, standing)
+    quotes = read_rows("http", {"AAPL": ROW, "BAD": {"last": "x" * 99}}, instruments, standing)
     assert [quote.symbol for quote in quotes] == ["AAPL"]
     unknown = standing.unknown
     assert unknown["GONE"] == "GONE is not among the rows"
@@ -172,12 +174,12 @@ def test_a_row_of_no_use_costs_the_others_nothing() -> None:
 
 
 def test_two_symbols_may_share_a_code() -> None:
-    asked = [Instrument(symbol=symbol, code="AAPL") for symbol in ("AAPL", "APPLE")]
-    quotes = read_rows("http", {"AAPL": ROW}, asked, Standing(Budget(Plan())))
+    instruments = [Instrument(symbol=symbol, code="AAPL") for symbol in ("AAPL", "APPLE")]
+    quotes = read_rows("http", {"AAPL": ROW}, instruments, Standing(Budget(Plan())))
     assert [quote.symbol for quote in quotes] == ["AAPL", "APPLE"]
 
 
-def test_no_row_of_any_use_is_an_error() -> None:
+def test_rows_without_any_price_are_an_error() -> None:
     standing = Standing(Budget(Plan()))
     words = "http has no price of any requested symbol: AAPL is not among the rows"
     with pytest.raises(ProviderError, match=words):
@@ -194,13 +196,13 @@ def test_seconds_may_be_text(given_: Any, number: float) -> None:
 
 
 @pytest.mark.parametrize("given_", ["", "soon", "0", -1, "nan", "inf", None, 1e9])
-def test_seconds_that_are_none_are_refused(given_: Any) -> None:
+def test_invalid_seconds_are_refused(given_: Any) -> None:
     with pytest.raises(ValueError, match=r"Unexpected interval .*, must be a number of seconds"):
         seconds("interval", given_)
 
 
 @pytest.mark.parametrize("given_", ["", "many", "0", -1, "1.5", 2.5, None, "²", "9" * 5000])
-def test_a_count_that_is_none_is_refused(given_: Any) -> None:
+def test_an_invalid_count_is_refused(given_: Any) -> None:
     assert count("batch", "50") == count("batch", 50) == 50
     with pytest.raises(ValueError, match=r"Unexpected batch .*, must be a whole number above 0"):
         count("batch", given_)
@@ -228,7 +230,7 @@ def outcome(row: dict[str, Any]) -> Quote | str:
 
 @given(st.dictionaries(st.sampled_from(FIELDS), VALUES))
 @settings(deadline=None)
-def test_whatever_a_row_says_it_is_a_quote_or_a_reason(row: dict[str, Any]) -> None:
+def test_any_row_becomes_a_quote_or_a_reason(row: dict[str, Any]) -> None:
     quote = outcome(row)
     if isinstance(quote, str):
         assert quote.startswith("has ")
