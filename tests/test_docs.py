@@ -15,7 +15,6 @@ from tests.servers import ROOT
 from tests.test_layout import MODULES, QUOTES, ROOMS
 
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
-PLAIN = [path for path in DOCUMENTS if path.name != "providers.md"]  # which is yet to be rewritten
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
 
 
@@ -46,7 +45,7 @@ def test_every_link_of_a_document_leads_somewhere(path: Path):
             assert not anchor or anchor in anchors(found), f"{name}#{anchor}"
 
 
-@pytest.mark.parametrize("path", PLAIN, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_a_document_uses_plain_words(path: Path):
     prose = re.sub(r"```.*?```|`[^`]*`", "", path.read_text(), flags=re.DOTALL)
     prose = " ".join(prose.split())

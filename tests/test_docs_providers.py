@@ -112,7 +112,7 @@ def test_the_table_has_the_providers_that_need_a_key(name: str) -> None:
 def test_the_snippet_makes_codes_for_many_symbols() -> None:
     Symbol.objects.create(code="AAPL", name="Apple Inc.", kind="stock", currency="USD")
     Symbol.objects.create(code="BTC-USD", name="Bitcoin", kind="crypto", currency="USD")
-    [snippet] = snippets("python", section("What a symbol"))
+    [snippet] = snippets("python", section("Codes of symbols"))
     for _ in range(2):
         exec(snippet, {})
     assert [str(row) for row in ProviderSymbol.objects.all()] == ["database:AAPL"]
