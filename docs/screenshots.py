@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -12,7 +11,7 @@ from playwright.sync_api import sync_playwright
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.servers import Site  # noqa: E402
+from tests.servers import Site, find_chromium  # noqa: E402
 
 CHROMIUM_OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
@@ -32,9 +31,7 @@ def main() -> None:
 def shoot(url: str) -> None:
     """Save docs/board-light.png and docs/board-dark.png."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=CHROMIUM_OPTIONS
-        )
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=CHROMIUM_OPTIONS)
         for scheme in ("light", "dark"):
             page = browser.new_page(
                 viewport={"width": 1280, "height": 760}, color_scheme=scheme, device_scale_factor=1

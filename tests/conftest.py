@@ -20,7 +20,7 @@ import pytest
 
 pytest.register_assert_rewrite("tests.providers.contract")  # before anything imports it
 
-from tests.servers import Postgres, Redis, Site, manage, site  # noqa: E402
+from tests.servers import Postgres, Redis, Site, find_chromium, manage, site  # noqa: E402
 
 (Path(__file__).resolve().parents[1] / "var").mkdir(exist_ok=True)  # for the test database
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -37,9 +37,9 @@ def lacking(what: str, package: str) -> None:
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """The system's Chromium."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    found = find_chromium()
     if found is None:
-        lacking("Chromium", "chromium")
+        lacking("Chromium", "chromium-headless-shell")
     assert found is not None
     return found
 

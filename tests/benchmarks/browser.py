@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-
 from playwright.sync_api import CDPSession, Page, WebSocket, expect, sync_playwright
 
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.servers import SETTINGS, MissingError, Uvicorn
+from tests.servers import find_chromium
 
 ROWS = 100  # each with a tick a second
 SETTLE = 3.0  # seconds
@@ -33,7 +32,7 @@ def browser(bench: Bench) -> None:
         bench.ours(ROWS, 60, Uvicorn, **ENV) as server,
         sync_playwright() as playwright,
     ):
-        chromium = playwright.chromium.launch(executable_path=find_chromium(), args=FLAGS)
+        chromium = playwright.chromium.launch(executable_path=chromium_path(), args=FLAGS)
         page = chromium.new_page()
         rows = count_rows(page)
         open_board(page, server.url)
@@ -78,9 +77,8 @@ def metrics(tools: CDPSession) -> dict[str, float]:
     return {each["name"]: each["value"] for each in result}
 
 
-def find_chromium() -> str:
+def chromium_path() -> str:
     """Return the path of Chromium; raise MissingError without it."""
-    for name in ("chromium", "chromium-browser"):
-        if found := shutil.which(name):
-            return found
-    raise MissingError("install Chromium: apt-get install chromium")
+    if found := find_chromium():
+        return found
+    raise MissingError("install Chromium: apt-get install chromium-headless-shell")
