@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import BrowserContext, Locator, Route, WebSocket, expect
 
+from tests.servers import PATIENCE
+
 LOCAL = ("127.0.0.1", "localhost", "")  # hosts that a page may ask; data: and blob: have none
 WATCH = """
 window.quotesTest = {violations: [], shifts: [], codes: [], flashes: []};
@@ -41,6 +43,7 @@ class Tab:
 
     def __init__(self, context: BrowserContext) -> None:
         self.page = context.new_page()
+        self.page.set_default_timeout(PATIENCE * 1000)
         self.sockets: list[str] = []  # addresses, as they were opened
         self.frames: list[str] = []  # all that came through any socket
         self.complaints: list[str] = []  # of the console, and requests to strangers
@@ -93,7 +96,7 @@ class Tab:
         """Return the text of one of a symbol's values."""
         return self.row(code).locator(f"[data-field='{name}']").first.inner_text()
 
-    def until(self, happened: Callable[[], Any], what: str, patience: float = 20.0) -> Any:
+    def until(self, happened: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
         """Wait, while the page goes on, until something is true, and return it."""
         end = time.monotonic() + patience
         while not (result := happened()):
@@ -105,9 +108,9 @@ class Tab:
     def after_frames(self, count: int) -> None:
         """Wait until this many more frames arrived."""
         wanted = len(self.frames) + count
-        self.until(lambda: len(self.frames) >= wanted, f"{count} frames", patience=count + 20.0)
+        self.until(lambda: len(self.frames) >= wanted, f"{count} frames", count + PATIENCE)
 
-    def live(self, patience: float = 20.0) -> Tab:
+    def live(self, patience: float = PATIENCE) -> Tab:
         """Wait until the page says that it is live."""
         expect(self.page.locator("#quotes-pulse.pulse-live .pulse-well")).to_be_visible(
             timeout=patience * 1000
@@ -118,7 +121,7 @@ class Tab:
         """Whether the page shows that it doubts its prices."""
         return self.page.locator("#quotes-pulse .pulse-ill").is_visible()
 
-    def moves(self, code: str, patience: float = 20.0) -> None:
+    def moves(self, code: str, patience: float = PATIENCE) -> None:
         """Wait until a symbol's price is another one."""
         value = self.row(code).locator("data").first
         expect(value).not_to_have_attribute("value", self.value(code), timeout=patience * 1000)

@@ -49,6 +49,12 @@ def switch(staff: Page, house: Site, code: str, *, active: bool) -> None:
     save(staff)
 
 
+def assert_by_socket(page: Tab) -> None:
+    """Fail if a page was loaded again, or fetched what it shows over HTTP."""
+    assert page.loads == 1
+    assert "/live/" not in page.asked
+
+
 def test_a_symbol_switched_off_vanishes_and_switched_on_stands_where_it_stood(
     house: Site, staff: Page, tab: OpenTab
 ):
@@ -58,10 +64,12 @@ def test_a_symbol_switched_off_vanishes_and_switched_on_stands_where_it_stood(
     board.row("BTC-USD").get_by_role("link").focus()
     switch(staff, house, "ETH-USD", active=False)
     expect(board.row("ETH-USD")).to_have_count(0)
+    assert_by_socket(board)
     assert board.rows()[:3] == ["BTC-USD", "SOL-USD", "XRP-USD"]
     board.moves("SOL-USD")
     switch(staff, house, "ETH-USD", active=True)
     expect(board.row("ETH-USD")).to_have_count(1)
+    assert_by_socket(board)
     assert board.rows() == rows
     board.moves("ETH-USD")
     assert board.same("BTC-USD")
@@ -116,4 +124,5 @@ def test_another_name_reaches_a_board(house: Site, staff: Page, tab: OpenTab):
     staff.get_by_label("Name:").fill("<b>Such</b> & wow")
     save(staff)
     expect(board.row("DOGE-USD").locator(".quotes-name")).to_have_text("<b>Such</b> & wow")
+    assert_by_socket(board)
     board.moves("DOGE-USD")

@@ -28,7 +28,7 @@ def board(quiet: Site, exchange: Exchange, tab: OpenTab) -> Tab:
 def to(page: Tab, exchange: Exchange, code: str, price: str) -> None:
     """Move a symbol to a price, and wait until the page shows it."""
     exchange.tick(code, price)
-    expect(page.row(code).locator("data")).to_have_attribute("value", price, timeout=10_000)
+    expect(page.row(code).locator("data")).to_have_attribute("value", price)
 
 
 def rested(page: Tab) -> None:
@@ -129,7 +129,7 @@ DIMMED = """(row) => {
 def test_an_old_price_is_dimmed_and_shows_its_age(board: Tab, exchange: Exchange):
     to(board, exchange, "SOL-USD", "151.40")
     row = board.row("SOL-USD")
-    expect(row).to_have_attribute("data-condition", "stale", timeout=10_000)
+    expect(row).to_have_attribute("data-condition", "stale")
     assert re.search(r"minute|old", board.field("SOL-USD", "state"))
     assert board.field("SOL-USD", "last") == "151.40"
     # in one look: a poll beside the stream may make the price new for a second
@@ -152,7 +152,7 @@ def test_a_source_that_fails_is_named_once_and_nothing_moves_on_the_page(
     exchange.mode("maintenance")
     for page, (rows, value) in zip(pages, shown, strict=True):
         note = page.page.locator(".note-outage")
-        expect(note).to_be_visible(timeout=30_000)
+        expect(note).to_be_visible()
         assert re.fullmatch(
             r"Prices from Coinbase unavailable since \d\d:\d\d(:\d\d)?", note.inner_text()
         )
@@ -161,6 +161,6 @@ def test_a_source_that_fails_is_named_once_and_nothing_moves_on_the_page(
         assert page.value("BTC-USD") == value
     exchange.mode("ok")
     for page in pages:
-        expect(page.page.locator(".note-outage")).to_have_count(0, timeout=40_000)
+        expect(page.page.locator(".note-outage")).to_have_count(0)
         assert page.shifts() == []
     to(board, exchange, "BTC-USD", "64400.00")

@@ -34,7 +34,7 @@ def test_twenty_seconds_of_updates_move_nothing_and_ask_for_nothing(market: Site
         beats.add(first.page.locator("#quotes-pulse time").get_attribute("datetime") or "")
         return len(beats) >= 5
 
-    first.until(beat, "four pulses", patience=40)
+    first.until(beat, "four pulses")
     for page, code in pages.items():
         assert len(page.frames) > MANY
         assert page.shifts() == [], page.page.url
