@@ -7,6 +7,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -20,10 +21,16 @@ import pytest
 
 pytest.register_assert_rewrite("tests.providers.contract")  # before anything imports it
 
-from tests.servers import Postgres, Redis, Site, find_chromium, manage, site  # noqa: E402
+from tests.servers import Postgres, Redis, Site, alone, find_chromium, manage, site  # noqa: E402
 
 (Path(__file__).resolve().parents[1] / "var").mkdir(exist_ok=True)  # for the test database
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what waits longest, so that no long file begins when all else is done."""
+    items.sort(key=lambda item: [not item.get_closest_marker(m) for m in ("browser", "server")])
 
 
 def lacking(what: str, package: str) -> None:
@@ -45,16 +52,31 @@ def chromium() -> str:
 
 
 @pytest.fixture(scope="session")
-def database_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def common_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that is the same in all processes of the tests."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if hasattr(request.config, "workerinput") else folder
+
+
+@pytest.fixture(scope="session")
+def database_template(common_folder: Path) -> Path:
     """A database with the starter catalogue, to copy."""
-    path = tmp_path_factory.mktemp("template") / "template.sqlite3"
-    url = f"sqlite:///{path}"
+    path = common_folder / "template.sqlite3"
+    with alone(common_folder):
+        if not path.exists():
+            make_template(path)
+    return path
+
+
+def make_template(path: Path) -> None:
+    """Make a database with the starter catalogue, in one file without a -wal beside it."""
+    draft = path.with_suffix(".draft")
+    url = f"sqlite:///{draft}"
     manage("migrate", "--verbosity", "0", DATABASE_URL=url)
     manage("loadcatalogue", "--verbosity", "0", DATABASE_URL=url)
-    with sqlite3.connect(path) as connection:
-        connection.execute("PRAGMA journal_mode=DELETE")  # one file, without a -wal beside it
-    connection.close()
-    return path
+    with closing(sqlite3.connect(draft)) as connection:
+        connection.execute("PRAGMA journal_mode=DELETE")
+    draft.rename(path)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -9,12 +10,13 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE = 60.0  # seconds for anything that must happen, on a busy machine too
@@ -191,6 +193,55 @@ def site(folder: Path, template: Path, server: str = "daphne", **env: str) -> It
         yield running.start()
     finally:
         running.stop()
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep the other processes of the tests from doing the same in a folder."""
+    with (folder / "door").open("w") as door:
+        fcntl.flock(door, fcntl.LOCK_EX)
+        yield
+
+
+_left: list[Site] = []  # that others still use; Python warns of a child that is forgotten
+
+
+@contextmanager
+def shared_site(folder: Path, template: Path, **env: str) -> Iterator[Site]:
+    """Run one site for all processes of the tests: the first starts it and the last ends it."""
+    folder.mkdir(exist_ok=True)
+    known = folder / "known.json"
+    with (folder / "users").open("w") as users:
+        with alone(folder):
+            fcntl.flock(users, fcntl.LOCK_SH)
+            if known.exists():
+                place, port, pid = json.loads(known.read_text())
+                running = Site(Path(place), **env)
+                running.port = port
+            else:
+                running = Site(Path(tempfile.mkdtemp(dir=folder)), **env)
+                shutil.copy(template, running.folder / "site.sqlite3")
+                assert running.start().process
+                pid = running.process.pid
+                known.write_text(json.dumps([str(running.folder), running.port, pid]))
+        try:
+            yield running
+        finally:
+            with alone(folder):
+                if only_user(users):
+                    known.unlink()
+                    running.stop() if running.process else os.kill(pid, signal.SIGTERM)
+                else:
+                    _left.append(running)
+
+
+def only_user(users: IO[str]) -> bool:
+    """Whether nobody else holds this lock any more."""
+    try:
+        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 class Command:

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.browser.proxy import Proxy, proxy
 from tests.browser.tab import Tab
-from tests.servers import Command, Site, manage, site
+from tests.servers import PATIENCE, Command, Site, manage, shared_site, site
 
 FLAGS = [
     "--no-sandbox",
@@ -58,7 +58,7 @@ class Exchange:
 
 
 OpenTab = Callable[..., Tab]
-expect.set_options(timeout=20_000)  # milliseconds: five seconds are few on a busy machine
+expect.set_options(timeout=PATIENCE * 1000)
 
 
 # Not of the session: while Playwright runs, this thread has a running event loop, which the
@@ -90,10 +90,10 @@ def tab(browser: Browser) -> Iterator[OpenTab]:
 
 
 @pytest.fixture(scope="package")
-def market(tmp_path_factory: pytest.TempPathFactory, database_template: Path) -> Iterator[Site]:
+def market(common_folder: Path, database_template: Path) -> Iterator[Site]:
     """The site under daphne with a brisk simulated market, shared by all who don't change it."""
-    folder = tmp_path_factory.mktemp("market")
-    with site(folder, database_template, "daphne", **BRISK, **STAFF) as running:
+    folder = common_folder / "market"
+    with shared_site(folder, database_template, **BRISK, **STAFF) as running:
         yield running
 
 
