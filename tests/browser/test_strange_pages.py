@@ -22,7 +22,8 @@ VIEWS = [("light", {"width": 360, "height": 900}), ("dark", {"width": 1280, "hei
 # ours, which mean nothing to any other element.
 OWN = r"""() => {
     document.querySelector(".search input").focus();
-    const names = [...getComputedStyle(document.body)].filter((n) => !n.startsWith("--quotes-"));
+    const names = [...getComputedStyle(document.body)]
+        .filter((name) => !name.startsWith("--quotes-")).sort();
     const found = [];
     for (const element of document.querySelectorAll("html, body, body *")) {
         if (element.parentElement?.closest(".place, .line")) continue;
