@@ -78,11 +78,11 @@ class Address:
         if board and not codes and not self.mark:
             codes = board.codes[: conf.get("MAX_SYMBOLS")]
         shown = tuple(code for code in codes if code in (board.codes if board else symbols))
-        wanted = {"row" if board else "listing": codes, "panel": self.panel, "price": self.price}
+        wanted = {"row" if board else "entry": codes, "panel": self.panel, "price": self.price}
         return Watch(
             language=self.language,
             row=shown if board else (),
-            listing=() if board else shown,
+            entry=() if board else shown,
             price=tuple(code for code in self.price if code in symbols),
             panel=tuple(code for code in self.panel if code in symbols),
             # with a mark, we chose the rows: a code that is not listed is gone, not unknown

@@ -26,18 +26,18 @@ from quotes.store import State, Store
 # its id, so that it stays the same element when rows are sorted. All others can occur repeatedly.
 TEMPLATES = {
     "row": "quotes/_row.html",
-    "listing": "quotes/_listing.html",
+    "entry": "quotes/_entry.html",
     "panel": "quotes/_panel.html",
     "price": "quotes/_price.html",
 }
 TARGETS = {
     "row": "outerMorph",
-    "listing": "outerMorph:tr.quote-listing[data-symbol='{code}']",
+    "entry": "outerMorph:tr.quote-entry[data-symbol='{code}']",
     "panel": "outerMorph:.quote-panel[data-symbol='{code}']",
     "price": "outerMorph:.quote-price[data-symbol='{code}']",
 }
 # The same for a symbol that is no longer listed: rows of a board are deleted, all others stay.
-GONE = TARGETS | {"row": "delete:tr.quote:not(.quote-listing)[data-symbol='{code}']"}
+GONE = TARGETS | {"row": "delete:tr.quote:not(.quote-entry)[data-symbol='{code}']"}
 
 MAX_REMEMBERED = 1000  # notes and sources; without a limit, unknown symbols could fill the memory
 
@@ -48,7 +48,7 @@ class Watch:
 
     language: str
     row: tuple[str, ...] = ()
-    listing: tuple[str, ...] = ()
+    entry: tuple[str, ...] = ()
     panel: tuple[str, ...] = ()
     price: tuple[str, ...] = ()
     missing: tuple[tuple[str, str], ...] = ()  # (widget, code) that the page wants, but not listed
@@ -170,7 +170,7 @@ class Fragments:
         names = [name for name in _providers(self._quotes(watch.codes)) if name != "simulated"]
         lines = tuple(provider_class(name).attribution for name in names if name in REGISTRY)
         context: dict[str, Hashable] = {
-            "since": since_in_english(self._quotes(watch.listing)),
+            "since": since_in_english(self._quotes(watch.entry)),
             "attributions": lines,
         }
         return self.render_once("quotes/_sources.html", watch.language, context)

@@ -55,7 +55,7 @@ async def index(request: HttpRequest) -> HttpResponse:
     codes = dict.fromkeys(code for board in boards for code in board.codes[:FRONT_ROWS])
     address = Address(symbols=tuple(codes), language=language())
     fronts = [
-        (board, [live.fragments.paint("listing", c, language()) for c in board.codes[:FRONT_ROWS]])
+        (board, [live.fragments.paint("entry", c, language()) for c in board.codes[:FRONT_ROWS]])
         for board in boards
     ]
     context = page(live, address, fronts=fronts)
@@ -196,7 +196,7 @@ async def embed(request: HttpRequest) -> HttpResponse:
     except TooManySymbols as error:
         return HttpResponse(str(error), status=400, content_type="text/plain")
     theme = request.GET.get("theme", "auto")
-    rows = [live.fragments.place("listing", c, address.language) for c in address.symbols]
+    rows = [live.fragments.place("entry", c, address.language) for c in address.symbols]
     context = page(live, address, rows=rows, theme=theme if theme in THEMES else "auto")
     with translation.override(address.language):
         return render(request, "quotes/embed.html", context)

@@ -117,13 +117,13 @@ class TestLimits:
         longest = "ABCDEFGHIJKLMNOPQRSTUVWX"
         listed = Listed(symbols={longest: Symbol(code=longest)})
         watch = read(f"symbols={longest}-USD").watch(listed)
-        assert watch.listing == ()
+        assert watch.entry == ()
 
 
 class TestWatching:
     def test_a_table_watches_its_listed_symbols_and_names_the_others(self):
         watch = read("symbols=AAPL,YAHO,BTC-USD&lang=de").watch(LISTED)
-        assert watch.listing == ("AAPL", "BTC-USD")
+        assert watch.entry == ("AAPL", "BTC-USD")
         assert watch.row == ()
         assert watch.unknown == ("YAHO",)
         assert watch.language == "de"
@@ -147,7 +147,7 @@ class TestWatching:
     def test_a_boards_rows_are_only_of_that_board(self):
         watch = read("symbols=AAPL,BTC-USD", "crypto").watch(LISTED)
         assert watch.row == ("BTC-USD",)
-        assert watch.listing == ()
+        assert watch.entry == ()
 
     def test_a_board_shows_no_more_rows_than_one_socket_may_watch(self, settings: object):
         settings.QUOTES = {"MAX_SYMBOLS": 1}  # type: ignore[attr-defined]

@@ -25,7 +25,7 @@ NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted((ROOT / "templates" / "quotes").glob("*.html"))
 WIDGETS = list(TEMPLATES)
-PLACES = ("row", "listing", "panel")  # with enough room for everything
+PLACES = ("row", "entry", "panel")  # with enough room for everything
 SYMBOLS = [
     Symbol(pk=1, code="AAPL", name="Apple", kind="stock", currency="USD", tick_size=Decimal(".01")),
     Symbol(pk=2, code="BTC-USD", name="Bitcoin", kind="crypto", currency="USD"),
@@ -161,14 +161,14 @@ class TestOneMessage:
     def test_a_symbol_that_stands_in_several_places_changes_in_all_of_them(
         self, fragments: Fragments
     ):
-        everywhere = watch(listing=["AAPL", "BTC-USD"], panel=["AAPL"], price=["AAPL"])
+        everywhere = watch(entry=["AAPL", "BTC-USD"], panel=["AAPL"], price=["AAPL"])
         sent = fragments.update(everywhere, {"AAPL"})
-        for widget in ("listing", "panel", "price"):
+        for widget in ("entry", "panel", "price"):
             assert sent.count(f'hx-swap-oob="{TARGETS[widget].format(code="AAPL")}"') == 1
         assert "BTC-USD" not in sent
 
     def test_table_rows_come_first_or_the_browser_would_drop_them(self, fragments: Fragments):
-        sent = fragments.opening(watch(price=["BTC-USD"], panel=["AAPL"], listing=["AAPL"]))
+        sent = fragments.opening(watch(price=["BTC-USD"], panel=["AAPL"], entry=["AAPL"]))
         assert sent.startswith("<tr ")
         assert sent.rindex("<tr ") < sent.index("<section ") < sent.index('class="quote quote-pri')
 
@@ -217,7 +217,7 @@ class TestWhatARowSays:
         shown = read(fragments.paint(widget, code, language)).replace("%) ", "% ")
         assert said in shown
 
-    @pytest.mark.parametrize("widget", ["row", "listing"])
+    @pytest.mark.parametrize("widget", ["row", "entry"])
     @pytest.mark.parametrize(
         ("code", "kind", "said"),
         [
@@ -314,7 +314,7 @@ class TestWhatARowSays:
         fragments.store.chains = {"AAPL": ("yahoo", "kraken") if fallback else ("kraken",)}
         times = {name: utc(more[name]) for name in ("received_at",) if name in more}
         self.at(fragments, moment, exchange, provider="kraken", delay=delay, **more | times)
-        for widget in ("row", "listing"):
+        for widget in ("row", "entry"):
             said = state(fragments.paint(widget, "AAPL", "en"))
             assert said.replace("\N{NO-BREAK SPACE}", " ").split("\n") == [head, *asides]
         panel = state(fragments.paint("panel", "AAPL", "en"))
@@ -387,7 +387,7 @@ class TestWhatARowSays:
     ):
         settings.TIME_ZONE = "Europe/Berlin"
         self.at(fragments, moment, exchange, **more)
-        said = [state(fragments.paint(w, "AAPL", "en")) for w in ("row", "listing", "panel")]
+        said = [state(fragments.paint(w, "AAPL", "en")) for w in ("row", "entry", "panel")]
         assert [text.replace("\N{NO-BREAK SPACE}", " ") for text in said] == [row, row, panel]
 
     def test_germans_read_when_it_opens_in_german(self, fragments: Fragments, settings: Any):
@@ -413,7 +413,7 @@ class TestWhatARowSays:
     ):
         settings.TIME_ZONE = "Europe/Berlin"
         self.at(fragments, moment, "NYSE", source_time=utc(traded))
-        for widget in ("row", "listing", "panel"):
+        for widget in ("row", "entry", "panel"):
             shown = field(fragments.paint(widget, "AAPL", "en"), "time")
             assert shown.replace("\N{NO-BREAK SPACE}", " ") == said
 
@@ -645,7 +645,7 @@ class TestSafety:
     ):
         fragments.store.put((1, 2), [make_quote("AAPL", provider=self.EVIL)])
         fragments.store.outages = {self.EVIL: NOON}
-        asked = Watch("en", row=("AAPL",), missing=(("listing", self.EVIL),))
+        asked = Watch("en", row=("AAPL",), missing=(("entry", self.EVIL),))
         notes = fragments.notes(asked)
         assert notes.count("&lt;img") == 2
         assert "<img" not in notes + fragments.sources(asked)
@@ -697,7 +697,7 @@ class TestNotes:
         assert fragments.snapshot(watch(row=["AAPL"])) == before
 
     def test_symbols_that_are_not_listed_are_named(self, fragments: Fragments):
-        asked = Watch("en", listing=("AAPL",), missing=(("listing", "YAHO"), ("listing", "GOGL")))
+        asked = Watch("en", entry=("AAPL",), missing=(("entry", "YAHO"), ("entry", "GOGL")))
         assert "Unknown symbols: YAHO, GOGL" in fragments.notes(asked)
 
     def test_a_quiet_page_has_an_empty_place_for_notes(
@@ -724,7 +724,7 @@ class TestNotes:
             "en": "For information only, not for trading.",
             "de": "Nur zur Information, nicht zum Handeln.",
         }[language]
-        asked = watch(language, listing=codes)
+        asked = watch(language, entry=codes)
         assert read(fragments.sources(asked)) == said + not_for
         assert read(fragments.sources(watch(language, row=codes))) == not_for  # its foot says it
         assert fragments.sources(asked) in fragments.about(asked).replace(' hx-swap-oob="true"', "")

@@ -226,7 +226,7 @@ def test_its_socket_sends_what_the_page_shows(shop: Shop):
     with connect(where, origin=shop.url) as socket:
         first = socket.recv(timeout=5)
         assert prices(first).keys() == {"BTC-USD", "AAPL"}
-        assert "tr.quote-listing[data-symbol=" in first
+        assert "tr.quote-entry[data-symbol=" in first
         assert ".quote-price[data-symbol=" in first
 
 

@@ -259,5 +259,5 @@ async def test_the_table_and_the_price_are_the_bytes_that_the_socket_sends(
     live_parts.store.keep([aapl])
     live_parts.store.put((1, 1), [make_quote("AAPL", "102", received_at=live_parts.store.clock())])
     page = render('{% live_quotes "AAPL" %}<p>{% live_quote "AAPL" %}</p>')
-    for widget in ("listing", "price"):
+    for widget in ("entry", "price"):
         assert live_parts.fragments.paint(widget, "AAPL", "en") in page

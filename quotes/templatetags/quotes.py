@@ -41,7 +41,7 @@ def quotes_head(context: Context, *, htmx: bool = True) -> SafeString:
 def live_quotes(context: Context, *codes: str | Iterable[str]) -> SafeString:
     """Show a live table of symbols, given as codes or lists of codes."""
     flat = [code for given in codes for code in ([given] if isinstance(given, str) else given)]
-    return _show(context, "listing", tuple(flat))
+    return _show(context, "entry", tuple(flat))
 
 
 @register.simple_tag(takes_context=True)
@@ -56,7 +56,7 @@ def quotes_socket(context: Context, address: Address) -> SafeString:
     page = _page(context)
     merged = replace(
         address,
-        symbols=address.symbols if address.board else (*address.symbols, *page["listing"]),
+        symbols=address.symbols if address.board else (*address.symbols, *page["entry"]),
         price=(*address.price, *page["price"]),
     )
     return SafeString(render_to_string("quotes/_socket.html", {"address": merged}))
@@ -97,7 +97,7 @@ def _page(context: Context) -> dict[str, Any]:
     # one request may render several templates, and an included one may not have the request
     keeps: list[dict[Any, Any]] = [context.render_context.dicts[0]]
     keeps += [] if request is None else [vars(request)]
-    new = {"head": False, "opener": False, "listing": [], "price": [], "fragments": None}
+    new = {"head": False, "opener": False, "entry": [], "price": [], "fragments": None}
     page: dict[str, Any] = next((k["quotes_page"] for k in keeps if "quotes_page" in k), new)
     for keep in keeps:
         keep["quotes_page"] = page

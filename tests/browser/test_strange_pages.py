@@ -197,5 +197,5 @@ def test_a_site_changes_our_looks_as_the_documents_say(elsewhere: Site, tab: Ope
     page.locator("html").evaluate("(root) => { root.className = 'night'; }")
     assert name.evaluate(COLOUR) == "rgb(152, 161, 178)"
     page.add_style_tag(content=padding)
-    cell = page.locator(".quotes-listing td.c-percent").first
+    cell = page.locator(".quotes-entries td.c-percent").first
     assert cell.evaluate("(cell) => getComputedStyle(cell).paddingTop") == "16px"
