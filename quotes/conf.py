@@ -22,6 +22,7 @@ DEFAULTS: dict[str, Any] = {
     "ORIGINS": [],  # foreign origins that may open sockets: "https://partner.example"
     "EMBED_ORIGINS": [],  # origins that may frame /embed/ pages
     "METRICS_FROM": ["127.0.0.1", "::1"],  # addresses that may read /metrics
+    "LOOPBACK_ONLY": "",  # a reason for servers to listen on this machine only
     "CHANNEL_LAYER": "default",  # alias in CHANNEL_LAYERS
     "STALE_AFTER": {"crypto": 60, "stock": 900, "etf": 900, "index": 900},  # seconds, by kind
     # relative difference to the price before, above which a second price must confirm it

@@ -14,9 +14,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-os.environ.setdefault("DJANGO_DEBUG", "True")
-os.environ["QUOTES_FEED"] = "inline"
-
 import pytest
 
 pytest.register_assert_rewrite("tests.providers.contract")  # before anything imports it

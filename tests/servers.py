@@ -20,6 +20,7 @@ from typing import IO, Any
 
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE = 60.0  # seconds for anything that must happen, on a busy machine too
+OWN = {"DJANGO_DEBUG": "True", "DJANGO_SECRET_KEY": "of-the-tests"}
 
 
 def find_chromium() -> str | None:
@@ -52,11 +53,14 @@ def eventually(happened: Callable[[], Any], what: str, patience: float = PATIENC
 
 
 def environment(**given: str) -> dict[str, str]:
-    """Return the environment for a process of the project, without what this one was given."""
+    """Return the environment for a process of the project, without what this one was given.
+
+    It has a key, so the developer's .env is not read.
+    """
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("DJANGO_", "QUOTES_"))}
     path = os.pathsep.join([str(ROOT / "site"), str(ROOT)])
     base = {"PYTHONPATH": path, "DJANGO_SETTINGS_MODULE": "quoteboard.settings"}
-    return kept | base | {"DJANGO_DEBUG": "True"} | given
+    return kept | base | OWN | given
 
 
 def manage(*arguments: str, check: bool = True, **env: str) -> subprocess.CompletedProcess[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
 from pytest_django import DjangoDbBlocker
+from quoteboard import settings as site
 
 from quotes import conf
 from quotes.checks import check_queries, check_settings, refuse_wrong_settings
@@ -176,8 +177,8 @@ class TestTheQuery:
 
 
 WRONG = {
-    "debug": ({"DJANGO_DEBUG": "yes"}, "Unexpected value DJANGO_DEBUG=yes, use 'True' or 'False'"),
-    "https": ({"DJANGO_HTTPS": "1"}, "Unexpected value DJANGO_HTTPS=1, use 'True' or 'False'"),
+    "debug": ({"DJANGO_DEBUG": "perhaps"}, "Unexpected value DJANGO_DEBUG=perhaps, must be one of"),
+    "https": ({"DJANGO_HTTPS": "2"}, "Unexpected value DJANGO_HTTPS=2, must be one of: true, on,"),
     "feed": (
         {"QUOTES_FEED": "sideways"},
         "Unexpected value QUOTES_FEED=sideways, must be one of: inline, external",
@@ -207,8 +208,70 @@ def test_a_site_with_an_invalid_environment_does_not_start_and_shows_why(
     environment: dict[str, str], words: str
 ):
     said = manage("check", check=False, **environment)
-    assert said.returncode != 0
+    assert said.returncode == 1
     assert words in said.stderr
+    assert "Traceback" not in said.stderr
+
+
+class TestAVariable:
+    """Of the environment, as the site's settings read it."""
+
+    @pytest.fixture
+    def given(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
+        def give(value: str) -> str:
+            monkeypatch.setitem(site.env.ENVIRON, "THE_NAME", value)
+            return "THE_NAME"
+
+        return give
+
+    @pytest.mark.parametrize("value", ["True", "true", "1", "yes", "ON", "y", " ok "])
+    def test_is_true_as_in_django_environ(self, given: Callable[[str], str], value: str):
+        assert site.flag(given(value), False) is True
+        assert site.env.bool("THE_NAME") is True
+
+    @pytest.mark.parametrize("value", ["False", "false", "0", "no", "OFF", "n"])
+    def test_is_false_as_in_django_environ(self, given: Callable[[str], str], value: str):
+        assert site.flag(given(value), True) is False
+        assert site.env.bool("THE_NAME") is False
+
+    @pytest.mark.parametrize("default", [True, False])
+    def test_that_is_empty_has_its_default(self, given: Callable[[str], str], default: bool):
+        assert site.flag(given(""), default) is default
+
+    @pytest.mark.parametrize("value", ["perhaps", "2", "-1", "tru", "nope"])
+    def test_that_is_neither_is_refused_with_what_is_allowed(
+        self, given: Callable[[str], str], value: str
+    ):
+        with pytest.raises(ImproperlyConfigured) as refused:
+            site.flag(given(value), False)
+        allowed = "true, on, ok, y, yes, 1, false, off, n, no, 0"
+        assert str(refused.value) == f"Unexpected value THE_NAME={value}, must be one of: {allowed}"
+
+    @pytest.mark.parametrize(("value", "least"), [("0", 1), ("-1", 0), ("ten", 0), ("1.5", 1)])
+    def test_that_is_not_a_whole_number_is_refused(
+        self, given: Callable[[str], str], value: str, least: int
+    ):
+        words = f"THE_NAME={value}, must be a whole number from {least}"
+        with pytest.raises(ImproperlyConfigured, match=words):
+            site.number(given(value), least)
+
+    def test_of_an_unknown_time_zone_is_refused(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setitem(site.env.ENVIRON, "DJANGO_TIME_ZONE", "Mars")
+        with pytest.raises(ImproperlyConfigured, match="DJANGO_TIME_ZONE=Mars, must be a name"):
+            site.time_zone()
+
+    @pytest.mark.parametrize(
+        "value", ["nothing", "mysql://a:secret@b/c", "postgres://a:secret@b:x/c"]
+    )
+    def test_of_an_unknown_database_is_refused_without_its_password(
+        self, monkeypatch: pytest.MonkeyPatch, value: str
+    ):
+        monkeypatch.setitem(site.env.ENVIRON, "DATABASE_URL", value)
+        with pytest.raises(
+            ImproperlyConfigured, match="of DATABASE_URL, must be sqlite"
+        ) as refused:
+            site.database()
+        assert "secret" not in str(refused.value)
 
 
 @pytest.mark.server

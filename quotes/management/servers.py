@@ -1,4 +1,4 @@
-"""What both servers share: a bound on the memory for a client that does not read.
+"""What both servers share: their first line, loopback, and a bound for a client that does not read.
 
 Messages to such a client wait in the kernel first, then in the server. Uvicorn then makes the hub
 wait. Daphne never does, and only its pings show that a client is gone.
@@ -6,11 +6,37 @@ wait. Daphne never does, and only its pings show that a client is gone.
 
 from __future__ import annotations
 
+import ipaddress
 import resource
 import socket
 
+from django.core.management.base import CommandError, OutputWrapper
+
+from quotes import conf
+
 SEND_BUFFER = 128 * 1024  # bytes of a socket in the kernel, which would use megabytes by default
 GONE_AFTER = 90  # seconds in which a client accepts nothing; longer than the hub waits
+
+
+def write_address(out: OutputWrapper, address: str) -> None:
+    """Write the first line of a server, at once even if no terminal reads it."""
+    out.write(f"Serving on http://{address}/. Quit with CONTROL-C.")
+    out.flush()
+
+
+def refuse_other_machines(host: str, address: str) -> None:
+    """Raise CommandError for a host beyond loopback if LOOPBACK_ONLY gives a reason."""
+    if (reason := conf.get("LOOPBACK_ONLY")) and not is_loopback(host):
+        raise CommandError(f"can't listen on {address}: {reason}")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address, or a name."""
+    try:
+        found = socket.getaddrinfo(host, None)
+    except OSError:  # no server can listen on it, and says so
+        return True
+    return all(ipaddress.ip_address(each[4][0]).is_loopback for each in found)
 
 
 def bound(listening: socket.socket) -> None:

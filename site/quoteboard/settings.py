@@ -3,25 +3,40 @@
 from __future__ import annotations
 
 import os
+import zoneinfo
 from pathlib import Path
 from typing import Any
 
 import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
+from django.core.management.utils import get_random_secret_key
 
 from quotes.providers import REGISTRY, provider_class
 
 ROOT = Path(__file__).resolve().parents[2]
+ENV_FILE = ROOT / ".env"
+TRUE = environ.Env.BOOLEAN_TRUE_STRINGS
+FALSE = ("false", "off", "n", "no", "0")
+
+# A copy: what the file says must not reach child processes as if their environment said it.
+environ.Env.ENVIRON = dict(os.environ)
 env = environ.Env()
+
+# A deployment has its key in the environment. The file is for a machine of one's own.
+USES_ENV_FILE = "DJANGO_SECRET_KEY" not in os.environ and ENV_FILE.is_file()
+if USES_ENV_FILE:
+    env.read_env(ENV_FILE)
 
 
 def flag(name: str, default: bool) -> bool:
-    """Read True or False from the environment; fail at once for anything else."""
-    given: str = env.str(name, str(default))
-    if given not in ("True", "False"):
-        raise ImproperlyConfigured(f"Unexpected value {name}={given}, use 'True' or 'False'")
-    return given == "True"
+    """Read a truth value from the environment; fail at once for anything else."""
+    given: str = env.str(name, "").strip()
+    if given and given.lower() not in TRUE + FALSE:
+        raise ImproperlyConfigured(
+            f"Unexpected value {name}={given}, must be one of: {', '.join(TRUE + FALSE)}"
+        )
+    return given.lower() in TRUE if given else default
 
 
 def choice(name: str, allowed: tuple[str, ...], default: str) -> str:
@@ -34,15 +49,47 @@ def choice(name: str, allowed: tuple[str, ...], default: str) -> str:
     return given
 
 
+def number(name: str, least: int) -> int | None:
+    """Read a whole number from the environment if it is there; fail at once for anything else."""
+    given: str = env.str(name, "").strip()
+    if given and not (given.isascii() and given.isdigit() and int(given) >= least):
+        raise ImproperlyConfigured(
+            f"Unexpected value {name}={given}, must be a whole number from {least}"
+        )
+    return int(given) if given else None
+
+
 def limits(*names: str) -> dict[str, int]:
-    """Read those of QUOTES_MAX_… that are given; fail at once where one is no whole number."""
-    given = {name: env.str(name, "").strip() for name in names}
-    for name, value in given.items():
-        if value and not (value.isascii() and value.isdigit() and int(value)):
-            raise ImproperlyConfigured(
-                f"Unexpected value {name}={value}, must be a whole number above 0"
-            )
-    return {name.removeprefix("QUOTES_"): int(value) for name, value in given.items() if value}
+    """Read those of QUOTES_MAX_… that are given."""
+    given = {name.removeprefix("QUOTES_"): number(name, 1) for name in names}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def database() -> dict[str, Any]:
+    """Read DATABASE_URL; fail at once for another kind, and keep its password to ourselves."""
+    given: str = env.str("DATABASE_URL", "") or f"sqlite:///{ROOT / 'db.sqlite3'}"
+    try:
+        if given.partition("://")[0] in ("sqlite", "postgres", "postgresql"):
+            found: dict[str, Any] = env.db_url_config(given)
+            return found
+    except ValueError:  # the port is not a number
+        pass
+    raise ImproperlyConfigured(
+        "Unexpected value of DATABASE_URL, must be sqlite:///path "
+        "or postgres://user:password@host/name"
+    )
+
+
+def time_zone() -> str:
+    """Read the name of a time zone; fail at once for an unknown one."""
+    given: str = env.str("DJANGO_TIME_ZONE", "") or "UTC"
+    try:
+        zoneinfo.ZoneInfo(given)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError) as error:
+        raise ImproperlyConfigured(
+            f"Unexpected value DJANGO_TIME_ZONE={given}, must be a name such as Europe/Berlin"
+        ) from error
+    return given
 
 
 def words(name: str, default: str = "") -> list[str]:
@@ -57,15 +104,23 @@ def provider_options(name: str) -> dict[str, str]:
     return {option: value for option, value in given.items() if value}
 
 
-DEBUG = flag("DJANGO_DEBUG", False)
-SECRET_KEY = env.str("DJANGO_SECRET_KEY", "")
-if not SECRET_KEY:
-    if not DEBUG:
-        raise ImproperlyConfigured(
-            "DJANGO_SECRET_KEY is empty: set it to a long random text, "
-            "or set DJANGO_DEBUG=True on a machine of your own."
+def reason_for_loopback() -> str:
+    """Return why other machines may not reach the site, or nothing."""
+    if USES_ENV_FILE:
+        return (
+            f"the settings come from {ENV_FILE}, which is for this machine only: "
+            "set DJANGO_SECRET_KEY and the other variables in the environment"
         )
-    SECRET_KEY = "for-development-on-this-machine-only"  # noqa: S105
+    return "debug mode is for this machine only: set DJANGO_DEBUG=False" if DEBUG else ""
+
+
+DEBUG = flag("DJANGO_DEBUG", False)
+SECRET_KEY = env.str("DJANGO_SECRET_KEY", "") or (get_random_secret_key() if DEBUG else "")
+if not SECRET_KEY:
+    raise ImproperlyConfigured(
+        "DJANGO_SECRET_KEY is empty: set it to a long random text, "
+        "or run “make setup” on a machine of your own."
+    )
 
 ALLOWED_HOSTS = words("DJANGO_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = words("DJANGO_CSRF_TRUSTED_ORIGINS")
@@ -118,7 +173,7 @@ TEMPLATES = [
     },
 ]
 
-DATABASES = {"default": env.db("DATABASE_URL", f"sqlite:///{ROOT / 'db.sqlite3'}")}
+DATABASES = {"default": database()}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     DATABASES["default"]["OPTIONS"] = {
         "timeout": 5,
@@ -172,6 +227,7 @@ QUOTES = {
     "ORIGINS": words("QUOTES_ORIGINS"),
     "EMBED_ORIGINS": words("QUOTES_EMBED_ORIGINS"),
     "METRICS_FROM": words("QUOTES_METRICS_FROM", "127.0.0.1,::1"),
+    "LOOPBACK_ONLY": reason_for_loopback(),
     **limits(
         "QUOTES_MAX_SOCKETS",
         "QUOTES_MAX_SOCKETS_PER_ADDRESS",
@@ -183,7 +239,7 @@ QUOTES = {
 
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("de", "Deutsch")]
-TIME_ZONE = env.str("DJANGO_TIME_ZONE", "UTC")
+TIME_ZONE = time_zone()
 USE_TZ = True
 
 # Absolute: a relative one takes a prefix from whoever sends the first request.
@@ -219,7 +275,8 @@ SESSION_COOKIE_SAMESITE = "Lax"
 if flag("DJANGO_HTTPS", False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_SSL_REDIRECT = True
-    SECURE_HSTS_SECONDS = env.int("DJANGO_HSTS_SECONDS", 31536000)
+    hsts_seconds = number("DJANGO_HSTS_SECONDS", 0)
+    SECURE_HSTS_SECONDS = 31536000 if hsts_seconds is None else hsts_seconds
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
     SECURE_HSTS_PRELOAD = True
     SESSION_COOKIE_SECURE = True
@@ -234,6 +291,11 @@ LOGGING = {
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": "WARNING"},
     "loggers": {
+        # without handlers of its own, which would write each of its lines a second time
+        "django": {"level": "INFO"},
+        "django.request": {"level": "ERROR"},  # a 404 stands in the line of its request
+        "django.utils.autoreload": {"level": "WARNING"},
+        "uvicorn.access": {"level": "INFO"},
         "quotes": {"level": "INFO"},
         # its INFO lines print whole addresses, keys in the query included
         "httpx": {"level": "WARNING"},

@@ -5,11 +5,15 @@ It is found before daphne's own where `quotes` stands before `daphne` in INSTALL
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from daphne.endpoints import build_endpoint_description_strings
 from daphne.management.commands import runserver
 from daphne.server import Server
+from django.conf import settings
 
 from quotes.management import servers
 
@@ -36,3 +40,43 @@ class Command(runserver.Command):
         ping_timeout=PONG_WITHIN,
         websocket_timeout=FOR_EVER,
     )
+
+    def run(self, **options: Any) -> None:
+        """Serve, if the settings allow the address."""
+        servers.refuse_other_machines(self.addr, self.address)
+        super().run(**options)
+
+    def inner_run(self, *args: Any, **options: Any) -> None:
+        """Check and serve, as daphne's own does, which writes six lines before the address."""
+        if not options["use_asgi"]:
+            super().inner_run(*args, **options)
+            return
+        if not options["skip_checks"]:
+            self.check()
+        self.check_migrations()
+        server = self.server_cls(
+            application=self.get_application(options),
+            endpoints=build_endpoint_description_strings(host=self.addr, port=self.port),
+            signal_handlers=not options["use_reloader"],
+            action_logger=self.log_action,
+            ready_callable=partial(servers.write_address, self.stdout, self.address),
+            http_timeout=self.http_timeout,
+            root_path=settings.FORCE_SCRIPT_NAME or "",
+            websocket_handshake_timeout=self.websocket_handshake_timeout,
+            websocket_max_message_size=self.websocket_max_message_size,
+            websocket_max_frame_size=self.websocket_max_frame_size,
+        )
+        with suppress(KeyboardInterrupt):
+            server.run()
+        if server.abort_start:  # it could not listen, and has logged why
+            os._exit(1)  # as Django does: the reloader runs this in a thread
+
+    @property
+    def address(self) -> str:
+        """The host and the port, as they stand in a URL."""
+        return f"[{self.addr}]:{self.port}" if self._raw_ipv6 else f"{self.addr}:{self.port}"
+
+    def log_action(self, protocol: str, action: str, details: dict[str, Any]) -> None:
+        """Log each request once: that for a socket when it is accepted or rejected."""
+        if action not in ("connecting", "disconnected"):
+            super().log_action(protocol, action, details)

@@ -54,7 +54,7 @@ class Command(BaseCommand):
         servers.allow_many_sockets()
         server = uvicorn.Server(configuration(get_default_application()))
         with listen(addrport, share_port) as listening:
-            self.stdout.write(f"Serving on http://{addrport}/. Quit with CONTROL-C.")
+            servers.write_address(self.stdout, address_of(listening))
             try:
                 server.run(sockets=[listening])
             except KeyboardInterrupt:
@@ -75,7 +75,6 @@ def configuration(application: Any) -> uvicorn.Config:
         lifespan="on",
         timeout_graceful_shutdown=STOP_WITHIN,
         server_header=False,
-        access_log=False,
         log_config=None,
     )
 
@@ -86,10 +85,12 @@ def listen(addrport: str, share_port: bool) -> socket.socket:
     if found is None:
         raise CommandError(f"{addrport!r} is no address: use 8000, or 127.0.0.1:8000.")
     host, _, ipv6, _, port = found.groups()
+    host = (host or "127.0.0.1").strip("[]")
+    servers.refuse_other_machines(host, addrport)
     family = socket.AF_INET6 if ipv6 else socket.AF_INET
     try:
         listening = socket.create_server(
-            ((host or "127.0.0.1").strip("[]"), int(port)),
+            (host, int(port)),
             family=family,
             backlog=2048,
             reuse_port=share_port,
@@ -98,3 +99,9 @@ def listen(addrport: str, share_port: bool) -> socket.socket:
         raise CommandError(f"can't listen on {addrport}: {error}") from error
     servers.bound(listening)
     return listening
+
+
+def address_of(listening: socket.socket) -> str:
+    """Return the host and the port of a socket, as they stand in a URL."""
+    host, port, *_ = listening.getsockname()
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
