@@ -25,8 +25,8 @@ class Command(BaseCommand):
         """Run until SIGINT or SIGTERM."""
         if conf.get("FEED") != "external":
             raise CommandError(
-                "QUOTES_FEED is 'inline', so the web process runs the feed. To run it here, set "
-                "QUOTES_FEED=external and REDIS_URL for this command and for the web processes."
+                "QUOTES_FEED is 'inline', so the web process runs the feed. Set "
+                "QUOTES_FEED=external and REDIS_URL for this command and for all web processes."
             )
         asyncio.run(self.run())
 
