@@ -57,7 +57,7 @@ def test_the_theme_sets_its_own_properties_and_the_scheme_of_quotes_and_outweigh
             assert all(name.startswith("--quotes-") for name in declared(declarations))
         else:
             assert declared(declarations) == ["color-scheme"]
-            assert selector.endswith(" :where(.quotes, .quote[data-symbol])")
+            assert selector.endswith(":where(.live-quotes, .live-quote-foot, .quote[data-symbol])")
             assert re.sub(r":where\([^()]*\)", "", selector).strip() == ""
 
 

@@ -119,6 +119,7 @@ PAGE = """{% load quotes %}<!doctype html>
 <a href="/m">More</a></p></section><p class="nothing">Nothing</p></div>
 <div class="foot"><p class="count">3</p><nav class="pages"><a href="/p">2</a></nav></div>
 <p class="panel-last"><span class="tiny">0</span></p><p class="panel-state sources">Sources</p>
+<div class="quotes"><p>Said</p><p class="quote">Words <a href="/w">more</a> <input></p></div>
 <ul class="embed"><li class="live-quotes-foot">One</li><li class="dash">Two</li></ul></main>
 <footer><p class="noscript">Footer <a href="/i">Imprint</a></p></footer></div>
 </body></html>"""
