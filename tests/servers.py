@@ -364,6 +364,7 @@ class Postgres(Daemon):
             for parent in (folder, *folder.parents[:3]):
                 parent.chmod(parent.stat().st_mode | 0o011)
         options = ["-D", str(data), "-U", "quotes", "--auth", "trust", "--no-sync"]
+        options += ["--locale", "C.UTF-8"]  # its messages are in English wherever the tests run
         subprocess.run(
             [programs / "initdb", *options],
             user=self.user,

@@ -24,7 +24,7 @@ from quotes.providers.kit.budgets import Plan
 from quotes.providers.kit.rows import FIELDS, MINOR_UNITS
 from quotes.quote import Quote
 from tests.providers.contract import PROMPT, FaultContract, ProviderContract, stub_of
-from tests.servers import ROOT, Postgres, Site, eventually
+from tests.servers import PATIENCE, ROOT, Postgres, Site, eventually
 from tests.stubs import database
 from tests.stubs.exchange import Bench, Exchange
 
@@ -298,7 +298,7 @@ class TestTheExampleWithASource(FaultContract):
     async def bench(self, request: pytest.FixtureRequest, mint: Any) -> AsyncIterator[Bench]:
         case = getattr(request.node, "callspec", None)
         short = case is not None and case.params["fault"] not in PROMPT
-        async with mint(patience=0.2 if short else 5.0) as bench:
+        async with mint(patience=0.2 if short else PATIENCE) as bench:
             yield bench
 
 

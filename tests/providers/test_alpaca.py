@@ -75,7 +75,7 @@ async def stub() -> AsyncIterator[Stub]:
 async def reading(stub: Stub, **options: Any) -> AsyncIterator[Alpaca]:
     urls = {"rest_url": stub.rest_url, "ws_url": stub.ws_url, "assets_url": stub.rest_url}
     keys = {"api_key": KEY, "api_secret": SECRET}
-    provider = Alpaca(**urls | keys | {"timeout": 5.0, "silence": 60.0} | options)
+    provider = Alpaca(**urls | keys | {"timeout": PATIENCE, "silence": PATIENCE} | options)
     provider.poll_interval = 60.0
     try:
         yield provider

@@ -97,7 +97,7 @@ async def stub() -> AsyncIterator[Stub]:
 @asynccontextmanager
 async def reading(stub: Stub, **options: Any) -> AsyncIterator[Binance]:
     addresses = {"rest_url": stub.rest_url, "ws_url": stub.ws_url}
-    provider = Binance(**addresses | {"timeout": 2.0, "silence": 2.0} | options)
+    provider = Binance(**addresses | {"timeout": PATIENCE, "silence": PATIENCE} | options)
     try:
         yield provider
     finally:

@@ -32,6 +32,7 @@ from quotes.providers.coingecko import (
 )
 from quotes.quote import Quote, loads
 from tests.junk import EVER, JSON, over_the_wire, sane
+from tests.servers import PATIENCE
 from tests.stubs.coingecko import CoinGecko as Stub
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -62,7 +63,7 @@ async def stub() -> AsyncIterator[Stub]:
 
 @asynccontextmanager
 async def reading(stub: Stub, **options: Any) -> AsyncIterator[CoinGecko]:
-    provider = CoinGecko(stub.rest_url, **{"timeout": 2.0} | options)
+    provider = CoinGecko(stub.rest_url, **{"timeout": PATIENCE} | options)
     try:
         yield provider
     finally:

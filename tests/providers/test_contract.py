@@ -8,6 +8,7 @@ from pytest_django import DjangoDbBlocker
 
 from quotes.providers import REGISTRY, Plan, Provider, make_provider, provider_class
 from tests.providers.contract import PROMPT, SERVED, FaultContract, ProviderContract, stub_of
+from tests.servers import PATIENCE
 from tests.stubs.coinbase import Coinbase
 from tests.stubs.exchange import Bench
 
@@ -30,7 +31,7 @@ class TestEveryProviderWithASource(FaultContract):
     async def bench(self, request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
         # With a short time-out, the missing answer is the expected error.
         short = request.node.callspec.params.get("fault", PROMPT[0]) not in PROMPT
-        async with stub_of(request.param).bench(patience=0.2 if short else 5.0) as bench:
+        async with stub_of(request.param).bench(patience=0.2 if short else PATIENCE) as bench:
             yield bench
 
 

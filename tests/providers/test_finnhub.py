@@ -34,6 +34,7 @@ from quotes.providers.finnhub import (
 )
 from quotes.quote import Quote, loads
 from tests.junk import JSON, over_the_wire, sane
+from tests.servers import PATIENCE
 from tests.streams import Reader, read_stream
 from tests.stubs.exchange import process, reply
 from tests.stubs.finnhub import KEY, ZEROS
@@ -80,7 +81,7 @@ async def stub() -> AsyncIterator[Stub]:
 @asynccontextmanager
 async def reading(stub: Stub, **options: Any) -> AsyncIterator[Finnhub]:
     given = {"rest_url": stub.rest_url, "ws_url": stub.ws_url, "api_key": KEY, "now": stub.now}
-    provider = Finnhub(**given | {"timeout": 5.0, "silence": 5.0} | options)
+    provider = Finnhub(**given | {"timeout": PATIENCE, "silence": PATIENCE} | options)
     provider.poll_interval = 60.0
     try:
         yield provider
@@ -730,7 +731,7 @@ class Fed:
 
     def __init__(self, code: str = "AAPL") -> None:
         self.code = code
-        self.provider = Finnhub(api_key=KEY)
+        self.provider = Finnhub(api_key=KEY, now=lambda: FRIDAY + timedelta(days=30))
         self.groups = {code: [instrument(code)]}
 
     def rest(self, moment: datetime, **changes: Any) -> Quote:

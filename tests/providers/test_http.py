@@ -17,6 +17,7 @@ from websockets.http11 import Response
 from quotes.providers import Instrument, ProviderError, make_provider
 from quotes.providers.http import QUARANTINE, Http, Template, follow, read_fields, read_path
 from quotes.quote import Quote, loads
+from tests.servers import PATIENCE
 from tests.stubs.exchange import raw, reply
 from tests.stubs.http import Http as Stub
 
@@ -38,7 +39,7 @@ async def stub() -> AsyncIterator[Stub]:
 
 @asynccontextmanager
 async def reading(stub: Stub, shape: str = "some", **options: Any) -> AsyncIterator[Http]:
-    given_ = {**SHAPES[shape], "per_minute": 10_000, "timeout": 5.0} | options
+    given_ = {**SHAPES[shape], "per_minute": 10_000, "timeout": PATIENCE} | options
     provider = Http(stub.rest_url + given_.pop("url"), **given_)  # type: ignore[arg-type]
     try:
         yield provider

@@ -33,6 +33,7 @@ from quotes.providers.kraken import (
 )
 from quotes.quote import SECOND, Quote, loads
 from tests.junk import EVER, JSON, over_the_wire, sane
+from tests.servers import PATIENCE
 from tests.streams import open_stream
 from tests.stubs.exchange import process, raw, reply
 from tests.stubs.kraken import Kraken as Stub
@@ -82,7 +83,7 @@ async def stub() -> AsyncIterator[Stub]:
 @asynccontextmanager
 async def reading(stub: Stub, **options: Any) -> AsyncIterator[Kraken]:
     addresses = {"rest_url": stub.rest_url, "ws_url": stub.ws_url}
-    provider = Kraken(**addresses | {"timeout": 2.0, "silence": 2.0} | options)
+    provider = Kraken(**addresses | {"timeout": PATIENCE, "silence": PATIENCE} | options)
     try:
         yield provider
     finally:

@@ -129,7 +129,7 @@ async def stub() -> AsyncIterator[Stub]:
 @asynccontextmanager
 async def reading(stub: Stub, **options: Any) -> AsyncIterator[Yahoo]:
     addresses = {"rest_url": stub.rest_url, "ws_url": f"{stub.ws_url}/?version=2"}
-    given = {"accept": "personal-use", "timeout": 2.0, "silence": 2.0}
+    given = {"accept": "personal-use", "timeout": PATIENCE, "silence": PATIENCE}
     provider = Yahoo(**addresses | given | options)
     try:
         yield provider

@@ -13,6 +13,7 @@ from typing import Any
 from websockets.asyncio.server import ServerConnection
 
 from quotes.providers import Instrument, make_provider
+from tests.servers import PATIENCE
 from tests.stubs.exchange import Bench, Exchange, main
 
 KEY, SECRET = "PKSTUB", "stub-secret"
@@ -45,7 +46,7 @@ class Alpaca(Exchange):
         port: int = 0,
         *,
         symbols: int = 30,  # in all subscriptions of one connection
-        patience: float = 5.0,  # seconds until the login
+        patience: float = PATIENCE,  # seconds until the login
         retry_after: str = "7",
     ) -> None:
         super().__init__(port, retry_after=retry_after)
@@ -219,7 +220,7 @@ MANY = [f"C{number}" for number in range(25)]  # to enlist; one connection takes
 
 
 @asynccontextmanager
-async def bench(patience: float = 5.0) -> AsyncIterator[Bench]:
+async def bench(patience: float = PATIENCE) -> AsyncIterator[Bench]:
     """Set Alpaca up with its stub: two streams, one of stocks and one of crypto."""
     async with Alpaca() as stub:
         options = {

@@ -16,6 +16,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Response
 
 from quotes.providers import Instrument, make_provider
+from tests.servers import PATIENCE
 from tests.stubs.exchange import Bench, Exchange, main
 
 MAX_MESSAGES = 5  # in any second
@@ -210,7 +211,7 @@ MANY = [f"C{number}USDT" for number in range(500)]  # to enlist; one connection 
 
 
 @asynccontextmanager
-async def bench(patience: float = 5.0) -> AsyncIterator[Bench]:
+async def bench(patience: float = PATIENCE) -> AsyncIterator[Bench]:
     """Set Binance up with its stub; its code for our BTC-USD is in USDT."""
     async with Binance(pulse=0.02) as stub:
         options = {"rest_url": stub.rest_url, "ws_url": stub.ws_url}

@@ -13,6 +13,7 @@ from typing import Any
 from websockets.asyncio.server import ServerConnection
 
 from quotes.providers import Instrument, make_provider
+from tests.servers import PATIENCE
 from tests.stubs.exchange import Bench, Exchange, main
 
 ROWS = 300
@@ -48,7 +49,7 @@ class Coinbase(Exchange):
         self,
         port: int = 0,
         *,
-        patience: float = 5.0,  # seconds until the first subscription
+        patience: float = PATIENCE,  # seconds until the first subscription
         heartbeat: float = 1.0,  # seconds
         hangs_up: bool = False,  # whether a bad product ends the socket
         retry_after: str = "7",
@@ -222,7 +223,7 @@ MANY = [f"C{number}-USD" for number in range(500)]  # to enlist; one connection 
 
 
 @asynccontextmanager
-async def bench(patience: float = 5.0) -> AsyncIterator[Bench]:
+async def bench(patience: float = PATIENCE) -> AsyncIterator[Bench]:
     """Set Coinbase up with its stub."""
     async with Coinbase(heartbeat=0.02) as stub:
         options = {"rest_url": stub.rest_url, "ws_url": stub.ws_url}

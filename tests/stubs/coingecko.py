@@ -11,6 +11,7 @@ from typing import Any
 from websockets.asyncio.server import ServerConnection
 
 from quotes.providers import Instrument, make_provider
+from tests.servers import PATIENCE
 from tests.stubs.exchange import Bench, Exchange, main
 
 # Made-up prices by currency: (price, change of 24 hours, high, low), as JSON numbers.
@@ -122,7 +123,7 @@ def _coin(code: str) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def bench(patience: float = 5.0) -> AsyncIterator[Bench]:
+async def bench(patience: float = PATIENCE) -> AsyncIterator[Bench]:
     """Set CoinGecko up with its stub; a coin has one code and a price in each currency."""
     async with CoinGecko() as stub:
         options = {"rest_url": stub.rest_url, "demo_key": "mine", "timeout": patience}

@@ -19,7 +19,7 @@ import psycopg
 from django.db import connections
 
 from quotes.providers import Instrument, make_provider
-from tests.servers import eventually
+from tests.servers import PATIENCE, eventually
 from tests.stubs.exchange import Bench
 
 COLUMNS = ("bid", "ask", "open", "high", "low", "reference", "volume", "time", "currency")
@@ -100,7 +100,7 @@ def postgres(url: str, port: int, **options: Any) -> Iterator[Table]:
 
 
 @asynccontextmanager
-async def bench(patience: float = 5.0) -> AsyncIterator[Bench]:
+async def bench(patience: float = PATIENCE) -> AsyncIterator[Bench]:
     """Set a table of quotes up in SQLite; it needs no server."""
     with TemporaryDirectory() as folder, sqlite(Path(folder) / "db") as table:
         table.write("AAPL", last="101.00", reference="100.00", bid="100.99", ask="101.01")

@@ -16,6 +16,7 @@ from websockets.http11 import Request, Response
 
 from quotes.providers import Instrument, make_provider
 from quotes.quote import utc_now
+from tests.servers import PATIENCE
 from tests.stubs.exchange import Bench, Exchange, main, reply
 
 KEY = "stub-key"
@@ -141,7 +142,7 @@ MANY = [f"C{number}" for number in range(10)]  # to enlist; one connection takes
 
 
 @asynccontextmanager
-async def bench(patience: float = 5.0) -> AsyncIterator[Bench]:
+async def bench(patience: float = PATIENCE) -> AsyncIterator[Bench]:
     """Set Finnhub up with its stub."""
     async with Finnhub(heartbeat=0.02) as stub:
         options = {"rest_url": stub.rest_url, "ws_url": stub.ws_url, "api_key": KEY}

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from quotes.providers import Instrument, make_provider
+from tests.servers import PATIENCE
 from tests.stubs.exchange import Bench, Exchange, main
 
 MARKET = {  # made up
@@ -60,7 +61,7 @@ class Http(Exchange):
 
 
 @asynccontextmanager
-async def bench(patience: float = 5.0) -> AsyncIterator[Bench]:
+async def bench(patience: float = PATIENCE) -> AsyncIterator[Bench]:
     """Set an operator's JSON up, in the shape of a list."""
     async with Http() as stub:
         options = {

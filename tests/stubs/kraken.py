@@ -14,6 +14,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Response
 
 from quotes.providers import Instrument, make_provider
+from tests.servers import PATIENCE
 from tests.stubs.exchange import Bench, Exchange, main, reply
 
 ROWS = 720
@@ -193,7 +194,7 @@ MANY = [f"C{number}USD" for number in range(500)]  # to enlist; one connection t
 
 
 @asynccontextmanager
-async def bench(patience: float = 5.0) -> AsyncIterator[Bench]:
+async def bench(patience: float = PATIENCE) -> AsyncIterator[Bench]:
     """Set Kraken up with its stub, whose candles end at its own time."""
     async with Kraken(heartbeat=0.02, now=datetime(2026, 1, 5, 13, 30, tzinfo=UTC)) as stub:
         options = {"rest_url": stub.rest_url, "ws_url": stub.ws_url}

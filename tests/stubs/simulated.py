@@ -7,11 +7,12 @@ from contextlib import asynccontextmanager
 from decimal import Decimal
 
 from quotes.providers import Instrument, make_provider
+from tests.servers import PATIENCE
 from tests.stubs.exchange import Bench
 
 
 @asynccontextmanager
-async def bench(patience: float = 5.0) -> AsyncIterator[Bench]:
+async def bench(patience: float = PATIENCE) -> AsyncIterator[Bench]:
     """Set the simulated market up; it knows every symbol and has no server."""
     provider = make_provider("simulated", {"rate": 6000, "seed": 1})
     known = [

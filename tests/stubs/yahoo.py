@@ -15,6 +15,7 @@ from urllib.parse import unquote
 from websockets.asyncio.server import ServerConnection
 
 from quotes.providers import Instrument, make_provider
+from tests.servers import PATIENCE
 from tests.stubs.exchange import Bench, Exchange, main
 
 BATCH = 20  # symbols in one request of spark
@@ -277,7 +278,7 @@ MANY = [f"C{number}" for number in range(100)]  # to enlist; one connection take
 
 
 @asynccontextmanager
-async def bench(patience: float = 5.0) -> AsyncIterator[Bench]:
+async def bench(patience: float = PATIENCE) -> AsyncIterator[Bench]:
     """Set Yahoo up with its stub, in dollars and in pence, by day and around the clock."""
     async with Yahoo(pulse=0.02) as stub:
         options = {"rest_url": stub.rest_url, "ws_url": stub.ws_url, "accept": "personal-use"}

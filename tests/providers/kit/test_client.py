@@ -24,6 +24,7 @@ from quotes.providers.kit.client import (
     host,
     read_retry_after,
 )
+from tests.servers import PATIENCE
 from tests.stubs.exchange import settle, until
 
 HTTP = Path(__file__).parents[3] / "quotes" / "providers"
@@ -72,7 +73,7 @@ async def source(sent: bytes, *, hangs: bool = False, drips: bool = False) -> As
 
 
 @asynccontextmanager
-async def client(url: str, timeout: float = 5.0, **headers: str) -> AsyncIterator[Client]:
+async def client(url: str, timeout: float = PATIENCE, **headers: str) -> AsyncIterator[Client]:
     found = Client(url, timeout=timeout, headers=headers)
     try:
         yield found
@@ -85,7 +86,7 @@ def answer(status: str, body: bytes = b"", *lines: str) -> bytes:
     return "\r\n".join([*head, "", ""]).encode() + body
 
 
-async def failure(sent: bytes, *, hangs: bool = False, timeout: float = 5.0) -> ProviderError:
+async def failure(sent: bytes, *, hangs: bool = False, timeout: float = PATIENCE) -> ProviderError:
     async with source(sent, hangs=hangs) as found, client(found.url, timeout) as rest:
         with pytest.raises(ProviderError) as caught:
             await rest.get("/prices", {"apikey": "hush"})
