@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing
@@ -22,6 +23,8 @@ from tests.servers import Postgres, Redis, Site, alone, find_chromium, manage, s
 
 (Path(__file__).resolve().parents[1] / "var").mkdir(exist_ok=True)  # for the test database
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+# A shell ignores SIGINT in what it runs in the background; our processes would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(trylast=True)

@@ -108,6 +108,7 @@ def embedded(site: Site, theme: str) -> str:
 
 def looks(page: Page, root: str, condition: str = "live") -> dict[str, Any]:
     """Return how every element of some quotes looks, by what it is."""
+    page.mouse.move(-1, -1)  # a row below the pointer has a background
     return page.evaluate(LOOKS, [root, condition])
 
 
