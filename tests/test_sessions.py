@@ -389,8 +389,30 @@ class TestTheCommand:
         assert file.read_text() == before
         assert list(dict.fromkeys(self.rows(file))) == ["XETR", "XSWX"]
 
-    def test_the_rows_of_a_venue_end_with_its_last_published_year(self, file: Path):
+    def in_year(self, year: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        noon = datetime(year, 6, 1, 12, 0, tzinfo=UTC)
+        monkeypatch.setattr("django.utils.timezone.now", lambda: noon)
+
+    def test_a_venue_without_hours_of_this_year_keeps_its_rows(
+        self, file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ):
+        year = package("XSHG").bound_max().year
+        self.in_year(year, monkeypatch)
+        call_command("makesessions", "XSHG", file=file, until=year)
+        before = file.read_text()
+        self.in_year(year + 1, monkeypatch)
+        call_command("makesessions", "XSHG", "XETR", file=file, until=year + 1)
+        assert f"XSHG … hours of {year + 1} are not published yet" in capsys.readouterr().out
+        assert set(self.rows(file)) == {"XETR", "XSHG"}
+        assert before.splitlines()[1:] == [
+            line for line in file.read_text().splitlines() if line.startswith("XSHG")
+        ]
+
+    def test_the_rows_of_a_venue_end_with_its_last_published_year(
+        self, file: Path, monkeypatch: pytest.MonkeyPatch
+    ):
         bound = package("XSHG").bound_max()
+        self.in_year(bound.year, monkeypatch)
         call_command("makesessions", "XSHG", file=file, until=bound.year + 3)
         years = {int(line.split(",")[2]) for line in file.read_text().splitlines()[1:]}
         assert max(years) == bound.year

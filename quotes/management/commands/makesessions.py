@@ -59,11 +59,19 @@ class Command(BaseCommand):
             for number, venue in enumerate(venues, 1):
                 self.stdout.write(f"{number} of {len(venues)}: {venue} … ", ending="")
                 self.stdout.flush()
-                rows = list(make(venue, first, last))
+                try:
+                    rows = list(make(venue, first, last))
+                except UnpublishedError:
+                    self.stdout.write(f"hours of {first} are not published yet, keeping its rows")
+                    continue
                 kept = [row for row in read(options["file"]) if row[0] != venue]
                 write(options["file"], sorted([*kept, *rows], key=lambda row: row[0]))
                 self.stdout.write(f"until {rows[-1][2]}, {len(rows)} rows")
                 self.stdout.flush()
+
+
+class UnpublishedError(Exception):
+    """Raised when a venue has not published the hours of the first year yet."""
 
 
 def read(file: Path) -> list[Row]:
@@ -120,7 +128,10 @@ def read_package(venue: str, first: int, last: int) -> tuple[str, dict[date, str
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecations in pandas
-        calendar = exchange_calendars.get_calendar(venue, f"{first}-01-01", f"{first}-12-31")
+        try:
+            calendar = exchange_calendars.get_calendar(venue, f"{first}-01-01", f"{first}-12-31")
+        except ValueError as error:  # its bound, which only a calendar knows
+            raise UnpublishedError from error
         bound = calendar.bound_max()
         end = date(last, 12, 31)
         while bound is not None and end > bound.date():
