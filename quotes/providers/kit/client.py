@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import ssl
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -35,6 +37,12 @@ BROKEN = (
     ExceptionGroup,
     UnicodeError,
 )
+
+
+@cache
+def known_authorities() -> ssl.SSLContext:
+    """Return the certificates that all clients trust; reading them takes 40 ms of processor."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 class NotFoundError(ProviderError):
@@ -113,6 +121,7 @@ class Client:
             self._client = httpx.AsyncClient(
                 headers=self.headers,
                 timeout=self.timeout,
+                verify=known_authorities(),
                 trust_env=False,
                 follow_redirects=False,
             )
