@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 
 from quotes.quote import Quote, loads
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.decimals().map(str),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
-    max_leaves=5,
-)
+WORDS = st.text(max_size=12)
+VALUES = st.none() | st.booleans() | st.integers() | st.floats() | WORDS | st.decimals().map(str)
+FLAT = VALUES | st.lists(VALUES, max_size=4) | st.dictionaries(WORDS, VALUES, max_size=4)
+JSON = FLAT | st.lists(FLAT, max_size=2) | st.dictionaries(WORDS, FLAT, max_size=2)
 EVER = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
 PRICES = ("bid", "ask", "open", "high", "low", "reference")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import json
 import os
@@ -52,6 +53,13 @@ def eventually(happened: Callable[[], Any], what: str, patience: float = PATIENC
         time.sleep(0.05)
 
 
+async def until(happened: Callable[[], Any]) -> None:
+    """Wait until something is true, while everything else goes on."""
+    async with asyncio.timeout(PATIENCE):
+        while not happened():
+            await asyncio.sleep(0.002)
+
+
 def environment(**given: str) -> dict[str, str]:
     """Return the environment for a process of the project, without what this one was given.
 
@@ -81,7 +89,10 @@ class Site:
 
     def __init__(self, folder: Path, server: str = "daphne", **env: str) -> None:
         self.folder, self.server, self.port = folder, server, free_port()
-        self.env = {"DATABASE_URL": f"sqlite:///{folder / 'site.sqlite3'}"} | env
+        self.env = {
+            "DATABASE_URL": f"sqlite:///{folder / 'site.sqlite3'}",
+            "DJANGO_SETTINGS_MODULE": "tests.lean",
+        } | env
         self.log = folder / "site.log"
         self.process: subprocess.Popen[bytes] | None = None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import html
 import logging
 import re
@@ -19,7 +18,7 @@ from quotes.addresses import Address
 from quotes.feed.batch import Batch
 from quotes.live import layer
 from quotes.models import Board, BoardSymbol, Symbol
-from tests.servers import PATIENCE
+from tests.servers import until
 from tests.sockets import Page
 
 LISTED = {  # board: symbols in its order
@@ -74,12 +73,6 @@ async def publish(parts: Any, *quotes: Any) -> None:
     """Send a batch through the layer, and wait until the pages have received it."""
     await tell(parts, *quotes)
     await until(lambda: not parts.hub.changed)
-
-
-async def until(happened: Callable[[], Any]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not happened():
-            await asyncio.sleep(0)
 
 
 def list_symbols() -> None:

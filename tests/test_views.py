@@ -25,7 +25,7 @@ from quotes import catalogue
 from quotes.feed.batch import Batch
 from quotes.live import layer
 from quotes.models import Board, BoardSymbol, Symbol
-from tests.servers import PATIENCE
+from tests.servers import until
 
 TRADING = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)  # a Monday: New York and Europe are open
 PAGES = (
@@ -89,9 +89,7 @@ async def say(parts: Any, *quotes: Any) -> None:
     """Send a batch through the layer, as the feed does, and wait until it has been taken."""
     version = (1, parts.seen[1] + 1)
     await layer.send_batch(version[0], Batch(version[1], list(quotes), {}))
-    async with asyncio.timeout(PATIENCE):
-        while parts.seen < version:
-            await asyncio.sleep(0)
+    await until(lambda: parts.seen >= version)
 
 
 async def read(client: Any, path: str, **headers: str) -> str:

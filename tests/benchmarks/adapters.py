@@ -32,7 +32,7 @@ from tests.stubs.exchange import Exchange
 
 # what each source that has a stream calls as many coins or shares as one connection takes
 CODES = {name: stub_of(name).MANY for name in REGISTRY if hasattr(stub_of(name), "MANY")}
-TICKS, QUICK = 60_000, 5_000
+TICKS, QUICK = 60_000, 500
 LAST = Decimal("10.99")  # the price of the last tick of all
 PIECE = 200  # frames that are sent at once
 

@@ -38,7 +38,7 @@ Price = tuple[Decimal, Decimal, Decimal, Decimal, Decimal | None]  # open, high,
 def hour(bench: Bench) -> None:
     """Measure in a process of its own."""
     with bench.attempt(f"an hour of {SYMBOLS} symbols"):
-        seconds = 20 if bench.quick else 3600
+        seconds = 5 if bench.quick else 3600
         result = subprocess.run(
             [sys.executable, "-m", "tests.benchmarks.hour", str(seconds)],
             env=environment(**PRODUCTION, DATABASE_URL=f"sqlite:///{bench.database(SYMBOLS)}"),

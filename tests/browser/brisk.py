@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from quoteboard.settings import *  # noqa: F403
+from tests.lean import *  # noqa: F403
 
 QUOTES |= {"PULSE": 0.5}  # noqa: F405

@@ -25,7 +25,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-BRISK = {"SIMULATED_RATE": "120", "SIMULATED_SEED": "7"}  # ticks a minute, for each symbol
+BRISK = {"SIMULATED_RATE": "40", "SIMULATED_SEED": "7"}  # ticks a minute, for each symbol
 STAFF = {
     "DJANGO_SUPERUSER_USERNAME": "alice",
     "DJANGO_SUPERUSER_EMAIL": "alice@example.com",

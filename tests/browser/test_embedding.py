@@ -63,7 +63,7 @@ def framed(
         "QUOTES_EMBED_ORIGINS": host,
         "DJANGO_SETTINGS_MODULE": "tests.browser.elsewhere",
     }
-    with site(tmp_path_factory.mktemp("framed"), database_template, **BRISK, **more) as running:
+    with site(tmp_path_factory.mktemp("framed"), database_template, **(BRISK | more)) as running:
         yield running
 
 

@@ -91,7 +91,7 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory, database_template: Path)
     """A site that is somebody else's."""
     settings = {"DJANGO_SETTINGS_MODULE": "tests.browser.elsewhere"}
     folder = tmp_path_factory.mktemp("elsewhere")
-    with site(folder, database_template, **BRISK, **settings) as running:
+    with site(folder, database_template, **(BRISK | settings)) as running:
         yield running
 
 

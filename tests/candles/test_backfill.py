@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -92,6 +93,7 @@ class Bourse(Provider):
         return {symbol for symbol, *_ in self.received}
 
 
+@cache
 def market(start: datetime, end: datetime, step: int) -> list[Candle]:
     """Return the candles that start from `start` to before `end`, without trades after `end`."""
     minutes = []

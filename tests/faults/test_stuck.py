@@ -20,7 +20,7 @@ from quotes.live import hub, layer
 from quotes.management import servers
 from quotes.management.commands.serve import configuration, listen
 from quotes.models import Board, BoardSymbol, Symbol
-from tests.servers import PATIENCE
+from tests.servers import PATIENCE, until
 
 pytestmark = pytest.mark.server
 
@@ -45,9 +45,7 @@ async def served(live_parts: Any) -> AsyncIterator[str]:
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
     with listen("127.0.0.1:0", share_port=False) as listening:
         serving = asyncio.create_task(server.serve(sockets=[listening]))
-        async with asyncio.timeout(PATIENCE):
-            while not server.started:
-                await asyncio.sleep(0)
+        await until(lambda: server.started)
         yield f"127.0.0.1:{listening.getsockname()[1]}"
         server.should_exit = server.force_exit = True
         await serving
@@ -84,9 +82,7 @@ class Market:
         quotes = [self.make_quote(each, str(self.last), received_at=now) for each in SYMBOLS]
         number = self.parts.seen[1] + 1
         await layer.send_batch(1, Batch(number, quotes, {}))
-        async with asyncio.timeout(PATIENCE):
-            while self.parts.seen < (1, number) or self.parts.hub.changed:
-                await asyncio.sleep(0)
+        await until(lambda: self.parts.seen >= (1, number) and not self.parts.hub.changed)
 
 
 async def read_until(page: ClientConnection, price: int) -> list[int]:
@@ -135,9 +131,7 @@ async def test_a_page_without_progress_is_closed_with_4013_and_forgotten(
     market = Market(live_parts, make_quote)
     async with visit(served) as reader, visit(served) as stuck:
         await stall(market, reader)
-        async with asyncio.timeout(PATIENCE):
-            while not live_parts.hub.counts["stuck"]:
-                await asyncio.sleep(0.01)
+        await until(lambda: live_parts.hub.counts["stuck"])
         await market.move()
         assert await read_until(reader, market.last) == [market.last]
         assert len([page for pages in live_parts.hub.watches.values() for page in pages]) == 1
@@ -146,9 +140,7 @@ async def test_a_page_without_progress_is_closed_with_4013_and_forgotten(
                 async for _ in stuck:
                     pass
         assert stuck.close_code == 4013
-    async with asyncio.timeout(PATIENCE):
-        while live_parts.limits.sockets:
-            await asyncio.sleep(0.01)
+    await until(lambda: not live_parts.limits.sockets)
 
 
 def test_the_system_ends_who_takes_nothing_and_holds_little_for_him():

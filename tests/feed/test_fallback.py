@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
 
 import pytest
 
@@ -14,16 +12,9 @@ from quotes.feed import sources
 from quotes.feed.batch import Batch
 from quotes.feed.feed import Feed
 from quotes.providers import Instrument, make_provider
-from tests.servers import PATIENCE
+from tests.servers import until
 from tests.stubs.coinbase import Coinbase
 from tests.stubs.kraken import Kraken
-
-
-async def until(happened: Callable[[], Any]) -> None:
-    """Wait until something is true."""
-    async with asyncio.timeout(PATIENCE):
-        while not happened():
-            await asyncio.sleep(0.005)
 
 
 @pytest.fixture(autouse=True)

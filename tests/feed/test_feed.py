@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from copy import copy
 from dataclasses import replace
@@ -26,7 +26,7 @@ from quotes.feed.gate import Gate, uncrossed
 from quotes.feed.sources import MAX_BACK_OFF, back_off
 from quotes.providers import Instrument, Provider, ProviderError
 from quotes.quote import Quote
-from tests.servers import PATIENCE
+from tests.servers import PATIENCE, until
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 AAPL = Instrument(symbol="AAPL", code="AAPL.US", kind="stock", tick_size=Decimal("0.01"))
@@ -135,13 +135,6 @@ class Published:
     def outages(self) -> dict[str, datetime]:
         """The outages in the newest batch."""
         return self.batches[-1].outages if self.batches else {}
-
-
-async def until(happened: Callable[[], Any]) -> None:
-    """Wait until something is true."""
-    async with asyncio.timeout(PATIENCE):
-        while not happened():
-            await asyncio.sleep(0.001)
 
 
 async def end(*tasks: asyncio.Task[None]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -21,7 +21,7 @@ from quotes.live.live import Live
 from quotes.models import Symbol
 from quotes.quote import Quote
 from quotes.store import Store
-from tests.servers import PATIENCE
+from tests.servers import until
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 CODES = ("AAPL", "BTC-USD", "TSLA")
@@ -90,13 +90,6 @@ def stalled() -> Page:
     page = Page()
     page.flowing.clear()
     return page
-
-
-async def until(happened: Callable[[], Any]) -> None:
-    """Wait until something is true."""
-    async with asyncio.timeout(PATIENCE):
-        while not happened():
-            await asyncio.sleep(0)
 
 
 async def test_a_page_begins_with_everything_it_watches():
