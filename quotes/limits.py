@@ -65,7 +65,7 @@ class Limits:
         full = refused.status in (429, 503)  # the operator may want to raise these limits
         logger.log(
             logging.WARNING if full else logging.INFO,
-            "refused a socket from %s: %s (%s: %d so far)",
+            "refused a socket from %s: %s (%s, refusals so far: %d)",
             address,
             refused,
             refused.reason,

@@ -185,7 +185,7 @@ class Backfill:
             warning = (provider.name, which)  # once, not at each call of fill
             level = logging.DEBUG if warning in self.warned else logging.WARNING
             self.warned.add(warning)
-            words = "%s: giving up candles of %s for now: %s"
+            words = "%s: requesting candles of %s later: %s"
             logger.log(level, words, provider.name, which, error)
 
 

@@ -245,7 +245,8 @@ class Candles:
             return
         del self.waiting[next(iter(self.waiting))]
         if not self.dropped:
-            logger.warning("more than %d candles wait, dropping the oldest", self.max_waiting)
+            words = "more than %d candles wait for the database, dropping the oldest"
+            logger.warning(words, self.max_waiting)
         self.dropped += 1
 
 

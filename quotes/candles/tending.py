@@ -47,7 +47,8 @@ class CandleHistory:
             now = self.clock()
             self.candles.restore(await self.in_database(archive.load_newest, now), now)
         except Error as error:
-            logger.warning("could not read the newest candles, their volume is lost: %s", error)
+            words = "could not read the newest candles, leaving out their volume: %s"
+            logger.warning(words, error)
 
     async def write(self) -> None:
         """Write the changed candles; if that fails, keep them for the next time."""
@@ -77,7 +78,7 @@ class CandleHistory:
                 except Error as error:
                     logger.warning("could not maintain the candles, trying again: %s", error)
                 except Exception:
-                    logger.exception("error while maintaining the candles, trying again")
+                    logger.exception("could not maintain the candles, trying again")
         finally:
             maintenance.stop()
 

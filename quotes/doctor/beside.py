@@ -55,7 +55,7 @@ def require_file(connection: Any) -> None:
 async def in_database(work: Callable[..., T], *given: Any) -> T:
     """Do some work on a database connection of its own; raise TimeoutError if that hangs.
 
-    The connection is not taken from a pool, so that a failure has its own error, not a time-out.
+    The connection is not taken from a pool, so that a failure has its own error, not a timeout.
     """
 
     def connected() -> T:

@@ -85,7 +85,7 @@ def _unreadable(name: str, where: str, causes: list[BaseException]) -> str:
         return f"check whether its name is known: getent hosts {host(where)}; or set {variables}"
     if any(isinstance(each, ssl.SSLError) for each in causes):
         return f"check this machine's clock and certificates: curl -v {where}"
-    if any(isinstance(each, OSError) for each in causes):  # a time-out is one, too
+    if any(isinstance(each, OSError) for each in causes):  # a timeout is one, too
         return f"{try_by_hand(where)} (the feed ignores the proxy settings of the environment)"
     return f"check what it answers: curl -v {where}; if the address is wrong, set {variables}"
 

@@ -209,7 +209,8 @@ class Feed:
                 try:
                     await source.run()
                 except Exception:
-                    logger.exception("%s: died, starting it again", source.provider.name)
+                    words = "%s: stopped by an unexpected error, starting again"
+                    logger.exception(words, source.provider.name)
                     source.fail()
                 await asyncio.sleep(BACK_OFF)
         finally:

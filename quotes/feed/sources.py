@@ -178,7 +178,7 @@ class Source:
 
     def _up(self) -> None:
         if self.down_since:
-            logger.info("%s is back", self.provider.name)
+            logger.info("%s: works again", self.provider.name)
             self.down_since, self.failing_since, self.up_since = None, None, self.clock()
             self.logged.clear()
             self.changed()

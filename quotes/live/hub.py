@@ -143,7 +143,7 @@ class Hub:
         except StopIteration:
             return  # sent at once
         except Exception as error:  # each server has an exception of its own for this
-            logger.debug("a page is gone: %r", error)
+            logger.debug("a page disconnected: %r", error)
             self._forget(subscriber)
             return
         self.counts["slow"] += 1
@@ -162,7 +162,7 @@ class Hub:
             with suppress(Exception):
                 await subscriber.send({"type": "websocket.close", "code": SLOW})
         except Exception as error:
-            logger.debug("a slow page is gone: %r", error)
+            logger.debug("a slow page disconnected: %r", error)
             self._forget(subscriber)
         subscriber.sending = None
 

@@ -82,7 +82,7 @@ async def listen() -> AsyncIterator[Message]:
 async def _join(channels: Any, channel: str) -> str:
     """Join the group, with a new channel if there is none; try until it succeeds."""
     while True:
-        with _logged("could not join the layer"):
+        with _logged("could not join the layer", "joined the layer again"):
             channel = channel or await channels.new_channel()
             await channels.group_add(GROUP, channel)
             return channel
@@ -90,23 +90,23 @@ async def _join(channels: Any, channel: str) -> str:
 
 
 async def _send(message: dict[str, Any]) -> None:
-    with _logged("could not send to the layer"):  # the next one is newer
+    with _logged("could not send to the layer", "can send to the layer again"):
         await get_channel_layer(conf.get("CHANNEL_LAYER")).group_send(GROUP, message)
 
 
 @contextmanager
-def _logged(what: str) -> Iterator[None]:
-    """Log the beginning and the end of a failure: two lines, however many attempts."""
+def _logged(failure: str, end: str) -> Iterator[None]:
+    """Log the beginning and the end of a failure: two lines, however many attempts there are."""
     try:
         yield
     except Exception as error:  # each layer has exceptions of its own
-        level = logging.DEBUG if what in _failing else logging.WARNING
-        logger.log(level, "%s: %s: %s", what, type(error).__name__, error)
-        _failing.add(what)
+        level = logging.DEBUG if failure in _failing else logging.WARNING
+        logger.log(level, "%s: %s: %s", failure, type(error).__name__, error)
+        _failing.add(failure)
     else:
-        if what in _failing:
-            logger.info("over: %s", what)
-        _failing.discard(what)
+        if failure in _failing:
+            logger.info("%s", end)
+        _failing.discard(failure)
 
 
 def _read(message: dict[str, Any]) -> Message:

@@ -93,7 +93,8 @@ class Candidate:
                     return
                 since = asked_at if held else since
         except TimeoutError:
-            logger.warning("%s gives up epoch %s, which it can't renew", self.holder, epoch)
+            words = "%s gives up the feed's lease of epoch %s, which it can't renew"
+            logger.warning(words, self.holder, epoch)
 
     async def _query(self, question: Callable[..., Any], *given: Any) -> Any:
         """Query the database about the lease; return None, and log it, if there is no answer."""
@@ -228,4 +229,5 @@ class Leader:
             try:
                 self.read_uses(await self.live.in_database(records.add_uses, uses), uses)
             except Error as error:
-                logger.warning("could not count requests to providers, keeping them: %s", error)
+                words = "could not store the number of requests to providers, keeping it: %s"
+                logger.warning(words, error)

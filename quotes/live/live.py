@@ -99,7 +99,7 @@ class Live:
                 try:
                     listing_changed()
                 except Exception:
-                    logger.exception("could not show a page the changes of its board")
+                    logger.exception("could not update the rows of a page")
 
     async def catch_up(self) -> None:
         """Read the last quotes from the database; newer ones in the store stay."""
@@ -152,7 +152,8 @@ class Live:
         try:
             await self.reload()
         except Error as error:
-            logger.warning("could not read the listed symbols, trying again: %s", error)
+            words = "could not read symbols, boards and last quotes, trying again: %s"
+            logger.warning(words, error)
             asyncio.get_running_loop().call_later(READ_AGAIN, self.tasks.soon, self.reread)
 
     # Signs of age and of life

@@ -53,4 +53,4 @@ async def _logged(work: Work) -> None:
     try:
         await work()
     except Exception:
-        logger.exception("a background task died")
+        logger.exception("a background task failed")

@@ -90,7 +90,7 @@ class Provider(ABC):
 
     def stream(self, instruments: Sequence[Instrument]) -> AsyncIterator[Quote]:
         """Yield quotes as they come, until the source fails with ProviderError."""
-        raise NotImplementedError(f"{self.name} has no stream, poll `quotes`")
+        raise NotImplementedError(f"{self.name} has no stream: poll `quotes`")
 
     async def candles(
         self, instrument: Instrument, step: int, start: datetime, end: datetime
@@ -102,7 +102,9 @@ class Provider(ABC):
         """Raise ProviderError unless a step is one of `steps`."""
         if step not in self.steps:
             allowed = ", ".join(map(str, self.steps))
-            raise ProviderError(f"no candles of {step} s at {self.name}, must be one of: {allowed}")
+            raise ProviderError(
+                f"{self.name} has no candles of {step} s, must be one of: {allowed}"
+            )
 
     async def sparklines(self, instruments: Sequence[Instrument]) -> dict[str, Sparkline]:
         """Return a sparkline of each instrument that the source has one of, by symbol.
@@ -177,7 +179,13 @@ def provider_class(name: str) -> type[Provider]:
 def make_provider(name: str, options: Mapping[str, Any]) -> Provider:
     """Build a provider with its options; raise ValueError for an unknown name or option."""
     made = provider_class(name)
+    allowed = signature(made).parameters
+    if unknown := [option for option in options if option not in allowed]:
+        raise ValueError(
+            f"Unknown option {unknown[0]!r} of the {name} provider, "
+            f"must be one of: {', '.join(allowed)}"
+        )
     try:
         return made(**options)
     except TypeError as error:
-        raise ValueError(f"unusable options for provider {name!r}: {error}") from error
+        raise ValueError(f"invalid options for provider {name!r}: {error}") from error

@@ -63,7 +63,7 @@ class Alpaca(Provider):
     name = "alpaca"
     title = "Alpaca"
     # An instance has one feed, this line belongs to the class: it must be true for all FEEDS.
-    attribution = "Prices by Alpaca, those of stocks from IEX or from all US exchanges"
+    attribution = "Prices by Alpaca. Stock prices are from IEX or from all US exchanges"
     streams = True
     steps = STEPS
     poll_interval = 2.0
@@ -211,7 +211,7 @@ class Alpaca(Provider):
     async def _all(self, instruments: Sequence[Instrument]) -> list[Quote]:
         if quotes := await self.quotes(instruments):
             return quotes
-        raise ProviderError("alpaca has no price of any symbol")
+        raise ProviderError("alpaca has no price for any symbol")
 
     async def _listen(self, connection: Connection, groups: Groups) -> AsyncGenerator[Quote]:
         url, quiet = f"{self.ws_url}{connection.path}", False

@@ -122,7 +122,7 @@ class Binance(Provider):
             while self.clock() < until:
                 for quote in take(await socket.receive(), groups):
                     yield quote
-        raise ProviderError("the stream is 23 hours old, binance ends it after 24")
+        raise ProviderError("the stream is 23 hours old; binance ends streams after 24 hours")
 
     async def _quotes(self, groups: Groups) -> list[Quote]:
         rows, now = await self.codes.rows(self._rows, groups, CHUNK), datetime.now(UTC)

@@ -36,8 +36,8 @@ from quotes.providers.yahoo_wire import (
 from quotes.quote import Quote
 
 NOTICE = (
-    "Yahoo Finance has no public interface. Its addresses are unofficial, they may change or "
-    "refuse you at any time, and their prices are for personal use only"
+    "Yahoo Finance has no public interface. Its unofficial addresses may change, or refuse "
+    "requests, at any time. Their prices are for personal use only"
 )
 ACCEPTED = "personal-use"
 AGENT = "Mozilla/5.0 (compatible; quoteboard)"  # Yahoo refuses names of another form
@@ -74,8 +74,8 @@ class Yahoo(Provider):
     ) -> None:
         if accept != ACCEPTED:
             raise ValueError(
-                f"{NOTICE}. To accept that, set YAHOO_ACCEPT={ACCEPTED} (the option "
-                f"accept={ACCEPTED!r}); it is {accept!r}"
+                f"{NOTICE}. To accept these terms, set YAHOO_ACCEPT={ACCEPTED} (the option "
+                f"accept={ACCEPTED!r}). The value now is {accept!r}."
             )
         super().__init__()
         agent = {"User-Agent": AGENT}

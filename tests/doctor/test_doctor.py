@@ -449,7 +449,7 @@ class TestTheMonthsBudget:
         stub = CoinGecko()
         found = examined(settings, "coingecko", stub, demo_key="mine")
         said, helps = worst(found)
-        assert re.search(r"^rate limited until \S+.* UTC \(.* from now\): the 10000 requests", said)
+        assert re.search(r"^rate limited until \S+.* UTC \(.* from now\): all 10000 requests", said)
         assert helps.startswith("wait for the next month, choose a larger plan")
         assert not stub.requests
 

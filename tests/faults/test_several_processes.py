@@ -442,7 +442,8 @@ def test_quotes_move_on_without_the_database_and_the_lease_is_taken_anew_when_it
         postgres_server.stop()
         measured(lambda: current([page], gone + HELD), "quotes moved on")
         eventually(
-            lambda: "gives up epoch 1" in feed.said(), "the lease is given up before its end"
+            lambda: "gives up the feed's lease of epoch 1" in feed.said(),
+            "the lease is given up before its end",
         )
         given_up = now()
         postgres_server.start()

@@ -49,7 +49,7 @@ class Budget:
     async def spend(self, cost: int = 1) -> None:
         """Wait until the plan allows a request of this cost.
 
-        Raise ProviderError if the plan never allows it, if the month's requests are spent, or
+        Raise ProviderError if the plan never allows it, if the month's requests are used, or
         while we back off.
         """
         self._check_month(cost)
@@ -58,7 +58,8 @@ class Budget:
         most = self.plan.per_minute
         if most is not None:
             if cost > most:
-                raise ProviderError(f"a request of weight {cost} exceeds the {most} of a minute")
+                limit = f"is above the limit of {most} a minute"
+                raise ProviderError(f"a request of weight {cost} {limit}")
             while (wait := self._until_room(cost, most)) > 0:
                 await self.sleep(wait)
         self._check_month(cost)
@@ -120,7 +121,7 @@ class Budget:
         left = self.left_in_month()
         if left is not None and cost > left:
             raise ProviderError(
-                f"the {self.plan.per_month} requests of {self.month} are spent",
+                f"all {self.plan.per_month} requests of {self.month} are used",
                 retry_after=self._until_next_month(),
             )
 

@@ -86,7 +86,7 @@ class Socket:
             async with asyncio.timeout(self.silence):
                 return await self.connection.recv()
         except TimeoutError as error:
-            raise SilentError(f"silent for {self.silence:g} s") from error
+            raise SilentError(f"no message for {self.silence:g} s") from error
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
