@@ -169,8 +169,14 @@ FAULTS = {
         "line 1: unknown column 'coinbse', must be one of: symbol, name, kind,",
     ),
     "a column twice": (HEADER.replace("tick_size", "name") + APPLE, "line 1:"),
-    "a short row": (HEADER + APPLE + "BTC-USD,Bitcoin,crypto\n", "line 3: has 3 cells, must have as many as line 1"),
-    "a long row": (HEADER + "AAPL,Apple,stock,NASDAQ,USD,,0.01,200,9\n", "line 2: has 9 cells, must have as many as line 1"),
+    "a short row": (
+        HEADER + APPLE + "BTC-USD,Bitcoin,crypto\n",
+        "line 3: has 3 cells, must have as many as line 1",
+    ),
+    "a long row": (
+        HEADER + "AAPL,Apple,stock,NASDAQ,USD,,0.01,200,9\n",
+        "line 2: has 9 cells, must have as many as line 1",
+    ),
     "a bad kind": (HEADER + APPLE.replace("stock", "bond"), "line 2: kind: Value 'bond' is not"),
     "a bad symbol": (HEADER + APPLE.replace("AAPL", "aapl"), "line 2: code: “aapl” is not a valid"),
     "no symbol": (HEADER + APPLE.replace("AAPL", ""), "line 2: code: This field cannot be blank"),

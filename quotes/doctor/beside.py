@@ -20,7 +20,10 @@ class Loop(asyncio.SelectorEventLoop):
     """An event loop that can end while a name server does not answer."""
 
     async def getaddrinfo(self, *given: Any, **more: Any) -> Any:
-        """Look up a name, not in asyncio's own threads: the end of a process waits for those."""
+        """Look up a name in a thread of its own.
+
+        A process does not end before asyncio's own threads do.
+        """
         return await in_thread(lambda: socket.getaddrinfo(*given, **more))
 
 

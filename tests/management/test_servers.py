@@ -285,7 +285,7 @@ def test_a_bad_setting_ends_a_command_with_what_to_do(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nowhere"], ["'nowhere' is no address", "127.0.0.1:8000"]),
+        (["nowhere"], ["'nowhere' is not a valid address", "127.0.0.1:8000"]),
         (["127.0.0.1:99999"], ["can't listen on 127.0.0.1:99999"]),
         (["192.0.2.1:8000"], ["can't listen on 192.0.2.1:8000"]),
         (["--share-port"], ["Several processes need a layer", "set REDIS_URL"]),
@@ -337,7 +337,7 @@ def test_runfeed_without_an_end_is_ended_by_a_signal(tmp_path: Path, database_te
     env = {"QUOTES_FEED": "external", "DATABASE_URL": url, "REDIS_URL": "redis://127.0.0.1:1"}
     feed = Command("manage.py", "runfeed", **env)
     try:
-        assert "The feed runs" in feed.ready
+        assert "This process runs the feed" in feed.ready
         feed.process.send_signal(signal.SIGTERM)
         assert feed.process.wait(15) == 0
     finally:
