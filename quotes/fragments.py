@@ -139,8 +139,8 @@ class Fragments:
         every = conf.get("PULSE")
         context = {
             "condition": condition,
-            "brisk": every == conf.BRISK,
-            "doubts_after": conf.DOUBTS_AFTER[every],
+            "brisk": every == conf.FAST,
+            "doubts_after": conf.NOT_LIVE_AFTER[every],
             "now": timezone.now(),
         }
         return self.render("quotes/_pulse.html", language, context)

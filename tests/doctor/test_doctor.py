@@ -283,8 +283,10 @@ class TestAProvider:
         assert found.status == FAILED
         assert worst(found) == (
             "the query on 'default' failed: no such table: nowhere",
-            "check the source that it reads, and the settings "
-            "DATABASE_ALIAS, DATABASE_QUERY, DATABASE_INTERVAL",
+            (
+                "check the source that it reads, and the settings "
+                "DATABASE_ALIAS, DATABASE_QUERY, DATABASE_INTERVAL"
+            ),
         )
 
     def test_with_a_query_that_works_is_reported_without_a_code(self, settings: Any):
