@@ -29,7 +29,7 @@ SINCE = {
 }
 USUAL = {"crypto": "rolling_24h"}  # the reference of changes, by kind of symbol
 USUAL_OF_OTHERS = "prev_close"  # of all other kinds
-MIXED = gettext_noop("24 h for crypto, otherwise vs prev. close")
+MIXED = gettext_noop("over 24 hours for crypto, otherwise since the previous close")
 REFERENCES = {
     "prev_close": gettext_noop("Prev. close"),
     "rolling_24h": gettext_noop("24 h ago"),

@@ -224,7 +224,7 @@ async def test_every_page_shows_that_its_prices_are_not_for_trading(
     assert ("Prices by Coinbase" in page) == (path != "/embed/quotes/")
 
 
-async def test_a_page_shows_that_simulated_prices_are_invented(board: Any, async_client: Any):
+async def test_a_page_shows_that_simulated_prices_are_not_real(board: Any, async_client: Any):
     for path in ("/", "/boards/crypto/", "/symbols/AAPL/", "/embed/quotes/?symbols=AAPL"):
         assert "SIMULATED" in await read(async_client, path), path
 

@@ -209,7 +209,7 @@ def test_after_a_crash_the_first_page_has_the_last_prices_with_their_time_and_th
         assert prices(board)["BTC-USD"] == "65432.10"
         noted = eventually(
             lambda: re.search(
-                r"Prices from Coinbase unavailable since \d\d:\d\d:\d\d",
+                r"Prices from Coinbase have been unavailable since \d\d:\d\d:\d\d",
                 running.get("/boards/crypto/"),
             ),
             "the page says that prices are unavailable",
