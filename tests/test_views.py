@@ -417,7 +417,7 @@ async def test_style_and_scripts_weigh_less_than_25_kb_together(board: Any, asyn
     assert sum(len(gzip.compress(file, 6)) for file in files) < 25_000
 
 
-# A page that doubts its socket
+# A page that shows "Not live"
 
 
 async def test_the_answer_to_doubt_has_the_rows_a_new_socket_and_no_sign_of_life(

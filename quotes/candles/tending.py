@@ -1,4 +1,7 @@
-"""Candles of the leader: written, completed and pruned, beside the path of the quotes."""
+"""Maintenance of candles by the leader: it writes, completes and prunes them.
+
+This happens outside the path of the quotes.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,7 @@ class CandleHistory:
         self.epoch = 0
 
     async def lead(self, epoch: int) -> None:
-        """Begin an epoch: continue the candles of the feed before this one."""
+        """Begin an epoch: continue the candles of the previous feed."""
         self.epoch = epoch
         await self.write()
         try:
@@ -164,6 +167,6 @@ class Maintenance:
 
 
 def reach() -> dict[int, timedelta]:
-    """Return how far back candles are requested from providers, by step."""
+    """Return the age of the oldest candles to request from providers, by step."""
     days = conf.get("BACKFILL")
     return {step: min(timedelta(days=days[step]), archive.kept(step)) for step in STEPS}

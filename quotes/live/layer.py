@@ -1,4 +1,4 @@
-"""The layer: the only door between processes, and the messages that pass through it."""
+"""The layer: the messages between processes."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _failing: set[str] = set()  # failures that are logged and not over yet
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of the layer: a batch of an epoch, or that the listing may have changed.
+    """One message of the layer: a batch, or the notice that symbols or boards may have changed.
 
-    `acted` if an operator changed it.
+    `acted` is true if an operator changed them.
     """
 
     epoch: int = 0
@@ -51,14 +51,14 @@ async def send_batch(epoch: int, batch: Batch) -> None:
 
 
 async def send_listing() -> None:
-    """Send every process the news that the listing changed."""
+    """Notify every process that symbols or boards changed."""
     await _send({"type": "quotes.listing"})
 
 
 async def listen() -> AsyncIterator[Message]:
-    """Yield the messages of the feed and of listings, forever, and skip all others.
+    """Yield the messages of the feed and of changes, forever, and skip all others.
 
-    Each time that the group is joined, a message that the listing may have changed comes first.
+    After each join of the group, a notice that symbols or boards may have changed comes first.
     """
     channels = get_channel_layer(conf.get("CHANNEL_LAYER"))
     clock = asyncio.get_running_loop().time

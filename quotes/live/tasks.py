@@ -15,7 +15,7 @@ Work = Callable[[], Awaitable[None]]
 
 
 class Tasks:
-    """Runs work in the background: kept alive until `stop`, or once."""
+    """Runs work in the background: kept running until `stop`, or once."""
 
     def __init__(self) -> None:
         self.running: set[asyncio.Task[None]] = set()

@@ -1,6 +1,7 @@
 """Providers: the sources of quotes.
 
-A provider turns one source's wire format into `Quote`s and knows nothing of Django. It takes
+A provider turns the wire format of one source into `Quote`s. It does not use Django (except
+`database`, for its connections). It takes
 `Instrument`s, returns or yields their quotes, and raises one exception, `ProviderError`.
 """
 
@@ -26,7 +27,7 @@ __all__ = ["Candle", "Instrument", "Plan", "Provider", "ProviderError", "Sparkli
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instrument:
-    """A symbol with the provider's code of it."""
+    """A symbol with the provider's code for it."""
 
     symbol: str  # ours: "BTC-USD"
     code: str  # theirs: "XXBTZUSD"
@@ -72,8 +73,8 @@ class Provider(ABC):
     streams: ClassVar[bool] = False  # whether it has `stream`
     steps: ClassVar[Collection[int]] = ()  # seconds of the candles that `candles` returns
     sizes: ClassVar[bool] = True  # whether `instruments` returns tick sizes
-    needs_code: ClassVar[bool] = True  # whether a symbol must have a code of this provider
-    invented: ClassVar[bool] = False  # its prices are made up, and never replace real ones
+    needs_code: ClassVar[bool] = True  # whether a symbol must have a code for this provider
+    invented: ClassVar[bool] = False  # its prices are simulated, and never replace real ones
     poll_interval: float = 5.0  # seconds between two calls of `quotes`; it may depend on the plan
     plan: Plan = Plan()  # what the source allows
     database: str = ""  # the alias in DATABASES that it reads, if it reads one
@@ -107,7 +108,7 @@ class Provider(ABC):
             )
 
     async def sparklines(self, instruments: Sequence[Instrument]) -> dict[str, Sparkline]:
-        """Return a sparkline of each instrument that the source has one of, by symbol.
+        """Return a sparkline of each instrument for which the source has one, by symbol.
 
         It may cost as much as `quotes` and change only once an hour: call it rarely.
         """

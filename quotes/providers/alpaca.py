@@ -1,6 +1,6 @@
 """Alpaca: stocks of the United States and crypto (BTC/USD), with a free key.
 
-With that key, prices of stocks are those of IEX now, or of all exchanges 15 minutes ago.
+With that key, prices of stocks are from IEX now, or from all exchanges 15 minutes ago.
 
 REST returns a snapshot of each symbol. The stream sends trades, quotes and daily bars, each of
 which replaces its part of the snapshot. Times are RFC 3339 with nanoseconds. Wire formats:
@@ -79,7 +79,7 @@ class Alpaca(Provider):
         feed: str = "iex",
         assets_url: str = "https://paper-api.alpaca.markets",  # without "paper-" for a live account
         timeout: float = 10.0,  # seconds for an answer, or for a socket to open
-        silence: float = 30.0,  # seconds until a silent stream is probed for a sign of life
+        silence: float = 30.0,  # seconds without a message until a stream is probed
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if feed not in FEEDS:
@@ -130,7 +130,7 @@ class Alpaca(Provider):
     ) -> list[Candle]:
         """Return candles of 60, 300, 900, 1800, 3600 or 86400 seconds, none without a trade.
 
-        Those of a day begin at midnight in New York. Prices of stocks are adjusted for all splits
+        Candles of a day begin at midnight in New York. Prices of stocks are adjusted for all splits
         since then.
         """
         self.check_step(step)
@@ -147,7 +147,7 @@ class Alpaca(Provider):
         """Yield a quote of each symbol at once, then one for every change.
 
         If the plan does not stream all symbols, the others are polled. Raise ProviderError if a
-        connection ends or is dead, or if no symbol has a price.
+        connection ends or no longer responds, or if no symbol has a price.
         """
         if not instruments:
             return
@@ -222,7 +222,8 @@ class Alpaca(Provider):
                 try:
                     frame, quiet = await socket.receive(), False
                 except SilentError:
-                    # Out of hours there are no trades. A connection is dead if it ignores a probe.
+                    # Out of hours there are no trades. A connection has failed if it ignores a
+                    # probe.
                     if quiet or not connection.given:
                         raise
                     quiet = True

@@ -70,7 +70,7 @@ class Database(Provider):
         self.threads: list[Thread] = []
 
     async def quotes(self, instruments: Sequence[Instrument]) -> list[Quote]:
-        """Return a quote of each code that the query returns, from the last row of each.
+        """Return a quote for each code that the query returns, from the last row of each.
 
         Raise ProviderError if the query fails, lacks a column or takes too long. The feed tries
         again after all of these, because the other program may be recreating its table.
@@ -200,5 +200,5 @@ def check_that_it_reads(query: str) -> None:
 
 
 def exact(value: Any) -> Any:
-    """Return a binary fraction as its shortest text, which has at least 15 digits."""
+    """Return a floating-point number as its shortest text, which has at least 15 digits."""
     return str(value) if isinstance(value, float) else value

@@ -33,7 +33,7 @@ Row = dict[str, Any]
 
 
 class Http(Provider):
-    """Reads quotes out of JSON of any shape."""
+    """Reads quotes from JSON of any form."""
 
     name = "http"
     title = "HTTP"
@@ -70,9 +70,9 @@ class Http(Provider):
         self.quarantine: dict[str, float] = {}  # until when, by code
 
     async def quotes(self, instruments: Sequence[Instrument]) -> list[Quote]:
-        """Return a quote of each code that the source has.
+        """Return a quote for each code that the source has.
 
-        More codes than the plan allows in a minute take turns.
+        If there are more codes than the plan allows in a minute, they take turns.
         """
         codes = self._due(list(dict.fromkeys(each.code for each in instruments)))
         rows, rejected = await self._rows(codes)

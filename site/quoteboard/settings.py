@@ -312,7 +312,7 @@ LOGGING = {
     "loggers": {
         # without handlers of its own, which would write each of its lines a second time
         "django": {"level": "INFO"},
-        "django.request": {"level": "ERROR"},  # a 404 stands in the line of its request
+        "django.request": {"level": "ERROR"},  # a 404 is in the line of its request
         "django.utils.autoreload": {"level": "WARNING"},
         "uvicorn.access": {"level": "INFO"},
         "quotes": {"level": "INFO"},

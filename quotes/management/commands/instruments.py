@@ -30,7 +30,7 @@ class Command(BaseCommand):
         "Searches the instruments of a provider and prints those whose code or name contains "
         "every TEXT: code, name, currency, tick size and kind. With --check it compares the codes "
         "of active symbols with the lists of the providers and prints the codes that are not "
-        "listed. If there are any, the exit code is 1."
+        "in these lists. If there are any, the exit code is 1."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -1,6 +1,6 @@
 """`manage.py runserver`: the command of daphne, with limits for clients that do not read.
 
-It is found before daphne's own where `quotes` stands before `daphne` in INSTALLED_APPS.
+It is found before daphne's own if `quotes` comes before `daphne` in INSTALLED_APPS.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Command(runserver.Command):
 
     @property
     def address(self) -> str:
-        """The host and the port, as they stand in a URL."""
+        """The host and the port, as a URL has them."""
         return f"[{self.addr}]:{self.port}" if self._raw_ipv6 else f"{self.addr}:{self.port}"
 
     def log_action(self, protocol: str, action: str, details: dict[str, Any]) -> None:

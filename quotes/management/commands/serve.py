@@ -104,6 +104,6 @@ def listen(addrport: str, share_port: bool) -> socket.socket:
 
 
 def address_of(listening: socket.socket) -> str:
-    """Return the host and the port of a socket, as they stand in a URL."""
+    """Return the host and the port of a socket, as a URL has them."""
     host, port, *_ = listening.getsockname()
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,4 +1,4 @@
-"""Budgets: no source gets more requests than its plan allows, whatever the feed would like."""
+"""Budgets: no source gets more requests than its plan allows."""
 
 from __future__ import annotations
 
@@ -83,14 +83,14 @@ class Budget:
         return sum(cost for _, cost in self.recent)
 
     def left_in_month(self) -> int | None:
-        """Return how many requests are left this month; None if the plan has no such limit."""
+        """Return the number of requests left this month; None if the plan has no such limit."""
         if self.month != self.this_month():
             self.month, self.month_spent, self.month_shared = self.this_month(), 0, 0
         most = self.plan.per_month
         return None if most is None else max(0, most - self.month_spent)
 
     def unreported(self) -> int:
-        """Return how many requests of this month the shared count lacks."""
+        """Return the number of requests of this month that the shared count lacks."""
         return self.month_spent - self.month_shared
 
     def report(self) -> tuple[str, int] | None:
@@ -99,7 +99,7 @@ class Budget:
         return (self.month, spent) if spent and self.plan.per_month is not None else None
 
     def read_month(self, month: str, total: int, reported: int = 0) -> None:
-        """Take over the shared count of a month, which now contains `reported` more of ours."""
+        """Read the shared count of a month, which now contains `reported` more of our requests."""
         if month == self.month:
             self.month_spent += total - self.month_shared - reported
             self.month_shared = total
