@@ -232,7 +232,7 @@ def test_prices_of_another_source_than_the_one_that_is_down_stay_with_a_note(
         running.start()
         assert prices(running.get("/boards/crypto/"))["BTC-USD"]
         eventually(
-            lambda: "Prices from Coinbase unavailable" in running.get("/boards/crypto/"),
+            lambda: "Prices from Coinbase have been unavailable" in running.get("/boards/crypto/"),
             "the page says that prices are unavailable",
         )
 
