@@ -1,8 +1,8 @@
 """Providers: the sources of quotes.
 
-A provider turns the wire format of one source into `Quote`s. It does not use Django (except
-`database`, for its connections). It takes
-`Instrument`s, returns or yields their quotes, and raises one exception, `ProviderError`.
+A provider turns the wire format of one source into `Quote`s. It does not use the web framework
+(except `database`, for its connections). It takes `Instrument`s, returns or yields their quotes,
+and raises one exception, `ProviderError`.
 """
 
 from __future__ import annotations
