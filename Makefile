@@ -32,7 +32,7 @@ serve:  ## the same under uvicorn, as in production
 test: dev  ## four files of tests at a time, on two cores too: most of them wait most of the time
 	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --durations 10 $(PYTEST)
 
-matrix: dev  ## the fast tests on every Python and Django of this machine
+matrix: dev  ## the fast tests with each Python of this machine and each supported Django
 	@.ci/matrix $(MATRIX)
 
 clocks: dev  ## the fast tests under other clocks, time zones and locales

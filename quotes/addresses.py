@@ -1,6 +1,6 @@
-"""Live addresses: what a page watches, as the address of its socket.
+"""Live addresses: the address of a page's socket contains everything that the page watches.
 
-The address contains everything, so that a reconnect needs nothing else:
+So a reconnect needs nothing else:
 
     /ws/boards/crypto/?symbols=BTC-USD,ETH-USD     rows of a board
     /ws/quotes/?symbols=BTC-USD,AAPL               rows of a {% live_quotes %} table
@@ -71,7 +71,7 @@ class Address:
         return f"{path}?{urlencode(pairs, safe=',^=:')}"
 
     def watch(self, listed: Listed) -> Watch:
-        """Return which listed symbols the page watches, and which of its codes are not listed."""
+        """Return which active symbols the page watches, and which of its codes are not active."""
         symbols = listed.symbols
         board = listed.boards.get(self.board)
         codes = self.symbols
@@ -85,7 +85,8 @@ class Address:
             entry=() if board else shown,
             price=tuple(code for code in self.price if code in symbols),
             panel=tuple(code for code in self.panel if code in symbols),
-            # with a mark, we chose the rows: a code that is not listed is gone, not unknown
+            # with a mark, we chose the rows: a code that is not active was removed, it is not
+            # unknown
             missing=()
             if self.mark
             else tuple((w, code) for w in wanted for code in wanted[w] if code not in symbols),

@@ -27,7 +27,7 @@ class ProviderSymbolForm(forms.ModelForm):
     provider = forms.ChoiceField(
         label=_("provider"),
         error_messages={
-            "invalid_choice": _("Unknown provider “%(value)s”: choose one from the list.")
+            "invalid_choice": _("Unknown provider “%(value)s”: choose a provider from the list.")
         },
     )
 
@@ -72,7 +72,7 @@ class PlacedSymbol(forms.TextInput):
 
 
 class PlaceForm(forms.ModelForm):
-    """A symbol's place on a board."""
+    """The position of a symbol on a board."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

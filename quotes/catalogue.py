@@ -99,7 +99,9 @@ def _read(rows: csv.DictReader[str]) -> list[Entry]:
     allowed = (*REQUIRED, *PROVIDERS, *NUMBERS)
     if missing := [name for name in REQUIRED if name not in columns]:
         required = ", ".join(REQUIRED)
-        raise InvalidCatalogue([f"line 1: no column {missing[0]!r}, needed are: {required}"])
+        raise InvalidCatalogue(
+            [f"line 1: column {missing[0]!r} is missing, the required columns are: {required}"]
+        )
     if twice := [name for name in columns if columns.count(name) > 1]:
         raise InvalidCatalogue([f"line 1: column {twice[0]!r} appears twice"])
     if unknown := [name for name in columns if name not in allowed]:
@@ -119,7 +121,7 @@ def _read(rows: csv.DictReader[str]) -> list[Entry]:
         except (ValueError, ValidationError) as error:
             errors.append(f"line {rows.line_num}: {_text_of(error)}")
     if not entries and not errors:
-        errors.append("no rows below the names of the columns")
+        errors.append("the file has no rows below line 1")
     if errors:
         raise InvalidCatalogue(errors)
     return entries
@@ -128,7 +130,7 @@ def _read(rows: csv.DictReader[str]) -> list[Entry]:
 def _entry(line: int, row: dict[str, str]) -> Entry:
     if None in row or None in row.values():
         count = sum(len(v) if isinstance(v, list) else v is not None for v in row.values())
-        raise ValueError(f"{count} cells, must be as many as in line 1")
+        raise ValueError(f"has {count} cells, must have as many as line 1")
     cells = {name: value.strip() for name, value in row.items()}
     if any("\0" in value for value in cells.values()):
         raise ValueError("contains a NUL character")

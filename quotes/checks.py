@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
+import math
+import re
 from collections.abc import Collection
 from typing import Any
 
@@ -22,8 +25,14 @@ COUNTS = (
     "MAX_MESSAGES",
     "MAX_MESSAGE_BYTES",
 )
-QUERY = "Correct DATABASE_QUERY, and check that the other program has created its table."
-PROVIDERS = "Correct the setting, or remove the provider from QUOTES_PROVIDERS."
+BY_KEY = ("MAX_JUMP", "STALE_AFTER", "RETENTION", "BACKFILL")  # dicts of numbers
+ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
+AN_ORIGIN = "for example https://partner.example, in small letters and without a path"
+QUERY = "Correct the query, and check that the other program has created its table."
+PROVIDERS = (
+    "Correct its options, or remove it from QUOTES['PROVIDERS'] (in this project, from "
+    "QUOTES_PROVIDERS)."
+)
 
 
 @register()
@@ -31,7 +40,14 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
     """Check the keys and values of QUOTES."""
     if unknown := sorted(getattr(settings, "QUOTES", {}).keys() - conf.DEFAULTS.keys()):
         return [Error(conf.unknown_keys(unknown), id="quotes.E001")]
-    return [*_check_feed(), *_check_providers(), *_check_numbers(), *_check_pulse()]
+    return [
+        *_check_feed(),
+        *_check_providers(),
+        *_check_numbers(),
+        *_check_pulse(),
+        *_check_numbers_by_key(),
+        *_check_access(),
+    ]
 
 
 @register(Tags.database)
@@ -82,9 +98,10 @@ def _check_feed() -> list[CheckMessage]:
     if conf.get("FEED") == "external" and "InMemory" in layer["BACKEND"]:
         return [
             Error(
-                "QUOTES_FEED=external needs a channel layer between processes, "
-                "but the configured one is in memory",
-                hint="Set REDIS_URL, or QUOTES_FEED=inline.",
+                "QUOTES['FEED'] is 'external', which needs a channel layer between processes, "
+                "but CHANNEL_LAYERS has one in memory",
+                hint="Set REDIS_URL or QUOTES_FEED=inline in this project; change "
+                "CHANNEL_LAYERS or QUOTES['FEED'] in a site of your own.",
                 id="quotes.E004",
             )
         ]
@@ -96,7 +113,10 @@ def _check_providers() -> list[CheckMessage]:
     if not conf.get("PROVIDERS"):
         allowed = ", ".join(REGISTRY)
         errors.append(
-            Error(f"QUOTES_PROVIDERS is empty, use one or more of: {allowed}", id="quotes.E008")
+            Error(
+                f"QUOTES['PROVIDERS'] is empty, must have one or more of: {allowed}",
+                id="quotes.E008",
+            )
         )
     for name in _configured_names():
         try:
@@ -112,25 +132,87 @@ def _configured_names() -> list[str]:
 
 
 def _check_numbers() -> list[CheckMessage]:
-    not_whole: list[CheckMessage] = [
-        Error(f"QUOTES[{name!r}] is {conf.get(name)!r}, must be a whole number", id="quotes.E007")
-        for name in COUNTS
-        if isinstance(conf.get(name), float) and conf.get(name) > 0
-    ]
-    return not_whole + [
-        Error(f"QUOTES[{name!r}] is {conf.get(name)!r}, must be a number above 0", id="quotes.E006")
-        for name in ("PACE", *COUNTS)
-        if not isinstance(conf.get(name), int | float) or conf.get(name) <= 0
-    ]
+    errors: list[CheckMessage] = []
+    if not _is_positive(conf.get("PACE")):
+        text = f"QUOTES['PACE'] is {conf.get('PACE')!r}, must be a number above 0"
+        errors.append(Error(text, id="quotes.E006"))
+    for name in COUNTS:
+        given = conf.get(name)
+        if not (_is_positive(given) and isinstance(given, int)):
+            text = f"QUOTES[{name!r}] is {given!r}, must be a whole number above 0"
+            errors.append(Error(text, id="quotes.E007"))
+    return errors
+
+
+def _is_positive(given: object) -> bool:
+    return isinstance(given, int | float) and given is not True and 0 < given < math.inf
 
 
 def _check_pulse() -> list[CheckMessage]:
-    if conf.get("PULSE") in list(conf.DOUBTS_AFTER):
+    if conf.get("PULSE") in list(conf.NOT_LIVE_AFTER):
         return []
-    allowed = ", ".join(map(str, conf.DOUBTS_AFTER))
+    allowed = ", ".join(map(str, conf.NOT_LIVE_AFTER))
     return [
         Error(
             f"QUOTES['PULSE'] is {conf.get('PULSE')!r}, must be one of: {allowed}",
             id="quotes.E009",
         )
     ]
+
+
+def _check_numbers_by_key() -> list[CheckMessage]:
+    errors: list[CheckMessage] = []
+    for name in BY_KEY:
+        given, keys = conf.get(name), conf.DEFAULTS[name].keys()
+        allowed = ", ".join(map(str, keys))
+        if not isinstance(given, dict):
+            text = f"QUOTES[{name!r}] is {given!r}, must be a dict with the keys: {allowed}"
+            errors.append(Error(text, id="quotes.E010"))
+            continue
+        for key in given.keys() - keys:
+            text = f"Unknown key {key!r} in QUOTES[{name!r}], must be one of: {allowed}"
+            errors.append(Error(text, id="quotes.E010"))
+        for key in given.keys() & keys:
+            may_be_0 = name == "BACKFILL"  # requests no candles of this length
+            number = given[key]
+            if not (_is_positive(number) or (may_be_0 and number == 0)):
+                least = "a number, 0 or larger" if may_be_0 else "a number above 0"
+                text = f"QUOTES[{name!r}][{key!r}] is {number!r}, must be {least}"
+                errors.append(Error(text, id="quotes.E010"))
+    return errors
+
+
+def _check_access() -> list[CheckMessage]:
+    errors: list[CheckMessage] = []
+    for name, allowed, is_allowed in (
+        ("ORIGINS", f"origins, {AN_ORIGIN}", _is_origin),
+        ("EMBED_ORIGINS", f"origins, {AN_ORIGIN}", _is_origin),
+        ("METRICS_FROM", "IP addresses, for example 127.0.0.1", _is_address),
+    ):
+        given = conf.get(name)
+        wrong = [each for each in given if not is_allowed(each)] if _is_list(given) else [given]
+        errors += [
+            Error(
+                f"Unexpected value {each!r} in QUOTES[{name!r}], must be a list of {allowed}",
+                hint=f"In this project, correct QUOTES_{name}.",
+                id="quotes.E011",
+            )
+            for each in wrong
+        ]
+    return errors
+
+
+def _is_list(given: object) -> bool:
+    return isinstance(given, list | tuple)
+
+
+def _is_origin(given: object) -> bool:
+    return isinstance(given, str) and ORIGIN.fullmatch(given) is not None
+
+
+def _is_address(given: object) -> bool:
+    try:
+        ipaddress.ip_address(str(given))
+    except ValueError:
+        return False
+    return True

@@ -11,8 +11,8 @@ DEFAULTS: dict[str, Any] = {
     "FEED": "inline",  # "inline": the feed runs in the web process; "external": `runfeed` does
     "PROVIDERS": ["simulated"],  # in order of preference
     "PROVIDER_OPTIONS": {},  # {"coinbase": {"rest_url": "…"}}
-    "PACE": 0.25,  # seconds between two frames to one page, at least
-    "PULSE": 5.0,  # seconds between two signs of life, one of DOUBTS_AFTER
+    "PACE": 0.25,  # minimum number of seconds between two frames to one page
+    "PULSE": 5.0,  # seconds between two pulses, one of NOT_LIVE_AFTER
     "PAGE_SIZE": 50,  # rows of a board on one page
     "MAX_SYMBOLS": 200,  # symbols that one socket may watch
     "MAX_SOCKETS": 10_000,  # open in one process
@@ -25,17 +25,17 @@ DEFAULTS: dict[str, Any] = {
     "LOOPBACK_ONLY": "",  # a reason for servers to listen on this machine only
     "CHANNEL_LAYER": "default",  # alias in CHANNEL_LAYERS
     "STALE_AFTER": {"crypto": 60, "stock": 900, "etf": 900, "index": 900},  # seconds, by kind
-    # relative difference to the price before, above which a second price must confirm it
+    # by kind: the largest change from the last price that needs no confirmation, as a fraction
     "MAX_JUMP": {"crypto": 0.3, "stock": 0.3, "etf": 0.2, "index": 0.1},
-    # days that candles are kept, and days that are requested from providers, by a candle's seconds
+    # by the seconds of a candle: days to keep candles, and days to request from providers
     "RETENTION": {60: 2, 300: 10, 3600: 90, 86_400: 1830},
     "BACKFILL": {60: 0.125, 300: 1, 3600: 30, 86_400: 365},
 }
 
-# By seconds between two signs of life: seconds without one after which a page doubts. Its clocks
-# are in quotes.css, because a strict CSP allows no value per page. The brisk one is for tests.
-BRISK = 0.5
-DOUBTS_AFTER = {5.0: 15, BRISK: 2}
+# By seconds between two pulses: seconds without one after which a page shows "Not live". Its clocks
+# are in quotes.css, because a strict CSP allows no value per page. The fast one is for tests.
+FAST = 0.5
+NOT_LIVE_AFTER = {5.0: 15, FAST: 2}
 
 
 def get(name: str) -> Any:
@@ -43,8 +43,9 @@ def get(name: str) -> Any:
     given = getattr(settings, "QUOTES", {})
     if unknown := sorted(given.keys() - DEFAULTS.keys()):
         raise ImproperlyConfigured(unknown_keys(unknown))
-    value = given.get(name, DEFAULTS[name])
-    return DEFAULTS[name] | value if isinstance(value, dict) else value
+    default = DEFAULTS[name]
+    value = given.get(name, default)
+    return default | value if isinstance(value, dict) and isinstance(default, dict) else value
 
 
 def unknown_keys(unknown: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""Consumers: one websocket each. They know what a page watches; the hub sends the updates.
+"""Consumers: one websocket each. They read the watch of a page; the hub sends the updates.
 
 Sockets of pages do not join the channel layer, and updates are not dispatched by Channels: the
 layer would be read once per visitor, and each dispatch passes through the one database thread.
@@ -85,7 +85,7 @@ class QuotesConsumer(AsyncWebsocketConsumer):
         return params
 
     def listing_changed(self) -> None:
-        """Show the page the changes of the listed symbols or of its board."""
+        """Update the page after a change of the active symbols or of its board."""
         if not self.subscriber:
             return
         if self.address.board and self.address.mark:
@@ -101,7 +101,7 @@ class QuotesConsumer(AsyncWebsocketConsumer):
             self.live.hub.move(subscriber, watch, rows)
 
     def watch_again(self, subscriber: Subscriber) -> None:
-        """Remove symbols from the page that are no longer listed, and show those that now are."""
+        """Remove symbols from the page that are no longer active, and show those that now are."""
         watch = self.address.watch(self.live.listed)
         if watch != subscriber.watch:
             fragments = self.live.fragments

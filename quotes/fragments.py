@@ -36,7 +36,7 @@ TARGETS = {
     "panel": "outerMorph:.quote-panel[data-symbol='{code}']",
     "price": "outerMorph:.quote-price[data-symbol='{code}']",
 }
-# The same for a symbol that is no longer listed: rows of a board are deleted, all others stay.
+# The same for a symbol that is no longer active: rows of a board are deleted, all others stay.
 GONE = TARGETS | {"row": "delete:tr.quote:not(.quote-entry)[data-symbol='{code}']"}
 
 MAX_REMEMBERED = 1000  # notes and sources; without a limit, unknown symbols could fill the memory
@@ -51,7 +51,7 @@ class Watch:
     entry: tuple[str, ...] = ()
     panel: tuple[str, ...] = ()
     price: tuple[str, ...] = ()
-    missing: tuple[tuple[str, str], ...] = ()  # (widget, code) that the page wants, but not listed
+    missing: tuple[tuple[str, str], ...] = ()  # (widget, code) that the page wants, but not active
     codes: frozenset[str] = field(init=False, compare=False, repr=False)  # of all widgets
 
     def __post_init__(self) -> None:
@@ -64,7 +64,7 @@ class Watch:
 
     @property
     def unknown(self) -> tuple[str, ...]:
-        """The codes that the page wants and that are not listed."""
+        """The codes that the page wants and that are not active."""
         return tuple(dict.fromkeys(code for _, code in self.missing))
 
 
@@ -88,7 +88,7 @@ class Fragments:
         return html
 
     def place(self, widget: str, code: str, language: str) -> SafeString:
-        """Return a symbol's fragment, or the fragment of an unknown symbol if it is not listed."""
+        """Return a symbol's fragment, or the fragment of an unknown symbol if it is not active."""
         listed = code in self.store.states
         return (self.paint if listed else self.unknown)(widget, code, language)
 
@@ -105,15 +105,15 @@ class Fragments:
         return self.everything(watch) + addressed(self.pulse(watch.language))
 
     def everything(self, watch: Watch) -> str:
-        """Return a message with all fragments, notes and sources, and without unlisted symbols."""
+        """Return a message with all fragments, notes and sources, and without inactive symbols."""
         gone = self.gone(watch.missing, watch.language)
         return gone + self.snapshot(watch) + self.about(watch)
 
     def gone(self, places: Iterable[tuple[str, str]], language: str) -> str:
-        """Return a message that takes symbols which are not listed from (widget, code) places.
+        """Return a message that removes symbols from these (widget, code) places.
 
-        Rows of a board are deleted. Other places show that the symbol is unknown, and show it
-        again when it is listed.
+        The symbols are no longer active. Rows of a board are deleted. Other places show that the
+        symbol is unknown, and show it again when it is active.
         """
         return "".join(
             addressed(self.unknown(widget, code, language), _swap(GONE[widget], code))
@@ -121,7 +121,7 @@ class Fragments:
         )
 
     def unknown(self, widget: str, code: str, language: str) -> SafeString:
-        """Return the fragment of a symbol that is not listed."""
+        """Return the fragment of a symbol that is not active."""
         if widget == "row":
             return format_html('<tr class="quote" data-symbol="{}"></tr>', code)
         return self.render("quotes/_unknown.html", language, {"widget": widget, "code": code})
@@ -131,7 +131,7 @@ class Fragments:
         return addressed(self.notes(watch)) + addressed(self.sources(watch))
 
     def pulse(self, language: str, condition: str = "live") -> SafeString:
-        """Return the sign of life, without which a page shows "Not live" and requests a new socket.
+        """Return the pulse. Without it, a page shows "Not live" and requests a new socket.
 
         The condition is "live" in messages, "opening" on a page whose socket is not open yet, and
         "late" in the answer to a page whose socket was silent.
@@ -139,14 +139,14 @@ class Fragments:
         every = conf.get("PULSE")
         context = {
             "condition": condition,
-            "brisk": every == conf.BRISK,
-            "doubts_after": conf.DOUBTS_AFTER[every],
+            "brisk": every == conf.FAST,
+            "doubts_after": conf.NOT_LIVE_AFTER[every],
             "now": timezone.now(),
         }
         return self.render("quotes/_pulse.html", language, context)
 
     def notes(self, watch: Watch) -> SafeString:
-        """Return what a page must state: simulated prices, failing providers, unknown symbols."""
+        """Return the notes of a page: simulated prices, failing providers, unknown symbols."""
         providers = _providers(self._quotes(watch.codes))
         missing = {self._missing_provider(code) for code in watch.codes}
         outages = tuple(
@@ -185,7 +185,7 @@ class Fragments:
         return self.remembered[key]
 
     def render(self, template: str, language: str, context: dict[str, Any]) -> SafeString:
-        """Render a template in a language, in ASCII and without the line end at its end.
+        """Render a template in a language, in ASCII and without the last line break.
 
         ASCII, because a server encodes a frame again for each socket: 25 rows take 1.5 µs, and
         34 µs with a single “▲” in them. Other characters become HTML character references.

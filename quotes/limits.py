@@ -1,7 +1,7 @@
-"""Limits: what one process, one address and one page may use, and the refusal of more.
+"""Limits of one process, one address and one page, and the refusal of more.
 
-Each refusal has a reason for the client. Refusals are counted by reason and logged, but not more
-often than LOG_EVERY allows.
+Each refusal has a text for the client. Refusals are counted by reason code and logged, but not
+more often than LOG_EVERY allows.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ MINUTE = 60.0  # seconds
 
 
 class Refused(Exception):
-    """Raised when a limit is exceeded: with the reason as a word and a text, and an HTTP status."""
+    """Raised when a socket is refused or must be closed.
+
+    It has a reason code, a text and an HTTP status.
+    """
 
     def __init__(self, reason: str, status: int, message: str) -> None:
         super().__init__(message)
@@ -65,7 +68,7 @@ class Limits:
         full = refused.status in (429, 503)  # the operator may want to raise these limits
         logger.log(
             logging.WARNING if full else logging.INFO,
-            "refused a socket from %s: %s (%s: %d so far)",
+            "refused a socket from %s: %s (%s, refusals so far: %d)",
             address,
             refused,
             refused.reason,
@@ -74,7 +77,7 @@ class Limits:
 
 
 class Allowance:
-    """What one page may send: a few small text messages in a minute."""
+    """The limits of one page: a few small text messages in a minute."""
 
     def __init__(self, clock: Clock = time.monotonic) -> None:
         self.clock = clock
@@ -96,7 +99,10 @@ class Allowance:
 
 
 def address_of(scope: Mapping[str, Any]) -> str:
-    """Return the address that a socket counts for: of IPv6 the /64, which is one customer's."""
+    """Return the address under which a socket is counted.
+
+    For IPv6 this is the /64, which belongs to one customer.
+    """
     host = (scope.get("client") or [""])[0]
     try:
         address = ipaddress.ip_address(host)

@@ -22,7 +22,7 @@ class LiveCollector(Collector):
         """Yield all figures."""
         hub, limits, store = self.live.hub, self.live.limits, self.live.store
         yield gauge("sockets", "Sockets open now", limits.sockets.total())
-        yield gauge("watches", "Different watches of pages that are open now", len(hub.watches))
+        yield gauge("watches", "Distinct sets of symbols that open pages watch", len(hub.watches))
         yield gauge("symbols", "Active symbols", len(store.states))
         stale = sum(state.stale for state in store.states.values())
         yield gauge("stale_symbols", "Symbols whose price is stale", stale)

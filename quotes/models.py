@@ -67,7 +67,7 @@ class Symbol(models.Model):
         validators=[positive],
         help_text=_(
             "The smallest step of the price. It sets how many decimals are shown. "
-            "If empty, it is filled in from the provider."
+            "If you leave this field empty, the provider's tick size is used."
         ),
     )
     start = models.DecimalField(
@@ -85,15 +85,16 @@ class Symbol(models.Model):
         blank=True,
         validators=[MinValueValidator(1)],
         help_text=_(
-            "Seconds after which the price is shown as old while the market is open. "
-            "If empty, the setting STALE_AFTER applies."
+            "Seconds after which the price is shown as stale while the market is open. "
+            "If you leave this field empty, the setting STALE_AFTER applies."
         ),
     )
     active = models.BooleanField(
         _("active"),
         default=True,
         help_text=_(
-            "When off, the symbol disappears from all pages and its price is no longer fetched."
+            "If not active, the symbol disappears from all pages and its price is no longer "
+            "fetched."
         ),
     )
 
@@ -133,8 +134,9 @@ class ProviderSymbol(models.Model):
         null=True,
         blank=True,
         help_text=_(
-            "The provider with 1 is used first for this symbol, the one with 2 if that fails. "
-            "Those without a position follow, in the order of QUOTES_PROVIDERS."
+            "The provider with position 1 is used first for this symbol. If it fails, the "
+            "provider with position 2 is used. Providers without a position follow, in the order "
+            "of QUOTES_PROVIDERS."
         ),
     )
 
@@ -185,7 +187,7 @@ class Board(models.Model):
 
 
 class BoardSymbol(models.Model):
-    """A symbol's place on a board."""
+    """The position of a symbol on a board."""
 
     board = models.ForeignKey(Board, models.CASCADE, related_name="places", verbose_name=_("board"))
     symbol = models.ForeignKey(
@@ -250,14 +252,14 @@ class FeedLease(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"feed {self.epoch}, {self.holder or 'no holder'}"
+        return f"epoch {self.epoch}, {self.holder or 'no holder'}"
 
 
 class HeldPrice(models.Model):
     """A quote that the feed held back for its price, or published without its bid and ask."""
 
     class Outcome(models.TextChoices):
-        WAITS = "waits", _("waiting")
+        WAITS = "waits", _("waiting for confirmation")
         CONFIRMED = "confirmed", _("confirmed")
         DROPPED = "dropped", _("dropped")
         NO_PRICE = "no_price", _("no price")
@@ -285,7 +287,7 @@ class HeldPrice(models.Model):
 
 
 class ProviderUse(models.Model):
-    """How many requests a provider got in a month, so that its plan survives our restarts."""
+    """The number of requests that a provider got in a month, kept for the time after a restart."""
 
     provider = models.SlugField(primary_key=True, max_length=20)
     month = models.CharField(max_length=7)  # "2026-11", UTC

@@ -122,8 +122,10 @@ def same_origin(application: Callable[..., Any]) -> Callable[..., Any]:
         if len(origins) == len(hosts) == 1 and allowed(origins[0], hosts[0]):
             await application(scope, receive, send)
             return
-        page = ", ".join(origins)[:100]
-        raise Refused("origin", 403, f"Pages of {page!r} may not open sockets here.")
+        if len(origins) != 1:
+            raise Refused("origin", 403, "A socket needs exactly one Origin header.")
+        page = origins[0][:100]
+        raise Refused("origin", 403, f"Pages of the origin {page!r} may not open sockets here.")
 
     return wrapped
 

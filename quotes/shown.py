@@ -1,4 +1,4 @@
-"""What a fragment shows of a symbol: all values as strings in one language.
+"""All values of a symbol that a fragment shows, as strings in one language.
 
 They are formatted here once per state, because templates would format them for each page.
 """
@@ -29,7 +29,7 @@ SINCE = {
 }
 USUAL = {"crypto": "rolling_24h"}  # the reference of changes, by kind of symbol
 USUAL_OF_OTHERS = "prev_close"  # of all other kinds
-MIXED = gettext_noop("24 h for crypto, otherwise vs prev. close")
+MIXED = gettext_noop("over 24 hours for crypto, otherwise since the previous close")
 REFERENCES = {
     "prev_close": gettext_noop("Prev. close"),
     "rolling_24h": gettext_noop("24 h ago"),
@@ -278,7 +278,10 @@ def since(quotes: Iterable[Quote | None]) -> str:
 
 
 def since_in_english(quotes: Iterable[Quote | None]) -> str:
-    """Return the same for translation; a row with another reference has its own text."""
+    """Like `since`, but in English, to be translated later.
+
+    A row with another reference has its own text.
+    """
     kinds = {quote.reference_kind for quote in quotes if quote}
     texts = [SINCE[kind] for kind in (USUAL_OF_OTHERS, *USUAL.values()) if kind in kinds]
     return MIXED if len(texts) > 1 else "".join(texts)

@@ -1,4 +1,4 @@
-"""The store: the newest state of each listed symbol in this process."""
+"""The store: the newest state of each active symbol in this process."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class State:
 
     @property
     def stale(self) -> bool:
-        """Whether the price is older than promised."""
+        """Whether the price is older than its symbol, or STALE_AFTER, allows."""
         return self.stale_minutes is not None
 
 
@@ -56,7 +56,7 @@ class Move:
 
 @dataclass(slots=True)
 class Store:
-    """The states of all listed symbols. An older quote never replaces a newer one."""
+    """The states of all active symbols. An older quote never replaces a newer one."""
 
     stale_after: Mapping[str, int] = field(default_factory=dict)  # seconds, by kind
     clock: Callable[[], datetime] = utc_now
@@ -158,9 +158,9 @@ class Store:
 
 
 def session_of(symbol: Symbol, quote: Quote, now: datetime) -> Session | None:
-    """Return the session of a symbol's market by the calendar, otherwise by the provider.
+    """Return the session of a symbol's market, or None if it is not known.
 
-    Return None if neither knows it.
+    It is from the calendar, or from the provider if the calendar does not have it.
     """
     reported = None if quote.session is None else Session(quote.session)
     if quote.session in FROM_PROVIDER:

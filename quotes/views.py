@@ -147,7 +147,7 @@ async def symbol(request: HttpRequest, code: str) -> HttpResponse:
 
 @require_safe
 async def live_again(request: HttpRequest) -> HttpResponse:
-    """Update a page whose socket may be dead, and give it a new socket.
+    """Update a page whose socket may have failed, and give it a new socket.
 
     The page shows "Not live" until the new socket sends a pulse.
     """

@@ -175,7 +175,7 @@ class Runfeed:
 
     def ready(self) -> Runfeed:
         """Wait until it stands for the lease."""
-        eventually(lambda: "The feed runs" in self.said(), "the feed runs")
+        eventually(lambda: "This process runs the feed" in self.said(), "the feed runs")
         return self
 
     def said(self) -> str:

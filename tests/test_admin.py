@@ -317,7 +317,7 @@ def test_a_code_is_for_one_of_the_known_providers(
     path = f"{SYMBOLS}{row.symbol_id}/change/"
     assert offered(alice.get(path).content.decode())[1:] == sorted(REGISTRY)
     response = alice.post(path, code_form(row, provider="coinbse"))
-    assert errors(response) == "Unknown provider “coinbse”: choose one from the list."
+    assert errors(response) == "Unknown provider “coinbse”: choose a provider from the list."
     assert alice.post(path, code_form(row, provider="mint")).status_code == 302
     assert str(ProviderSymbol.objects.get()) == "mint:BTC-USD-AT-COINBASE"
 

@@ -158,7 +158,7 @@ class TestLoading:
 FAULTS = {
     "a wrong header": (
         "code,title\nAAPL,Apple\n",
-        "line 1: no column 'symbol', needed are: symbol, name, ",
+        "line 1: column 'symbol' is missing, the required columns are: symbol, name, ",
     ),
     "an unknown column": (
         HEADER.replace("start", "price") + APPLE,
@@ -169,8 +169,14 @@ FAULTS = {
         "line 1: unknown column 'coinbse', must be one of: symbol, name, kind,",
     ),
     "a column twice": (HEADER.replace("tick_size", "name") + APPLE, "line 1:"),
-    "a short row": (HEADER + APPLE + "BTC-USD,Bitcoin,crypto\n", "line 3: 3 cells"),
-    "a long row": (HEADER + "AAPL,Apple,stock,NASDAQ,USD,,0.01,200,9\n", "line 2: 9 cells"),
+    "a short row": (
+        HEADER + APPLE + "BTC-USD,Bitcoin,crypto\n",
+        "line 3: has 3 cells, must have as many as line 1",
+    ),
+    "a long row": (
+        HEADER + "AAPL,Apple,stock,NASDAQ,USD,,0.01,200,9\n",
+        "line 2: has 9 cells, must have as many as line 1",
+    ),
     "a bad kind": (HEADER + APPLE.replace("stock", "bond"), "line 2: kind: Value 'bond' is not"),
     "a bad symbol": (HEADER + APPLE.replace("AAPL", "aapl"), "line 2: code: “aapl” is not a valid"),
     "no symbol": (HEADER + APPLE.replace("AAPL", ""), "line 2: code: This field cannot be blank"),
@@ -190,11 +196,11 @@ FAULTS = {
     "UTF-16": ((HEADER + APPLE).encode("utf-16"), "not UTF-8: "),
     "an open quote": (HEADER + APPLE.replace("Apple", '"Apple'), "not a CSV file: "),
     "a huge cell": (HEADER + APPLE.replace("Apple", "A" * 200_000), "not a CSV file: field larger"),
-    "an empty file": ("", "line 1: no column 'symbol'"),
-    "a header alone": (HEADER, "no rows below the names of the columns"),
+    "an empty file": ("", "line 1: column 'symbol' is missing"),
+    "a header alone": (HEADER, "the file has no rows below line 1"),
     "a NUL in the symbol": (HEADER + APPLE.replace("AAPL", "AA\0PL"), "line 2: "),
     "a NUL in the name": (HEADER + APPLE.replace("Apple", "App\0le"), "line 2: "),
-    "only NULs": (b"\0" * 100, "line 1: no column 'symbol'"),
+    "only NULs": (b"\0" * 100, "line 1: column 'symbol' is missing"),
 }
 
 

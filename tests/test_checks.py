@@ -66,8 +66,8 @@ class TestTheDict:
 
     def test_an_option_that_a_provider_lacks_is_named(self, settings: Any):
         error = the_error(settings, PROVIDER_OPTIONS={"simulated": {"speed": 9}})
-        assert "unusable options for provider 'simulated'" in error.msg
-        assert "speed" in error.msg
+        assert error.msg.startswith("Unknown option 'speed' of the simulated provider")
+        assert "must be one of: rate, seed" in error.msg
 
     def test_an_unusable_value_of_an_option_is_named(self, settings: Any):
         error = the_error(settings, PROVIDER_OPTIONS={"simulated": {"rate": "fast"}})
@@ -87,16 +87,23 @@ class TestTheDict:
         }
         error = the_error(settings, FEED="external")
         assert error.id == "quotes.E004"
-        assert "QUOTES_FEED=external needs a channel layer between processes" in error.msg
+        assert error.msg.startswith("QUOTES['FEED'] is 'external', which needs a channel layer")
         assert error.hint
         assert "REDIS_URL" in error.hint
 
-    @pytest.mark.parametrize("name", ["PACE", "PAGE_SIZE", "MAX_SYMBOLS"])
-    @pytest.mark.parametrize("given", [0, -1, "5", None])
-    def test_a_number_must_be_one_and_above_zero(self, settings: Any, name: str, given: Any):
-        error = the_error(settings, **{name: given})
+    @pytest.mark.parametrize("given", [0, -1, "5", None, True, {}, float("nan"), float("inf")])
+    def test_a_pace_must_be_a_number_above_zero(self, settings: Any, given: Any):
+        error = the_error(settings, PACE=given)
         assert error.id == "quotes.E006"
-        assert error.msg == f"QUOTES[{name!r}] is {given!r}, must be a number above 0"
+        assert error.msg == f"QUOTES['PACE'] is {given!r}, must be a number above 0"
+
+    @pytest.mark.parametrize("name", ["PAGE_SIZE", "MAX_SYMBOLS"])
+    @pytest.mark.parametrize("given", [0, -1, "5", None, True, 12.5])
+    def test_a_count_must_be_a_whole_number_above_zero(self, settings: Any, name: str, given: Any):
+        # half a row fails every board's page, and not at start
+        error = the_error(settings, **{name: given})
+        assert error.id == "quotes.E007"
+        assert error.msg == f"QUOTES[{name!r}] is {given!r}, must be a whole number above 0"
 
     @pytest.mark.parametrize("given", [0, -1, "5", None, 3])
     def test_a_pulse_must_be_one_that_the_stylesheet_has_a_clock_for(
@@ -106,10 +113,55 @@ class TestTheDict:
         assert error.id == "quotes.E009"
         assert error.msg == f"QUOTES['PULSE'] is {given!r}, must be one of: 5.0, 0.5"
 
-    @pytest.mark.parametrize("name", ["PAGE_SIZE", "MAX_SYMBOLS"])
-    def test_rows_are_counted_in_whole_numbers(self, settings: Any, name: str):
-        # half a row fails every board's page, and not at start
-        assert name in the_error(settings, **{name: 12.5}).msg
+    @pytest.mark.parametrize("name", ["MAX_JUMP", "STALE_AFTER", "RETENTION", "BACKFILL"])
+    def test_a_dict_has_numbers_by_the_keys_of_its_default(self, settings: Any, name: str):
+        keys = list(conf.DEFAULTS[name])
+        allowed = ", ".join(map(str, keys))
+        assert errors(settings, **{name: {keys[0]: 0.5}}) == []
+        error = the_error(settings, **{name: {"kripto": 1}})
+        assert error.id == "quotes.E010"
+        assert error.msg == f"Unknown key 'kripto' in QUOTES[{name!r}], must be one of: {allowed}"
+        error = the_error(settings, **{name: 0.3})
+        assert error.id == "quotes.E010"
+        assert error.msg == f"QUOTES[{name!r}] is 0.3, must be a dict with the keys: {allowed}"
+
+    @pytest.mark.parametrize("given", [0, -1, "5", None, True, float("nan"), float("inf")])
+    def test_a_number_in_a_dict_must_be_above_zero(self, settings: Any, given: Any):
+        error = the_error(settings, RETENTION={60: given})
+        assert error.id == "quotes.E010"
+        assert error.msg == f"QUOTES['RETENTION'][60] is {given!r}, must be a number above 0"
+
+    def test_a_site_may_request_no_old_candles(self, settings: Any):
+        assert errors(settings, BACKFILL={60: 0, 300: 0.0}) == []
+        error = the_error(settings, BACKFILL={60: -1})
+        assert error.msg == "QUOTES['BACKFILL'][60] is -1, must be a number, 0 or larger"
+
+    @pytest.mark.parametrize("name", ["ORIGINS", "EMBED_ORIGINS"])
+    def test_an_origin_is_a_scheme_and_a_host(self, settings: Any, name: str):
+        good = ["https://partner.example", "http://127.0.0.1:8000", "http://[::1]:80"]
+        assert errors(settings, **{name: good}) == []
+        for given in ("partner.example", "https://partner.example/", "https://Partner.example", 7):
+            error = the_error(settings, **{name: [*good, given]})
+            assert error.id == "quotes.E011"
+            assert error.msg == (
+                f"Unexpected value {given!r} in QUOTES[{name!r}], must be a list of origins, "
+                "for example https://partner.example, in small letters and without a path"
+            )
+            assert error.hint == f"In this project, correct QUOTES_{name}."
+
+    def test_origins_are_a_list(self, settings: Any):
+        error = the_error(settings, ORIGINS="https://partner.example")
+        assert "'https://partner.example' in QUOTES['ORIGINS'], must be a list of" in error.msg
+
+    def test_the_figures_are_for_addresses(self, settings: Any):
+        assert errors(settings, METRICS_FROM=["192.0.2.7", "2001:db8::1"]) == []
+        for given in ("10.0.0.0/8", "localhost", ""):
+            error = the_error(settings, METRICS_FROM=[given])
+            assert error.id == "quotes.E011"
+            assert error.msg == (
+                f"Unexpected value {given!r} in QUOTES['METRICS_FROM'], must be a list of "
+                "IP addresses, for example 127.0.0.1"
+            )
 
 
 class TestTheStartOfAServer:
@@ -118,7 +170,10 @@ class TestTheStartOfAServer:
         with pytest.raises(ImproperlyConfigured) as refused:
             refuse_wrong_settings()
         unknown = f"Unknown provider 'coinbse', must be one of: {', '.join(REGISTRY)}"
-        hint = "Correct the setting, or remove the provider from QUOTES_PROVIDERS."
+        hint = (
+            "Correct its options, or remove it from QUOTES['PROVIDERS'] (in this project, from "
+            "QUOTES_PROVIDERS)."
+        )
         assert str(refused.value).splitlines() == [
             f"{unknown} (quotes.E005) {hint}",
             "QUOTES['PACE'] is 0, must be a number above 0 (quotes.E006)",
@@ -153,7 +208,7 @@ class TestTheQuery:
     ):
         [said] = self.said(settings, table, "SELECT nope FROM nowhere", "default", table.alias)
         assert said.startswith("?: (quotes.W001) the query on 'sqlite_prices' failed: no such tab")
-        assert "HINT: Correct DATABASE_QUERY" in said
+        assert "HINT: Correct the query" in said
 
     def test_is_not_run_if_another_database_is_checked(self, settings: Any, table: Table):
         assert self.said(settings, table, "SELECT nope FROM nowhere", "default") == []
@@ -193,7 +248,15 @@ WRONG = {
     ),
     "layer": (
         {"QUOTES_FEED": "external", "REDIS_URL": ""},
-        "QUOTES_FEED=external needs a channel layer between processes",
+        "QUOTES['FEED'] is 'external', which needs a channel layer between processes",
+    ),
+    "Redis": (
+        {"REDIS_URL": "redis.example:6379"},
+        "Unexpected value of REDIS_URL, must be redis://host:6379/0",
+    ),
+    "origins": (
+        {"QUOTES_ORIGINS": "https://a.example,b.example"},
+        "Unexpected value 'b.example' in QUOTES['ORIGINS'], must be a list of origins",
     ),
     "secret": (
         {"DJANGO_DEBUG": "False", "DJANGO_SECRET_KEY": ""},
@@ -251,7 +314,7 @@ class TestAVariable:
     def test_that_is_not_a_whole_number_is_refused(
         self, given: Callable[[str], str], value: str, least: int
     ):
-        words = f"THE_NAME={value}, must be a whole number from {least}"
+        words = f"THE_NAME={value}, must be a whole number, {least} or larger"
         with pytest.raises(ImproperlyConfigured, match=words):
             site.number(given(value), least)
 
@@ -272,6 +335,22 @@ class TestAVariable:
         ) as refused:
             site.database()
         assert "secret" not in str(refused.value)
+
+    @pytest.mark.parametrize("value", ["nothing", "http://a:secret@b", "redis://a:secret@b:x/0"])
+    def test_of_an_unknown_redis_is_refused_without_its_password(
+        self, monkeypatch: pytest.MonkeyPatch, value: str
+    ):
+        monkeypatch.setitem(site.env.ENVIRON, "REDIS_URL", value)
+        with pytest.raises(ImproperlyConfigured, match="of REDIS_URL, must be redis") as refused:
+            site.redis()
+        assert "secret" not in str(refused.value)
+
+    @pytest.mark.parametrize("value", ["", "redis://h:6379/0", "rediss://a:b@h/1", "unix:///s"])
+    def test_of_redis_may_be_any_of_its_addresses(
+        self, monkeypatch: pytest.MonkeyPatch, value: str
+    ):
+        monkeypatch.setitem(site.env.ENVIRON, "REDIS_URL", value)
+        assert site.redis() == value
 
 
 @pytest.mark.server

@@ -68,7 +68,7 @@ class Clone:
         return self
 
     def with_one_requirement(self) -> Clone:
-        """Shorten its lock to the first package, which pip looks at in a moment."""
+        """Shorten the lock of the clone to the first package, so that pip is done quickly."""
         lock = self.folder / "requirements" / "dev.txt"
         lock.write_text(re.split(r"^(?=\w)", lock.read_text(), flags=re.MULTILINE)[1])
         return self

@@ -679,7 +679,7 @@ class TestNotes:
     def test_an_outage_is_stated_once_with_its_source_and_time(self, fragments: Fragments):
         fragments.store.outages = {"simulated": NOON}
         notes = fragments.notes(watch(row=["AAPL", "BTC-USD"]))
-        assert notes.count("Prices from Simulated market unavailable since 12:00:00") == 1
+        assert notes.count("Prices from Simulated market have been unavailable since 12:00:00") == 1
         fragments.store.outages = {}
         assert "unavailable" not in fragments.notes(watch(row=["AAPL", "BTC-USD"]))
 
@@ -712,8 +712,16 @@ class TestNotes:
         [
             (["AAPL"], "en", "Change: vs prev. close · "),
             (["BTC-USD"], "en", "Change: 24 h · "),
-            (["AAPL", "BTC-USD"], "en", "Change: 24 h for crypto, otherwise vs prev. close · "),
-            (["AAPL", "BTC-USD"], "de", "Änderung: 24 Std. bei Krypto, sonst zum Vortag · "),
+            (
+                ["AAPL", "BTC-USD"],
+                "en",
+                "Change: over 24 hours for crypto, otherwise since the previous close · ",
+            ),
+            (
+                ["AAPL", "BTC-USD"],
+                "de",
+                "Änderung: über 24 Stunden bei Krypto, sonst seit dem Vortagesschluss · ",
+            ),
             (["^GSPC"], "en", ""),
         ],
     )

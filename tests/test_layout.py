@@ -1,4 +1,4 @@
-"""What must stay true of the tree: layers, names, and that nobody writes JavaScript."""
+"""Rules for the source tree: imports, names, and no JavaScript."""
 
 from __future__ import annotations
 

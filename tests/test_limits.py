@@ -121,8 +121,14 @@ async def test_a_foreign_page_gets_the_reason(live_parts: Any):
     foreign.scope["headers"] = [(b"host", b"testserver"), (b"origin", b"http://evil.example")]
     assert await answer(foreign) == (
         403,
-        "Pages of 'http://evil.example' may not open sockets here.",
+        "Pages of the origin 'http://evil.example' may not open sockets here.",
     )
+
+
+async def test_a_client_without_an_origin_gets_the_reason(live_parts: Any):
+    nameless = page(extensions=WORDS)
+    nameless.scope["headers"] = [(b"host", b"testserver")]
+    assert await answer(nameless) == (403, "A socket needs exactly one Origin header.")
 
 
 @pytest.mark.parametrize(
@@ -179,9 +185,15 @@ def test_a_flood_of_refusals_is_a_log_message_now_and_then(caplog: pytest.LogCap
     clock.now += 10
     limits.count(Refused("address", 429, "Too many sockets."), "192.0.2.9")
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
-        ("WARNING", "refused a socket from 192.0.2.1: Too many sockets. (address: 1 so far)"),
-        ("INFO", "refused a socket from 192.0.2.1: Unknown address. (route: 1 so far)"),
-        ("WARNING", "refused a socket from 192.0.2.9: Too many sockets. (address: 1001 so far)"),
+        (
+            "WARNING",
+            "refused a socket from 192.0.2.1: Too many sockets. (address, refusals so far: 1)",
+        ),
+        ("INFO", "refused a socket from 192.0.2.1: Unknown address. (route, refusals so far: 1)"),
+        (
+            "WARNING",
+            "refused a socket from 192.0.2.9: Too many sockets. (address, refusals so far: 1001)",
+        ),
     ]
 
 

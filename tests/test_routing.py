@@ -29,7 +29,7 @@ PARTNER = "https://partner.example"
 
 
 async def is_accepted(*origins: str | bytes, host: bytes = b"testserver") -> bool:
-    """Knock at a socket with these Origin headers, and leave again."""
+    """Try to open a socket with these Origin headers; return whether it was accepted."""
     from quoteboard.asgi import application
 
     given = [o.encode("latin1") if isinstance(o, str) else o for o in origins]

@@ -402,7 +402,7 @@ class TestTheCommand:
         before = file.read_text()
         self.in_year(year + 1, monkeypatch)
         call_command("makesessions", "XSHG", "XETR", file=file, until=year + 1)
-        assert f"XSHG … hours of {year + 1} are not published yet" in capsys.readouterr().out
+        assert f"XSHG … the hours of {year + 1} are not published yet" in capsys.readouterr().out
         assert set(self.rows(file)) == {"XETR", "XSHG"}
         assert before.splitlines()[1:] == [
             line for line in file.read_text().splitlines() if line.startswith("XSHG")
@@ -427,7 +427,7 @@ class TestTheCommand:
         running.send_signal(signal.SIGINT)
         _, complaint = running.communicate(timeout=60)
         assert running.returncode == 130
-        assert "Stopped. The file is complete" in complaint
+        assert "Stopped. The file is valid" in complaint
         assert "Traceback" not in complaint
         call_command("makesessions", "XTSE", file=file)  # reads the file
         assert set(self.rows(file)) >= {next(iter(VENUES)), "XTSE"}

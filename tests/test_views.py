@@ -222,7 +222,7 @@ async def test_every_page_shows_that_its_prices_are_not_for_trading(
     assert ("Prices by Coinbase" in page) == (path != "/embed/quotes/")
 
 
-async def test_a_page_shows_that_simulated_prices_are_invented(board: Any, async_client: Any):
+async def test_a_page_shows_that_simulated_prices_are_not_real(board: Any, async_client: Any):
     for path in ("/", "/boards/crypto/", "/symbols/AAPL/", "/embed/quotes/?symbols=AAPL"):
         assert "SIMULATED" in await read(async_client, path), path
 
@@ -415,7 +415,7 @@ async def test_style_and_scripts_weigh_less_than_25_kb_together(board: Any, asyn
     assert sum(len(gzip.compress(file, 6)) for file in files) < 25_000
 
 
-# A page that doubts its socket
+# A page that shows "Not live"
 
 
 async def test_the_answer_to_doubt_has_the_rows_a_new_socket_and_no_sign_of_life(

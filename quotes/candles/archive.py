@@ -72,7 +72,7 @@ DELETE FROM quotes_candle WHERE (symbol_id, step, start) IN (
 
 
 def save(epoch: int, rows: Sequence[Row]) -> None:
-    """Write candles of a feed, merged with the stored ones; those of a newer feed stay."""
+    """Write the candles of a feed, merged with the stored ones; keep those of a newer feed."""
     ids = _ids({row.symbol for row in rows})
     values = [
         (
@@ -105,7 +105,8 @@ def save(epoch: int, rows: Sequence[Row]) -> None:
 def load(symbol: str, step: int, start: datetime, end: datetime) -> list[providers.Candle]:
     """Return a symbol's candles of `step` seconds that start from `start` to before `end`.
 
-    The oldest comes first. Periods without a quote have no candle. The last candle may still grow.
+    The oldest comes first. Periods without a quote have no candle. The last candle may still
+    change.
     """
     found = Candle.objects.filter(symbol__code=symbol, step=step, start__gte=start, start__lt=end)
     return [
@@ -122,7 +123,7 @@ def load(symbol: str, step: int, start: datetime, end: datetime) -> list[provide
 
 
 def load_newest(now: datetime) -> list[Row]:
-    """Return the candles of all active symbols that may still grow, for a feed to continue."""
+    """Return the current candles of all active symbols, for a feed to continue."""
     codes = dict(Symbol.objects.filter(active=True).values_list("pk", "code"))
     return [
         Row(codes[pk], step, int(start.timestamp()), *rest)
@@ -204,7 +205,7 @@ def prune(ids: list[int], step: int, before: int) -> int:
 
 
 def kept(step: int) -> timedelta:
-    """Return for how long candles of a step are kept."""
+    """Return the time for which candles of a step are kept."""
     return timedelta(days=conf.get("RETENTION")[step])
 
 

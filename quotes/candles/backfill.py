@@ -1,7 +1,7 @@
-"""Back-fill: requests the candles of times without a feed from the providers.
+"""Backfill: requests candles from the providers for the times when no feed ran.
 
 The stored candles of a symbol and step are one span of time. The span grows with the feed, and
-with each part that a provider sends. So a back-fill that is stopped loses one part at most.
+with each part that a provider sends. So a backfill that is stopped loses one part at most.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Part(NamedTuple):
 
 
 class Backfill:
-    """Requests missing candles from providers, one request to each at a time."""
+    """Requests missing candles, with at most one open request to each provider."""
 
     def __init__(
         self,
@@ -185,7 +185,7 @@ class Backfill:
             warning = (provider.name, which)  # once, not at each call of fill
             level = logging.DEBUG if warning in self.warned else logging.WARNING
             self.warned.add(warning)
-            words = "%s: giving up candles of %s for now: %s"
+            words = "%s: requesting candles of %s later: %s"
             logger.log(level, words, provider.name, which, error)
 
 
@@ -217,10 +217,11 @@ def parts(
 def rows_of(
     symbol: str, step: int, candles: Sequence[Candle], provider: str, requested_at: datetime
 ) -> Iterator[Row]:
-    """Yield the rows of a provider's candles; candles that start between ours are left out.
+    """Yield the rows of a provider's candles.
 
-    A provider's candle is complete: its open is earlier than all quotes of a feed, and its close
-    is later. Only the newest candle may still grow: then a feed knows its close and volume better.
+    Candles that do not start at the beginning of one of our periods are left out. A provider's
+    candle is complete: its open is earlier than all quotes of a feed, and its close is later. Only
+    the newest candle may still grow: then a feed knows its close and volume better.
     """
     for each in candles:
         start = period_of(step, each.start)[0]

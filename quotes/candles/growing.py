@@ -141,7 +141,7 @@ class Reading(NamedTuple):
 
 
 class Series:
-    """The growing candles of one symbol, one for each step, and the last reading of its volume."""
+    """The current candles of one symbol, one for each step, and the last reading of its volume."""
 
     __slots__ = ("growing", "reading", "zone")
 
@@ -152,7 +152,7 @@ class Series:
 
 
 class Candles:
-    """The growing candles of all symbols, and the candles that wait to be written."""
+    """The current candles of all symbols, and the candles that are not written yet."""
 
     def __init__(self, max_waiting: int = MAX_WAITING) -> None:
         self.max_waiting = max_waiting
@@ -182,7 +182,7 @@ class Candles:
             _count(series, quote, made, grown)
 
     def keep(self, zones: Mapping[str, tzinfo], symbols: Collection[str]) -> None:
-        """Keep the candles of these symbols and zones; let all others wait to be written."""
+        """Keep the current candles of these symbols and zones; close all others, to be written."""
         self.zones = zones
         for symbol in [*self.series]:
             series = self.series[symbol]
@@ -226,7 +226,7 @@ class Candles:
                 series.growing[STEPS.index(row.step)] = _restored(row, period)
 
     def _other(self, series: Series, index: int, quote: Quote, made: datetime) -> Growing:
-        """Return the candle of a time that is outside the growing one, before or after it."""
+        """Return the candle of a time that is outside the current one, before or after it."""
         growing, step = series.growing[index], STEPS[index]
         period = period_of(step, made, series.zone)
         found = self.waiting.pop((quote.symbol, step, period[0]), None)
@@ -245,7 +245,8 @@ class Candles:
             return
         del self.waiting[next(iter(self.waiting))]
         if not self.dropped:
-            logger.warning("more than %d candles wait, dropping the oldest", self.max_waiting)
+            words = "more than %d candles wait for the database, dropping the oldest"
+            logger.warning(words, self.max_waiting)
         self.dropped += 1
 
 

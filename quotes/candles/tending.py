@@ -1,4 +1,7 @@
-"""Candles of the leader: written, completed and pruned, beside the path of the quotes."""
+"""Maintenance of candles by the leader: it writes, completes and prunes them.
+
+This happens outside the path of the quotes.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,7 @@ class CandleHistory:
         self.epoch = 0
 
     async def lead(self, epoch: int) -> None:
-        """Begin an epoch: continue the candles of the feed before this one."""
+        """Begin an epoch: continue the candles of the previous feed."""
         self.epoch = epoch
         await self.write()
         try:
@@ -47,7 +50,8 @@ class CandleHistory:
             now = self.clock()
             self.candles.restore(await self.in_database(archive.load_newest, now), now)
         except Error as error:
-            logger.warning("could not read the newest candles, their volume is lost: %s", error)
+            words = "could not read the newest candles, leaving out their volume: %s"
+            logger.warning(words, error)
 
     async def write(self) -> None:
         """Write the changed candles; if that fails, keep them for the next time."""
@@ -77,7 +81,7 @@ class CandleHistory:
                 except Error as error:
                     logger.warning("could not maintain the candles, trying again: %s", error)
                 except Exception:
-                    logger.exception("error while maintaining the candles, trying again")
+                    logger.exception("could not maintain the candles, trying again")
         finally:
             maintenance.stop()
 
@@ -163,6 +167,6 @@ class Maintenance:
 
 
 def reach() -> dict[int, timedelta]:
-    """Return how far back candles are requested from providers, by step."""
+    """Return the age of the oldest candles to request from providers, by step."""
     days = conf.get("BACKFILL")
     return {step: min(timedelta(days=days[step]), archive.kept(step)) for step in STEPS}

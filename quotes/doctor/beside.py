@@ -20,7 +20,10 @@ class Loop(asyncio.SelectorEventLoop):
     """An event loop that can end while a name server does not answer."""
 
     async def getaddrinfo(self, *given: Any, **more: Any) -> Any:
-        """Look up a name, not in asyncio's own threads: the end of a process waits for those."""
+        """Look up a name in a thread of its own.
+
+        A process does not end before asyncio's own threads do.
+        """
         return await in_thread(lambda: socket.getaddrinfo(*given, **more))
 
 
@@ -55,7 +58,7 @@ def require_file(connection: Any) -> None:
 async def in_database(work: Callable[..., T], *given: Any) -> T:
     """Do some work on a database connection of its own; raise TimeoutError if that hangs.
 
-    The connection is not taken from a pool, so that a failure has its own error, not a time-out.
+    The connection is not taken from a pool, so that a failure has its own error, not a timeout.
     """
 
     def connected() -> T:

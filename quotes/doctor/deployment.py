@@ -46,7 +46,10 @@ async def check_configuration() -> Report:
 
 
 async def check_database() -> Report:
-    """Check whether the database answers, is migrated, can be written to, and has our time."""
+    """Check whether the database answers, is migrated, can be written to, and has the right time.
+
+    The time is right if it is the same as that of this machine.
+    """
     try:
         return await in_database(_examine_database)
     except Exception as error:  # each driver has exceptions of its own
@@ -74,14 +77,14 @@ async def check_layer() -> Report:
         late = f"no message came back within {ECHO:g} s"
         report.fail(
             f"can't be used: {late if isinstance(error, TimeoutError) else first_line(error)}",
-            "start Redis or correct REDIS_URL. Pages are current within 5 s after Redis is back",
+            "start Redis or correct REDIS_URL. Pages are current within 5 s after Redis answers",
         )
         return report
     where = "in memory" if in_memory() else _place_of_layer(alias)
     report.ok(f"{where}: a message came back in {took * 1000:.0f} ms")
     if in_memory():
         report.ok(
-            "pages are live in the process of the feed only. For several processes set REDIS_URL"
+            "only the process with the feed has live pages. Set REDIS_URL to use several processes"
         )
     return report
 
@@ -92,12 +95,13 @@ def in_memory() -> bool:
 
 
 def compare_clocks(report: Report, ahead: float, limit: float) -> None:
-    """Report how far a clock is from ours; `ahead` and `limit` are seconds."""
+    """Report how far a clock is from that of this machine; `ahead` and `limit` are seconds."""
     if abs(ahead) <= limit:
-        report.ok(f"its clock and ours agree within {limit:g} s")
+        report.ok(f"its clock and the clock of this machine agree within {limit:g} s")
         return
     report.warn(
-        f"its clock is {abs(ahead):.1f} s {'ahead of' if ahead > 0 else 'behind'} ours",
+        f"its clock is {abs(ahead):.1f} s {'ahead of' if ahead > 0 else 'behind'} "
+        "the clock of this machine",
         "set the clocks of all machines by NTP; “timedatectl” shows whether NTP is active",
     )
 
@@ -165,7 +169,7 @@ def _examine_codes(report: Report) -> None:
     if unknown := [f"{name!r} ({count})" for name, count in counts]:
         report.warn(
             f"some provider codes have an unknown provider: {_list(unknown)}",
-            f"correct them in the admin, the provider must be one of: {', '.join(REGISTRY)}",
+            f"correct them in the admin; the provider must be one of: {', '.join(REGISTRY)}",
         )
 
 
@@ -176,8 +180,9 @@ def _try_to_write(report: Report) -> None:
     except Error as error:
         report.fail(
             f"can't be written to: {first_line(error)}",
-            "look for a full disk, a read-only standby server, a file of another user, or a "
-            "program that holds a lock. Until then, last quotes are kept in memory",
+            "check whether the disk is full, the server is a read-only standby, the file belongs "
+            "to another user, or another program holds a lock. Until then, last quotes are kept "
+            "in memory",
         )
 
 

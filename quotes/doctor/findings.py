@@ -1,4 +1,4 @@
-"""What a check found, in plain text, and what the operator can do about it."""
+"""The findings of a check, in plain text, and the remedies for the operator."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ class Report:
         self.findings.append(Finding(text))
 
     def warn(self, text: str, to_do: str = "") -> None:
-        """Add a finding that an operator should know although quotes still come."""
+        """Add a problem that an operator should know, although quotes still arrive."""
         self.findings.append(Finding(text, WARNING, to_do))
 
     def fail(self, text: str, to_do: str = "") -> None:
-        """Add a finding that keeps quotes from coming."""
+        """Add a problem that keeps quotes from arriving."""
         self.findings.append(Finding(text, FAILED, to_do))
 
 
@@ -55,6 +55,6 @@ def span(seconds: float) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's text; those of database drivers have many."""
+    """Return the first line of an error's text: texts of database drivers have many lines."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__

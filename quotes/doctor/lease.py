@@ -136,7 +136,7 @@ def examine_lease(report: Report, before: Lease, after: Lease) -> None:
         return
     dead = lease.died_here(after.holder)
     if after.left <= 0:
-        why = "no longer runs" if dead else "hangs or can't reach the database"
+        why = "no longer runs" if dead else "does not respond or can't reach the database"
         report.fail(
             f"no process leads the feed: {after.holder} {why}, "
             f"and its lease ended {span(-after.left)} ago",
@@ -155,7 +155,7 @@ def examine_lease(report: Report, before: Lease, after: Lease) -> None:
             "except one and read their logs",
         )
     elif after.expires_at == before.expires_at:
-        why = "no longer runs" if dead else "hangs"
+        why = "no longer runs" if dead else "does not respond"
         report.warn(
             f"the lease is no longer renewed: {after.holder} {why}",
             f"if another process waits, it leads in {span(after.left)}; otherwise {start}",
@@ -169,8 +169,10 @@ def examine_lease(report: Report, before: Lease, after: Lease) -> None:
         )
     if after.left > LEASE + MAX_CLOCK_DIFFERENCE:
         report.warn(
-            f"the lease ends only in {span(after.left)}: the database's clock was set back",
-            "nothing while the feed runs. If its process dies, no other one leads until then",
+            f"the lease ends in {span(after.left)}, which is too late: "
+            "the database's clock was set back",
+            "do nothing while the feed runs. If its process ends, no other process can lead for "
+            f"{span(after.left)}",
         )
 
 
@@ -182,7 +184,7 @@ def examine_batches(report: Report, before: Lease, lease: Lease, listener: Liste
     if listener.failure:
         report.warn(
             f"the batches of the feed can't be read: {listener.failure}",
-            "restart all processes, they run different releases",
+            "restart all processes, because they run different releases",
         )
         return
     if not listener.joined:
@@ -194,13 +196,15 @@ def examine_batches(report: Report, before: Lease, lease: Lease, listener: Liste
     if leads and lease.epoch not in listener.batches:
         report.fail(
             f"no batch of {lease.holder} arrives here",
-            "read in its log whether it reaches Redis. All processes need the same REDIS_URL",
+            "check in the log of that process whether it can reach Redis. All processes need the "
+            "same REDIS_URL",
         )
     expected = {each.epoch for each in (before, lease) if each.left > 0}
     if others := sorted(listener.batches.keys() - expected):
         epochs = ", ".join(map(str, others))
         report.fail(
-            f"another feed publishes with epoch {epochs}, which has no lease in this database",
+            f"another feed publishes with epoch {epochs}, but the lease in this database has "
+            "another epoch",
             "stop that feed. If it belongs to another deployment, give that one its own Redis, or "
             "its own prefix in CHANNEL_LAYERS",
         )

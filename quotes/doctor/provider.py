@@ -1,4 +1,4 @@
-"""Check of a provider: whether it answers, with what, how soon, and if not, why."""
+"""Check of a provider: whether it answers, with which prices, how fast, or why it fails."""
 
 from __future__ import annotations
 
@@ -59,12 +59,13 @@ async def check_provider(name: str, stored: Awaitable[Stored], patience: float) 
     try:
         provider = configured_provider(name)
     except ValueError as error:
-        report.fail(str(error), "see docs/providers.md, then restart the feed")
+        report.fail(str(error), "correct the options (see docs/providers.md) and restart the feed")
         return report
     try:
         known = await stored
     except Exception as error:  # each driver has exceptions of its own
-        report.fail(f"not checked, its codes can't be read: {first_line(error)}", SEE_DATABASE)
+        text = f"not checked, because its codes can't be read: {first_line(error)}"
+        report.fail(text, SEE_DATABASE)
         return report
     check = ProviderCheck(provider, known, report)
     try:
@@ -132,7 +133,7 @@ class ProviderCheck:
             self.report.fail(f"it answered in {took * 1000:.0f} ms without a price", CORRECT_CODES)
         priced = {quote.symbol for quote in quotes}
         missing = [each.code for each in requested if each.symbol not in priced]
-        of_all = f" (of {len(instruments)})" if len(requested) < len(instruments) else ""
+        of_all = f" (the site has {len(instruments)})" if len(requested) < len(instruments) else ""
         self._report_codes(missing, f"{len(requested)} requested codes{of_all}")
 
     async def _run_own_check(self) -> None:
@@ -141,10 +142,10 @@ class ProviderCheck:
         try:
             quote = await self.provider.check()
         except ProviderError as error:
-            self.report.warn(f"its own check failed: {describe(error)}", self._remedy(error))
+            self.report.warn(f"its test request failed: {describe(error)}", self._remedy(error))
         else:
             if quote:
-                self.report.ok(f"its own check received {quote.symbol} {quote.last:f}")
+                self.report.ok(f"its test request returned {quote.symbol} {quote.last:f}")
 
     def _remedy(self, error: ProviderError) -> str:
         return remedy(self.provider.name, self.where, error)

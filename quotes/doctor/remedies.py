@@ -37,13 +37,13 @@ def remedy(name: str, where: str, error: ProviderError) -> str:
             "IP address"
         )
     if error.status == 451:
-        return f"it does not serve this region: {_use_another(name)}"
+        return f"{_use_another(name)}: this one does not serve your region"
     if error.refused:
         return _refused(name)
     if error.status is not None and error.status >= 500:
         return f"nothing, the provider has a problem: {KEEPS_TRYING}"
     if not where:
-        return f"check what it reads, and {_variables(name, ALL)}"
+        return f"check the source that it reads, and the settings {_variables(name, ALL)}"
     return _unreadable(name, where, list(_causes(error)))
 
 
@@ -70,9 +70,12 @@ def _moment_in(seconds: float) -> str:
 
 
 def _refused(name: str) -> str:
-    if keys := _variables(name, KEYS):
-        return f"the key is wrong or revoked, or its plan too small: set {keys}, restart the feed"
-    return f"it refuses this machine: {_use_another(name)}"
+    if keys := _variables(name, KEYS, " or "):
+        return (
+            f"correct {keys}, and restart the feed: the key is wrong or revoked, or its plan is "
+            "too small"
+        )
+    return f"{_use_another(name)}: this one refuses your machine"
 
 
 def _use_another(name: str) -> str:
@@ -82,12 +85,18 @@ def _use_another(name: str) -> str:
 def _unreadable(name: str, where: str, causes: list[BaseException]) -> str:
     variables = _variables(name, ADDRESSES)
     if any(isinstance(each, socket.gaierror | UnicodeError) for each in causes):
-        return f"check whether its name is known: getent hosts {host(where)}; or set {variables}"
+        return (
+            f"check whether this machine can look up the name: getent hosts {host(where)}. "
+            f"If the name is wrong, correct {variables}"
+        )
     if any(isinstance(each, ssl.SSLError) for each in causes):
         return f"check this machine's clock and certificates: curl -v {where}"
-    if any(isinstance(each, OSError) for each in causes):  # a time-out is one, too
+    if any(isinstance(each, OSError) for each in causes):  # a timeout is one, too
         return f"{try_by_hand(where)} (the feed ignores the proxy settings of the environment)"
-    return f"check what it answers: curl -v {where}; if the address is wrong, set {variables}"
+    return (
+        f"check what the provider answers: curl -v {where}. "
+        f"If the address is wrong, correct {variables}"
+    )
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -99,6 +108,6 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _variables(name: str, options: re.Pattern[str]) -> str:
+def _variables(name: str, options: re.Pattern[str], between: str = ", ") -> str:
     names = filter(options.search, provider_class(name).option_names())
-    return ", ".join(f"{name}_{option}".upper() for option in names)
+    return between.join(f"{name}_{option}".upper() for option in names)

@@ -1,1 +1,1 @@
-"""The feed: providers kept alive, and the quotes that they bring in order."""
+"""The feed: keeps providers running, and puts their quotes in order."""

@@ -10,7 +10,10 @@ from quotes.quote import Quote
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The quotes that changed since the batch before; without any, it is the feed's beat alone."""
+    """The quotes that changed since the last batch.
+
+    An empty batch only shows that the feed works (its beat).
+    """
 
     number: int
     quotes: list[Quote]

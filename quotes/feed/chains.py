@@ -12,7 +12,7 @@ from quotes.providers import Instrument, Provider, provider_class
 def load_chains(names: Sequence[str]) -> dict[str, dict[str, Instrument]]:
     """Return the instruments of each active symbol by provider, the preferred provider first.
 
-    Providers with a position in the admin come first, the others follow in the order of `names`.
+    Providers with a position in the admin come first. The others follow in the order of `names`.
     Simulated prices never replace real ones.
     """
     rows: dict[int, dict[str, ProviderSymbol]] = {}

@@ -1,4 +1,4 @@
-"""Providers as the settings want them."""
+"""Providers, built from the settings."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from quotes.providers import Provider, make_provider
 
 
 def configured_provider(name: str) -> Provider:
-    """Build a provider as QUOTES says; raise ValueError for a name or an option that is none."""
+    """Build a provider from its settings in QUOTES; raise ValueError for an invalid one."""
     return make_provider(name, conf.get("PROVIDER_OPTIONS").get(name, {}))
 
 
 def configured_providers() -> dict[str, Provider]:
-    """Build all that QUOTES names, by name, the preferred first."""
+    """Build all providers in QUOTES; return them by name, in order of preference."""
     return {name: configured_provider(name) for name in conf.get("PROVIDERS")}

@@ -1,4 +1,4 @@
-"""The feed: fetches each symbol from the first provider that is well, and publishes batches.
+"""The feed: fetches each symbol from the first provider that works, and publishes batches.
 
 One feed runs in the whole deployment. It touches neither the database nor the layer: the caller
 hands in what to do with a batch.
@@ -24,9 +24,9 @@ from quotes.quote import Quote, utc_now
 logger = logging.getLogger(__name__)
 
 GATHER = 0.02  # seconds between two batches, in which quotes gather
-BEAT = 1.0  # seconds after which an empty batch shows that the feed lives
+BEAT = 1.0  # seconds after which an empty batch shows that the feed works
 FALL_BACK_AFTER = 5.0  # seconds of failing; a short failure changes nothing
-RETURN_AFTER = 60.0  # seconds that a provider must be well before its symbols return to it
+RETURN_AFTER = 60.0  # seconds that a provider must work before its symbols return to it
 
 Chain = Mapping[str, Instrument]  # by provider, the preferred first
 Publish = Callable[[Batch], Awaitable[None]]
@@ -64,9 +64,9 @@ class Feed:
         chains: Mapping[str, Chain],
         acted: bool = True,
     ) -> None:
-        """Fetch these symbols, each from the first of its providers that is well.
+        """Fetch each of these symbols from the first of its providers that works.
 
-        If the operator `acted`, providers that refused us are requested again.
+        If the operator `acted`, also try the providers again that refused requests.
         """
         if self.ended:
             return
@@ -88,7 +88,7 @@ class Feed:
     def reroute(self) -> None:
         """Choose the provider of each symbol.
 
-        Preferred providers that fail are still requested, to notice when they are well again.
+        Preferred providers that fail still get requests, to notice when they work again.
         """
         self.rerouted_at = self.clock()
         wanted: dict[str, list[Instrument]] = {name: [] for name in self.sources}
@@ -122,7 +122,7 @@ class Feed:
                 self._stop(name)
 
     def outages(self) -> dict[str, datetime]:
-        """Return since when providers can't be read, by name."""
+        """Return the time since which each failing provider can't be read, by name."""
         return {
             name: source.down_since
             for name, source in self.sources.items()
@@ -130,7 +130,7 @@ class Feed:
         }
 
     def max_jump(self, symbol: str) -> Decimal | None:
-        """Return the part by which a symbol's price may change without a confirmation."""
+        """Return the largest change of a price, as a fraction, that needs no confirmation."""
         chain = self.chains.get(symbol)
         return self.jumps.get(next(iter(chain.values())).kind) if chain else None
 
@@ -209,7 +209,8 @@ class Feed:
                 try:
                     await source.run()
                 except Exception:
-                    logger.exception("%s: died, starting it again", source.provider.name)
+                    words = "%s: stopped by an unexpected error, starting again"
+                    logger.exception(words, source.provider.name)
                     source.fail()
                 await asyncio.sleep(BACK_OFF)
         finally:

@@ -1,4 +1,4 @@
-"""The gate: lets through each symbol's newest quote, in order of time, if it can be believed."""
+"""The gate: accepts the newest quote of each symbol, in order of time, if it is plausible."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ UNPRICED, CROSSED = "no_price", "crossed"  # faults that a quote can have by its
 class Held:
     """A quote that was held back, or whose bid and ask were left out.
 
-    Without a price it is held back for good. Too far from the price before, it waits for a second
-    sample. Of a quote with its bid above its ask, all else was accepted.
+    A quote without a price is always held back. A quote whose price is too far from the last one
+    waits for a second sample. If the bid is above the ask, the rest of the quote is accepted.
     """
 
     quote: Quote
@@ -37,7 +37,7 @@ class Held:
 class Gate:
     """Quotes on their way to the next batch: the newest of each symbol, in order of time."""
 
-    max_jump: Callable[[str], Decimal | None] = lambda symbol: None  # as a part of the price
+    max_jump: Callable[[str], Decimal | None] = lambda symbol: None  # as a fraction of the price
     accepted: Callable[[Quote], object] = lambda quote: None  # called with each accepted quote
     latest: dict[str, Quote] = field(default_factory=dict)
     changed: dict[str, Quote] = field(default_factory=dict)
@@ -49,10 +49,10 @@ class Gate:
     clock: Callable[[], float] = time.monotonic
 
     def add(self, quote: Quote, asked_at: datetime | None = None) -> bool:
-        """Accept a quote unless a newer one is known or it can't be believed; return whether.
+        """Accept a quote unless a newer one is known or it is not plausible.
 
-        `asked_at` is when a poll began: an answer without a time of its own may be older than
-        a stream's newest quote.
+        Return whether it was accepted. `asked_at` is the time when a poll began: an answer without
+        a time of its own may be older than a stream's newest quote.
         """
         timed = without_future_time(quote)
         known = self.latest.get(quote.symbol)
@@ -72,7 +72,7 @@ class Gate:
         self.latest |= {quote.symbol: quote for quote in quotes}
 
     def forget(self, symbol: str) -> None:
-        """Compare the next quote of a symbol with none: it is requested as another one."""
+        """Forget the quotes of a symbol: its code changed, so its next price may differ."""
         self.latest.pop(symbol, None)
         self.held.pop(symbol, None)
         self.faults.pop(symbol, None)
@@ -93,7 +93,7 @@ class Gate:
     def _report(self, quote: Quote, fault: str) -> None:
         symbol = quote.symbol
         before, self.faults[symbol] = self.faults.get(symbol, ""), fault
-        if not fault or fault == before:  # once, until the symbol is well again
+        if not fault or fault == before:  # once, until the symbol has a good quote again
             return
         reported, now = self.reported.setdefault(symbol, {}), self.clock()
         if now - reported.get(fault, -inf) >= REPORT_AGAIN:
@@ -153,7 +153,7 @@ def _insists(quote: Quote, waiting: Quote) -> bool:
 
 
 def _repeats(quote: Quote, known: Quote) -> bool:
-    # without a time of its own, the same price again is still a sign of life
+    # without a time of its own, the same price again still shows that the source works
     if quote.source_time is None or quote.source_time != known.source_time:
         return False
     return replace(quote, received_at=known.received_at, sequence=known.sequence) == known

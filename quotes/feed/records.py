@@ -97,7 +97,7 @@ def load_uses() -> dict[str, tuple[str, int]]:
 
 
 def add_uses(more: Mapping[str, tuple[str, int]]) -> dict[str, tuple[str, int]]:
-    """Add requests to a month's count, by provider; return what `load_uses` does.
+    """Add requests to a month's count, by provider; return the counts like `load_uses`.
 
     Any number of processes may count: each adds its own requests to those of the others.
     """

@@ -1,4 +1,4 @@
-"""Sources: providers kept alive, streamed if they have a stream, else polled."""
+"""Sources: providers that are streamed if they have a stream, else polled, without end."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Take = Callable[[Quote, datetime | None], None]
 
 
 class Source:
-    """One provider, kept alive for the quotes of its instruments."""
+    """One provider, kept running for the quotes of its instruments."""
 
     def __init__(
         self,
@@ -57,11 +57,11 @@ class Source:
 
     @property
     def refused(self) -> str:
-        """Why it refuses requests until the operator acts, or ""."""
+        """The reason why the provider refuses requests until the operator acts, or ""."""
         return self.provider.standing.refused("quotes")
 
     def act(self) -> None:
-        """Try a provider again that refused us, because the operator changed something."""
+        """Try a provider again that refused requests, because the operator changed something."""
         self.provider.standing.act()
         self.acted.set()
 
@@ -178,7 +178,7 @@ class Source:
 
     def _up(self) -> None:
         if self.down_since:
-            logger.info("%s is back", self.provider.name)
+            logger.info("%s: works again", self.provider.name)
             self.down_since, self.failing_since, self.up_since = None, None, self.clock()
             self.logged.clear()
             self.changed()
@@ -214,7 +214,10 @@ class Source:
 
 
 def back_off(failures: int, error: ProviderError) -> float:
-    """Return the seconds until the next attempt: those that the source wants, else with jitter."""
+    """Return the seconds until the next attempt.
+
+    It is the time that the source asked for, otherwise a random time that grows with the failures.
+    """
     if error.retry_after is not None:
         return error.retry_after + random.random()
     return random.uniform(0, min(MAX_BACK_OFF, BACK_OFF * 2 ** min(failures, 10)))

@@ -1,4 +1,4 @@
-"""The live parts of this process: started once, whatever asks for them first."""
+"""The live parts of this process. The first caller starts them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _starting: asyncio.Task[None] | None = None
 
 
 def current() -> Live | None:
-    """Return the live parts of this process, or None where none run."""
+    """Return the live parts of this process, or None if they do not run."""
     return _live
 
 

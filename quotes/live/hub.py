@@ -2,7 +2,7 @@
 
 Pages with the same watch get the same bytes, joined once. Delivery steps each socket's `send`
 once, without a task: it either finishes at once or the page is slow. A slow page gets a task of
-its own. It is owed the newest state of the symbols that change meanwhile, never a queue.
+its own. The hub notes for it which symbols change meanwhile, and sends only their newest state.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ COHORTS = 5  # groups of pages that get messages without hurry one after the oth
 
 @dataclass(eq=False, slots=True)
 class Subscriber:
-    """One open page: its socket's `send`, and the symbols that it is owed while that is busy."""
+    """One open page: its socket's `send`, and the symbols that changed while `send` was busy."""
 
     watch: Watch
     send: Send
@@ -40,7 +40,7 @@ class Subscriber:
 
 
 class Hub:
-    """Knows the subscribers by watch and sends them what they watch, at most once per pace."""
+    """Knows the subscribers by watch and sends them their updates, at most once per pace."""
 
     def __init__(self, fragments: Fragments) -> None:
         self.fragments = fragments
@@ -143,7 +143,7 @@ class Hub:
         except StopIteration:
             return  # sent at once
         except Exception as error:  # each server has an exception of its own for this
-            logger.debug("a page is gone: %r", error)
+            logger.debug("a page disconnected: %r", error)
             self._forget(subscriber)
             return
         self.counts["slow"] += 1
@@ -162,7 +162,7 @@ class Hub:
             with suppress(Exception):
                 await subscriber.send({"type": "websocket.close", "code": SLOW})
         except Exception as error:
-            logger.debug("a slow page is gone: %r", error)
+            logger.debug("a slow page disconnected: %r", error)
             self._forget(subscriber)
         subscriber.sending = None
 

@@ -1,4 +1,4 @@
-"""The layer: the only door between processes, and the messages that pass through it."""
+"""The layer: the messages between processes."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _failing: set[str] = set()  # failures that are logged and not over yet
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of the layer: a batch of an epoch, or that the listing may have changed.
+    """One message of the layer: a batch, or the notice that symbols or boards may have changed.
 
-    `acted` if an operator changed it.
+    `acted` is true if an operator changed them.
     """
 
     epoch: int = 0
@@ -51,14 +51,14 @@ async def send_batch(epoch: int, batch: Batch) -> None:
 
 
 async def send_listing() -> None:
-    """Send every process the news that the listing changed."""
+    """Notify every process that symbols or boards changed."""
     await _send({"type": "quotes.listing"})
 
 
 async def listen() -> AsyncIterator[Message]:
-    """Yield the messages of the feed and of listings, forever, and skip all others.
+    """Yield the messages of the feed and of changes, forever, and skip all others.
 
-    Each time that the group is joined, a message that the listing may have changed comes first.
+    After each join of the group, a notice that symbols or boards may have changed comes first.
     """
     channels = get_channel_layer(conf.get("CHANNEL_LAYER"))
     clock = asyncio.get_running_loop().time
@@ -82,7 +82,7 @@ async def listen() -> AsyncIterator[Message]:
 async def _join(channels: Any, channel: str) -> str:
     """Join the group, with a new channel if there is none; try until it succeeds."""
     while True:
-        with _logged("could not join the layer"):
+        with _logged("could not join the layer", "joined the layer again"):
             channel = channel or await channels.new_channel()
             await channels.group_add(GROUP, channel)
             return channel
@@ -90,23 +90,23 @@ async def _join(channels: Any, channel: str) -> str:
 
 
 async def _send(message: dict[str, Any]) -> None:
-    with _logged("could not send to the layer"):  # the next one is newer
+    with _logged("could not send to the layer", "can send to the layer again"):
         await get_channel_layer(conf.get("CHANNEL_LAYER")).group_send(GROUP, message)
 
 
 @contextmanager
-def _logged(what: str) -> Iterator[None]:
-    """Log the beginning and the end of a failure: two lines, however many attempts."""
+def _logged(failure: str, end: str) -> Iterator[None]:
+    """Log the beginning and the end of a failure: two lines, however many attempts there are."""
     try:
         yield
     except Exception as error:  # each layer has exceptions of its own
-        level = logging.DEBUG if what in _failing else logging.WARNING
-        logger.log(level, "%s: %s: %s", what, type(error).__name__, error)
-        _failing.add(what)
+        level = logging.DEBUG if failure in _failing else logging.WARNING
+        logger.log(level, "%s: %s: %s", failure, type(error).__name__, error)
+        _failing.add(failure)
     else:
-        if what in _failing:
-            logger.info("over: %s", what)
-        _failing.discard(what)
+        if failure in _failing:
+            logger.info("%s", end)
+        _failing.discard(failure)
 
 
 def _read(message: dict[str, Any]) -> Message:

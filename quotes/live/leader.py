@@ -27,13 +27,13 @@ from quotes.quote import Quote, utc_now
 logger = logging.getLogger(__name__)
 
 RENEW_EVERY = 0.5  # seconds between two renewals of the lease, or two attempts to take it
-HELD = (lease.LEASE - timedelta(seconds=0.5)).total_seconds()  # it is given up before it ends
-COMPARED = timedelta(days=1)  # for so long a last price is compared with the next one
+HELD = (lease.LEASE - timedelta(seconds=0.5)).total_seconds()  # given up before the end
+COMPARED = timedelta(days=1)  # the greatest age of a last price to compare the next one with
 STORE_EVERY = 2.0  # seconds between two writes to the database
 
 
 class Live(Protocol):
-    """What the leader needs of the live parts of its process."""
+    """The live parts of the process that the leader uses."""
 
     tasks: Tasks
     in_database: DatabaseThread
@@ -47,7 +47,7 @@ async def stand(live: Live) -> None:
 
 
 class Candidate:
-    """This process, which stands for the feed's lease beside others."""
+    """This process, as one of those that try to take the feed's lease."""
 
     def __init__(self, live: Live) -> None:
         self.live, self.holder = live, lease.this_process()
@@ -78,9 +78,10 @@ class Candidate:
                 await self._query(lease.give_back, epoch)
 
     async def _hold(self, epoch: int, since: float) -> None:
-        """Renew the lease until it is lost; without the database, until shortly before its end.
+        """Renew the lease until it is lost.
 
-        Our own clock decides when it ends, counted from the request, not from the answer.
+        If the database does not answer, stop shortly before the lease ends. Its end is measured
+        with our own clock, from the time of the last successful request.
         """
         try:
             while True:
@@ -93,7 +94,8 @@ class Candidate:
                     return
                 since = asked_at if held else since
         except TimeoutError:
-            logger.warning("%s gives up epoch %s, which it can't renew", self.holder, epoch)
+            words = "%s gives up the feed's lease of epoch %s, which it can't renew"
+            logger.warning(words, self.holder, epoch)
 
     async def _query(self, question: Callable[..., Any], *given: Any) -> Any:
         """Query the database about the lease; return None, and log it, if there is no answer."""
@@ -123,7 +125,7 @@ class Leader:
         self.acts = live.acts
 
     async def run(self) -> None:
-        """Run the feed, follow changes of the listing, and store last quotes."""
+        """Run the feed, follow changes of symbols and boards, and store last quotes."""
         self.read_uses(await self.live.in_database(records.load_uses), {})
         await self.history.lead(self.epoch)
         self.remember(await self.live.in_database(records.load_last_quotes))
@@ -140,7 +142,7 @@ class Leader:
             await self.feed.aclose()
 
     def remember(self, last: Iterable[tuple[records.Version, Quote]]) -> None:
-        """Let the feed compare its first prices with the last ones of the feed before it."""
+        """Give the feed the last prices of the previous feed, to compare its first prices with."""
         real = {name for name, provider in self.providers.items() if not provider.invented}
         oldest = utc_now() - COMPARED
         self.feed.remember(
@@ -148,7 +150,7 @@ class Leader:
         )
 
     async def follow(self) -> None:
-        """Give the feed the listed symbols with their codes at each provider."""
+        """Give the feed the active symbols with their codes for each provider."""
         chains = await self.live.in_database(load_chains, list(self.providers))
         acted, self.acts = self.live.acts != self.acts, self.live.acts
         self.feed.follow(self.providers.values(), chains, acted)
@@ -156,7 +158,7 @@ class Leader:
     def read_uses(
         self, uses: Mapping[str, tuple[str, int]], reported: Mapping[str, tuple[str, int]]
     ) -> None:
-        """Take over the counts of the database, which contain the `reported` requests of ours."""
+        """Read the counts in the database. They already contain our `reported` requests."""
         for name, (month, total) in uses.items():
             if name in self.providers:
                 reported_month, requests = reported.get(name, (month, 0))
@@ -164,7 +166,7 @@ class Leader:
                 self.providers[name].standing.budget.read_month(month, total, ours)
 
     def listing_changed(self) -> None:
-        """Follow the listing, soon."""
+        """Follow a change of symbols or boards, soon."""
         self.live.tasks.soon(self.follow)
 
     async def publish(self, batch: Batch) -> None:
@@ -221,11 +223,12 @@ class Leader:
                 self.feed.held_prices_stored(held)
 
     async def store_uses(self) -> None:
-        """Store how many requests the providers with a monthly plan got, and read the totals."""
+        """Store the number of requests to providers with a monthly plan, and read the totals."""
         reports = {name: each.standing.budget.report() for name, each in self.providers.items()}
         uses = {name: report for name, report in reports.items() if report}
         if uses:
             try:
                 self.read_uses(await self.live.in_database(records.add_uses, uses), uses)
             except Error as error:
-                logger.warning("could not count requests to providers, keeping them: %s", error)
+                words = "could not store the number of requests to providers, keeping it: %s"
+                logger.warning(words, error)

@@ -1,4 +1,4 @@
-"""The lease of the feed: one row in the database that says which process leads."""
+"""The lease of the feed: one row in the database that names the process that leads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LEASE = timedelta(seconds=7)  # without a renewal for so long, another process m
 def take(holder: str) -> int | None:
     """Take the lease if it is free; return the epoch that begins, or None.
 
-    Only the clock of the database counts: those of several machines may differ.
+    Only the clock of the database is used: the clocks of several machines may differ.
     """
     lease, _ = FeedLease.objects.get_or_create(pk=1)
     free = Q(holder="") | Q(expires_at__lt=Now()) | Q(expires_at=None)

@@ -1,4 +1,4 @@
-"""Listings: every process learns of changes of symbols and boards once they are committed."""
+"""Listings: every process is notified of changes of symbols and boards after their commit."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from quotes.models import Board, BoardSymbol, ProviderSymbol, Symbol
 @receiver([post_save, post_delete], sender=Board)
 @receiver([post_save, post_delete], sender=BoardSymbol)
 def changed(using: str, **kwargs: Any) -> None:
-    """Send word to every process after the transaction, once."""
+    """After the transaction, notify every process once."""
     connection = transaction.get_connection(using)
-    # a form saves a board and its hundred places in one transaction
+    # a form saves a board and its hundred positions in one transaction
     if not any(function is send for _, function, *_ in connection.run_on_commit):
         transaction.on_commit(send, using=using)
 
 
 def send() -> None:
-    """Send every process the news that the listing changed."""
+    """Notify every process that symbols or boards changed."""
     async_to_sync(layer.send_listing)()

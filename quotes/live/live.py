@@ -62,11 +62,14 @@ class Live:
 
     @property
     def listed(self) -> Listed:
-        """The symbols and boards that are listed now."""
+        """The active symbols and the boards."""
         return self.rows.listed
 
     async def start(self, *, pages: bool = True, feed: bool = False) -> None:
-        """Load symbols, boards and last quotes, then listen; with `feed`, stand for its lease."""
+        """Load symbols, boards and last quotes, then listen to the layer.
+
+        With `feed`, also try to take the feed's lease.
+        """
         await self.reload()
         self.warn_of_calendar()
         self.tasks.keep(self.listen)
@@ -99,7 +102,7 @@ class Live:
                 try:
                     listing_changed()
                 except Exception:
-                    logger.exception("could not show a page the changes of its board")
+                    logger.exception("could not update the rows of a page")
 
     async def catch_up(self) -> None:
         """Read the last quotes from the database; newer ones in the store stay."""
@@ -117,7 +120,7 @@ class Live:
     # Messages from the layer
 
     async def listen(self) -> None:
-        """Take batches and changes of the listing from the layer, forever."""
+        """Read batches and notices of changes from the layer, forever."""
         async for message in layer.listen():
             if message.batch is None:
                 self.acts += message.acted
@@ -144,7 +147,7 @@ class Live:
                 asyncio.get_running_loop().call_later(wait, self.tasks.soon, self.reread)
 
     async def refresh(self) -> None:
-        """Read everything again, but let quotes wait for a slow database only a moment."""
+        """Read everything again; continue with the quotes after READING seconds in any case."""
         await asyncio.wait([self.tasks.soon(self.reread)], timeout=READING)
 
     async def reread(self) -> None:
@@ -152,10 +155,11 @@ class Live:
         try:
             await self.reload()
         except Error as error:
-            logger.warning("could not read the listed symbols, trying again: %s", error)
+            words = "could not read symbols, boards and last quotes, trying again: %s"
+            logger.warning(words, error)
             asyncio.get_running_loop().call_later(READ_AGAIN, self.tasks.soon, self.reread)
 
-    # Signs of age and of life
+    # Stale prices, notes and pulses
 
     async def look(self) -> None:
         """Once a second, show which prices became stale and which notes changed."""
@@ -176,7 +180,8 @@ class Live:
     async def pulse(self) -> None:
         """Send every page its pulse, cohort after cohort.
 
-        Pages that got it in the same moment would also ask in the same moment after a silence.
+        If all pages got the pulse at the same moment, they would all send a request at the same
+        moment after an outage.
         """
         for cohort in cycle(range(COHORTS)):
             await asyncio.sleep(conf.get("PULSE") / COHORTS)

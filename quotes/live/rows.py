@@ -24,7 +24,7 @@ class Rows:
         self._renewals: dict[Address, Renewal] | None = None
 
     def choose(self, address: Address) -> tuple[Address, Selection]:
-        """Choose the rows of a board's page; return the address that watches them, and them."""
+        """Choose the rows of a board's page; return the address that watches them, and the rows."""
         board = self._board(address)
         rows = select(board, self.store.states, address.query, conf.get("PAGE_SIZE"))
         return replace(address, symbols=rows.codes, mark=board.mark), rows

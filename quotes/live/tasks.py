@@ -15,7 +15,7 @@ Work = Callable[[], Awaitable[None]]
 
 
 class Tasks:
-    """Runs work in the background: kept alive until `stop`, or once."""
+    """Runs work in the background: kept running until `stop`, or once."""
 
     def __init__(self) -> None:
         self.running: set[asyncio.Task[None]] = set()
@@ -53,4 +53,4 @@ async def _logged(work: Work) -> None:
     try:
         await work()
     except Exception:
-        logger.exception("a background task died")
+        logger.exception("a background task failed")

@@ -1,7 +1,8 @@
-"""What both servers share: their first line, loopback, and a bound for a client that does not read.
+"""Shared by both servers: the first line of output, the refusal of other machines, and limits.
 
-Messages to such a client wait in the kernel first, then in the server. Uvicorn then makes the hub
-wait. Daphne never does, and only its pings show that a client is gone.
+The limits are for clients that do not read. Messages to such a client wait in the kernel first,
+then in the server. Uvicorn then makes the hub wait. Daphne never does, and only its pings show
+that a client has disconnected.
 """
 
 from __future__ import annotations

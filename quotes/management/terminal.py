@@ -1,4 +1,4 @@
-"""What long commands share: a progress line that replaces itself, and a clean end on CONTROL-C."""
+"""Shared by long commands: a progress line that replaces itself, and a clean end on CONTROL-C."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='heldprice',
             name='outcome',
-            field=models.CharField(choices=[('waits', 'waiting'), ('confirmed', 'confirmed'), ('dropped', 'dropped'), ('no_price', 'no price'), ('crossed', 'bid above ask')], max_length=10, verbose_name='outcome'),
+            field=models.CharField(choices=[('waits', 'waiting for confirmation'), ('confirmed', 'confirmed'), ('dropped', 'dropped'), ('no_price', 'no price'), ('crossed', 'bid above ask')], max_length=10, verbose_name='outcome'),
         ),
         migrations.AlterField(
             model_name='providersymbol',
@@ -64,12 +64,12 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='providersymbol',
             name='position',
-            field=models.PositiveSmallIntegerField(blank=True, help_text='The provider with 1 is used first for this symbol, the one with 2 if that fails. Those without a position follow, in the order of QUOTES_PROVIDERS.', null=True, verbose_name='position'),
+            field=models.PositiveSmallIntegerField(blank=True, help_text='The provider with position 1 is used first for this symbol. If it fails, the provider with position 2 is used. Providers without a position follow, in the order of QUOTES_PROVIDERS.', null=True, verbose_name='position'),
         ),
         migrations.AlterField(
             model_name='symbol',
             name='active',
-            field=models.BooleanField(default=True, help_text='When off, the symbol disappears from all pages and its price is no longer fetched.', verbose_name='active'),
+            field=models.BooleanField(default=True, help_text='If not active, the symbol disappears from all pages and its price is no longer fetched.', verbose_name='active'),
         ),
         migrations.AlterField(
             model_name='symbol',
@@ -84,7 +84,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='symbol',
             name='stale_after',
-            field=models.PositiveIntegerField(blank=True, help_text='Seconds after which the price is shown as old while the market is open. If empty, the setting STALE_AFTER applies.', null=True, validators=[django.core.validators.MinValueValidator(1)], verbose_name='stale after'),
+            field=models.PositiveIntegerField(blank=True, help_text='Seconds after which the price is shown as stale while the market is open. If you leave this field empty, the setting STALE_AFTER applies.', null=True, validators=[django.core.validators.MinValueValidator(1)], verbose_name='stale after'),
         ),
         migrations.AlterField(
             model_name='symbol',
@@ -94,7 +94,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='symbol',
             name='tick_size',
-            field=models.DecimalField(blank=True, decimal_places=12, help_text='The smallest step of the price. It sets how many decimals are shown. If empty, it is filled in from the provider.', max_digits=20, null=True, validators=[django.core.validators.MinValueValidator(Decimal('1E-12'))], verbose_name='tick size'),
+            field=models.DecimalField(blank=True, decimal_places=12, help_text='The smallest step of the price. It sets how many decimals are shown. If you leave this field empty, the provider\'s tick size is used.', max_digits=20, null=True, validators=[django.core.validators.MinValueValidator(Decimal('1E-12'))], verbose_name='tick size'),
         ),
         migrations.AlterConstraint(
             model_name='boardsymbol',

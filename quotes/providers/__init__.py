@@ -1,7 +1,8 @@
 """Providers: the sources of quotes.
 
-A provider turns one source's wire format into `Quote`s and knows nothing of Django. It takes
-`Instrument`s, returns or yields their quotes, and raises one exception, `ProviderError`.
+A provider turns the wire format of one source into `Quote`s. It does not use the web framework
+(except `database`, for its connections). It takes `Instrument`s, returns or yields their quotes,
+and raises one exception, `ProviderError`.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ __all__ = ["Candle", "Instrument", "Plan", "Provider", "ProviderError", "Sparkli
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instrument:
-    """A symbol with the provider's code of it."""
+    """A symbol with the provider's code for it."""
 
     symbol: str  # ours: "BTC-USD"
     code: str  # theirs: "XXBTZUSD"
@@ -72,8 +73,8 @@ class Provider(ABC):
     streams: ClassVar[bool] = False  # whether it has `stream`
     steps: ClassVar[Collection[int]] = ()  # seconds of the candles that `candles` returns
     sizes: ClassVar[bool] = True  # whether `instruments` returns tick sizes
-    needs_code: ClassVar[bool] = True  # whether a symbol must have a code of this provider
-    invented: ClassVar[bool] = False  # its prices are made up, and never replace real ones
+    needs_code: ClassVar[bool] = True  # whether a symbol must have a code for this provider
+    invented: ClassVar[bool] = False  # its prices are simulated, and never replace real ones
     poll_interval: float = 5.0  # seconds between two calls of `quotes`; it may depend on the plan
     plan: Plan = Plan()  # what the source allows
     database: str = ""  # the alias in DATABASES that it reads, if it reads one
@@ -90,7 +91,7 @@ class Provider(ABC):
 
     def stream(self, instruments: Sequence[Instrument]) -> AsyncIterator[Quote]:
         """Yield quotes as they come, until the source fails with ProviderError."""
-        raise NotImplementedError(f"{self.name} has no stream, poll `quotes`")
+        raise NotImplementedError(f"{self.name} has no stream: poll `quotes`")
 
     async def candles(
         self, instrument: Instrument, step: int, start: datetime, end: datetime
@@ -102,10 +103,12 @@ class Provider(ABC):
         """Raise ProviderError unless a step is one of `steps`."""
         if step not in self.steps:
             allowed = ", ".join(map(str, self.steps))
-            raise ProviderError(f"no candles of {step} s at {self.name}, must be one of: {allowed}")
+            raise ProviderError(
+                f"{self.name} has no candles of {step} s, must be one of: {allowed}"
+            )
 
     async def sparklines(self, instruments: Sequence[Instrument]) -> dict[str, Sparkline]:
-        """Return a sparkline of each instrument that the source has one of, by symbol.
+        """Return a sparkline of each instrument for which the source has one, by symbol.
 
         It may cost as much as `quotes` and change only once an hour: call it rarely.
         """
@@ -177,7 +180,13 @@ def provider_class(name: str) -> type[Provider]:
 def make_provider(name: str, options: Mapping[str, Any]) -> Provider:
     """Build a provider with its options; raise ValueError for an unknown name or option."""
     made = provider_class(name)
+    allowed = signature(made).parameters
+    if unknown := [option for option in options if option not in allowed]:
+        raise ValueError(
+            f"Unknown option {unknown[0]!r} of the {name} provider, "
+            f"must be one of: {', '.join(allowed)}"
+        )
     try:
         return made(**options)
     except TypeError as error:
-        raise ValueError(f"unusable options for provider {name!r}: {error}") from error
+        raise ValueError(f"invalid options for provider {name!r}: {error}") from error

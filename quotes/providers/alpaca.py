@@ -1,6 +1,6 @@
 """Alpaca: stocks of the United States and crypto (BTC/USD), with a free key.
 
-With that key, prices of stocks are those of IEX now, or of all exchanges 15 minutes ago.
+With that key, prices of stocks are from IEX now, or from all exchanges 15 minutes ago.
 
 REST returns a snapshot of each symbol. The stream sends trades, quotes and daily bars, each of
 which replaces its part of the snapshot. Times are RFC 3339 with nanoseconds. Wire formats:
@@ -63,7 +63,7 @@ class Alpaca(Provider):
     name = "alpaca"
     title = "Alpaca"
     # An instance has one feed, this line belongs to the class: it must be true for all FEEDS.
-    attribution = "Prices by Alpaca, those of stocks from IEX or from all US exchanges"
+    attribution = "Prices by Alpaca. Stock prices are from IEX or from all US exchanges"
     streams = True
     steps = STEPS
     poll_interval = 2.0
@@ -79,7 +79,7 @@ class Alpaca(Provider):
         feed: str = "iex",
         assets_url: str = "https://paper-api.alpaca.markets",  # without "paper-" for a live account
         timeout: float = 10.0,  # seconds for an answer, or for a socket to open
-        silence: float = 30.0,  # seconds until a silent stream is probed for a sign of life
+        silence: float = 30.0,  # seconds without a message until a stream is probed
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if feed not in FEEDS:
@@ -130,7 +130,7 @@ class Alpaca(Provider):
     ) -> list[Candle]:
         """Return candles of 60, 300, 900, 1800, 3600 or 86400 seconds, none without a trade.
 
-        Those of a day begin at midnight in New York. Prices of stocks are adjusted for all splits
+        Candles of a day begin at midnight in New York. Prices of stocks are adjusted for all splits
         since then.
         """
         self.check_step(step)
@@ -147,7 +147,7 @@ class Alpaca(Provider):
         """Yield a quote of each symbol at once, then one for every change.
 
         If the plan does not stream all symbols, the others are polled. Raise ProviderError if a
-        connection ends or is dead, or if no symbol has a price.
+        connection ends or no longer responds, or if no symbol has a price.
         """
         if not instruments:
             return
@@ -211,7 +211,7 @@ class Alpaca(Provider):
     async def _all(self, instruments: Sequence[Instrument]) -> list[Quote]:
         if quotes := await self.quotes(instruments):
             return quotes
-        raise ProviderError("alpaca has no price of any symbol")
+        raise ProviderError("alpaca has no price for any symbol")
 
     async def _listen(self, connection: Connection, groups: Groups) -> AsyncGenerator[Quote]:
         url, quiet = f"{self.ws_url}{connection.path}", False
@@ -222,7 +222,8 @@ class Alpaca(Provider):
                 try:
                     frame, quiet = await socket.receive(), False
                 except SilentError:
-                    # Out of hours there are no trades. A connection is dead if it ignores a probe.
+                    # Out of hours there are no trades. A connection has failed if it ignores a
+                    # probe.
                     if quiet or not connection.given:
                         raise
                     quiet = True

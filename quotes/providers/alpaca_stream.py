@@ -138,7 +138,7 @@ class Connection:
         return list(moved)
 
     def probe(self) -> None:
-        """Request a sign of life: a repeated subscription is acknowledged again."""
+        """Repeat a subscription: its acknowledgement shows that the connection works."""
         self.due.append({"action": "subscribe", "trades": self.given[:1]})
 
     def _snapshot(self, code: str) -> Snapshot:

@@ -65,7 +65,7 @@ class Binance(Provider):
         ws_url: str = "wss://data-stream.binance.vision",
         *,
         timeout: float = 10.0,  # seconds for an answer, or for a socket to open
-        silence: float = 60.0,  # seconds without a message until a stream is dead
+        silence: float = 60.0,  # seconds without a message until a stream has failed
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
@@ -122,7 +122,7 @@ class Binance(Provider):
             while self.clock() < until:
                 for quote in take(await socket.receive(), groups):
                     yield quote
-        raise ProviderError("the stream is 23 hours old, binance ends it after 24")
+        raise ProviderError("the stream is 23 hours old; binance ends streams after 24 hours")
 
     async def _quotes(self, groups: Groups) -> list[Quote]:
         rows, now = await self.codes.rows(self._rows, groups, CHUNK), datetime.now(UTC)
@@ -160,7 +160,7 @@ class Binance(Provider):
 
 
 def explained(error: ProviderError, body: Mapping[str, Any]) -> ProviderError:
-    """Return an error with the exchange's own words about it."""
+    """Return an error that contains the exchange's own text."""
     words = excerpt(body["msg"])
     if body.get("code") in REJECTED:
         return RejectedError(f"binance rejects the request: {words}")

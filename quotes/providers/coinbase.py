@@ -57,7 +57,7 @@ class Coinbase(Provider):
         ws_url: str = "wss://ws-feed.exchange.coinbase.com",
         *,
         timeout: float = 10.0,  # seconds for an answer, or for a socket to open
-        silence: float = 10.0,  # seconds without a message until a stream is dead
+        silence: float = 10.0,  # seconds without a message until a stream has failed
     ) -> None:
         super().__init__()
         self.rest = self.make_client(rest_url, timeout=timeout)
@@ -240,7 +240,7 @@ def read_status(rows: Iterable[Any]) -> dict[str, str]:
 
 
 def complaint(body: Any) -> str | None:
-    """Return the words of an error, which may come with any status; None if it is not an error."""
+    """Return the text of an error, which may have any status; None if it is not an error."""
     words = body.get("message") if isinstance(body, dict) else None
     return excerpt(words) if isinstance(words, str) else None
 

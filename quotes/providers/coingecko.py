@@ -213,7 +213,7 @@ def not_known(code: str) -> str:
 
 
 def complaint(body: Any) -> tuple[int | None, str]:
-    """Return the code and the words of an error, which has one of three forms."""
+    """Return the code and the text of an error, which has one of three forms."""
     error = body.get("error", body) if isinstance(body, dict) else None
     if isinstance(error, str):
         return None, error

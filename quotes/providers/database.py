@@ -31,7 +31,7 @@ CODES = "%(codes)s"
 LIKE = "SELECT code, last, time FROM prices WHERE code IN (%(codes)s)"
 MAX_ROWS = 10_000  # of one answer
 MAX_THREADS = 3  # queries that took too long and may still run
-STEPS = 1000  # of SQLite's machine, until it checks the time-out again
+STEPS = 1000  # of SQLite's machine, until it checks the timeout again
 READING = ("SELECT", "WITH")
 ASIDE = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`|--[^\n]*|/\*.*?\*/", re.DOTALL)  # texts, comments
 FIRST = {  # the first statements of a transaction, with which the database refuses to write
@@ -70,7 +70,7 @@ class Database(Provider):
         self.threads: list[Thread] = []
 
     async def quotes(self, instruments: Sequence[Instrument]) -> list[Quote]:
-        """Return a quote of each code that the query returns, from the last row of each.
+        """Return a quote for each code that the query returns, from the last row of each.
 
         Raise ProviderError if the query fails, lacks a column or takes too long. The feed tries
         again after all of these, because the other program may be recreating its table.
@@ -91,7 +91,7 @@ class Database(Provider):
         self.threads = [thread for thread in self.threads if thread.is_alive()]
         if len(self.threads) >= MAX_THREADS:
             times = f"{MAX_THREADS} times"
-            raise ProviderError(f"{self.what} exceeded its time-out {times} and still runs")
+            raise ProviderError(f"{self.what} exceeded its timeout {times} and still runs")
         rows: Future[Rows] = Future()
         thread = Thread(target=settle, args=(rows, read), name="quotes-provider", daemon=True)
         self.threads.append(thread)
@@ -200,5 +200,5 @@ def check_that_it_reads(query: str) -> None:
 
 
 def exact(value: Any) -> Any:
-    """Return a binary fraction as its shortest text, which has at least 15 digits."""
+    """Return a floating-point number as its shortest text, which has at least 15 digits."""
     return str(value) if isinstance(value, float) else value

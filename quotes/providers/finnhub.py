@@ -69,7 +69,7 @@ class Finnhub(Provider):
         *,
         api_key: str = "",
         timeout: float = 10.0,  # seconds for an answer, or for a socket to open
-        silence: float = 90.0,  # seconds without a message or ping until a stream is dead
+        silence: float = 90.0,  # seconds without a message or ping until a stream has failed
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
@@ -88,7 +88,8 @@ class Finnhub(Provider):
     async def quotes(self, instruments: Sequence[Instrument]) -> list[Quote]:
         """Return the last price and the day of the symbols that are next in turn.
 
-        Symbols that were never requested come first. The list is empty when the minute is spent.
+        Symbols that were never requested come first. The list is empty when all requests of the
+        minute are used.
         """
         return [quote async for quote in self._poll(by_code(instruments))]
 
@@ -288,7 +289,7 @@ def read_trade(row: Any) -> tuple[str, Decimal, datetime] | None:
 
 
 def traded(instrument: Instrument, last: Decimal, moment: datetime, now: datetime) -> Quote:
-    """Return a quote with nothing but a trade."""
+    """Return a quote that contains only the last price and its time."""
     return Quote(
         symbol=instrument.symbol,
         provider="finnhub",

@@ -33,7 +33,7 @@ Row = dict[str, Any]
 
 
 class Http(Provider):
-    """Reads quotes out of JSON of any shape."""
+    """Reads quotes from JSON of any form."""
 
     name = "http"
     title = "HTTP"
@@ -70,9 +70,9 @@ class Http(Provider):
         self.quarantine: dict[str, float] = {}  # until when, by code
 
     async def quotes(self, instruments: Sequence[Instrument]) -> list[Quote]:
-        """Return a quote of each code that the source has.
+        """Return a quote for each code that the source has.
 
-        More codes than the plan allows in a minute take turns.
+        If there are more codes than the plan allows in a minute, they take turns.
         """
         codes = self._due(list(dict.fromkeys(each.code for each in instruments)))
         rows, rejected = await self._rows(codes)
@@ -140,7 +140,7 @@ class Http(Provider):
         rows = follow(answer, self.list)
         if not isinstance(rows, list):
             where = host(self.template.base)
-            raise ProviderError(f"{where} answered without a list at the path of rows")
+            raise ProviderError(f"{where} answered, but there is no list at the path in `rows`")
         found = ((follow(row, self.fields["code"]), row) for row in rows)
         return {str(code): self._fields(row, str(code)) for code, row in found if code is not None}
 
@@ -170,7 +170,7 @@ class Template:
         pairs = parse_qsl(parts.query, keep_blank_values=True)
         self.params = dict(pairs)
         if len(self.params) < len(pairs):
-            raise ValueError("The query of the http provider's url has a name twice")
+            raise ValueError("The url of the http provider has the same parameter twice")
 
     def fill(self, codes: Sequence[str]) -> tuple[str, dict[str, str]]:
         """Return the path and the query of a request for some codes."""
@@ -193,7 +193,9 @@ def read_fields(given: Mapping[str, str] | str) -> dict[str, Path]:
         given = {name.strip(): path.strip() for name, _, path in pairs}
     if unknown := [name for name in given if name not in FIELDS]:
         allowed = ", ".join(FIELDS)
-        raise ValueError(f"Unknown field {unknown[0]!r} of http, must be one of: {allowed}")
+        raise ValueError(
+            f"Unknown field {unknown[0]!r} of the http provider, must be one of: {allowed}"
+        )
     return {name: read_path(name, path) for name, path in given.items()}
 
 

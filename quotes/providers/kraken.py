@@ -67,7 +67,7 @@ class Kraken(Provider):
         ws_url: str = "wss://ws.kraken.com/v2",
         *,
         timeout: float = 10.0,  # seconds for an answer, or for a socket to open
-        silence: float = 10.0,  # seconds without a message or heartbeat until a stream is dead
+        silence: float = 10.0,  # seconds without message or heartbeat until a stream has failed
     ) -> None:
         super().__init__()
         self.rest = self.make_client(rest_url, timeout=timeout)
@@ -80,7 +80,7 @@ class Kraken(Provider):
     async def quotes(self, instruments: Sequence[Instrument]) -> list[Quote]:
         """Return the last price of each pair, its change since 00:00 UTC, and its last 24 hours.
 
-        While a stream is open, the change of a pair is that of 24 hours, too.
+        While a stream is open, the change of a pair is measured from 24 hours ago, too.
         """
         if not instruments:
             return []

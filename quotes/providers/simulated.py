@@ -66,7 +66,10 @@ class Grid:
 
 
 def default_tick(start: Decimal) -> Decimal:
-    """Return 0.01, or for prices below 1 a tick that leaves them four digits."""
+    """Return a default tick size: 0.01, or for prices below 1 a smaller one.
+
+    With it, these prices have four significant digits.
+    """
     return Decimal("0.01") if start >= 1 else Decimal(1).scaleb(start.adjusted() - 3)
 
 
@@ -234,7 +237,7 @@ class Simulated(Provider):
     async def candles(
         self, instrument: Instrument, step: int, start: datetime, end: datetime
     ) -> list[Candle]:
-        """Return made-up candles, at most the newest 1000 and none from the future."""
+        """Return simulated candles, at most the newest 1000 and none from the future."""
         first = ceil(start.timestamp() / step) * step
         stop = ceil(min(end, self.clock()).timestamp())
         past = Past(instrument, self.seed, self.opened)

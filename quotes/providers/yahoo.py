@@ -36,8 +36,8 @@ from quotes.providers.yahoo_wire import (
 from quotes.quote import Quote
 
 NOTICE = (
-    "Yahoo Finance has no public interface. Its addresses are unofficial, they may change or "
-    "refuse you at any time, and their prices are for personal use only"
+    "Yahoo Finance has no public interface. Its unofficial addresses may change, or refuse "
+    "requests, at any time. Their prices are for personal use only"
 )
 ACCEPTED = "personal-use"
 AGENT = "Mozilla/5.0 (compatible; quoteboard)"  # Yahoo refuses names of another form
@@ -74,8 +74,8 @@ class Yahoo(Provider):
     ) -> None:
         if accept != ACCEPTED:
             raise ValueError(
-                f"{NOTICE}. To accept that, set YAHOO_ACCEPT={ACCEPTED} (the option "
-                f"accept={ACCEPTED!r}); it is {accept!r}"
+                f"{NOTICE}. To accept these terms, set YAHOO_ACCEPT={ACCEPTED} (the option "
+                f"accept={ACCEPTED!r}). The value now is {accept!r}."
             )
         super().__init__()
         agent = {"User-Agent": AGENT}
@@ -84,13 +84,13 @@ class Yahoo(Provider):
         self.timeout, self.silence, self.beat = timeout, silence, beat
 
     async def quotes(self, instruments: Sequence[Instrument]) -> list[Quote]:
-        """Return the last price of the regular session; of crypto, that of the day."""
+        """Return the last price of the regular session; for crypto, the last price of the day."""
         known = await self._known(instruments)
         pairs = [(each, known.get(each.code)) for each in instruments]
         return [replace(found.quote, symbol=each.symbol) for each, found in pairs if found]
 
     async def sparklines(self, instruments: Sequence[Instrument]) -> dict[str, Sparkline]:
-        """Return the newest day of each, a price every five minutes of trade."""
+        """Return the newest trading day of each instrument, with one price every five minutes."""
         rows = await self._rows([each.code for each in instruments])
         pairs = [(each, row) for each in instruments if (row := rows.get(each.code))]
         lines = {each.symbol: read_sparkline(row, each) for each, row in pairs}
@@ -101,8 +101,13 @@ class Yahoo(Provider):
     ) -> list[Candle]:
         """Return candles of 60, 120, 300, 900, 1800, 3600 or 86400 seconds, none without a trade.
 
-        Those of a minute reach back a month, up to half an hour 60 days, of an hour two years. A
-        candle of a day begins at 00:00 UTC of its date, in every market.
+        How far they reach back depends on their length:
+
+        * one minute: one month
+        * 2 to 30 minutes: 60 days
+        * one hour: two years
+
+        A candle of a day begins at 00:00 UTC of its date, in every market.
         """
         self.check_step(step)
         first, stop = ceil(start.timestamp()), ceil(min(end, datetime.now(UTC)).timestamp())
@@ -114,7 +119,10 @@ class Yahoo(Provider):
         return [found[moment] for moment in sorted(found) if first <= moment < stop]
 
     async def stream(self, instruments: Sequence[Instrument]) -> AsyncIterator[Quote]:
-        """Yield a quote of each at once, then every tick; there are no ticks out of hours."""
+        """Yield a quote of each instrument at once, then every tick.
+
+        There are no ticks outside trading hours.
+        """
         if not instruments:
             return
         connection = Connection(instruments, await self._known(instruments))
@@ -225,7 +233,7 @@ class Connection:
         return self._each(frame.code, quote)
 
     def quiet(self, moment: datetime) -> float:
-        """Return for how many seconds all markets are quiet."""
+        """Return the number of seconds for which all markets stay closed."""
         return min(market.quiet(moment) for market in self.markets)
 
     def _each(self, code: str, quote: Quote) -> list[Quote]:
@@ -239,7 +247,7 @@ def apply_frame(frame: Frame, known: Known, now: datetime) -> Quote | None:
     """Update a quote with the fields that a frame has; return None if the frame is too old.
 
     A new day starts without the fields of the day before. In regular hours the range includes
-    the last price. A frame without a price changes nothing else.
+    the last price. A frame without a price changes only the last price and the times.
     """
     quote, market, moment = known.quote, known.market, frame.time or now
     if quote.source_time and moment < quote.source_time:

@@ -115,7 +115,7 @@ class Market:
         return moment.astimezone(self.zone).date()
 
     def quiet(self, moment: datetime) -> float:
-        """Return for how many seconds there is no regular session, as far as known."""
+        """Return the number of seconds without a regular session, as far as known."""
         if self.crypto or not self.hours:
             return 0.0
         now = moment.timestamp()
@@ -320,7 +320,7 @@ def read_candles(result: Any, instrument: Instrument, step: int) -> Iterator[tup
 
 
 def complaint(body: Any) -> tuple[str, str]:
-    """Return the code and the words of an error; each address has its own key for them."""
+    """Return the code and the text of an error; each address has its own key for them."""
     errors = [dig(each, "error") for each in body.values()] if isinstance(body, dict) else []
     error = next((each for each in errors if isinstance(each, dict)), {})
     return str(error.get("code") or ""), str(error.get("description") or "")

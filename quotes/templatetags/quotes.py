@@ -52,7 +52,7 @@ def live_quote(context: Context, code: str) -> SafeString:
 
 @register.simple_tag(takes_context=True)
 def quotes_socket(context: Context, address: Address) -> SafeString:
-    """Open the page's socket, for an address and all tags above. It stands at the end of a page."""
+    """Open the page's socket, for an address and all tags above. It is at the end of a page."""
     page = _page(context)
     merged = replace(
         address,

@@ -6,6 +6,7 @@ import os
 import zoneinfo
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import environ
 from csp.constants import NONE, SELF
@@ -18,19 +19,20 @@ ROOT = Path(__file__).resolve().parents[2]
 ENV_FILE = ROOT / ".env"
 TRUE = environ.Env.BOOLEAN_TRUE_STRINGS
 FALSE = ("false", "off", "n", "no", "0")
+REDIS = ("redis://", "rediss://", "unix://")
 
-# A copy: what the file says must not reach child processes as if their environment said it.
+# A copy: the variables of the file must not get into the environment of child processes.
 environ.Env.ENVIRON = dict(os.environ)
 env = environ.Env()
 
-# A deployment has its key in the environment. The file is for a machine of one's own.
+# A deployment has its key in the environment. The file is for a development machine.
 USES_ENV_FILE = "DJANGO_SECRET_KEY" not in os.environ and ENV_FILE.is_file()
 if USES_ENV_FILE:
     env.read_env(ENV_FILE)
 
 
 def flag(name: str, default: bool) -> bool:
-    """Read a truth value from the environment; fail at once for anything else."""
+    """Read a boolean from the environment; fail at once for anything else."""
     given: str = env.str(name, "").strip()
     if given and given.lower() not in TRUE + FALSE:
         raise ImproperlyConfigured(
@@ -54,7 +56,7 @@ def number(name: str, least: int) -> int | None:
     given: str = env.str(name, "").strip()
     if given and not (given.isascii() and given.isdigit() and int(given) >= least):
         raise ImproperlyConfigured(
-            f"Unexpected value {name}={given}, must be a whole number from {least}"
+            f"Unexpected value {name}={given}, must be a whole number, {least} or larger"
         )
     return int(given) if given else None
 
@@ -66,7 +68,10 @@ def limits(*names: str) -> dict[str, int]:
 
 
 def database() -> dict[str, Any]:
-    """Read DATABASE_URL; fail at once for another kind, and keep its password to ourselves."""
+    """Read DATABASE_URL.
+
+    Fail at once for another kind of database, with a message that does not contain the password.
+    """
     given: str = env.str("DATABASE_URL", "") or f"sqlite:///{ROOT / 'db.sqlite3'}"
     try:
         if given.partition("://")[0] in ("sqlite", "postgres", "postgresql"):
@@ -77,6 +82,20 @@ def database() -> dict[str, Any]:
     raise ImproperlyConfigured(
         "Unexpected value of DATABASE_URL, must be sqlite:///path "
         "or postgres://user:password@host/name"
+    )
+
+
+def redis() -> str:
+    """Read REDIS_URL; fail at once for another kind of address, without its password."""
+    given: str = env.str("REDIS_URL", "").strip()
+    try:
+        if not given or (given.startswith(REDIS) and urlsplit(given).port != 0):
+            return given
+    except ValueError:  # the port is not a number
+        pass
+    raise ImproperlyConfigured(
+        "Unexpected value of REDIS_URL, must be redis://host:6379/0, rediss://host:6379/0 "
+        "or unix:///path"
     )
 
 
@@ -98,14 +117,14 @@ def words(name: str, default: str = "") -> list[str]:
 
 
 def provider_options(name: str) -> dict[str, str]:
-    """Collect <NAME>_REST_URL and its kin, whatever options a provider takes."""
+    """Read all options of a provider from the environment, for example <NAME>_REST_URL."""
     names = provider_class(name).option_names()
     given = {option: env.str(f"{name}_{option}".upper(), "") for option in names}
     return {option: value for option, value in given.items() if value}
 
 
 def reason_for_loopback() -> str:
-    """Return why other machines may not reach the site, or nothing."""
+    """Return the reason why other machines may not reach the site, or ""."""
     if USES_ENV_FILE:
         return (
             f"the settings come from {ENV_FILE}, which is for this machine only: "
@@ -119,7 +138,7 @@ SECRET_KEY = env.str("DJANGO_SECRET_KEY", "") or (get_random_secret_key() if DEB
 if not SECRET_KEY:
     raise ImproperlyConfigured(
         "DJANGO_SECRET_KEY is empty: set it to a long random text, "
-        "or run “make setup” on a machine of your own."
+        "or run “make setup” on a development machine."
     )
 
 ALLOWED_HOSTS = words("DJANGO_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
@@ -193,7 +212,7 @@ else:
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-REDIS_URL = env.str("REDIS_URL", "")
+REDIS_URL = redis()
 if REDIS_URL:
     CHANNEL_LAYERS: dict[str, Any] = {
         "default": {
@@ -293,7 +312,7 @@ LOGGING = {
     "loggers": {
         # without handlers of its own, which would write each of its lines a second time
         "django": {"level": "INFO"},
-        "django.request": {"level": "ERROR"},  # a 404 stands in the line of its request
+        "django.request": {"level": "ERROR"},  # a 404 is in the line of its request
         "django.utils.autoreload": {"level": "WARNING"},
         "uvicorn.access": {"level": "INFO"},
         "quotes": {"level": "INFO"},

@@ -80,7 +80,7 @@ class Figures:
         return ratios
 
     def table(self) -> str:
-        """Write it all down for people."""
+        """Return all figures as a table."""
         ratios = self.ratios()
         width = max(map(len, [*self.measured, *ratios]), default=0)
         lines = [_line(width, *HEAD), *_lines(width, self.measured)]

@@ -54,7 +54,7 @@ def hour(bench: Bench) -> None:
 
 
 def ticks(codes: list[str], seconds: int) -> Iterator[tuple[int, list[Quote]]]:
-    """Yield what comes in each stretch between two writes, with the second that it ends."""
+    """Yield the quotes of each period between two writes, with the second of its end."""
     number = 0
     for second in range(-LEAD, seconds, WRITE_EVERY):
         quotes = []
@@ -87,7 +87,7 @@ class Naive:
         self.counted: dict[str, Decimal] = {}
 
     def add(self, quote: Quote) -> None:
-        """Add a tick; they come in order."""
+        """Add a tick. Ticks must be added in order of time."""
         last, volume = quote.last, quote.volume
         assert volume is not None
         before = self.counted.get(quote.symbol)

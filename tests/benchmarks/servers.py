@@ -154,9 +154,10 @@ class Runfeed(Server):
 
 
 class FeedBeside(Ours):
-    """Ours as several processes are run: the feed has its own, with Redis between.
+    """Quoteboard as several processes: one for the feed, one for the pages, and Redis between them.
 
-    Neither is counted, because the publishers to the peers are not counted either.
+    The processor time of the feed and of Redis is not counted, because the publishers to the peers
+    are not counted either.
     """
 
     def __init__(self, folder: Path, database: Path, rate: float, **env: str) -> None:

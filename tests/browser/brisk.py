@@ -1,4 +1,4 @@
-"""Settings of a site with a brisk pulse: its pages doubt their sockets after two seconds."""
+"""Settings with a fast pulse: pages show "Not live" after two seconds without one."""
 
 from __future__ import annotations
 

@@ -111,14 +111,14 @@ class Tab:
         self.until(lambda: len(self.frames) >= wanted, f"{count} frames", count + PATIENCE)
 
     def live(self, patience: float = PATIENCE) -> Tab:
-        """Wait until the page says that it is live."""
+        """Wait until the page shows “Live”."""
         expect(self.page.locator("#quotes-pulse.pulse-live .pulse-well")).to_be_visible(
             timeout=patience * 1000
         )
         return self
 
     def says_not_live(self) -> bool:
-        """Whether the page shows that it doubts its prices."""
+        """Whether the page shows "Not live"."""
         return self.page.locator("#quotes-pulse .pulse-ill").is_visible()
 
     def moves(self, code: str, patience: float = PATIENCE) -> None:

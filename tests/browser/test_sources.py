@@ -154,7 +154,7 @@ def test_a_source_that_fails_is_named_once_and_nothing_moves_on_the_page(
         note = page.page.locator(".note-outage")
         expect(note).to_be_visible()
         assert re.fullmatch(
-            r"Prices from Coinbase unavailable since \d\d:\d\d(:\d\d)?", note.inner_text()
+            r"Prices from Coinbase have been unavailable since \d\d:\d\d(:\d\d)?", note.inner_text()
         )
         assert note.count() == 1
         assert page.rows() == rows

@@ -332,7 +332,7 @@ class TestProvidersWithoutAnAnswer:
         assert len([each for each in two.bourse.received if each[1] == MINUTE]) == 3
         [record] = caplog.records
         assert record.message == (
-            "bourse: giving up candles of 60 s for now: no candles of 60 s at bourse"
+            "bourse: requesting candles of 60 s later: no candles of 60 s at bourse"
         )
 
     async def test_a_provider_that_refuses_gets_no_more_requests(self, two: Bench):

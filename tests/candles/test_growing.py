@@ -403,7 +403,7 @@ class TestWriting:
         assert len(candles.waiting) == 10
         assert max(row.start for row in minutes) == NOON.timestamp() + 59 * 60
         assert [record.message for record in caplog.records] == [
-            "more than 10 candles wait, dropping the oldest"
+            "more than 10 candles wait for the database, dropping the oldest"
         ]
 
     def test_candles_of_unlisted_symbols_are_written_and_forgotten(self):

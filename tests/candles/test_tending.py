@@ -196,7 +196,7 @@ class Led:
         self.feed.follow([self.bourse], chains)
 
     async def run(self, after: timedelta = timedelta(0)) -> list[tuple[str, int]]:
-        """Run the due maintenance after some time; return the requests that the bourse received."""
+        """Run the due maintenance after some time; return the requests to the exchange."""
         self.bench.now += after
         self.bourse.received.clear()
         await self.maintenance.run_due()

@@ -148,11 +148,11 @@ FAULTS: dict[str, tuple[str, str, str]] = {  # mode: status, words, what helps
         rf"^rate limited {SOON}: .* 429 too many",
         "nothing: the feed keeps trying",
     ),
-    "unauthorized": (FAILED, "answered 401 unauthorized", "it refuses this machine"),
+    "unauthorized": (FAILED, "answered 401 unauthorized", ": this one refuses your machine"),
     "maintenance": (FAILED, "answered 503 service unavailable", "the provider has a problem"),
     "slow": (FAILED, r"^no complete answer within 0.3 s", r"curl -v http://127.0.0.1:\d+"),
     "garbage": (FAILED, "answered with html, not json", r"curl -v http://127.0.0.1:\d+"),
-    "truncated": (FAILED, "bytes, not json", "check what it answers"),
+    "truncated": (FAILED, "bytes, not json", "check what the provider answers"),
     "empty": (FAILED, r"^it answered in \d+ ms without a price", "correct its codes"),
 }
 
@@ -194,14 +194,14 @@ class TestAProvider:
         [
             (
                 403,
-                "it refuses this machine: use another provider, or another address (COINBASE_",
+                r"^use another provider, or another address \(COINBASE_.*\): this one refuses your",
             ),
             (
                 451,
-                "it does not serve this region: use another provider, or another address (COI",
+                r"^use another provider, or another address \(COINBASE_.*\): this one does not",
             ),
-            (404, "if the address is wrong, set COINBASE_REST_URL"),
-            (301, "if the address is wrong, set COINBASE_REST_URL"),
+            (404, "If the address is wrong, correct COINBASE_REST_URL"),
+            (301, "If the address is wrong, correct COINBASE_REST_URL"),
         ],
     )
     def test_that_answers_without_prices_shows_what_helps(
@@ -213,7 +213,7 @@ class TestAProvider:
         found = examined(settings, "coinbase", stub)
         assert found.status == FAILED
         assert f"/products/stats answered {status} " in worst(found)[0]
-        assert helps in worst(found)[1]
+        assert re.search(helps, worst(found)[1])
 
     def test_that_has_a_rate_limit_without_an_end_is_reported(self, settings: Any):
         listed("binance", BTC="BTCUSDT")
@@ -228,7 +228,7 @@ class TestAProvider:
         stub = CoinGecko(key=("x-cg-demo-api-key", "right"))
         found = examined(settings, "coingecko", stub, demo_key=CANARY)
         assert "answered 401 unauthorized" in worst(found)[0]
-        assert "set COINGECKO_DEMO_KEY, COINGECKO_PRO_KEY, restart the feed" in worst(found)[1]
+        assert worst(found)[1].startswith("correct COINGECKO_DEMO_KEY or COINGECKO_PRO_KEY, and ")
         assert CANARY not in words(found)
 
     def test_without_its_key_gets_no_request(self, settings: Any):
@@ -237,7 +237,7 @@ class TestAProvider:
         found = examined(settings, "finnhub", stub)
         assert worst(found) == (
             "A key is missing, set FINNHUB_API_KEY",
-            "see docs/providers.md, then restart the feed",
+            "correct the options (see docs/providers.md) and restart the feed",
         )
         assert not stub.requests
 
@@ -283,7 +283,10 @@ class TestAProvider:
         assert found.status == FAILED
         assert worst(found) == (
             "the query on 'default' failed: no such table: nowhere",
-            "check what it reads, and DATABASE_ALIAS, DATABASE_QUERY, DATABASE_INTERVAL",
+            (
+                "check the source that it reads, and the settings "
+                "DATABASE_ALIAS, DATABASE_QUERY, DATABASE_INTERVAL"
+            ),
         )
 
     def test_with_a_query_that_works_is_reported_without_a_code(self, settings: Any):
@@ -306,7 +309,7 @@ class TestAProvider:
         stub = Finnhub()
         stub.enlist(*(f"S{number}" for number in range(9)))
         found = examined(settings, "finnhub", stub, api_key="stub-key")
-        assert "it has prices for all 3 requested codes (of 9)" in words(found)
+        assert "it has prices for all 3 requested codes (the site has 9)" in words(found)
         assert stub.requests.total() == 3
 
     def test_with_an_old_price_in_an_open_market_is_reported(self, settings: Any):
@@ -326,9 +329,9 @@ class TestAProvider:
     @pytest.mark.parametrize(
         ("ahead", "said"),
         [
-            (0, "its clock and ours agree within 2 s"),
-            (60, r"its clock is (5[89]|6[01])\.\d s ahead of ours"),
-            (-60, r"its clock is (5[89]|6[01])\.\d s behind ours"),
+            (0, "its clock and the clock of this machine agree within 2 s"),
+            (60, r"its clock is (5[89]|6[01])\.\d s ahead of the clock of this machine"),
+            (-60, r"its clock is (5[89]|6[01])\.\d s behind the clock of this machine"),
         ],
     )
     def test_with_a_clock_is_compared_with_ours(self, settings: Any, ahead: int, said: str):
@@ -359,7 +362,7 @@ class TestAProvider:
         listed("alpaca", BTC="BTC/USD")
         found = examined(settings, "alpaca", Alpaca(), api_key=KEY, api_secret=SECRET)
         assert found.status == OK
-        assert "its own check received FAKEPACA 134.56" in words(found)
+        assert "its test request returned FAKEPACA 134.56" in words(found)
 
     def test_with_a_failing_check_of_its_own_still_shows_a_price(self, settings: Any):
         listed("alpaca", BTC="BTC/USD")
@@ -367,7 +370,7 @@ class TestAProvider:
         away = f"ws://127.0.0.1:{free_port()}"
         found = examined(settings, "alpaca", Alpaca(), ws_url=away, **login)
         assert found.status == WARNING
-        assert worst(found)[0].startswith("its own check failed: ")
+        assert worst(found)[0].startswith("its test request failed: ")
         assert "BTC-USD 64000" in words(found)
 
     def test_that_the_feed_does_not_use_can_be_checked(self, settings: Any):
@@ -449,7 +452,7 @@ class TestTheMonthsBudget:
         stub = CoinGecko()
         found = examined(settings, "coingecko", stub, demo_key="mine")
         said, helps = worst(found)
-        assert re.search(r"^rate limited until \S+.* UTC \(.* from now\): the 10000 requests", said)
+        assert re.search(r"^rate limited until \S+.* UTC \(.* from now\): all 10000 requests", said)
         assert helps.startswith("wait for the next month, choose a larger plan")
         assert not stub.requests
 
@@ -480,7 +483,7 @@ class TestTheDatabase:
         assert found.status == OK
         assert re.search(r"^SQLite, .*: answered in \d+ ms$", worst(found)[0])
         assert "all migrations are applied" in words(found)
-        assert "its clock and ours agree within 1 s" in words(found)
+        assert "its clock and the clock of this machine agree within 1 s" in words(found)
 
     def test_that_is_not_migrated_names_what_is_missing(self, settings: Any):
         recorder = MigrationRecorder(connection)
@@ -512,7 +515,7 @@ class TestTheDatabase:
         assert found.status == WARNING
         assert worst(found) == (
             "some provider codes have an unknown provider: 'coinbse' (2), 'krakn' (1)",
-            f"correct them in the admin, the provider must be one of: {', '.join(REGISTRY)}",
+            f"correct them in the admin; the provider must be one of: {', '.join(REGISTRY)}",
         )
 
     def test_that_can_not_be_written_to_shows_why(
@@ -556,7 +559,7 @@ class TestTheDatabase:
         for line in (
             "database +FAILED +can't be used: connection failed: .*refused",
             "lease +FAILED +can't be read: connection failed",
-            "provider simulated +FAILED +not checked, its codes can't be read: connection",
+            "provider simulated +FAILED +not checked, because its codes can't be read: connection",
         ):
             assert re.search(f"(?m)^{line}", said)
         assert CANARY not in said
@@ -567,8 +570,8 @@ class TestTheDatabase:
     [
         (0.9, OK, "agree within 1 s"),
         (-0.9, OK, "agree within 1 s"),
-        (1.5, WARNING, "1.5 s ahead of ours"),
-        (-90.0, WARNING, "90.0 s behind ours"),
+        (1.5, WARNING, "1.5 s ahead of the clock of this machine"),
+        (-90.0, WARNING, "90.0 s behind the clock of this machine"),
     ],
 )
 def test_a_clock_that_differs_is_reported(ahead: float, status: str, said: str):
@@ -651,7 +654,7 @@ LEASES = {
     "over": (
         taken("alice:1", -9, renewed=False),
         FAILED,
-        "alice:1 hangs or can't reach the database, and its lease ended 9 s ago",
+        "alice:1 does not respond or can't reach the database, and its lease ended 9 s ago",
     ),
     "of the dead": (
         taken(GONE, -90, renewed=False),
@@ -661,7 +664,7 @@ LEASES = {
     "not renewed": (
         taken("alice:1", 3.0, renewed=False),
         WARNING,
-        "the lease is no longer renewed: alice:1 hangs",
+        "the lease is no longer renewed: alice:1 does not respond",
     ),
     "not over yet": (
         taken(GONE, 3.0, renewed=False),
@@ -681,7 +684,7 @@ LEASES = {
     "of a clock set back": (
         taken("alice:1", 3600),
         WARNING,
-        "the lease ends only in 60 min: the database",
+        "the lease ends in 60 min, which is too late: the database",
     ),
 }
 

@@ -151,7 +151,7 @@ class Deployment:
         return epoch, int(holder.rpartition(":")[2] or 0), end
 
     def written(self, code: str) -> Any:
-        """Return the last quote of a symbol as it is kept."""
+        """Return the stored last quote of a symbol."""
         [(wire,)] = self.rows(
             "SELECT wire FROM quotes_lastquote JOIN quotes_symbol ON id = symbol_id"
             f" WHERE code = '{code}'"
@@ -266,7 +266,7 @@ def ledger(deployment: Deployment) -> Iterator[Ledger]:
 
 
 def current(pages: list[Page], since: datetime) -> bool:
-    """Whether all pages show quotes that were made after a moment, where there are any."""
+    """Return whether all pages show quotes of the busy symbols that were made after a moment."""
     return all(page.shown(code).time >= since for page in pages for code in BUSY)
 
 
@@ -442,7 +442,8 @@ def test_quotes_move_on_without_the_database_and_the_lease_is_taken_anew_when_it
         postgres_server.stop()
         measured(lambda: current([page], gone + HELD), "quotes moved on")
         eventually(
-            lambda: "gives up epoch 1" in feed.said(), "the lease is given up before its end"
+            lambda: "gives up the feed's lease of epoch 1" in feed.said(),
+            "the lease is given up before its end",
         )
         given_up = now()
         postgres_server.start()

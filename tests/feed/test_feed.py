@@ -378,7 +378,7 @@ class TestOutages:
         texts = [record.getMessage() for record in caplog.records]
         assert texts[0].startswith("bourse: poll stopped, trying again in ")
         assert texts[0].endswith(" s: timed out")
-        assert texts[1:] == ["bourse is back"]
+        assert texts[1:] == ["bourse: works again"]
 
     async def test_a_stream_that_is_steady_again_ends_the_outage(self):
         wire = Wire(ProviderError("poll timed out"))
@@ -620,7 +620,7 @@ class TestProgrammingErrors:
         bourse = Bourse(KeyError("lastPrice"), [quote("AAPL", "101")])
         async with running((bourse, [AAPL])) as published:
             await until(lambda: published.prices("AAPL"))
-        assert "bourse: died, starting it again" in caplog.text
+        assert "bourse: stopped by an unexpected error, starting again" in caplog.text
         assert "KeyError: 'lastPrice'" in caplog.text
 
     async def test_a_stream_that_dies_of_one_is_opened_again(
@@ -631,7 +631,7 @@ class TestProgrammingErrors:
         wire.wire.put_nowait(quote("AAPL", "101"))
         async with running((wire, [AAPL])) as published:
             await until(lambda: published.prices("AAPL"))
-        assert "wire: died, starting it again" in caplog.text
+        assert "wire: stopped by an unexpected error, starting again" in caplog.text
 
     async def test_a_source_that_dies_again_and_again_is_an_outage(self):
         # for example a new wire format: a visitor sees the same as with a broken line

@@ -77,9 +77,9 @@ async def test_missing_candles_are_reported_with_what_to_do(shell: Shell) -> Non
     shell.stub.mode = "unauthorized"
     code, said, errors = await shell.run("BTC-USD", "ETH-USD", "--days", "0.01")
     assert code == 1
-    assert "2/2 ETH-USD: nothing new, some are still missing" in said
-    assert "Candles are still missing for 2 of 2 symbols: BTC-USD, ETH-USD. Those" in errors
-    assert "received are stored. Run the command again to request the rest." in errors
+    assert "2/2 ETH-USD: nothing new; some are still missing" in said
+    assert "Candles are still missing for 2 of 2 symbols: BTC-USD, ETH-USD." in errors
+    assert "The received candles are stored. Run the command again to request the rest." in errors
     assert shell.stub.requests["/0/public/OHLC"] == 1  # after a refusal nothing is requested
 
 

@@ -91,7 +91,7 @@ class TestSearching:
     def test_shows_how_many_more_there_are(self, coinbase: Stub):
         said = Said("coinbase", "--limit", "1")
         assert said.lines == ["BTC-EUR  BTC/EUR  EUR  0.01  crypto"]
-        assert said.beside == "1 of 7 shown: add words, or use --limit 7\n"
+        assert said.beside == "1 of 7 instruments are shown: add words, or use --limit 7\n"
         assert len(Said("coinbase", "--limit", "7").lines) == 7
 
     def test_reports_that_nothing_matches(self, coinbase: Stub):
@@ -174,7 +174,7 @@ class TestChecking:
     def test_needs_a_provider_with_a_list(self, settings: Any):
         settings.QUOTES = {"PROVIDERS": ["simulated", "yahoo"]}
         assert Said("--check").error == (
-            "No provider in QUOTES_PROVIDERS (simulated, yahoo) has a list of instruments, "
+            "No provider in QUOTES_PROVIDERS (simulated, yahoo) has a list of instruments: "
             f"use one of: {WITH_A_LIST}"
         )
 
@@ -194,7 +194,7 @@ def test_requests_of_a_monthly_plan_are_counted(settings: Any):
         for used in (9_999, 10_000):
             assert Said("coingecko", "bitcoin").lines
             assert records.load_uses() == {"coingecko": (month, used)}
-        assert "the 10000 requests" in Said("coingecko", "bitcoin").error
+        assert "all 10000 requests" in Said("coingecko", "bitcoin").error
     finally:
         coins.stop()
 

@@ -209,7 +209,7 @@ def test_after_a_crash_the_first_page_has_the_last_prices_with_their_time_and_th
         assert prices(board)["BTC-USD"] == "65432.10"
         noted = eventually(
             lambda: re.search(
-                r"Prices from Coinbase unavailable since \d\d:\d\d:\d\d",
+                r"Prices from Coinbase have been unavailable since \d\d:\d\d:\d\d",
                 running.get("/boards/crypto/"),
             ),
             "the page says that prices are unavailable",
@@ -232,7 +232,7 @@ def test_prices_of_another_source_than_the_one_that_is_down_stay_with_a_note(
         running.start()
         assert prices(running.get("/boards/crypto/"))["BTC-USD"]
         eventually(
-            lambda: "Prices from Coinbase unavailable" in running.get("/boards/crypto/"),
+            lambda: "Prices from Coinbase have been unavailable" in running.get("/boards/crypto/"),
             "the page says that prices are unavailable",
         )
 
@@ -285,7 +285,7 @@ def test_a_bad_setting_ends_a_command_with_what_to_do(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nowhere"], ["'nowhere' is no address", "127.0.0.1:8000"]),
+        (["nowhere"], ["'nowhere' is not a valid address", "127.0.0.1:8000"]),
         (["127.0.0.1:99999"], ["can't listen on 127.0.0.1:99999"]),
         (["192.0.2.1:8000"], ["can't listen on 192.0.2.1:8000"]),
         (["--share-port"], ["Several processes need a layer", "set REDIS_URL"]),
@@ -337,7 +337,7 @@ def test_runfeed_without_an_end_is_ended_by_a_signal(tmp_path: Path, database_te
     env = {"QUOTES_FEED": "external", "DATABASE_URL": url, "REDIS_URL": "redis://127.0.0.1:1"}
     feed = Command("manage.py", "runfeed", **env)
     try:
-        assert "The feed runs" in feed.ready
+        assert "This process runs the feed" in feed.ready
         feed.process.send_signal(signal.SIGTERM)
         assert feed.process.wait(15) == 0
     finally:

@@ -25,7 +25,7 @@ from tests.servers import PATIENCE
 from tests.stubs.exchange import MODES, Bench
 
 FAULTS = MODES[1:]
-PROMPT = ("rate_limited", "unauthorized", "maintenance")  # the other faults last until the time-out
+PROMPT = ("rate_limited", "unauthorized", "maintenance")  # the other faults last until the timeout
 ENDING = ("garbage", "truncated", "empty", "silent", "drop")  # faults that end an open stream
 # providers whose address is an option, so it may be that of a stub
 SERVED = [name for name in REGISTRY if "url" in str(provider_class(name).option_names())]
@@ -169,7 +169,9 @@ class ProviderContract:
         assert provider.poll_interval > 0
 
     async def test_an_unknown_option_is_refused(self, bench: Bench) -> None:
-        with pytest.raises(ValueError, match=r"unusable options for provider .*colour"):
+        with pytest.raises(
+            ValueError, match=r"Unknown option 'colour' of the .* provider, must be one of: "
+        ):
             make_provider(bench.provider.name, {"colour": "blue"})
 
 

@@ -326,8 +326,8 @@ SIP = "subscription does not permit querying recent SIP data"
         (200, {"message": "too many requests."}, False, "snapshots answered with an error: too ma"),
         (200, {"code": 40110000, "message": "request is not authorized."}, True, "with an error"),
         (200, {"code": 40310000, "message": "no"}, True, "answered with an error: no"),
-        (200, [], False, "a list, not a dict"),
-        (200, None, False, "a NoneType, not a dict"),
+        (200, [], False, "a JSON list, not a JSON object"),
+        (200, None, False, "null, not a JSON object"),
     ],
 )
 async def test_an_error_has_the_words_of_the_source(
@@ -371,7 +371,7 @@ async def test_an_answer_may_lack_the_key_of_crypto(within: Any) -> None:
 
 async def test_snapshots_in_another_form_are_an_error() -> None:
     async with answering(200, {"snapshots": ["BTC/USD"]}) as provider:
-        with pytest.raises(ProviderError, match="a list, not a dict"):
+        with pytest.raises(ProviderError, match="a JSON list, not a JSON object"):
             await provider.quotes([instrument("BTC/USD")])
 
 
@@ -416,7 +416,7 @@ async def test_a_feed_is_requested_by_name_and_has_its_delay(
 
 def test_the_attribution_is_true_for_every_feed() -> None:
     assert set(FEEDS) == {"iex", "sip", "delayed_sip"}  # the last two are from all exchanges
-    assert Alpaca.attribution.endswith("those of stocks from IEX or from all US exchanges")
+    assert Alpaca.attribution.endswith("Stock prices are from IEX or from all US exchanges")
 
 
 CANARY = "PKCANARY0123456789"
@@ -515,7 +515,7 @@ async def test_an_unknown_symbol_has_no_candles(provider: Alpaca, code: str) -> 
 
 
 async def test_steps_that_it_lacks_are_refused(provider: Alpaca) -> None:
-    with pytest.raises(ProviderError, match="no candles of 42 s at alpaca, must be one of: 60,"):
+    with pytest.raises(ProviderError, match="alpaca has no candles of 42 s, must be one of: 60,"):
         await provider.candles(instrument("AAPL"), 42, NOON, NOON)
 
 
@@ -686,7 +686,7 @@ async def test_a_second_connection_backs_off(stub: Stub, provider: Alpaca) -> No
 
 
 async def test_a_stream_of_only_bad_symbols_is_an_error(provider: Alpaca) -> None:
-    assert str(await failure(provider, "BRK-A", "NOPE")) == ("alpaca has no price of any symbol")
+    assert str(await failure(provider, "BRK-A", "NOPE")) == ("alpaca has no price for any symbol")
     assert set(provider.standing.unknown) == {"BRK-A"}
 
 
@@ -705,7 +705,7 @@ async def test_a_connection_that_ignores_a_probe_is_dead(stub: Stub) -> None:
         listening(stub, provider, "AAPL") as stream,
     ):
         stub.mode = "silent"
-        with pytest.raises(ProviderError, match=r"^silent for 0\.1 s$"):
+        with pytest.raises(ProviderError, match=r"^no message for 0\.1 s$"):
             [quote async for quote in stream]
 
 
@@ -762,7 +762,7 @@ async def test_a_source_without_any_price_ends_the_stream(stub: Stub) -> None:
         listening(stub, provider, "AAPL") as stream,
     ):
         stub.mode = "empty"
-        with pytest.raises(ProviderError, match="no price of any symbol"):
+        with pytest.raises(ProviderError, match="no price for any symbol"):
             [quote async for quote in stream]
 
 

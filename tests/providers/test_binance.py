@@ -286,8 +286,8 @@ async def test_an_error_without_words_has_its_status(stub: Stub, provider: Binan
     [
         ({"code": -1000, "msg": "An unknown error"}, "an error: An unknown error", False),
         ({"code": 0, "msg": "from a restricted location"}, "a restricted location", True),
-        ([], "a list, not a dict", False),
-        ({"symbols": {}}, "a dict, not a list", False),
+        ([], "a JSON list, not a JSON object", False),
+        ({"symbols": {}}, "a JSON object, not a JSON list", False),
         ({"symbols": [7, {}, {"symbol": "BTCUSDT"}]}, "the list of the source is empty", False),
     ],
 )
@@ -376,7 +376,7 @@ async def test_no_candle_of_the_future_is_requested(stub: Stub, provider: Binanc
 
 
 async def test_steps_that_it_lacks_are_refused(provider: Binance) -> None:
-    with pytest.raises(ProviderError, match="no candles of 42 s at binance, must be one of: 60,"):
+    with pytest.raises(ProviderError, match="binance has no candles of 42 s, must be one of: 60,"):
         await provider.candles(instrument("BTCUSDT"), 42, NOON, NOON)
 
 
@@ -540,7 +540,7 @@ async def test_a_quiet_symbol_does_not_end_the_stream(stub: Stub) -> None:
         done, _ = await asyncio.wait([waiting], timeout=0.8)
         assert not done
         stub.mode = "silent"
-        with pytest.raises(ProviderError, match=r"silent for 0\.5 s"):
+        with pytest.raises(ProviderError, match=r"no message for 0\.5 s"):
             await waiting
 
 

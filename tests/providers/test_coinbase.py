@@ -215,8 +215,8 @@ async def test_documented_statistics_are_read() -> None:
         ({"message": "Public rate limit exceeded"}, "error: Public rate limit", COOL_DOWN),
         ({"message": "Internal server error"}, "error: Internal server error", None),
         ({"message": ""}, "an error: ", None),
-        ([], "a list, not a dict", None),
-        (None, "a NoneType, not a dict", None),
+        ([], "a JSON list, not a JSON object", None),
+        (None, "null, not a JSON object", None),
     ],
 )
 async def test_a_200_may_be_an_error(document: Any, words: str, retry_after: float | None) -> None:
@@ -307,7 +307,7 @@ async def test_no_candle_of_the_future_is_requested(stub: Stub, provider: Coinba
 
 
 async def test_steps_that_it_lacks_are_refused(provider: Coinbase) -> None:
-    with pytest.raises(ProviderError, match="no candles of 42 s at coinbase, must be one of: 60,"):
+    with pytest.raises(ProviderError, match="coinbase has no candles of 42 s, must be one of: 60,"):
         await provider.candles(instrument("BTC-USD"), 42, NOON, NOON)
 
 
@@ -465,7 +465,7 @@ async def test_an_error_without_a_product_ends_the_stream(stub: Stub, provider: 
 async def test_silence_ends_the_stream(stub: Stub) -> None:
     stub.mode = "silent"
     async with reading(stub, silence=0.1) as provider:
-        assert str(await failure(provider, "BTC-USD")) == "silent for 0.1 s"
+        assert str(await failure(provider, "BTC-USD")) == "no message for 0.1 s"
 
 
 async def test_heartbeats_keep_the_stream_alive(stub: Stub) -> None:

@@ -288,7 +288,7 @@ async def test_an_unknown_coin_has_no_candles(provider: CoinGecko, code: str) ->
 
 
 async def test_steps_that_it_lacks_are_refused(provider: CoinGecko) -> None:
-    with pytest.raises(ProviderError, match="no candles of 60 s at coingecko, must be one of: 18"):
+    with pytest.raises(ProviderError, match="coingecko has no candles of 60 s, must be one of: 18"):
         await provider.candles(instrument("bitcoin"), 60, NOW, NOW)
 
 
@@ -364,8 +364,8 @@ async def test_no_key_is_ever_shown(caplog: pytest.LogCaptureFixture) -> None:
         (200, {"error": {"status": {"error_code": 10011, "error_message": "Root"}}}, True, "Root"),
         (200, {"error": "something broke"}, False, "something broke"),
         (500, {"error": "something broke"}, False, "500 internal server error: something"),
-        (200, {"gecko_says": "hi"}, False, "a dict, not a list"),
-        (200, None, False, "a NoneType, not a list"),
+        (200, {"gecko_says": "hi"}, False, "a JSON object, not a JSON list"),
+        (200, None, False, "null, not a JSON list"),
     ],
 )
 async def test_errors_have_three_forms_and_may_have_the_status_200(
@@ -417,7 +417,7 @@ async def test_many_coins_come_in_several_requests(stub: Stub, provider: CoinGec
 
 async def test_no_request_is_sent_when_the_month_is_spent(stub: Stub, provider: CoinGecko) -> None:
     provider.standing.budget.month_spent = 10_000
-    with pytest.raises(ProviderError, match=r"the 10000 requests of 20.* are spent") as caught:
+    with pytest.raises(ProviderError, match=r"all 10000 requests of 20.* are used") as caught:
         await provider.quotes([instrument("bitcoin")])
     assert stub.requests == {}
     assert caught.value.retry_after

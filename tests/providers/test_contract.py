@@ -29,7 +29,7 @@ class TestEveryProvider(ProviderContract):
 class TestEveryProviderWithASource(FaultContract):
     @pytest.fixture(params=SERVED)
     async def bench(self, request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
-        # With a short time-out, the missing answer is the expected error.
+        # With a short timeout, the missing answer is the expected error.
         short = request.node.callspec.params.get("fault", PROMPT[0]) not in PROMPT
         async with stub_of(request.param).bench(patience=0.2 if short else PATIENCE) as bench:
             yield bench
@@ -57,7 +57,7 @@ async def test_a_provider_without_a_stream_raises_not_implemented() -> None:
         async def quotes(self, instruments):  # type: ignore[no-untyped-def]
             return []
 
-    with pytest.raises(NotImplementedError, match="ledger has no stream, poll `quotes`"):
+    with pytest.raises(NotImplementedError, match="ledger has no stream: poll `quotes`"):
         Ledger().stream([])
     assert await Ledger().instruments() == []
     assert await Ledger().sparklines([]) == {}

@@ -257,7 +257,10 @@ async def test_no_instruments_run_no_query() -> None:
         ({"query": "{code, last}"}, "Unexpected '{code, las' at the start"),
         ({"query": "/* SELECT"}, "Unexpected '/\\* SELECT' at the start"),
         ({"query": f"{EXAMPLE}; COMMIT; DELETE FROM prices"}, "Unexpected ';' .*one statement"),
-        ({"query": EXAMPLE, "colour": "blue"}, "unusable options for provider 'database'"),
+        (
+            {"query": EXAMPLE, "colour": "blue"},
+            "Unknown option 'colour' of the database provider, must be one of: ",
+        ),
     ],
 )
 def test_an_invalid_option_is_refused_with_a_reason(options: Any, words: str) -> None:
@@ -327,7 +330,7 @@ async def test_an_empty_table_is_an_error(table: Table) -> None:
     table.run("DELETE FROM prices")
     error = await failure(reader(table))
     assert str(error) == (
-        "database has no price of any requested symbol: AAPL is not among the rows"
+        "database has no price for any requested symbol: AAPL is not among the rows"
     )
 
 
@@ -428,7 +431,7 @@ async def test_hanging_queries_do_not_pile_up(small: Table, held: Held) -> None:
     provider = reader(small, HELD, timeout=0.05)
     for _ in range(MAX_THREADS):
         assert "gave no complete answer" in str(await failure(provider))
-    assert "exceeded its time-out 3 times and still runs" in str(await failure(provider))
+    assert "exceeded its timeout 3 times and still runs" in str(await failure(provider))
     await until(lambda: held.calls == MAX_THREADS)
     held.release.set()
     await until(lambda: not any(thread.is_alive() for thread in provider.threads))

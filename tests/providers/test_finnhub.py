@@ -250,7 +250,7 @@ LIMIT = "API limit reached. Please try again later. Remaining Limit: 0"
         (429, {"error": LIMIT}, False, f"429 too many requests: {LIMIT}"),
         (200, {"error": LIMIT}, False, f"/quote answered with an error: {LIMIT}"),
         (200, {"error": "Invalid API key."}, True, "/quote answered with an error: Invalid"),
-        (200, [], False, "a list, not a dict"),
+        (200, [], False, "a JSON list, not a JSON object"),
         (502, "odd", False, "502 bad gateway"),
     ],
 )
@@ -592,7 +592,7 @@ async def test_a_silent_stream_ends(stub: Stub) -> None:
         listening(stub, provider, "AAPL") as stream,
     ):
         stub.mode = "silent"
-        with pytest.raises(ProviderError, match=r"^silent for 0\.2 s$"):
+        with pytest.raises(ProviderError, match=r"^no message for 0\.2 s$"):
             await anext(stream)
 
 

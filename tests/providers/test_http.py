@@ -233,13 +233,15 @@ async def test_every_request_counts(stub: Stub) -> None:
 async def test_a_200_without_any_price_is_an_error(shape: str, document: Any) -> None:
     async with answering(document)() as stub, reading(stub, shape) as provider:
         error = await failure(provider, "AAPL", "BTC-USD")
-    assert "has no price of any" in str(error) or "without a list at the path" in str(error)
+    assert "has no price for any" in str(error) or "there is no list at the path" in str(error)
 
 
 async def test_a_missing_list_is_an_error_that_names_the_path(stub: Stub) -> None:
     async with reading(stub, rows="data.quotes") as provider:
         error = await failure(provider, "AAPL")
-    assert str(error) == f"127.0.0.1:{stub.port} answered without a list at the path of rows"
+    assert (
+        str(error) == f"127.0.0.1:{stub.port} answered, but there is no list at the path in `rows`"
+    )
 
 
 @pytest.mark.parametrize("fault", ["unauthorized", "rate_limited", "maintenance"])
@@ -308,7 +310,9 @@ async def test_no_key_is_shown(stub: Stub, caplog: pytest.LogCaptureFixture, mod
     ],
 )
 def test_an_error_about_an_option_does_not_show_the_key(options: Any) -> None:
-    with pytest.raises(ValueError, match=r"^(Unexpected|The query .* has a name twice)") as caught:
+    with pytest.raises(
+        ValueError, match=r"^(Unexpected|The url .* has the same parameter twice)"
+    ) as caught:
         make_provider("http", {"url": URL, **LISTED} | options)
     assert "hush" not in str(caught.value)
 
@@ -335,11 +339,14 @@ async def test_a_key_may_be_a_name_and_password_in_the_address(stub: Stub) -> No
         ({"url": "https://example.com/{code"}, "Unexpected '{code' in the url"),
         ({"url": "https://example.com/code}"}, "Unexpected '}' in the url"),
         ({"url": "https://example.com/{code}/{codes}"}, "Unexpected '{codes}' in the url"),
-        ({"url": "https://example.com/?a=1&a=2&b={codes}"}, "url has a name twice"),
+        (
+            {"url": "https://example.com/?a=1&a=2&b={codes}"},
+            "url of the http provider has the same parameter twice",
+        ),
         ({"fields": ""}, "needs the field last, like last=data.price"),
         (
             {"fields": "last=a, code=b, lsat=c"},
-            "Unknown field 'lsat' of http, must be one of: code",
+            "Unknown field 'lsat' of the http provider, must be one of: code",
         ),
         ({"fields": "last"}, "Unexpected path '' of last of the http provider, must be names"),
         ({"fields": "last=a..b"}, "Unexpected path 'a..b' of last"),
@@ -354,7 +361,7 @@ async def test_a_key_may_be_a_name_and_password_in_the_address(stub: Stub) -> No
         ({"interval": "0"}, "Unexpected interval '0', must be a number of seconds above 0"),
         ({"per_minute": "x"}, "Unexpected per_minute 'x', must be a whole number above 0"),
         ({"batch": -1}, "Unexpected batch -1, must be a whole number above 0"),
-        ({"colour": "blue"}, "unusable options for provider 'http'"),
+        ({"colour": "blue"}, "Unknown option 'colour' of the http provider, must be one of: "),
     ],
 )
 def test_an_invalid_option_is_refused_with_a_reason(options: Any, words: str) -> None:

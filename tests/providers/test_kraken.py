@@ -325,9 +325,9 @@ async def test_too_many_requests_cause_a_back_off(retry_after: str, seconds: flo
 @pytest.mark.parametrize(
     ("document", "words"),
     [
-        ([], "a list, not a dict"),
-        ({"error": []}, "a NoneType, not a dict"),
-        ({"error": "EService:Busy", "result": []}, "a list, not a dict"),
+        ([], "a JSON list, not a JSON object"),
+        ({"error": []}, "null, not a JSON object"),
+        ({"error": "EService:Busy", "result": []}, "a JSON list, not a JSON object"),
         ({"error": [7, None], "result": {}}, "an error: 7, None"),
         ({"error": [], "result": {}}, "the list of the source is empty"),
     ],
@@ -393,7 +393,7 @@ async def test_an_empty_period_has_no_candles(stub: Stub, provider: Kraken) -> N
 
 
 async def test_steps_that_it_lacks_are_refused(provider: Kraken) -> None:
-    with pytest.raises(ProviderError, match="no candles of 42 s at kraken, must be one of: 60,"):
+    with pytest.raises(ProviderError, match="kraken has no candles of 42 s, must be one of: 60,"):
         await provider.candles(BITCOIN, 42, NOON, NOON)
 
 
@@ -555,7 +555,7 @@ async def test_silence_ends_the_stream_and_heartbeats_do_not(stub: Stub) -> None
         done, _ = await asyncio.wait([waiting], timeout=0.8)
         assert not done
         stub.mode = "silent"
-        with pytest.raises(ProviderError, match=r"silent for 0\.5 s"):
+        with pytest.raises(ProviderError, match=r"no message for 0\.5 s"):
             await waiting
 
 

@@ -417,7 +417,7 @@ def test_options_may_be_text_from_the_environment() -> None:
 
 
 def test_an_unknown_option_is_refused() -> None:
-    with pytest.raises(ValueError, match="unusable options for provider 'simulated'"):
+    with pytest.raises(ValueError, match="Unknown option 'api_key' of the simulated provider"):
         make_provider("simulated", {"api_key": "secret"})
 
 

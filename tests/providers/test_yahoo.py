@@ -596,7 +596,9 @@ async def test_an_index_is_requested_by_its_code(stub: Stub, provider: Yahoo) ->
 
 
 async def test_steps_that_it_lacks_are_refused(provider: Yahoo) -> None:
-    with pytest.raises(ProviderError, match="no candles of 42 s at yahoo, must be one of: 60, 120"):
+    with pytest.raises(
+        ProviderError, match="yahoo has no candles of 42 s, must be one of: 60, 120"
+    ):
         await provider.candles(AAPL, 42, NOON, NOON)
 
 
@@ -635,7 +637,11 @@ async def test_a_request_for_a_crumb_is_a_refusal(status: int) -> None:
 
 @pytest.mark.parametrize(
     ("document", "words"),
-    [([], "a list, not a dict"), (None, "a NoneType, not a dict"), ("Too Many", "a str, not a d")],
+    [
+        ([], "a JSON list, not a JSON object"),
+        (None, "null, not a JSON object"),
+        ("Too Many", "a JSON string, not a JSON object"),
+    ],
 )
 async def test_an_answer_of_another_kind_is_an_error(document: Any, words: str) -> None:
     class Odd(Stub):
@@ -758,7 +764,7 @@ async def test_a_stream_that_hangs_up_is_an_error(stub: Stub, provider: Yahoo) -
 
 async def test_silence_while_a_market_is_open_ends_the_stream(stub: Stub) -> None:
     async with reading(stub, silence=0.1) as provider:
-        assert str(await failure(provider, AAPL)) == "silent for 0.1 s"
+        assert str(await failure(provider, AAPL)) == "no message for 0.1 s"
 
 
 async def test_silence_while_all_markets_are_closed_does_not_end_the_stream() -> None:

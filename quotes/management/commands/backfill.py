@@ -1,4 +1,4 @@
-"""`manage.py backfill [SYMBOL…] [--days N]`: request candles of the past from providers."""
+"""`manage.py backfill [SYMBOL…] [--days N]`: request old candles from the providers."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ CANDLES = {  # by step
 
 
 class Command(BaseCommand):
-    """Request candles of the past from the providers."""
+    """Request old candles from the providers."""
 
     help = (
-        "Requests candles of the past from the providers: as far back as candles are kept "
-        "(RETENTION), or of the last days only (--days). It can be stopped with CONTROL-C at any "
-        "time and continues when it is run again. It may run beside the feed: it uses at most a "
-        "quarter of the requests that each provider allows."
+        "Requests old candles from the providers, as far back as RETENTION allows. Use --days to "
+        "request fewer days. You can stop the command with CONTROL-C at any time; it continues "
+        "when you run it again. It may run beside the feed: it uses at most a quarter of the "
+        "requests that each provider allows."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -60,8 +60,9 @@ class Command(BaseCommand):
         chains = load_chains(conf.get("PROVIDERS"))
         if unknown := [each for each in symbols if each not in chains]:
             raise CommandError(
-                f"{', '.join(unknown)}: unknown, switched off, or without a code for any "
-                "provider in QUOTES_PROVIDERS. Give other symbols, or none for all."
+                f"{', '.join(unknown)}: these symbols are unknown, switched off, or have no code "
+                "for a provider in QUOTES_PROVIDERS. Name other symbols, or name no symbol to "
+                "request candles of all."
             )
         self.chains = {each: chains[each] for each in sorted(symbols or chains)}
         self.verbose, self.count = options["verbosity"] > 0, 0
@@ -74,7 +75,7 @@ class Command(BaseCommand):
         if missing:
             raise CommandError(
                 f"Candles are still missing for {len(missing)} of {len(self.chains)} symbols: "
-                f"{', '.join(sorted(missing))}. Those that were received are stored. "
+                f"{', '.join(sorted(missing))}. The received candles are stored. "
                 "Run the command again to request the rest."
             )
 
@@ -104,7 +105,7 @@ class Command(BaseCommand):
             )
             nothing = "nothing new" if have_candles else "none of its providers has candles"
             stored = f"{count:,} candles" if count else nothing
-            rest = "" if complete else ", some are still missing"
+            rest = "" if complete else "; some are still missing"
             self.progress.clear()
             self.stdout.write(f"{self.count}/{len(self.chains)} {symbol}: {stored}{rest}")
             self.stdout.flush()

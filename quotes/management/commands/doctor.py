@@ -50,7 +50,7 @@ class Command(BaseCommand):
             type=seconds,
             default=doctor.PATIENCE,
             metavar="SECONDS",
-            help=f"how long each provider may take (default: {doctor.PATIENCE:g})",
+            help=f"seconds that each provider may take (default: {doctor.PATIENCE:g})",
         )
         parser.add_argument(
             "--json", action="store_true", dest="as_json", help="print a report in JSON at the end"

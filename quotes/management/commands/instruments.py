@@ -30,7 +30,7 @@ class Command(BaseCommand):
         "Searches the instruments of a provider and prints those whose code or name contains "
         "every TEXT: code, name, currency, tick size and kind. With --check it compares the codes "
         "of active symbols with the lists of the providers and prints the codes that are not "
-        "listed. Then the exit code is 1 if there are any."
+        "in these lists. If there are any, the exit code is 1."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -42,7 +42,7 @@ class Command(BaseCommand):
             "text",
             nargs="*",
             metavar="TEXT",
-            help="text to search for; with --check, another provider",
+            help="text to search for; with --check, the name of another provider to check",
         )
         parser.add_argument(
             "--limit",
@@ -83,7 +83,9 @@ class Command(BaseCommand):
             self.stdout.write("  ".join(padded).rstrip())
         if len(found) > limit:
             self.stderr.write(
-                f"{limit} of {len(found):,} shown: add words, or use --limit {len(found)}", str
+                f"{limit} of {len(found):,} instruments are shown: "
+                f"add words, or use --limit {len(found)}",
+                str,
             )
 
     def check_codes(self, names: Sequence[str]) -> None:
@@ -172,7 +174,7 @@ def configured_with_a_list() -> list[str]:
     if names := [name for name in enabled if keeps_a_list(name)]:
         return names
     raise CommandError(
-        f"No provider in QUOTES_PROVIDERS ({', '.join(enabled)}) has a list of instruments, "
+        f"No provider in QUOTES_PROVIDERS ({', '.join(enabled)}) has a list of instruments: "
         f"use one of: {', '.join(with_a_list())}"
     )
 

@@ -29,8 +29,9 @@ class Command(BaseCommand):
 
     help = (
         "Renews quotes/sessions.csv from the package exchange_calendars, which “make setup” "
-        "installs: from this year on, as far as the package knows each venue. The file is "
-        "complete after each venue, so the command can be stopped at any time and run again."
+        "installs. It writes this year and all later years for which the package has the hours "
+        "of a venue. The file is valid after each venue, so you can stop the command at any "
+        "time and run it again."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -54,7 +55,9 @@ class Command(BaseCommand):
         last = options["until"] or first + 2
         if last < first:
             raise CommandError(f"Unexpected --until {last}, must be {first} or later")
-        stopped = "Stopped. The file is complete. To go on, run the command for the other venues."
+        stopped = (
+            "Stopped. The file is valid. To continue, run the command for the remaining venues."
+        )
         with stops_on_control_c(ProgressLine(self.stderr), self.stderr, stopped):
             for number, venue in enumerate(venues, 1):
                 self.stdout.write(f"{number} of {len(venues)}: {venue} … ", ending="")
@@ -62,7 +65,8 @@ class Command(BaseCommand):
                 try:
                     rows = list(make(venue, first, last))
                 except UnpublishedError:
-                    self.stdout.write(f"hours of {first} are not published yet, keeping its rows")
+                    unpublished = f"the hours of {first} are not published yet"
+                    self.stdout.write(f"{unpublished}, keeping the old rows")
                     continue
                 kept = [row for row in read(options["file"]) if row[0] != venue]
                 write(options["file"], sorted([*kept, *rows], key=lambda row: row[0]))

@@ -1,6 +1,6 @@
-"""`manage.py runserver`: daphne's, with bounds for clients that do not read.
+"""`manage.py runserver`: the command of daphne, with limits for clients that do not read.
 
-It is found before daphne's own where `quotes` stands before `daphne` in INSTALLED_APPS.
+It is found before daphne's own if `quotes` comes before `daphne` in INSTALLED_APPS.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from quotes.management import servers
 
 PING_EVERY = 20  # seconds
 PONG_WITHIN = 10  # seconds; daphne loses track of its pings where this is above their interval
-FOR_EVER = -1  # daphne would end each socket after a day
+FOREVER = -1  # daphne would end each socket after a day
 
 
 class BoundedServer(Server):
@@ -38,7 +38,7 @@ class Command(runserver.Command):
         BoundedServer,
         ping_interval=PING_EVERY,
         ping_timeout=PONG_WITHIN,
-        websocket_timeout=FOR_EVER,
+        websocket_timeout=FOREVER,
     )
 
     def run(self, **options: Any) -> None:
@@ -47,7 +47,7 @@ class Command(runserver.Command):
         super().run(**options)
 
     def inner_run(self, *args: Any, **options: Any) -> None:
-        """Check and serve, as daphne's own does, which writes six lines before the address."""
+        """Check and serve like daphne's command, but without the six lines before the address."""
         if not options["use_asgi"]:
             super().inner_run(*args, **options)
             return
@@ -73,10 +73,13 @@ class Command(runserver.Command):
 
     @property
     def address(self) -> str:
-        """The host and the port, as they stand in a URL."""
+        """The host and the port, as a URL has them."""
         return f"[{self.addr}]:{self.port}" if self._raw_ipv6 else f"{self.addr}:{self.port}"
 
     def log_action(self, protocol: str, action: str, details: dict[str, Any]) -> None:
-        """Log each request once: that for a socket when it is accepted or rejected."""
+        """Log each request once.
+
+        A request for a socket is logged when it is accepted or rejected.
+        """
         if action not in ("connecting", "disconnected"):
             super().log_action(protocol, action, details)

@@ -27,8 +27,9 @@ class Command(BaseCommand):
     """Serve with uvicorn."""
 
     help = (
-        "Serves pages and sockets with uvicorn, as in production; with QUOTES_FEED=inline the "
-        "feed too. Several processes on one port, with --share-port, need REDIS_URL."
+        "Serves pages and sockets with uvicorn, as in production. With QUOTES_FEED=inline it runs "
+        "the feed, too. With --share-port, several processes can listen on one port; they need "
+        "REDIS_URL."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -39,7 +40,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--share-port",
             action="store_true",
-            help="let other processes listen on the same port; the kernel divides the visitors",
+            help="let other processes listen on the same port; the kernel distributes connections",
         )
 
     def handle(self, *args: Any, addrport: str, share_port: bool, **options: Any) -> None:
@@ -64,13 +65,14 @@ class Command(BaseCommand):
 
 
 def configuration(application: Any) -> uvicorn.Config:
-    """Return uvicorn's options: frames as they are, small ones in, no frames of its own."""
+    """Return uvicorn's options: no compression, only small messages from clients, and no pings."""
     return uvicorn.Config(
         application,
         ws=SharedFrames,
         ws_per_message_deflate=False,
         ws_max_size=64 * 1024,
-        ws_ping_interval=None,  # the pulse is the ping: the system ends who takes none
+        # No pings: the kernel closes a connection whose client does not accept the pulse.
+        ws_ping_interval=None,
         loop="asyncio",
         lifespan="on",
         timeout_graceful_shutdown=STOP_WITHIN,
@@ -83,7 +85,7 @@ def listen(addrport: str, share_port: bool) -> socket.socket:
     """Listen on "8000", "127.0.0.1:8000" or "[::1]:8000"; raise CommandError where that fails."""
     found = naiveip_re.match(addrport)
     if found is None:
-        raise CommandError(f"{addrport!r} is no address: use 8000, or 127.0.0.1:8000.")
+        raise CommandError(f"{addrport!r} is not a valid address: use 8000 or 127.0.0.1:8000.")
     host, _, ipv6, _, port = found.groups()
     host = (host or "127.0.0.1").strip("[]")
     servers.refuse_other_machines(host, addrport)
@@ -102,6 +104,6 @@ def listen(addrport: str, share_port: bool) -> socket.socket:
 
 
 def address_of(listening: socket.socket) -> str:
-    """Return the host and the port of a socket, as they stand in a URL."""
+    """Return the host and the port of a socket, as a URL has them."""
     host, port, *_ = listening.getsockname()
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,1 +1,1 @@
-"""The kit: what providers share."""
+"""The kit: modules that providers share."""

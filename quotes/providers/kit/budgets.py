@@ -1,4 +1,4 @@
-"""Budgets: no source gets more requests than its plan allows, whatever the feed would like."""
+"""Budgets: no source gets more requests than its plan allows."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Budget:
     async def spend(self, cost: int = 1) -> None:
         """Wait until the plan allows a request of this cost.
 
-        Raise ProviderError if the plan never allows it, if the month's requests are spent, or
+        Raise ProviderError if the plan never allows it, if the month's requests are used, or
         while we back off.
         """
         self._check_month(cost)
@@ -58,7 +58,8 @@ class Budget:
         most = self.plan.per_minute
         if most is not None:
             if cost > most:
-                raise ProviderError(f"a request of weight {cost} exceeds the {most} of a minute")
+                limit = f"is above the limit of {most} a minute"
+                raise ProviderError(f"a request of weight {cost} {limit}")
             while (wait := self._until_room(cost, most)) > 0:
                 await self.sleep(wait)
         self._check_month(cost)
@@ -82,14 +83,14 @@ class Budget:
         return sum(cost for _, cost in self.recent)
 
     def left_in_month(self) -> int | None:
-        """Return how many requests are left this month; None if the plan has no such limit."""
+        """Return the number of requests left this month; None if the plan has no such limit."""
         if self.month != self.this_month():
             self.month, self.month_spent, self.month_shared = self.this_month(), 0, 0
         most = self.plan.per_month
         return None if most is None else max(0, most - self.month_spent)
 
     def unreported(self) -> int:
-        """Return how many requests of this month the shared count lacks."""
+        """Return the number of requests of this month that the shared count lacks."""
         return self.month_spent - self.month_shared
 
     def report(self) -> tuple[str, int] | None:
@@ -98,7 +99,7 @@ class Budget:
         return (self.month, spent) if spent and self.plan.per_month is not None else None
 
     def read_month(self, month: str, total: int, reported: int = 0) -> None:
-        """Take over the shared count of a month, which now contains `reported` more of ours."""
+        """Read the shared count of a month, which now contains `reported` more of our requests."""
         if month == self.month:
             self.month_spent += total - self.month_shared - reported
             self.month_shared = total
@@ -120,7 +121,7 @@ class Budget:
         left = self.left_in_month()
         if left is not None and cost > left:
             raise ProviderError(
-                f"the {self.plan.per_month} requests of {self.month} are spent",
+                f"all {self.plan.per_month} requests of {self.month} are used",
                 retry_after=self._until_next_month(),
             )
 

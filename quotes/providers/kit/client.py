@@ -27,6 +27,13 @@ AGENT = "quoteboard"
 MAX_BYTES = 8 * 2**20  # of one answer
 MAX_BYTES_OF_ERROR = 2**16
 REFUSED = (401, 403, 451)
+JSON_NAMES = {
+    dict: "a JSON object",
+    list: "a JSON list",
+    str: "a JSON string",
+    bool: "a JSON boolean",
+    type(None): "null",
+}
 MIN_RETRY_AFTER, MAX_RETRY_AFTER = 1.0, 3600.0  # seconds, whatever the header contains
 # The last two come from anyio, and for an invalid name of a host.
 BROKEN = (
@@ -141,8 +148,8 @@ def of_kind(kind: type, what: str, body: Any) -> Any:
     """Return a parsed body; raise ProviderError if it is of another type."""
     if isinstance(body, kind):
         return body
-    given = type(body).__name__
-    raise ProviderError(f"{what} answered with a {given}, not a {kind.__name__}")
+    given = JSON_NAMES.get(type(body), "a JSON number")
+    raise ProviderError(f"{what} answered with {given}, not {JSON_NAMES[kind]}")
 
 
 def timeout_error(what: str, seconds: float) -> ProviderError:

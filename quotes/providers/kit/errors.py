@@ -30,7 +30,7 @@ class ProviderError(Exception):
 
 
 def excerpt(words: object, *secrets: str) -> str:
-    """Return the beginning of a source's own words, without the keys that they may repeat."""
+    """Return the beginning of a source's own text, without the keys that it may repeat."""
     text = str(words)
     for secret in filter(None, secrets):
         text = text.replace(secret, "…")

@@ -1,4 +1,4 @@
-"""Options that the environment gives as text."""
+"""Readers for options that come from the environment as text."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def read_rows(
         quotes.append(quote)
         reason = reason or f"{instrument.code} has no price: last is {quote.last:f}"
     if instruments and not any(quote.last > 0 for quote in quotes):
-        raise ProviderError(f"{provider} has no price of any requested symbol: {reason}")
+        raise ProviderError(f"{provider} has no price for any requested symbol: {reason}")
     return quotes
 
 

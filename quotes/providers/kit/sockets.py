@@ -5,7 +5,7 @@
         while True:
             message = await socket.receive()
 
-A socket that receives nothing for `silence` seconds counts as dead. It sends no pings: the
+A socket that receives nothing for `silence` seconds counts as failed. It sends no pings: the
 provider requests heartbeats from its source instead. Opening the socket and sending a message
 may take `timeout` seconds each. The feed decides when to open the next one.
 """
@@ -38,7 +38,7 @@ class EndedError(ProviderError):
 
 
 class SilentError(ProviderError):
-    """Raised when nothing came for too long; the connection is dead, or just quiet."""
+    """Raised when no message came for too long; the connection has failed, or is just quiet."""
 
 
 class Socket:
@@ -86,7 +86,7 @@ class Socket:
             async with asyncio.timeout(self.silence):
                 return await self.connection.recv()
         except TimeoutError as error:
-            raise SilentError(f"silent for {self.silence:g} s") from error
+            raise SilentError(f"no message for {self.silence:g} s") from error
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

@@ -9,7 +9,7 @@ from quotes.providers.kit.budgets import Budget
 
 
 class Standing:
-    """Keeps what is known of a source from one request to the next.
+    """Keeps the knowledge about a source from one request to the next.
 
     The provider, its helpers and the feed record events here; nothing else changes it.
     """
@@ -26,7 +26,7 @@ class Standing:
         self._refusals[what] = why
 
     def refused(self, what: str) -> str:
-        """Return why the source refuses such requests, or ""."""
+        """Return the reason why the source refuses such requests, or ""."""
         return self._refusals.get(what, "")
 
     def act(self) -> None:

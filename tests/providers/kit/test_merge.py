@@ -55,7 +55,9 @@ async def test_quotes_of_all_streams_come_in_order(one: Stream, two: Stream) -> 
             assert (await anext(quotes)).last == number + 1
 
 
-@pytest.mark.parametrize("failure", [ProviderError("silent for 10 s"), RuntimeError("a mistake")])
+@pytest.mark.parametrize(
+    "failure", [ProviderError("no message for 10 s"), RuntimeError("a mistake")]
+)
 async def test_the_failure_of_one_stream_ends_all_after_the_quotes_before_it(
     one: Stream, two: Stream, failure: Exception
 ) -> None:

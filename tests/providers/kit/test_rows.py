@@ -181,10 +181,10 @@ def test_two_symbols_may_share_a_code() -> None:
 
 def test_rows_without_any_price_are_an_error() -> None:
     standing = Standing(Budget(Plan()))
-    words = "http has no price of any requested symbol: AAPL is not among the rows"
+    words = "http has no price for any requested symbol: AAPL is not among the rows"
     with pytest.raises(ProviderError, match=words):
         read_rows("http", {}, [AAPL], standing)
-    words = "http has no price of any requested symbol: AAPL has no price: last is 0"
+    words = "http has no price for any requested symbol: AAPL has no price: last is 0"
     with pytest.raises(ProviderError, match=words):
         read_rows("http", {"AAPL": {"last": "0"}}, [AAPL], standing)
     assert read_rows("http", {}, [], standing) == []
