@@ -149,6 +149,11 @@ class TestTheDict:
             )
             assert error.hint == f"In this project, correct QUOTES_{name}."
 
+    def test_every_subdomain_of_a_site_may_frame_a_page(self, settings: Any):
+        assert errors(settings, EMBED_ORIGINS=["https://*.partner.example"]) == []
+        assert errors(settings, ORIGINS=["https://*.partner.example"])
+        assert errors(settings, EMBED_ORIGINS=["https://*.*.example"])
+
     def test_origins_are_a_list(self, settings: Any):
         error = the_error(settings, ORIGINS="https://partner.example")
         assert "'https://partner.example' in QUOTES['ORIGINS'], must be a list of" in error.msg
