@@ -381,7 +381,7 @@ class TestTheEnvFile:
         assert (refused.returncode, refused.stdout) == (1, "")
         assert refused.stderr == (
             "DJANGO_SECRET_KEY is empty: set it to a long random text, "
-            "or run “make setup” on a machine of your own.\n"
+            "or run “make setup” on a development machine.\n"
         )
 
     @pytest.mark.parametrize("text", [None, "QUOTES_PROVIDERS=yaho\nDATABASE_URL=nothing\n"])

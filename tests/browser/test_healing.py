@@ -49,9 +49,15 @@ def servers(both: dict[str, Site]) -> dict[str, Site]:
     return both
 
 
-def opened(tab: OpenTab, *urls: str) -> dict[Tab, str]:
-    """Open a page of each sort at each site and wait until all are live."""
-    pages = {tab(url + path): code for url in urls for path, code in PAGES.items()}
+def opened(tab: OpenTab, servers: dict[str, Site]) -> dict[Tab, str]:
+    """Open a page of each sort under daphne, and one under uvicorn: their codes differ, no page."""
+    pages = {tab(servers["daphne"].url + path): code for path, code in PAGES.items()}
+    pages |= {tab(servers["uvicorn"].url + "/symbols/BTC-USD/"): "BTC-USD"}
+    return live(pages)
+
+
+def live(pages: dict[Tab, str]) -> dict[Tab, str]:
+    """Wait until all pages are live."""
     for page, code in pages.items():
         page.live().mark(code)
     return pages
@@ -92,7 +98,7 @@ def test_a_page_asks_again_in_the_moment_in_which_it_doubts(
 
 
 def test_a_killed_server_is_noticed_and_its_successor_found(servers: dict[str, Site], tab: OpenTab):
-    pages = opened(tab, *(each.url for each in servers.values()))
+    pages = opened(tab, servers)
     for each in servers.values():
         each.kill()
     doubt(pages)
@@ -103,7 +109,7 @@ def test_a_killed_server_is_noticed_and_its_successor_found(servers: dict[str, S
 
 
 def test_a_restart_brings_every_page_back(servers: dict[str, Site], tab: OpenTab):
-    pages = opened(tab, *(each.url for each in servers.values()))
+    pages = opened(tab, servers)
     for each in servers.values():
         each.stop()
     for each in servers.values():
@@ -116,7 +122,7 @@ def test_a_restart_brings_every_page_back(servers: dict[str, Site], tab: OpenTab
 
 def test_an_open_but_silent_socket_is_noticed_and_replaced(market: Site, tab: OpenTab, wire: Proxy):
     # with the clocks that visitors have: after 15 seconds
-    pages = opened(tab, wire.url)
+    pages = live({tab(wire.url + path): code for path, code in PAGES.items()})
     for page in pages:
         page.frames.clear()
     wire.silence()
@@ -154,7 +160,7 @@ def test_without_sockets_a_page_refreshes_itself_and_does_not_call_that_live(
 
 
 def test_a_server_that_froze_and_thawed_is_live_again(servers: dict[str, Site], tab: OpenTab):
-    pages = opened(tab, *(each.url for each in servers.values()))
+    pages = opened(tab, servers)
     frozen = [each.process for each in servers.values() if each.process]
     for process in frozen:
         process.send_signal(signal.SIGSTOP)
