@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.server]
 def board(quiet: Site, exchange: Exchange, tab: OpenTab) -> Tab:
     """The crypto board, with fresh prices."""
     exchange.mode("ok")
-    page = tab(quiet.url + "/boards/crypto/").live()
+    page = tab(quiet.url + "/boards/crypto/", reduced_motion="no-preference").live()
     eventually(exchange.heard, "the site listens to the exchange")
     to(page, exchange, "BTC-USD", f"{Decimal(page.value('BTC-USD')) + 1}")
     return page
@@ -62,7 +62,8 @@ def test_a_tick_at_the_same_price_does_not_flash(
 ):
     to(board, exchange, "BTC-USD", "64100.00")
     rested(board)
-    later = tab(quiet.url + "/boards/crypto/").live()  # which has not seen that move
+    later = tab(quiet.url + "/boards/crypto/", reduced_motion="no-preference").live()
+    # which has not seen that move
     pages = (board, later)
     for page in pages:
         flashes(page)
@@ -99,7 +100,7 @@ def test_a_price_that_moved_before_the_socket_opened_shows_at_once_and_does_not_
     board: Tab, quiet: Site, exchange: Exchange, tab: OpenTab
 ):
     to(board, exchange, "ETH-USD", "3201.00")
-    late = tab()
+    late = tab(reduced_motion="no-preference")
     late.hold("**/*.js")
     late.page.goto(quiet.url + "/boards/crypto/", wait_until="commit")
     late.until(lambda: late.held, "scripts are asked for")

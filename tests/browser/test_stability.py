@@ -22,7 +22,10 @@ NODES = "document.querySelectorAll('*:not(.quotes-tiny, .quotes-tiny *, .quotes-
 
 
 def test_twenty_seconds_of_updates_move_nothing_and_ask_for_nothing(market: Site, tab: OpenTab):
-    pages = {tab(market.url + path).live(): code for path, code in PAGES.items()}
+    pages = {
+        tab(market.url + path, reduced_motion="no-preference").live(): code
+        for path, code in PAGES.items()
+    }
     counts = {}
     for page, code in pages.items():
         page.mark(code)
@@ -90,7 +93,7 @@ def test_a_half_typed_search_stays(market: Site, tab: OpenTab):
 
 
 def test_prices_keep_their_width_when_they_flash(market: Site, tab: OpenTab):
-    page = tab(market.url + "/boards/crypto/").live()
+    page = tab(market.url + "/boards/crypto/", reduced_motion="no-preference").live()
     boxes = """[...document.querySelectorAll('.quote > *')].map((cell) => {
         const {x, y, width, height} = cell.getBoundingClientRect();
         return [x, y, width, height].join(' ');
