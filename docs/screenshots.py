@@ -37,7 +37,7 @@ def shoot(url: str) -> None:
                 viewport={"width": 1280, "height": 760}, color_scheme=scheme, device_scale_factor=1
             )
             page.goto(f"{url}/boards/crypto/")
-            page.locator("#quotes-pulse.pulse-live").wait_for()
+            page.locator(".quotes-pulse.pulse-live").wait_for()
             page.locator("[data-flash]").first.wait_for()
             page.screenshot(path=ROOT / "docs" / f"board-{scheme}.png")
 

@@ -142,6 +142,12 @@ def clock(moment: datetime) -> str:
     return f"{timezone.localtime(moment):%H:%M:%S}"
 
 
+def clock_or_day(moment: datetime, now: datetime) -> str:
+    """Write the time of day to the second, or the day and the minute if it is not today."""
+    today = timezone.localtime(moment).date() == timezone.localtime(now).date()
+    return clock(moment) if today else day_and_time(moment, now)
+
+
 def day_and_time(moment: datetime, seen_from: datetime) -> str:
     """Write a moment in the site's time zone: “Mon 15:30”, or “3 Nov” if it is six days away.
 

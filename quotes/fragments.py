@@ -102,7 +102,7 @@ class Fragments:
 
     def opening(self, watch: Watch) -> str:
         """Return the first message to a socket, with all that its page needs to be current."""
-        return self.everything(watch) + addressed(self.pulse(watch.language))
+        return self.everything(watch) + self.sign(watch.language)
 
     def everything(self, watch: Watch) -> str:
         """Return a message with all fragments, notes and sources, and without inactive symbols."""
@@ -130,20 +130,36 @@ class Fragments:
         """Return a message with the notes and sources of a page."""
         return addressed(self.notes(watch)) + addressed(self.sources(watch))
 
-    def pulse(self, language: str, condition: str = "live") -> SafeString:
-        """Return the pulse. Without it, a page shows "Not live" and requests a new socket.
+    def sign(self, language: str, condition: str = "live", turn: int = 1) -> str:
+        """Return a message with the pulse of every place on a page, and with the page's retry."""
+        pulse = addressed(self.pulse(language, condition, turn), "outerMorph:.quotes-pulse")
+        return pulse + addressed(self.retry(language))
+
+    def pulse(self, language: str, condition: str = "live", turn: int = 1) -> SafeString:
+        """Return the pulse of one place. Without pulses, a page shows "Not live" and loses colour.
 
         The condition is "live" in messages, "opening" on a page whose socket is not open yet, and
-        "late" in the answer to a page whose socket was silent.
+        "late" in the answer to a page whose socket was silent. While this process does not hear
+        its feed, it is "stopped" everywhere. The next pulse of a page has the other turn, 1 or 2,
+        which starts the clocks in its stylesheet again.
         """
-        every = conf.get("PULSE")
+        stopped_at, now = self.store.stopped_at, timezone.now()
+        at = stopped_at or now
+        with translation.override(language):
+            written = formats.clock_or_day(at, now)
         context = {
-            "condition": condition,
-            "brisk": every == conf.FAST,
-            "doubts_after": conf.NOT_LIVE_AFTER[every],
-            "now": timezone.now(),
+            "condition": "stopped" if stopped_at else condition,
+            "turn": turn,
+            "fast": conf.get("PULSE") == conf.FAST,
+            "at": at,
+            "written": written,
         }
         return self.render("quotes/_pulse.html", language, context)
+
+    def retry(self, language: str) -> SafeString:
+        """Return what requests the quotes and a new socket unless another one replaces it soon."""
+        not_live_after = conf.NOT_LIVE_AFTER[conf.get("PULSE")]
+        return self.render_once("quotes/_retry.html", language, {"not_live_after": not_live_after})
 
     def notes(self, watch: Watch) -> SafeString:
         """Return the notes of a page: simulated prices, failing providers, unknown symbols."""

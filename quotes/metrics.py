@@ -9,6 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
+from quotes.live.beat import Beat
 from quotes.live.live import Live
 
 
@@ -27,6 +28,9 @@ class LiveCollector(Collector):
         stale = sum(state.stale for state in store.states.values())
         yield gauge("stale_symbols", "Symbols whose price is stale", stale)
         yield gauge("outages", "Providers that are failing now", len(store.outages))
+        beat = self.live.beat
+        yield gauge("live", "1 while this process hears the feed, else 0", _live(beat))
+        yield gauge("silence_seconds", "Seconds since the newest batch", beat.silence)
         yield counter("frames", "Frames sent to pages", hub.counts["frames"])
         yield counter("slow", "Frames that had to wait for a slow page", hub.counts["slow"])
         yield counter(
@@ -40,6 +44,10 @@ class LiveCollector(Collector):
         yield labelled(
             "renders", "Templates rendered, by template", "template", self.live.fragments.renders
         )
+
+
+def _live(beat: Beat) -> int:
+    return int(beat.heard_at is not None and not beat.stopped)
 
 
 def exposition(live: Live) -> bytes:

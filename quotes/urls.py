@@ -14,5 +14,6 @@ urlpatterns = [
     path("live/", views.live_again, name="live"),
     path("embed/quotes/", views.embed, name="embed"),
     path("healthz", views.healthz, name="healthz"),
+    path("readyz", views.readyz, name="readyz"),
     path("metrics", views.metrics, name="metrics"),
 ]

@@ -26,6 +26,7 @@ from quotes.shown import since
 
 FRONT_ROWS = 6  # symbols of each board on the front page
 THEMES = ("auto", "light", "dark")
+LIVE = "ok"
 
 
 def language() -> str:
@@ -164,7 +165,7 @@ async def live_again(request: HttpRequest) -> HttpResponse:
     fragments = live.fragments
     answer = [
         rows + fragments.about(watch) if rows else fragments.everything(watch),
-        addressed(fragments.pulse(address.language, late)),
+        fragments.sign(address.language, late),
         addressed(fragments.render("quotes/_socket.html", address.language, {"address": address})),
     ]
     return HttpResponse("".join(answer))
@@ -204,9 +205,31 @@ async def embed(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 async def healthz(request: HttpRequest) -> HttpResponse:
-    """Answer "ok" when the live parts of this process have started."""
-    await ensure_started()
-    return HttpResponse("ok", content_type="text/plain")
+    """Answer 200 while this process works, with "ok" or with what is wrong.
+
+    A silent feed is no reason to restart a web process, so it does not change the status.
+    """
+    return plain(await condition())
+
+
+@require_safe
+async def readyz(request: HttpRequest) -> HttpResponse:
+    """Answer 200 and "ok" while the pages of this process are live, else 503 and the reason."""
+    words = await condition()
+    return plain(words, status=200 if words == LIVE else 503)
+
+
+async def condition() -> str:
+    """Return "ok", or since when this process has not heard the feed, in UTC."""
+    live = await ensure_started()
+    if stopped_at := live.store.stopped_at:
+        return f"prices stopped at {stopped_at.isoformat(timespec='seconds')}"
+    return LIVE if live.beat.heard_at else "opening: no batch of the feed yet"
+
+
+def plain(words: str, status: int = 200) -> HttpResponse:
+    """Return an answer in plain text."""
+    return HttpResponse(words, status=status, content_type="text/plain")
 
 
 @require_safe

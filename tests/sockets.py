@@ -23,3 +23,19 @@ class Page(WebsocketCommunicator):
 
     async def disconnect(self, code: int = 1000, timeout: float = PATIENCE) -> None:
         await super().disconnect(code, timeout)
+
+
+def socket(path: str, origin: str = "http://testserver") -> Page:
+    """Return a socket that is not open yet."""
+    from quoteboard.asgi import application
+
+    headers = [(b"host", b"testserver"), (b"origin", origin.encode())]
+    return Page(application, path, headers=headers)
+
+
+async def opened(path: str) -> tuple[Page, str]:
+    """Open a socket; return it with its first message."""
+    page = socket(path)
+    accepted, code = await page.connect()
+    assert accepted, f"{path} was refused with {code}"
+    return page, await page.receive_from()

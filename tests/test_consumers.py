@@ -19,28 +19,13 @@ from quotes.feed.batch import Batch
 from quotes.live import layer
 from quotes.models import Board, BoardSymbol, Symbol
 from tests.servers import until
-from tests.sockets import Page
+from tests.sockets import Page, opened, socket
 
 LISTED = {  # board: symbols in its order
     "crypto": ("BTC-USD", "ETH-USD", "SOL-USD"),
     "stock-market": ("AAPL", "MSFT"),
 }
 TOO_MUCH = 4408
-
-
-def socket(path: str, origin: str = "http://testserver") -> Page:
-    from quoteboard.asgi import application
-
-    headers = [(b"host", b"testserver"), (b"origin", origin.encode())]
-    return Page(application, path, headers=headers)
-
-
-async def opened(path: str) -> tuple[Page, str]:
-    """Open a socket; return it with its first message."""
-    page = socket(path)
-    accepted, code = await page.connect()
-    assert accepted, f"{path} was refused with {code}"
-    return page, await page.receive_from()
 
 
 def symbols(frame: str) -> list[str]:
@@ -143,7 +128,7 @@ async def test_a_socket_begins_with_everything_its_page_shows(
     page, first = await opened(path)
     assert lasts(first) == dict.fromkeys(shown, "64000.01")
     assert symbols(first) == shown
-    assert 'id="quotes-pulse"' in first
+    assert 'class="quotes-pulse pulse-live' in first
     assert "data-flash" not in first
     await page.disconnect()
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.utils import timezone
+from django.utils.timezone import localtime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -175,8 +177,9 @@ class TestOneMessage:
     def test_an_opening_brings_all_that_a_page_shows(self, fragments: Fragments):
         sent = fragments.opening(watch(row=["AAPL", "^GSPC"]))
         ids = re.findall(r'id="([^"]+)"', sent)
-        assert ids == ["quote-1", "quote-3", "quotes-notes", "quotes-sources", "quotes-pulse"]
-        assert sent.count("hx-swap-oob=") == 5
+        assert ids == ["quote-1", "quote-3", "quotes-notes", "quotes-sources", "quotes-retry"]
+        assert sent.count("hx-swap-oob=") == 6
+        assert sent.count('hx-swap-oob="outerMorph:.quotes-pulse"') == 1
 
     def test_a_symbol_that_was_unlisted_is_left_out(self, fragments: Fragments):
         fragments.store.keep(SYMBOLS[1:])
@@ -758,20 +761,43 @@ def test_a_pulse_is_live_only_from_a_socket(fragments: Fragments):
     assert "pulse-late" in fragments.pulse("en", "late")
 
 
+@pytest.mark.parametrize("condition", ["live", "opening", "late"])
+def test_a_pulse_is_stopped_everywhere_while_the_feed_is_silent(
+    fragments: Fragments, condition: str
+):
+    fragments.store.stopped_at = timezone.now() - timedelta(seconds=7)
+    pulse = fragments.pulse("en", condition)
+    assert "pulse-stopped" in pulse
+    assert f'<time datetime="{localtime(fragments.store.stopped_at).isoformat()[:19]}' in pulse
+    assert f">{localtime(fragments.store.stopped_at):%H:%M:%S}</time>" in pulse
+    assert "Kurse stehen seit" in fragments.pulse("de", condition)
+
+
+def test_prices_that_stopped_on_another_day_show_the_day(fragments: Fragments):
+    fragments.store.stopped_at = timezone.now() - timedelta(days=3)
+    written = f"{localtime(fragments.store.stopped_at):%a&#160;%H:%M}"
+    assert f">{written}</time>" in fragments.pulse("en")
+
+
+def test_the_next_pulse_has_other_names_of_animations(fragments: Fragments):
+    assert 'class="quotes-pulse pulse-live turn-1"' in fragments.pulse("en")
+    assert 'class="quotes-pulse pulse-live turn-2"' in fragments.pulse("en", turn=2)
+
+
 @pytest.mark.parametrize(
     ("every", "names", "trigger"),
     [
-        (5.0, "quotes-pulse pulse-live", "every 15s"),
-        (0.5, "quotes-pulse pulse-live pulse-brisk", "every 2s"),
+        (5.0, "quotes-pulse pulse-live turn-1", "every 15s"),
+        (0.5, "quotes-pulse pulse-live turn-1 pulse-fast", "every 2s"),
     ],
 )
-def test_a_pulse_brings_the_clock_that_goes_with_its_pace(
+def test_a_sign_brings_the_clocks_that_go_with_its_pace(
     fragments: Fragments, settings: Any, every: float, names: str, trigger: str
 ):
     settings.QUOTES = {"PULSE": every}
-    pulse = fragments.pulse("en")
-    assert f'class="{names}"' in pulse
-    assert f'hx-trigger="{trigger}"' in pulse
+    sign = fragments.sign("en")
+    assert f'class="{names}"' in sign
+    assert f'hx-trigger="{trigger}"' in sign
 
 
 def test_equal_watches_are_one(fragments: Fragments):

@@ -57,7 +57,9 @@ def test_the_theme_sets_its_own_properties_and_the_scheme_of_quotes_and_outweigh
             assert all(name.startswith("--quotes-") for name in declared(declarations))
         else:
             assert declared(declarations) == ["color-scheme"]
-            assert selector.endswith(":where(.live-quotes, .live-quote-foot, .quote[data-symbol])")
+            assert selector.endswith(
+                ":where(.live-quotes, .live-quote-foot, .quotes-inline, .quote[data-symbol])"
+            )
             assert re.sub(r":where\([^()]*\)", "", selector).strip() == ""
 
 
@@ -71,5 +73,5 @@ def test_what_has_a_name_in_a_whole_page_has_our_prefix(name: str):
 def test_every_property_that_is_used_has_a_value_in_the_theme():
     given = {name for _, declarations in rules("theme.css") for name in declared(declarations)}
     for name in ("quotes.css", "page.css"):
-        own = {each for _, declarations in rules(name) for each in declared(declarations)}
-        assert set(re.findall(r"var\((--[\w-]+)\)", (STATIC / name).read_text())) <= given | own
+        given |= {each for _, declarations in rules(name) for each in declared(declarations)}
+        assert set(re.findall(r"var\((--[\w-]+)\)", (STATIC / name).read_text())) <= given

@@ -155,7 +155,8 @@ def test_several_tags_share_one_head_one_opener_and_no_id(
     assert len(loaded(page)) == len(set(loaded(page))) == 4
     assert page.count("/live/?opening=1") == 1
     assert max(ids(page).values()) == 1
-    assert {"quotes-socket", "quotes-pulse", "quotes-notes", "quotes-sources"} <= ids(page).keys()
+    assert {"quotes-socket", "quotes-retry", "quotes-notes", "quotes-sources"} <= ids(page).keys()
+    assert page.count('class="quotes-pulse ') == 3
     assert watched(page) == [("symbols", "BTC-USD"), ("symbols", "BTC-USD,AAPL"), ("price", "AAPL")]
 
 

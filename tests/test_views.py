@@ -425,10 +425,10 @@ async def test_the_answer_to_doubt_has_the_rows_a_new_socket_and_no_sign_of_life
     assert list(rows(answer)) == ["ETH-USD", "BTC-USD"]
     assert all('hx-swap-oob="outerMorph"' in row for row in rows(answer).values())
     assert "data-flash" not in answer
-    pulse = re.search(r'<span [^>]*id="quotes-pulse"[^>]*>', answer)
+    pulse = re.search(r'<span [^>]*class="quotes-pulse[^>]*>', answer)
     assert pulse
     assert "pulse-late" in pulse[0]
-    assert 'hx-swap-oob="true"' in pulse[0]
+    assert 'hx-swap-oob="outerMorph:.quotes-pulse"' in pulse[0]
     opener = re.search(r'<span [^>]*id="quotes-socket"[^>]*>', answer)
     assert opener
     assert 'hx-swap-oob="true"' in opener[0]

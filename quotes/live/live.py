@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from itertools import cycle
+from itertools import cycle, product
 
 from django.db import Error
 
@@ -22,9 +22,10 @@ from quotes.boards import Listed, load_listed
 from quotes.feed import records
 from quotes.feed.batch import Batch
 from quotes.feed.chains import load_chains
-from quotes.fragments import Fragments, Watch, addressed
+from quotes.fragments import Fragments, Watch
 from quotes.limits import Limits
 from quotes.live import layer
+from quotes.live.beat import Beat
 from quotes.live.database import DatabaseThread
 from quotes.live.hub import COHORTS, Hub
 from quotes.live.leader import STORE_EVERY, stand
@@ -35,6 +36,7 @@ from quotes.store import Store
 logger = logging.getLogger(__name__)
 
 LOOK_EVERY = 1.0  # seconds between two checks of ages and notes
+LISTEN_EVERY = 0.25  # seconds between two checks of the beat
 FIRST_BATCH = 2.0  # seconds that a process with the feed waits for its first batch
 # seconds after which missed quotes are in the database: as a rule, and at the latest
 WRITTEN_BY = (STORE_EVERY + 0.5, STORE_EVERY * 3)
@@ -53,6 +55,7 @@ class Live:
         self.limits = Limits()
         self.tasks = Tasks()
         self.in_database = DatabaseThread()
+        self.beat = Beat()
         self.seen = (0, 0)  # (epoch, batch) of the newest message
         self.counts: Counter[str] = Counter()  # batches, gaps
         self.received = asyncio.Event()  # set with the first quotes from the layer
@@ -77,6 +80,7 @@ class Live:
             self.tasks.keep(lambda: self.hub.run(conf.get("PACE")))
             self.tasks.keep(self.look)
             self.tasks.keep(self.pulse)
+        self.tasks.keep(self.watch_beat)
         if feed:
             self.tasks.keep(partial(stand, self))
             with suppress(TimeoutError):  # so that the very first page has prices
@@ -136,6 +140,7 @@ class Live:
         missed = batch.number > 1 and version != (self.seen[0], self.seen[1] + 1)
         self.seen = version
         self.counts["batches"] += 1
+        self.heard()
         self.hub.publish(self.store.put(version, batch.quotes))
         self.store.outages = batch.outages
         if batch.quotes:
@@ -180,14 +185,44 @@ class Live:
     async def pulse(self) -> None:
         """Send every page its pulse, cohort after cohort.
 
-        If all pages got the pulse at the same moment, they would all send a request at the same
-        moment after an outage.
+        Pages that got it in the same moment would also ask in the same moment after a silence.
         """
-        for cohort in cycle(range(COHORTS)):
+        for turn, cohort in cycle(product((1, 2), range(COHORTS))):
             await asyncio.sleep(conf.get("PULSE") / COHORTS)
-            languages = {watch.language for watch in self.hub.watches}
-            pulses = {each: addressed(self.fragments.pulse(each)) for each in languages}
-            self.hub.send(partial(_in_language, pulses), cohort)
+            self.send_sign(turn, cohort)
+
+    def send_sign(self, turn: int = 1, cohort: int | None = None) -> None:
+        """Send every page, or a cohort, the pulse of the process as it is now."""
+        languages = {watch.language for watch in self.hub.watches}
+        signs = {each: self.fragments.sign(each, turn=turn) for each in languages}
+        self.hub.send(partial(_in_language, signs), cohort)
+
+    async def watch_beat(self) -> None:
+        """Notice when the feed falls silent, forever."""
+        while True:
+            await asyncio.sleep(LISTEN_EVERY)
+            if self.beat.listen():
+                self.prices_stopped()
+
+    def prices_stopped(self) -> None:
+        """Show on all pages that the process no longer hears the feed."""
+        known = [state.quote.received_at for state in self.store.states.values() if state.quote]
+        newest = max(known, default=self.beat.began_at)
+        self.store.stopped_at = self.beat.heard_at or newest
+        logger.warning(
+            "no batch of the feed for %.0f s: pages show that prices stopped at %s",
+            self.beat.silence,
+            self.store.stopped_at.isoformat(timespec="seconds"),
+        )
+        self.send_sign()
+
+    def heard(self) -> None:
+        """Note that a batch was accepted, and show it if prices had stopped."""
+        silence = self.beat.silence
+        if self.beat.hear():
+            self.store.stopped_at = None
+            logger.info("batches of the feed arrive again, after %.0f s", silence)
+            self.send_sign()
 
 
 def _in_language(texts: dict[str, str], watch: Watch) -> str:

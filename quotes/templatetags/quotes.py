@@ -59,7 +59,8 @@ def quotes_socket(context: Context, address: Address) -> SafeString:
         symbols=address.symbols if address.board else (*address.symbols, *page["entry"]),
         price=(*address.price, *page["price"]),
     )
-    return SafeString(render_to_string("quotes/_socket.html", {"address": merged}))
+    retry = _fragments(page).retry(address.language)
+    return SafeString(render_to_string("quotes/_socket.html", {"address": merged}) + retry)
 
 
 @register.simple_tag(takes_context=True)
@@ -85,6 +86,7 @@ def _show(context: Context, widget: str, codes: tuple[str, ...]) -> SafeString:
         "notes": fragments.notes(watch),
         "sources": fragments.sources(watch),
         "pulse": fragments.pulse(language, "opening"),
+        "retry": fragments.retry(language),
         "language": language,
     }
     page["head"] = page["opener"] = True

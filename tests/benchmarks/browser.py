@@ -55,7 +55,7 @@ def browser(bench: Bench) -> None:
 def open_board(page: Page, url: str) -> None:
     """Open the board and wait until it is live and has come to rest."""
     page.goto(f"{url}/boards/bench/")
-    expect(page.locator("#quotes-pulse.pulse-live")).to_be_attached(timeout=20_000)
+    expect(page.locator(".quotes-pulse.pulse-live")).to_be_attached(timeout=20_000)
     expect(page.locator("tr.quote")).to_have_count(ROWS)
     page.wait_for_timeout(SETTLE * 1000)
 

@@ -103,7 +103,7 @@ def test_the_warning_of_a_page_that_is_not_live_is_readable(
     page = tab(viewport={"width": 320, "height": 640}, color_scheme=scheme)
     page.open(market.url + "/boards/crypto/").live()
     with still(page):
-        page.page.locator("#quotes-pulse").evaluate(
+        page.page.locator(".quotes-pulse").evaluate(
             "(pulse) => pulse.className = 'quotes-pulse pulse-late'"
         )
         expect(page.page.locator(".pulse-ill")).to_be_visible()

@@ -34,7 +34,7 @@ def test_twenty_seconds_of_updates_move_nothing_and_ask_for_nothing(market: Site
     beats: set[str] = set()
 
     def beat() -> bool:
-        beats.add(first.page.locator("#quotes-pulse time").get_attribute("datetime") or "")
+        beats.add(first.page.locator(".quotes-pulse time").get_attribute("datetime") or "")
         return len(beats) >= 5 and all(len(page.frames) > MANY for page in pages)
 
     first.until(beat, "four pulses, and many frames to each page")

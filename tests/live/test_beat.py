@@ -1,0 +1,119 @@
+"""A process is live only while it accepts batches, and everything that speaks says the same."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from quotes.feed.batch import Batch
+from quotes.live import beat as beat_module
+from quotes.live import layer
+from quotes.live.beat import Beat
+from tests.servers import until
+from tests.sockets import opened
+
+NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+    def now(self) -> datetime:
+        return NOON + timedelta(seconds=self.seconds)
+
+
+def test_prices_stop_five_seconds_after_the_newest_batch_and_once():
+    clock = Clock()
+    beat = Beat(clock, clock.now)
+    clock.seconds = 3
+    assert beat.hear() is False
+    clock.seconds = 7.9
+    assert beat.listen() is False
+    clock.seconds = 8
+    assert beat.listen() is True
+    assert beat.listen() is False
+    assert (beat.stopped, beat.heard_at) == (True, NOON + timedelta(seconds=3))
+    assert beat.hear() is True
+    assert (beat.stopped, beat.silence) == (False, 0)
+
+
+def test_a_process_that_never_heard_its_feed_has_stopped_after_five_seconds():
+    clock = Clock()
+    beat = Beat(clock, clock.now)
+    clock.seconds = 5
+    assert beat.listen() is True
+    assert beat.heard_at is None
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let prices stop at the next look."""
+    monkeypatch.setattr(beat_module, "LIMIT", 0.0)
+
+
+async def answers(client: Any) -> tuple[str, int, str]:
+    """Return what /healthz, /readyz and /metrics say."""
+    health, ready = await client.get("/healthz"), await client.get("/readyz")
+    figures = (await client.get("/metrics")).content.decode().splitlines()
+    [figure] = [line for line in figures if line.startswith("quotes_live ")]
+    assert health.status_code == 200
+    assert health.content == ready.content
+    return health.content.decode(), ready.status_code, figure
+
+
+async def test_without_batches_everything_says_that_prices_stopped_until_one_comes(
+    live_parts: Any, async_client: Any, soon: None, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level(logging.INFO, "quotes.live")
+    page, _ = await opened("/ws/quotes/?symbols=BTC-USD")
+    await until(lambda: live_parts.beat.stopped)
+    await until_received(page, "pulse-stopped")
+    since = live_parts.store.stopped_at.isoformat(timespec="seconds")
+    words = f"prices stopped at {since}"
+    assert await answers(async_client) == (words, 503, "quotes_live 0.0")
+    front = (await async_client.get("/")).content.decode()
+    assert "pulse-stopped" in front
+    assert "pulse-opening" not in front
+
+    beat_module.LIMIT = 60.0
+    await layer.send_batch(1, Batch(1, [], {}))
+    await until(lambda: not live_parts.beat.stopped)
+    await until_received(page, "pulse-live")
+    assert await answers(async_client) == ("ok", 200, "quotes_live 1.0")
+    assert "pulse-opening" in (await async_client.get("/")).content.decode()
+    said = [each.message for each in caplog.records if each.name == "quotes.live.live"]
+    assert [each.split(" for ")[0].split(",")[0] for each in said if "batch" in each] == [
+        "no batch of the feed",
+        "batches of the feed arrive again",
+    ]
+    await page.disconnect()
+
+
+async def test_before_the_first_batch_a_process_is_not_ready(live_parts: Any, async_client: Any):
+    words = "opening: no batch of the feed yet"
+    assert await answers(async_client) == (words, 503, "quotes_live 0.0")
+
+
+async def test_a_batch_that_is_not_accepted_is_no_sign_of_the_feed(
+    live_parts: Any, make_quote: Callable[..., Any]
+):
+    live_parts.seen = (7, 3)
+    heard_at = live_parts.beat.heard_at
+    await live_parts.take(6, Batch(9, [make_quote()], {}))
+    assert live_parts.beat.heard_at == heard_at
+
+
+async def until_received(page: Any, words: str) -> None:
+    """Read a page's messages until one has these words."""
+    while words not in await page.receive_from():
+        pass
