@@ -27,6 +27,7 @@ COUNTS = (
 )
 BY_KEY = ("MAX_JUMP", "STALE_AFTER", "RETENTION", "BACKFILL")  # dicts of numbers
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
+DEPLOYMENT = re.compile(r"[A-Za-z0-9._-]{0,64}")
 AN_ORIGIN = "for example https://partner.example, in small letters and without a path"
 QUERY = "Correct the query, and check that the other program has created its table."
 PROVIDERS = (
@@ -47,6 +48,7 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
         *_check_pulse(),
         *_check_numbers_by_key(),
         *_check_access(),
+        *_check_deployment(),
     ]
 
 
@@ -200,6 +202,20 @@ def _check_access() -> list[CheckMessage]:
             for each in wrong
         ]
     return errors
+
+
+def _check_deployment() -> list[CheckMessage]:
+    given = conf.get("DEPLOYMENT")
+    if isinstance(given, str) and DEPLOYMENT.fullmatch(given):
+        return []
+    return [
+        Error(
+            f"Unexpected value {given!r} in QUOTES['DEPLOYMENT'], must be at most 64 letters, "
+            "digits, hyphens, dots and underscores, or empty",
+            hint="In this project, correct QUOTES_DEPLOYMENT.",
+            id="quotes.E012",
+        )
+    ]
 
 
 def _is_list(given: object) -> bool:

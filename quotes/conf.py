@@ -23,6 +23,7 @@ DEFAULTS: dict[str, Any] = {
     "EMBED_ORIGINS": [],  # origins that may frame /embed/ pages
     "METRICS_FROM": ["127.0.0.1", "::1"],  # addresses that may read /metrics
     "LOOPBACK_ONLY": "",  # a reason for servers to listen on this machine only
+    "DEPLOYMENT": "",  # the name of this deployment in the layer; "": one made in the database
     "CHANNEL_LAYER": "default",  # alias in CHANNEL_LAYERS
     "STALE_AFTER": {"crypto": 60, "stock": 900, "etf": 900, "index": 900},  # seconds, by kind
     # by kind: the largest change from the last price that needs no confirmation, as a fraction

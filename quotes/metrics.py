@@ -9,6 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
+from quotes.live import layer
 from quotes.live.beat import Beat
 from quotes.live.live import Live
 
@@ -40,6 +41,8 @@ class LiveCollector(Collector):
             "batches", "Batches received from the channel layer", self.live.counts["batches"]
         )
         yield counter("gaps", "Gaps in the batches received", self.live.counts["gaps"])
+        foreign = layer.foreign["batches"]
+        yield counter("foreign", "Batches of other deployments that were ignored", foreign)
         yield labelled("refused", "Sockets refused or closed, by reason", "reason", limits.refused)
         yield labelled(
             "renders", "Templates rendered, by template", "template", self.live.fragments.renders

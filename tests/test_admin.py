@@ -18,7 +18,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from quotes.live.layer import GROUP
+from quotes.live import layer, lease
 from quotes.models import Board, BoardSymbol, HeldPrice, LastQuote, ProviderSymbol, Symbol
 from quotes.providers import REGISTRY
 
@@ -449,7 +449,8 @@ class Listener:
         channel_layers.backends = {}
         self.layer = get_channel_layer()
         self.channel = async_to_sync(self.layer.new_channel)()
-        async_to_sync(self.layer.group_add)(GROUP, self.channel)
+        layer.enter(lease.deployment())
+        async_to_sync(self.layer.group_add)(layer.group(), self.channel)
 
     def heard(self) -> list[str]:
         """Return the types of all messages since the last call."""

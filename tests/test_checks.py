@@ -168,6 +168,13 @@ class TestTheDict:
                 "IP addresses, for example 127.0.0.1"
             )
 
+    def test_the_name_of_a_deployment_fits_into_the_layer(self, settings: Any):
+        assert errors(settings, DEPLOYMENT="staging-2.example_1") == []
+        for given in ("two words", "ä", "x" * 65, None):
+            error = the_error(settings, DEPLOYMENT=given)
+            assert error.id == "quotes.E012"
+            assert error.msg.startswith(f"Unexpected value {given!r} in QUOTES['DEPLOYMENT'], must")
+
 
 class TestTheStartOfAServer:
     def test_refuses_invalid_settings_with_the_texts_of_all_errors(self, settings: Any):

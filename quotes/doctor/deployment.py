@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 from uuid import uuid4
 
-from channels.layers import InMemoryChannelLayer, get_channel_layer
+from channels.layers import get_channel_layer
 from django.conf import settings
 from django.core.checks import WARNING, run_checks
 from django.db import DEFAULT_DB_ALIAS, Error, connections
@@ -21,6 +21,7 @@ from django.db.models.functions import Now
 from quotes import conf
 from quotes.doctor.beside import in_database, in_thread
 from quotes.doctor.findings import Report, first_line
+from quotes.live import layer
 from quotes.models import FeedLease, ProviderSymbol
 from quotes.providers import REGISTRY
 from quotes.providers.kit.client import host
@@ -80,18 +81,13 @@ async def check_layer() -> Report:
             "start Redis or correct REDIS_URL. Pages are current within 5 s after Redis answers",
         )
         return report
-    where = "in memory" if in_memory() else _place_of_layer(alias)
+    where = "in memory" if layer.in_memory() else _place_of_layer(alias)
     report.ok(f"{where}: a message came back in {took * 1000:.0f} ms")
-    if in_memory():
+    if layer.in_memory():
         report.ok(
             "only the process with the feed has live pages. Set REDIS_URL to use several processes"
         )
     return report
-
-
-def in_memory() -> bool:
-    """Return whether messages stay within one process."""
-    return isinstance(get_channel_layer(conf.get("CHANNEL_LAYER")), InMemoryChannelLayer)
 
 
 def compare_clocks(report: Report, ahead: float, limit: float) -> None:
@@ -186,23 +182,23 @@ def _try_to_write(report: Report) -> None:
         )
 
 
-async def _echo(layer: Any) -> float:
+async def _echo(channels: Any) -> float:
     group = f"quotes.doctor.{uuid4().hex}"
-    channel = await layer.new_channel()
-    await layer.group_add(group, channel)
+    channel = await channels.new_channel()
+    await channels.group_add(group, channel)
     try:
         # The first one takes longer: it opens a connection.
-        return min([await _one_echo(layer, group, channel) for _ in range(ECHOES)])
+        return min([await _one_echo(channels, group, channel) for _ in range(ECHOES)])
     finally:
-        await layer.group_discard(group, channel)
+        await channels.group_discard(group, channel)
 
 
-async def _one_echo(layer: Any, group: str, channel: str) -> float:
+async def _one_echo(channels: Any, group: str, channel: str) -> float:
     began = time.perf_counter()
-    coming = asyncio.ensure_future(layer.receive(channel))
+    coming = asyncio.ensure_future(channels.receive(channel))
     try:
         while not coming.done():  # Redis may take a message before it knows of the group
-            await layer.group_send(group, {"type": "quotes.doctor"})
+            await channels.group_send(group, {"type": "quotes.doctor"})
             await asyncio.wait([coming], timeout=AGAIN)
         coming.result()
         return time.perf_counter() - began

@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 
 from quotes import conf
 from quotes.doctor.beside import in_database
-from quotes.doctor.deployment import MAX_CLOCK_DIFFERENCE, in_memory
+from quotes.doctor.deployment import MAX_CLOCK_DIFFERENCE
 from quotes.doctor.findings import Report, first_line, span
 from quotes.feed import records
 from quotes.feed.batch import Batch
@@ -98,20 +98,21 @@ async def check_lease() -> Report:
     """Check which process leads, whether it renews the lease, and whether another one publishes."""
     report = Report("lease")
     try:
+        layer.enter(await in_database(lease.known_deployment))
         async with listening() as listener:
             before = await in_database(read_lease)
-            await asyncio.sleep(RENEWAL if in_memory() else LISTEN)
+            await asyncio.sleep(RENEWAL if layer.in_memory() else LISTEN)
             with suppress(TimeoutError):
-                async with asyncio.timeout(0 if in_memory() else LISTEN_ON):
+                async with asyncio.timeout(0 if layer.in_memory() else LISTEN_ON):
                     await listener.wait_for(before)
             after, newest = await in_database(read_lease), await in_database(_newest_quote)
     except Exception as error:  # each driver has exceptions of its own
         report.fail(f"can't be read: {first_line(error)}", "see the check of the database")
         return report
     examine_lease(report, before, after)
-    if in_memory() and after.left > 0:
+    if layer.in_memory() and after.left > 0:
         report.ok("the batches of the feed can't be received here: the layer is in memory")
-    elif not in_memory():
+    elif not layer.in_memory():
         examine_batches(report, before, after, listener)
     if newest is not None:
         age = (datetime.now(UTC) - newest).total_seconds()

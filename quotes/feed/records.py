@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from django.db import connection
-from django.db.models import F
+from django.db.models import F, Q
 
 from quotes.feed.gate import CROSSED, Held
 from quotes.models import HeldPrice, LastQuote, ProviderUse, Symbol
@@ -31,8 +31,15 @@ WHERE (quotes_lastquote.epoch, quotes_lastquote.batch) <= (excluded.epoch, exclu
 
 def load_last_quotes() -> list[tuple[Version, Quote]]:
     """Return the last quote of every active symbol with the version that brought it."""
+    return load_newer_quotes((0, 0))
+
+
+def load_newer_quotes(than: Version) -> list[tuple[Version, Quote]]:
+    """Return the last quotes of active symbols that a newer version brought."""
+    epoch, batch = than
+    newer = Q(epoch__gt=epoch) | Q(epoch=epoch, batch__gt=batch)
     found = []
-    for row in LastQuote.objects.filter(symbol__active=True):
+    for row in LastQuote.objects.filter(newer, symbol__active=True):
         try:
             found.append(((row.epoch, row.batch), row.quote))
         except ValueError as error:  # another release wrote it; the feed will replace it

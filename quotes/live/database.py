@@ -1,41 +1,66 @@
-"""The database beside the event loop, in one thread of the live parts."""
+"""The database beside the event loop, in a thread that outlives no process."""
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
+from contextlib import suppress
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any, TypeVar
 
-from asgiref.sync import sync_to_async
 from django.db import connections
 
 MAX_LOGGED = 20  # statements kept in debug mode; in a view, the next request forgets them
+CLOSE_WITHIN = 1.0  # seconds; a database that hangs does not keep a process from ending
 
 T = TypeVar("T")
+Work = tuple[Future[Any], Callable[..., Any], tuple[Any, ...]]
 
 
 class DatabaseThread:
     """Runs functions that use the database, one after the other, and keeps their connections."""
 
-    def __init__(self) -> None:
-        self.executor = ThreadPoolExecutor(1, thread_name_prefix="quotes-database")
+    def __init__(self, name: str = "quotes-database") -> None:
+        self.name = name
+        self.waiting: SimpleQueue[Work | None] = SimpleQueue()
+        self.thread: Thread | None = None
 
     async def __call__(self, read: Callable[..., T], *given: Any) -> T:
         """Run a function in the thread and return its result."""
-
-        def with_a_good_connection() -> T:
-            for connection in connections.all(initialized_only=True):
-                connection.close_at = None  # no request ends here, so the connection is kept
-                if connection.queries_log.maxlen != MAX_LOGGED:
-                    connection.queries_log = deque(connection.queries_log, MAX_LOGGED)
-                connection.close_if_unusable_or_obsolete()
-            return read(*given)
-
-        run = sync_to_async(with_a_good_connection, thread_sensitive=False, executor=self.executor)
-        return await run()
+        if self.thread is None:
+            self.thread = Thread(target=self._run, name=self.name, daemon=True)
+            self.thread.start()
+        result: Future[T] = Future()
+        self.waiting.put((result, read, given))
+        return await asyncio.wrap_future(result)
 
     async def close(self) -> None:
-        """Close the connections and end the thread."""
-        await self(connections.close_all)
-        self.executor.shutdown(wait=False)
+        """Close the connections and end the thread, unless the database hangs."""
+        if self.thread is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_WITHIN):
+                    await self(connections.close_all)
+            self.waiting.put(None)
+            self.thread = None
+
+    def _run(self) -> None:
+        while work := self.waiting.get():
+            result, read, given = work
+            if result.set_running_or_notify_cancel():
+                try:
+                    _keep_good_connections()
+                    result.set_result(read(*given))
+                except BaseException as error:
+                    result.set_exception(error)
+                del result, read, given, work  # a traceback keeps all that they refer to
+
+
+def _keep_good_connections() -> None:
+    for connection in connections.all(initialized_only=True):
+        connection.close_at = None  # no request ends here, so the connection is kept
+        if connection.queries_log.maxlen != MAX_LOGGED:
+            connection.queries_log = deque(connection.queries_log, MAX_LOGGED)
+        connection.close_if_unusable_or_obsolete()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from channels.layers import get_channel_layer
+from channels.layers import InMemoryChannelLayer, get_channel_layer
 
 from quotes import conf
 from quotes.feed.batch import Batch
@@ -18,11 +19,29 @@ from quotes.quote import Quote
 
 logger = logging.getLogger(__name__)
 
-GROUP = "quotes"
+SEND_WITHIN = 1.0  # seconds; the feed does not wait longer for a layer that hangs
 REJOIN_EVERY = 60.0  # seconds; layers forget the members of a group after a while
 JOIN_AGAIN = 1.0  # seconds between two attempts to join the group
 
 _failing: set[str] = set()  # failures that are logged and not over yet
+_deployment = ""
+foreign: Counter[str] = Counter()  # messages of other deployments that were ignored
+
+
+def enter(deployment: str) -> None:
+    """Send from now on as this deployment, and hear no other one."""
+    global _deployment  # noqa: PLW0603
+    _deployment = deployment
+
+
+def group() -> str:
+    """Return the name of the group that the processes of this deployment share."""
+    return f"quotes.{_deployment}" if _deployment else "quotes"
+
+
+def in_memory() -> bool:
+    """Return whether messages stay within one process."""
+    return isinstance(get_channel_layer(conf.get("CHANNEL_LAYER")), InMemoryChannelLayer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +61,7 @@ async def send_batch(epoch: int, batch: Batch) -> None:
     await _send(
         {
             "type": "quotes.batch",
+            "deployment": _deployment,
             "epoch": epoch,
             "number": batch.number,
             "quotes": [quote.to_wire() for quote in batch.quotes],
@@ -73,10 +93,13 @@ async def listen() -> AsyncIterator[Message]:
             if message["type"] == "quotes.listing":
                 yield Message(acted=True)
             elif message["type"] == "quotes.batch":
-                yield _read(message)
+                if message.get("deployment", "") == _deployment:
+                    yield _read(message)
+                else:
+                    foreign["batches"] += 1
     finally:
         if channel:
-            await channels.group_discard(GROUP, channel)
+            await channels.group_discard(group(), channel)
 
 
 async def _join(channels: Any, channel: str) -> str:
@@ -84,14 +107,15 @@ async def _join(channels: Any, channel: str) -> str:
     while True:
         with _logged("could not join the layer", "joined the layer again"):
             channel = channel or await channels.new_channel()
-            await channels.group_add(GROUP, channel)
+            await channels.group_add(group(), channel)
             return channel
         await asyncio.sleep(JOIN_AGAIN)
 
 
 async def _send(message: dict[str, Any]) -> None:
     with _logged("could not send to the layer", "can send to the layer again"):
-        await get_channel_layer(conf.get("CHANNEL_LAYER")).group_send(GROUP, message)
+        async with asyncio.timeout(SEND_WITHIN):
+            await get_channel_layer(conf.get("CHANNEL_LAYER")).group_send(group(), message)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Protocol
@@ -30,6 +31,7 @@ RENEW_EVERY = 0.5  # seconds between two renewals of the lease, or two attempts 
 HELD = (lease.LEASE - timedelta(seconds=0.5)).total_seconds()  # given up before the end
 COMPARED = timedelta(days=1)  # the greatest age of a last price to compare the next one with
 STORE_EVERY = 2.0  # seconds between two writes to the database
+END_WITHIN = 3.0  # seconds for the last words to a database that may hang
 
 
 class Live(Protocol):
@@ -37,8 +39,13 @@ class Live(Protocol):
 
     tasks: Tasks
     in_database: DatabaseThread
+    in_lease: DatabaseThread  # the same for the lease, which must not wait for other work
     on_listing: set[Callable[[], None]]
     acts: int
+    seen: tuple[int, int]  # (epoch, batch) of the newest batch that was accepted
+
+    async def take(self, epoch: int, batch: Batch) -> None:
+        """Accept a batch."""
 
 
 async def stand(live: Live) -> None:
@@ -53,54 +60,53 @@ class Candidate:
         self.live, self.holder = live, lease.this_process()
         self.history = CandleHistory(live.in_database)
         self.providers = configured_providers()  # kept from epoch to epoch with their budgets
-        self.clock = asyncio.get_running_loop().time
         self.unanswered = False
 
     async def stand(self) -> None:
         """Run the feed whenever its lease is free, forever."""
         while True:
-            asked_at = self.clock()
             epoch = await self._query(lease.take)
             if epoch is not None:
                 logger.info("%s leads the feed, epoch %s", self.holder, epoch)
-                await self._lead(epoch, asked_at)
+                await self._lead(epoch)
             await asyncio.sleep(RENEW_EVERY)
 
-    async def _lead(self, epoch: int, since: float) -> None:
+    async def _lead(self, epoch: int) -> None:
         async with asyncio.TaskGroup() as tasks:
             leader = Leader(self.live, epoch, self.history, self.providers)
             running = tasks.create_task(leader.run())
             try:
-                await self._hold(epoch, since)
+                await self._hold(epoch)
             finally:
                 running.cancel()
                 await asyncio.wait([running])  # it stores its last quotes
-                await self._query(lease.give_back, epoch)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(END_WITHIN):
+                        await self._query(lease.give_back, epoch)
 
-    async def _hold(self, epoch: int, since: float) -> None:
-        """Renew the lease until it is lost.
+    async def _hold(self, epoch: int) -> None:
+        """Lead until the database, or a newer feed that this process hears, says otherwise.
 
-        If the database does not answer, stop shortly before the lease ends. Its end is measured
-        with our own clock, from the time of the last successful request.
+        Without an answer of the database the feed goes on: prices need no database.
         """
+        renewing = asyncio.create_task(self._renew(epoch))
         try:
-            while True:
-                async with asyncio.timeout_at(since + HELD):
-                    await asyncio.sleep(RENEW_EVERY)
-                    asked_at = self.clock()
-                    held = await self._query(lease.renew, epoch)
-                if held is False:
-                    logger.warning("%s lost the feed's lease of epoch %s", self.holder, epoch)
-                    return
-                since = asked_at if held else since
-        except TimeoutError:
-            words = "%s gives up the feed's lease of epoch %s, which it can't renew"
-            logger.warning(words, self.holder, epoch)
+            while not renewing.done() and self.live.seen[0] <= epoch:
+                await asyncio.wait([renewing], timeout=RENEW_EVERY)
+        finally:
+            renewing.cancel()
+        logger.warning("%s lost the feed's lease of epoch %s", self.holder, epoch)
+
+    async def _renew(self, epoch: int) -> None:
+        held = True
+        while held is not False:
+            await asyncio.sleep(RENEW_EVERY)
+            held = await self._query(lease.renew, epoch)
 
     async def _query(self, question: Callable[..., Any], *given: Any) -> Any:
         """Query the database about the lease; return None, and log it, if there is no answer."""
         try:
-            answer = await self.live.in_database(question, self.holder, *given)
+            answer = await self.live.in_lease(question, self.holder, *given)
         except Error as error:
             if not self.unanswered:
                 logger.warning("could not read the lease of the feed: %s", error)
@@ -138,7 +144,9 @@ class Leader:
                 tasks.create_task(self.history.maintain(self.feed, self.providers))
         finally:
             self.live.on_listing.discard(self.listing_changed)
-            await self.store()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(END_WITHIN):
+                    await self.store()
             await self.feed.aclose()
 
     def remember(self, last: Iterable[tuple[records.Version, Quote]]) -> None:
@@ -170,9 +178,13 @@ class Leader:
         self.live.tasks.soon(self.follow)
 
     async def publish(self, batch: Batch) -> None:
-        """Send a batch through the layer; its quotes are stored a little later."""
+        """Hand a batch to this process, and to the others through the layer.
+
+        Its quotes are stored a little later.
+        """
         version = (self.epoch, batch.number)
         self.unstored |= {quote.symbol: (version, quote) for quote in batch.quotes}
+        await self.live.take(self.epoch, batch)
         await layer.send_batch(self.epoch, batch)
 
     async def learn(self, sizes: dict[str, Decimal]) -> None:

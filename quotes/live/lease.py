@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import socket
 from datetime import timedelta
+from uuid import uuid4
 
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
+from quotes import conf
 from quotes.models import FeedLease
 
-LEASE = timedelta(seconds=7)  # without a renewal for so long, another process may lead
+# Without a renewal for so long, another process may lead. It then does within a second, before
+# pages show that prices have stopped.
+LEASE = timedelta(seconds=3)
 
 
 def take(holder: str) -> int | None:
@@ -38,6 +42,30 @@ def renew(holder: str, epoch: int) -> bool:
 def give_back(holder: str, epoch: int) -> None:
     """Free the lease, so that the next process need not wait for its end."""
     FeedLease.objects.filter(pk=1, holder=holder, epoch=epoch).update(holder="", expires_at=None)
+
+
+def is_held() -> bool:
+    """Return whether a process leads the feed now, by the clock of the database."""
+    return FeedLease.objects.exclude(holder="").filter(pk=1, expires_at__gte=Now()).exists()
+
+
+def epoch() -> int:
+    """Return the newest epoch that a feed of this database began, or 0."""
+    return FeedLease.objects.filter(pk=1).values_list("epoch", flat=True).first() or 0
+
+
+def deployment() -> str:
+    """Return the name of this deployment: that of QUOTES, or one made once in the database."""
+    if not known_deployment():
+        FeedLease.objects.get_or_create(pk=1)
+        FeedLease.objects.filter(pk=1, deployment="").update(deployment=uuid4().hex)
+    return known_deployment()
+
+
+def known_deployment() -> str:
+    """Return the name of this deployment, or "" while it has none; change nothing."""
+    made = FeedLease.objects.filter(pk=1).values_list("deployment", flat=True)
+    return conf.get("DEPLOYMENT") or made.first() or ""
 
 
 def this_process() -> str:

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models.signals import post_delete, post_save
 from django.dispatch import receiver
 
-from quotes.live import layer
+from quotes.live import layer, lease
 from quotes.models import Board, BoardSymbol, ProviderSymbol, Symbol
 
 
@@ -27,4 +27,5 @@ def changed(using: str, **kwargs: Any) -> None:
 
 def send() -> None:
     """Notify every process that symbols or boards changed."""
+    layer.enter(lease.deployment())
     async_to_sync(layer.send_listing)()

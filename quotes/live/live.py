@@ -22,19 +22,24 @@ from quotes.boards import Listed, load_listed
 from quotes.feed import records
 from quotes.feed.batch import Batch
 from quotes.feed.chains import load_chains
+from quotes.feed.records import Version
 from quotes.fragments import Fragments, Watch
 from quotes.limits import Limits
-from quotes.live import layer
+from quotes.live import layer, lease
 from quotes.live.beat import Beat
+from quotes.live.beside import Beside
 from quotes.live.database import DatabaseThread
 from quotes.live.hub import COHORTS, Hub
 from quotes.live.leader import STORE_EVERY, stand
 from quotes.live.rows import Rows
 from quotes.live.tasks import Tasks
+from quotes.quote import Quote
 from quotes.store import Store
 
 logger = logging.getLogger(__name__)
 
+NOTHING = (0, 0)  # the version before the first batch
+REFUSED_FOR = 1.0  # seconds until an epoch that is not ours is looked up again
 LOOK_EVERY = 1.0  # seconds between two checks of ages and notes
 LISTEN_EVERY = 0.25  # seconds between two checks of the beat
 FIRST_BATCH = 2.0  # seconds that a process with the feed waits for its first batch
@@ -55,8 +60,11 @@ class Live:
         self.limits = Limits()
         self.tasks = Tasks()
         self.in_database = DatabaseThread()
+        self.in_lease = DatabaseThread("quotes-lease")
         self.beat = Beat()
-        self.seen = (0, 0)  # (epoch, batch) of the newest message
+        self.from_layer = Beat()  # the same without what is read from the database
+        self.seen = NOTHING  # (epoch, batch) of the newest message
+        self.refused: dict[int, float] = {}  # until when, by epoch
         self.counts: Counter[str] = Counter()  # batches, gaps
         self.received = asyncio.Event()  # set with the first quotes from the layer
         self.notes: dict[Watch, str] = {}
@@ -73,6 +81,7 @@ class Live:
 
         With `feed`, also try to take the feed's lease.
         """
+        layer.enter(await self.in_lease(lease.deployment))
         await self.reload()
         self.warn_of_calendar()
         self.tasks.keep(self.listen)
@@ -80,6 +89,7 @@ class Live:
             self.tasks.keep(lambda: self.hub.run(conf.get("PACE")))
             self.tasks.keep(self.look)
             self.tasks.keep(self.pulse)
+            self.tasks.keep(Beside(self).run)
         self.tasks.keep(self.watch_beat)
         if feed:
             self.tasks.keep(partial(stand, self))
@@ -89,6 +99,7 @@ class Live:
     async def stop(self) -> None:
         """End all tasks of `start`."""
         await self.tasks.stop()
+        await self.in_lease.close()
         await self.in_database.close()
 
     # Symbols, boards and last quotes
@@ -137,19 +148,51 @@ class Live:
         version = (epoch, batch.number)
         if version <= self.seen:
             return
-        missed = batch.number > 1 and version != (self.seen[0], self.seen[1] + 1)
-        self.seen = version
+        newer = epoch > self.seen[0]
+        if newer and self.seen != NOTHING and not await self.begins(epoch):
+            layer.foreign["batches"] += 1
+            return
+        if version <= self.seen:  # by now
+            return
+        missed = version != (self.seen[0], self.seen[1] + 1)
+        first, self.seen = self.seen == NOTHING, version
         self.counts["batches"] += 1
+        self.from_layer.hear()
         self.heard()
         self.hub.publish(self.store.put(version, batch.quotes))
         self.store.outages = batch.outages
         if batch.quotes:
             self.received.set()
-        if missed:
-            self.counts["gaps"] += 1
+        if missed and not first:
+            self.counts["gaps"] += not newer
             await self.refresh()
             for wait in WRITTEN_BY:
                 asyncio.get_running_loop().call_later(wait, self.tasks.soon, self.reread)
+
+    async def begins(self, epoch: int) -> bool:
+        """Return whether a new epoch is one of our database.
+
+        Without an answer, an epoch that still beats is kept.
+        """
+        if self.beat.clock() < self.refused.get(epoch, 0.0):
+            return False
+        try:
+            async with asyncio.timeout(READING):
+                begins = epoch <= await self.in_lease(lease.epoch)
+        except (Error, TimeoutError):
+            begins = self.beat.stopped
+        self.refused = {} if begins else {epoch: self.beat.clock() + REFUSED_FOR}
+        return begins
+
+    def silence(self) -> float:
+        """Return the seconds since the newest batch from the layer."""
+        return self.from_layer.silence
+
+    def show(self, quotes: list[tuple[Version, Quote]]) -> None:
+        """Show quotes of the database, from a feed that leads and is not heard."""
+        self.heard()
+        for version, quote in quotes:
+            self.hub.publish(self.store.put(version, [quote]))
 
     async def refresh(self) -> None:
         """Read everything again; continue with the quotes after READING seconds in any case."""

@@ -247,6 +247,7 @@ QUOTES = {
     "EMBED_ORIGINS": words("QUOTES_EMBED_ORIGINS"),
     "METRICS_FROM": words("QUOTES_METRICS_FROM", "127.0.0.1,::1"),
     "LOOPBACK_ONLY": reason_for_loopback(),
+    "DEPLOYMENT": env.str("QUOTES_DEPLOYMENT", ""),
     **limits(
         "QUOTES_MAX_SOCKETS",
         "QUOTES_MAX_SOCKETS_PER_ADDRESS",
@@ -318,5 +319,7 @@ LOGGING = {
         "quotes": {"level": "INFO"},
         # its INFO lines print whole addresses, keys in the query included
         "httpx": {"level": "WARNING"},
+        # a traceback each second while Redis is away; quotes.live logs the outage once
+        "channels_redis": {"level": "CRITICAL"},
     },
 }

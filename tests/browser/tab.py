@@ -112,14 +112,14 @@ class Tab:
 
     def live(self, patience: float = PATIENCE) -> Tab:
         """Wait until the page shows “Live”."""
-        expect(self.page.locator(".quotes-pulse.pulse-live .pulse-well")).to_be_visible(
+        expect(self.page.locator(".quotes-pulse.pulse-live .pulse-well").first).to_be_visible(
             timeout=patience * 1000
         )
         return self
 
     def says_not_live(self) -> bool:
         """Whether the page shows "Not live"."""
-        return self.page.locator(".quotes-pulse .pulse-ill").is_visible()
+        return self.page.locator(".quotes-pulse .pulse-ill").first.is_visible()
 
     def moves(self, code: str, patience: float = PATIENCE) -> None:
         """Wait until a symbol's price is another one."""

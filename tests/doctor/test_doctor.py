@@ -645,11 +645,11 @@ ALIVE = f"{socket.gethostname()[:80]}:{os.getppid()}"
 GONE = f"{socket.gethostname()[:80]}:999999999"  # no process has so high a number
 LEASES = {
     "renewed": (
-        taken("alice:1", 6.7),
+        taken("alice:1", 2.7),
         OK,
         "alice:1 leads the feed, epoch 7, lease renewed 0.3 s ago",
     ),
-    "renewed here": (taken(ALIVE, 6.7), OK, f"{ALIVE} leads the feed"),
+    "renewed here": (taken(ALIVE, 2.7), OK, f"{ALIVE} leads the feed"),
     "given back": (taken("", 0), FAILED, "no process leads the feed"),
     "over": (
         taken("alice:1", -9, renewed=False),
@@ -662,22 +662,22 @@ LEASES = {
         f"{GONE} no longer runs, and its lease ended 90",
     ),
     "not renewed": (
-        taken("alice:1", 3.0, renewed=False),
+        taken("alice:1", 1.5, renewed=False),
         WARNING,
         "the lease is no longer renewed: alice:1 does not respond",
     ),
     "not over yet": (
-        taken(GONE, 3.0, renewed=False),
+        taken(GONE, 1.5, renewed=False),
         WARNING,
         f"no longer renewed: {GONE} no longer runs",
     ),
     "of a ghost": (
-        taken(GONE, 6.7),
+        taken(GONE, 2.7),
         FAILED,
         f"two processes may lead: {GONE} renews its lease but does not run on this machine",
     ),
     "of another": (
-        (taken("alice:1", 6.7, 7)[0], taken("bob:2", 6.7, 8)[1]),
+        (taken("alice:1", 2.7, 7)[0], taken("bob:2", 2.7, 8)[1]),
         WARNING,
         "another process took the lease during this check: epoch 7 became 8",
     ),

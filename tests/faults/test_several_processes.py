@@ -15,95 +15,29 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import connect
 
 from tests.conftest import lacking
-from tests.servers import Postgres, Redis, Runfeed, Site, Stub, eventually
+from tests.faults.pages import BUSY, RARE, Page, current, now, read
+from tests.servers import Redis, Runfeed, Site, Stub, eventually
 
 logger = logging.getLogger(__name__)
 pytestmark = pytest.mark.server
 
-HELD = timedelta(seconds=4.5)  # that quotes move on without the database, at least
-
 SERVERS = ("uvicorn", "daphne")
-RARE, BUSY = "BTC-USD", ("AAPL", "MSFT")  # ticks when the stub says so; ticks every second
-PANELS = f"/ws/quotes/?panel={RARE},{','.join(BUSY)}&lang=en"
-FRAGMENT = re.compile(r'<(tr|section)\b[^>]*data-symbol="([^"]*)".*?</\1>', re.DOTALL)
-FOR_THE_WIRE = re.compile(r' (?:hx-swap-oob|data-flash)="[^"]*"')
-LAST = re.compile(r'data-field="last" value="([^"]*)"')
-TIME = re.compile(r'data-field="time" datetime="([^"]+)"')
 SWITCH_OFF = """
 from quotes.models import Symbol
 symbol = Symbol.objects.get(code="ETH-USD")
 symbol.active = False
 symbol.save()
 """
-
-
-@dataclass(frozen=True)
-class Told:
-    """What a page was told of a symbol."""
-
-    code: str
-    time: datetime
-    last: str
-    html: str
-
-
-def read(text: str) -> list[Told]:
-    """Find the quotes in a page or a message."""
-    found = []
-    for match in FRAGMENT.finditer(text):
-        html = FOR_THE_WIRE.sub("", match[0])
-        if (made := TIME.search(html)) and (last := LAST.search(html)):
-            found.append(Told(match[2], datetime.fromisoformat(made[1]), last[1], html))
-    return found
-
-
-class Page:
-    """An open page, which keeps all that its socket was told."""
-
-    def __init__(self, site: Site) -> None:
-        self.site = site
-        self.told: list[Told] = []
-        self.closing = threading.Event()
-        self.thread = threading.Thread(target=self.listen, daemon=True)
-        self.thread.start()
-
-    def listen(self) -> None:
-        """Read until the page or the server closes the socket."""
-        with (
-            connect(self.site.ws + PANELS, origin=self.site.url) as socket,
-            suppress(ConnectionClosed),
-        ):
-            while not self.closing.is_set():
-                with suppress(TimeoutError):
-                    self.told += read(str(socket.recv(timeout=0.1)))
-
-    @property
-    def open(self) -> bool:
-        """Whether its socket is."""
-        return self.thread.is_alive()
-
-    def shown(self, code: str) -> Told:
-        """What it shows of a symbol now."""
-        told = [each for each in self.told if each.code == code]
-        assert told, f"nothing was told of {code}"
-        return told[-1]
-
-    def close(self) -> None:
-        """Close the socket."""
-        self.closing.set()
-        self.thread.join(5)
 
 
 class Ledger:
@@ -187,10 +121,6 @@ def made(wire: str) -> datetime:
     return max(datetime.fromisoformat(moment) for moment in moments)
 
 
-def now() -> datetime:
-    return datetime.now(UTC)
-
-
 def measured(happened: Callable[[], Any], what: str) -> None:
     """Wait until something happened; log how long that took."""
     begun = time.monotonic()
@@ -263,11 +193,6 @@ def ledger(deployment: Deployment) -> Iterator[Ledger]:
     assert witness.versions
     for versions in witness.versions.values():
         assert all(before <= after for before, after in pairwise(versions))
-
-
-def current(pages: list[Page], since: datetime) -> bool:
-    """Return whether all pages show quotes of the busy symbols that were made after a moment."""
-    return all(page.shown(code).time >= since for page in pages for code in BUSY)
 
 
 def agree_on(pages: list[Page], last: str) -> bool:
@@ -417,39 +342,3 @@ def test_after_redis_hung_up_all_pages_are_current_by_themselves(
         lambda: current(pages, back) and agree_on(pages, "64000.01"),
         "the pages are current",
     )
-
-
-# The database ends
-
-
-def test_quotes_move_on_without_the_database_and_the_lease_is_taken_anew_when_it_is_back(
-    postgres_server: Postgres, redis_server: Redis, tmp_path: Path
-):
-    env = {"REDIS_URL": redis_server.url, "QUOTES_FEED": "external"}
-    site = Site(tmp_path, "uvicorn", DATABASE_URL=postgres_server.url, **env)
-    site.manage("migrate", "--verbosity", "0")
-    site.manage("loadcatalogue", "--verbosity", "0")
-    with ExitStack() as running:
-        running.callback(site.stop)
-        site.start()
-        feed = Runfeed(site, "feed").ready()
-        running.callback(feed.stop)
-        page = Page(site)
-        running.callback(page.close)
-        begun = now()
-        eventually(lambda: current([page], begun), "the page is current")
-        gone = now()
-        postgres_server.stop()
-        measured(lambda: current([page], gone + HELD), "quotes moved on")
-        eventually(
-            lambda: "gives up the feed's lease of epoch 1" in feed.said(),
-            "the lease is given up before its end",
-        )
-        given_up = now()
-        postgres_server.start()
-        measured(lambda: "epoch 2" in feed.said(), "the lease is taken again")
-        measured(lambda: current([page], given_up), "quotes move again")
-        assert feed.process.poll() is None
-        assert page.open
-        for log in (feed.said(), site.log.read_text()):
-            assert "Traceback" not in log

@@ -1,0 +1,76 @@
+"""Beside the layer: quotes from the database, while the layer brings none."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Protocol
+
+from django.db import Error
+
+from quotes.feed import records
+from quotes.feed.records import Version
+from quotes.live import layer, lease
+from quotes.live.database import DatabaseThread
+from quotes.quote import Quote
+
+logger = logging.getLogger(__name__)
+
+READ_EVERY = 1.0  # seconds
+SILENT_AFTER = 2.0  # seconds without a batch; the feed sends one a second
+
+
+class Live(Protocol):
+    """What reading needs of the live parts of its process."""
+
+    in_database: DatabaseThread
+    seen: Version
+
+    def silence(self) -> float:
+        """Return the seconds since the newest batch from the layer."""
+
+    def show(self, quotes: list[tuple[Version, Quote]]) -> None:
+        """Show quotes of a feed that leads."""
+
+
+class Beside:
+    """Reads the quotes of the feed while its batches do not arrive, as long as it holds the lease.
+
+    So a second process of a site with the in-memory layer is live, and pages stay live while Redis
+    is away.
+    """
+
+    def __init__(self, live: Live) -> None:
+        self.live = live
+        self.newest: Version = (0, 0)  # of the quotes that were read
+        self.reads = False
+
+    async def run(self) -> None:
+        """Read once a second while the layer is silent, forever."""
+        while True:
+            await asyncio.sleep(READ_EVERY)
+            if self.live.silence() >= SILENT_AFTER:
+                await self._read()
+            elif self.reads:
+                logger.info("the layer brings batches of the feed again")
+                self.reads = False
+
+    async def _read(self) -> None:
+        if not self.reads:
+            self.newest = self.live.seen
+        try:
+            quotes = await self.live.in_database(_newer, self.newest)
+        except Error:  # then prices stop, which is logged
+            return
+        if quotes is None:
+            return
+        if not self.reads:
+            hint = "; set REDIS_URL, so that processes hear each other" if layer.in_memory() else ""
+            logger.warning("the layer is silent, reading quotes from the database%s", hint)
+            self.reads = True
+        self.newest = max([self.newest, *(version for version, _ in quotes)])
+        self.live.show(quotes)
+
+
+def _newer(than: Version) -> list[tuple[Version, Quote]] | None:
+    return records.load_newer_quotes(than) if lease.is_held() else None

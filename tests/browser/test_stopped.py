@@ -1,0 +1,62 @@
+"""The feed is killed: each place with prices says that they stopped, and loses its colours."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import BRISK, OpenTab
+from tests.browser.tab import Tab
+from tests.servers import Redis, Runfeed, site
+
+pytestmark = [pytest.mark.browser, pytest.mark.server]
+
+PLACES = {"/boards/crypto/": 1, "/article/": 4, "/embed/quotes/?symbols=BTC-USD,AAPL": 1}
+COLOURS = """() => [...document.querySelectorAll(".quote[data-way] .quotes-arrow")]
+    .filter((arrow) => arrow.closest(".quote").dataset.way !== "flat")
+    .map((arrow) => getComputedStyle(arrow).color
+        === getComputedStyle(arrow.closest(".quote").querySelector(".quotes-currency")).color)"""
+
+
+def grey(page: Tab) -> bool:
+    """Return whether no price has the colour of a gain or a loss."""
+    return all(page.page.evaluate(COLOURS))
+
+
+def test_when_the_feed_is_killed_every_place_says_so_in_sight_and_in_grey(
+    tab: OpenTab, tmp_path: Path, database_template: Path, redis_server: Redis
+):
+    env = {
+        "DJANGO_SETTINGS_MODULE": "tests.browser.elsewhere",
+        "REDIS_URL": redis_server.url,
+        "QUOTES_FEED": "external",
+    }
+    with ExitStack() as running:
+        served = running.enter_context(site(tmp_path, database_template, "uvicorn", **BRISK | env))
+        feed = Runfeed(served, "feed").ready()
+        running.callback(feed.stop)
+        pages = {tab(served.url + path).live(): places for path, places in PLACES.items()}
+        for page in pages:
+            page.until(lambda page=page: not grey(page), "prices have colours")
+        board = next(iter(pages))
+        board.page.evaluate("scrollTo(0, document.body.scrollHeight)")
+        feed.signal(signal.SIGKILL)
+        for page, places in pages.items():
+            signs = page.page.locator(".pulse-ill")
+            expect(signs).to_have_count(places)
+            for sign in signs.all():
+                expect(sign).to_be_visible()
+                expect(sign).to_contain_text("Prices stopped at")
+            page.until(lambda page=page: grey(page), "no price has a colour")
+        expect(board.page.locator(".pulse-ill")).to_be_in_viewport(ratio=1)
+        expect(board.page.locator(".quote").last).to_be_in_viewport(ratio=1)
+        running.callback(Runfeed(served, "second").ready().stop)
+        for page in pages:
+            page.live()
+            page.until(lambda page=page: not grey(page), "the colours are back")
+            assert page.loads == 1
+            assert not page.says_not_live()

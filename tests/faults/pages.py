@@ -1,0 +1,96 @@
+"""Open pages that tests of faults watch: what they show, and whether they call it live."""
+
+from __future__ import annotations
+
+import re
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from tests.servers import Site
+
+RARE, BUSY = "BTC-USD", ("AAPL", "MSFT")  # ticks when the stub says so; ticks every second
+PANELS = f"/ws/quotes/?panel={RARE},{','.join(BUSY)}&lang=en"
+FRAGMENT = re.compile(r'<(tr|section)\b[^>]*data-symbol="([^"]*)".*?</\1>', re.DOTALL)
+FOR_THE_WIRE = re.compile(r' (?:hx-swap-oob|data-flash)="[^"]*"')
+LAST = re.compile(r'data-field="last" value="([^"]*)"')
+TIME = re.compile(r'data-field="time" datetime="([^"]+)"')
+PULSE = re.compile(r'class="quotes-pulse pulse-(\w+)')
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a page was told of a symbol."""
+
+    code: str
+    time: datetime
+    last: str
+    html: str
+
+
+def read(text: str) -> list[Told]:
+    """Find the quotes in a page or a message."""
+    found = []
+    for match in FRAGMENT.finditer(text):
+        html = FOR_THE_WIRE.sub("", match[0])
+        if (made := TIME.search(html)) and (last := LAST.search(html)):
+            found.append(Told(match[2], datetime.fromisoformat(made[1]), last[1], html))
+    return found
+
+
+class Page:
+    """An open page, which keeps all that its socket was told."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.told: list[Told] = []
+        self.pulses: list[str] = []  # their conditions: "live", "stopped"
+        self.closing = threading.Event()
+        self.thread = threading.Thread(target=self.listen, daemon=True)
+        self.thread.start()
+
+    def listen(self) -> None:
+        """Read until the page or the server closes the socket."""
+        with (
+            connect(self.site.ws + PANELS, origin=self.site.url) as socket,
+            suppress(ConnectionClosed),
+        ):
+            while not self.closing.is_set():
+                with suppress(TimeoutError):
+                    text = str(socket.recv(timeout=0.1))
+                    self.pulses += PULSE.findall(text)
+                    self.told += read(text)
+
+    @property
+    def open(self) -> bool:
+        """Whether its socket is."""
+        return self.thread.is_alive()
+
+    def shown(self, code: str) -> Told:
+        """What it shows of a symbol now."""
+        told = [each for each in self.told if each.code == code]
+        assert told, f"nothing was told of {code}"
+        return told[-1]
+
+    @property
+    def live(self) -> bool:
+        """Whether it shows that its prices are live."""
+        return self.pulses[-1:] == ["live"]
+
+    def close(self) -> None:
+        """Close the socket."""
+        self.closing.set()
+        self.thread.join(5)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def current(pages: list[Page], since: datetime) -> bool:
+    """Return whether all pages show quotes of the busy symbols that were made after a moment."""
+    return all(page.shown(code).time >= since for page in pages for code in BUSY)

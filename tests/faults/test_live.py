@@ -1,0 +1,277 @@
+"""Live means live: a page never calls prices live that its feed does not confirm, and prices go on
+whatever else is away. Each test breaks real processes.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+import urllib.error
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from tests.faults.pages import Page, current, now
+from tests.servers import Postgres, Redis, Runfeed, Site, eventually
+
+pytestmark = pytest.mark.server
+
+EXTERNAL = {"QUOTES_FEED": "external"}
+OUTAGE = 6.0  # seconds that something is away: longer than a page waits for its feed
+
+
+@pytest.fixture
+def running() -> Iterator[ExitStack]:
+    """A stack on which tests put what must be stopped at their end."""
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def listed(tmp_path: Path, database_template: Path) -> Path:
+    """A folder with the database of a site."""
+    shutil.copy(database_template, tmp_path / "site.sqlite3")
+    return tmp_path
+
+
+def started(running: ExitStack, site: Site) -> Site:
+    running.callback(site.stop)
+    return site.start()
+
+
+def feed_of(running: ExitStack, site: Site, name: str = "feed") -> Runfeed:
+    feed = Runfeed(site, name)
+    running.callback(feed.stop)
+    return feed.ready()
+
+
+def page_of(running: ExitStack, site: Site) -> Page:
+    page = Page(site)
+    running.callback(page.close)
+    return page
+
+
+def ready(site: Site) -> str:
+    """Return what /readyz says, with its status if that is not 200."""
+    try:
+        return site.get("/readyz")
+    except urllib.error.HTTPError as error:
+        return f"{error.code} {error.read().decode()}"
+
+
+def wait(seconds: float) -> None:
+    """Let an outage last: how long it lasts is what is tested."""
+    end = time.monotonic() + seconds
+    eventually(lambda: time.monotonic() > end, "the outage has lasted", seconds + 60)
+
+
+def lines(log: str, words: str) -> int:
+    return sum(words in line for line in log.splitlines())
+
+
+def test_without_its_feed_a_page_says_so_and_with_it_the_page_is_live_again(
+    running: ExitStack, listed: Path, redis_server: Redis
+):
+    site = started(running, Site(listed, "uvicorn", REDIS_URL=redis_server.url, **EXTERNAL))
+    feed = feed_of(running, site)
+    page = page_of(running, site)
+    eventually(lambda: page.live and ready(site) == "ok", "all is well")
+    feed.signal(signal.SIGKILL)
+    eventually(lambda: page.pulses[-1:] == ["stopped"], "the page says that prices stopped")
+    assert ready(site).startswith("503 prices stopped at 20")
+    assert site.get("/healthz") == ready(site).removeprefix("503 ")
+    assert "quotes_live 0.0" in site.get("/metrics")
+    assert "pulse-stopped" in site.get("/boards/crypto/")
+    assert "pulse-stopped" in site.get("/embed/quotes/?symbols=BTC-USD")
+    feed_of(running, site, "second")
+    back = now()
+    eventually(lambda: page.live and current([page], back), "the page is live and current")
+    assert ready(site) == "ok"
+    log = site.log.read_text()
+    assert lines(log, "no batch of the feed for") == 1
+    assert lines(log, "batches of the feed arrive again") == 1
+
+
+def test_a_page_stays_live_when_a_paused_leader_is_replaced(
+    running: ExitStack, listed: Path, redis_server: Redis
+):
+    site = started(running, Site(listed, "uvicorn", REDIS_URL=redis_server.url, **EXTERNAL))
+    leader = feed_of(running, site, "leader")
+    eventually(lambda: "leads the feed, epoch 1" in leader.said(), "it leads")
+    standby = feed_of(running, site, "standby")
+    page = page_of(running, site)
+    eventually(lambda: page.live, "the page is live")
+    leader.signal(signal.SIGSTOP)
+    eventually(lambda: "leads the feed, epoch 2" in standby.said(), "the other one leads")
+    taken = now()
+    eventually(lambda: current([page], taken), "the page is current")
+    leader.signal(signal.SIGCONT)
+    eventually(lambda: "lost the feed's lease of epoch 1" in leader.said(), "it stands back")
+    assert set(page.pulses) == {"live"}
+
+
+def test_a_second_process_on_one_database_is_live_without_redis(running: ExitStack, listed: Path):
+    first = started(running, Site(listed, "daphne"))
+    second = started(running, Site(listed, "daphne"))
+    page = page_of(running, second)
+    for _ in range(2):
+        begun = now()
+        eventually(lambda begun=begun: current([page], begun), "prices move")
+    assert page.live
+    assert ready(second) == "ok"
+    log = second.log.read_text()  # of both
+    assert lines(log, "the layer is silent, reading quotes from the database; set REDIS_URL") == 1
+    first.kill()
+    eventually(lambda: "leads the feed, epoch 2" in second.log.read_text(), "it takes over")
+    begun = now()
+    eventually(lambda: current([page], begun), "prices move on")
+    assert ready(second) == "ok"
+
+
+def test_another_deployment_on_the_same_redis_changes_nothing(
+    running: ExitStack, listed: Path, database_template: Path, redis_server: Redis
+):
+    env = EXTERNAL | {"REDIS_URL": redis_server.url}
+    site = started(running, Site(listed, "uvicorn", **env))
+    feed_of(running, site)
+    page = page_of(running, site)
+    eventually(lambda: page.live, "the page is live")
+    elsewhere = listed / "elsewhere"
+    elsewhere.mkdir()
+    shutil.copy(database_template, elsewhere / "site.sqlite3")
+    other = Site(elsewhere, "uvicorn", **env)
+    anew = "from quotes.models import FeedLease as F; F.objects.update(epoch=1000, deployment='')"
+    other.manage("shell", "--verbosity", "0", "-c", anew)
+    theirs = feed_of(running, other)
+    eventually(lambda: "leads the feed, epoch 1001" in theirs.said(), "the other feed leads")
+    begun = now()
+    eventually(lambda: current([page], begun), "our prices move on")
+    assert set(page.pulses) == {"live"}
+    # a copy of our database has our name, too: then its epochs are looked up
+    other.manage("shell", "--verbosity", "0", "-c", renamed(site))
+    theirs.stop()
+    clone = feed_of(running, other, "clone")
+    eventually(lambda: "leads the feed, epoch 1002" in clone.said(), "the clone leads")
+    foreign = eventually(lambda: counted(site, "quotes_foreign_total"), "its batches are counted")
+    begun = now()
+    eventually(lambda: current([page], begun), "our prices move on")
+    assert foreign > 0
+    assert set(page.pulses) == {"live"}
+
+
+def renamed(site: Site) -> str:
+    """Return what gives another database the name of this deployment."""
+    read = "from quotes.models import FeedLease as F; print(F.objects.get().deployment)"
+    name = site.manage("shell", "--verbosity", "0", "-c", read).stdout.strip()
+    return f"from quotes.models import FeedLease as F; F.objects.update(deployment={name!r})"
+
+
+def counted(site: Site, figure: str) -> float:
+    [line] = [each for each in site.get("/metrics").splitlines() if each.startswith(figure + " ")]
+    return float(line.split()[1])
+
+
+@pytest.mark.parametrize("how", ["stopped", "hangs"])
+def test_prices_go_on_and_pages_open_while_the_database_is_away(
+    running: ExitStack, tmp_path: Path, postgres_server: Postgres, redis_server: Redis, how: str
+):
+    env = EXTERNAL | {"REDIS_URL": redis_server.url, "DATABASE_URL": postgres_server.url}
+    site = Site(tmp_path, "uvicorn", **env)
+    site.manage("migrate", "--verbosity", "0")
+    site.manage("loadcatalogue", "--verbosity", "0")
+    started(running, site)
+    feed = feed_of(running, site)
+    page = page_of(running, site)
+    begun = now()
+    eventually(lambda: page.live and current([page], begun), "the page is live")
+    away(postgres_server, how)
+    try:
+        wait(OUTAGE)
+        begun = now()
+        eventually(lambda: current([page], begun), "prices move on")
+        late = page_of(running, site)
+        eventually(lambda: late.live and current([late], begun), "a new page is live")
+        assert "Bitcoin" in site.get("/boards/crypto/")
+    finally:
+        back(postgres_server, how)
+    returned = now()
+    stored = "from quotes.models import LastQuote as L; "
+    stored += "print(max(each.quote.received_at for each in L.objects.all()).isoformat())"
+
+    def written() -> bool:
+        said = site.manage("shell", "--verbosity", "0", "-c", stored).stdout
+        return datetime.fromisoformat(said.strip()) > returned
+
+    eventually(written, "quotes are written again")
+    assert lines(feed.said(), "leads the feed, epoch") == 1
+    assert lines(feed.said(), "lost the feed's lease") == 0
+    assert set(page.pulses) == {"live"}
+    for log in (feed.said(), site.log.read_text()):
+        assert "Traceback" not in log
+
+
+def away(postgres: Postgres, how: str) -> None:
+    if how == "stopped":
+        postgres.stop()
+    else:
+        freeze(postgres, signal.SIGSTOP)
+
+
+def back(postgres: Postgres, how: str) -> None:
+    if how == "stopped":
+        postgres.start()
+    else:
+        freeze(postgres, signal.SIGCONT)
+
+
+def freeze(postgres: Postgres, number: int) -> None:
+    """Send a signal to the server and to each process of its connections."""
+    assert postgres.process
+    top = postgres.process.pid
+    for pid in (top, *children(top)):
+        os.kill(pid, number)
+
+
+def children(pid: int) -> list[int]:
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_pages_stay_live_while_redis_hangs(running: ExitStack, listed: Path, redis_server: Redis):
+    site = started(running, Site(listed, "uvicorn", REDIS_URL=redis_server.url, **EXTERNAL))
+    feed = feed_of(running, site)
+    page = page_of(running, site)
+    eventually(lambda: page.live, "the page is live")
+    assert redis_server.process
+    redis_server.process.send_signal(signal.SIGSTOP)
+    try:
+        wait(OUTAGE)
+        begun = now()
+        eventually(lambda: current([page], begun), "prices move on, from the database")
+    finally:
+        redis_server.process.send_signal(signal.SIGCONT)
+    eventually(lambda: "the layer brings batches" in site.log.read_text(), "the layer is back")
+    assert set(page.pulses) == {"live"}
+    for log in (feed.said(), site.log.read_text()):
+        assert len(log.splitlines()) < 40, log
+        assert "Traceback" not in log
+
+
+def test_a_feed_ends_although_its_database_hangs(
+    running: ExitStack, tmp_path: Path, postgres_server: Postgres, redis_server: Redis
+):
+    env = EXTERNAL | {"REDIS_URL": redis_server.url, "DATABASE_URL": postgres_server.url}
+    site = Site(tmp_path, "uvicorn", **env)
+    site.manage("migrate", "--verbosity", "0")
+    site.manage("loadcatalogue", "--verbosity", "0")
+    feed = feed_of(running, site)
+    eventually(lambda: "leads the feed, epoch 1" in feed.said(), "it leads")
+    freeze(postgres_server, signal.SIGSTOP)
+    try:
+        assert feed.stop()
+    finally:
+        freeze(postgres_server, signal.SIGCONT)
