@@ -9,7 +9,8 @@ import asyncio
 import logging
 import os
 import ssl
-from collections.abc import Mapping
+import zlib
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -43,6 +44,7 @@ BROKEN = (
     OSError,
     ExceptionGroup,
     UnicodeError,
+    zlib.error,
 )
 
 
@@ -70,7 +72,12 @@ class Client:
     ) -> None:
         self.base_url = address(base_url, "http", "https")
         self.timeout = timeout
-        self.headers = {"User-Agent": AGENT, "Accept": "application/json", **(headers or {})}
+        self.headers = {
+            "User-Agent": AGENT,
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip",
+            **(headers or {}),
+        }
         self.budget, self.used = budget or Budget(Plan()), used
         self.ahead: float | None = None  # seconds that the source's clock is ahead of ours, roughly
         self._client: httpx.AsyncClient | None = None
@@ -109,7 +116,7 @@ class Client:
             if (used := response.headers.get(self.used, "")).isdecimal():
                 self.budget.read_minute(int(used))
             failed = response.status_code != httpx.codes.OK
-            async for part in response.aiter_bytes():
+            async for part in _unpacked(response, MAX_BYTES + 1):
                 body += part
                 if len(body) > MAX_BYTES:
                     raise ProviderError(f"{what} answered with more than {MAX_BYTES} bytes")
@@ -133,6 +140,22 @@ class Client:
                 follow_redirects=False,
             )
         return self._client
+
+
+async def _unpacked(response: httpx.Response, limit: int) -> AsyncIterator[bytes]:
+    """Yield an answer unpacked, in parts of at most `limit` bytes: a megabyte can hold a thousand.
+
+    httpx would unpack each part as a whole. Raise zlib.error for an answer that is not packed well.
+    """
+    if response.headers.get("Content-Encoding", "identity") == "identity":
+        async for part in response.aiter_raw():
+            yield part
+        return
+    inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip or zlib, whichever it begins with
+    async for part in response.aiter_raw():
+        yield inflate.decompress(part, limit)
+        while inflate.unconsumed_tail:
+            yield inflate.decompress(inflate.unconsumed_tail, limit)
 
 
 def parsed(what: str, body: bytes) -> Any:

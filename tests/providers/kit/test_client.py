@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import logging
+import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -190,6 +191,18 @@ async def test_a_body_without_end_is_not_read_to_the_end(squeeze: Callable[[byte
     lines = ["Content-Encoding: gzip"] if squeeze is gzip.compress else []
     error = await failure(answer("200 OK", body, *lines))
     assert f"more than {MAX_BYTES} bytes" in str(error)
+
+
+async def test_a_small_body_that_unpacks_to_a_huge_one_takes_no_memory() -> None:
+    body = gzip.compress(b" " * 8 * MAX_BYTES)
+    assert len(body) < MAX_BYTES / 64
+    sent = answer("200 OK", body, "Content-Encoding: gzip")
+    tracemalloc.start()
+    try:
+        assert f"more than {MAX_BYTES} bytes" in str(await failure(sent))
+        assert tracemalloc.get_traced_memory()[1] < 4 * MAX_BYTES
+    finally:
+        tracemalloc.stop()
 
 
 async def test_a_body_that_ends_too_early_is_an_error() -> None:
