@@ -29,8 +29,8 @@ serve:  ## the same under uvicorn, as in production
 	$(DATABASE)
 	@$(BIN)/python manage.py serve "127.0.0.1:$$PORT"
 
-test: dev  ## three files of tests at a time, on two cores too: a third of the time they only wait
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 10 $(PYTEST)
+test: dev  ## four files of tests at a time, on two cores too: a third of the time they only wait
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --durations 10 $(PYTEST)
 
 matrix: dev  ## the fast tests with each Python of this machine and each supported Django
 	@.ci/matrix $(MATRIX)

@@ -153,9 +153,11 @@ async def live_parts(transactional_db: None, settings: Any) -> AsyncIterator[Any
     from quoteboard import asgi  # noqa: F401  refuses what is set next
 
     from quotes import live
+    from quotes.models import FeedLease
 
     settings.QUOTES = settings.QUOTES | {"FEED": "external", "PACE": 0.02}
     channel_layers.backends = {}
+    await FeedLease.objects.acreate(epoch=1)  # the one in which tests send batches
     parts = await live.ensure_started()
     yield parts
     await live.stop()

@@ -93,6 +93,8 @@ class Candidate:
         try:
             while not renewing.done() and self.live.seen[0] <= epoch:
                 await asyncio.wait([renewing], timeout=RENEW_EVERY)
+            if renewing.done():
+                renewing.result()  # raises what no database can be asked about
         finally:
             renewing.cancel()
         logger.warning("%s lost the feed's lease of epoch %s", self.holder, epoch)
@@ -184,8 +186,7 @@ class Leader:
         """
         version = (self.epoch, batch.number)
         self.unstored |= {quote.symbol: (version, quote) for quote in batch.quotes}
-        await self.live.take(self.epoch, batch)
-        await layer.send_batch(self.epoch, batch)
+        await asyncio.gather(self.live.take(self.epoch, batch), layer.send_batch(self.epoch, batch))
 
     async def learn(self, sizes: dict[str, Decimal]) -> None:
         """Store tick sizes and let every process read them."""

@@ -65,6 +65,8 @@ class Live:
         self.from_layer = Beat()  # the same without what is read from the database
         self.seen = NOTHING  # (epoch, batch) of the newest message
         self.refused: dict[int, float] = {}  # until when, by epoch
+        self.outdated = False  # whether to read everything again
+        self.rereading: asyncio.Task[None] | None = None
         self.counts: Counter[str] = Counter()  # batches, gaps
         self.received = asyncio.Event()  # set with the first quotes from the layer
         self.notes: dict[Watch, str] = {}
@@ -149,7 +151,7 @@ class Live:
         if version <= self.seen:
             return
         newer = epoch > self.seen[0]
-        if newer and self.seen != NOTHING and not await self.begins(epoch):
+        if newer and not await self.begins(epoch):
             layer.foreign["batches"] += 1
             return
         if version <= self.seen:  # by now
@@ -167,12 +169,12 @@ class Live:
             self.counts["gaps"] += not newer
             await self.refresh()
             for wait in WRITTEN_BY:
-                asyncio.get_running_loop().call_later(wait, self.tasks.soon, self.reread)
+                asyncio.get_running_loop().call_later(wait, self.tasks.soon, self.refresh)
 
     async def begins(self, epoch: int) -> bool:
         """Return whether a new epoch is one of our database.
 
-        Without an answer, an epoch that still beats is kept.
+        Without an answer, an epoch that still beats is kept, and any other one gives way.
         """
         if self.beat.clock() < self.refused.get(epoch, 0.0):
             return False
@@ -180,7 +182,7 @@ class Live:
             async with asyncio.timeout(READING):
                 begins = epoch <= await self.in_lease(lease.epoch)
         except (Error, TimeoutError):
-            begins = self.beat.stopped
+            begins = self.beat.stopped or self.seen == NOTHING
         self.refused = {} if begins else {epoch: self.beat.clock() + REFUSED_FOR}
         return begins
 
@@ -196,16 +198,25 @@ class Live:
 
     async def refresh(self) -> None:
         """Read everything again; continue with the quotes after READING seconds in any case."""
-        await asyncio.wait([self.tasks.soon(self.reread)], timeout=READING)
+        self.outdated = True
+        if self.rereading is None or self.rereading.done():
+            self.rereading = self.tasks.soon(self.reread)
+        await asyncio.wait([self.rereading], timeout=READING)
 
     async def reread(self) -> None:
-        """Read everything again, and once more later if the database does not answer."""
+        """Read everything again, and once more if that was asked for meanwhile.
+
+        One task at a time, because a database that hangs would collect any number of them. If the
+        database does not answer, try again later.
+        """
         try:
-            await self.reload()
+            while self.outdated:
+                self.outdated = False
+                await self.reload()
         except Error as error:
             words = "could not read symbols, boards and last quotes, trying again: %s"
             logger.warning(words, error)
-            asyncio.get_running_loop().call_later(READ_AGAIN, self.tasks.soon, self.reread)
+            asyncio.get_running_loop().call_later(READ_AGAIN, self.tasks.soon, self.refresh)
 
     # Stale prices, notes and pulses
 

@@ -8,11 +8,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 
 from quotes.feed.batch import Batch
 from quotes.live import beat as beat_module
 from quotes.live import layer
 from quotes.live.beat import Beat
+from quotes.models import FeedLease
 from tests.servers import until
 from tests.sockets import opened
 
@@ -111,6 +113,49 @@ async def test_a_batch_that_is_not_accepted_is_no_sign_of_the_feed(
     heard_at = live_parts.beat.heard_at
     await live_parts.take(6, Batch(9, [make_quote()], {}))
     assert live_parts.beat.heard_at == heard_at
+
+
+async def test_an_epoch_that_the_database_does_not_know_is_ignored_until_it_begins(
+    live_parts: Any, make_quote: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("quotes.live.live.REFUSED_FOR", 0.0)
+    foreign = layer.foreign["batches"]
+    for epoch in (9, 2):
+        await live_parts.take(epoch, Batch(1, [make_quote()], {}))
+    assert live_parts.seen == (0, 0)
+    assert layer.foreign["batches"] == foreign + 2
+    await live_parts.take(1, Batch(4, [], {}))
+    assert live_parts.seen == (1, 4)
+    await FeedLease.objects.aupdate(epoch=2)
+    await live_parts.take(2, Batch(1, [], {}))
+    assert live_parts.seen == (2, 1)
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+async def test_while_the_database_is_silent_the_epoch_that_beats_is_kept(
+    live_parts: Any, monkeypatch: pytest.MonkeyPatch, stopped: bool
+):
+    def silent() -> int:
+        raise OperationalError("the database is away")
+
+    await live_parts.take(1, Batch(4, [], {}))
+    monkeypatch.setattr("quotes.live.lease.epoch", silent)
+    live_parts.beat.stopped = stopped
+    await live_parts.take(2, Batch(1, [], {}))
+    assert live_parts.seen == ((2, 1) if stopped else (1, 4))
+
+
+async def test_messages_of_another_deployment_are_counted_and_not_taken(
+    live_parts: Any, monkeypatch: pytest.MonkeyPatch
+):
+    ours, foreign = layer.group(), layer.foreign["batches"]
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(layer, "_deployment", "elsewhere")
+        elsewhere.setattr(layer, "group", lambda: ours)
+        await layer.send_batch(1, Batch(7, [], {}))
+    await layer.send_batch(1, Batch(1, [], {}))
+    await until(lambda: layer.foreign["batches"] == foreign + 1)
+    await until(lambda: live_parts.seen == (1, 1))
 
 
 async def until_received(page: Any, words: str) -> None:
