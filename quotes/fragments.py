@@ -143,6 +143,8 @@ class Fragments:
         its feed, it is "stopped" everywhere. The next pulse of a page has the other turn, 1 or 2,
         which starts the clocks in its stylesheet again.
         """
+        if condition == "live" and not self.store.heard:
+            condition = "opening"
         stopped_at, now = self.store.stopped_at, timezone.now()
         at = stopped_at or now
         with translation.override(language):

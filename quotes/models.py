@@ -244,6 +244,7 @@ class FeedLease(models.Model):
     epoch = models.PositiveBigIntegerField(default=0)
     holder = models.CharField(max_length=100, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True)
+    batch = models.PositiveBigIntegerField(default=0)  # the newest one that was stored
     deployment = models.CharField(max_length=64, blank=True, default="")
 
     class Meta:

@@ -64,6 +64,7 @@ class Store:
     moves: dict[str, Move] = field(default_factory=dict)
     chains: dict[str, tuple[str, ...]] = field(default_factory=dict)  # code: best provider first
     outages: dict[str, datetime] = field(default_factory=dict)  # provider: down since
+    heard: bool = True  # whether this process heard the feed at all
     stopped_at: datetime | None = None  # when this process ceased to hear the feed
 
     def keep(self, symbols: Iterable[Symbol]) -> set[str]:

@@ -53,6 +53,14 @@ def test_a_document_uses_plain_words(path: Path):
     assert re.findall(unclear, prose, re.IGNORECASE) == []
 
 
+def test_every_promise_names_a_test_that_exists():
+    document = (ROOT / "docs" / "reliability.md").read_text()
+    promises = re.findall(r"\[`(test_\w+)`\]\(\.\./(tests/\S+?\.py)\) \|$", document, re.MULTILINE)
+    assert len(promises) == document.count("\n| ") - 1, "each row of the table ends with its test"
+    for name, path in promises:
+        assert f"def {name}(" in (ROOT / path).read_text(), f"{path} has no {name}"
+
+
 def test_every_module_has_its_row_in_the_architecture():
     document = (ROOT / "docs" / "architecture.md").read_text()
     families = (

@@ -85,7 +85,8 @@ async def check_layer() -> Report:
     report.ok(f"{where}: a message came back in {took * 1000:.0f} ms")
     if layer.in_memory():
         report.ok(
-            "only the process with the feed has live pages. Set REDIS_URL to use several processes"
+            "other processes read the last quotes from the database. Set REDIS_URL so that they "
+            "hear the feed"
         )
     return report
 

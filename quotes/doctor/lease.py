@@ -206,8 +206,8 @@ def examine_batches(report: Report, before: Lease, lease: Lease, listener: Liste
         report.fail(
             f"another feed publishes with epoch {epochs}, but the lease in this database has "
             "another epoch",
-            "stop that feed. If it belongs to another deployment, give that one its own Redis, or "
-            "its own prefix in CHANNEL_LAYERS",
+            "stop that feed. If it belongs to another deployment, give that one its own "
+            "QUOTES_DEPLOYMENT",
         )
     elif leads:
         report.ok("no other feed publishes")

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import F, Q
 
 from quotes.feed.gate import CROSSED, Held
@@ -59,7 +59,7 @@ def save_last_quotes(quotes: Mapping[str, tuple[Version, Quote]]) -> None:
         for code, (version, quote) in quotes.items()
         if code in ids
     ]
-    with connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:  # others read all of it or nothing
         for some in (rows[first : first + MAX_ROWS] for first in range(0, len(rows), MAX_ROWS)):
             places = ", ".join(["(%s, %s, %s, %s)"] * len(some))
             cursor.execute(WRITE.format(places), [value for row in some for value in row])

@@ -12,7 +12,7 @@ LIMIT = 5.0  # seconds without a batch, after which prices have stopped
 
 
 class Beat:
-    """Notes each batch that was accepted. So it can't claim more than the prices show."""
+    """Records when the newest batch was accepted."""
 
     def __init__(
         self,

@@ -34,43 +34,47 @@ class Live(Protocol):
 
 
 class Beside:
-    """Reads the quotes of the feed while its batches do not arrive, as long as it holds the lease.
+    """Reads the stored quotes of the feed while its batches do not arrive.
 
     So a second process of a site with the in-memory layer is live, and pages stay live while Redis
-    is away.
+    is away. Only a batch that was stored since the last look shows that the feed lives.
     """
 
     def __init__(self, live: Live) -> None:
         self.live = live
         self.newest: Version = (0, 0)  # of the quotes that were read
+        self.stored: Version | None = None  # the newest batch that was stored at the last look
         self.reads = False
 
     async def run(self) -> None:
         """Read once a second while the layer is silent, forever."""
         while True:
             await asyncio.sleep(READ_EVERY)
-            if self.live.silence() >= SILENT_AFTER:
+            never = self.live.seen == (0, 0)
+            if never or self.live.silence() >= SILENT_AFTER:
                 await self._read()
-            elif self.reads:
+                continue
+            self.newest = self.stored = self.live.seen
+            if self.reads:
                 logger.info("the layer brings batches of the feed again")
                 self.reads = False
 
     async def _read(self) -> None:
-        if not self.reads:
-            self.newest = self.live.seen
         try:
-            quotes = await self.live.in_database(_newer, self.newest)
+            stored, quotes = await self.live.in_database(_newer, self.newest)
         except Error:  # then prices stop, which is logged
             return
-        if quotes is None:
+        before, self.stored = self.stored, stored
+        if before is None or stored <= before:
             return
         if not self.reads:
             hint = "; set REDIS_URL, so that processes hear each other" if layer.in_memory() else ""
             logger.warning("the layer is silent, reading quotes from the database%s", hint)
             self.reads = True
-        self.newest = max([self.newest, *(version for version, _ in quotes)])
+        self.newest = stored
         self.live.show(quotes)
 
 
-def _newer(than: Version) -> list[tuple[Version, Quote]] | None:
-    return records.load_newer_quotes(than) if lease.is_held() else None
+def _newer(than: Version) -> tuple[Version, list[tuple[Version, Quote]]]:
+    stored = lease.newest_stored()  # first: what is stored meanwhile is read again
+    return stored, records.load_newer_quotes(than)

@@ -1,4 +1,4 @@
-"""The database beside the event loop, in a thread that outlives no process."""
+"""The database beside the event loop, in a thread that does not keep a process from ending."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class DatabaseThread:
     async def close(self) -> None:
         """Close the connections and end the thread, unless the database hangs."""
         if self.thread is not None:
-            with suppress(TimeoutError):
+            with suppress(Exception):  # each driver has exceptions of its own
                 async with asyncio.timeout(CLOSE_WITHIN):
                     await self(connections.close_all)
             self.waiting.put(None)

@@ -169,7 +169,8 @@ class Hub:
     def _due(self, subscriber: Subscriber) -> str:
         codes, subscriber.owed, subscriber.behind = subscriber.owed, set(), False
         watch = subscriber.watch
-        return self.fragments.snapshot(watch, codes) + self.fragments.about(watch)
+        sign = self.fragments.sign(watch.language)  # it may have missed one
+        return self.fragments.snapshot(watch, codes) + self.fragments.about(watch) + sign
 
 
 @coroutine

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -99,7 +99,9 @@ async def listen() -> AsyncIterator[Message]:
                     foreign["batches"] += 1
     finally:
         if channel:
-            await channels.group_discard(group(), channel)
+            with suppress(Exception):  # each layer has exceptions of its own
+                async with asyncio.timeout(SEND_WITHIN):
+                    await channels.group_discard(group(), channel)
 
 
 async def _join(channels: Any, channel: str) -> str:
@@ -125,7 +127,7 @@ def _logged(failure: str, end: str) -> Iterator[None]:
         yield
     except Exception as error:  # each layer has exceptions of its own
         level = logging.DEBUG if failure in _failing else logging.WARNING
-        logger.log(level, "%s: %s: %s", failure, type(error).__name__, error)
+        logger.log(level, "%s: %s: %s", failure, type(error).__name__, str(error) or "no answer")
         _failing.add(failure)
     else:
         if failure in _failing:

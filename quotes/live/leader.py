@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import timedelta
@@ -28,10 +29,9 @@ from quotes.quote import Quote, utc_now
 logger = logging.getLogger(__name__)
 
 RENEW_EVERY = 0.5  # seconds between two renewals of the lease, or two attempts to take it
-HELD = (lease.LEASE - timedelta(seconds=0.5)).total_seconds()  # given up before the end
 COMPARED = timedelta(days=1)  # the greatest age of a last price to compare the next one with
 STORE_EVERY = 2.0  # seconds between two writes to the database
-END_WITHIN = 3.0  # seconds for the last words to a database that may hang
+END_WITHIN = 3.0  # seconds to store the last quotes; the database may hang
 
 
 class Live(Protocol):
@@ -39,13 +39,15 @@ class Live(Protocol):
 
     tasks: Tasks
     in_database: DatabaseThread
-    in_lease: DatabaseThread  # the same for the lease, which must not wait for other work
+    in_lease: DatabaseThread  # for the lease, so that renewals do not wait for other work
     on_listing: set[Callable[[], None]]
     acts: int
     seen: tuple[int, int]  # (epoch, batch) of the newest batch that was accepted
 
-    async def take(self, epoch: int, batch: Batch) -> None:
-        """Accept a batch."""
+    refused: dict[int, float]  # epochs that were not accepted just now
+
+    async def take(self, epoch: int, batch: Batch, *, known: bool = False) -> None:
+        """Accept a batch; `known` if its epoch is certainly one of this database."""
 
 
 async def stand(live: Live) -> None:
@@ -61,6 +63,7 @@ class Candidate:
         self.history = CandleHistory(live.in_database)
         self.providers = configured_providers()  # kept from epoch to epoch with their budgets
         self.unanswered = False
+        self.renewed = 0.0  # when the lease was renewed last, by the steady clock
 
     async def stand(self) -> None:
         """Run the feed whenever its lease is free, forever."""
@@ -91,19 +94,31 @@ class Candidate:
         """
         renewing = asyncio.create_task(self._renew(epoch))
         try:
-            while not renewing.done() and self.live.seen[0] <= epoch:
+            while not renewing.done() and not self._is_replaced(epoch):
                 await asyncio.wait([renewing], timeout=RENEW_EVERY)
             if renewing.done():
-                renewing.result()  # raises what no database can be asked about
+                renewing.result()  # raises an unexpected error
         finally:
             renewing.cancel()
         logger.warning("%s lost the feed's lease of epoch %s", self.holder, epoch)
 
     async def _renew(self, epoch: int) -> None:
-        held = True
+        held: bool | None = True
         while held is not False:
+            if held:
+                self.renewed = time.monotonic()
             await asyncio.sleep(RENEW_EVERY)
             held = await self._query(lease.renew, epoch)
+
+    def _is_replaced(self, epoch: int) -> bool:
+        """Return whether a newer feed is heard.
+
+        Its epoch can't be looked up without the database. Then it replaces this one as soon as the
+        lease may have ended.
+        """
+        ended = time.monotonic() - self.renewed > lease.LEASE.total_seconds()
+        refused = max(self.live.refused, default=0)
+        return self.live.seen[0] > epoch or (ended and refused > epoch)
 
     async def _query(self, question: Callable[..., Any], *given: Any) -> Any:
         """Query the database about the lease; return None, and log it, if there is no answer."""
@@ -186,7 +201,10 @@ class Leader:
         """
         version = (self.epoch, batch.number)
         self.unstored |= {quote.symbol: (version, quote) for quote in batch.quotes}
-        await asyncio.gather(self.live.take(self.epoch, batch), layer.send_batch(self.epoch, batch))
+        await asyncio.gather(
+            self.live.take(self.epoch, batch, known=True),
+            layer.send_batch(self.epoch, batch),
+        )
 
     async def learn(self, sizes: dict[str, Decimal]) -> None:
         """Store tick sizes and let every process read them."""
@@ -207,12 +225,15 @@ class Leader:
         await self.history.write()
 
     async def store_quotes(self) -> None:
-        """Store the quotes since the last time; after a failure they wait for the next time."""
-        quotes, self.unstored = self.unstored, {}
-        if not quotes:
-            return
+        """Store the quotes since the last time, and the number of the newest batch.
+
+        After a failure the quotes wait for the next time.
+        """
+        newest, quotes, self.unstored = self.feed.number, self.unstored, {}
         try:
-            await self.live.in_database(records.save_last_quotes, quotes)
+            if quotes:
+                await self.live.in_database(records.save_last_quotes, quotes)
+            await self.live.in_database(lease.mark_stored, self.epoch, newest)
         except BaseException as error:
             self.unstored = quotes | self.unstored
             if not isinstance(error, Exception):

@@ -28,7 +28,7 @@ def take(holder: str) -> int | None:
     if died_here(lease.holder):
         free |= Q(holder=lease.holder)
     taken = FeedLease.objects.filter(free, pk=1, epoch=lease.epoch).update(
-        holder=holder, epoch=F("epoch") + 1, expires_at=Now() + LEASE
+        holder=holder, epoch=F("epoch") + 1, batch=0, expires_at=Now() + LEASE
     )
     return lease.epoch + 1 if taken else None
 
@@ -44,9 +44,14 @@ def give_back(holder: str, epoch: int) -> None:
     FeedLease.objects.filter(pk=1, holder=holder, epoch=epoch).update(holder="", expires_at=None)
 
 
-def is_held() -> bool:
-    """Return whether a process leads the feed now, by the clock of the database."""
-    return FeedLease.objects.exclude(holder="").filter(pk=1, expires_at__gte=Now()).exists()
+def mark_stored(epoch: int, batch: int) -> None:
+    """Note the newest batch whose quotes are stored, as a sign of life to who reads them there."""
+    FeedLease.objects.filter(pk=1, epoch=epoch).update(batch=batch)
+
+
+def newest_stored() -> tuple[int, int]:
+    """Return the epoch and the number of the newest batch whose quotes are stored."""
+    return FeedLease.objects.filter(pk=1).values_list("epoch", "batch").first() or (0, 0)
 
 
 def epoch() -> int:

@@ -22,7 +22,7 @@ def changed(using: str, **kwargs: Any) -> None:
     connection = transaction.get_connection(using)
     # a form saves a board and its hundred positions in one transaction
     if not any(function is send for _, function, *_ in connection.run_on_commit):
-        transaction.on_commit(send, using=using)
+        transaction.on_commit(send, using=using, robust=True)
 
 
 def send() -> None:

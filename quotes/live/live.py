@@ -15,7 +15,7 @@ from contextlib import suppress
 from functools import partial
 from itertools import cycle, product
 
-from django.db import Error
+from django.db import Error, OperationalError, connection
 
 from quotes import conf, sessions
 from quotes.boards import Listed, load_listed
@@ -46,6 +46,7 @@ FIRST_BATCH = 2.0  # seconds that a process with the feed waits for its first ba
 # seconds after which missed quotes are in the database: as a rule, and at the latest
 WRITTEN_BY = (STORE_EVERY + 0.5, STORE_EVERY * 3)
 READING = 1.0  # seconds that quotes wait for the database, so that new symbols come first
+CONNECT_AGAIN = 1.0  # seconds between two attempts to connect to the database at the start
 READ_AGAIN = 5.0  # seconds after which a database that did not answer is read again
 
 
@@ -53,7 +54,7 @@ class Live:
     """The state and the tasks of one process, from the layer to the pages."""
 
     def __init__(self) -> None:
-        self.store = Store(stale_after=conf.get("STALE_AFTER"))
+        self.store = Store(stale_after=conf.get("STALE_AFTER"), heard=False)
         self.fragments = Fragments(self.store)
         self.rows = Rows(self.store, self.fragments)
         self.hub = Hub(self.fragments)
@@ -62,7 +63,7 @@ class Live:
         self.in_database = DatabaseThread()
         self.in_lease = DatabaseThread("quotes-lease")
         self.beat = Beat()
-        self.from_layer = Beat()  # the same without what is read from the database
+        self.from_layer = Beat()  # the same, for batches of the layer only
         self.seen = NOTHING  # (epoch, batch) of the newest message
         self.refused: dict[int, float] = {}  # until when, by epoch
         self.outdated = False  # whether to read everything again
@@ -83,6 +84,7 @@ class Live:
 
         With `feed`, also try to take the feed's lease.
         """
+        await self.wait_for_database()
         layer.enter(await self.in_lease(lease.deployment))
         await self.reload()
         self.warn_of_calendar()
@@ -97,6 +99,22 @@ class Live:
             self.tasks.keep(partial(stand, self))
             with suppress(TimeoutError):  # so that the very first page has prices
                 await asyncio.wait_for(self.received.wait(), FIRST_BATCH)
+
+    async def wait_for_database(self) -> None:
+        """Try to connect until that succeeds, so that processes may start before their database."""
+        waited = False
+        while True:
+            try:
+                await self.in_lease(_connect)
+            except OperationalError as error:
+                if not waited:
+                    logger.warning("waiting for the database: %s", error)
+                waited = True
+                await asyncio.sleep(CONNECT_AGAIN)
+            else:
+                break
+        if waited:
+            logger.info("the database is there")
 
     async def stop(self) -> None:
         """End all tasks of `start`."""
@@ -145,13 +163,16 @@ class Live:
             else:
                 await self.take(message.epoch, message.batch)
 
-    async def take(self, epoch: int, batch: Batch) -> None:
-        """Put a batch into the store; after a gap, read the missed quotes from the database."""
+    async def take(self, epoch: int, batch: Batch, *, known: bool = False) -> None:
+        """Put a batch into the store; after a gap, read the missed quotes from the database.
+
+        `known` if its epoch is certainly one of our database.
+        """
         version = (epoch, batch.number)
         if version <= self.seen:
             return
         newer = epoch > self.seen[0]
-        if newer and not await self.begins(epoch):
+        if newer and not known and not await self.begins(epoch):
             layer.foreign["batches"] += 1
             return
         if version <= self.seen:  # by now
@@ -165,16 +186,18 @@ class Live:
         self.store.outages = batch.outages
         if batch.quotes:
             self.received.set()
-        if missed and not first:
-            self.counts["gaps"] += not newer
-            await self.refresh()
+        if missed:
+            if not first:  # all was read at the start
+                self.counts["gaps"] += not newer
+                await self.refresh()
             for wait in WRITTEN_BY:
                 asyncio.get_running_loop().call_later(wait, self.tasks.soon, self.refresh)
 
     async def begins(self, epoch: int) -> bool:
         """Return whether a new epoch is one of our database.
 
-        Without an answer, an epoch that still beats is kept, and any other one gives way.
+        If the database does not answer, keep an epoch that still beats. Otherwise accept the new
+        one.
         """
         if self.beat.clock() < self.refused.get(epoch, 0.0):
             return False
@@ -204,19 +227,21 @@ class Live:
         await asyncio.wait([self.rereading], timeout=READING)
 
     async def reread(self) -> None:
-        """Read everything again, and once more if that was asked for meanwhile.
+        """Read everything again. Repeat if a refresh was requested meanwhile, or if that failed.
 
-        One task at a time, because a database that hangs would collect any number of them. If the
-        database does not answer, try again later.
+        Only one task runs, because tasks would pile up while the database hangs.
         """
-        try:
-            while self.outdated:
-                self.outdated = False
+        failing = False
+        while self.outdated:
+            self.outdated = False
+            try:
                 await self.reload()
-        except Error as error:
-            words = "could not read symbols, boards and last quotes, trying again: %s"
-            logger.warning(words, error)
-            asyncio.get_running_loop().call_later(READ_AGAIN, self.tasks.soon, self.refresh)
+            except Error as error:
+                level = logging.DEBUG if failing else logging.WARNING
+                words = "could not read symbols, boards and last quotes, trying again: %s"
+                logger.log(level, words, error)
+                self.outdated = failing = True
+                await asyncio.sleep(READ_AGAIN)
 
     # Stale prices, notes and pulses
 
@@ -271,12 +296,18 @@ class Live:
         self.send_sign()
 
     def heard(self) -> None:
-        """Note that a batch was accepted, and show it if prices had stopped."""
-        silence = self.beat.silence
-        if self.beat.hear():
-            self.store.stopped_at = None
+        """Note that a batch was accepted, and show it if pages were not live."""
+        silence, first = self.beat.silence, self.beat.heard_at is None
+        had_stopped = self.beat.hear()
+        if had_stopped:
             logger.info("batches of the feed arrive again, after %.0f s", silence)
+        if had_stopped or first:
+            self.store.stopped_at, self.store.heard = None, True
             self.send_sign()
+
+
+def _connect() -> None:
+    connection.ensure_connection()  # that of the thread which runs this
 
 
 def _in_language(texts: dict[str, str], watch: Watch) -> str:

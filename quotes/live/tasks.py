@@ -26,8 +26,8 @@ class Tasks:
         self._begin(self._kept(work))
 
     def soon(self, work: Work) -> asyncio.Task[None]:
-        """Run work once."""
-        return self._begin(_logged(work))
+        """Run work once, unless all work was stopped."""
+        return self._begin(_nothing() if self.stopped else _logged(work))
 
     async def stop(self) -> None:
         """Cancel all work and wait for its end."""
@@ -47,6 +47,10 @@ class Tasks:
         self.running.add(task)
         task.add_done_callback(self.running.discard)
         return task
+
+
+async def _nothing() -> None:
+    pass
 
 
 async def _logged(work: Work) -> None:

@@ -10,4 +10,5 @@ class Migration(migrations.Migration):
         migrations.AddField(
             "feedlease", "deployment", models.CharField(blank=True, default="", max_length=64)
         ),
+        migrations.AddField("feedlease", "batch", models.PositiveBigIntegerField(default=0)),
     ]

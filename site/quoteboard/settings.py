@@ -209,6 +209,9 @@ else:
         "pool": {"min_size": 1, "max_size": 8, "timeout": 5, "reconnect_timeout": 2},
         "connect_timeout": 5,
         "tcp_user_timeout": 10_000,  # milliseconds
+        "keepalives_idle": 5,  # seconds; a server that vanished after a query is noticed too
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

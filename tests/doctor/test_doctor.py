@@ -778,7 +778,7 @@ class TestTheLease:
         found = self.found(1, 40)
         assert found.status == FAILED
         assert worst(found)[0].startswith("another feed publishes with epoch 40")
-        assert "its own Redis" in worst(found)[1]
+        assert "its own QUOTES_DEPLOYMENT" in worst(found)[1]
 
     def test_a_feed_that_is_not_heard_is_reported(self, settings: Any, redis_server: Redis):
         TestTheLayer.redis(settings, redis_server.url)

@@ -1,5 +1,6 @@
-"""Live means live: a page never calls prices live that its feed does not confirm, and prices go on
-whatever else is away. Each test breaks real processes.
+"""Live means live: a page shows prices as live only while its feed confirms them.
+
+Prices go on whatever else is away. Each test breaks real processes.
 """
 
 from __future__ import annotations
@@ -276,3 +277,19 @@ def test_a_feed_ends_although_its_database_hangs(
         assert feed.stop()
     finally:
         freeze(postgres_server, signal.SIGCONT)
+
+
+def test_a_feed_that_is_started_without_its_database_waits_for_it(
+    running: ExitStack, tmp_path: Path, postgres_server: Postgres, redis_server: Redis
+):
+    env = EXTERNAL | {"REDIS_URL": redis_server.url, "DATABASE_URL": postgres_server.url}
+    site = Site(tmp_path, "uvicorn", **env)
+    site.manage("migrate", "--verbosity", "0")
+    postgres_server.stop()
+    feed = Runfeed(site, "feed")
+    running.callback(feed.stop)
+    eventually(lambda: "waiting for the database" in feed.said(), "it waits")
+    postgres_server.start()
+    eventually(lambda: "leads the feed, epoch 1" in feed.said(), "it leads")
+    assert lines(feed.said(), "waiting for the database") == 1
+    assert "Traceback" not in feed.said()

@@ -86,11 +86,12 @@ class Deployment:
 
     def written(self, code: str) -> Any:
         """Return the stored last quote of a symbol."""
-        [(wire,)] = self.rows(
+        found = self.rows(
             "SELECT wire FROM quotes_lastquote JOIN quotes_symbol ON id = symbol_id"
             f" WHERE code = '{code}'"
         )
-        return wire
+        assert found, f"nothing is stored of {code}"
+        return found[0][0]
 
     def written_since(self, moment: datetime) -> bool:
         """Whether quotes were written down that were made after a moment."""

@@ -12,7 +12,7 @@ from django.db import OperationalError
 
 from quotes.feed.batch import Batch
 from quotes.live import beat as beat_module
-from quotes.live import layer
+from quotes.live import layer, lease
 from quotes.live.beat import Beat
 from quotes.models import FeedLease
 from tests.servers import until
@@ -104,6 +104,30 @@ async def test_without_batches_everything_says_that_prices_stopped_until_one_com
 async def test_before_the_first_batch_a_process_is_not_ready(live_parts: Any, async_client: Any):
     words = "opening: no batch of the feed yet"
     assert await answers(async_client) == (words, 503, "quotes_live 0.0")
+
+
+async def test_a_page_is_live_with_the_first_batch_and_not_before(live_parts: Any):
+    page, first = await opened("/ws/quotes/?symbols=BTC-USD")
+    assert "pulse-opening" in first
+    assert "pulse-live" not in first
+    await layer.send_batch(1, Batch(1, [], {}))
+    await until_received(page, "pulse-live")
+    await page.disconnect()
+
+
+async def test_a_lease_that_is_held_is_no_sign_of_the_feed_but_a_stored_batch_is(
+    live_parts: Any, monkeypatch: pytest.MonkeyPatch
+):
+    looks = []
+    stored = lease.newest_stored
+    monkeypatch.setattr("quotes.live.beside.READ_EVERY", 0.0)
+    monkeypatch.setattr(lease, "newest_stored", lambda: looks.append(1) or stored())
+    later = datetime.now(UTC) + timedelta(hours=1)
+    await FeedLease.objects.aupdate(holder="alice:1", expires_at=later, batch=5)
+    await until(lambda: len(looks) > 5)
+    assert live_parts.beat.heard_at is None
+    await FeedLease.objects.aupdate(batch=6)
+    await until(lambda: live_parts.beat.heard_at is not None)
 
 
 async def test_a_batch_that_is_not_accepted_is_no_sign_of_the_feed(
