@@ -19,7 +19,8 @@ logger = logging.getLogger(__name__)
 MAX_ROWS = 1000  # in one statement
 MAX_HELD = 1000  # held prices that are kept for the admin
 
-Version = tuple[int, int]
+Version = tuple[int, int]  # (epoch, batch)
+NOTHING: Version = (0, 0)  # before the first batch
 
 WRITE = """
 INSERT INTO quotes_lastquote (symbol_id, epoch, batch, wire) VALUES {}
@@ -31,7 +32,7 @@ WHERE (quotes_lastquote.epoch, quotes_lastquote.batch) <= (excluded.epoch, exclu
 
 def load_last_quotes() -> list[tuple[Version, Quote]]:
     """Return the last quote of every active symbol with the version that brought it."""
-    return load_newer_quotes((0, 0))
+    return load_newer_quotes(NOTHING)
 
 
 def load_newer_quotes(than: Version) -> list[tuple[Version, Quote]]:

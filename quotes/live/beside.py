@@ -9,7 +9,7 @@ from typing import Protocol
 from django.db import Error
 
 from quotes.feed import records
-from quotes.feed.records import Version
+from quotes.feed.records import NOTHING, Version
 from quotes.live import layer, lease
 from quotes.live.database import DatabaseThread
 from quotes.quote import Quote
@@ -42,7 +42,7 @@ class Beside:
 
     def __init__(self, live: Live) -> None:
         self.live = live
-        self.newest: Version = (0, 0)  # of the quotes that were read
+        self.newest = NOTHING  # of the quotes that were read
         self.stored: Version | None = None  # the newest batch that was stored at the last look
         self.reads = False
 
@@ -50,7 +50,7 @@ class Beside:
         """Read once a second while the layer is silent, forever."""
         while True:
             await asyncio.sleep(READ_EVERY)
-            never = self.live.seen == (0, 0)
+            never = self.live.seen == NOTHING
             if never or self.live.silence() >= SILENT_AFTER:
                 await self._read()
                 continue

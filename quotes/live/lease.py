@@ -56,7 +56,7 @@ def newest_stored() -> tuple[int, int]:
 
 def epoch() -> int:
     """Return the newest epoch that a feed of this database began, or 0."""
-    return FeedLease.objects.filter(pk=1).values_list("epoch", flat=True).first() or 0
+    return newest_stored()[0]
 
 
 def deployment() -> str:

@@ -22,7 +22,7 @@ from quotes.boards import Listed, load_listed
 from quotes.feed import records
 from quotes.feed.batch import Batch
 from quotes.feed.chains import load_chains
-from quotes.feed.records import Version
+from quotes.feed.records import NOTHING, Version
 from quotes.fragments import Fragments, Watch
 from quotes.limits import Limits
 from quotes.live import layer, lease
@@ -38,7 +38,6 @@ from quotes.store import Store
 
 logger = logging.getLogger(__name__)
 
-NOTHING = (0, 0)  # the version before the first batch
 REFUSED_FOR = 1.0  # seconds until an epoch that is not ours is looked up again
 LOOK_EVERY = 1.0  # seconds between two checks of ages and notes
 LISTEN_EVERY = 0.25  # seconds between two checks of the beat

@@ -24,9 +24,8 @@ from pytest_django import DjangoDbBlocker
 from quotes.providers import Instrument, ProviderError, make_provider
 from quotes.providers.database import MAX_ROWS, MAX_THREADS, Database, checked, exact
 from quotes.quote import Quote
-from tests.servers import Postgres
+from tests.servers import Postgres, until
 from tests.stubs.database import QUERY, Table, alias_of, postgres, sqlite
-from tests.stubs.exchange import until
 
 CLOSED_PORT = 1  # without a listener
 EXAMPLE = "SELECT code, last FROM prices"

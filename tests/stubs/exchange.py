@@ -33,7 +33,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from quotes.providers import Instrument, Provider
-from tests.servers import PATIENCE
+from tests.servers import until
 
 ROOT = Path(__file__).resolve().parents[2]
 MODES = (
@@ -249,13 +249,6 @@ class Bench:
     def symbols(self) -> set[str]:
         """The symbols of all expected quotes."""
         return {instrument.symbol for instrument in self.known}
-
-
-async def until(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
-    """Wait for a condition."""
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.002)
 
 
 async def settle() -> None:

@@ -25,8 +25,8 @@ from quotes.providers.kit.client import (
     host,
     read_retry_after,
 )
-from tests.servers import PATIENCE
-from tests.stubs.exchange import settle, until
+from tests.servers import PATIENCE, until
+from tests.stubs.exchange import settle
 
 HTTP = Path(__file__).parents[3] / "quotes" / "providers"
 
