@@ -7,6 +7,7 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import dropwhile
 
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
@@ -48,7 +49,7 @@ class Page:
     def __init__(self, site: Site) -> None:
         self.site = site
         self.told: list[Told] = []
-        self.pulses: list[str] = []  # their conditions: "live", "stopped"
+        self.pulses: list[str] = []  # their conditions: "opening", "live", "stopped"
         self.closing = threading.Event()
         self.thread = threading.Thread(target=self.listen, daemon=True)
         self.thread.start()
@@ -80,6 +81,11 @@ class Page:
     def live(self) -> bool:
         """Whether it shows that its prices are live."""
         return self.pulses[-1:] == ["live"]
+
+    @property
+    def stayed_live(self) -> bool:
+        """Whether it always showed prices as live, since it did first."""
+        return set(dropwhile(lambda pulse: pulse == "opening", self.pulses)) == {"live"}
 
     def close(self) -> None:
         """Close the socket."""
