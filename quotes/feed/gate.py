@@ -16,6 +16,7 @@ from quotes.quote import Quote
 MAX_AHEAD = timedelta(seconds=5)  # of our clock, that a source's time may be
 MAX_HELD = 1000  # held prices that are kept until they are stored
 REPORT_AGAIN = 60.0  # seconds after which a fault that comes and goes is reported again
+RECENT = timedelta(minutes=1)  # after it, a price without a time has its time of receipt
 INSISTENT = timedelta(minutes=1)  # a poll that repeats a price for so long confirms it
 UNPRICED, CROSSED = "no_price", "crossed"  # faults that a quote can have by itself
 
@@ -62,8 +63,9 @@ class Gate:
         self._report(timed, UNPRICED if timed.last <= 0 else CROSSED if quote is not timed else "")
         if quote.last <= 0 or (known and not self._believed(quote, known, asked_at)):
             return False
-        self.latest[quote.symbol] = self.changed[quote.symbol] = quote
         self.accepted(quote)
+        shown = _in_time(quote, known) if known else quote
+        self.latest[quote.symbol] = self.changed[quote.symbol] = shown
         self.wake.set()
         return True
 
@@ -135,6 +137,19 @@ def without_future_time(quote: Quote) -> Quote:
     if quote.source_time is None or quote.source_time <= quote.received_at + MAX_AHEAD:
         return quote
     return replace(quote, source_time=None)
+
+
+def _in_time(quote: Quote, known: Quote) -> Quote:
+    """Keep the exchange's last time in a quote without one, if it is recent.
+
+    The time of receipt would be later than the times of a stream's next quotes, so that the time
+    on the page would go back.
+    """
+    if quote.source_time is not None or quote.provider != known.provider:
+        return quote
+    if known.source_time is None or quote.received_at - known.source_time > RECENT:
+        return quote
+    return replace(quote, source_time=known.source_time)
 
 
 def _near(last: Decimal, before: Decimal, limit: Decimal) -> bool:

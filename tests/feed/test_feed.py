@@ -203,6 +203,41 @@ class TestTheNewest:
         gate.add(quote("AAPL", "102", received_at=NOON))
         assert gate.add(quote("AAPL", "103"), NOON + timedelta(seconds=1))
 
+    def test_a_poll_without_a_time_moves_no_time(self):
+        accepted: list[Quote] = []
+        gate = Gate(accepted=accepted.append)
+        gate.add(quote("AAPL", "102", second=5, received_at=NOON + timedelta(seconds=5)))
+        polled = quote("AAPL", "103", received_at=NOON + timedelta(seconds=9))
+        assert gate.add(polled, NOON + timedelta(seconds=8))
+        [shown] = gate.take()
+        assert (str(shown.last), shown.time) == ("103", NOON + timedelta(seconds=5))
+        assert accepted[-1] is polled  # its candle is that of its receipt
+        assert gate.add(quote("AAPL", "104", second=8), None)
+
+    def test_after_a_minute_a_poll_without_a_time_has_that_of_its_receipt(self):
+        # the stream is away, and the price is not old
+        gate = Gate()
+        gate.add(quote("AAPL", "102", second=5))
+        late = NOON + timedelta(seconds=66)
+        assert gate.add(quote("AAPL", "103", received_at=late), late)
+        assert gate.take()[0].time == late
+
+    @settings(deadline=None)
+    @given(st.lists(st.tuples(st.booleans(), st.integers(0, 9), st.integers(0, 3)), max_size=15))
+    def test_the_time_on_a_page_never_goes_back(self, arrivals: list[tuple[bool, int, int]]):
+        gate, now, shown = Gate(), NOON, [NOON]
+        gate.add(quote("AAPL", "102", source_time=NOON))
+        for number, (polled, pause, latency) in enumerate(arrivals):
+            asked_at = now
+            now += timedelta(seconds=pause / 3)
+            made = None if polled else now - timedelta(seconds=latency)
+            last = str(100 + number % 3)
+            gate.add(
+                quote("AAPL", last, source_time=made, received_at=now), asked_at if polled else None
+            )
+            shown += [each.time for each in gate.take()]
+        assert shown == sorted(shown)
+
     def test_a_price_from_the_future_does_not_keep_out_later_ones(self):
         gate = Gate()
         now = datetime.now(UTC)
