@@ -32,6 +32,9 @@ class LiveCollector(Collector):
         beat = self.live.beat
         yield gauge("live", "1 while this process hears the feed, else 0", _live(beat))
         yield gauge("silence_seconds", "Seconds since the newest batch", beat.silence)
+        if storage := self.live.storage:
+            words = "Quotes, candles and held prices that wait to be written"
+            yield gauges("unwritten", words, "what", storage.waiting())
         yield counter("frames", "Frames sent to pages", hub.counts["frames"])
         yield counter("slow", "Frames that had to wait for a slow page", hub.counts["slow"])
         yield counter(
@@ -64,6 +67,14 @@ def exposition(live: Live) -> bytes:
 def gauge(name: str, text: str, value: float) -> Metric:
     """Return a figure that rises and falls."""
     return GaugeMetricFamily(f"quotes_{name}", text, value=value)
+
+
+def gauges(name: str, text: str, label: str, values: dict[str, int]) -> Metric:
+    """Return a figure that rises and falls, for each value of a label."""
+    family = GaugeMetricFamily(f"quotes_{name}", text, labels=[label])
+    for value, count in values.items():
+        family.add_metric([value], count)
+    return family
 
 
 def counter(name: str, text: str, value: float) -> Metric:

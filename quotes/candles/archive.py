@@ -31,7 +31,8 @@ CELLS = {"sqlite": "json_extract(value, '$[{}]')", "postgresql": "(value ->> {})
 ARRAY = {"sqlite": "json_each(%s)", "postgresql": "json_array_elements(%s::json)"}
 # A candle is written many times: by this feed, by the feed before it, and from providers. In any
 # order of these writes, the result has the first open, the highest high, the lowest low and the
-# last close.
+# last close. Of two quotes at the same time, that of the newer feed is the later one.
+LATER = "(excluded.closed, excluded.epoch) >= (quotes_candle.closed, quotes_candle.epoch)"
 WRITE = """
 INSERT INTO quotes_candle ({columns}) SELECT {cells} FROM {array} WHERE true
 ON CONFLICT (symbol_id, step, start) DO UPDATE SET
@@ -43,19 +44,19 @@ ON CONFLICT (symbol_id, step, start) DO UPDATE SET
         THEN excluded.high ELSE quotes_candle.high END,
     low = CASE WHEN excluded.low < quotes_candle.low
         THEN excluded.low ELSE quotes_candle.low END,
-    close = CASE WHEN excluded.closed >= quotes_candle.closed
+    close = CASE WHEN {later}
         THEN excluded.close ELSE quotes_candle.close END,
-    volume = CASE WHEN excluded.closed >= quotes_candle.closed
+    volume = CASE WHEN {later}
         THEN excluded.volume ELSE quotes_candle.volume END,
-    counter = CASE WHEN excluded.closed >= quotes_candle.closed
+    counter = CASE WHEN {later}
         THEN excluded.counter ELSE quotes_candle.counter END,
-    provider = CASE WHEN excluded.closed >= quotes_candle.closed
+    provider = CASE WHEN {later}
         THEN excluded.provider ELSE quotes_candle.provider END,
-    closed = CASE WHEN excluded.closed >= quotes_candle.closed
+    closed = CASE WHEN {later}
         THEN excluded.closed ELSE quotes_candle.closed END,
     mixed = quotes_candle.mixed OR excluded.mixed OR quotes_candle.provider <> excluded.provider,
-    epoch = excluded.epoch
-WHERE quotes_candle.epoch <= excluded.epoch
+    epoch = CASE WHEN excluded.epoch > quotes_candle.epoch
+        THEN excluded.epoch ELSE quotes_candle.epoch END
 """
 
 SPAN = """
@@ -72,7 +73,10 @@ DELETE FROM quotes_candle WHERE (symbol_id, step, start) IN (
 
 
 def save(epoch: int, rows: Sequence[Row]) -> None:
-    """Write the candles of a feed, merged with the stored ones; keep those of a newer feed."""
+    """Write the candles of a feed, merged with the stored ones.
+
+    A feed that was replaced may still write: it accepted these quotes, and nobody else did.
+    """
     ids = _ids({row.symbol for row in rows})
     values = [
         (
@@ -96,7 +100,7 @@ def save(epoch: int, rows: Sequence[Row]) -> None:
     ]
     cell, array = CELLS[connection.vendor], ARRAY[connection.vendor]
     cells = ", ".join(cell.format(number, kind) for number, kind in enumerate(COLUMNS.values()))
-    write = WRITE.format(columns=", ".join(COLUMNS), cells=cells, array=array)
+    write = WRITE.format(columns=", ".join(COLUMNS), cells=cells, array=array, later=LATER)
     with connection.cursor() as cursor:
         for first in range(0, len(values), MAX_ROWS):
             cursor.execute(write, [json.dumps(values[first : first + MAX_ROWS])])

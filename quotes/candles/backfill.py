@@ -24,7 +24,6 @@ from quotes.quote import utc_now
 logger = logging.getLogger(__name__)
 
 PART_SIZE = 720  # candles in one request: as many as Kraken keeps
-MAX_GAP = timedelta(seconds=60)  # a gap up to this is not requested: feeds are replaced in seconds
 MAX_DELAY = timedelta(minutes=20)  # of prices, by licence
 PACE = 0.25  # seconds between two requests to a provider, or more if its plan allows few
 MINUTE = 60.0  # seconds
@@ -203,7 +202,7 @@ def parts(
     if span is not None and span.until - MAX_DELAY >= begin:
         last, until = span.since, span.until
         start = _floor(span.until - MAX_DELAY, step)
-        while since - until > MAX_GAP:
+        while since > until:
             stop = min(start + length, end)
             until = since if stop == end else stop
             yield Part(start, stop, Span(span.since, until))

@@ -8,7 +8,7 @@ a day is 00:00 UTC of its date. Quotes from before or after a session are not pa
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from typing import NamedTuple
@@ -191,16 +191,25 @@ class Candles:
                     self._wait(growing)
                 del self.series[symbol]
 
+    def close(self) -> None:
+        """Close all current candles; those that changed wait to be written."""
+        for growing in list(self._dirty()):
+            self._wait(growing)
+        self.series.clear()
+
     def due(self) -> list[Growing]:
         """Return the changed candles, for the caller to write.
 
         Afterwards the caller calls `written`, or `failed` with the same candles.
         """
-        growing = (each for series in self.series.values() for each in series.growing if each)
-        due = [each for each in (*self.waiting.values(), *growing) if each.dirty]
+        due = list(self._dirty())
         for each in due:
             each.dirty = False
         return due
+
+    def unwritten(self) -> int:
+        """Return the number of changed candles."""
+        return sum(1 for _ in self._dirty())
 
     def written(self) -> None:
         """Forget the waiting candles that are written; those that changed since then stay."""
@@ -224,6 +233,10 @@ class Candles:
                 series.reading = Reading(made, row.counter, row.provider, day)
             if period[0] == row.start:
                 series.growing[STEPS.index(row.step)] = _restored(row, period)
+
+    def _dirty(self) -> Iterator[Growing]:
+        growing = (each for series in self.series.values() for each in series.growing if each)
+        return (each for each in (*self.waiting.values(), *growing) if each.dirty)
 
     def _other(self, series: Series, index: int, quote: Quote, made: datetime) -> Growing:
         """Return the candle of a time that is outside the current one, before or after it."""

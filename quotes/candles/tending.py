@@ -15,7 +15,7 @@ from django.db import Error
 
 from quotes import conf
 from quotes.candles import archive
-from quotes.candles.backfill import MAX_GAP, Backfill, InDatabase
+from quotes.candles.backfill import Backfill, InDatabase
 from quotes.candles.growing import STEPS, Candles
 from quotes.feed.feed import Feed
 from quotes.providers import Provider
@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 MAINTAIN_EVERY = 10.0  # seconds
 PRUNE_EVERY = timedelta(hours=1)
+STEADY_FOR = timedelta(seconds=30)  # since an interruption, before candles are requested
 REQUEST_AGAIN_AFTER = timedelta(minutes=10)  # candles that providers did not send
 
 
@@ -32,7 +33,7 @@ class CandleHistory:
     """The candles of a process that may lead the feed.
 
     They stay when the process loses the lease: candles that could not be written without the
-    database are written when this process leads again.
+    database are written when it answers.
     """
 
     def __init__(self, in_database: InDatabase, clock: Callable[[], datetime] = utc_now) -> None:
@@ -40,12 +41,14 @@ class CandleHistory:
         self.candles = Candles()
         self.take = self.candles.take
         self.epoch = 0
+        self.written_until = clock()  # all quotes accepted by then are in written candles
+        self.losses = 0  # how often candles were dropped because too many waited
 
     async def lead(self, epoch: int) -> None:
         """Begin an epoch: continue the candles of the previous feed."""
         self.epoch = epoch
-        await self.write()
         try:
+            await self.write()
             self.candles.zones = await self.in_database(archive.load_zones)
             now = self.clock()
             self.candles.restore(await self.in_database(archive.load_newest, now), now)
@@ -54,21 +57,22 @@ class CandleHistory:
             logger.warning(words, error)
 
     async def write(self) -> None:
-        """Write the changed candles; if that fails, keep them for the next time."""
-        due = self.candles.due()
+        """Write the changed candles; if that raises an error, keep them for the next time."""
+        began, due = self.clock(), self.candles.due()
         rows = [each.row() for each in due]
         try:
             if rows:
                 await self.in_database(archive.save, self.epoch, rows)
-        except BaseException as error:
+        except BaseException:
             self.candles.failed(due)
-            if not isinstance(error, Exception):
-                raise
-            fault = not isinstance(error, Error)
-            words = "could not store %d candles, keeping them: %s"
-            logger.warning(words, len(rows), error, exc_info=fault)
-        else:
-            self.candles.written()
+            raise
+        self.losses += bool(self.candles.dropped)
+        self.written_until = began
+        self.candles.written()
+
+    def end(self) -> None:
+        """End an epoch: other feeds continue the candles; what is not written still waits."""
+        self.candles.close()
 
     async def maintain(self, feed: Feed, providers: Mapping[str, Provider]) -> None:
         """Extend spans, request missing candles and prune old ones, forever."""
@@ -92,12 +96,13 @@ class Maintenance:
     def __init__(
         self, history: CandleHistory, feed: Feed, providers: Mapping[str, Provider]
     ) -> None:
-        self.candles, self.feed = history.candles, feed
+        self.history, self.candles, self.feed = history, history.candles, feed
         self.in_database, self.clock = history.in_database, history.clock
         self.backfill = Backfill(self.in_database, providers, clock=self.clock)
         self.filling: asyncio.Task[None] | None = None
-        self.last_run = self.prune_at = self.clock()
+        self.prune_at = self.clock()
         self.feed_since: dict[str, datetime] = {}  # when quotes began to arrive, by symbol
+        self.arrivals: Mapping[str, object] = {}  # that differ after an interruption, by symbol
         self.request_at: dict[str, datetime] = {}  # of symbols that may miss candles
         self.chains: object = None  # the feed's chains at the last run
 
@@ -108,9 +113,10 @@ class Maintenance:
             zones = await self.in_database(archive.load_zones)
             self.candles.keep(zones, self.feed.chains)
             self.chains = self.feed.chains
-        self._update_feed_since(now)
+        self._notice_interruptions(now)
+        until = self.history.written_until
         for since, symbols in groupby(sorted(self.feed_since, key=self._since), self._since):
-            await self.in_database(archive.extend_spans, list(symbols), since - MAX_GAP, now)
+            await self.in_database(archive.extend_spans, list(symbols), since, until)
         if now >= self.prune_at:
             self.prune_at = now + PRUNE_EVERY
             await self._prune(now)
@@ -123,17 +129,20 @@ class Maintenance:
         if self.filling is not None:
             self.filling.cancel()
 
-    def _update_feed_since(self, now: datetime) -> None:
-        failing = self.feed.outages()
-        healthy = {symbol for symbol, name in self.feed.in_use.items() if name not in failing}
-        started, ended = healthy - self.feed_since.keys(), self.feed_since.keys() - healthy
-        for symbol in ended:
+    def _notice_interruptions(self, now: datetime) -> None:
+        """Request the candles of each symbol whose quotes arrive again, or for the first time."""
+        arrivals = {
+            symbol: (arrival, self.history.losses)
+            for symbol, arrival in self.feed.arrivals().items()
+        }
+        for symbol in self.feed_since.keys() - arrivals.keys():
             del self.feed_since[symbol]
             self.request_at.pop(symbol, None)
-        since, self.last_run = self.last_run, now
-        for symbol in started:
-            self.feed_since[symbol] = since
-            self.request_at[symbol] = now
+        for symbol, arrival in arrivals.items():
+            if self.arrivals.get(symbol) != arrival:
+                self.feed_since[symbol] = now.replace(microsecond=0)  # spans have whole seconds
+                self.request_at[symbol] = now + STEADY_FOR if symbol in self.arrivals else now
+        self.arrivals = arrivals
 
     def _since(self, symbol: str) -> datetime:
         return self.feed_since[symbol]
@@ -146,16 +155,17 @@ class Maintenance:
     async def _fill(self, symbols: Collection[str]) -> None:
         chains = {each: self.feed.chains[each] for each in symbols if each in self.feed.chains}
         counts: dict[str, int] = {}
+        since = dict(self.feed_since)
 
         def on_done(symbol: str, count: int, complete: bool) -> None:
             counts[symbol] = count
-            if complete:
+            if complete and self.feed_since.get(symbol) == since[symbol]:
                 self.request_at.pop(symbol, None)
 
         for symbol in symbols:
             self.request_at[symbol] = self.clock() + REQUEST_AGAIN_AFTER
         try:
-            await self.backfill.fill(chains, reach(), dict(self.feed_since), on_done)
+            await self.backfill.fill(chains, reach(), since, on_done)
         except* Error as errors:
             words = "could not store candles from providers, requesting them again: %s"
             logger.warning(words, errors.exceptions[0])

@@ -37,7 +37,7 @@ class Stored:
 
     chains: Mapping[str, Mapping[str, Instrument]]  # by code: by provider
     symbols: dict[str, Symbol]  # by code
-    uses: dict[str, tuple[str, int]]  # month and requests, by provider
+    uses: records.Uses
 
     def instruments(self, name: str) -> list[Instrument]:
         """Return the instruments of a provider, preferred or not."""

@@ -129,6 +129,19 @@ class Feed:
             if source.down_since and source.instruments
         }
 
+    def arrivals(self) -> dict[str, tuple[str, int]]:
+        """Return where quotes arrive from, by symbol: the provider, and its count of turns.
+
+        Between two calls with the same result, no quote of the symbol was missed. Symbols whose
+        provider fails are left out.
+        """
+        failing = self.outages()
+        return {
+            symbol: (name, self.sources[name].turns)
+            for symbol, name in self.in_use.items()
+            if name not in failing
+        }
+
     def max_jump(self, symbol: str) -> Decimal | None:
         """Return the largest change of a price, as a fraction, that needs no confirmation."""
         chain = self.chains.get(symbol)

@@ -20,6 +20,7 @@ MAX_ROWS = 1000  # in one statement
 MAX_HELD = 1000  # held prices that are kept for the admin
 
 Version = tuple[int, int]  # (epoch, batch)
+Uses = Mapping[str, tuple[str, int]]  # a month and the number of requests in it, by provider
 NOTHING: Version = (0, 0)  # before the first batch
 
 WRITE = """
@@ -99,12 +100,12 @@ def save_held_prices(held: Iterable[Held]) -> None:
     HeldPrice.objects.exclude(pk__in=kept).delete()
 
 
-def load_uses() -> dict[str, tuple[str, int]]:
+def load_uses() -> Uses:
     """Return the month and the number of requests in it, by provider."""
     return {row.provider: (row.month, row.requests) for row in ProviderUse.objects.all()}
 
 
-def add_uses(more: Mapping[str, tuple[str, int]]) -> dict[str, tuple[str, int]]:
+def add_uses(more: Uses) -> Uses:
     """Add requests to a month's count, by provider; return the counts like `load_uses`.
 
     Any number of processes may count: each adds its own requests to those of the others.

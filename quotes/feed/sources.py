@@ -40,6 +40,7 @@ class Source:
         self.failing_since: float | None = None  # the same by the clock
         self.up_since = float("-inf")  # by the clock; -inf if it was never down
         self.streaming = False
+        self.turns = 0  # how often a stream began or ended, or an outage began
         self.poll_due = asyncio.Event()  # while there is no stream, and once after it began
         self.acted = asyncio.Event()  # the operator changed something, so a refusal may be over
         self.got_at: dict[str, datetime] = {}  # when a poll last brought a price, by symbol
@@ -79,6 +80,7 @@ class Source:
     def fail(self) -> None:
         """Begin an outage, unless there is one already."""
         if self.down_since is None:
+            self.turns += 1
             self.down_since, self.failing_since = self.now(), self.clock()
 
     def rest(self) -> None:
@@ -91,8 +93,7 @@ class Source:
         """Fetch quotes, forever."""
         if self.refused:
             await self.acted.wait()
-        self.streaming = False
-        self.poll_due.set()
+        self._stop_streaming()
         async with asyncio.TaskGroup() as tasks:
             if self.provider.streams:
                 self.poll_due.clear()
@@ -106,12 +107,16 @@ class Source:
                 await self._stream()
             except ProviderError as error:
                 failures = 0 if self.lasted > STEADY else failures
-                self.streaming = False
-                self.poll_due.set()
+                self._stop_streaming()
                 if self.refused:  # then there are no polls that would notice the outage
                     self.fail()
                 await self._back_off("stream", error, failures)
                 failures += 1
+
+    def _stop_streaming(self) -> None:
+        self.turns += self.streaming
+        self.streaming = False
+        self.poll_due.set()
 
     async def _stream(self) -> None:
         steady, began, self.lasted = None, 0.0, 0.0
@@ -121,6 +126,7 @@ class Source:
                 self.lasted = self.clock() - began
                 if not self.streaming:
                     self.streaming = True
+                    self.turns += 1
                     self.poll_due.set()  # for missed quotes, and for fields that streams lack
                 self.streamed.add(quote.symbol)
                 self._take(quote)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
@@ -22,6 +22,7 @@ from quotes.feed.configured import configured_providers
 from quotes.feed.feed import Feed
 from quotes.live import layer, lease
 from quotes.live.database import DatabaseThread
+from quotes.live.storage import Storage
 from quotes.live.tasks import Tasks
 from quotes.providers import Provider
 from quotes.quote import Quote, utc_now
@@ -30,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 RENEW_EVERY = 0.5  # seconds between two renewals of the lease, or two attempts to take it
 COMPARED = timedelta(days=1)  # the greatest age of a last price to compare the next one with
-STORE_EVERY = 2.0  # seconds between two writes to the database
+BEGIN_WITHIN = 10.0  # seconds to read what a feed needs; the database may hang
 END_WITHIN = 3.0  # seconds to store the last quotes; the database may hang
 
 
@@ -43,7 +44,7 @@ class Live(Protocol):
     on_listing: set[Callable[[], None]]
     acts: int
     seen: tuple[int, int]  # (epoch, batch) of the newest batch that was accepted
-
+    storage: Storage | None  # of the feed, while this process leads
     refused: dict[int, float]  # epochs that were not accepted just now
 
     async def take(self, epoch: int, batch: Batch, *, known: bool = False) -> None:
@@ -72,6 +73,8 @@ class Candidate:
             if epoch is not None:
                 logger.info("%s leads the feed, epoch %s", self.holder, epoch)
                 await self._lead(epoch)
+            if self.history.candles.waiting:
+                await self._write_rest()
             await asyncio.sleep(RENEW_EVERY)
 
     async def _lead(self, epoch: int) -> None:
@@ -79,7 +82,7 @@ class Candidate:
             leader = Leader(self.live, epoch, self.history, self.providers)
             running = tasks.create_task(leader.run())
             try:
-                await self._hold(epoch)
+                await self._hold(epoch, running)
             finally:
                 running.cancel()
                 await asyncio.wait([running])  # it stores its last quotes
@@ -87,20 +90,29 @@ class Candidate:
                     async with asyncio.timeout(END_WITHIN):
                         await self._query(lease.give_back, epoch)
 
-    async def _hold(self, epoch: int) -> None:
+    async def _write_rest(self) -> None:
+        """Write the candles that could not be written while this process led."""
+        with suppress(Error, TimeoutError):
+            async with asyncio.timeout(END_WITHIN):
+                await self.history.write()
+
+    async def _hold(self, epoch: int, running: asyncio.Task[None]) -> None:
         """Lead until the database, or a newer feed that this process hears, says otherwise.
 
-        Without an answer of the database the feed goes on: prices need no database.
+        Without an answer of the database the feed goes on: prices need no database. A feed that
+        could not begin gives the lease back.
         """
         renewing = asyncio.create_task(self._renew(epoch))
+        tasks = (renewing, running)
         try:
-            while not renewing.done() and not self._is_replaced(epoch):
-                await asyncio.wait([renewing], timeout=RENEW_EVERY)
+            while not any(each.done() for each in tasks) and not self._is_replaced(epoch):
+                await asyncio.wait(tasks, timeout=RENEW_EVERY, return_when=asyncio.FIRST_COMPLETED)
             if renewing.done():
                 renewing.result()  # raises an unexpected error
         finally:
             renewing.cancel()
-        logger.warning("%s lost the feed's lease of epoch %s", self.holder, epoch)
+        if not running.done():
+            logger.warning("%s lost the feed's lease of epoch %s", self.holder, epoch)
 
     async def _renew(self, epoch: int) -> None:
         held: bool | None = True
@@ -144,27 +156,40 @@ class Leader:
         self.live, self.epoch, self.history = live, epoch, history
         self.providers = providers
         self.feed = Feed(self.publish, self.learn, history.take, conf.get("MAX_JUMP"))
-        self.unstored: dict[str, tuple[records.Version, Quote]] = {}
+        self.storage = Storage(live.in_database, epoch, self.feed, providers, history)
         self.acts = live.acts
 
     async def run(self) -> None:
-        """Run the feed, follow changes of symbols and boards, and store last quotes."""
-        self.read_uses(await self.live.in_database(records.load_uses), {})
-        await self.history.lead(self.epoch)
-        self.remember(await self.live.in_database(records.load_last_quotes))
-        await self.follow()
+        """Run the feed, follow changes of symbols and boards, and store what it accepts."""
+        try:
+            async with asyncio.timeout(BEGIN_WITHIN):
+                await self.begin()
+        except (Error, TimeoutError) as error:
+            words = "could not read what the feed needs, giving the lease back: %s"
+            logger.warning(words, error or f"no answer within {BEGIN_WITHIN:.0f} s")
+            return
         self.live.on_listing.add(self.listing_changed)
+        self.live.storage = self.storage
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self.feed.run())
-                tasks.create_task(self.record())
+                tasks.create_task(self.storage.keep_writing())
                 tasks.create_task(self.history.maintain(self.feed, self.providers))
         finally:
+            self.live.storage = None
             self.live.on_listing.discard(self.listing_changed)
             with suppress(TimeoutError):
                 async with asyncio.timeout(END_WITHIN):
-                    await self.store()
+                    await self.storage.write()
+            self.history.end()
             await self.feed.aclose()
+
+    async def begin(self) -> None:
+        """Continue from what earlier feeds stored."""
+        self.storage.read_uses(await self.live.in_database(records.load_uses), {})
+        await self.history.lead(self.epoch)
+        self.remember(await self.live.in_database(records.load_last_quotes))
+        await self.follow()
 
     def remember(self, last: Iterable[tuple[records.Version, Quote]]) -> None:
         """Give the feed the last prices of the previous feed, to compare its first prices with."""
@@ -180,16 +205,6 @@ class Leader:
         acted, self.acts = self.live.acts != self.acts, self.live.acts
         self.feed.follow(self.providers.values(), chains, acted)
 
-    def read_uses(
-        self, uses: Mapping[str, tuple[str, int]], reported: Mapping[str, tuple[str, int]]
-    ) -> None:
-        """Read the counts in the database. They already contain our `reported` requests."""
-        for name, (month, total) in uses.items():
-            if name in self.providers:
-                reported_month, requests = reported.get(name, (month, 0))
-                ours = requests if reported_month == month else 0
-                self.providers[name].standing.budget.read_month(month, total, ours)
-
     def listing_changed(self) -> None:
         """Follow a change of symbols or boards, soon."""
         self.live.tasks.soon(self.follow)
@@ -199,8 +214,7 @@ class Leader:
 
         Its quotes are stored a little later.
         """
-        version = (self.epoch, batch.number)
-        self.unstored |= {quote.symbol: (version, quote) for quote in batch.quotes}
+        self.storage.add(batch)
         await asyncio.gather(
             self.live.take(self.epoch, batch, known=True),
             layer.send_batch(self.epoch, batch),
@@ -210,59 +224,3 @@ class Leader:
         """Store tick sizes and let every process read them."""
         await self.live.in_database(records.save_tick_sizes, sizes)
         await layer.send_listing()
-
-    async def record(self) -> None:
-        """Store everything every two seconds, forever."""
-        while True:
-            await asyncio.sleep(STORE_EVERY)
-            await self.store()
-
-    async def store(self) -> None:
-        """Store everything that waits for the database; failures are logged."""
-        await self.store_quotes()
-        await self.store_held_prices()
-        await self.store_uses()
-        await self.history.write()
-
-    async def store_quotes(self) -> None:
-        """Store the quotes since the last time, and the number of the newest batch.
-
-        After a failure the quotes wait for the next time.
-        """
-        newest, quotes, self.unstored = self.feed.number, self.unstored, {}
-        try:
-            if quotes:
-                await self.live.in_database(records.save_last_quotes, quotes)
-            await self.live.in_database(lease.mark_stored, self.epoch, newest)
-        except BaseException as error:
-            self.unstored = quotes | self.unstored
-            if not isinstance(error, Exception):
-                raise
-            fault = not isinstance(error, Error)
-            logger.warning(
-                "could not store %d last quotes, keeping them: %s",
-                len(quotes),
-                error,
-                exc_info=fault,
-            )
-
-    async def store_held_prices(self) -> None:
-        """Store the held prices since the last time; after a failure they wait."""
-        if held := self.feed.held_prices():
-            try:
-                await self.live.in_database(records.save_held_prices, held)
-            except Error as error:
-                logger.warning("could not store held prices, keeping them: %s", error)
-            else:
-                self.feed.held_prices_stored(held)
-
-    async def store_uses(self) -> None:
-        """Store the number of requests to providers with a monthly plan, and read the totals."""
-        reports = {name: each.standing.budget.report() for name, each in self.providers.items()}
-        uses = {name: report for name, report in reports.items() if report}
-        if uses:
-            try:
-                self.read_uses(await self.live.in_database(records.add_uses, uses), uses)
-            except Error as error:
-                words = "could not store the number of requests to providers, keeping it: %s"
-                logger.warning(words, error)

@@ -30,8 +30,9 @@ from quotes.live.beat import Beat
 from quotes.live.beside import Beside
 from quotes.live.database import DatabaseThread
 from quotes.live.hub import COHORTS, Hub
-from quotes.live.leader import STORE_EVERY, stand
+from quotes.live.leader import stand
 from quotes.live.rows import Rows
+from quotes.live.storage import STORE_EVERY, Storage
 from quotes.live.tasks import Tasks
 from quotes.quote import Quote
 from quotes.store import Store
@@ -72,6 +73,7 @@ class Live:
         self.notes: dict[Watch, str] = {}
         self.on_listing: set[Callable[[], None]] = set()  # called when symbols or boards change
         self.acts = 0  # changes that an operator made
+        self.storage: Storage | None = None  # of the feed, while this process leads
 
     @property
     def listed(self) -> Listed:

@@ -134,11 +134,12 @@ class TestMerging:
         archive.save(2, [row(6)])
         assert the_prices() == (5, 6, 5, 6)
 
-    def test_a_paused_feed_does_not_overwrite_the_candles_of_the_next_feed(self):
+    def test_a_paused_feed_adds_to_the_candles_of_the_next_feed(self):
         list_symbols("BTC-USD")
-        archive.save(2, [row(5)])
-        archive.save(1, [row(9, at=30)])
-        assert the_prices() == (5, 5, 5, 5)
+        archive.save(2, [row(5, at=30)])
+        archive.save(1, [row(9, at=20)])
+        assert the_prices() == (9, 9, 5, 5)
+        assert Candle.objects.get().epoch == 2
 
     def test_the_volume_is_that_of_the_last_write(self):
         list_symbols("BTC-USD")

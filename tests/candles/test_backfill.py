@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from quotes.candles import archive
 from quotes.candles.archive import Span
-from quotes.candles.backfill import MAX_DELAY, MAX_GAP, PART_SIZE, Backfill, parts, roll_up, rows_of
+from quotes.candles.backfill import MAX_DELAY, PART_SIZE, Backfill, parts, roll_up, rows_of
 from quotes.candles.growing import DAY, STEPS, Candles, period_of
 from quotes.feed.sources import Source
 from quotes.models import Candle as Kept
@@ -177,18 +177,18 @@ async def test_a_first_start_requests_all_candles_within_the_reach(bench: Bench)
 
 
 async def test_stored_candles_are_not_requested_again(bench: Bench):
-    await bench.fill()
+    await bench.fill(NOON)
     bench.bourse.received.clear()
-    await bench.fill()
+    await bench.fill(NOON)
     assert bench.bourse.received == []
 
 
-async def test_no_candles_are_requested_after_a_feed_was_replaced_within_seconds(bench: Bench):
+async def test_candles_are_requested_after_a_gap_of_a_second(bench: Bench):
     await bench.fill()
     bench.bourse.received.clear()
-    bench.clock.moment += MAX_GAP - timedelta(seconds=1)
+    bench.clock.moment += timedelta(seconds=1)
     await bench.fill()
-    assert bench.bourse.received == []
+    assert [step for _, step, *_ in bench.bourse.received] == list(STEPS)
 
 
 async def test_after_a_gap_its_candles_are_requested_and_those_of_the_longest_delay_before_it(
@@ -536,12 +536,12 @@ def test_parts_leave_no_gap_and_cover_everything_that_was_missing(
         assert holds(there, span.since, min(span.until, now))
     if span is not None and since - begin >= timedelta(seconds=step):
         assert span.since <= period_of(step, begin)[2]
-        assert span.until >= since - MAX_GAP
+        assert span.until >= since
 
 
 def holds(there: list[tuple[datetime, datetime]], start: datetime, end: datetime) -> bool:
-    """Return whether spans of time cover a period, except for gaps too short to request."""
+    """Return whether spans of time cover a period."""
     for begin, stop in sorted(there):
-        if begin <= start + MAX_GAP:
+        if begin <= start:
             start = max(start, stop)
     return start >= end

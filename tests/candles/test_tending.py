@@ -14,7 +14,7 @@ from django.db import OperationalError
 
 from quotes.candles import archive, tending
 from quotes.candles.growing import DAY, STEPS
-from quotes.candles.tending import REQUEST_AGAIN_AFTER, CandleHistory, Maintenance
+from quotes.candles.tending import REQUEST_AGAIN_AFTER, STEADY_FOR, CandleHistory, Maintenance
 from quotes.feed.feed import Feed
 from quotes.feed.gate import Gate
 from quotes.models import Candle as Kept
@@ -22,6 +22,7 @@ from quotes.models import FeedLease, Symbol
 from quotes.providers import Candle, Instrument, Provider
 from quotes.quote import Quote
 from tests.candles.test_growing import NOON, quote, rebuilt, ticks
+from tests.servers import until
 
 MINUTE = STEPS[0]
 
@@ -79,18 +80,18 @@ class TestWriting:
             assert await bench.closes() == [last]
 
     async def test_candles_that_could_not_be_written_are_written_when_the_database_is_back(
-        self, bench: Bench, caplog: pytest.LogCaptureFixture
+        self, bench: Bench
     ):
         bench.database.away = True
         for minute in range(3):
             bench.history.take(quote(5 + minute, NOON + timedelta(minutes=minute)))
-            await bench.history.write()
+            with pytest.raises(OperationalError):
+                await bench.history.write()
         assert await sync_to_async(Kept.objects.count)() == 0
         bench.database.away = False
         await bench.history.write()
         assert await bench.closes() == [5, 6, 7]
         assert bench.history.candles.waiting == {}
-        assert "could not store 4 candles, keeping them: the database is away" in caplog.messages
 
     async def test_a_write_that_is_cancelled_with_its_leader_loses_no_candle(self, bench: Bench):
         bench.history.take(quote(5))
@@ -106,10 +107,25 @@ class TestWriting:
     ):
         bench.history.take(quote(5))
         bench.database.away = True
-        await bench.history.write()
+        with pytest.raises(OperationalError):
+            await bench.history.write()
         bench.database.away = False
         await bench.history.lead(2)
         assert await bench.closes() == [5]
+
+    async def test_after_its_end_a_feed_writes_what_it_holds(self, bench: Bench):
+        bench.history.take(quote(5))
+        await bench.history.write()
+        bench.history.take(quote(6))
+        bench.history.end()
+        other = bench.another()
+        await other.lead(2)
+        other.take(quote(4, NOON + timedelta(seconds=1)))
+        await other.write()
+        await bench.history.write()
+        [candle] = await bench.load("BTC-USD", MINUTE, NOON, NOON + timedelta(minutes=1))
+        assert (candle.open, candle.high, candle.low, candle.close) == (5, 6, 4, 4)
+        assert bench.history.candles.waiting == {}
 
     async def test_a_feed_begins_without_the_database(self, bench: Bench):
         bench.database.away = True
@@ -199,6 +215,7 @@ class Led:
         """Run the due maintenance after some time; return the requests to the exchange."""
         self.bench.now += after
         self.bourse.received.clear()
+        await self.bench.history.write()
         await self.maintenance.run_due()
         if self.maintenance.filling:
             await self.maintenance.filling
@@ -233,11 +250,59 @@ class TestMaintenance:
             await led.run(SECONDS)
         assert await led.until() == led.bench.now
 
-    async def test_a_feed_that_takes_over_at_once_requests_nothing(self, bench: Bench, led: Led):
+    async def test_a_feed_that_takes_over_at_once_requests_the_candles_of_the_gap(
+        self, bench: Bench, led: Led
+    ):
         await led.run()
         await led.run(SECONDS)
-        bench.now += 3 * SECONDS
-        assert await Led(bench, "BTC-USD").run(SECONDS) == []
+        bench.now += timedelta(seconds=2)
+        other = Led(bench, "BTC-USD")
+        assert await other.run() == [("BTC-USD", step) for step in STEPS]
+        assert await other.run(SECONDS) == []
+
+    async def test_quotes_that_were_not_written_are_a_gap(self, bench: Bench, led: Led):
+        await led.run()
+        written = bench.now
+        bench.now += SECONDS
+        await led.maintenance.run_due()  # the feed runs, and its last write was before this
+        assert await led.until() == written
+
+    async def test_the_candles_of_a_short_interruption_are_requested_when_quotes_are_steady(
+        self, led: Led
+    ):
+        await led.run()
+        source = led.feed.sources["bourse"]
+        for _ in range(9):  # a stream that ends again and again
+            source.turns += 1
+            assert await led.run(SECONDS) == []
+        assert await led.run(SECONDS) == []
+        assert await led.run(SECONDS) == []
+        assert await led.run(SECONDS) == [("BTC-USD", step) for step in STEPS]
+        assert await led.run(SECONDS) == []
+        assert await led.until() == led.bench.now
+
+    async def test_an_interruption_during_a_request_makes_another_one(self, led: Led):
+        await led.maintenance.run_due()
+        await until(lambda: led.bourse.received)
+        led.feed.sources["bourse"].turns += 1
+        led.bench.now += SECONDS
+        await led.maintenance.run_due()
+        assert led.maintenance.filling
+        await led.maintenance.filling
+        assert len(await led.run(STEADY_FOR)) == len(STEPS)
+
+    async def test_candles_that_were_dropped_are_requested(self, bench: Bench, led: Led):
+        await led.run()
+        bench.history.candles.max_waiting = 1
+        bench.database.away = True
+        for _ in range(3):
+            bench.now += timedelta(minutes=1)
+            bench.history.take(quote(5, bench.now))
+            with pytest.raises(OperationalError):
+                await bench.history.write()
+        bench.database.away = False
+        assert await led.run() == []
+        assert await led.run(STEADY_FOR) == [("BTC-USD", step) for step in STEPS]
 
     async def test_a_feed_that_takes_over_later_requests_the_candles_of_the_gap(
         self, bench: Bench, led: Led

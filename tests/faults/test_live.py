@@ -33,13 +33,6 @@ def running() -> Iterator[ExitStack]:
         yield stack
 
 
-@pytest.fixture
-def listed(tmp_path: Path, database_template: Path) -> Path:
-    """A folder with the database of a site."""
-    shutil.copy(database_template, tmp_path / "site.sqlite3")
-    return tmp_path
-
-
 def started(running: ExitStack, site: Site) -> Site:
     running.callback(site.stop)
     return site.start()

@@ -59,7 +59,7 @@ async def test_a_refusal_outlives_a_listing_that_is_only_read_again(
 async def test_a_missing_price_is_stored_as_held_and_the_last_price_stays(
     bitcoin: None, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("quotes.live.leader.STORE_EVERY", 0.02)
+    monkeypatch.setattr("quotes.live.storage.STORE_EVERY", 0.02)
     async with Coinbase(heartbeat=0.02) as stub:
         settings.QUOTES = fetching_from(stub)
         process = Live()
@@ -110,7 +110,7 @@ async def test_500_visitors_cost_the_exchange_what_one_does(
 async def test_the_first_price_of_a_new_feed_may_not_jump_from_the_last_of_the_one_before(
     bitcoin: None, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("quotes.live.leader.STORE_EVERY", 0.02)
+    monkeypatch.setattr("quotes.live.storage.STORE_EVERY", 0.02)
     last = Quote(
         symbol="BTC-USD",
         provider="coinbase",

@@ -130,6 +130,9 @@ class Exchange:
         """Change the price of a product, and send it to all listeners."""
         raise NotImplementedError
 
+    def steer(self, path: str, query: dict[str, str]) -> Any:
+        """Do what only this stub can do, over HTTP; return None if it cannot."""
+
     def state(self) -> dict[str, Any]:
         """Return what happened so far, for tests in another process."""
         return {
@@ -218,7 +221,9 @@ class Exchange:
             elif path == "/_tick":
                 await self.tick(**query)
             elif path != "/_state":
-                return reply(404, {"message": f"no {path}"})
+                found = self.steer(path, query)
+                status = 404 if found is None else 200
+                return reply(status, found or {"message": f"no {path}"})
         except (KeyError, TypeError, ValueError) as error:
             return reply(400, {"message": str(error)})
         return reply(200, self.state())

@@ -1,0 +1,115 @@
+"""Storage: writes to the database what a feed has accepted, every two seconds.
+
+Prices do not wait for it. Without the database, the newest quote of each symbol, the candles, the
+held prices and the numbers of requests stay in memory until they can be written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+
+from django.db import Error
+
+from quotes.candles.backfill import InDatabase
+from quotes.candles.tending import CandleHistory
+from quotes.feed import records
+from quotes.feed.batch import Batch
+from quotes.feed.feed import Feed
+from quotes.live import lease
+from quotes.providers import Provider
+from quotes.quote import Quote
+
+logger = logging.getLogger(__name__)
+
+STORE_EVERY = 2.0  # seconds
+
+
+class Storage:
+    """What the feed of one epoch has accepted and the database does not contain yet."""
+
+    def __init__(
+        self,
+        in_database: InDatabase,
+        epoch: int,
+        feed: Feed,
+        providers: Mapping[str, Provider],
+        history: CandleHistory,
+    ) -> None:
+        self.in_database, self.epoch = in_database, epoch
+        self.feed, self.providers, self.history = feed, providers, history
+        self.quotes: dict[str, tuple[records.Version, Quote]] = {}
+        self.writes = {
+            "last quotes": self._write_quotes,
+            "held prices": self._write_held_prices,
+            "numbers of requests": self._write_uses,
+            "candles": history.write,
+        }
+        self.failing: set[str] = set()  # what could not be stored the last time
+
+    def add(self, batch: Batch) -> None:
+        """Keep the quotes of a batch until the next write."""
+        version = (self.epoch, batch.number)
+        self.quotes |= {quote.symbol: (version, quote) for quote in batch.quotes}
+
+    def waiting(self) -> dict[str, int]:
+        """Return how many quotes, candles and held prices wait to be written."""
+        return {
+            "quotes": len(self.quotes),
+            "candles": self.history.candles.unwritten(),
+            "held_prices": len(self.feed.held_prices()),
+        }
+
+    async def keep_writing(self) -> None:
+        """Write everything every two seconds, forever."""
+        while True:
+            await asyncio.sleep(STORE_EVERY)
+            await self.write()
+
+    async def write(self) -> None:
+        """Write everything that waits. What fails waits for the next time."""
+        for what, write in self.writes.items():
+            await self._attempt(what, write)
+
+    def read_uses(self, uses: records.Uses, reported: records.Uses) -> None:
+        """Read the counts in the database. They already contain our `reported` requests."""
+        for name, (month, total) in uses.items():
+            if name in self.providers:
+                reported_month, requests = reported.get(name, (month, 0))
+                ours = requests if reported_month == month else 0
+                self.providers[name].standing.budget.read_month(month, total, ours)
+
+    async def _attempt(self, what: str, write: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await write()
+        except Exception as error:
+            # one line per outage, not one every two seconds
+            level = logging.DEBUG if what in self.failing else logging.WARNING
+            self.failing.add(what)
+            fault = not isinstance(error, Error)
+            logger.log(level, "could not store %s, keeping them: %s", what, error, exc_info=fault)
+        else:
+            if what in self.failing:
+                logger.info("%s are stored again", what)
+            self.failing.discard(what)
+
+    async def _write_quotes(self) -> None:
+        newest, quotes, self.quotes = self.feed.number, self.quotes, {}
+        try:
+            if quotes:
+                await self.in_database(records.save_last_quotes, quotes)
+            await self.in_database(lease.mark_stored, self.epoch, newest)
+        except BaseException:
+            self.quotes = quotes | self.quotes
+            raise
+
+    async def _write_held_prices(self) -> None:
+        if held := self.feed.held_prices():
+            await self.in_database(records.save_held_prices, held)
+            self.feed.held_prices_stored(held)
+
+    async def _write_uses(self) -> None:
+        reports = {name: each.standing.budget.report() for name, each in self.providers.items()}
+        if uses := {name: report for name, report in reports.items() if report}:
+            self.read_uses(await self.in_database(records.add_uses, uses), uses)

@@ -1,0 +1,116 @@
+"""Storage: what the feed accepts is written, or waits until it can be; an outage is logged once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from quotes.feed.batch import Batch
+from quotes.feed.feed import Feed
+from quotes.live.storage import Storage
+from quotes.models import Candle, LastQuote
+from tests.candles.test_growing import NOON, quote
+from tests.candles.test_tending import Bench
+
+
+class Stored:
+    """A storage with a feed that has no provider, and a database that can be away."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench, self.number = bench, 0
+        feed = Feed(self.nothing, self.nothing, bench.history.take)
+        self.storage = Storage(bench.database, 1, feed, {}, bench.history)
+        self.feed = feed
+
+    async def nothing(self, _: object) -> None:
+        pass
+
+    def accept(self, last: int) -> None:
+        """Let the feed accept a quote, and publish it."""
+        self.number += 1
+        self.feed.gate.add(quote(last, NOON.replace(second=self.number)))
+        self.storage.add(Batch(self.number, self.feed.gate.take(), {}))
+
+    async def last(self) -> list[int]:
+        return [int(row.quote.last) async for row in LastQuote.objects.all()]
+
+    async def closes(self) -> set[int]:
+        return {int(row.close) async for row in Candle.objects.all()}
+
+
+@pytest.fixture
+async def stored(transactional_db: None) -> Stored:
+    bench = Bench()
+    await bench.list("BTC-USD")
+    await bench.history.lead(1)
+    return Stored(bench)
+
+
+async def test_what_could_not_be_written_waits_and_an_outage_is_two_lines_each(
+    stored: Stored, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level(logging.INFO)
+    stored.bench.database.away = True
+    for last in (5, 6, 7):
+        stored.accept(last)
+        await stored.storage.write()
+    assert stored.storage.waiting() == {"quotes": 1, "candles": 4, "held_prices": 0}
+    stored.bench.database.away = False
+    for _ in range(2):
+        await stored.storage.write()
+    assert (await stored.last(), await stored.closes()) == ([7], {7})
+    assert stored.storage.waiting() == {"quotes": 0, "candles": 0, "held_prices": 0}
+    shown = [each.message for each in caplog.records if each.levelno >= logging.INFO]
+    assert shown == [
+        "could not store last quotes, keeping them: the database is away",
+        "could not store candles, keeping them: the database is away",
+        "last quotes are stored again",
+        "candles are stored again",
+    ]
+
+
+async def test_what_can_be_written_is_written_beside_what_fails(
+    stored: Stored, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    def broken(*_: object) -> None:
+        raise ValueError("a defect")
+
+    monkeypatch.setattr("quotes.feed.records.save_last_quotes", broken)
+    stored.accept(5)
+    for _ in range(2):
+        await stored.storage.write()
+    assert (await stored.last(), await stored.closes()) == ([], {5})
+    [record] = [each for each in caplog.records if each.levelno >= logging.WARNING]
+    assert record.exc_info  # a defect has a traceback, once
+
+
+async def test_a_quote_that_came_during_a_failed_write_is_not_replaced_by_an_older_one(
+    stored: Stored,
+):
+    read = stored.bench.database
+    failing = Interrupted(read, lambda: stored.accept(6))
+    stored.storage.in_database = failing
+    stored.accept(5)
+    await stored.storage.write()
+    await stored.storage.write()
+    assert await stored.last() == [6]
+
+
+class Interrupted:
+    """A database whose first call fails, after something else has happened."""
+
+    def __init__(self, database: Callable[..., Any], meanwhile: Callable[[], None]) -> None:
+        self.database, self.meanwhile, self.calls = database, meanwhile, 0
+
+    async def __call__(self, read: Callable[..., Any], *given: Any) -> Any:
+        self.calls += 1
+        if self.calls == 1:
+            self.meanwhile()
+            self.database.away = True  # type: ignore[attr-defined]
+        try:
+            return await self.database(read, *given)
+        finally:
+            self.database.away = False  # type: ignore[attr-defined]
