@@ -64,8 +64,8 @@ class Store:
     moves: dict[str, Move] = field(default_factory=dict)
     chains: dict[str, tuple[str, ...]] = field(default_factory=dict)  # code: best provider first
     outages: dict[str, datetime] = field(default_factory=dict)  # provider: down since
-    heard: bool = True  # whether this process heard the feed at all
-    stopped_at: datetime | None = None  # when this process ceased to hear the feed
+    heard: bool = True  # whether this process has ever heard the feed
+    stopped_at: datetime | None = None  # when prices stopped; None while the feed is heard
 
     def keep(self, symbols: Iterable[Symbol]) -> set[str]:
         """Keep these symbols, forget all others; return the codes that are new or edited."""
