@@ -129,7 +129,7 @@ class Run:
 
     @property
     def lines(self) -> list[str]:
-        """What a terminal would show."""
+        """The lines that a terminal would show."""
         return self.log.read_text().splitlines()
 
     def wait_for(self, line: str) -> None:

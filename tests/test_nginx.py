@@ -1,4 +1,4 @@
-"""Behind nginx, with the configuration that the documentation gives."""
+"""Behind nginx, with the configuration from the documents."""
 
 from __future__ import annotations
 

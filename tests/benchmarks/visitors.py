@@ -35,7 +35,7 @@ class Visitors:
         self.process.communicate()
 
     def ask(self, do: str, **given: Any) -> dict[str, Any]:
-        """Let it do something, and return what it says when that is done."""
+        """Send it an order, and return its answer when that is done."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         command = json.dumps({"do": do, **given}) + "\n"

@@ -1,6 +1,6 @@
 """Three ways to call a server's `send` for everybody, with nothing else around them.
 
-A bare ASGI application; WAY in the environment says which.
+A bare ASGI application; WAY in the environment selects the way.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Exact ticks of one exchange: what flashes, what does not, and what is said when it fails."""
+"""Exact ticks of one exchange: which cells flash, and what pages show when it fails."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def rested(page: Tab) -> None:
 
 
 def flashes(page: Tab) -> list[str]:
-    """Return which cells flashed how since the last call."""
+    """Return the cells that flashed since the last call, with their flash."""
     page.page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
     return [str(flash) for flash in page.page.evaluate("quotesTest.flashes.splice(0)")]
 

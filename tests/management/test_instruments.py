@@ -1,4 +1,4 @@
-"""What providers list is searched, and our codes are checked by it."""
+"""The lists of providers are searched, and our codes are checked against them."""
 
 from __future__ import annotations
 

@@ -168,7 +168,7 @@ def test_200_visitors_cost_the_exchange_no_more_than_one(
         asyncio.run(visit(running, 200, "64002.02"))
         connects, requests = stub.load()
         assert connects == with_one[0] == 1
-        # the poll of the start may still have been under way; visitors add nothing to it
+        # the first poll may still have been running; visitors add no request
         assert sum(requests.values()) <= sum(with_one[1].values()) + 1
 
 
