@@ -29,7 +29,7 @@ SEARCH_LENGTH = 50  # characters of a search that are read
 
 @dataclass(frozen=True, slots=True)
 class BoardView:
-    """A board as this process last read it; its mark changes when its title or rows change."""
+    """A board as this process last read it. Its mark changes with its title and its rows."""
 
     slug: str
     title: str = ""
@@ -93,7 +93,7 @@ class Selection:
 def select(
     board: BoardView, states: Mapping[str, State], query: BoardQuery, page_size: int
 ) -> Selection:
-    """Choose and order the rows of a board; too high a page number gives the last page."""
+    """Choose and order the rows of a board; a page number above the last gives the last page."""
     listed = [states[code] for code in board.codes if code in states]
     found = [state for state in listed if _matches(state.symbol, query)]
     pages = max(1, -(-len(found) // page_size))

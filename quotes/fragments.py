@@ -39,7 +39,7 @@ TARGETS = {
 # The same for a symbol that is no longer active: rows of a board are deleted, all others stay.
 GONE = TARGETS | {"row": "delete:tr.quote:not(.quote-entry)[data-symbol='{code}']"}
 
-MAX_REMEMBERED = 1000  # notes and sources; without a limit, unknown symbols could fill the memory
+MAX_REMEMBERED = 1000  # notes and sources: without a limit, unknown symbols would fill the memory
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ class Standing:
         return code in self._unknown
 
     def forget_codes(self) -> None:
-        """Forget the unknown codes, because no requests follow that could find them."""
+        """Forget the unknown codes: without requests, nothing would show that they became known."""
         self._unknown.clear()
 
     def back_off(self, seconds: float) -> None:
