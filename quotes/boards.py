@@ -87,7 +87,7 @@ class Selection:
     total: int  # rows on all pages
     page: int
     pages: int
-    kinds: tuple[str, ...]  # kinds of all rows, whatever the filter
+    kinds: tuple[str, ...]  # kinds of all rows, with or without a filter
 
 
 def select(

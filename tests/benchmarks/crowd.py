@@ -57,7 +57,7 @@ class Opening:
 
     address: tuple[str, int]
     request: bytes
-    left: int  # yet to connect
+    left: int  # not connected yet
     rows: int  # in the frame with which a visitor is served
     began: float
     waiting: int = 0  # on their way

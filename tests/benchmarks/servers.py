@@ -65,7 +65,7 @@ class Server:
         return with_children(self.process.pid)
 
     def __enter__(self) -> Self:
-        """Start it, out of reach of the terminal's Ctrl-C, and wait until it answers."""
+        """Start it, so that the terminal's Ctrl-C does not reach it, and wait until it answers."""
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 self.command(),

@@ -18,7 +18,7 @@ class Visitors:
     """A crowd process, alive inside `with`."""
 
     def __enter__(self) -> Self:
-        """Start it, out of reach of the terminal's Ctrl-C."""
+        """Start it, so that the terminal's Ctrl-C does not reach it."""
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.benchmarks.crowd"],
             env=environment(),

@@ -20,7 +20,7 @@ tasks: list[asyncio.Task[None]] = []
 
 
 async def in_turn(everybody: Iterable[Send], event: dict[str, Any]) -> None:
-    """Await one after the other: the first that is slow holds up the rest."""
+    """Await one after the other: a slow one delays all others."""
     for send in everybody:
         await send(event)
 

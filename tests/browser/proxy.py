@@ -102,7 +102,7 @@ class Proxy:
             while sent := await answers.read(65536):
                 if not wire.silent:
                     wire.browser.write(sent)
-        # on a dead line nobody hears that the other side hung up
+        # on a dead line, the other side does not notice that this one closed
         if not wire.silent and not wire.browser.is_closing():
             wire.browser.close()
 

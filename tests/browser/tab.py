@@ -169,7 +169,7 @@ class Tab:
     def _asked(self, request: Any) -> None:
         self.asked.append(urlsplit(request.url).path)
         if (host := urlsplit(request.url).hostname or "") not in LOCAL:
-            self.complaints.append(f"asked {host}: {request.url}")
+            self.complaints.append(f"a request to {host}: {request.url}")
 
     def _loaded(self) -> None:
         self.loads += 1

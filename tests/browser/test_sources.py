@@ -103,7 +103,7 @@ def test_a_price_that_moved_before_the_socket_opened_shows_at_once_and_does_not_
     late = tab(reduced_motion="no-preference")
     late.hold("**/*.js")
     late.page.goto(quiet.url + "/boards/crypto/", wait_until="commit")
-    late.until(lambda: late.held, "scripts are asked for")
+    late.until(lambda: late.held, "scripts are requested")
     to(board, exchange, "ETH-USD", "3202.00")
     late.release()
     expect(late.row("ETH-USD").locator("data")).to_have_attribute("value", "3202.00")

@@ -83,7 +83,7 @@ def test_without_its_feed_a_page_says_so_and_with_it_the_page_is_live_again(
     page = page_of(running, site)
     eventually(lambda: page.live and ready(site) == "ok", "all is well")
     feed.signal(signal.SIGKILL)
-    eventually(lambda: page.pulses[-1:] == ["stopped"], "the page says that prices stopped")
+    eventually(lambda: page.pulses[-1:] == ["stopped"], "the page shows that prices stopped")
     assert ready(site).startswith("503 prices stopped at 20")
     assert site.get("/healthz") == ready(site).removeprefix("503 ")
     assert "quotes_live 0.0" in site.get("/metrics")

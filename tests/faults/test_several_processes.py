@@ -146,7 +146,7 @@ def redis() -> Iterator[Redis]:
 def deployment(
     tmp_path_factory: pytest.TempPathFactory, database_template: Path, redis: Redis
 ) -> Iterator[Deployment]:
-    """Two web processes and two feeds on one database; one symbol moves when we say so."""
+    """Two web processes and two feeds on one database; one symbol moves only by a test."""
     folder, stub = tmp_path_factory.mktemp("deployment"), Stub()
     shutil.copy(database_template, folder / "site.sqlite3")
     env = {"REDIS_URL": redis.url, "QUOTES_FEED": "external"} | stub.settings
@@ -307,7 +307,7 @@ def test_after_redis_was_gone_all_pages_are_current_by_themselves(
         lambda: current(pages, back) and agree_on(pages, "62000.02"),
         "the pages are current",
     )
-    eventually(lambda: "62000.02" in deployment.written(RARE), "the database says the same")
+    eventually(lambda: "62000.02" in deployment.written(RARE), "the database has the same price")
 
 
 def test_after_redis_hung_all_pages_are_current_by_themselves(

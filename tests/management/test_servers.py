@@ -212,7 +212,7 @@ def test_after_a_crash_the_first_page_has_the_last_prices_with_their_time_and_th
                 r"Prices from Coinbase have been unavailable since \d\d:\d\d:\d\d",
                 running.get("/boards/crypto/"),
             ),
-            "the page says that prices are unavailable",
+            "the page shows that prices are unavailable",
         )
         assert noted
 
@@ -233,7 +233,7 @@ def test_prices_of_another_source_than_the_one_that_is_down_stay_with_a_note(
         assert prices(running.get("/boards/crypto/"))["BTC-USD"]
         eventually(
             lambda: "Prices from Coinbase have been unavailable" in running.get("/boards/crypto/"),
-            "the page says that prices are unavailable",
+            "the page shows that prices are unavailable",
         )
 
 

@@ -35,7 +35,7 @@ JSON_NAMES = {
     bool: "a JSON boolean",
     type(None): "null",
 }
-MIN_RETRY_AFTER, MAX_RETRY_AFTER = 1.0, 3600.0  # seconds, whatever the header contains
+MIN_RETRY_AFTER, MAX_RETRY_AFTER = 1.0, 3600.0  # seconds, for any value of the header
 # The last two come from anyio, and for an invalid name of a host.
 BROKEN = (
     httpx.HTTPError,
@@ -151,7 +151,7 @@ async def _unpacked(response: httpx.Response, limit: int) -> AsyncIterator[bytes
         async for part in response.aiter_raw():
             yield part
         return
-    inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip or zlib, whichever it begins with
+    inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip or zlib, by its first bytes
     async for part in response.aiter_raw():
         yield inflate.decompress(part, limit)
         while inflate.unconsumed_tail:

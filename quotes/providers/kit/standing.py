@@ -38,7 +38,7 @@ class Standing:
         self._unknown[code] = why
 
     def found(self, code: str) -> None:
-        """Record that the source has a code, whatever it answered before."""
+        """Record that the source has a code, even if it did not know the code before."""
         self._unknown.pop(code, None)
 
     def lacks(self, code: str) -> bool:
