@@ -13,7 +13,7 @@ endef
 
 .PHONY: setup dev run serve test matrix clocks check bench lock screenshots
 
-setup: dev  ## all that development needs: every command of the documents works then
+setup: dev  ## everything that development needs: then every command of the documents works
 	$(DATABASE)
 
 dev:
@@ -29,7 +29,7 @@ serve:  ## the same under uvicorn, as in production
 	$(DATABASE)
 	@$(BIN)/python manage.py serve "127.0.0.1:$$PORT"
 
-test: dev  ## four files of tests at a time, on two cores too: a third of the time they only wait
+test: dev  ## four files of tests at a time, even on two cores, because a third of the time they only wait
 	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --durations 10 $(PYTEST)
 
 matrix: dev  ## the fast tests with each Python of this machine and each supported Django
@@ -53,7 +53,7 @@ bench: dev
 screenshots: dev  ## the pictures in docs/
 	$(BIN)/python docs/screenshots.py
 
-lock: dev  ## write requirements/ from pyproject.toml; what runs is what was tested
+lock: dev  ## write requirements/ from pyproject.toml, so that the same versions are tested and run
 	$(BIN)/$(COMPILE) --extra dev pyproject.toml --output-file requirements/dev.txt
 	$(BIN)/$(COMPILE) --extra prod --constraint requirements/dev.txt pyproject.toml --output-file requirements/prod.txt
 	$(BIN)/$(COMPILE) --extra site --constraint requirements/dev.txt pyproject.toml --output-file requirements/site.txt

@@ -34,7 +34,7 @@ class Address:
     """What a page wants to watch. The board and the symbols may not exist."""
 
     board: str = ""
-    mark: str = ""  # of the board when its rows were chosen; with another mark they are outdated
+    mark: str = ""  # the board's mark when its rows were chosen; if it changed, they are outdated
     query: BoardQuery = field(default_factory=BoardQuery)
     symbols: tuple[str, ...] = ()
     price: tuple[str, ...] = ()
@@ -85,7 +85,7 @@ class Address:
             entry=() if board else shown,
             price=tuple(code for code in self.price if code in symbols),
             panel=tuple(code for code in self.panel if code in symbols),
-            # with a mark, we chose the rows: a code that is not active was removed, it is not
+            # with a mark, the rows are ours: a code that is not active was removed, and is not
             # unknown
             missing=()
             if self.mark

@@ -29,7 +29,7 @@ SEARCH_LENGTH = 50  # characters of a search that are read
 
 @dataclass(frozen=True, slots=True)
 class BoardView:
-    """A board as this process last read it; its mark changes when its title or rows change."""
+    """A board as this process last read it. Its mark changes with its title and its rows."""
 
     slug: str
     title: str = ""
@@ -87,13 +87,13 @@ class Selection:
     total: int  # rows on all pages
     page: int
     pages: int
-    kinds: tuple[str, ...]  # kinds of all rows, whatever the filter
+    kinds: tuple[str, ...]  # kinds of all rows, with or without a filter
 
 
 def select(
     board: BoardView, states: Mapping[str, State], query: BoardQuery, page_size: int
 ) -> Selection:
-    """Choose and order the rows of a board; too high a page number gives the last page."""
+    """Choose and order the rows of a board; a page number above the last gives the last page."""
     listed = [states[code] for code in board.codes if code in states]
     found = [state for state in listed if _matches(state.symbol, query)]
     pages = max(1, -(-len(found) // page_size))

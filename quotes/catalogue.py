@@ -182,7 +182,7 @@ def _save(entry: Entry, known: Known) -> str:
 
 def _update(symbol: Symbol, given: Symbol) -> bool:
     names = ["name", "kind", "exchange", "currency"]
-    # an empty cell changes nothing: a tick size that came from a provider stays
+    # an empty cell changes nothing, so a tick size from a provider stays
     names += [name for name in NUMBERS if getattr(given, name) is not None]
     changed = [name for name in names if getattr(symbol, name) != getattr(given, name)]
     for name in changed:

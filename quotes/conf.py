@@ -33,8 +33,8 @@ DEFAULTS: dict[str, Any] = {
     "BACKFILL": {60: 0.125, 300: 1, 3600: 30, 86_400: 365},
 }
 
-# By seconds between two pulses: seconds without one after which a page shows "Not live". Its clocks
-# are in quotes.css, because a strict CSP allows no value per page. The fast one is for tests.
+# By seconds between two pulses: seconds without a pulse after which a page shows "Not live". The
+# clocks are in quotes.css, because a strict CSP allows no value per page. Tests use the fast ones.
 FAST = 0.5
 NOT_LIVE_AFTER = {5.0: 15, FAST: 2}
 

@@ -79,13 +79,13 @@ class QuotesConsumer(AsyncWebsocketConsumer):
         return self.board or self.scope["url_route"]["kwargs"].get("slug", "")
 
     def params(self) -> QueryDict:
-        """Return the query string, with the board of the path in place of another one."""
+        """Return the query string; the board in the path replaces a board in the query."""
         params = QueryDict(self.scope["query_string"], mutable=True)
         params["board"] = self.slug
         return params
 
     def listing_changed(self) -> None:
-        """Update the page after a change of the active symbols or of its board."""
+        """Update the page after a change of active symbols, or of its board."""
         if not self.subscriber:
             return
         if self.address.board and self.address.mark:
@@ -101,7 +101,7 @@ class QuotesConsumer(AsyncWebsocketConsumer):
             self.live.hub.move(subscriber, watch, rows)
 
     def watch_again(self, subscriber: Subscriber) -> None:
-        """Remove symbols from the page that are no longer active, and show those that now are."""
+        """Remove symbols that are no longer active, and show those that became active."""
         watch = self.address.watch(self.live.listed)
         if watch != subscriber.watch:
             fragments = self.live.fragments
@@ -110,7 +110,7 @@ class QuotesConsumer(AsyncWebsocketConsumer):
             self.live.hub.move(subscriber, watch, gone + fragments.snapshot(watch))
 
     async def dispatch(self, message: dict[str, Any]) -> None:
-        """Handle an event of this socket without Channels' hop to the database thread."""
+        """Handle an event of this socket without Channels, which would use the database thread."""
         handler = getattr(self, message["type"].replace(".", "_"))
         await handler(message)
 

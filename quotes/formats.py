@@ -111,7 +111,7 @@ def price_change(value: Decimal, digits: int, language: str) -> SafeString:
 
 
 def collapsed(text: str, language: str) -> SafeString:
-    """Replace the zeros of a number below 0.0001 by their count; 0 itself keeps two of them."""
+    """Replace the zeros of a number below 0.0001 by their count; the number 0 keeps two zeros."""
     mark = separators(language).decimal
     whole, _, fraction = text.partition(mark)
     rest = fraction.lstrip("0")
@@ -130,7 +130,7 @@ def collapsed(text: str, language: str) -> SafeString:
 
 
 def direction(change: Decimal | None, digits: int) -> str:
-    """Return the direction of the rounded change: "up", "down" or "flat"."""
+    """Return the direction of the change after rounding: "up", "down" or "flat"."""
     if change is None:
         return "flat"
     rounded = rounded_to(change, digits)

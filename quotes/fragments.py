@@ -39,7 +39,7 @@ TARGETS = {
 # The same for a symbol that is no longer active: rows of a board are deleted, all others stay.
 GONE = TARGETS | {"row": "delete:tr.quote:not(.quote-entry)[data-symbol='{code}']"}
 
-MAX_REMEMBERED = 1000  # notes and sources; without a limit, unknown symbols could fill the memory
+MAX_REMEMBERED = 1000  # notes and sources: without a limit, unknown symbols would fill the memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +140,8 @@ class Fragments:
 
         The condition is "live" in messages, "opening" on a page whose socket is not open yet, and
         "late" in the answer to a page whose socket was silent. While this process does not hear
-        its feed, it is "stopped" everywhere. The next pulse of a page has the other turn, 1 or 2,
-        which starts the clocks in its stylesheet again.
+        its feed, it is "stopped" everywhere. The turn, 1 or 2, alternates from pulse to pulse: a
+        new turn starts the clocks in the stylesheet again.
         """
         if condition == "live" and not self.store.heard:
             condition = "opening"
@@ -159,7 +159,7 @@ class Fragments:
         return self.render("quotes/_pulse.html", language, context)
 
     def retry(self, language: str) -> SafeString:
-        """Return what requests the quotes and a new socket unless another one replaces it soon."""
+        """Return the element that requests quotes and a new socket unless a pulse replaces it."""
         not_live_after = conf.NOT_LIVE_AFTER[conf.get("PULSE")]
         return self.render_once("quotes/_retry.html", language, {"not_live_after": not_live_after})
 

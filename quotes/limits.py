@@ -1,4 +1,4 @@
-"""Limits of one process, one address and one page, and the refusal of more.
+"""Limits of one process, one address and one page, and the refusals above them.
 
 Each refusal has a text for the client. Refusals are counted by reason code and logged, but not
 more often than LOG_EVERY allows.
@@ -84,7 +84,7 @@ class Allowance:
         self.since, self.messages = clock(), 0
 
     def spend(self, text: str | None) -> None:
-        """Count a message, None if it is binary; raise Refused if it is not allowed."""
+        """Count a message (None if it is binary); raise Refused if it is not allowed."""
         if text is None:
             raise Refused("binary", 400, "Binary messages are not accepted.")
         limit = conf.get("MAX_MESSAGE_BYTES")

@@ -28,7 +28,7 @@ class LiveCollector(Collector):
         yield gauge("symbols", "Active symbols", len(store.states))
         stale = sum(state.stale for state in store.states.values())
         yield gauge("stale_symbols", "Symbols whose price is stale", stale)
-        yield gauge("outages", "Providers that are failing now", len(store.outages))
+        yield gauge("outages", "Providers that fail now", len(store.outages))
         beat = self.live.beat
         yield gauge("live", "1 while this process hears the feed, else 0", _live(beat))
         yield gauge("silence_seconds", "Seconds since the newest batch", beat.silence)
@@ -41,9 +41,9 @@ class LiveCollector(Collector):
             "stuck", "Sockets closed with 4013 after 30 s without progress", hub.counts["stuck"]
         )
         yield counter(
-            "batches", "Batches received from the channel layer", self.live.counts["batches"]
+            "batches", "Batches of the feed that were accepted", self.live.counts["batches"]
         )
-        yield counter("gaps", "Gaps in the batches received", self.live.counts["gaps"])
+        yield counter("gaps", "Gaps in the accepted batches", self.live.counts["gaps"])
         foreign = layer.foreign["batches"]
         yield counter("foreign", "Batches of other deployments that were ignored", foreign)
         yield labelled("refused", "Sockets refused or closed, by reason", "reason", limits.refused)

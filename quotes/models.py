@@ -244,7 +244,7 @@ class FeedLease(models.Model):
     epoch = models.PositiveBigIntegerField(default=0)
     holder = models.CharField(max_length=100, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True)
-    batch = models.PositiveBigIntegerField(default=0)  # the newest one that was stored
+    batch = models.PositiveBigIntegerField(default=0)  # the newest batch with stored quotes
     deployment = models.CharField(max_length=64, blank=True, default="")
 
     class Meta:
@@ -258,7 +258,7 @@ class FeedLease(models.Model):
 
 
 class HeldPrice(models.Model):
-    """A quote that the feed held back for its price, or published without its bid and ask."""
+    """A quote that the feed held back because of its price, or published without bid and ask."""
 
     class Outcome(models.TextChoices):
         WAITS = "waits", _("waiting for confirmation")

@@ -30,7 +30,7 @@ class Quote:
 
     Prices are positive Decimals in `currency`, with every digit that the source sent. Values that
     the source did not send are None. Times are aware UTC. Providers pass on an invalid last price
-    (as 0 or a negative number) and a bid above the ask: only the feed holds quotes back.
+    (such as 0 or a negative number) and a bid above the ask: only the feed holds quotes back.
     """
 
     symbol: str
@@ -130,7 +130,7 @@ def decimal(value: Any) -> Decimal | None:
 
 
 def price(value: Any) -> Decimal | None:
-    """Return a price from a provider's JSON; None for 0, "", NaN and negative numbers."""
+    """Return a price from a provider's JSON; None for 0, a negative number, NaN and ""."""
     number = decimal(value)
     return number if number is not None and number > 0 else None
 

@@ -50,7 +50,7 @@ def with_live_parts(application: Callable[..., Any]) -> Callable[..., Any]:
         if scope["type"] == "lifespan":
             await lifespan(receive, send)
             return
-        # under daphne any client could set the prefix of all addresses by a header
+        # under daphne, any client could set the prefix of all addresses with a header
         scope["root_path"] = settings.FORCE_SCRIPT_NAME or ""
         if current() is None:
             stop_with_daphne()

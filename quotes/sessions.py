@@ -124,7 +124,7 @@ class Timeline:
 
     def __init__(self, starts: list[tuple[datetime, str | None]]) -> None:
         self.moments = [moment for moment, _ in starts]
-        self.names = [name for _, name in starts]  # None: sessions are unknown from here on
+        self.names = [name for _, name in starts]  # None: from here on, sessions are unknown
 
     def at(self, now: datetime) -> Session | None:
         """Return the session at a moment; None if it is not known."""

@@ -63,7 +63,7 @@ class Shown:
         if value is None:
             return BLANK
         digits = self.symbol.digits
-        if digits is None:  # as many as last has, or more if this price has more
+        if digits is None:  # as many as `last` has, or as this price has if these are more
             digits = max(self.digits, formats.price_digits(value.normalize(), None))
         return formats.price(value, digits, self.language)
 
@@ -127,7 +127,7 @@ class Shown:
 
     @property
     def unlike(self) -> str:
-        """The reference of the change if it differs from what pages state for this kind, or ""."""
+        """The reference of the change, or "" if pages state the same one for this kind."""
         quote = self.quote
         usual = USUAL.get(self.symbol.kind, USUAL_OF_OTHERS)
         return self.since if quote and quote.reference_kind != usual else ""

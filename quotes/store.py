@@ -14,7 +14,7 @@ from quotes.sessions import Session
 
 MINUTE = 60  # seconds
 TRADED = ("regular", "always")  # sessions in which an old price counts as stale
-FROM_PROVIDER = ("halted", "always")  # sessions that a provider knows better than any calendar
+FROM_PROVIDER = ("halted", "always")  # sessions in which the provider overrides the calendar
 FLASH_EVERY = 0.5  # seconds: a cell flashes at most twice a second (WCAG 2.3.1 allows three times)
 
 
@@ -27,7 +27,7 @@ class State:
     version: tuple[int, int] = (0, 0)  # (epoch, batch) that brought the quote
     session: Session | None = None  # of its market now; None if unknown, or without a quote
     stale_minutes: int | None = None  # whole minutes of age; None while it is not stale
-    fallback: bool = False  # whether the quote is from a provider that is not the preferred one
+    fallback: bool = False  # whether the quote is not from the preferred provider
 
     @property
     def stale(self) -> bool:
@@ -41,11 +41,11 @@ class Move:
 
     last: Decimal | None = None
     flash: str = ""  # "up-1", "up-2", "down-1", "down-2", or none
-    turn: int = 1  # number of the next flash, 1 or 2: the same name twice would flash only once
+    turn: int = 1  # number of the next flash, 1 or 2, because the same name twice flashes only once
     flashed_at: datetime | None = None
 
     def to(self, last: Decimal, now: datetime) -> Move:
-        """Return the move to a price: it flashes if it differs and no flash is still visible."""
+        """Return the move to a price; it flashes if the price changed and no flash is visible."""
         if self.flashed_at and (now - self.flashed_at).total_seconds() < FLASH_EVERY:
             return replace(self, last=last)  # the row is sent again, and its flash continues
         if self.last is None or last == self.last:
@@ -64,8 +64,8 @@ class Store:
     moves: dict[str, Move] = field(default_factory=dict)
     chains: dict[str, tuple[str, ...]] = field(default_factory=dict)  # code: best provider first
     outages: dict[str, datetime] = field(default_factory=dict)  # provider: down since
-    heard: bool = True  # whether this process heard the feed at all
-    stopped_at: datetime | None = None  # when this process ceased to hear the feed
+    heard: bool = True  # whether this process has ever heard the feed
+    stopped_at: datetime | None = None  # when prices stopped; None while the feed is heard
 
     def keep(self, symbols: Iterable[Symbol]) -> set[str]:
         """Keep these symbols, forget all others; return the codes that are new or edited."""
@@ -137,7 +137,7 @@ class Store:
         )
 
     def _aged(self, state: State, now: datetime) -> State:
-        """Return the state as it is now: the same object if it did not change."""
+        """Return the current state; it is the same object if nothing changed."""
         if state.quote is None:
             return state
         session = session_of(state.symbol, state.quote, now)

@@ -35,7 +35,7 @@ def language() -> str:
 
 
 def page(live: Live, address: Address, **more: Any) -> dict[str, Any]:
-    """Return the context that every live page needs around its quotes."""
+    """Return the context that every live page needs beside its quotes."""
     watch = address.watch(live.listed)
     return {
         "address": address,
@@ -79,7 +79,7 @@ async def board(request: HttpRequest, slug: str) -> HttpResponse:
 def board_page(
     live: Live, found: BoardView, address: Address, selection: Selection
 ) -> dict[str, Any]:
-    """Return the context of a board's page beside that of every live page."""
+    """Return the context of a board's page, without the part that every live page has."""
     query, states = address.query, live.store.states
     kinds = [("", _("All"))] + [(kind, Symbol.Kind(kind).label) for kind in selection.kinds]
     return {
@@ -98,7 +98,7 @@ def board_page(
 
 
 def columns() -> list[tuple[str, str]]:
-    """Return the names and headings of a board's columns; the names in SORTS can be sorted by."""
+    """Return the names and headings of a board's columns; SORTS names the sortable ones."""
     return [
         ("symbol", _("Symbol")),
         ("last", _("Last")),
@@ -214,13 +214,13 @@ async def healthz(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 async def readyz(request: HttpRequest) -> HttpResponse:
-    """Answer 200 and "ok" while the pages of this process are live, else 503 and the reason."""
+    """Answer 200 with "ok" while the pages of this process are live, else 503 with the reason."""
     words = await condition()
     return plain(words, status=200 if words == LIVE else 503)
 
 
 async def condition() -> str:
-    """Return "ok", or since when this process has not heard the feed, in UTC."""
+    """Return "ok", or the time in UTC when prices stopped, or that no batch has come yet."""
     live = await ensure_started()
     if stopped_at := live.store.stopped_at:
         return f"prices stopped at {stopped_at.isoformat(timespec='seconds')}"

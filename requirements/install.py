@@ -37,7 +37,7 @@ DJANGO_SECRET_KEY={key}
 
 
 def main(wanted: str, port: str | None = None) -> None:
-    """Do what is missing, with a line for each step."""
+    """Do each missing step, and print a line for it."""
     if port is not None:
         check(port, f"make {'run' if wanted == 'site' else 'serve'}")
         report(f"The site will be on http://127.0.0.1:{port} in a moment.")
@@ -73,7 +73,7 @@ def broken() -> str:
     if not VENV.exists():
         return "does not exist"
     if UNFINISHED.exists():
-        return "is half-made"
+        return "is incomplete"
     code = "import sys, pip; print('%d.%d' % sys.version_info[:2])"
     try:
         result = subprocess.run([PYTHON, "-c", code], capture_output=True, text=True, check=True)
@@ -133,7 +133,7 @@ def install(wanted: str) -> None:
     elif installed := re.search(r"^Installed (\d+) packages", result.stdout, re.MULTILINE):
         report(f"installed {installed[1]} packages")
     if warnings := result.stdout.count("WARNING: "):
-        report(f"pip has {warnings} warnings, in .venv/pip.log")
+        report(f"pip printed {warnings} warnings, see .venv/pip.log")
 
 
 def run_pip(lock: Path) -> subprocess.CompletedProcess[str]:

@@ -1,5 +1,5 @@
-"""What all tests share. Servers and browsers are real; where one is missing, a test is skipped
-with what to install, except in CI, where nothing may be skipped."""
+"""Shared by all tests. Servers and browsers are real. If one is missing, a test is skipped, and the
+reason names the package to install. In CI, the test fails instead."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what waits longest, so that no long file begins when all else is done."""
+    """Begin with the files that wait longest, so that none of them begins at the end."""
     items.sort(key=lambda item: [not item.get_closest_marker(m) for m in ("browser", "server")])
 
 

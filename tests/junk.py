@@ -1,4 +1,4 @@
-"""Junk: whatever a stranger may send in place of what was agreed, and what may come of it."""
+"""Junk: values that a stranger may send in place of valid ones, and the results they may have."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Collects every message that the code logs, from its source: text, levels, and where it stands."""
+"""Collects every message that the code logs, from its source: text, levels and place."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from itertools import product
 METHODS = ("debug", "info", "warning", "error", "exception", "critical", "log")
 LOGGERS = ("logger", "logging")
 LEVELS = ("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG")
-ANY = "…"  # stands for a value in a message
+ANY = "…"  # in place of a value in a message
 PERCENT = re.compile(r"%%|%(?:\(\w+\))?[-+ #0]*\d*(?:\.\d+)?[a-zA-Z]")
 VALUE = re.compile(rf"{PERCENT.pattern}|\{{[^{{}}]*\}}")
 
@@ -105,7 +105,7 @@ class Module:
     def bindings(
         self, function: Function | None, modules: Iterable[Module], seen: tuple[str, ...] = ()
     ) -> Iterator[Bound]:
-        """Yield what the callers of a function pass as its parameters, caller by caller."""
+        """Yield the arguments that each caller passes to a function."""
         found = False
         if function is not None and function.name not in seen and parameters(function):
             for module in modules:
@@ -164,7 +164,7 @@ def joined(found: Sequence[Texts]) -> Texts:
 
 
 def assigned(name: str, nodes: Iterable[ast.AST]) -> list[ast.expr]:
-    """Return what a name is set to; nothing where that depends on what it was before."""
+    """Return the values that a name is set to; none if they depend on an earlier value."""
     values = [
         node.value
         for node in nodes
@@ -183,7 +183,7 @@ def parameters(function: Function | None) -> list[str]:
 
 
 def arguments(function: Function, call: ast.Call) -> Iterator[tuple[str, ast.expr]]:
-    """Yield what a call passes, by parameter."""
+    """Yield the arguments of a call, by parameter."""
     yield from zip(parameters(function), call.args, strict=False)
     for keyword in call.keywords:
         if keyword.arg:

@@ -54,14 +54,14 @@ def eventually(happened: Callable[[], Any], what: str, patience: float = PATIENC
 
 
 async def until(happened: Callable[[], Any]) -> None:
-    """Wait until something is true, while everything else goes on."""
+    """Wait until something is true, while other tasks run."""
     async with asyncio.timeout(PATIENCE):
         while not happened():
             await asyncio.sleep(0.002)
 
 
 def environment(**given: str) -> dict[str, str]:
-    """Return the environment for a process of the project, without what this one was given.
+    """Return the environment for a process of the project, without the variables of this process.
 
     It has a key, so the developer's .env is not read.
     """
@@ -121,7 +121,7 @@ class Site:
         return [sys.executable, "manage.py", *command, f"127.0.0.1:{self.port}"]
 
     def answers(self) -> bool:
-        """Whether it answers; fail at once where the process has ended."""
+        """Return whether it answers; fail at once if the process has ended."""
         if self.process is not None and self.process.poll() is not None:
             raise RuntimeError(f"the server ended:\n{self.log.read_text()[-3000:]}")
         return bool(self.get("/healthz"))
@@ -141,11 +141,11 @@ class Site:
         self.end(signal.SIGKILL)
 
     def stop(self) -> bool:
-        """Ask it to end, and wait for that; return whether it did."""
+        """Send it SIGTERM, and wait for its end; return whether it ended."""
         return self.end(signal.SIGTERM)
 
     def end(self, number: int) -> bool:
-        """Send a signal to it, if it runs, and wait; return whether that was enough."""
+        """Send a signal to it, if it runs, and wait; return whether it ended."""
         process, self.process = self.process, None
         if process is None or process.poll() is not None:
             return True
@@ -174,7 +174,7 @@ class Runfeed:
             )
 
     def ready(self) -> Runfeed:
-        """Wait until it stands for the lease."""
+        """Wait until it tries to take the lease."""
         eventually(lambda: "This process runs the feed" in self.said(), "the feed runs")
         return self
 
@@ -212,13 +212,13 @@ def site(folder: Path, template: Path, server: str = "daphne", **env: str) -> It
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Keep the other processes of the tests from doing the same in a folder."""
+    """Hold a lock of a folder, so that one process of the tests works in it at a time."""
     with (folder / "door").open("w") as door:
         fcntl.flock(door, fcntl.LOCK_EX)
         yield
 
 
-_left: list[Site] = []  # that others still use; Python warns of a child that is forgotten
+_left: list[Site] = []  # other processes still use it; Python warns of a child that is forgotten
 
 
 @contextmanager
@@ -251,7 +251,7 @@ def shared_site(folder: Path, template: Path, **env: str) -> Iterator[Site]:
 
 
 def only_user(users: IO[str]) -> bool:
-    """Whether nobody else holds this lock any more."""
+    """Return whether no other process holds this lock."""
     try:
         fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -291,7 +291,7 @@ class Stub(Command):
 
     @property
     def settings(self) -> dict[str, str]:
-        """What makes a site use it."""
+        """The settings that make a site use it."""
         return {
             "QUOTES_PROVIDERS": "coinbase",
             "COINBASE_REST_URL": f"http://127.0.0.1:{self.port}",

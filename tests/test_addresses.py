@@ -1,4 +1,4 @@
-"""Live addresses: what a page watches, written and read back, whatever a stranger writes."""
+"""Live addresses: written and read back, also when a stranger wrote them."""
 
 from __future__ import annotations
 

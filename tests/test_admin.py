@@ -1,4 +1,4 @@
-"""The admin: what it shows, what it refuses, and that it publishes changes."""
+"""The admin: it shows the stored values, refuses invalid ones, and publishes changes."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_held_prices_are_listed_and_can_not_be_changed(alice: Client, listed: Bo
 
 
 def text(page: str) -> str:
-    """What a reader sees of a page, on one line."""
+    """Return the visible text of a page, on one line."""
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", page)).split())
 
 
@@ -406,7 +406,7 @@ def test_a_symbol_stands_on_a_board_once(alice: Client, listed: Board):
     }
     response = alice.post(f"{BOARDS}{listed.pk}/change/", form | again)
     assert response.status_code == 200
-    # Django 6.1 quotes the constraint, earlier ones have words of their own
+    # Django 6.1 shows our message, earlier versions show their own
     assert re.search("duplicate|already on the board", errors(response))
     assert order(listed) == [("AAPL", 1), ("MSFT", 2), ("NVDA", 3)]
 

@@ -1,4 +1,4 @@
-"""`make bench` in short: it measures, tells a table, and writes what it saw."""
+"""`make bench` in short: it measures, prints a table, and writes the figures to a file."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def lasts(frame: str) -> dict[str, str]:
 
 
 async def update(page: Page) -> str:
-    """The next message with a quote in it: pulses and notes come whenever they like."""
+    """Return the next message with a quote: pulses and notes may come at any time."""
     while True:
         frame = await page.receive_from()
         if "data-symbol" in frame or "quotes-rows" in frame:
@@ -71,10 +71,10 @@ def list_symbols() -> None:
 
 
 async def list_boards(parts: Any) -> None:
-    """List two boards, and wait until this process and its pages know."""
+    """Create two boards, and wait until this process and its pages have read them."""
     await sync_to_async(list_symbols)()
     await until(lambda: parts.listed.boards.keys() >= LISTED.keys())
-    await publish(parts)  # nothing, but it comes after the word of the boards
+    await publish(parts)  # an empty batch, which arrives after the notice of the boards
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def board_address(parts: Any, slug: str) -> str:
 
 
 async def change(work: Callable[[], Any]) -> Any:
-    """Change what is listed in one transaction, as a form of the admin does."""
+    """Change symbols or boards in one transaction, as a form of the admin does."""
 
     def in_a_transaction() -> Any:
         with transaction.atomic():

@@ -129,7 +129,7 @@ class Run:
 
     @property
     def lines(self) -> list[str]:
-        """What a terminal would show."""
+        """The lines that a terminal would show."""
         return self.log.read_text().splitlines()
 
     def wait_for(self, line: str) -> None:
@@ -332,7 +332,7 @@ class TestTheEnvironment:
         result = clone.run("make", "dev", **self.NO_INDEX)
         version = "{}.{}".format(*sys.version_info)
         assert result.stdout.splitlines() == [
-            f".venv is half-made: making it again with Python {version}",
+            f".venv is incomplete: making it again with Python {version}",
             "installing requirements/dev.txt into .venv, once ...",
         ]
         assert result.stderr.startswith("pip failed: ERROR: No matching distribution")

@@ -31,7 +31,7 @@ def parsed(text: str, language: str) -> Decimal:
 
 
 def accessible(html: str) -> str:
-    """Return what a screen reader reads of a price."""
+    """Return a price as a screen reader reads it."""
     whole = re.search(r'<span class="quotes-whole">(.+?)</span>', html)
     return whole[1] if whole else html
 
@@ -164,7 +164,7 @@ class TestPrices:
     def test_whatever_counts_as_a_price_can_be_shown(
         self, digits: int, exponent: int, tick_size: int | None
     ):
-        # one that could not be shown would stop the updates of all rows, not of its own
+        # a price that can't be shown would stop the updates of all rows, not only of its own
         if value := as_price(f"{digits}e{exponent}"):
             assert formats.price(value, tick_size, "en")
 

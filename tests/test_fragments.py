@@ -73,7 +73,7 @@ def field(html: str, name: str) -> str:
 
 
 def read(html: str) -> str:
-    """Return what a reader reads of some HTML; tooltips are not read."""
+    """Return the visible text of some HTML, without tooltips."""
     return " ".join(html_module.unescape(re.sub(r"<[^>]*>", "", html)).split())
 
 
@@ -89,7 +89,7 @@ def utc(moment: str) -> datetime:
 
 
 def called(fragments: Fragments, widget: str, language: str = "en") -> str:
-    """Return what AAPL's price is called and its time as a reader sees them, or nothing."""
+    """Return the label and the time of AAPL's price as a reader sees them, or ""."""
     html = html_module.unescape(fragments.paint(widget, "AAPL", language))
     found = re.search(r'data-field="called">([^<]*)</span> <time[^>]*>([^<]*)</time>', html)
     return " ".join(found.groups()).replace("\N{NO-BREAK SPACE}", " ") if found else ""
@@ -341,7 +341,7 @@ class TestWhatARowSays:
     def at(
         self, fragments: Fragments, moment: str, exchange: str, kind: str = "stock", **more: Any
     ) -> None:
-        """Let AAPL stand on an exchange, and the clock at a moment (UTC)."""
+        """Put AAPL on an exchange, and set the clock to a moment (UTC)."""
         now = utc(moment)
         fragments.store.clock = lambda: now
         symbol = Symbol(pk=1, code="AAPL", name="A", kind=kind, currency="USD", exchange=exchange)
@@ -737,7 +737,7 @@ class TestNotes:
         }[language]
         asked = watch(language, entry=codes)
         assert read(fragments.sources(asked)) == said + not_for
-        assert read(fragments.sources(watch(language, row=codes))) == not_for  # its foot says it
+        assert read(fragments.sources(watch(language, row=codes))) == not_for  # it is in the foot
         assert fragments.sources(asked) in fragments.about(asked).replace(' hx-swap-oob="true"', "")
 
     def test_the_purpose_of_prices_stands_behind_their_sources(

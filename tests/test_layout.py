@@ -24,7 +24,7 @@ live
 visitors embeds staff doctor consumers metrics templatetags apps
 views admin routing management
 urls
-"""  # one level a line, from the ground up; some rooms are yet to be built
+"""  # a level on each line, from the ground up; some rooms do not exist yet
 LEVEL = {room: level for level, line in enumerate(ROOMS.split("\n")) for room in line.split()}
 YET_TO_COME = {"alerts", "charts", "visitors", "embeds", "staff"}
 MODULES = [path for path in sorted(QUOTES.rglob("*.py")) if "migrations" not in path.parts]

@@ -1,4 +1,4 @@
-"""Limits: more than is allowed is refused in words, counted and logged; the rest goes on."""
+"""Limits: everything above a limit is refused with a text, counted and logged; the rest goes on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from quotes.limits import Allowance, Limits, Refused, address_of
 from tests.sockets import Page
 
 HERE, THERE = ("192.0.2.1", 50_000), ("192.0.2.2", 50_000)
-WORDS = {"websocket.http.response": {}}  # what a server has that can refuse in words
+WORDS = {"websocket.http.response": {}}  # the extension of a server that can refuse with a text
 
 
 class Clock:
@@ -31,7 +31,7 @@ def page(
     path: str = "/ws/quotes/?symbols=AAPL",
     extensions: dict[str, Any] | None = None,
 ) -> Page:
-    """A page that has not yet knocked."""
+    """A page that has not connected yet."""
     from quoteboard.asgi import application
 
     headers = [(b"host", b"testserver"), (b"origin", b"http://testserver")]
@@ -49,7 +49,7 @@ async def opened(client: tuple[str, int] = HERE) -> Page:
 
 
 async def answer(knocking: Page) -> tuple[int, str]:
-    """The HTTP status and the words that a page is refused with."""
+    """Return the HTTP status and the text of a refusal."""
     await knocking.send_input({"type": "websocket.connect"})
     start = await knocking.receive_output()
     body = await knocking.receive_output()
@@ -72,7 +72,7 @@ async def test_a_full_process_refuses_more_and_takes_them_when_it_has_room(
     status, words = await answer(page(("192.0.2.3", 1), extensions=WORDS))
     assert status == 503
     assert "can't take more sockets" in words
-    assert await page(("192.0.2.3", 1)).connect() == (False, 1000)  # a server without words
+    assert await page(("192.0.2.3", 1)).connect() == (False, 1000)  # a server that sends no text
     said = await figures(async_client)
     assert said["quotes_sockets"] == 2
     assert said['quotes_refused_total{reason="sockets"}'] == 2
@@ -159,7 +159,7 @@ async def test_a_page_may_send_a_little(live_parts: Any):
     await visitor.receive_output()
     for _ in range(60):
         await visitor.send_input({"type": "websocket.receive", "text": "x" * 4096})
-    while not await visitor.receive_nothing(timeout=0.05):  # pulses come when they like
+    while not await visitor.receive_nothing(timeout=0.05):  # pulses come at any time
         assert (await visitor.receive_output())["type"] == "websocket.send"
     await visitor.disconnect()
 

@@ -1,4 +1,4 @@
-"""Behind nginx, with the configuration that the documentation gives."""
+"""Behind nginx, with the configuration from the documents."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_pages_and_sockets_come_through(proxied: tuple[int, Site]):
 
 def test_visitors_count_for_their_own_address_and_can_choose_no_other(proxied: tuple[int, Site]):
     port, running = proxied
-    eventually(lambda: "quotes_sockets 0.0" in running.get("/metrics"), "nobody is there")
+    eventually(lambda: "quotes_sockets 0.0" in running.get("/metrics"), "no socket is open")
     here, there = {"source_address": ("127.0.0.2", 0)}, {"source_address": ("127.0.0.3", 0)}
     with open_socket(port, **here), open_socket(port, **here), open_socket(port, **there):
         for headers in ({}, {"X-Forwarded-For": "192.0.2.9"}):

@@ -1,6 +1,6 @@
 """docs/operations.md lists every message of the log with its level, and no other.
 
-To satisfy it, do what the failure says: each line names a row to write, to add or to remove.
+Each line of a failure names a row of the document to write, to add or to remove.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Row:
 
 
 def rows(document: str) -> Iterator[Row]:
-    """Yield the rows of the section about the log; fail for one that is not as it should be."""
+    """Yield the rows of the section about the log; fail for an invalid one."""
     room, here = "", False
     for number, line in enumerate(document.splitlines(), 1):
         if line.startswith("## "):
@@ -51,7 +51,7 @@ def rows(document: str) -> Iterator[Row]:
 
 
 def differences(messages: Iterable[Message], written: Iterable[Row]) -> list[str]:
-    """Say what must be changed in the document, a line each, from its top to its end."""
+    """Return the changes that the document needs, a line each, from its top to its end."""
     logged: dict[tuple[str, str], list[Message]] = {}
     for each in sorted(messages, key=lambda each: each.where):
         logged.setdefault((each.room, each.text), []).append(each)

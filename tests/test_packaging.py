@@ -1,4 +1,4 @@
-"""The app as a package: what the wheel holds, and that a bare project lives on it alone."""
+"""The app as a package: the files in the wheel, and a bare project that needs nothing else."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def run(folder: Path, env: dict[str, str], *arguments: str) -> str:
 
 
 class Shop:
-    """A project of somebody else, with the wheel and without anything of this repository."""
+    """A foreign project, with the wheel and without anything else of this repository."""
 
     def __init__(self, folder: Path, wheel: Path) -> None:
         self.folder, self.port = folder / "project", free_port()

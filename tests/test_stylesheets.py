@@ -1,4 +1,4 @@
-"""The stylesheets: what each of them may say, so that the pages of other people stay theirs."""
+"""The stylesheets: the rules that each may contain, so that foreign pages do not change."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from tests.servers import ROOT
 
 STATIC = ROOT / "quotes" / "static" / "quotes"
-OURS = re.compile(r"\.quotes?(?=[-.:\[ ]|$)")  # what each selector of quotes.css begins with
+OURS = re.compile(r"\.quotes?(?=[-.:\[ ]|$)")  # the beginning of each selector in quotes.css
 SPLIT = re.compile(r",(?![^()]*(?:\([^()]*\)[^()]*)*\))")  # at commas outside of brackets
 
 

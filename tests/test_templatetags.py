@@ -243,7 +243,7 @@ def test_without_live_parts_ten_tags_need_as_many_queries_as_one(listed: None):
 
 
 async def test_with_live_parts_tags_need_no_query(live_parts: Any, make_quote: Callable[..., Any]):
-    # the database refuses to be used in here: in the loop, outside a thread
+    # here, in the event loop, Django refuses to use the database
     aapl = Symbol(pk=1, code="AAPL", name="Apple", kind="stock", currency="USD")
     live_parts.store.keep([aapl])
     live_parts.store.put((1, 1), [make_quote("AAPL", "102", received_at=live_parts.store.clock())])

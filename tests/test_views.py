@@ -72,7 +72,7 @@ async def board(live_parts: Any, make_quote: Callable[..., Any]) -> Any:
 
 
 def list_starters() -> None:
-    """Load the starter catalogue without publishing that."""
+    """Load the starter catalogue without a notice to the process."""
     with catalogue.STARTER.open(encoding="utf-8", newline="") as file:
         entries = catalogue.read(file)
     symbols = Symbol.objects.bulk_create(entry.symbol for entry in entries)
@@ -107,7 +107,7 @@ def rows(page: str) -> dict[str, str]:
 
 
 def fields(row: str) -> dict[str, str]:
-    """What stands in a quote, by field."""
+    """Return the texts of a quote, by field."""
     return {
         name: unescape(re.sub(r"<[^>]*>", "", text)).strip()
         for name, text in re.findall(r'data-field="([^"]*)"[^>]*>(.*?)</', row, re.DOTALL)
@@ -169,7 +169,7 @@ async def test_a_board_shows_the_reference_of_its_changes(
 
 
 async def test_debug_mode_does_not_keep_all_statements_of_a_process(board: Any, settings: Any):
-    # none of its requests ends in the thread of the database, where Django would forget them
+    # no request ends in the thread of the database: Django does not delete its statements
     settings.DEBUG = True
     for _ in range(100):
         await board.in_database(Symbol.objects.count)
@@ -295,7 +295,7 @@ async def ask(path: str, query: bytes) -> int:
 
     async def receive() -> dict[str, Any]:
         if not asked:
-            await asyncio.Event().wait()  # it never hangs up
+            await asyncio.Event().wait()  # the client never disconnects
         return asked.pop()
 
     async def send(message: dict[str, Any]) -> None:
@@ -306,7 +306,7 @@ async def ask(path: str, query: bytes) -> int:
 
 
 def strange_query() -> st.SearchStrategy[bytes]:
-    """Any bytes, and pairs of the names that our addresses know with anything in them."""
+    """Draw any bytes, or pairs of a name that our addresses use and any value."""
     known = ("q", "kind", "sort", "page", "symbols", "price", "panel", "board", "mark", "lang")
     names = st.sampled_from((*known, "theme", "opening"))
     values = st.one_of(
@@ -392,7 +392,7 @@ async def test_german_readers_get_german_numbers(board: Any, async_client: Any, 
         page = response.content.decode()
         assert '<html lang="de"' in page, path
         assert "64.000,01" in page, path
-        assert "lang=de" in page, path  # its socket and its way back speak German too
+        assert "lang=de" in page, path  # its socket and its retry are in German, too
         assert response["Content-Language"] == "de"
         assert "Accept-Language" in response["Vary"]
         assert "64,000.01" in await read(async_client, path, **{"accept-language": "fr"})

@@ -26,7 +26,7 @@ COLUMNS = {
     "open": "text", "high": "text", "low": "text", "close": "text", "closed": "bigint",
     "volume": "text", "counter": "text", "provider": "text", "mixed": "boolean", "epoch": "bigint",
 }  # fmt: skip
-# As JSON, 1000 rows are one value to bind and not 14,000, which is four times as fast.
+# As JSON, 1000 rows are one value to bind in place of 14,000. This is four times as fast.
 CELLS = {"sqlite": "json_extract(value, '$[{}]')", "postgresql": "(value ->> {})::{}"}
 ARRAY = {"sqlite": "json_each(%s)", "postgresql": "json_array_elements(%s::json)"}
 # A candle is written many times: by this feed, by the feed before it, and from providers. In any

@@ -28,11 +28,11 @@ MAX_DELAY = timedelta(minutes=20)  # of prices, by licence
 PACE = 0.25  # seconds between two requests to a provider, or more if its plan allows few
 MINUTE = 60.0  # seconds
 CHECK_EVERY = 5.0  # seconds between two checks whether the budget has room
-MAX_CHECKS = 60  # after them, the candles are requested another time
+MAX_CHECKS = 60  # after these checks, the candles are requested another time
 MAX_RETRY_AFTER = 60.0  # seconds; after a longer one, the provider is given up for now
 SHARE_OF_MINUTE = 0.5  # of a minute's budget; if more is spent, quotes included, we wait
 SHARE_OF_MONTH = 0.1  # of a month's budget, for candles alone
-MAX_FAILURES = 3  # in a row, by provider and step; after them, it is given up for now
+MAX_FAILURES = 3  # in a row, by provider and step; after these, the provider is given up for now
 HOUR, HALF_HOUR = 3600, 1800  # seconds
 LONG_AGO = -DAY * 1_000_000  # microseconds from a candle's start; earlier than all its quotes
 

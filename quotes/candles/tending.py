@@ -101,9 +101,9 @@ class Maintenance:
         self.backfill = Backfill(self.in_database, providers, clock=self.clock)
         self.filling: asyncio.Task[None] | None = None
         self.prune_at = self.clock()
-        self.feed_since: dict[str, datetime] = {}  # when quotes began to arrive, by symbol
-        self.arrivals: Mapping[str, object] = {}  # that differ after an interruption, by symbol
-        self.request_at: dict[str, datetime] = {}  # of symbols that may miss candles
+        self.feed_since: dict[str, datetime] = {}  # by symbol: when its quotes began to arrive
+        self.arrivals: Mapping[str, object] = {}  # by symbol: differs after an interruption
+        self.request_at: dict[str, datetime] = {}  # when to request missing candles, by symbol
         self.chains: object = None  # the feed's chains at the last run
 
     async def run_due(self) -> None:

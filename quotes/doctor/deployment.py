@@ -28,7 +28,7 @@ from quotes.providers.kit.client import host
 
 MAX_CLOCK_DIFFERENCE = 1.0  # seconds between our clock and the database's
 ECHO = 5.0  # seconds for a message to come back through the layer
-ECHOES = 3
+ECHOES = 3  # messages that are sent, of which the fastest counts
 AGAIN = 0.5  # seconds after which it is sent again
 MAX_NAMED = 3  # migrations, or providers
 
@@ -49,7 +49,7 @@ async def check_configuration() -> Report:
 async def check_database() -> Report:
     """Check whether the database answers, is migrated, can be written to, and has the right time.
 
-    The time is right if it is the same as that of this machine.
+    The time is right if it is the same as the time of this machine.
     """
     try:
         return await in_database(_examine_database)
@@ -152,7 +152,7 @@ def _list(names: list[str]) -> str:
 
 
 def _examine_clock(report: Report, connection: Any) -> None:
-    # The table of migrations surely has a row, beside which the time can be selected.
+    # The time is selected beside a row, and the table of migrations always has one.
     rows = MigrationRecorder(connection).migration_qs.annotate(now=Now())
     before = datetime.now(UTC)
     theirs = rows.values_list("now", flat=True)[0]
@@ -178,8 +178,8 @@ def _try_to_write(report: Report) -> None:
         report.fail(
             f"can't be written to: {first_line(error)}",
             "check whether the disk is full, the server is a read-only standby, the file belongs "
-            "to another user, or another program holds a lock. Until then, last quotes are kept "
-            "in memory",
+            "to another user, or another program holds a lock. Last quotes stay in memory until "
+            "the database accepts them",
         )
 
 

@@ -13,7 +13,7 @@ class Finding:
 
     text: str
     status: str = OK  # one of STATUSES
-    to_do: str = ""  # what helps if it is not ok
+    to_do: str = ""  # how to correct it, unless it is ok
 
 
 @dataclass(slots=True)
@@ -22,7 +22,7 @@ class Report:
 
     name: str
     findings: list[Finding] = field(default_factory=list)
-    seconds: float = 0.0  # that the check took
+    seconds: float = 0.0  # the duration of the check
 
     @property
     def status(self) -> str:
@@ -34,7 +34,7 @@ class Report:
         return sorted(self.findings, key=lambda each: -STATUSES.index(each.status))
 
     def ok(self, text: str) -> None:
-        """Add a finding that is as it should be."""
+        """Add a finding without a problem."""
         self.findings.append(Finding(text))
 
     def warn(self, text: str, to_do: str = "") -> None:

@@ -19,9 +19,9 @@ from quotes.feed.batch import Batch
 from quotes.live import layer, lease
 from quotes.models import FeedLease
 
-RENEWAL = 1.5  # seconds in which a leader surely renews its lease
+RENEWAL = 1.5  # seconds in which a leader certainly renews its lease
 LISTEN = 2.5  # seconds to hear a second feed; each publishes once a second
-LISTEN_ON = 2.5  # seconds more to hear the leader, if it was not heard yet
+LISTEN_ON = 2.5  # more seconds to hear the leader, if it was not heard yet
 LEASE = lease.LEASE.total_seconds()
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 START = {
@@ -206,7 +206,7 @@ def examine_batches(report: Report, before: Lease, lease: Lease, listener: Liste
         report.fail(
             f"another feed publishes with epoch {epochs}, but the lease in this database has "
             "another epoch",
-            "stop that feed. If it belongs to another deployment, give that one its own "
+            "stop that feed. If it belongs to another deployment, give that deployment its own "
             "QUOTES_DEPLOYMENT",
         )
     elif leads:

@@ -77,7 +77,7 @@ async def check_provider(name: str, stored: Awaitable[Stored], patience: float) 
 
 
 class ProviderCheck:
-    """Requests quotes from one provider once, and reports what comes."""
+    """Requests quotes from one provider once, and reports the answer."""
 
     def __init__(self, provider: Provider, stored: Stored, report: Report) -> None:
         self.provider, self.stored, self.report = provider, stored, report

@@ -91,7 +91,7 @@ def _unreadable(name: str, where: str, causes: list[BaseException]) -> str:
         )
     if any(isinstance(each, ssl.SSLError) for each in causes):
         return f"check this machine's clock and certificates: curl -v {where}"
-    if any(isinstance(each, OSError) for each in causes):  # a timeout is one, too
+    if any(isinstance(each, OSError) for each in causes):  # a timeout is an OSError, too
         return f"{try_by_hand(where)} (the feed ignores the proxy settings of the environment)"
     return (
         f"check what the provider answers: curl -v {where}. "

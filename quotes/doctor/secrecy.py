@@ -63,7 +63,7 @@ def _in_address(address: str) -> Iterator[str]:
 
 
 def _forms(secret: str) -> set[str]:
-    # as they are, in addresses, in JSON, in a repr, and without the spaces around them
+    # a secret as it is, without spaces around it, in addresses, in JSON and in a repr
     plain = {secret, secret.strip(), unquote(secret)}
     return plain | {
         form

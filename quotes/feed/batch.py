@@ -1,4 +1,4 @@
-"""The batch: what the feed sends through the layer at once."""
+"""The batch: the quotes that the feed sends through the layer at once."""
 
 from __future__ import annotations
 
@@ -17,4 +17,4 @@ class Batch:
 
     number: int
     quotes: list[Quote]
-    outages: dict[str, datetime]  # since when, by provider that can't be read
+    outages: dict[str, datetime]  # by provider that can't be read: since when

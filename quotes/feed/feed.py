@@ -1,7 +1,7 @@
 """The feed: fetches each symbol from the first provider that works, and publishes batches.
 
-One feed runs in the whole deployment. It touches neither the database nor the layer: the caller
-hands in what to do with a batch.
+One feed runs in the whole deployment. It uses neither the database nor the layer: the caller passes
+the functions that do.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 GATHER = 0.02  # seconds between two batches, in which quotes gather
 BEAT = 1.0  # seconds after which an empty batch shows that the feed works
-FALL_BACK_AFTER = 5.0  # seconds of failing; a short failure changes nothing
+FALL_BACK_AFTER = 5.0  # seconds that a provider must fail; a short failure changes nothing
 RETURN_AFTER = 60.0  # seconds that a provider must work before its symbols return to it
 
 Chain = Mapping[str, Instrument]  # by provider, the preferred first
@@ -105,10 +105,10 @@ class Feed:
             self._watch(self.sources[name], instruments)
 
     async def run(self) -> None:
-        """Publish until cancelled; an empty batch a second is the beat of the feed."""
+        """Publish until cancelled: at least one batch a second, empty if no quote changed."""
         task = asyncio.current_task()
         try:
-            # layers use `wait_for`, which may lose a cancellation before Python 3.12
+            # layers use `wait_for`, which before Python 3.12 may lose a cancellation
             while not (task and task.cancelling()):
                 await self._wait()
                 self.rested_at = time.monotonic() + GATHER
@@ -122,7 +122,7 @@ class Feed:
                 self._stop(name)
 
     def outages(self) -> dict[str, datetime]:
-        """Return the time since which each failing provider can't be read, by name."""
+        """Return by name, for each failing provider, the time when it began to fail."""
         return {
             name: source.down_since
             for name, source in self.sources.items()

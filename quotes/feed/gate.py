@@ -13,11 +13,11 @@ from math import inf
 
 from quotes.quote import Quote
 
-MAX_AHEAD = timedelta(seconds=5)  # of our clock, that a source's time may be
+MAX_AHEAD = timedelta(seconds=5)  # a source's time may be this much ahead of our clock
 MAX_HELD = 1000  # held prices that are kept until they are stored
 REPORT_AGAIN = 60.0  # seconds after which a fault that comes and goes is reported again
-RECENT = timedelta(minutes=1)  # after it, a price without a time has its time of receipt
-INSISTENT = timedelta(minutes=1)  # a poll that repeats a price for so long confirms it
+RECENT = timedelta(minutes=1)  # later, a price without a time has its time of receipt
+INSISTENT = timedelta(minutes=1)  # polls that repeat a price for this time confirm it
 UNPRICED, CROSSED = "no_price", "crossed"  # faults that a quote can have by itself
 
 
@@ -126,14 +126,14 @@ class Gate:
 
 
 def uncrossed(quote: Quote) -> Quote:
-    """Drop a bid above its ask: one of them is wrong, and it is not known which."""
+    """Drop bid and ask if the bid is above the ask: one of them is wrong."""
     if quote.bid is None or quote.ask is None or quote.bid <= quote.ask:
         return quote
     return replace(quote, bid=None, ask=None)
 
 
 def without_future_time(quote: Quote) -> Quote:
-    """Drop a source's time that is yet to come: it would keep out all later quotes."""
+    """Drop a source's time that is in the future: it would keep out all later quotes."""
     if quote.source_time is None or quote.source_time <= quote.received_at + MAX_AHEAD:
         return quote
     return replace(quote, source_time=None)

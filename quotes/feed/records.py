@@ -1,4 +1,4 @@
-"""Records: what the feed keeps in the database."""
+"""Records: the feed reads and writes its state in the database."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def save_last_quotes(quotes: Mapping[str, tuple[Version, Quote]]) -> None:
         for code, (version, quote) in quotes.items()
         if code in ids
     ]
-    with transaction.atomic(), connection.cursor() as cursor:  # others read all of it or nothing
+    with transaction.atomic(), connection.cursor() as cursor:  # others read all or none
         for some in (rows[first : first + MAX_ROWS] for first in range(0, len(rows), MAX_ROWS)):
             places = ", ".join(["(%s, %s, %s, %s)"] * len(some))
             cursor.execute(WRITE.format(places), [value for row in some for value in row])
@@ -125,6 +125,6 @@ def _book(held: Held) -> str:
 
 
 def _as_text(field: str, value: Decimal | str | None) -> str:
-    # cut to the column: one odd source must not stop the others from being stored
+    # cut to the column: one invalid source must not keep the others from being stored
     written = f"{value:f}" if isinstance(value, Decimal) else value or ""
     return written[: HeldPrice._meta.get_field(field).max_length]  # type: ignore[union-attr]

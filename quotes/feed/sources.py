@@ -1,4 +1,4 @@
-"""Sources: providers that are streamed if they have a stream, else polled, without end."""
+"""Sources: providers that are kept running, as a stream if they have one, else with polls."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 BACK_OFF = 1.0  # seconds, doubled with each failure in a row
 MAX_BACK_OFF = 20.0  # seconds
-STEADY = 5.0  # seconds of a stream that end an outage; an unsteady stream does not end it
+STEADY = 5.0  # seconds that a stream must last to end an outage
 
 Take = Callable[[Quote, datetime | None], None]
 
@@ -43,11 +43,11 @@ class Source:
         self.turns = 0  # how often a stream began or ended, or an outage began
         self.poll_due = asyncio.Event()  # while there is no stream, and once after it began
         self.acted = asyncio.Event()  # the operator changed something, so a refusal may be over
-        self.got_at: dict[str, datetime] = {}  # when a poll last brought a price, by symbol
+        self.got_at: dict[str, datetime] = {}  # when the last poll with a price came, by symbol
         self.sized: set[str] = set()  # codes whose tick sizes were requested
         self.lasted = 0.0  # seconds from the first to the last quote of the newest stream
         self.unpriced: dict[str, float] = {}  # since when there is no price, by symbol
-        self.priced_since: dict[str, float] = {}  # since when there is one again, by symbol
+        self.priced_since: dict[str, float] = {}  # since when there is a price again, by symbol
         self.streamed: set[str] = set()  # symbols with a quote from the open stream
         self.named: set[str] = set()  # unknown codes that are logged
         self.logged: dict[str, str] = {}  # the last failure in the log, of "stream" and "poll"
@@ -84,7 +84,7 @@ class Source:
             self.down_since, self.failing_since = self.now(), self.clock()
 
     def rest(self) -> None:
-        """Forget all failures: without requests, their end would not be noticed."""
+        """Forget all failures, because without requests their end would not be noticed."""
         self.down_since = self.failing_since = None
         self.provider.standing.forget_codes()
         self.unpriced.clear()
@@ -108,7 +108,7 @@ class Source:
             except ProviderError as error:
                 failures = 0 if self.lasted > STEADY else failures
                 self._stop_streaming()
-                if self.refused:  # then there are no polls that would notice the outage
+                if self.refused:  # no polls, so none of them would notice the outage
                     self.fail()
                 await self._back_off("stream", error, failures)
                 failures += 1
@@ -191,7 +191,7 @@ class Source:
 
     async def _back_off(self, what: str, error: ProviderError, failures: int) -> None:
         self.changed()
-        # A stream can fail because it is one too many. Only an HTTP answer concerns polls, too.
+        # A stream may be refused because others are open. Only an HTTP answer concerns polls, too.
         if error.retry_after and (what == "poll" or error.status is not None):
             self.provider.standing.back_off(error.retry_after)
         if error.refused:
@@ -222,7 +222,7 @@ class Source:
 def back_off(failures: int, error: ProviderError) -> float:
     """Return the seconds until the next attempt.
 
-    It is the time that the source asked for, otherwise a random time that grows with the failures.
+    It is the time that the source wants, otherwise a random time that grows with the failures.
     """
     if error.retry_after is not None:
         return error.retry_after + random.random()

@@ -1,4 +1,4 @@
-"""The live parts of this process. The first caller starts them."""
+"""The live parts of this process, which the first caller starts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def ensure_started() -> Live:
     try:
         await asyncio.shield(_starting)
     except Exception:
-        await stop()  # the next one may try again
+        await stop()  # the next caller may try again
         raise
     return _live
 

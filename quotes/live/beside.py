@@ -17,11 +17,11 @@ from quotes.quote import Quote
 logger = logging.getLogger(__name__)
 
 READ_EVERY = 1.0  # seconds
-SILENT_AFTER = 2.0  # seconds without a batch; the feed sends one a second
+SILENT_AFTER = 2.0  # seconds without a batch; the feed sends at least one a second
 
 
 class Live(Protocol):
-    """What reading needs of the live parts of its process."""
+    """The live parts of the process that reading needs."""
 
     in_database: DatabaseThread
     seen: Version
@@ -30,20 +30,20 @@ class Live(Protocol):
         """Return the seconds since the newest batch from the layer."""
 
     def show(self, quotes: list[tuple[Version, Quote]]) -> None:
-        """Show quotes of a feed that leads."""
+        """Show quotes of a feed that works."""
 
 
 class Beside:
     """Reads the stored quotes of the feed while its batches do not arrive.
 
     So a second process of a site with the in-memory layer is live, and pages stay live while Redis
-    is away. Only a batch that was stored since the last look shows that the feed lives.
+    is away. Only a batch that was stored since the last look shows that the feed works.
     """
 
     def __init__(self, live: Live) -> None:
         self.live = live
-        self.newest = NOTHING  # of the quotes that were read
-        self.stored: Version | None = None  # the newest batch that was stored at the last look
+        self.newest = NOTHING  # the version up to which quotes were read
+        self.stored: Version | None = None  # the newest stored batch at the last look
         self.reads = False
 
     async def run(self) -> None:
@@ -62,7 +62,7 @@ class Beside:
     async def _read(self) -> None:
         try:
             stored, quotes = await self.live.in_database(_newer, self.newest)
-        except Error:  # then prices stop, which is logged
+        except Error:  # if this lasts, prices stop, which is logged
             return
         before, self.stored = self.stored, stored
         if before is None or stored <= before:
@@ -76,5 +76,5 @@ class Beside:
 
 
 def _newer(than: Version) -> tuple[Version, list[tuple[Version, Quote]]]:
-    stored = lease.newest_stored()  # first: what is stored meanwhile is read again
+    stored = lease.newest_stored()  # first, so that quotes stored meanwhile are read next time
     return stored, records.load_newer_quotes(than)

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from django.db import connections
 
-MAX_LOGGED = 20  # statements kept in debug mode; in a view, the next request forgets them
+MAX_LOGGED = 20  # statements kept in debug mode; in other threads, each request deletes them
 CLOSE_WITHIN = 1.0  # seconds; a database that hangs does not keep a process from ending
 
 T = TypeVar("T")

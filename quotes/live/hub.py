@@ -22,9 +22,9 @@ from quotes.fragments import Fragments, Watch
 logger = logging.getLogger(__name__)
 
 Send = Callable[[dict[str, Any]], Coroutine[Any, Any, None]]
-STUCK_AFTER = 30.0  # seconds without progress, then the socket is closed with SLOW
+STUCK_AFTER = 30.0  # seconds without progress, after which the socket is closed with SLOW
 SLOW = 4013  # our close code for "too slow, try again later"
-COHORTS = 5  # groups of pages that get messages without hurry one after the other
+COHORTS = 5  # groups of pages, which get their pulse one after the other
 
 
 @dataclass(eq=False, slots=True)
@@ -79,7 +79,7 @@ class Hub:
             self.wake.set()
 
     def send(self, message: Callable[[Watch], str], cohort: int | None = None) -> None:
-        """Send every page, or a cohort, a message without quotes; slow pages are left out."""
+        """Send every page, or a cohort, its notes or pulse; slow pages get the newest later."""
         self.openings.clear()
         for watch, subscribers in list(self.watches.items()):
             if text := message(watch):
@@ -92,7 +92,7 @@ class Hub:
         while True:
             await self.wake.wait()
             await asyncio.sleep(max(0.0, due - clock()))
-            due = clock() + pace  # from here: delivery takes time, too
+            due = clock() + pace  # counted from here, because delivery takes time, too
             self.wake.clear()
             self.flush()
 

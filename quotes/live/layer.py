@@ -23,13 +23,13 @@ SEND_WITHIN = 1.0  # seconds; the feed does not wait longer for a layer that han
 REJOIN_EVERY = 60.0  # seconds; layers forget the members of a group after a while
 JOIN_AGAIN = 1.0  # seconds between two attempts to join the group
 
-_failing: set[str] = set()  # failures that are logged and not over yet
+_failing: set[str] = set()  # failures that were logged and have not ended
 _deployment = ""
 foreign: Counter[str] = Counter()  # messages of other deployments that were ignored
 
 
 def enter(deployment: str) -> None:
-    """Send from now on as this deployment, and hear no other one."""
+    """Use this name from now on: send batches with it, and ignore batches with other names."""
     global _deployment  # noqa: PLW0603
     _deployment = deployment
 
@@ -48,7 +48,7 @@ def in_memory() -> bool:
 class Message:
     """One message of the layer: a batch, or the notice that symbols or boards may have changed.
 
-    `acted` is true if an operator changed them.
+    `acted` is true if they did change, and false after this process joined the group.
     """
 
     epoch: int = 0
@@ -78,7 +78,7 @@ async def send_listing() -> None:
 async def listen() -> AsyncIterator[Message]:
     """Yield the messages of the feed and of changes, forever, and skip all others.
 
-    After each join of the group, a notice that symbols or boards may have changed comes first.
+    After each join of the group, yield a notice first that symbols or boards may have changed.
     """
     channels = get_channel_layer(conf.get("CHANNEL_LAYER"))
     clock = asyncio.get_running_loop().time
@@ -88,7 +88,7 @@ async def listen() -> AsyncIterator[Message]:
             if clock() - joined > REJOIN_EVERY:
                 channel = await _join(channels, channel)
                 joined = clock()
-                yield Message()  # earlier changes are still to be read
+                yield Message()  # changes from before the join are not read yet
             message = await channels.receive(channel)
             if message["type"] == "quotes.listing":
                 yield Message(acted=True)
@@ -122,7 +122,7 @@ async def _send(message: dict[str, Any]) -> None:
 
 @contextmanager
 def _logged(failure: str, end: str) -> Iterator[None]:
-    """Log the beginning and the end of a failure: two lines, however many attempts there are."""
+    """Log the beginning and the end of a failure; attempts between them are logged as DEBUG."""
     try:
         yield
     except Exception as error:  # each layer has exceptions of its own

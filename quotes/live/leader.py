@@ -30,7 +30,7 @@ from quotes.quote import Quote, utc_now
 logger = logging.getLogger(__name__)
 
 RENEW_EVERY = 0.5  # seconds between two renewals of the lease, or two attempts to take it
-COMPARED = timedelta(days=1)  # the greatest age of a last price to compare the next one with
+COMPARED = timedelta(days=1)  # the feed's first prices are not compared with older ones
 BEGIN_WITHIN = 10.0  # seconds to read what a feed needs; the database may hang
 END_WITHIN = 3.0  # seconds to store the last quotes; the database may hang
 
@@ -45,10 +45,10 @@ class Live(Protocol):
     acts: int
     seen: tuple[int, int]  # (epoch, batch) of the newest batch that was accepted
     storage: Storage | None  # of the feed, while this process leads
-    refused: dict[int, float]  # epochs that were not accepted just now
+    refused: dict[int, float]  # by epoch that was not accepted: when to look it up again
 
     async def take(self, epoch: int, batch: Batch, *, known: bool = False) -> None:
-        """Accept a batch; `known` if its epoch is certainly one of this database."""
+        """Accept a batch; `known` means that its epoch certainly belongs to this database."""
 
 
 async def stand(live: Live) -> None:
@@ -64,7 +64,7 @@ class Candidate:
         self.history = CandleHistory(live.in_database)
         self.providers = configured_providers()  # kept from epoch to epoch with their budgets
         self.unanswered = False
-        self.renewed = 0.0  # when the lease was renewed last, by the steady clock
+        self.renewed = 0.0  # when the lease was last renewed, by the steady clock
 
     async def stand(self) -> None:
         """Run the feed whenever its lease is free, forever."""
@@ -97,9 +97,9 @@ class Candidate:
                 await self.history.write()
 
     async def _hold(self, epoch: int, running: asyncio.Task[None]) -> None:
-        """Lead until the database, or a newer feed that this process hears, says otherwise.
+        """Lead until the database reports that the lease is lost, or a newer feed is heard.
 
-        Without an answer of the database the feed goes on: prices need no database. A feed that
+        If the database does not answer, the feed goes on: prices need no database. A feed that
         could not begin gives the lease back.
         """
         renewing = asyncio.create_task(self._renew(epoch))
@@ -125,8 +125,8 @@ class Candidate:
     def _is_replaced(self, epoch: int) -> bool:
         """Return whether a newer feed is heard.
 
-        Its epoch can't be looked up without the database. Then it replaces this one as soon as the
-        lease may have ended.
+        Without the database, the epoch of that feed can't be looked up. Then that feed replaces
+        this one as soon as our lease may have ended.
         """
         ended = time.monotonic() - self.renewed > lease.LEASE.total_seconds()
         refused = max(self.live.refused, default=0)

@@ -13,8 +13,8 @@ from django.db.models.functions import Now
 from quotes import conf
 from quotes.models import FeedLease
 
-# Without a renewal for so long, another process may lead. It then does within a second, before
-# pages show that prices have stopped.
+# After this time without a renewal, another process may lead. It takes the lease within a second,
+# before pages show that prices have stopped.
 LEASE = timedelta(seconds=3)
 
 
@@ -45,7 +45,10 @@ def give_back(holder: str, epoch: int) -> None:
 
 
 def mark_stored(epoch: int, batch: int) -> None:
-    """Note the newest batch whose quotes are stored, as a sign of life to who reads them there."""
+    """Store the number of the newest batch whose quotes are stored.
+
+    To a process that reads quotes from the database, it shows that the feed works.
+    """
     FeedLease.objects.filter(pk=1, epoch=epoch).update(batch=batch)
 
 
@@ -60,7 +63,7 @@ def epoch() -> int:
 
 
 def deployment() -> str:
-    """Return the name of this deployment: that of QUOTES, or one made once in the database."""
+    """Return the name of this deployment: from QUOTES, or made once and kept in the database."""
     if not known_deployment():
         FeedLease.objects.get_or_create(pk=1)
         FeedLease.objects.filter(pk=1, deployment="").update(deployment=uuid4().hex)

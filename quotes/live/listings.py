@@ -1,4 +1,4 @@
-"""Listings: every process is notified of changes of symbols and boards after their commit."""
+"""Listings: after a change of symbols or boards is committed, every process is notified."""
 
 from __future__ import annotations
 

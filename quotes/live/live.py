@@ -43,9 +43,9 @@ REFUSED_FOR = 1.0  # seconds until an epoch that is not ours is looked up again
 LOOK_EVERY = 1.0  # seconds between two checks of ages and notes
 LISTEN_EVERY = 0.25  # seconds between two checks of the beat
 FIRST_BATCH = 2.0  # seconds that a process with the feed waits for its first batch
-# seconds after which missed quotes are in the database: as a rule, and at the latest
+# seconds after which missed quotes are in the database: usually, and at the latest
 WRITTEN_BY = (STORE_EVERY + 0.5, STORE_EVERY * 3)
-READING = 1.0  # seconds that quotes wait for the database, so that new symbols come first
+READING = 1.0  # seconds that quotes wait until new symbols are read from the database
 CONNECT_AGAIN = 1.0  # seconds between two attempts to connect to the database at the start
 READ_AGAIN = 5.0  # seconds after which a database that did not answer is read again
 
@@ -65,14 +65,14 @@ class Live:
         self.beat = Beat()
         self.from_layer = Beat()  # the same, for batches of the layer only
         self.seen = NOTHING  # (epoch, batch) of the newest message
-        self.refused: dict[int, float] = {}  # until when, by epoch
+        self.refused: dict[int, float] = {}  # when to look an epoch up again, by epoch
         self.outdated = False  # whether to read everything again
         self.rereading: asyncio.Task[None] | None = None
         self.counts: Counter[str] = Counter()  # batches, gaps
         self.received = asyncio.Event()  # set with the first quotes from the layer
         self.notes: dict[Watch, str] = {}
         self.on_listing: set[Callable[[], None]] = set()  # called when symbols or boards change
-        self.acts = 0  # changes that an operator made
+        self.acts = 0  # changes of symbols or boards since the start
         self.storage: Storage | None = None  # of the feed, while this process leads
 
     @property
@@ -167,7 +167,7 @@ class Live:
     async def take(self, epoch: int, batch: Batch, *, known: bool = False) -> None:
         """Put a batch into the store; after a gap, read the missed quotes from the database.
 
-        `known` if its epoch is certainly one of our database.
+        `known` means that its epoch certainly belongs to our database.
         """
         version = (epoch, batch.number)
         if version <= self.seen:
@@ -176,7 +176,7 @@ class Live:
         if newer and not known and not await self.begins(epoch):
             layer.foreign["batches"] += 1
             return
-        if version <= self.seen:  # by now
+        if version <= self.seen:  # a newer one came meanwhile
             return
         missed = version != (self.seen[0], self.seen[1] + 1)
         first, self.seen = self.seen == NOTHING, version
@@ -188,17 +188,17 @@ class Live:
         if batch.quotes:
             self.received.set()
         if missed:
-            if not first:  # all was read at the start
+            if not first:  # before the first one, everything was read at the start
                 self.counts["gaps"] += not newer
                 await self.refresh()
             for wait in WRITTEN_BY:
                 asyncio.get_running_loop().call_later(wait, self.tasks.soon, self.refresh)
 
     async def begins(self, epoch: int) -> bool:
-        """Return whether a new epoch is one of our database.
+        """Return whether a new epoch belongs to our database.
 
-        If the database does not answer, keep an epoch that still beats. Otherwise accept the new
-        one.
+        If the database does not answer, refuse the new epoch while batches of the old one arrive,
+        and accept it when they have stopped.
         """
         if self.beat.clock() < self.refused.get(epoch, 0.0):
             return False
@@ -215,13 +215,13 @@ class Live:
         return self.from_layer.silence
 
     def show(self, quotes: list[tuple[Version, Quote]]) -> None:
-        """Show quotes of the database, from a feed that leads and is not heard."""
+        """Show quotes from the database, of a feed that works but is not heard."""
         self.heard()
         for version, quote in quotes:
             self.hub.publish(self.store.put(version, [quote]))
 
     async def refresh(self) -> None:
-        """Read everything again; continue with the quotes after READING seconds in any case."""
+        """Read everything again; return after READING seconds even if it is not read yet."""
         self.outdated = True
         if self.rereading is None or self.rereading.done():
             self.rereading = self.tasks.soon(self.reread)
@@ -263,9 +263,9 @@ class Live:
         return notes
 
     async def pulse(self) -> None:
-        """Send every page its pulse, cohort after cohort.
+        """Send every page its pulse, one cohort after the other.
 
-        Pages that got it in the same moment would also ask in the same moment after a silence.
+        Pages that get it at the same moment also send requests at the same moment after a silence.
         """
         for turn, cohort in cycle(product((1, 2), range(COHORTS))):
             await asyncio.sleep(conf.get("PULSE") / COHORTS)
@@ -308,7 +308,7 @@ class Live:
 
 
 def _connect() -> None:
-    connection.ensure_connection()  # that of the thread which runs this
+    connection.ensure_connection()  # the connection of the thread that runs this
 
 
 def _in_language(texts: dict[str, str], watch: Watch) -> str:

@@ -31,7 +31,7 @@ class Tasks:
 
     async def stop(self) -> None:
         """Cancel all work and wait for its end."""
-        self.stopped = True  # a TaskGroup that fails while it is cancelled would go on
+        self.stopped = True  # `_kept` goes on if a TaskGroup fails while it is cancelled
         tasks = list(self.running)
         for task in tasks:
             task.cancel()

@@ -16,7 +16,7 @@ from django.core.management.base import CommandError, OutputWrapper
 from quotes import conf
 
 SEND_BUFFER = 128 * 1024  # bytes of a socket in the kernel, which would use megabytes by default
-GONE_AFTER = 90  # seconds in which a client accepts nothing; longer than the hub waits
+GONE_AFTER = 90  # seconds without progress until the kernel disconnects; the hub acts earlier
 
 
 def write_address(out: OutputWrapper, address: str) -> None:
@@ -32,10 +32,10 @@ def refuse_other_machines(host: str, address: str) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address, or a name."""
+    """Return whether only this machine can reach a host, given as an address or a name."""
     try:
         found = socket.getaddrinfo(host, None)
-    except OSError:  # no server can listen on it, and says so
+    except OSError:  # the server can't listen on it either, and reports this
         return True
     return all(ipaddress.ip_address(each[4][0]).is_loopback for each in found)
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from django.core.management.base import OutputWrapper
 
-INTERRUPTED = 130  # the exit code of a program that SIGINT stopped, by the custom of shells
+INTERRUPTED = 130  # shells use this exit code for a program that SIGINT stopped
 CLEAR_LINE = "\r\x1b[K"
 
 

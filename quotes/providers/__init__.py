@@ -32,7 +32,7 @@ class Instrument:
     symbol: str  # ours: "BTC-USD"
     code: str  # theirs: "XXBTZUSD"
     kind: str = "crypto"  # "crypto", "stock", "etf", "index"
-    exchange: str = ""  # the one whose market hours it has: "NASDAQ"
+    exchange: str = ""  # it has the market hours of this exchange: "NASDAQ"
     currency: str = "USD"
     tick_size: Decimal | None = None  # the smallest step of its price
     name: str = ""
@@ -76,7 +76,7 @@ class Provider(ABC):
     needs_code: ClassVar[bool] = True  # whether a symbol must have a code for this provider
     invented: ClassVar[bool] = False  # its prices are simulated, and never replace real ones
     poll_interval: float = 5.0  # seconds between two calls of `quotes`; it may depend on the plan
-    plan: Plan = Plan()  # what the source allows
+    plan: Plan = Plan()  # the limits of the source
     database: str = ""  # the alias in DATABASES that it reads, if it reads one
 
     def __init__(self) -> None:
@@ -122,7 +122,7 @@ class Provider(ABC):
         return []
 
     async def check(self) -> Quote | None:
-        """Try the source without a symbol of the site; return the quote that came, if any.
+        """Try the source without a symbol of the site; return its quote, if there is one.
 
         Raise ProviderError if it fails. Not every source offers something to try.
         """

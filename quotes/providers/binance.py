@@ -116,7 +116,7 @@ class Binance(Provider):
         async with Socket(url, self.timeout, self.silence) as socket:
             for message in subscriptions(list(groups)):
                 await socket.send(message)
-            # The stream sends a symbol when it changes next, which may be in hours.
+            # The stream sends a symbol at its next change, which may be hours later.
             for quote in await self._quotes(groups):
                 yield quote
             while self.clock() < until:
@@ -190,7 +190,7 @@ def take(message: Mapping[str, Any], groups: Groups) -> list[Quote]:
         raise ProviderError("binance is about to end the stream")
     if words := message.get("msg") or message.get("error"):
         raise ProviderError(f"the stream answered with an error: {excerpt(words)}")
-    return []  # Binance may add kinds at any time
+    return []  # Binance may add kinds of messages at any time
 
 
 def read_day(

@@ -32,7 +32,7 @@ ROWS = 300  # candles in one answer, at most
 PACE = 0.1  # seconds between two answers: ten a second are free
 PER_MINUTE = 480  # requests: 600 in all, and others may share our address
 COOL_DOWN = 10.0  # seconds to back off after too many requests
-PATIENCE = 3.0  # seconds that a stream waits for the list of products, then it starts without
+PATIENCE = 3.0  # seconds that a stream waits for the list of products; then it starts without
 CHUNK = 50  # products in one subscription
 HANDFUL = 10  # with more products than this, only one of them sends heartbeats, one a second
 GONE = {"delisted": "is delisted", None: "is not a valid product"}  # by status; None: not listed
@@ -48,7 +48,7 @@ class Coinbase(Provider):
     attribution = "Prices by Coinbase"
     streams = True
     steps = STEPS
-    poll_interval = 5.0  # the exchange caches answers for as long
+    poll_interval = 5.0  # the exchange caches answers for the same time
     plan = Plan(per_minute=PER_MINUTE)
 
     def __init__(
@@ -143,7 +143,7 @@ class Coinbase(Provider):
             return []
 
     async def _drop_gone(self, groups: Groups) -> None:
-        # One bad product spoils its whole subscription, so we look them up first. The stream must
+        # One bad product spoils its whole subscription, so we look all up first. The stream must
         # not wait long for that, and not fail with it.
         with suppress(ProviderError, TimeoutError):
             async with asyncio.timeout(PATIENCE):
@@ -170,7 +170,7 @@ class Connection:
             return self._tick(message)
         if kind == "error":
             self._refuse(excerpt(message.get("reason") or message.get("message")))
-        return []  # Coinbase may add kinds at any time
+        return []  # Coinbase may add kinds of messages at any time
 
     def _tick(self, message: Mapping[str, Any]) -> list[Quote]:
         code, now = str(message.get("product_id")), datetime.now(UTC)

@@ -76,7 +76,7 @@ class Http(Provider):
         """
         codes = self._due(list(dict.fromkeys(each.code for each in instruments)))
         rows, rejected = await self._rows(codes)
-        if rejected and not rows:  # then the address is wrong, or the source, not a code
+        if rejected and not rows:  # then the address or the source has a fault, not a code
             raise next(iter(rejected.values()))
         for code, error in rejected.items():
             self._set_aside(code, str(error))
@@ -173,7 +173,7 @@ class Template:
             raise ValueError("The url of the http provider has the same parameter twice")
 
     def fill(self, codes: Sequence[str]) -> tuple[str, dict[str, str]]:
-        """Return the path and the query of a request for some codes."""
+        """Return the path and the query of the request for these codes."""
         if not self.takes:
             return self.path, self.params
         path = self.path.replace(self.takes, ",".join(escaped(code, safe="") for code in codes))

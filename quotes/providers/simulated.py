@@ -22,7 +22,7 @@ from quotes.quote import Quote, utc_now
 
 DAY = 86_400  # seconds
 YEAR = 365 * DAY
-HASTE = 4  # simulated seconds in a second, so that a visitor sees prices change
+HASTE = 4  # simulated seconds in a real second, so that a visitor sees prices change
 MAX_CANDLES = 1000
 MIN_PAUSE = 0.01  # seconds between two bursts, in which other tasks run
 MAX_BURST = 500  # ticks at once

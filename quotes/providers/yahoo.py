@@ -142,7 +142,7 @@ class Yahoo(Provider):
                     beats.cancel()
 
     async def _keep_subscribed(self, socket: Socket, codes: list[str]) -> None:
-        with suppress(ProviderError):  # reading from the socket fails, too
+        with suppress(ProviderError):  # reading from the socket fails, too, and reports it
             while True:
                 await socket.send({"subscribe": codes})
                 await asyncio.sleep(self.beat)

@@ -96,7 +96,7 @@ def _show(context: Context, widget: str, codes: tuple[str, ...]) -> SafeString:
 def _page(context: Context) -> dict[str, Any]:
     """Return the state that all tags of this page share."""
     request = context.get("request")
-    # one request may render several templates, and an included one may not have the request
+    # a request may render several templates, and an included template may lack the request
     keeps: list[dict[Any, Any]] = [context.render_context.dicts[0]]
     keeps += [] if request is None else [vars(request)]
     new = {"head": False, "opener": False, "entry": [], "price": [], "fragments": None}
@@ -107,7 +107,7 @@ def _page(context: Context) -> dict[str, Any]:
 
 
 def _fragments(page: dict[str, Any]) -> Fragments:
-    """Return the fragments of this process or, if nothing is live in it, of the database."""
+    """Return the fragments of this process or, if its live parts do not run, of the database."""
     live = current()
     if live is not None:
         return live.fragments

@@ -145,7 +145,7 @@ ALLOWED_HOSTS = words("DJANGO_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = words("DJANGO_CSRF_TRUSTED_ORIGINS")
 
 INSTALLED_APPS = [
-    "quotes",  # before daphne, whose runserver it bounds
+    "quotes",  # before daphne, to replace its runserver
     "daphne",  # before staticfiles: its runserver serves the sockets too
     "django.contrib.admin",
     "django.contrib.auth",
@@ -199,12 +199,12 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         "transaction_mode": "IMMEDIATE",
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
-    # A file, because the feed writes from a thread of its own.
+    # The database of the tests is a file, because the feed writes from a thread of its own.
     DATABASES["default"]["TEST"] = {"NAME": ROOT / "var" / f"test-{os.getpid()}.sqlite3"}
 else:
     # Persistent connections leak under ASGI; a pool does not.
     DATABASES["default"]["CONN_MAX_AGE"] = 0
-    # It tries again every two seconds at least, and a server that hangs is given up.
+    # The pool tries to connect again within two seconds, and gives up a server that hangs.
     DATABASES["default"]["OPTIONS"] = {
         "pool": {"min_size": 1, "max_size": 8, "timeout": 5, "reconnect_timeout": 2},
         "connect_timeout": 5,
@@ -265,7 +265,7 @@ LANGUAGES = [("en", "English"), ("de", "Deutsch")]
 TIME_ZONE = time_zone()
 USE_TZ = True
 
-# Absolute: a relative one takes a prefix from whoever sends the first request.
+# Absolute: to a relative one, the client of the first request could add a prefix for all pages.
 STATIC_URL = "/static/"
 STATIC_ROOT = ROOT / "staticfiles"
 STORAGES = {
@@ -314,13 +314,13 @@ LOGGING = {
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": "WARNING"},
     "loggers": {
-        # without handlers of its own, which would write each of its lines a second time
+        # without handlers of its own: with them, each line would be written twice
         "django": {"level": "INFO"},
         "django.request": {"level": "ERROR"},  # a 404 is in the line of its request
         "django.utils.autoreload": {"level": "WARNING"},
         "uvicorn.access": {"level": "INFO"},
         "quotes": {"level": "INFO"},
-        # its INFO lines print whole addresses, keys in the query included
+        # its INFO lines contain whole addresses, with the keys in the query
         "httpx": {"level": "WARNING"},
         # a traceback each second while Redis is away; quotes.live logs the outage once
         "channels_redis": {"level": "CRITICAL"},

@@ -1,4 +1,4 @@
-"""`make bench`: what a tick costs from its source to the page, here and in other ways to send.
+"""`make bench`: the cost of a tick from its source to the page, here and in other ways to send.
 
 Prints one table and writes bench.json. Each figure is the minimum, median and maximum of several
 rounds; all ways to send take their turn within each round, so that a machine that becomes slower
@@ -42,7 +42,7 @@ PACKAGES = ("channels", "daphne", "django", "uvicorn", "websockets")
 
 
 def main() -> int:
-    """Measure what is asked for; return the status of the command."""
+    """Measure the chosen figures; return the exit code of the command."""
     asked = arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:

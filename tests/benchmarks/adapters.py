@@ -1,4 +1,4 @@
-"""Adapters: what a tick costs from a source's socket to the layer, for every source with a stream.
+"""Adapters: the cost of a tick from a source's socket to the layer, for each source with a stream.
 
 The stub of the source sends prepared frames as fast as they are taken; it has a thread of its own,
 and only the processor time of the feed's thread counts.
@@ -60,7 +60,7 @@ def adapters(bench: Bench) -> None:
 
 @dataclass(slots=True)
 class Venue:
-    """A stub in a thread, with a provider that is yet to ask it."""
+    """A stub in a thread, with a provider that has not connected yet."""
 
     stub: Exchange
     provider: Provider
@@ -68,7 +68,7 @@ class Venue:
     loop: asyncio.AbstractEventLoop
 
     def flood(self, ticks: int) -> None:
-        """Send ticks, each of another symbol than the one before."""
+        """Send ticks; two in a row are of different symbols."""
         sending = asyncio.run_coroutine_threadsafe(self._flood(ticks), self.loop)
         sending.add_done_callback(Future.result)  # a failure goes to standard error
 
@@ -81,7 +81,7 @@ class Venue:
             frames.append(Frame(Opcode.TEXT, data.encode()).serialize(mask=False))
 
         connection.send, send = keep, connection.send  # type: ignore[method-assign]
-        while not frames:  # until all is subscribed to
+        while not frames:  # until all codes are subscribed
             await asyncio.sleep(0.01)
             await self.stub.tick(self.instruments[-1].code, "10.00")
         for number in range(ticks - 1):

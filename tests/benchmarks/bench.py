@@ -1,4 +1,4 @@
-"""What every benchmark is given: a folder, databases, servers with a crowd before them, figures."""
+"""Shared by all benchmarks: a folder, databases, servers with a crowd of visitors, figures."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from tests.servers import manage
 BOARD = "/ws/boards/bench/"
 COLUMNS = "symbol,name,kind,exchange,currency,tick_size,start"
 SETTLE = 1.5  # seconds after the last visitor came in
-BUSY = 0.9  # of a core: above it the crowd itself may be what is measured
+BUSY = 0.9  # of a core: above it, the crowd itself may limit the figures
 SPARE_FILES = 200  # that a process has open beside its sockets
 
 
 @dataclass(slots=True)
 class Seen:
-    """What a window saw, at the server and at its visitors."""
+    """The measurements of a window, at the server and at its visitors."""
 
     cpu: float  # seconds of processor that the server used
     memory: int  # bytes that the server held, at most
@@ -35,7 +35,7 @@ class Seen:
 
     @property
     def seconds(self) -> float:
-        """How long it was open."""
+        """The seconds for which it was open."""
         return float(self.crowd["seconds"])
 
 
@@ -48,7 +48,7 @@ class Scene:
     bench: Bench
 
     def watch(self, seconds: float, what: str, timed: bool = False) -> Seen:
-        """Look at both for some seconds."""
+        """Measure both for some seconds."""
         pids = self.server.pids
         self.visitors.ask("begin", timed=timed)
         before, memory = cpu_seconds(pids), 0
@@ -75,7 +75,7 @@ class Bench:
     databases: dict[int, Path] = field(default_factory=dict)
 
     def seconds(self, wanted: float) -> float:
-        """Return how long to do something: a quick run only sees whether it works."""
+        """Return the seconds for a measurement: a quick run only checks that it works."""
         return min(wanted, 2.0) if self.quick else wanted
 
     def say(self, what: str) -> None:
@@ -85,7 +85,7 @@ class Bench:
 
     @contextmanager
     def attempt(self, name: str) -> Iterator[str]:
-        """Measure something of that name; where it can't be, note why, and go on."""
+        """Measure something of that name; if that fails, record the reason, and go on."""
         self.say(name)
         try:
             yield name
@@ -96,7 +96,7 @@ class Bench:
             self.figures.fail(name, repr(error))
 
     def database(self, symbols: int) -> Path:
-        """Return a database whose board has so many symbols, and which has no others."""
+        """Return a database with this many symbols, all on one board."""
         if symbols not in self.databases:
             path, rows = self.folder / f"{symbols}.sqlite3", self.folder / f"{symbols}.csv"
             with rows.open("w", newline="") as file:
@@ -119,14 +119,14 @@ class Bench:
 
     @contextmanager
     def scene(self, server: Server, sockets: int) -> Iterator[Scene]:
-        """Run a server, with a crowd that is yet to come."""
+        """Run a server, with a crowd that has not connected yet."""
         allow_files(sockets + SPARE_FILES)
         with server, Visitors() as visitors:
             yield Scene(server, visitors, self)
 
     @contextmanager
     def crowded(self, server: Server, path: str, sockets: int) -> Iterator[Scene]:
-        """Run a server with a crowd before it that has come to rest."""
+        """Run a server with a crowd that is connected and has settled."""
         with self.scene(server, sockets) as scene:
             scene.visitors.open(server, path, sockets)
             server.begin()
@@ -135,7 +135,7 @@ class Bench:
 
 
 def allow_files(count: int) -> None:
-    """Allow the processes to come so many open files; raise MissingError where that can't be."""
+    """Allow later processes this many open files; raise MissingError if that fails."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     if most != resource.RLIM_INFINITY and most < count:
         raise MissingError(f"at most {most} files may be open here, and {count} are needed")

@@ -1,4 +1,4 @@
-"""The least that Python can do: `websockets.broadcast` of one message to all, and nothing else."""
+"""The lowest cost in Python: `websockets.broadcast` of one message to all, and nothing else."""
 
 from __future__ import annotations
 

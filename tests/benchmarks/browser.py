@@ -1,4 +1,4 @@
-"""The browser: how busy a busy board keeps the main thread of its page."""
+"""The browser: the load of the main thread of a page that shows a busy board."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ROW = 'data-field="time"'  # stands once in each row
 
 
 def browser(bench: Bench) -> None:
-    """Look at a page on which a hundred rows change each second, and flash."""
+    """Measure a page on which a hundred rows change and flash each second."""
     with (
         bench.attempt(f"main thread of a {ROWS}-row page") as title,
         bench.ours(ROWS, 60, Uvicorn, **ENV) as server,
@@ -53,7 +53,7 @@ def browser(bench: Bench) -> None:
 
 
 def open_board(page: Page, url: str) -> None:
-    """Open the board and wait until it is live and has come to rest."""
+    """Open the board and wait until it is live and has settled."""
     page.goto(f"{url}/boards/bench/")
     expect(page.locator(".quotes-pulse.pulse-live")).to_be_attached(timeout=20_000)
     expect(page.locator("tr.quote")).to_have_count(ROWS)
@@ -72,7 +72,7 @@ def count_rows(page: Page) -> list[int]:
 
 
 def metrics(tools: CDPSession) -> dict[str, float]:
-    """Return what the browser measured of a page so far: seconds, by kind of work."""
+    """Return the browser's measurements of a page so far: seconds, by kind of work."""
     result = tools.send("Performance.getMetrics")["metrics"]
     return {each["name"]: each["value"] for each in result}
 

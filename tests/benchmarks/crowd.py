@@ -53,11 +53,11 @@ class Visitor:
 
 @dataclass(slots=True)
 class Opening:
-    """A number of visitors on their way in."""
+    """A number of visitors that are connecting."""
 
     address: tuple[str, int]
     request: bytes
-    left: int  # yet to connect
+    left: int  # not connected yet
     rows: int  # in the frame with which a visitor is served
     began: float
     waiting: int = 0  # on their way
@@ -67,7 +67,7 @@ class Opening:
 
 @dataclass(slots=True)
 class Window:
-    """What came while it was open."""
+    """The frames that came while it was open."""
 
     timed: bool = False
     frames: int = 0
@@ -88,7 +88,7 @@ class Crowd:
         self.commands = b""
         self.buffer = bytearray(BUFFER)
         self.visitors: dict[int, Visitor] = {}  # by file descriptor
-        self.ends: Counter[str] = Counter()  # how visitors went that did not want to
+        self.ends: Counter[str] = Counter()  # the ends of visitors that did not leave by themselves
         self.opening: Opening | None = None
         self.stalled: set[Visitor] = set()
         self.ended_stalled: Counter[str] = Counter()
@@ -119,7 +119,7 @@ class Crowd:
     # Commands
 
     def do_open(self, port: int, path: str, sockets: int, in_flight: int, rows: int = 0) -> None:
-        """Let visitors in, so many at a time; respond when all have a frame with all rows."""
+        """Connect visitors, a few at a time; respond when all have a frame with all rows."""
         host = f"{HOST}:{port}"
         request = REQUEST.format(host=host, path=path).encode()
         self.opening = Opening((HOST, port), request, sockets, rows, time.monotonic())
@@ -158,7 +158,7 @@ class Crowd:
         respond(**report, latency=percentiles(late))
 
     def do_stall(self, sockets: int) -> None:
-        """Let some visitors, spread evenly, read no more."""
+        """Let some visitors, spread evenly, stop reading."""
         visitors = list(self.visitors.values())
         self.stalled = set(visitors[:: len(visitors) // sockets][:sockets])
         for visitor in self.stalled:

@@ -1,4 +1,4 @@
-"""Fan-out: what the server pays for what it delivers, beside others that deliver the same."""
+"""Fan-out: the cost of delivery for our server, and for others that deliver the same."""
 
 from __future__ import annotations
 

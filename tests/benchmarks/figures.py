@@ -1,4 +1,4 @@
-"""Figures: what was measured, by round, as a table and as JSON."""
+"""Figures: all measurements, by round, as a table and as JSON."""
 
 from __future__ import annotations
 
@@ -47,28 +47,28 @@ class Figures:
     warnings: list[str] = field(default_factory=list)
 
     def add(self, name: str, unit: str, *values: float) -> None:
-        """Note what this round measured."""
+        """Record the values of this round."""
         figure = self.measured.setdefault(name, Figure(unit))
         figure.rounds.setdefault(self.round, []).extend(values)
 
     def lack(self, name: str, reason: str) -> None:
-        """Note the reason for a missing figure."""
+        """Record the reason for a missing figure."""
         self.missing[name] = reason
 
     def fail(self, name: str, error: str) -> None:
-        """Note what went wrong where a figure should be."""
+        """Record the failure of a figure."""
         self.failures.append(f"round {self.round}: {name}: {error}")
 
     def warn(self, warning: str) -> None:
-        """Note what makes a figure doubtful."""
+        """Record the reason why a figure is doubtful."""
         self.warnings.append(f"round {self.round}: {warning}")
 
     def compare(self, name: str, over: str, under: str) -> None:
-        """Ask for the ratio of two figures, where both were measured in the same round."""
+        """Request the ratio of two figures, for rounds that measured both."""
         self.compared[name] = (over, under)
 
     def ratios(self) -> dict[str, Figure]:
-        """Return the ratios that were asked for, of the medians in each round."""
+        """Return the requested ratios, of the medians in each round."""
         ratios = {}
         for name, (over, under) in self.compared.items():
             above, below = (self.measured.get(each, Figure("")).rounds for each in (over, under))
@@ -92,7 +92,7 @@ class Figures:
         return "\n".join(lines)
 
     def report(self) -> dict[str, Any]:
-        """Give it all as values for JSON."""
+        """Return everything as values for JSON."""
         return {
             "figures": {name: figure.summary() for name, figure in self.measured.items()},
             "ratios": {name: figure.summary() for name, figure in self.ratios().items()},

@@ -157,7 +157,7 @@ async def measure(seconds: int) -> list[tuple[str, str, float]]:
 
 
 def size() -> int:
-    """Return the bytes of the database and what is yet to be moved into it."""
+    """Return the bytes of the database, with those that wait in its journal."""
     from django.conf import settings
 
     path = Path(settings.DATABASES["default"]["NAME"])

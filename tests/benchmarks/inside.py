@@ -1,4 +1,4 @@
-"""Inside: what a row, a page and a tick cost, in a process of its own without sockets."""
+"""Inside: the cost of a row, a page and a tick, in a process of its own without sockets."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def latency(bench: Bench) -> None:
 
 
 def stalled(bench: Bench) -> None:
-    """Let some visitors stop reading, and see what that costs the server and the others."""
+    """Let some visitors stop reading, and measure the cost for the server and the others."""
     with (
         bench.attempt(f"{STALLED} stalled beside {READING} others") as title,
         bench.crowded(bench.ours(STALLED_ROWS, 60), BOARD, READING + STALLED) as scene,

@@ -1,6 +1,6 @@
 """The load of the peers: messages like ours as JSON, sent at a steady rate.
 
-A peer is a process of its own, so its environment says what to send.
+A peer is a process of its own, so it reads its load from the environment.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PREFIX = "LOAD_"
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a peer sends to every visitor, and when it begins."""
+    """The messages that a peer sends to every visitor, and the moment when it begins."""
 
     visitors: int  # wait until there are so many
     symbols: int  # each in its turn

@@ -33,7 +33,7 @@ HOST = "127.0.0.1"
 
 
 class MissingError(Exception):
-    """Raised where a figure needs what is not there; it says what to do."""
+    """Raised when a program for a figure is missing; the message names the remedy."""
 
 
 class Server:
@@ -48,11 +48,11 @@ class Server:
         raise NotImplementedError
 
     def answers(self) -> bool:
-        """Whether it can be asked."""
+        """Return whether it accepts requests."""
         return listens(self.port)
 
     def begin(self) -> None:
-        """Begin to send, where it does not do so by itself."""
+        """Begin to send, unless it does so by itself."""
 
     @property
     def url(self) -> str:
@@ -65,7 +65,7 @@ class Server:
         return with_children(self.process.pid)
 
     def __enter__(self) -> Self:
-        """Start it, out of reach of the terminal's Ctrl-C, and wait until it answers."""
+        """Start it, so that the terminal's Ctrl-C does not reach it, and wait until it answers."""
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 self.command(),
@@ -244,7 +244,7 @@ class TextbookOnRedis(Textbook):
 
 
 class Way(Server):
-    """Uvicorn, with nothing of ours but a way to call `send` for everybody."""
+    """Uvicorn, with only one part of ours: a way to call `send` for all sockets."""
 
     way = ""
 

@@ -1,4 +1,4 @@
-"""Sockets: what one costs that is only held, and how fast many come back."""
+"""Sockets: the cost of an idle one, and the time in which many return."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HOLD = 30.0  # seconds
 
 
 def memory(bench: Bench) -> None:
-    """Measure what a socket adds to the server's memory."""
+    """Measure the memory that a socket needs in the server."""
     for name, kind in SERVERS.items():
         with bench.attempt(f"an idle socket, {name}") as title:
             _add(bench, title, bench.ours(1, NEVER, kind), QUIET_PRICE)
@@ -42,7 +42,7 @@ def _add(bench: Bench, title: str, server: Server, path: str) -> None:
 
 
 def returning(bench: Bench) -> None:
-    """Let everybody come back at once to a busy board, as after a restart."""
+    """Let all visitors return to a busy board at once, as after a restart."""
     with bench.attempt(f"{RETURNING:,} visitors return to a {ROWS}-row board") as title:
         server = bench.ours(ROWS, BUSY)
         with bench.scene(server, RETURNING) as scene:
@@ -56,7 +56,7 @@ def returning(bench: Bench) -> None:
 
 
 def idle(bench: Bench) -> None:
-    """Hold very many sockets on which nothing but the pulse moves."""
+    """Hold very many sockets that get only the pulse."""
     with bench.attempt(f"{IDLE:,} idle sockets") as title:
         with bench.crowded(bench.ours(1, NEVER), QUIET_PRICE, IDLE) as scene:
             seen = scene.watch(HOLD, title)

@@ -18,7 +18,7 @@ class Visitors:
     """A crowd process, alive inside `with`."""
 
     def __enter__(self) -> Self:
-        """Start it, out of reach of the terminal's Ctrl-C."""
+        """Start it, so that the terminal's Ctrl-C does not reach it."""
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.benchmarks.crowd"],
             env=environment(),
@@ -35,7 +35,7 @@ class Visitors:
         self.process.communicate()
 
     def ask(self, do: str, **given: Any) -> dict[str, Any]:
-        """Let it do something, and return what it says when that is done."""
+        """Send it an order, and return its answer when that is done."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         command = json.dumps({"do": do, **given}) + "\n"

@@ -1,6 +1,6 @@
 """Three ways to call a server's `send` for everybody, with nothing else around them.
 
-A bare ASGI application; WAY in the environment says which.
+A bare ASGI application; WAY in the environment selects the way.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ tasks: list[asyncio.Task[None]] = []
 
 
 async def in_turn(everybody: Iterable[Send], event: dict[str, Any]) -> None:
-    """Await one after the other: the first that is slow holds up the rest."""
+    """Await one after the other: a slow one delays all others."""
     for send in everybody:
         await send(event)
 

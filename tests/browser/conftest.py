@@ -34,7 +34,7 @@ STAFF = {
 
 
 class Exchange:
-    """A stub exchange in a process of its own, where nothing moves but what a test moves."""
+    """A stub exchange in a process of its own, whose prices move only when a test moves them."""
 
     def __init__(self, name: str = "coinbase") -> None:
         self.process = Command("-m", f"tests.stubs.{name}", "--port", "0")
@@ -49,7 +49,7 @@ class Exchange:
         self._ask(f"/_mode?to={to}")
 
     def heard(self) -> bool:
-        """Whether somebody listens to its prices."""
+        """Return whether a feed listens to its prices."""
         return bool(self._ask("/_state")["subscriptions"])
 
     def _ask(self, path: str) -> Any:
@@ -95,7 +95,7 @@ def tab(browser: Browser) -> Iterator[OpenTab]:
 
 @pytest.fixture(scope="package")
 def market(common_folder: Path, database_template: Path) -> Iterator[Site]:
-    """The site under daphne with a brisk simulated market, shared by all who don't change it."""
+    """The site under daphne with a brisk simulated market, shared by tests that keep it."""
     folder = common_folder / "market"
     with shared_site(folder, database_template, **BRISK, **STAFF) as running:
         yield running

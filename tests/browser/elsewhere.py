@@ -1,4 +1,4 @@
-"""Settings of a site that is somebody else's, with our tags in its own pages."""
+"""Settings of another site, with our tags in its own pages."""
 
 from __future__ import annotations
 

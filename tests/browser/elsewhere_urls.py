@@ -1,4 +1,4 @@
-"""A page of somebody else's site, with quotes in several places."""
+"""A page of another site, with quotes in several places."""
 
 from __future__ import annotations
 

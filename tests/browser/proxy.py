@@ -23,7 +23,7 @@ class Wire:
 
 
 class Proxy:
-    """Passes bytes on to a port, and does to websockets what networks do to them."""
+    """Forwards bytes to a port, and disturbs websockets as networks do."""
 
     def __init__(self, target: int) -> None:
         self.target = target
@@ -39,7 +39,7 @@ class Proxy:
         return f"http://127.0.0.1:{self.port}"
 
     def silence(self) -> None:
-        """Let nothing come back on the sockets that are open: new ones pass."""
+        """Stop forwarding answers on the sockets that are open; new ones work."""
         self.loop.call_soon_threadsafe(self._silence)
 
     def cut(self) -> None:
@@ -56,7 +56,7 @@ class Proxy:
                 wire.cut()
 
     async def serve(self, stop: asyncio.Event, ready: threading.Event) -> None:
-        """Pass on until told to stop."""
+        """Forward bytes until it is stopped."""
         server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
         self.port = server.sockets[0].getsockname()[1]
         ready.set()
@@ -102,7 +102,7 @@ class Proxy:
             while sent := await answers.read(65536):
                 if not wire.silent:
                     wire.browser.write(sent)
-        # on a dead line nobody hears that the other side hung up
+        # on a dead line, the other side does not notice that this one closed
         if not wire.silent and not wire.browser.is_closing():
             wire.browser.close()
 

@@ -1,6 +1,6 @@
 """A page of a site that is not ours and does not know us, in three styles.
 
-Two of the styles say of all elements what Bootstrap 5 and Tailwind's reset say of them; the third
+Two of the styles have the rules of Bootstrap 5 and of Tailwind's reset for all elements; the third
 is bare. On top, the site has rules of its own, for names that a site may well have.
 """
 

@@ -1,4 +1,4 @@
-"""A page in Chromium as tests see it: what it showed, asked for, received and complained about."""
+"""A page in Chromium for tests, with its texts, requests, received frames and errors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from playwright.sync_api import BrowserContext, Locator, Route, WebSocket, expec
 
 from tests.servers import PATIENCE
 
-LOCAL = ("127.0.0.1", "localhost", "")  # hosts that a page may ask; data: and blob: have none
+LOCAL = ("127.0.0.1", "localhost", "")  # hosts that a page may use; data: and blob: have none
 WATCH = """
 window.quotesTest = {violations: [], shifts: [], codes: [], flashes: []};
 document.addEventListener("animationstart", ({animationName: name, target}) => {
@@ -76,7 +76,7 @@ class Tab:
         self.page.route(pattern, wait)
 
     def release(self) -> None:
-        """Let through what is held back, and all that comes."""
+        """Release the held requests, and hold no more."""
         self.holds = False
         while self.held:
             self.held.pop(0).continue_()
@@ -122,7 +122,7 @@ class Tab:
         return self.page.locator(".quotes-pulse .pulse-ill").first.is_visible()
 
     def moves(self, code: str, patience: float = PATIENCE) -> None:
-        """Wait until a symbol's price is another one."""
+        """Wait until a symbol's price has changed."""
         value = self.row(code).locator("data").first
         expect(value).not_to_have_attribute("value", self.value(code), timeout=patience * 1000)
 
@@ -132,19 +132,19 @@ class Tab:
         return value or ""
 
     def mark(self, code: str) -> None:
-        """Mark the document and a symbol's element, to know them again."""
+        """Mark the document and a symbol's element, so that `same` can recognise them."""
         self.row(code).first.evaluate("(place) => { window.known = place; }")
 
     def same(self, code: str) -> bool:
-        """Whether neither the document nor the symbol's element is another since `mark`."""
+        """Return whether the document and the symbol's element are the same as at `mark`."""
         return bool(self.row(code).first.evaluate("(place) => window.known === place"))
 
     def shifts(self) -> list[Any]:
-        """Return what moved on the page without having been asked to.
+        """Return the elements that moved on the page although no visitor moved them.
 
-        A number that gains a digit begins elsewhere in a box that stays: Chromium counts that too
-        (0.00002 a time), and with numbers aligned at their ends it can't be otherwise. It may not
-        add up to anything.
+        A number that gains a digit begins further left in its box, because numbers are aligned at
+        their ends. Chromium counts this as a move, too (0.00002 each time). The sum must stay
+        negligible.
         """
         found = self.page.evaluate("quotesTest.shifts")
         assert sum(shift["value"] for shift in found) < 0.005, found
@@ -155,7 +155,7 @@ class Tab:
         return list(self.page.evaluate("quotesTest.codes"))
 
     def violations(self) -> list[str]:
-        """Return what the content security policy forbade."""
+        """Return the violations of the content security policy."""
         return list(self.page.evaluate("quotesTest.violations"))
 
     def _opened(self, socket: WebSocket) -> None:
@@ -169,12 +169,12 @@ class Tab:
     def _asked(self, request: Any) -> None:
         self.asked.append(urlsplit(request.url).path)
         if (host := urlsplit(request.url).hostname or "") not in LOCAL:
-            self.complaints.append(f"asked {host}: {request.url}")
+            self.complaints.append(f"a request to {host}: {request.url}")
 
     def _loaded(self) -> None:
         self.loads += 1
 
 
 def symbols_in(frame: str) -> list[str]:
-    """Return the symbols of which a frame brings something, in its order."""
+    """Return the symbols in a frame, in its order."""
     return MOVED.findall(frame)

@@ -130,7 +130,7 @@ def still(page: Tab) -> Iterator[None]:
 
 
 def serious(page: Tab) -> list[str]:
-    """Return what axe finds that is serious or worse."""
+    """Return the serious and critical findings of axe."""
     found: list[dict[str, Any]] = Axe().run(page.page).response["violations"]
     return [
         f"{each['id']}: {node['target']} {node['any'][0]['message'] if node['any'] else ''}"

@@ -50,7 +50,7 @@ def switch(staff: Page, house: Site, code: str, *, active: bool) -> None:
 
 
 def assert_by_socket(page: Tab) -> None:
-    """Fail if a page was loaded again, or fetched what it shows over HTTP."""
+    """Fail if a page was loaded again, or fetched quotes over HTTP."""
     assert page.loads == 1
     assert "/live/" not in page.asked
 

@@ -25,7 +25,7 @@ DOUBLE_IDS = """() => {
 
 
 class Host(BaseHTTPRequestHandler):
-    """A page of another site with a frame in it; its path says what of."""
+    """A page of another site, which frames an embed of the port in its path."""
 
     def do_GET(self) -> None:
         """Answer with a page that frames the embed at the port in the path."""
@@ -40,7 +40,7 @@ class Host(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *given: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture(scope="module")

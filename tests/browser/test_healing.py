@@ -1,4 +1,4 @@
-"""Whatever breaks between page and server, the page says so, and heals without a reload."""
+"""After any fault between page and server, the page shows it, and recovers without a reload."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CODES = (1000, 1001, 1005, 1006, 1011, 1012, 1013, 4012, 4013)
 def both(
     tmp_path_factory: pytest.TempPathFactory, database_template: Path
 ) -> Iterator[dict[str, Site]]:
-    """Two sites for these tests alone, one under each server, whose pages doubt soon."""
+    """Two sites for these tests alone, one under each server, with a fast pulse."""
     env = BRISK | {"DJANGO_SETTINGS_MODULE": "tests.browser.brisk"}
     with ExitStack() as stack:
         yield {
@@ -50,7 +50,7 @@ def servers(both: dict[str, Site]) -> dict[str, Site]:
 
 
 def opened(tab: OpenTab, servers: dict[str, Site]) -> dict[Tab, str]:
-    """Open a page of each sort under daphne, and one under uvicorn: their codes differ, no page."""
+    """Open each kind of page under daphne, and one under uvicorn, where only the codes differ."""
     pages = {tab(servers["daphne"].url + path): code for path, code in PAGES.items()}
     pages |= {tab(servers["uvicorn"].url + "/symbols/BTC-USD/"): "BTC-USD"}
     return live(pages)
@@ -64,7 +64,7 @@ def live(pages: dict[Tab, str]) -> dict[Tab, str]:
 
 
 def doubt(pages: dict[Tab, str]) -> None:
-    """Wait until all pages say that they are not live."""
+    """Wait until all pages show that they are not live."""
     for page in pages:
         ill = page.page.locator(".quotes-pulse .pulse-ill")
         expect(ill).to_be_visible()

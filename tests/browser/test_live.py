@@ -76,7 +76,7 @@ def test_the_socket_opens_although_its_script_comes_late(market: Site, tab: Open
     page = tab()
     page.hold("**/*.js")
     page.page.goto(market.url + "/boards/crypto/", wait_until="commit")
-    page.until(lambda: page.held, "scripts are asked for")
+    page.until(lambda: page.held, "scripts are requested")
     first = next(route for route in page.held if "/ext/" not in route.request.url)
     page.held.remove(first)
     first.continue_()

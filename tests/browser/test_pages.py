@@ -1,4 +1,4 @@
-"""Pages as plain pages: links, searches and what stands on them."""
+"""Pages as plain pages: their links, searches and texts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.server]
 
 
 def watched(page: Tab) -> list[str]:
-    """Return the symbols that the page's socket asks for."""
+    """Return the symbols that the page's socket requests."""
     return parse_qs(urlsplit(page.sockets[-1]).query).get("symbols", [""])[0].split(",")
 
 

@@ -1,4 +1,4 @@
-"""What rows say of their markets has room in its column, in both languages and on a phone."""
+"""The texts about markets fit into their column, in both languages and on a phone."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ TIGHT = """[...document.querySelectorAll(
 HEIGHTS = """[...new Set([...document.querySelectorAll('tr.quote')]
     .map((row) => row.getBoundingClientRect().height))]"""
 
-# places that stand elsewhere once no price is called anything, and no remark is made
+# places that move when no price has a label, and no row has a remark
 MOVED = """(() => {
     const boxes = () => [...document.querySelectorAll('tr.quote, tr.quote > *, data')]
         .map((place) => JSON.stringify(place.getBoundingClientRect()));
@@ -70,7 +70,7 @@ DAY_AND_TIME = r"\w{2,3}\.?\s\d\d:\d\d"
 
 @pytest.fixture(scope="module")
 def exchanges(tmp_path_factory: pytest.TempPathFactory, database_template: Path) -> Iterator[Site]:
-    """The site in Berlin with prices that nobody moves: its sources are out of reach."""
+    """The site in Berlin with fixed prices, because its sources can't be reached."""
     folder = tmp_path_factory.mktemp("exchanges")
     listed = shutil.copy(database_template, folder / "listed.sqlite3")
     manage("shell", "--verbosity", "0", "-c", QUOTES, DATABASE_URL=f"sqlite:///{listed}")

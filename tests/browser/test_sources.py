@@ -1,4 +1,4 @@
-"""Exact ticks of one exchange: what flashes, what does not, and what is said when it fails."""
+"""Exact ticks of one exchange: which cells flash, and what pages show when it fails."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def rested(page: Tab) -> None:
 
 
 def flashes(page: Tab) -> list[str]:
-    """Return which cells flashed how since the last call."""
+    """Return the cells that flashed since the last call, with their flash."""
     page.page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
     return [str(flash) for flash in page.page.evaluate("quotesTest.flashes.splice(0)")]
 
@@ -103,7 +103,7 @@ def test_a_price_that_moved_before_the_socket_opened_shows_at_once_and_does_not_
     late = tab(reduced_motion="no-preference")
     late.hold("**/*.js")
     late.page.goto(quiet.url + "/boards/crypto/", wait_until="commit")
-    late.until(lambda: late.held, "scripts are asked for")
+    late.until(lambda: late.held, "scripts are requested")
     to(board, exchange, "ETH-USD", "3202.00")
     late.release()
     expect(late.row("ETH-USD").locator("data")).to_have_attribute("value", "3202.00")

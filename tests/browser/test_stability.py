@@ -1,4 +1,4 @@
-"""What a reader does on a page outlives the updates: nothing jumps, nothing is lost."""
+"""The focus, selection and input of a reader survive the updates, and nothing jumps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The feed is killed: each place with prices says that they stopped, and loses its colours."""
+"""The feed is killed: each place with prices shows that they stopped, and loses its colours."""
 
 from __future__ import annotations
 

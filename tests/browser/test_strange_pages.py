@@ -18,8 +18,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.server]
 
 CODES = ("BTC-USD", "SHIB-USD", "ADA-USD", "NOPE")  # as in tests.browser.strange
 VIEWS = [("light", {"width": 360, "height": 900}), ("dark", {"width": 1280, "height": 900})]
-# Every property of every element that is the site's own, and of what is drawn beside it; but for
-# ours, which mean nothing to any other element.
+# Every property of every element of the site and of its pseudo-elements, except our own properties,
+# which change no other element.
 OWN = r"""() => {
     document.querySelector(".search input").focus();
     const names = [...getComputedStyle(document.body)]
@@ -36,7 +36,7 @@ OWN = r"""() => {
     return found;
 }"""
 
-# How a quote looks: all rows are made to say the same, for the market moves meanwhile.
+# How a quote looks: all rows get the same text, because the market moves meanwhile.
 LOOKS = r"""([roots, condition]) => {
     const names = `animation-name background-color border-bottom border-left border-right border-top
         border-collapse border-radius bottom box-shadow box-sizing clip-path color content display
@@ -88,7 +88,7 @@ COLOURS = [  # theme, gain and muted in it
 
 @pytest.fixture(scope="module")
 def elsewhere(tmp_path_factory: pytest.TempPathFactory, database_template: Path) -> Iterator[Site]:
-    """A site that is somebody else's."""
+    """Another site."""
     settings = {"DJANGO_SETTINGS_MODULE": "tests.browser.elsewhere"}
     folder = tmp_path_factory.mktemp("elsewhere")
     with site(folder, database_template, **(BRISK | settings)) as running:
@@ -107,7 +107,7 @@ def embedded(site: Site, theme: str) -> str:
 
 
 def looks(page: Page, root: str, condition: str = "live") -> dict[str, Any]:
-    """Return how every element of some quotes looks, by what it is."""
+    """Return the look of every element of some quotes, by its kind."""
     page.mouse.move(-1, -1)  # a row below the pointer has a background
     return page.evaluate(LOOKS, [root, condition])
 
@@ -126,7 +126,7 @@ def differences(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
 
 
 def changes(before: list[str], after: list[str]) -> list[str]:
-    """Return which elements look otherwise, and how."""
+    """Return the elements that look different, and the difference."""
     assert len(before) == len(after)
     pairs = zip(before, after, strict=True)
     return [

@@ -1,4 +1,4 @@
-"""What a page says of where its prices come from, in Chromium, with three sources."""
+"""The sources that a page names for its prices, in Chromium, with three sources."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def fed(
     tmp_path_factory: pytest.TempPathFactory,
     database_template: Path,
 ) -> Iterator[Site]:
-    """The site with three sources, one for want of the other."""
+    """The site with three sources, each a fallback of the one before."""
     env = {"QUOTES_PROVIDERS": ",".join(NAMES), "YAHOO_ACCEPT": "personal-use"}
     for name, exchange in exchanges.items():
         env[f"{name.upper()}_REST_URL"] = f"http://{exchange.host}"

@@ -69,12 +69,12 @@ from tests.stubs.finnhub import Finnhub
 from tests.stubs.kraken import Kraken
 
 CANARY = "canary-in-the-mine"
-SOON = r"until \d\d:\d\d:\d\d UTC \(7 s from now\)"  # as long as the stubs' Retry-After says
+SOON = r"until \d\d:\d\d:\d\d UTC \(7 s from now\)"  # from the Retry-After of the stubs
 
 
 @pytest.fixture(autouse=True)
 def fresh_layers() -> Iterator[None]:
-    """No test has the layer of another."""
+    """Give each test a layer of its own."""
     channel_layers.backends = {}
     yield
     channel_layers.backends = {}
@@ -99,7 +99,7 @@ def listed(provider: str = "", **codes: str) -> None:
 def examined(
     settings: Any, name: str, stub: Exchange | None = None, patience: float = 5.0, **options: Any
 ) -> Report:
-    """Let the doctor look at one provider, which a stub serves."""
+    """Let the doctor check one provider, which a stub serves."""
     settings.QUOTES = {"PROVIDERS": [name], "PROVIDER_OPTIONS": {name: options}}
 
     async def examine() -> Report:
@@ -117,7 +117,7 @@ def examined(
 
 
 def found_by(check: str, settings: Any, **quotes: Any) -> Report:
-    """Return what one of the checks of the deployment finds."""
+    """Return the findings of one check of the deployment."""
     settings.QUOTES = settings.QUOTES | quotes
 
     async def examine() -> Report:
@@ -633,7 +633,7 @@ class TestTheLayer:
 
 
 def taken(holder: str, left: float, epoch: int = 7, renewed: bool = True) -> tuple[Lease, Lease]:
-    """Look twice at a lease that ends in so many seconds, at noon."""
+    """Return a lease, read twice at noon, which ends in this many seconds."""
     noon = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
     ends = noon + timedelta(seconds=left)
     then = noon - timedelta(seconds=1.5)
@@ -712,7 +712,7 @@ class TestTheLease:
     """Real leases, and batches that are published through a real layer."""
 
     def found(self, *epochs: int, outages: dict[str, datetime] | None = None) -> Report:
-        """Let alice lead, batches of some epochs be published, and the doctor look at that."""
+        """Let alice lead, publish batches of some epochs, and let the doctor check the lease."""
 
         async def publish() -> None:
             for number in range(1, 1000):
@@ -798,7 +798,7 @@ class TestTheLease:
 
 
 def run_doctor(*arguments: str) -> tuple[str, int]:
-    """Run the command here; return what it wrote, and its exit code."""
+    """Run the command here; return its output and its exit code."""
     out, err, code = StringIO(), StringIO(), 0
     try:
         call_command("doctor", *arguments, stdout=out, stderr=err)
@@ -1001,7 +1001,7 @@ class Terminal:
         self.shown = ""
 
     def until(self, words: str) -> None:
-        """Read what it shows until it shows these words, or ends."""
+        """Read its output until it contains these words, or ends."""
         while words not in self.shown:
             try:
                 self.shown += os.read(self.screen, 4096).decode()
@@ -1072,7 +1072,7 @@ class TestARunningFeed:
     def deployment(
         self, database: Path, redis_server: Redis, coinbase: Stub, coingecko: Stub
     ) -> Site:
-        """What the feed and the doctor run with."""
+        """The environment of the feed and the doctor."""
         return Site(
             database.parent,
             DATABASE_URL=f"sqlite:///{database}",

@@ -1,4 +1,4 @@
-"""Open pages that tests of faults watch: what they show, and whether they call it live."""
+"""Open pages for tests of faults: the quotes that they show, and whether they show them as live."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from websockets.sync.client import connect
 
 from tests.servers import Site
 
-RARE, BUSY = "BTC-USD", ("AAPL", "MSFT")  # ticks when the stub says so; ticks every second
+RARE, BUSY = "BTC-USD", ("AAPL", "MSFT")  # ticks when the stub sends one; tick every second
 PANELS = f"/ws/quotes/?panel={RARE},{','.join(BUSY)}&lang=en"
 FRAGMENT = re.compile(r'<(tr|section)\b[^>]*data-symbol="([^"]*)".*?</\1>', re.DOTALL)
 FOR_THE_WIRE = re.compile(r' (?:hx-swap-oob|data-flash)="[^"]*"')
@@ -25,7 +25,7 @@ PULSE = re.compile(r'class="quotes-pulse pulse-(\w+)')
 
 @dataclass(frozen=True)
 class Told:
-    """What a page was told of a symbol."""
+    """A quote that a page received."""
 
     code: str
     time: datetime
@@ -44,7 +44,7 @@ def read(text: str) -> list[Told]:
 
 
 class Page:
-    """An open page, which keeps all that its socket was told."""
+    """An open page, which keeps everything that its socket received."""
 
     def __init__(self, site: Site) -> None:
         self.site = site
@@ -68,18 +68,18 @@ class Page:
 
     @property
     def open(self) -> bool:
-        """Whether its socket is."""
+        """Whether its socket is open."""
         return self.thread.is_alive()
 
     def shown(self, code: str) -> Told:
-        """What it shows of a symbol now."""
+        """Return the quote that it shows for a symbol now."""
         told = [each for each in self.told if each.code == code]
-        assert told, f"nothing was told of {code}"
+        assert told, f"no quote of {code} was received"
         return told[-1]
 
     @property
     def live(self) -> bool:
-        """Whether it shows that its prices are live."""
+        """Whether it shows its prices as live."""
         return self.pulses[-1:] == ["live"]
 
     @property

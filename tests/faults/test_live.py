@@ -1,6 +1,6 @@
 """Live means live: a page shows prices as live only while its feed confirms them.
 
-Prices go on whatever else is away. Each test breaks real processes.
+Prices go on while anything else is away. Each test breaks real processes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tests.servers import Postgres, Redis, Runfeed, Site, eventually, manage
 pytestmark = pytest.mark.server
 
 EXTERNAL = {"QUOTES_FEED": "external"}
-OUTAGE = 6.0  # seconds that something is away: longer than a page waits for its feed
+OUTAGE = 6.0  # seconds of an outage: longer than a page waits for its feed
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def page_of(running: ExitStack, site: Site) -> Page:
 
 
 def ready(site: Site) -> str:
-    """Return what /readyz says, with its status if that is not 200."""
+    """Return the text of /readyz, after its status if that is not 200."""
     try:
         return site.get("/readyz")
     except urllib.error.HTTPError as error:
@@ -59,7 +59,7 @@ def ready(site: Site) -> str:
 
 
 def wait(seconds: float) -> None:
-    """Let an outage last: how long it lasts is what is tested."""
+    """Let an outage last for some seconds, because its length is tested."""
     end = time.monotonic() + seconds
     eventually(lambda: time.monotonic() > end, "the outage has lasted", seconds + 60)
 
@@ -76,7 +76,7 @@ def test_without_its_feed_a_page_says_so_and_with_it_the_page_is_live_again(
     page = page_of(running, site)
     eventually(lambda: page.live and ready(site) == "ok", "all is well")
     feed.signal(signal.SIGKILL)
-    eventually(lambda: page.pulses[-1:] == ["stopped"], "the page says that prices stopped")
+    eventually(lambda: page.pulses[-1:] == ["stopped"], "the page shows that prices stopped")
     assert ready(site).startswith("503 prices stopped at 20")
     assert site.get("/healthz") == ready(site).removeprefix("503 ")
     assert "quotes_live 0.0" in site.get("/metrics")

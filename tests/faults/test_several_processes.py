@@ -41,7 +41,7 @@ symbol.save()
 
 
 class Ledger:
-    """A witness of the last quotes in the database: all versions of each that it saw."""
+    """Watches the last quotes in the database, and keeps all versions of each that it read."""
 
     def __init__(self, deployment: Deployment) -> None:
         self.deployment = deployment
@@ -51,7 +51,7 @@ class Ledger:
         self.thread.start()
 
     def watch(self) -> None:
-        """Look twenty times a second."""
+        """Read twenty times a second."""
         while not self.done.wait(0.05):
             for pk, *version in self.deployment.rows(
                 "SELECT symbol_id, epoch, batch FROM quotes_lastquote"
@@ -59,14 +59,14 @@ class Ledger:
                 self.versions[pk].append(tuple(version))
 
     def close(self) -> None:
-        """Look no more."""
+        """Stop reading."""
         self.done.set()
         self.thread.join(5)
 
 
 @dataclass
 class Deployment:
-    """All processes of a site, and what its database says."""
+    """All processes of a site, and the content of its database."""
 
     redis: Redis
     stub: Stub
@@ -75,12 +75,12 @@ class Deployment:
     started: int = 0
 
     def rows(self, query: str) -> list[Any]:
-        """Ask the database, from outside."""
+        """Query the database, from outside the site."""
         with closing(sqlite3.connect(self.sites[0].folder / "site.sqlite3")) as database:
             return database.execute(query).fetchall()
 
     def lease(self) -> tuple[int, int, str]:
-        """Return the epoch, the process that leads, and until when."""
+        """Return the epoch, the process that leads, and the end of its lease."""
         [(epoch, holder, end)] = self.rows("SELECT epoch, holder, expires_at FROM quotes_feedlease")
         return epoch, int(holder.rpartition(":")[2] or 0), end
 
@@ -94,11 +94,11 @@ class Deployment:
         return found[0][0]
 
     def written_since(self, moment: datetime) -> bool:
-        """Whether quotes were written down that were made after a moment."""
+        """Return whether quotes are stored that were made after a moment."""
         return all(made(self.written(code)) >= moment for code in BUSY)
 
     def two_feeds(self) -> tuple[Runfeed, Runfeed]:
-        """Return the feed that leads and the one in reserve, started where they are missing."""
+        """Return the feed that leads and the standby; start them if they do not run."""
         self.feeds = [feed for feed in self.feeds if feed.process.poll() is None]
         while len(self.feeds) < 2:
             self.started += 1
@@ -117,13 +117,13 @@ class Deployment:
 
 
 def made(wire: str) -> datetime:
-    """When a quote that is kept was made."""
+    """Return the time of a stored quote."""
     moments = re.findall(r"\d{4}-\d\d-\d\dT[\d:.]+\+00:00", wire)
     return max(datetime.fromisoformat(moment) for moment in moments)
 
 
 def measured(happened: Callable[[], Any], what: str) -> None:
-    """Wait until something happened; log how long that took."""
+    """Wait until something happened; log the time that it took."""
     begun = time.monotonic()
     eventually(happened, what)
     logger.info("%s after %.2f s", what, time.monotonic() - begun)
@@ -146,7 +146,7 @@ def redis() -> Iterator[Redis]:
 def deployment(
     tmp_path_factory: pytest.TempPathFactory, database_template: Path, redis: Redis
 ) -> Iterator[Deployment]:
-    """Two web processes and two feeds on one database; one symbol moves when we say so."""
+    """Two web processes and two feeds on one database; one symbol moves only by a test."""
     folder, stub = tmp_path_factory.mktemp("deployment"), Stub()
     shutil.copy(database_template, folder / "site.sqlite3")
     env = {"REDIS_URL": redis.url, "QUOTES_FEED": "external"} | stub.settings
@@ -244,7 +244,7 @@ def test_when_the_leader_is_asked_to_end_the_other_publishes_at_once(
     leader.process.send_signal(signal.SIGTERM)
     asked = now()
     eventually(lambda: leader.process.poll() == 0, "it ends")
-    assert deployment.lease()[1] != leader.process.pid  # nobody waits for the lease's end
+    assert deployment.lease()[1] != leader.process.pid  # no process waits for the end of the lease
     measured(lambda: current(pages, asked), "the other one publishes")
     ended = now()
     eventually(lambda: current(pages, ended), "quotes move on")
@@ -298,7 +298,7 @@ def test_after_redis_was_gone_all_pages_are_current_by_themselves(
     deployment.stub.tick("62000.01")
     eventually(
         lambda: deployment.written_since(datetime.fromtimestamp(gone + 4, UTC)),
-        "what was made in the 4 s without Redis is written down",
+        "the quotes of the 4 s without Redis are stored",
     )
     deployment.stub.tick("62000.02")
     deployment.redis.start()
@@ -307,7 +307,7 @@ def test_after_redis_was_gone_all_pages_are_current_by_themselves(
         lambda: current(pages, back) and agree_on(pages, "62000.02"),
         "the pages are current",
     )
-    eventually(lambda: "62000.02" in deployment.written(RARE), "the database says the same")
+    eventually(lambda: "62000.02" in deployment.written(RARE), "the database has the same price")
 
 
 def test_after_redis_hung_all_pages_are_current_by_themselves(
@@ -320,7 +320,7 @@ def test_after_redis_hung_all_pages_are_current_by_themselves(
     try:
         eventually(
             lambda: deployment.written_since(datetime.fromtimestamp(hung + 8, UTC)),
-            "the feed goes on writing down what was made while Redis hung",
+            "the feed stores the quotes that were made while Redis hung",
         )
         deployment.stub.tick("63000.02")
     finally:

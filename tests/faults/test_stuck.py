@@ -1,4 +1,4 @@
-"""Pages that stop reading, on real sockets: they hold up nobody, cost little, and are let go."""
+"""Pages that stop reading, on real sockets: they delay no other, cost little, and are closed."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ async def served(live_parts: Any) -> AsyncIterator[str]:
 
 
 def visit(host: str) -> Any:
-    """Open the board's socket as a page does; what is not read soon fills what there is."""
+    """Open the board's socket as a page does, with small buffers, which unread messages fill."""
     name, _, port = host.partition(":")
     line = socket.socket()
     line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32 * 1024)
@@ -70,13 +70,13 @@ def visit(host: str) -> Any:
 
 
 class Market:
-    """All prices go up by one, as often as they are asked to."""
+    """A market in which all prices rise by one with each move."""
 
     def __init__(self, parts: Any, make_quote: Any) -> None:
         self.parts, self.make_quote, self.last = parts, make_quote, 100
 
     async def move(self) -> None:
-        """Move every price and wait until all pages that read have been told."""
+        """Move every price, and wait until all pages that read have received it."""
         self.last += 1
         now = self.parts.store.clock()
         quotes = [self.make_quote(each, str(self.last), received_at=now) for each in SYMBOLS]
@@ -98,7 +98,7 @@ async def read_until(page: ClientConnection, price: int) -> list[int]:
 
 
 async def stall(market: Market, reader: ClientConnection) -> None:
-    """Move prices until somebody does not take them; who reads sees all of them."""
+    """Move prices until one page does not take them; the page that reads gets all of them."""
     async with asyncio.timeout(PATIENCE):
         while not market.parts.hub.counts["slow"]:
             await market.move()
@@ -117,7 +117,7 @@ async def test_a_page_that_reads_again_gets_the_newest_and_nothing_twice(
             assert await read_until(reader, market.last) == [market.last]
         seen = await read_until(stuck, market.last)
         assert seen == sorted(set(seen))
-        # what moved while it was stuck came at once, as the newest
+        # of the moves while it was stuck, it got only the newest, at once
         assert len([price for price in seen if price > stalled_at]) <= 2
         await market.move()
         assert await read_until(stuck, market.last) == [market.last]

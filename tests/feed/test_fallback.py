@@ -56,7 +56,7 @@ async def test_prices_come_from_the_second_while_the_first_fails_and_from_it_aga
             return known.provider if known else ""
 
         await until(lambda: source() == "coinbase")
-        assert second.sockets == 0  # nobody asks the second while the first is well
+        assert second.sockets == 0  # the second gets no request while the first works
         first.mode = fault
         await first.hang_up()
         await until(lambda: source() == "kraken")

@@ -1,4 +1,4 @@
-"""A process is live only while it accepts batches, and everything that speaks says the same."""
+"""A process is live only while it accepts batches, and all its outputs report the same."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def answers(client: Any) -> tuple[str, int, str]:
-    """Return what /healthz, /readyz and /metrics say."""
+    """Return the answers of /healthz, /readyz and /metrics."""
     health, ready = await client.get("/healthz"), await client.get("/readyz")
     figures = (await client.get("/metrics")).content.decode().splitlines()
     [figure] = [line for line in figures if line.startswith("quotes_live ")]
@@ -183,6 +183,6 @@ async def test_messages_of_another_deployment_are_counted_and_not_taken(
 
 
 async def until_received(page: Any, words: str) -> None:
-    """Read a page's messages until one has these words."""
+    """Read a page's messages until one contains this text."""
     while words not in await page.receive_from():
         pass

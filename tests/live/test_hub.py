@@ -178,7 +178,7 @@ class TestASlowPage:
             market.hub.flush()
         page.flowing.set()
         await until(lambda: subscriber.sending is None)
-        assert len(page.received) == 2  # what it began with, and all it missed in one
+        assert len(page.received) == 2  # the first one, and one with all that it missed
         assert page.prices("AAPL")[1:] == [market.newest["AAPL"]]
         assert page.prices("TSLA")[1:] == [market.newest["TSLA"]]
         assert len(page.prices("BTC-USD")) == 1
@@ -361,7 +361,7 @@ class TestAPageThatFails:
         market, page = Market(), Page()
         subscriber = market.hub.subscribe(EVERYTHING, page.send)
         market.hub.unsubscribe(subscriber)
-        market.hub.unsubscribe(subscriber)  # as when both sides notice
+        market.hub.unsubscribe(subscriber)  # as happens when both sides notice the end
         market.trade("AAPL")
         market.hub.flush()
         assert len(page.received) == 1

@@ -46,7 +46,7 @@ class Shell:
         )
 
     async def run(self, *arguments: str) -> tuple[int | None, str, str]:
-        """Return the exit code, and what came on standard output and error."""
+        """Return the exit code, the standard output and the standard error."""
         running = await self.begin(*arguments, stdout=asyncio.subprocess.PIPE)
         said, errors = await running.communicate()
         return running.returncode, said.decode(), errors.decode()

@@ -1,4 +1,4 @@
-"""What providers list is searched, and our codes are checked by it."""
+"""The lists of providers are searched, and our codes are checked against them."""
 
 from __future__ import annotations
 
@@ -219,7 +219,7 @@ def test_ctrl_c_ends_it(coinbase: Stub, database_template: Path):
     env = environment(DATABASE_URL=f"sqlite:///{database_template}", **coinbase.settings)
     command = [sys.executable, "manage.py", "instruments", "coinbase"]
     process = subprocess.Popen(command, env=env, cwd=ROOT, stderr=subprocess.PIPE, text=True)
-    eventually(lambda: coinbase.load()[1] != before, "the list is asked for")
+    eventually(lambda: coinbase.load()[1] != before, "the list is requested")
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=10)
     assert (process.returncode, said) == (130, "Stopped.\n")

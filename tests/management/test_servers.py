@@ -168,7 +168,7 @@ def test_200_visitors_cost_the_exchange_no_more_than_one(
         asyncio.run(visit(running, 200, "64002.02"))
         connects, requests = stub.load()
         assert connects == with_one[0] == 1
-        # the poll of the start may still have been under way; visitors add nothing to it
+        # the first poll may still have been running; visitors add no request
         assert sum(requests.values()) <= sum(with_one[1].values()) + 1
 
 
@@ -212,7 +212,7 @@ def test_after_a_crash_the_first_page_has_the_last_prices_with_their_time_and_th
                 r"Prices from Coinbase have been unavailable since \d\d:\d\d:\d\d",
                 running.get("/boards/crypto/"),
             ),
-            "the page says that prices are unavailable",
+            "the page shows that prices are unavailable",
         )
         assert noted
 
@@ -233,7 +233,7 @@ def test_prices_of_another_source_than_the_one_that_is_down_stay_with_a_note(
         assert prices(running.get("/boards/crypto/"))["BTC-USD"]
         eventually(
             lambda: "Prices from Coinbase have been unavailable" in running.get("/boards/crypto/"),
-            "the page says that prices are unavailable",
+            "the page shows that prices are unavailable",
         )
 
 

@@ -1,4 +1,4 @@
-"""What long commands share: a progress line on terminals, and a clean end on CONTROL-C."""
+"""Shared by long commands: a progress line on terminals, and a clean end on CONTROL-C."""
 
 from __future__ import annotations
 

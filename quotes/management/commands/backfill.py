@@ -21,7 +21,7 @@ from quotes.feed.chains import load_chains
 from quotes.feed.configured import configured_providers
 from quotes.management.terminal import ProgressLine, stops_on_control_c
 
-SHARE = 0.25  # of each provider's budget in a minute: a feed beside us counts its own requests
+SHARE = 0.25  # of each provider's budget in a minute: a feed beside us does not count ours
 CANDLES = {  # by step
     60: "one-minute candles",
     300: "five-minute candles",

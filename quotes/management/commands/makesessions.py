@@ -134,7 +134,7 @@ def read_package(venue: str, first: int, last: int) -> tuple[str, dict[date, str
         warnings.simplefilter("ignore")  # deprecations in pandas
         try:
             calendar = exchange_calendars.get_calendar(venue, f"{first}-01-01", f"{first}-12-31")
-        except ValueError as error:  # its bound, which only a calendar knows
+        except ValueError as error:  # the calendar ends earlier, and has not reported that before
             raise UnpublishedError from error
         bound = calendar.bound_max()
         end = date(last, 12, 31)

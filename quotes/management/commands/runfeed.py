@@ -37,6 +37,6 @@ class Command(BaseCommand):
             asyncio.get_running_loop().add_signal_handler(number, stopped.set)
         live = Live()
         await live.start(pages=False, feed=True)
-        self.stdout.write("This process runs the feed, or waits until it may. Quit with CONTROL-C.")
+        self.stdout.write("This process runs the feed, or waits to run it. Quit with CONTROL-C.")
         await stopped.wait()
         await live.stop()

@@ -18,15 +18,15 @@ from django.conf import settings
 from quotes.management import servers
 
 PING_EVERY = 20  # seconds
-PONG_WITHIN = 10  # seconds; daphne loses track of its pings where this is above their interval
+PONG_WITHIN = 10  # seconds; if it is longer than PING_EVERY, daphne loses track of its pings
 FOREVER = -1  # daphne would end each socket after a day
 
 
 class BoundedServer(Server):
-    """Daphne's server, whose sockets hold no more than they should."""
+    """Daphne's server, with limits for the memory of its sockets."""
 
     def listen_success(self, port: Any) -> None:
-        """Bound the sockets that this port will accept."""
+        """Limit the sockets that this port will accept."""
         servers.bound(port.socket)
         super().listen_success(port)
 
@@ -68,7 +68,7 @@ class Command(runserver.Command):
         )
         with suppress(KeyboardInterrupt):
             server.run()
-        if server.abort_start:  # it could not listen, and has logged why
+        if server.abort_start:  # it could not listen, and has logged the reason
             os._exit(1)  # as Django does: the reloader runs this in a thread
 
     @property

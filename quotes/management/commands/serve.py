@@ -20,7 +20,7 @@ try:
 except ImportError:  # only production needs it
     uvicorn = None  # type: ignore[assignment]
 
-STOP_WITHIN = 10  # seconds for pages to hear that the server restarts
+STOP_WITHIN = 10  # seconds to close all sockets with a code that makes pages connect again
 
 
 class Command(BaseCommand):
@@ -82,7 +82,7 @@ def configuration(application: Any) -> uvicorn.Config:
 
 
 def listen(addrport: str, share_port: bool) -> socket.socket:
-    """Listen on "8000", "127.0.0.1:8000" or "[::1]:8000"; raise CommandError where that fails."""
+    """Listen on "8000", "127.0.0.1:8000" or "[::1]:8000"; raise CommandError if that fails."""
     found = naiveip_re.match(addrport)
     if found is None:
         raise CommandError(f"{addrport!r} is not a valid address: use 8000 or 127.0.0.1:8000.")

@@ -18,7 +18,7 @@ HAIR = 0.01  # seconds by which a timer may be early
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a source allows; None means no limit."""
+    """The limits of a source; None means no limit."""
 
     per_minute: int | None = None  # requests, or their weights, in any 60 seconds
     per_month: int | None = None  # requests in a calendar month of UTC
@@ -36,7 +36,7 @@ class Budget:
         self,
         plan: Plan,
         *,
-        clock: Callable[[], float] = time.monotonic,  # setting the wall clock must change nothing
+        clock: Callable[[], float] = time.monotonic,  # a change of the wall clock has no effect
         now: Callable[[], datetime] = utc_now,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -44,7 +44,7 @@ class Budget:
         self.recent: deque[tuple[float, int]] = deque()  # (when, cost) of the last 60 seconds
         self.month, self.month_spent = self.this_month(), 0
         self.month_shared = 0  # the shared count of the month, when it was last read
-        self.blocked_until = 0.0  # by the clock, because the source wanted us to back off
+        self.blocked_until = 0.0  # by the clock: the source wants us to back off until then
 
     async def spend(self, cost: int = 1) -> None:
         """Wait until the plan allows a request of this cost.

@@ -35,7 +35,7 @@ JSON_NAMES = {
     bool: "a JSON boolean",
     type(None): "null",
 }
-MIN_RETRY_AFTER, MAX_RETRY_AFTER = 1.0, 3600.0  # seconds, whatever the header contains
+MIN_RETRY_AFTER, MAX_RETRY_AFTER = 1.0, 3600.0  # seconds, for any value of the header
 # The last two come from anyio, and for an invalid name of a host.
 BROKEN = (
     httpx.HTTPError,
@@ -68,7 +68,7 @@ class Client:
         timeout: float = 10.0,  # seconds
         headers: Mapping[str, str] | None = None,
         budget: Budget | None = None,
-        used: str = "",  # the header with the source's count of this minute
+        used: str = "",  # the header with the source's own count of this minute
     ) -> None:
         self.base_url = address(base_url, "http", "https")
         self.timeout = timeout
@@ -143,15 +143,15 @@ class Client:
 
 
 async def _unpacked(response: httpx.Response, limit: int) -> AsyncIterator[bytes]:
-    """Yield an answer unpacked, in parts of at most `limit` bytes: a megabyte can hold a thousand.
+    """Yield an answer unpacked, in parts of at most `limit` bytes: 1 MB may unpack to 1 GB.
 
-    httpx would unpack each part as a whole. Raise zlib.error for an answer that is not packed well.
+    httpx would unpack each part as a whole. Raise zlib.error for an answer that can't be unpacked.
     """
     if response.headers.get("Content-Encoding", "identity") == "identity":
         async for part in response.aiter_raw():
             yield part
         return
-    inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip or zlib, whichever it begins with
+    inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip or zlib, by its first bytes
     async for part in response.aiter_raw():
         yield inflate.decompress(part, limit)
         while inflate.unconsumed_tail:
@@ -231,7 +231,7 @@ def host(url: str) -> str:
 
 
 def cause(error: BaseException) -> str:
-    """Return the first cause of a failure, in lower case."""
+    """Return the original cause of a failure, in lower case."""
     while deeper := error.__cause__ or error.__context__:
         # An earlier ProviderError is only the context of this failure, not its cause.
         if isinstance(deeper, ProviderError):

@@ -33,7 +33,7 @@ def read_rows(
 ) -> list[Quote]:
     """Turn rows into quotes; drop a code whose row is missing or invalid.
 
-    Raise ProviderError if no row has a price: then the fault is the source's, not a code's.
+    Raise ProviderError if no row has a price: then the source has a fault, not a code.
     """
     quotes, now, reason = [], datetime.now(UTC), ""
     for instrument in instruments:

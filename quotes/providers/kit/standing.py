@@ -38,7 +38,7 @@ class Standing:
         self._unknown[code] = why
 
     def found(self, code: str) -> None:
-        """Record that the source has a code, whatever it answered before."""
+        """Record that the source has a code, even if it did not know the code before."""
         self._unknown.pop(code, None)
 
     def lacks(self, code: str) -> bool:
@@ -46,7 +46,7 @@ class Standing:
         return code in self._unknown
 
     def forget_codes(self) -> None:
-        """Forget the unknown codes, because no requests follow that could find them."""
+        """Forget the unknown codes: without requests, nothing would show that they became known."""
         self._unknown.clear()
 
     def back_off(self, seconds: float) -> None:
