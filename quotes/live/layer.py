@@ -46,14 +46,10 @@ def in_memory() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of the layer: a batch, or the notice that symbols or boards may have changed.
-
-    `acted` is true if they did change, and false after this process joined the group.
-    """
+    """One message of the layer: a batch, or the notice that symbols or boards may have changed."""
 
     epoch: int = 0
     batch: Batch | None = None
-    acted: bool = False
 
 
 async def send_batch(epoch: int, batch: Batch) -> None:
@@ -91,7 +87,7 @@ async def listen() -> AsyncIterator[Message]:
                 yield Message()  # changes from before the join are not read yet
             message = await channels.receive(channel)
             if message["type"] == "quotes.listing":
-                yield Message(acted=True)
+                yield Message()
             elif message["type"] == "quotes.batch":
                 if message.get("deployment", "") == _deployment:
                     yield _read(message)

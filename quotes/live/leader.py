@@ -42,7 +42,7 @@ class Live(Protocol):
     in_database: DatabaseThread
     in_lease: DatabaseThread  # for the lease, so that renewals do not wait for other work
     on_listing: set[Callable[[], None]]
-    acts: int
+    listings: int  # changes of symbols and boards that were read
     seen: tuple[int, int]  # (epoch, batch) of the newest batch that was accepted
     storage: Storage | None  # of the feed, while this process leads
     refused: dict[int, float]  # by epoch that was not accepted: when to look it up again
@@ -157,7 +157,7 @@ class Leader:
         self.providers = providers
         self.feed = Feed(self.publish, self.learn, history.take, conf.get("MAX_JUMP"))
         self.storage = Storage(live.in_database, epoch, self.feed, providers, history)
-        self.acts = live.acts
+        self.listings = live.listings
 
     async def run(self) -> None:
         """Run the feed, follow changes of symbols and boards, and store what it accepts."""
@@ -202,7 +202,7 @@ class Leader:
     async def follow(self) -> None:
         """Give the feed the active symbols with their codes for each provider."""
         chains = await self.live.in_database(load_chains, list(self.providers))
-        acted, self.acts = self.live.acts != self.acts, self.live.acts
+        acted, self.listings = self.live.listings != self.listings, self.live.listings
         self.feed.follow(self.providers.values(), chains, acted)
 
     def listing_changed(self) -> None:

@@ -57,6 +57,16 @@ def newest_stored() -> tuple[int, int]:
     return FeedLease.objects.filter(pk=1).values_list("epoch", "batch").first() or (0, 0)
 
 
+def listings() -> int:
+    """Return the number of changes of symbols and boards so far."""
+    return FeedLease.objects.filter(pk=1).values_list("listings", flat=True).first() or 0
+
+
+def count_listing() -> None:
+    """Count a change of symbols or boards, for processes that hear no messages."""
+    FeedLease.objects.filter(pk=1).update(listings=F("listings") + 1)
+
+
 def epoch() -> int:
     """Return the newest epoch that a feed of this database began, or 0."""
     return newest_stored()[0]

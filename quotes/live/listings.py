@@ -28,4 +28,5 @@ def changed(using: str, **kwargs: Any) -> None:
 def send() -> None:
     """Notify every process that symbols or boards changed."""
     layer.enter(lease.deployment())
+    lease.count_listing()
     async_to_sync(layer.send_listing)()

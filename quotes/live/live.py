@@ -72,7 +72,7 @@ class Live:
         self.received = asyncio.Event()  # set with the first quotes from the layer
         self.notes: dict[Watch, str] = {}
         self.on_listing: set[Callable[[], None]] = set()  # called when symbols or boards change
-        self.acts = 0  # changes of symbols or boards since the start
+        self.listings = 0  # changes of symbols and boards, as the database counts them
         self.storage: Storage | None = None  # of the feed, while this process leads
 
     @property
@@ -127,6 +127,7 @@ class Live:
 
     async def reload(self) -> None:
         """Read symbols, boards and last quotes, and show what changed."""
+        self.listings = await self.in_database(lease.listings)
         self.rows.listed = await self.in_database(load_listed)
         chains = await self.in_database(load_chains, conf.get("PROVIDERS"))
         self.store.chains = {code: tuple(chain) for code, chain in chains.items()}
@@ -159,7 +160,6 @@ class Live:
         """Read batches and notices of changes from the layer, forever."""
         async for message in layer.listen():
             if message.batch is None:
-                self.acts += message.acted
                 await self.refresh()
             else:
                 await self.take(message.epoch, message.batch)

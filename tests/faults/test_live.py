@@ -23,6 +23,10 @@ from tests.servers import Postgres, Redis, Runfeed, Site, eventually, manage
 pytestmark = pytest.mark.server
 
 EXTERNAL = {"QUOTES_FEED": "external"}
+SWITCH_OFF = (
+    "from quotes.models import Symbol as S; s = S.objects.get(code='ETH-USD'); "
+    "s.active = False; s.save()"
+)
 OUTAGE = 6.0  # seconds of an outage: longer than a page waits for its feed
 
 
@@ -120,6 +124,11 @@ def test_a_second_process_on_one_database_is_live_without_redis(running: ExitSta
     assert ready(second) == "ok"
     log = second.log.read_text()  # of both
     assert lines(log, "the layer is silent, reading quotes from the database; set REDIS_URL") == 1
+    first.manage("shell", "--verbosity", "0", "-c", SWITCH_OFF)
+    for site in (first, second):
+        eventually(
+            lambda site=site: "ETH-USD" not in site.get("/boards/crypto/"), "the change is known"
+        )
     first.kill()
     eventually(lambda: "leads the feed, epoch 2" in second.log.read_text(), "it takes over")
     begun = now()

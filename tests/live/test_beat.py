@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 from django.db import OperationalError
+from django.db.models import F
 
 from quotes.feed.batch import Batch
 from quotes.live import beat as beat_module
 from quotes.live import layer, lease
 from quotes.live.beat import Beat
-from quotes.models import FeedLease
+from quotes.models import FeedLease, Symbol
 from tests.servers import until
 from tests.sockets import opened
 
@@ -128,6 +129,26 @@ async def test_a_lease_that_is_held_is_no_sign_of_the_feed_but_a_stored_batch_is
     assert live_parts.beat.heard_at is None
     await FeedLease.objects.aupdate(batch=6)
     await until(lambda: live_parts.beat.heard_at is not None)
+
+
+async def test_a_change_that_no_message_brought_is_noticed(
+    live_parts: Any, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("quotes.live.beside.READ_EVERY", 0.0)
+    given = {"name": "A coin", "kind": "crypto", "currency": "USD"}
+    # as another process does it without a layer in common
+    await Symbol.objects.abulk_create([Symbol(code="NEW-USD", **given)])
+    await FeedLease.objects.aupdate(listings=F("listings") + 1)
+    await until(lambda: "NEW-USD" in live_parts.store.states)
+
+
+async def test_a_change_of_symbols_or_boards_is_counted(transactional_db: None):
+    given = {"name": "A coin", "kind": "crypto", "currency": "USD"}
+    await FeedLease.objects.acreate(epoch=1)
+    symbol = await Symbol.objects.acreate(code="NEW-USD", **given)
+    assert (await FeedLease.objects.aget()).listings == 1
+    await symbol.adelete()
+    assert (await FeedLease.objects.aget()).listings == 2
 
 
 async def test_a_batch_that_is_not_accepted_is_no_sign_of_the_feed(

@@ -7,10 +7,11 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from channels.layers import channel_layers
 
 from quotes import live
-from quotes.live import layer
+from quotes.live import layer, listings
 from quotes.live.live import Live
 from quotes.models import HeldPrice, LastQuote, ProviderSymbol, Symbol
 from quotes.quote import Quote
@@ -50,7 +51,7 @@ async def test_a_refusal_outlives_a_listing_that_is_only_read_again(
             process.on_listing.add(lambda: changes.append(1))
             await stub.until(lambda: len(changes) > 5)  # the layer is joined again with each batch
             assert stub.requests[STATS] == 1
-            await layer.send_listing()
+            await sync_to_async(listings.send)()  # as after a change in the admin
             await stub.until(lambda: stub.requests[STATS] == 2)
         finally:
             await process.stop()
