@@ -17,7 +17,7 @@ from inspect import signature
 from typing import Any, ClassVar
 
 from quotes.providers.kit.budgets import Budget, Plan
-from quotes.providers.kit.client import Client
+from quotes.providers.kit.client import MAX_BYTES, Client
 from quotes.providers.kit.errors import ProviderError
 from quotes.providers.kit.standing import Standing
 from quotes.quote import Quote
@@ -72,6 +72,7 @@ class Provider(ABC):
     attribution: ClassVar[str]  # the line that its terms, or fairness, require on every page
     streams: ClassVar[bool] = False  # whether it has `stream`
     steps: ClassVar[Collection[int]] = ()  # seconds of the candles that `candles` returns
+    max_bytes: ClassVar[int] = MAX_BYTES  # of an answer; a list of all instruments may be longer
     sizes: ClassVar[bool] = True  # whether `instruments` returns tick sizes
     needs_code: ClassVar[bool] = True  # whether a symbol must have a code for this provider
     invented: ClassVar[bool] = False  # its prices are simulated, and never replace real ones
@@ -149,7 +150,14 @@ class Provider(ABC):
     ) -> Client:
         """Return a client that spends the budget of this provider and closes with it."""
         budget = self.standing.budget
-        client = Client(base_url, timeout=timeout, headers=headers, budget=budget, used=used)
+        client = Client(
+            base_url,
+            timeout=timeout,
+            headers=headers,
+            budget=budget,
+            used=used,
+            max_bytes=self.max_bytes,
+        )
         self.clients.append(client)
         return client
 

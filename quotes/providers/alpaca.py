@@ -64,6 +64,7 @@ class Alpaca(Provider):
     title = "Alpaca"
     # An instance has one feed, this line belongs to the class: it must be true for all FEEDS.
     attribution = "Prices by Alpaca. Stock prices are from IEX or from all US exchanges"
+    max_bytes = 16 * 2**20  # for the list of all assets
     streams = True
     steps = STEPS
     poll_interval = 2.0

@@ -54,6 +54,7 @@ class Binance(Provider):
     name = "binance"
     title = "Binance"
     attribution = "Prices by Binance"
+    max_bytes = 8 * 2**20  # for the list of all symbols, which has 4 MB
     streams = True
     steps = STEPS
     poll_interval = 2.0

@@ -46,6 +46,7 @@ class CoinGecko(Provider):
     name = "coingecko"
     title = "CoinGecko"
     attribution = "Data provided by CoinGecko (www.coingecko.com)"
+    max_bytes = 4 * 2**20  # for the list of all coins
     steps = DAYS
     sizes = False
     poll_interval = float(CACHED)

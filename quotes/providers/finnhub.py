@@ -57,6 +57,7 @@ class Finnhub(Provider):
     name = "finnhub"
     title = "Finnhub"
     attribution = "Prices by Finnhub"
+    max_bytes = 8 * 2**20  # for the list of all symbols of a market
     streams = True
     sizes = False
     poll_interval = 60.0 * SHARE / PER_MINUTE

@@ -25,7 +25,7 @@ from quotes.providers.kit.errors import ProviderError
 from quotes.quote import loads
 
 AGENT = "quoteboard"
-MAX_BYTES = 8 * 2**20  # of one answer
+MAX_BYTES = 2 * 2**20  # of one answer, unless the provider has longer ones
 MAX_BYTES_OF_ERROR = 2**16
 REFUSED = (401, 403, 451)
 JSON_NAMES = {
@@ -69,6 +69,7 @@ class Client:
         headers: Mapping[str, str] | None = None,
         budget: Budget | None = None,
         used: str = "",  # the header with the source's own count of this minute
+        max_bytes: int = MAX_BYTES,  # of an answer, unpacked
     ) -> None:
         self.base_url = address(base_url, "http", "https")
         self.timeout = timeout
@@ -79,6 +80,7 @@ class Client:
             **(headers or {}),
         }
         self.budget, self.used = budget or Budget(Plan()), used
+        self.max_bytes = max_bytes
         self.ahead: float | None = None  # seconds that the source's clock is ahead of ours, roughly
         self._client: httpx.AsyncClient | None = None
 
@@ -116,10 +118,10 @@ class Client:
             if (used := response.headers.get(self.used, "")).isdecimal():
                 self.budget.read_minute(int(used))
             failed = response.status_code != httpx.codes.OK
-            async for part in _unpacked(response, MAX_BYTES + 1):
+            async for part in _unpacked(response, self.max_bytes + 1):
                 body += part
-                if len(body) > MAX_BYTES:
-                    raise ProviderError(f"{what} answered with more than {MAX_BYTES} bytes")
+                if len(body) > self.max_bytes:
+                    raise ProviderError(f"{what} answered with more than {self.max_bytes} bytes")
                 if failed and len(body) > MAX_BYTES_OF_ERROR:
                     break
         if failed:

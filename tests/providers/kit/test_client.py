@@ -193,6 +193,14 @@ async def test_a_body_without_end_is_not_read_to_the_end(squeeze: Callable[[byte
     assert f"more than {MAX_BYTES} bytes" in str(error)
 
 
+async def test_a_source_with_long_lists_may_send_more() -> None:
+    rows = b"[" + b"1, " * MAX_BYTES + b"1]"
+    async with source(answer("200 OK", rows)) as found:
+        rest = Client(found.url, timeout=PATIENCE, max_bytes=4 * MAX_BYTES)
+        assert len(await rest.get("/list")) == MAX_BYTES + 1
+        await rest.aclose()
+
+
 async def test_a_small_body_that_unpacks_to_a_huge_one_takes_no_memory() -> None:
     body = gzip.compress(b" " * 8 * MAX_BYTES)
     assert len(body) < MAX_BYTES / 64
