@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import resource
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +22,9 @@ logger = logging.getLogger(__name__)
 Clock = Callable[[], float]
 LOG_EVERY = 10.0  # seconds between two log messages with the same reason
 MINUTE = 60.0  # seconds
+OTHER_FILES = 100  # that a process has open besides its sockets, at most
+UNLIMITED = 1_000_000  # connections
+ANSWERS = 50  # connections for pages, beside the sockets
 
 
 class Refused(Exception):
@@ -42,11 +46,14 @@ class Limits:
         self.sockets: Counter[str] = Counter()  # open, by address
         self.refused: Counter[str] = Counter()  # by reason
         self.logged: dict[str, float] = {}  # when, by reason
+        self.ending = False  # whether the server ends
 
     @contextmanager
     def socket(self, address: str) -> Iterator[None]:
         """Count a socket of an address while it is open; raise Refused if there are too many."""
-        if self.sockets.total() >= conf.get("MAX_SOCKETS"):
+        if self.ending:
+            raise Refused("ending", 503, "This server is about to end. Try again.")
+        if self.sockets.total() >= max_sockets():
             raise Refused("sockets", 503, "This server can't take more sockets. Try again later.")
         if self.sockets[address] >= conf.get("MAX_SOCKETS_PER_ADDRESS"):
             raise Refused("address", 429, "Too many sockets from your address. Close some of them.")
@@ -74,6 +81,21 @@ class Limits:
             refused.reason,
             self.refused[refused.reason],
         )
+
+
+def max_connections() -> int:
+    """Return how many connections the limit of open files allows."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files == resource.RLIM_INFINITY:
+        return UNLIMITED
+    return max(files - OTHER_FILES, files // 2)
+
+
+def max_sockets() -> int:
+    """Return how many sockets may be open: fewer than connections, so that pages are served."""
+    connections = max_connections()
+    most: int = conf.get("MAX_SOCKETS")
+    return min(most, max(connections - ANSWERS, connections // 2))
 
 
 class Allowance:

@@ -17,8 +17,9 @@ from twisted.internet.defer import Deferred
 from quotes import conf, consumers
 from quotes.checks import refuse_wrong_settings
 from quotes.limits import Refused, address_of, refuse
-from quotes.live import current, ensure_started, stop
+from quotes.live import close_sockets, current, ensure_started, stop
 
+RESTARTS = 4012  # our close code for a server that restarts; daphne can't send 1012
 LOCAL_HOSTS = [".localhost", "127.0.0.1", "[::1]"]
 
 websocket_urlpatterns = [
@@ -64,8 +65,14 @@ def stop_with_daphne() -> None:
     """Stop the live parts before daphne's reactor stops, because daphne has no lifespan."""
     if reactor := sys.modules.get("twisted.internet.reactor"):
         reactor.addSystemEventTrigger(
-            "before", "shutdown", lambda: Deferred.fromFuture(asyncio.ensure_future(stop()))
+            "before", "shutdown", lambda: Deferred.fromFuture(asyncio.ensure_future(end()))
         )
+
+
+async def end() -> None:
+    """Close the sockets of this process, then stop its live parts."""
+    await close_sockets(RESTARTS)
+    await stop()
 
 
 async def lifespan(receive: Any, send: Any) -> None:

@@ -7,7 +7,7 @@ import asyncio
 from quotes import conf
 from quotes.live.live import Live
 
-__all__ = ["Live", "current", "ensure_started", "stop"]
+__all__ = ["Live", "close_sockets", "current", "ensure_started", "stop"]
 
 _live: Live | None = None
 _starting: asyncio.Task[None] | None = None
@@ -30,6 +30,12 @@ async def ensure_started() -> Live:
         await stop()  # the next caller may try again
         raise
     return _live
+
+
+async def close_sockets(code: int) -> None:
+    """Close the sockets of this process with a code, before its server ends."""
+    if _live is not None:
+        await _live.close_sockets(code)
 
 
 async def stop() -> None:

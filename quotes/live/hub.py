@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 Send = Callable[[dict[str, Any]], Coroutine[Any, Any, None]]
 STUCK_AFTER = 30.0  # seconds without progress, after which the socket is closed with SLOW
 SLOW = 4013  # our close code for "too slow, try again later"
+CLOSED_IN = 5.0  # seconds in which the sockets of a server that ends are closed, at most
+PER_SECOND = 100  # sockets that are closed, at least
 COHORTS = 5  # groups of pages, which get their pulse one after the other
 
 
@@ -71,6 +73,17 @@ class Hub:
         subscriber.watch, subscriber.owed, subscriber.sending = watch, set(), None
         about = self.fragments.about(watch)
         self._begin(subscriber, message + about if message else self._opening(watch))
+
+    async def close(self, code: int) -> None:
+        """Close all sockets, one after the other, so that their pages do not return together."""
+        clock = asyncio.get_running_loop().time
+        left = [subscriber for watching in self.watches.values() for subscriber in watching]
+        pause, due = min(1 / PER_SECOND, CLOSED_IN / max(len(left), 1)), clock()
+        for subscriber in left:
+            self.unsubscribe(subscriber)
+            self._deliver(subscriber, {"type": "websocket.close", "code": code})
+            due += pause
+            await asyncio.sleep(max(0.0, due - clock()))
 
     def publish(self, codes: set[str]) -> None:
         """Note that symbols changed; their pages get them with the next pace."""

@@ -123,6 +123,11 @@ class Live:
         await self.in_lease.close()
         await self.in_database.close()
 
+    async def close_sockets(self, code: int) -> None:
+        """Refuse new sockets, and close the open ones with a code, one after the other."""
+        self.limits.ending = True
+        await self.hub.close(code)
+
     # Symbols, boards and last quotes
 
     async def reload(self) -> None:

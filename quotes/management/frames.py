@@ -23,6 +23,8 @@ class SharedFrames(WebSocketsSansIOProtocol):
         text = message.get("text") if message["type"] == "websocket.send" else None
         if text is None or self.conn.state is not State.OPEN or not self.writable.is_set():
             await super().send(message)
+            if message["type"] == "websocket.http.response.body":
+                self.handshake_complete = True  # otherwise, each refusal is logged as an error
             return
         if message is not SharedFrames.event:
             SharedFrames.event = message

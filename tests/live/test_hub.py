@@ -513,3 +513,26 @@ class TestConflation:
             subscribers.append(market.hub.subscribe(EVERYTHING, pages[-1].send))
         else:
             await asyncio.sleep(0)
+
+
+class TestTheEnd:
+    async def test_all_pages_are_closed_with_the_code_also_stalled_ones(self):
+        market = Market()
+        pages = [Page(), stalled(), Page()]
+        for page in pages:
+            market.hub.subscribe(EVERYTHING, page.send)
+        await market.hub.close(1012)
+        await until(lambda: [page.closed for page in pages] == [[1012]] * 3)
+        assert not market.hub.watches
+
+    async def test_many_pages_are_not_closed_at_once(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr(hub_module, "CLOSED_IN", 0.05)
+        market = Market()
+        pages = [Page() for _ in range(20)]
+        for page in pages:
+            market.hub.subscribe(EVERYTHING, page.send)
+        closing = asyncio.create_task(market.hub.close(1012))
+        await until(lambda: any(page.closed for page in pages))
+        assert not all(page.closed for page in pages)
+        await closing
+        assert all(page.closed for page in pages)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import html
 import re
+import shutil
 import signal
 import socket
 import sqlite3
@@ -13,6 +14,7 @@ from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 from websockets.asyncio.client import ClientConnection
@@ -118,13 +120,63 @@ def test_a_server_that_ends_sends_its_pages_away_so_that_they_come_back(running_
     assert listed
     codes = {int(code) for code in listed[1].split(",")}
     with ExitStack() as doors:
-        pages = [doors.enter_context(open_socket(running_site)) for _ in range(5)]
+        pages = [doors.enter_context(open_socket(running_site)) for _ in range(40)]
         for page in pages:
             page.recv(timeout=5)
         assert running_site.stop()
-        for page in pages:
-            assert end(page) in codes | {1006}
+        code = {"daphne": 4012, "uvicorn": 1012}[running_site.server]
+        assert {end(page) for page in pages} == {code}
+        assert code in codes
     assert "Traceback" not in running_site.log.read_text()
+
+
+class Narrow(Site):
+    """The site, with a limit of open files."""
+
+    def command(self) -> list[str]:
+        return ["/bin/sh", "-c", 'ulimit -n 200 && exec "$@"', "sh", *super().command()]
+
+
+@pytest.fixture
+def narrow(tmp_path: Path, database_template: Path) -> Iterator[Site]:
+    shutil.copy(database_template, tmp_path / "site.sqlite3")
+    running = Narrow(tmp_path, "uvicorn")
+    yield running.start()
+    running.stop()
+
+
+def test_with_few_files_a_server_refuses_sockets_and_serves_pages(narrow: Site):
+    with ExitStack() as doors:
+        pages, refused = [], []
+        for _ in range(120):
+            try:
+                pages.append(doors.enter_context(open_socket(narrow)))
+            except InvalidStatus as error:
+                refused.append(error.response.status_code)
+        assert len(pages) > 20
+        assert len(refused) > 20
+        assert set(refused) == {503}
+        assert "Bitcoin" in narrow.get("/boards/crypto/")
+        assert prices(pages[0].recv(timeout=5))
+    with open_socket(narrow) as page:
+        assert prices(page.recv(timeout=5))
+    log = narrow.log.read_text()
+    assert log.count("refused a socket") == 1
+    assert "ERROR" not in log
+
+
+def test_with_few_files_connections_wait_for_room(narrow: Site):
+    with ExitStack() as doors:
+        idle = [doors.enter_context(socket.socket()) for _ in range(250)]
+        for each in idle:
+            each.connect(("127.0.0.1", narrow.port))
+        eventually(lambda: "others wait" in narrow.log.read_text(), "it is full")
+        with pytest.raises(OSError, match="timed out"):
+            urlopen(narrow.url + "/healthz", timeout=0.5)
+    eventually(lambda: narrow.get("/healthz") == "ok", "there is room again")
+    log = narrow.log.read_text()
+    assert len(log.splitlines()) < 30, log
+    assert "Traceback" not in log
 
 
 # Upstream
@@ -255,6 +307,16 @@ def test_a_clean_stop_loses_no_quote_that_was_shown(
 
 
 # Commands
+
+
+def test_runserver_listens_beyond_loopback_only_if_that_is_wanted():
+    given = ["runserver", "--noreload", f"0.0.0.0:{free_port()}"]
+    refused = manage(*given, check=False, DJANGO_DEBUG="False")
+    assert refused.returncode == 1
+    assert "Use  manage.py serve  instead, or add --exposed." in refused.stderr
+    exposed = manage(*given, "--exposed", check=False)  # in debug mode, which is not for others
+    assert "can't listen on" in exposed.stderr
+    assert "--exposed" not in exposed.stderr
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from daphne.endpoints import build_endpoint_description_strings
 from daphne.management.commands import runserver
 from daphne.server import Server
 from django.conf import settings
+from django.core.management.base import CommandError, CommandParser
 
 from quotes.management import servers
 
@@ -41,9 +42,21 @@ class Command(runserver.Command):
         websocket_timeout=FOREVER,
     )
 
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Add an option to serve other machines."""
+        super().add_arguments(parser)
+        parser.add_argument(
+            "--exposed", action="store_true", help="listen on addresses that other machines reach"
+        )
+
     def run(self, **options: Any) -> None:
         """Serve, if the settings allow the address."""
         servers.refuse_other_machines(self.addr, self.address)
+        if not (options["exposed"] or servers.is_loopback(self.addr)):
+            raise CommandError(
+                f"can't listen on {self.address}: with runserver, a client that reads slowly can "
+                "use any amount of memory. Use  manage.py serve  instead, or add --exposed."
+            )
         super().run(**options)
 
     def inner_run(self, *args: Any, **options: Any) -> None:

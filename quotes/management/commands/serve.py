@@ -16,11 +16,12 @@ from quotes.management import servers
 try:
     import uvicorn
 
+    from quotes.management.accepting import Server
     from quotes.management.frames import SharedFrames
 except ImportError:  # only production needs it
     uvicorn = None  # type: ignore[assignment]
 
-STOP_WITHIN = 10  # seconds to close all sockets with a code that makes pages connect again
+STOP_WITHIN = 5  # seconds for connections to end, after all sockets were closed
 
 
 class Command(BaseCommand):
@@ -53,11 +54,11 @@ class Command(BaseCommand):
         if share_port and "InMemory" in layer["BACKEND"]:
             raise CommandError("Several processes need a layer between them: set REDIS_URL.")
         servers.allow_many_sockets()
-        server = uvicorn.Server(configuration(get_default_application()))
         with listen(addrport, share_port) as listening:
+            server = Server(configuration(get_default_application()), listening)
             servers.write_address(self.stdout, address_of(listening))
             try:
-                server.run(sockets=[listening])
+                server.run()
             except KeyboardInterrupt:
                 return
         if not server.started:

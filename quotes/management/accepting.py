@@ -1,0 +1,82 @@
+"""Accepting: takes connections while there is room for them, and closes their sockets gently."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from typing import Any
+
+import uvicorn
+
+from quotes import live
+from quotes.limits import max_connections
+
+logger = logging.getLogger(__name__)
+
+FULL_FOR = 0.1  # seconds between two checks whether there is room again
+FAILED_FOR = 1.0  # seconds after a connection could not be accepted, as in asyncio
+RESTARTS = 1012  # the close code of a server that restarts
+
+
+class Server(uvicorn.Server):
+    """Uvicorn's server, but with an accept loop that stops while no more files may be open.
+
+    The accept loop of asyncio would try as often as the queue is long, and log each attempt.
+    """
+
+    def __init__(self, config: uvicorn.Config, listening: socket.socket) -> None:
+        super().__init__(config)
+        self.listening = listening
+        self.accepting: asyncio.Task[None] | None = None
+        self.most, self.full = max_connections(), False
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start the application, then accept connections."""
+        await super().startup(sockets=[])
+        self.listening.setblocking(False)
+        self.accepting = asyncio.create_task(self._accept())
+        self.accepting.add_done_callback(self._ended)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept no more connections, close the sockets one after the other, and end."""
+        if self.accepting:
+            self.accepting.cancel()
+        self.listening.close()
+        await live.close_sockets(RESTARTS)
+        await super().shutdown(sockets=[])
+
+    async def _accept(self) -> None:
+        loop, failing = asyncio.get_running_loop(), False
+        while True:
+            if self._is_full():
+                await asyncio.sleep(FULL_FOR)
+                continue
+            try:
+                connection, _ = await loop.sock_accept(self.listening)
+            except OSError as error:
+                if not failing:
+                    logger.error("could not accept connections, trying again: %s", error)
+                failing = True
+                await asyncio.sleep(FAILED_FOR)
+                continue
+            failing = False
+            await loop.connect_accepted_socket(self._protocol, connection)
+
+    def _is_full(self) -> bool:
+        full = len(self.server_state.connections) >= self.most
+        if full and not self.full:
+            words = "%d connections are open, the limit of open files allows no more: others wait"
+            logger.warning(words, self.most)
+        self.full = full
+        return full
+
+    def _protocol(self) -> Any:
+        protocol: Any = self.config.http_protocol_class
+        state = self.lifespan.state
+        return protocol(config=self.config, server_state=self.server_state, app_state=state)
+
+    def _ended(self, accepting: asyncio.Task[None]) -> None:
+        if not accepting.cancelled() and (error := accepting.exception()):
+            logger.error("the server ends: it could not accept connections", exc_info=error)
+            self.should_exit = True
