@@ -129,15 +129,15 @@ class Feed:
             if source.down_since and source.instruments
         }
 
-    def arrivals(self) -> dict[str, tuple[str, int]]:
-        """Return where quotes arrive from, by symbol: the provider, and its count of turns.
+    def arrivals(self) -> dict[str, tuple[str, int, int]]:
+        """Return where quotes arrive from, by symbol: the provider, its turns and skipped ticks.
 
         Between two calls with the same result, no quote of the symbol was missed. Symbols whose
         provider fails are left out.
         """
         failing = self.outages()
         return {
-            symbol: (name, self.sources[name].turns)
+            symbol: (name, self.sources[name].turns, self.sources[name].provider.standing.skipped)
             for symbol, name in self.in_use.items()
             if name not in failing
         }

@@ -16,6 +16,7 @@ logger = logging.getLogger(__name__)
 
 BACK_OFF = 1.0  # seconds, doubled with each failure in a row
 MAX_BACK_OFF = 20.0  # seconds
+REPORT_AGAIN = 60.0  # seconds between two lines about skipped ticks
 STEADY = 5.0  # seconds that a stream must last to end an outage
 
 Take = Callable[[Quote, datetime | None], None]
@@ -41,6 +42,7 @@ class Source:
         self.up_since = float("-inf")  # by the clock; -inf if it was never down
         self.streaming = False
         self.turns = 0  # how often a stream began or ended, or an outage began
+        self.skipped, self.skipped_at = 0, float("-inf")  # ticks that were logged, and when
         self.poll_due = asyncio.Event()  # while there is no stream, and once after it began
         self.acted = asyncio.Event()  # the operator changed something, so a refusal may be over
         self.got_at: dict[str, datetime] = {}  # when the last poll with a price came, by symbol
@@ -130,6 +132,7 @@ class Source:
                     self.poll_due.set()  # for missed quotes, and for fields that streams lack
                 self.streamed.add(quote.symbol)
                 self._take(quote)
+                self._report_skipped()
                 if steady is None:
                     steady = asyncio.get_running_loop().call_later(STEADY, self._up)
         finally:
@@ -137,6 +140,14 @@ class Source:
             if steady is not None:
                 steady.cancel()
         raise ProviderError("the stream ended")
+
+    def _report_skipped(self) -> None:
+        skipped, now = self.provider.standing.skipped, self.clock()
+        if skipped == self.skipped or now - self.skipped_at < REPORT_AGAIN:
+            return
+        words = "%s: more ticks than this process can read, left out %d superseded ones"
+        logger.warning(words, self.provider.name, skipped - self.skipped)
+        self.skipped, self.skipped_at = skipped, now
 
     async def _keep_polling(self) -> None:
         failures = 0

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import quote as escaped
 
 from quotes.providers import Candle, Instrument, Plan, Provider, ProviderError
+from quotes.providers.kit.backlog import Backlog
 from quotes.providers.kit.batches import Groups, by_code
 from quotes.providers.kit.cache import StreamCache
 from quotes.providers.kit.client import NotFoundError, address, of_kind
@@ -36,6 +37,7 @@ PATIENCE = 3.0  # seconds that a stream waits for the list of products; then it 
 CHUNK = 50  # products in one subscription
 HANDFUL = 10  # with more products than this, only one of them sends heartbeats, one a second
 GONE = {"delisted": "is delisted", None: "is not a valid product"}  # by status; None: not listed
+TICK = re.compile(r'^\{"type":\s*"ticker",.*?"product_id":\s*"([^"]*)"')
 
 day_quote = partial(Quote, provider="coinbase", volume_window="24h", session="always", delay=0)
 
@@ -102,7 +104,7 @@ class Coinbase(Provider):
             while groups:
                 connection = Connection(groups, self.standing)
                 try:
-                    async with Socket(self.ws_url, self.timeout, self.silence) as socket:
+                    async with self._socket() as socket:
                         while groups:
                             while connection.due:
                                 await socket.send(connection.due.pop(0))
@@ -115,6 +117,10 @@ class Coinbase(Provider):
                     if not connection.refused:
                         raise
         raise ProviderError("coinbase knows none of the products")
+
+    def _socket(self) -> Socket:
+        backlog = Backlog(TICK, self.standing)
+        return Socket(self.ws_url, self.timeout, self.silence, backlog=backlog)
 
     async def _get(self, path: str, kind: type, **params: str | int) -> Any:
         try:

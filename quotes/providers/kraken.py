@@ -7,6 +7,7 @@ the status 200), https://docs.kraken.com/exchange/api-reference/spot-websocket-v
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -15,6 +16,7 @@ from math import ceil
 from typing import Any
 
 from quotes.providers import Candle, Instrument, Plan, Provider, ProviderError
+from quotes.providers.kit.backlog import Backlog
 from quotes.providers.kit.batches import Codes, Groups, RejectedError
 from quotes.providers.kit.cache import StreamCache
 from quotes.providers.kit.client import address, of_kind
@@ -46,6 +48,11 @@ PLACES = {  # in a row of Ticker: a key and an index; index 0 is today, 1 the la
     "low": ("l", 1),
     "volume": ("v", 1),
 }
+# An update has one pair. A frame with several would be left out with its first one.
+TICK = re.compile(
+    r'^\{"channel":\s*"ticker",\s*"type":\s*"update",\s*'
+    r'"data":\s*\[\{"symbol":\s*"([^"]*)"[^{]*\}\]'
+)
 
 day_quote = partial(Quote, provider="kraken", volume_window="24h", session="always", delay=0)
 
@@ -127,7 +134,7 @@ class Kraken(Provider):
         groups = {group[0].name: group for group in found.values()}
         if groups:
             with self.cache.open(), cooldown(COOL_DOWN):
-                async with Socket(self.ws_url, self.timeout, self.silence) as socket:
+                async with self._socket() as socket:
                     for message in subscriptions(list(groups)):
                         await socket.send(message)
                     while groups:
@@ -135,6 +142,10 @@ class Kraken(Provider):
                             self.cache.remember(quote)
                             yield quote
         raise ProviderError("kraken knows none of the pairs")
+
+    def _socket(self) -> Socket:
+        backlog = Backlog(TICK, self.standing)
+        return Socket(self.ws_url, self.timeout, self.silence, backlog=backlog)
 
     async def _get(self, what: str, **params: str | int) -> dict[str, Any]:
         path = f"/0/public/{what}"

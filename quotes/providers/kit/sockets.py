@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Self
@@ -22,11 +23,14 @@ from typing import Any, Self
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus, WebSocketException
 
+from quotes.providers.kit.backlog import Backlog
 from quotes.providers.kit.client import AGENT, cause, host, status_error, timeout_error
 from quotes.providers.kit.errors import ProviderError
 from quotes.quote import loads
 
 MAX_BYTES = 2**20  # of one frame
+DRAIN_EVERY = 0.02  # seconds of work, after which a backlog reads what has arrived
+DRAIN_ROUNDS = 50  # each reads up to 256 KB
 MAX_UNREADABLE = 5  # frames in a row
 BROKEN = (OSError, WebSocketException, UnicodeError)  # the last for an invalid name of a host
 WIRE = logging.getLogger(f"{__name__}.wire")
@@ -44,9 +48,19 @@ class SilentError(ProviderError):
 class Socket:
     """One connection to one source, open inside `async with`, never opened again."""
 
-    def __init__(self, url: str, timeout: float, silence: float, of: type = dict) -> None:
+    def __init__(
+        self,
+        url: str,
+        timeout: float,
+        silence: float,
+        of: type = dict,  # of the JSON in a frame: an object, or a list
+        backlog: Backlog | None = None,  # for a stream that may be faster than this process
+    ) -> None:
         self.url, self.timeout, self.silence = url, timeout, silence
-        self.of = of  # the type of the JSON in a frame: an object, or a list
+        self.of, self.backlog = of, backlog
+        self.reading: asyncio.Task[None] | None = None
+        self.came = asyncio.Event()  # a frame came into the backlog, or the connection ended
+        self.drained_at = 0.0
 
     async def __aenter__(self) -> Self:
         with self._explained():
@@ -61,9 +75,14 @@ class Socket:
                 user_agent_header=AGENT,
                 logger=WIRE,
             )
+        if self.backlog is not None:
+            self.reading = asyncio.create_task(self._read_into(self.backlog))
         return self
 
     async def __aexit__(self, *exc: object) -> None:
+        if self.reading:
+            self.reading.cancel()
+            await asyncio.wait([self.reading])
         await self.connection.close()
 
     async def send(self, message: Mapping[str, Any]) -> None:
@@ -84,9 +103,39 @@ class Socket:
     async def _frame(self) -> str | bytes:
         try:
             async with asyncio.timeout(self.silence):
-                return await self.connection.recv()
+                if self.backlog is None or self.reading is None:
+                    return await self.connection.recv()
+                return await self._oldest(self.backlog, self.reading)
         except TimeoutError as error:
             raise SilentError(f"no message for {self.silence:g} s") from error
+
+    async def _oldest(self, backlog: Backlog, reading: asyncio.Task[None]) -> str | bytes:
+        if time.monotonic() - self.drained_at > DRAIN_EVERY:
+            await self._drain(backlog)
+        while not backlog:
+            if reading.done():
+                reading.result()  # raises what ended the connection
+            self.came.clear()
+            await self.came.wait()
+        return backlog.pop()
+
+    async def _read_into(self, backlog: Backlog) -> None:
+        try:
+            while True:
+                backlog.add(await self.connection.recv())
+                self.came.set()
+        finally:
+            self.came.set()
+
+    async def _drain(self, backlog: Backlog) -> None:
+        """Let all frames in that wait in the kernel, so that the backlog knows of them."""
+        for _ in range(DRAIN_ROUNDS):
+            arrived = backlog.arrived
+            await asyncio.sleep(0)  # the loop reads from the connection
+            await asyncio.sleep(0)  # the frames come into the backlog
+            if backlog.arrived == arrived:
+                break
+        self.drained_at = time.monotonic()
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

@@ -16,6 +16,7 @@ class Standing:
 
     def __init__(self, budget: Budget) -> None:
         self.budget = budget
+        self.skipped = 0  # ticks that were superseded before they could be read
         self._refusals: dict[str, str] = {}
         self._unknown: dict[str, str] = {}
         self.refusals: Mapping[str, str] = MappingProxyType(self._refusals)  # reasons, by request
@@ -48,6 +49,10 @@ class Standing:
     def forget_codes(self) -> None:
         """Forget the unknown codes: without requests, nothing would show that they became known."""
         self._unknown.clear()
+
+    def skip(self, ticks: int) -> None:
+        """Record that superseded ticks were not read."""
+        self.skipped += ticks
 
     def back_off(self, seconds: float) -> None:
         """Send no request for some seconds."""

@@ -1,0 +1,53 @@
+"""The backlog of a stream: frames that have arrived and were not read yet.
+
+If more frames arrive than this process can read, only the newest frame of each symbol is kept, so
+that pages do not fall behind. Until then no frame is left out, because candles need each of them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from re import Pattern
+
+from quotes.providers.kit.standing import Standing
+
+Frame = str | bytes
+MOST = 500  # frames that wait without being thinned: 50 ms of work, where nothing else runs
+
+
+class Backlog:
+    """Frames in their order of arrival; `key` finds the symbol in a frame that has one tick."""
+
+    def __init__(self, key: Pattern[str], standing: Standing) -> None:
+        self.key, self.standing = key, standing
+        self.frames: deque[Frame] = deque()
+        self.arrived = 0  # frames so far
+        self.thin_at = MOST
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def add(self, frame: Frame) -> None:
+        """Add a frame that has just arrived."""
+        self.frames.append(frame)
+        self.arrived += 1
+
+    def pop(self) -> Frame:
+        """Remove and return the oldest frame; leave out superseded ones if too many wait."""
+        if len(self.frames) > self.thin_at:
+            self._thin()
+        return self.frames.popleft()
+
+    def _thin(self) -> None:
+        seen: set[str] = set()
+        kept: deque[Frame] = deque()
+        for frame in reversed(self.frames):
+            found = self.key.search(frame) if isinstance(frame, str) else None
+            if found and found[1] in seen:
+                continue
+            if found:
+                seen.add(found[1])
+            kept.appendleft(frame)
+        self.standing.skip(len(self.frames) - len(kept))
+        self.frames = kept
+        self.thin_at = max(MOST, 2 * len(kept))  # if all are newest ones, do not look each time
