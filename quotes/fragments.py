@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from django.template.loader import get_template
@@ -130,10 +131,16 @@ class Fragments:
         """Return a message with the notes and sources of a page."""
         return addressed(self.notes(watch)) + addressed(self.sources(watch))
 
-    def sign(self, language: str, condition: str = "live", turn: int = 1) -> str:
-        """Return a message with the pulse of every place on a page, and with the page's retry."""
+    def sign(
+        self, language: str, condition: str = "live", turn: int = 1, *, again: bool = False
+    ) -> str:
+        """Return a message with the pulse of every place on a page, and with the page's retry.
+
+        Screen readers announce when prices stop, and when they are live `again`.
+        """
         pulse = addressed(self.pulse(language, condition, turn), "outerMorph:.quotes-pulse")
-        return pulse + addressed(self.retry(language))
+        said = addressed(self.said(language, condition, again=again), "outerMorph")
+        return pulse + said + addressed(self.retry(language))
 
     def pulse(self, language: str, condition: str = "live", turn: int = 1) -> SafeString:
         """Return the pulse of one place. Without pulses, a page shows "Not live" and loses colour.
@@ -145,18 +152,27 @@ class Fragments:
         """
         if condition == "live" and not self.store.heard:
             condition = "opening"
-        stopped_at, now = self.store.stopped_at, timezone.now()
-        at = stopped_at or now
-        with translation.override(language):
-            written = formats.clock_or_day(at, now)
+        at, now = self.store.stopped_at or timezone.now(), timezone.now()
         context = {
-            "condition": "stopped" if stopped_at else condition,
+            "condition": "stopped" if self.store.stopped_at else condition,
             "turn": turn,
             "fast": conf.get("PULSE") == conf.FAST,
             "at": at,
-            "written": written,
+            "written": _written(at, language),
+            "minutes": (now - at).total_seconds() // 60,
         }
         return self.render("quotes/_pulse.html", language, context)
+
+    def said(self, language: str, condition: str = "live", *, again: bool = False) -> SafeString:
+        """Return what screen readers announce on a page: that prices stopped, or are live again.
+
+        It is one element in each page, and empty as a rule.
+        """
+        at = self.store.stopped_at
+        stopped = at is not None or condition == "late"
+        written = _written(at or timezone.now(), language) if stopped else ""
+        context = {"stopped": stopped, "written": written, "again": again}
+        return self.render_once("quotes/_said.html", language, context)
 
     def retry(self, language: str) -> SafeString:
         """Return the element that requests quotes and a new socket unless a pulse replaces it."""
@@ -235,6 +251,11 @@ class Fragments:
             for widget, code in watch.places()
             if code in codes and code in self.store.states
         )
+
+
+def _written(at: datetime, language: str) -> str:
+    with translation.override(language):
+        return formats.clock_or_day(at, timezone.now())
 
 
 def _swap(target: str, code: str) -> str:

@@ -177,8 +177,9 @@ class TestOneMessage:
     def test_an_opening_brings_all_that_a_page_shows(self, fragments: Fragments):
         sent = fragments.opening(watch(row=["AAPL", "^GSPC"]))
         ids = re.findall(r'id="([^"]+)"', sent)
-        assert ids == ["quote-1", "quote-3", "quotes-notes", "quotes-sources", "quotes-retry"]
-        assert sent.count("hx-swap-oob=") == 6
+        assert ids[:4] == ["quote-1", "quote-3", "quotes-notes", "quotes-sources"]
+        assert ids[4:] == ["quotes-said", "quotes-retry"]
+        assert sent.count("hx-swap-oob=") == 7
         assert sent.count('hx-swap-oob="outerMorph:.quotes-pulse"') == 1
 
     def test_a_symbol_that_was_unlisted_is_left_out(self, fragments: Fragments):
@@ -777,6 +778,37 @@ def test_prices_that_stopped_on_another_day_show_the_day(fragments: Fragments):
     fragments.store.stopped_at = timezone.now() - timedelta(days=3)
     written = f"{localtime(fragments.store.stopped_at):%a&#160;%H:%M}"
     assert f">{written}</time>" in fragments.pulse("en")
+
+
+@pytest.mark.parametrize(
+    ("minutes", "shown"),
+    [(0.9, ""), (1, "over-minute"), (9.9, "over-minute"), (10, "over-minutes")],
+)
+def test_after_a_while_a_page_says_for_how_long_prices_have_stopped(
+    fragments: Fragments, minutes: float, shown: str
+):
+    fragments.store.stopped_at = timezone.now() - timedelta(minutes=minutes)
+    classes = re.search(r'class="([^"]*)"', fragments.pulse("en"))
+    assert classes
+    assert " ".join(classes[1].split()[3:]) == shown
+
+
+def said(fragments: Fragments, *given: str, **more: bool) -> list[str]:
+    """Return what screen readers announce, of all elements of a message."""
+    sent = fragments.sign("en", *given, **more)
+    return re.findall(r'role="status">([^<]*)</span>', sent)
+
+
+def test_screen_readers_announce_once_a_page_that_prices_stopped_and_are_live_again(
+    fragments: Fragments,
+):
+    assert said(fragments) == said(fragments, "opening") == [""]
+    fragments.store.stopped_at = timezone.now() - timedelta(seconds=7)
+    words = f"Prices stopped at {localtime(fragments.store.stopped_at):%H:%M:%S}"
+    assert said(fragments) == [words]
+    fragments.store.stopped_at = None
+    assert said(fragments, again=True) == ["Prices are live again."]
+    assert said(fragments, "late")[0].startswith("Prices stopped at ")
 
 
 def test_the_next_pulse_has_other_names_of_animations(fragments: Fragments):

@@ -133,14 +133,14 @@ def examine_lease(report: Report, before: Lease, after: Lease) -> None:
     """Report which process leads: `before` and `after` were read with a renewal between them."""
     start = START.get(conf.get("FEED"), START["external"])
     if not after.holder:
-        report.fail("no process leads the feed", start)
+        report.fail("no process leads the feed: prices have stopped", start)
         return
     dead = lease.died_here(after.holder)
     if after.left <= 0:
         why = "no longer runs" if dead else "does not respond or can't reach the database"
         report.fail(
             f"no process leads the feed: {after.holder} {why}, "
-            f"and its lease ended {span(-after.left)} ago",
+            f"and its lease ended {span(-after.left)} ago. Prices have stopped",
             start,
         )
         return
@@ -196,7 +196,7 @@ def examine_batches(report: Report, before: Lease, lease: Lease, listener: Liste
     leads = lease.left > 0
     if leads and lease.epoch not in listener.batches:
         report.fail(
-            f"no batch of {lease.holder} arrives here",
+            f"no batch of {lease.holder} arrives here: prices have stopped",
             "check in the log of that process whether it can reach Redis. All processes need the "
             "same REDIS_URL",
         )

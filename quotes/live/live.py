@@ -276,10 +276,10 @@ class Live:
             await asyncio.sleep(conf.get("PULSE") / COHORTS)
             self.send_sign(turn, cohort)
 
-    def send_sign(self, turn: int = 1, cohort: int | None = None) -> None:
+    def send_sign(self, turn: int = 1, cohort: int | None = None, *, again: bool = False) -> None:
         """Send every page, or a cohort, the pulse of the process as it is now."""
         languages = {watch.language for watch in self.hub.watches}
-        signs = {each: self.fragments.sign(each, turn=turn) for each in languages}
+        signs = {each: self.fragments.sign(each, turn=turn, again=again) for each in languages}
         self.hub.send(partial(_in_language, signs), cohort)
 
     async def watch_beat(self) -> None:
@@ -309,7 +309,7 @@ class Live:
             logger.info("batches of the feed arrive again, after %.0f s", silence)
         if had_stopped or first:
             self.store.stopped_at, self.store.heard = None, True
-            self.send_sign()
+            self.send_sign(again=had_stopped)
 
 
 def _connect() -> None:

@@ -59,8 +59,9 @@ def quotes_socket(context: Context, address: Address) -> SafeString:
         symbols=address.symbols if address.board else (*address.symbols, *page["entry"]),
         price=(*address.price, *page["price"]),
     )
-    retry = _fragments(page).retry(address.language)
-    return SafeString(render_to_string("quotes/_socket.html", {"address": merged}) + retry)
+    fragments, language = _fragments(page), address.language
+    socket = render_to_string("quotes/_socket.html", {"address": merged})
+    return SafeString(socket + fragments.retry(language) + fragments.said(language, "opening"))
 
 
 @register.simple_tag(takes_context=True)
@@ -86,7 +87,7 @@ def _show(context: Context, widget: str, codes: tuple[str, ...]) -> SafeString:
         "notes": fragments.notes(watch),
         "sources": fragments.sources(watch),
         "pulse": fragments.pulse(language, "opening"),
-        "retry": fragments.retry(language),
+        "retry": fragments.retry(language) + fragments.said(language, "opening"),
         "language": language,
     }
     page["head"] = page["opener"] = True

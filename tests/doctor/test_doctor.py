@@ -650,7 +650,7 @@ LEASES = {
         "alice:1 leads the feed, epoch 7, lease renewed 0.3 s ago",
     ),
     "renewed here": (taken(ALIVE, 2.7), OK, f"{ALIVE} leads the feed"),
-    "given back": (taken("", 0), FAILED, "no process leads the feed"),
+    "given back": (taken("", 0), FAILED, "no process leads the feed: prices have stopped"),
     "over": (
         taken("alice:1", -9, renewed=False),
         FAILED,
@@ -733,7 +733,7 @@ class TestTheLease:
     def test_that_was_never_taken_shows_what_to_start(self, settings: Any):
         found = found_by("lease", settings)
         assert found.status == FAILED
-        assert worst(found)[0] == "no process leads the feed"
+        assert worst(found)[0] == "no process leads the feed: prices have stopped"
         assert worst(found)[1].startswith("start the web process")
         settings.QUOTES = settings.QUOTES | {"FEED": "external"}
         assert worst(found_by("lease", settings))[1].startswith("start “manage.py runfeed”")
@@ -785,7 +785,7 @@ class TestTheLease:
         assert lease.take("alice:1") == 1
         found = self.found()
         assert found.status == FAILED
-        assert worst(found)[0] == "no batch of alice:1 arrives here"
+        assert worst(found)[0] == "no batch of alice:1 arrives here: prices have stopped"
 
     def test_a_layer_that_is_down_proves_nothing_about_the_lease(self, settings: Any):
         TestTheLayer.redis(settings, f"redis://127.0.0.1:{free_port()}/0")
@@ -844,7 +844,10 @@ class TestTheCommand:
         assert document["counts"] == {"ok": 3, "warning": 1, "failed": 1}
         by_name = {each["name"]: each for each in document["checks"]}
         assert by_name["lease"]["status"] == "failed"
-        assert by_name["lease"]["findings"][0]["text"] == "no process leads the feed"
+        assert (
+            by_name["lease"]["findings"][0]["text"]
+            == "no process leads the feed: prices have stopped"
+        )
         assert by_name["lease"]["findings"][0]["to_do"].startswith("start the web process")
         assert all(each["seconds"] >= 0 for each in document["checks"])
         assert datetime.fromisoformat(document["at"]).tzinfo
