@@ -98,6 +98,7 @@ class Maintenance:
     ) -> None:
         self.history, self.candles, self.feed = history, history.candles, feed
         self.in_database, self.clock = history.in_database, history.clock
+        self.providers = providers
         self.backfill = Backfill(self.in_database, providers, clock=self.clock)
         self.filling: asyncio.Task[None] | None = None
         self.prune_at = self.clock()
@@ -132,7 +133,7 @@ class Maintenance:
     def _notice_interruptions(self, now: datetime) -> None:
         """Request the candles of each symbol whose quotes arrive again, or for the first time."""
         arrivals = {
-            symbol: (arrival, self.history.losses)
+            symbol: (*arrival, self.history.losses)
             for symbol, arrival in self.feed.arrivals().items()
         }
         for symbol in self.feed_since.keys() - arrivals.keys():
@@ -140,9 +141,15 @@ class Maintenance:
             self.request_at.pop(symbol, None)
         for symbol, arrival in arrivals.items():
             if self.arrivals.get(symbol) != arrival:
-                self.feed_since[symbol] = now.replace(microsecond=0)  # spans have whole seconds
+                since = now - self._between_polls(arrival[0])
+                self.feed_since[symbol] = since.replace(microsecond=0)  # spans have whole seconds
                 self.request_at[symbol] = now + STEADY_FOR if symbol in self.arrivals else now
         self.arrivals = arrivals
+
+    def _between_polls(self, provider: str) -> timedelta:
+        """Return the time in which a provider without a stream gives no quote."""
+        polled = self.providers[provider]
+        return timedelta(seconds=0.0 if polled.streams else polled.poll_interval)
 
     def _since(self, symbol: str) -> datetime:
         return self.feed_since[symbol]

@@ -166,6 +166,7 @@ class Bourse(Provider):
 
     name = "bourse"
     steps = STEPS
+    streams = True
     title = "Bourse"
     attribution = ""
 
@@ -175,6 +176,11 @@ class Bourse(Provider):
 
     async def quotes(self, instruments: Sequence[Instrument]) -> list[Quote]:
         return []
+
+    async def stream(self, instruments: Sequence[Instrument]) -> AsyncIterator[Quote]:
+        await asyncio.Event().wait()
+        for never in ():
+            yield never
 
     async def candles(
         self, instrument: Instrument, step: int, start: datetime, end: datetime
@@ -259,6 +265,18 @@ class TestMaintenance:
         other = Led(bench, "BTC-USD")
         assert await other.run() == [("BTC-USD", step) for step in STEPS]
         assert await other.run(SECONDS) == []
+
+    async def test_a_source_without_a_stream_misses_nothing_between_two_polls(
+        self, bench: Bench, led: Led, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr(Bourse, "streams", False)
+        monkeypatch.setattr(Bourse, "poll_interval", 60.0)
+        await led.run()
+        await led.run(SECONDS)
+        bench.now += timedelta(seconds=55)
+        assert await Led(bench, "BTC-USD").run() == []
+        bench.now += timedelta(seconds=65)
+        assert await Led(bench, "BTC-USD").run() != []
 
     async def test_quotes_that_were_not_written_are_a_gap(self, bench: Bench, led: Led):
         await led.run()
