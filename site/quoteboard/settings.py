@@ -158,6 +158,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "quotes.probes.answer_probes",  # before SecurityMiddleware, which would redirect to HTTPS
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.gzip.GZipMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -172,7 +173,7 @@ MIDDLEWARE = [
 ]
 if not DEBUG:  # runserver serves static files by itself, and asgi.py does under other servers
     INSTALLED_APPS.append("servestatic")
-    MIDDLEWARE.insert(1, "servestatic.middleware.ServeStaticMiddleware")
+    MIDDLEWARE.insert(2, "servestatic.middleware.ServeStaticMiddleware")
 
 ROOT_URLCONF = "quoteboard.urls"
 ASGI_APPLICATION = "quoteboard.asgi.application"
@@ -308,6 +309,12 @@ if flag("DJANGO_HTTPS", False):
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
+    "filters": {
+        "no_probe": {
+            "()": "django.utils.log.CallbackFilter",
+            "callback": "ext://quotes.probes.is_no_probe",
+        },
+    },
     "formatters": {
         "line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"},
     },
@@ -316,7 +323,8 @@ LOGGING = {
     "loggers": {
         # without handlers of its own: with them, each line would be written twice
         "django": {"level": "INFO"},
-        "django.request": {"level": "ERROR"},  # a 404 is in the line of its request
+        # a 404 is in the line of its request
+        "django.request": {"level": "ERROR", "filters": ["no_probe"]},
         "django.utils.autoreload": {"level": "WARNING"},
         "uvicorn.access": {"level": "INFO"},
         "quotes": {"level": "INFO"},
@@ -324,5 +332,7 @@ LOGGING = {
         "httpx": {"level": "WARNING"},
         # a traceback each second while Redis is away; quotes.live logs the outage once
         "channels_redis": {"level": "CRITICAL"},
+        # two lines a second while the database is away; quotes.live logs the outage once
+        "psycopg.pool": {"level": "ERROR"},
     },
 }

@@ -61,7 +61,7 @@ class Command(BaseCommand):
                 server.run()
             except KeyboardInterrupt:
                 return
-        if not server.started:
+        if not (server.started or server.should_exit):
             raise CommandError("The server did not start: see the log above.")
 
 
