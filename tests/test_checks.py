@@ -14,7 +14,7 @@ from pytest_django import DjangoDbBlocker
 from quoteboard import settings as site
 
 from quotes import conf
-from quotes.checks import check_queries, check_settings, refuse_wrong_settings
+from quotes.checks import check_apps, check_queries, check_settings, refuse_wrong_settings
 from quotes.providers import REGISTRY
 from tests.servers import ROOT, manage
 from tests.stubs.database import QUERY, Table, sqlite
@@ -75,6 +75,25 @@ class TestTheDict:
 
     def test_each_wrong_provider_has_an_error_of_its_own(self, settings: Any):
         assert len(errors(settings, PROVIDERS=["yaho", "gogl", "simulated"])) == 2
+
+    @pytest.mark.parametrize("given", ["simulated", "", None, {"simulated"}, [7], [["simulated"]]])
+    def test_providers_that_are_not_a_list_of_names_are_one_error(self, settings: Any, given: Any):
+        error = the_error(settings, PROVIDERS=given)
+        assert error.id == "quotes.E013"
+        assert error.msg == (
+            f"QUOTES['PROVIDERS'] is {given!r}, must be a list of names: ['simulated']"
+        )
+
+    @pytest.mark.parametrize("given", ["rate=9", None, [("rate", 9)], {"simulated": "rate=9"}])
+    def test_options_that_are_not_dicts_are_one_error(self, settings: Any, given: Any):
+        error = the_error(settings, PROVIDER_OPTIONS=given)
+        assert error.id == "quotes.E013"
+        assert error.msg.startswith("QUOTES['PROVIDER_OPTIONS'] must be a dict of dicts: ")
+
+    def test_that_is_not_a_dict_is_one_error(self, settings: Any):
+        settings.QUOTES = ["simulated"]
+        [error] = check_settings()
+        assert (error.id, error.msg) == ("quotes.E013", "QUOTES is ['simulated'], must be a dict")
 
     def test_a_missing_layer_is_named(self, settings: Any):
         error = the_error(settings, CHANNEL_LAYER="fast")
@@ -154,9 +173,10 @@ class TestTheDict:
         assert errors(settings, ORIGINS=["https://*.partner.example"])
         assert errors(settings, EMBED_ORIGINS=["https://*.*.example"])
 
-    def test_origins_are_a_list(self, settings: Any):
-        error = the_error(settings, ORIGINS="https://partner.example")
-        assert "'https://partner.example' in QUOTES['ORIGINS'], must be a list of" in error.msg
+    @pytest.mark.parametrize("name", ["ORIGINS", "EMBED_ORIGINS", "METRICS_FROM"])
+    def test_a_text_in_place_of_a_list_is_one_error(self, settings: Any, name: str):
+        error = the_error(settings, **{name: "https://partner.example"})
+        assert f"'https://partner.example' in QUOTES['{name}'], must be a list of" in error.msg
 
     def test_the_figures_are_for_addresses(self, settings: Any):
         assert errors(settings, METRICS_FROM=["192.0.2.7", "2001:db8::1"]) == []
@@ -174,6 +194,38 @@ class TestTheDict:
             error = the_error(settings, DEPLOYMENT=given)
             assert error.id == "quotes.E012"
             assert error.msg.startswith(f"Unexpected value {given!r} in QUOTES['DEPLOYMENT'], must")
+
+
+class TestTheApps:
+    """Of a site, in INSTALLED_APPS."""
+
+    def test_of_our_own_site_are_fine(self):
+        assert check_apps() == []
+
+    def test_without_django_htmx_are_an_error(self, settings: Any):
+        settings.INSTALLED_APPS = [n for n in settings.INSTALLED_APPS if n != "django_htmx"]
+        [error] = check_apps()
+        assert error.id == "quotes.E014"
+        assert error.msg.startswith("'django_htmx' is missing in INSTALLED_APPS")
+
+    @pytest.mark.parametrize(
+        ("first", "lacks"),
+        [
+            ("daphne", "does not limit the memory of a client that reads slowly"),
+            ("daphne.apps.DaphneConfig", "does not limit the memory of a client"),
+            ("django.contrib.staticfiles", "serves no sockets"),
+        ],
+    )
+    def test_with_another_runserver_before_ours_are_an_error(
+        self, settings: Any, first: str, lacks: str
+    ):
+        others = [name for name in settings.INSTALLED_APPS if not first.startswith(name)]
+        settings.INSTALLED_APPS = [first, *others]
+        [error] = check_apps()
+        name = first.removesuffix(".apps.DaphneConfig")
+        assert error.id == "quotes.E015"
+        assert error.msg.startswith(f"{name!r} stands before 'quotes' in INSTALLED_APPS, so its")
+        assert lacks in error.msg
 
 
 class TestTheStartOfAServer:

@@ -25,12 +25,12 @@ SECRET_KEY = "for this test only"
 DEBUG = True
 ALLOWED_HOSTS = ["127.0.0.1"]
 INSTALLED_APPS = [
+    "quotes",
     "daphne",
     "django.contrib.staticfiles",
     "django.contrib.contenttypes",
     "django.contrib.auth",
     "django_htmx",
-    "quotes",
 ]
 MIDDLEWARE = ["django.middleware.common.CommonMiddleware"]
 ROOT_URLCONF = "shop.urls"
