@@ -35,10 +35,7 @@ OTHER_RUNSERVERS = {  # app: what its runserver lacks; ours replaces it if `quot
 }
 AN_ORIGIN = "for example https://partner.example, in small letters and without a path"
 QUERY = "Correct the query, and check that the other program has created its table."
-PROVIDERS = (
-    "Correct its options, or remove it from QUOTES['PROVIDERS'] (in this project, from "
-    "QUOTES_PROVIDERS)."
-)
+REMOVE = "remove it from QUOTES['PROVIDERS'] (in this project, from QUOTES_PROVIDERS)."
 
 
 @register()
@@ -173,8 +170,17 @@ def _check_providers() -> list[CheckMessage]:
         try:
             configured_provider(name)
         except ValueError as error:
-            errors.append(Error(str(error), hint=PROVIDERS, id="quotes.E005"))
+            hint = f"Correct its options{_variables(name, str(error))}, or {REMOVE}"
+            errors.append(Error(str(error), hint=hint, id="quotes.E005"))
     return errors
+
+
+def _variables(provider: str, message: str) -> str:
+    """Return the variables of the options in a message or, if it has none, of all options."""
+    given = list(conf.get("PROVIDER_OPTIONS").get(provider, {}))
+    options = [option for option in given if option in message.split()] or given
+    variables = ", ".join(f"{provider}_{option}".upper() for option in options)
+    return f" (in this project, {variables})" if variables else ""
 
 
 def _configured_names() -> list[str]:

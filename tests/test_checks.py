@@ -73,6 +73,16 @@ class TestTheDict:
         error = the_error(settings, PROVIDER_OPTIONS={"simulated": {"rate": "fast"}})
         assert "Unexpected rate 'fast', must be a number" in error.msg
 
+    def test_an_option_is_named_as_its_variable_too(self, settings: Any):
+        options = {"simulated": {"rate": "0", "seed": "monday"}}
+        assert (
+            "(in this project, SIMULATED_RATE),"
+            in the_error(settings, PROVIDER_OPTIONS=options).hint
+        )
+        urls = {"rest_url": "nowhere", "ws_url": "wss://ok.example"}
+        error = the_error(settings, PROVIDER_OPTIONS={"coinbase": urls})
+        assert "(in this project, COINBASE_REST_URL, COINBASE_WS_URL)," in error.hint
+
     def test_each_wrong_provider_has_an_error_of_its_own(self, settings: Any):
         assert len(errors(settings, PROVIDERS=["yaho", "gogl", "simulated"])) == 2
 
