@@ -332,6 +332,31 @@ WRONG = {
         {"QUOTES_ORIGINS": "https://a.example,b.example"},
         "Unexpected value 'b.example' in QUOTES['ORIGINS'], must be a list of origins",
     ),
+    "an option": ({"SIMULATED_RATE": "0"}, "in this project, SIMULATED_RATE)"),
+    "HSTS without HTTPS": (
+        {"DJANGO_HSTS_SECONDS": "x", "DJANGO_HTTPS": "False"},
+        "Unexpected value DJANGO_HSTS_SECONDS=x, must be a whole number, 0 or larger",
+    ),
+    "a host with a scheme": (
+        {"DJANGO_ALLOWED_HOSTS": "localhost,https://quotes.example"},
+        "Unexpected value 'https://quotes.example' in DJANGO_ALLOWED_HOSTS, must be a list of host",
+    ),
+    "an origin without a scheme": (
+        {"DJANGO_CSRF_TRUSTED_ORIGINS": "quotes.example"},
+        "Unexpected value 'quotes.example' in DJANGO_CSRF_TRUSTED_ORIGINS, must be a list of orig",
+    ),
+    "a mistyped name": (
+        {"QUOTES_PROVIDRS": "coinbase"},
+        "Unknown variable QUOTES_PROVIDRS, did you mean QUOTES_PROVIDERS?",
+    ),
+    "an unknown name": (
+        {"QUOTES_PACE": "1"},
+        "Unknown variable QUOTES_PACE, must be one of: QUOTES_DEPLOYMENT, QUOTES_EMBED_ORIGINS, ",
+    ),
+    "a mistyped name of Django": (
+        {"DJANGO_ALLOWED_HOST": "quotes.example"},
+        "Unknown variable DJANGO_ALLOWED_HOST, did you mean DJANGO_ALLOWED_HOSTS?",
+    ),
     "secret": (
         {"DJANGO_DEBUG": "False", "DJANGO_SECRET_KEY": ""},
         "DJANGO_SECRET_KEY is empty: set it to a long random text",
@@ -418,6 +443,43 @@ class TestAVariable:
         with pytest.raises(ImproperlyConfigured, match="of REDIS_URL, must be redis") as refused:
             site.redis()
         assert "secret" not in str(refused.value)
+
+    @pytest.mark.parametrize(
+        "value", ["quotes.example:443", "quotes.example/", "::1", "*.example", "two words", "ä.de"]
+    )
+    def test_of_hosts_that_django_would_never_match_is_refused(
+        self, given: Callable[[str], str], value: str
+    ):
+        with pytest.raises(ImproperlyConfigured, match=r"in THE_NAME, must be a list of host name"):
+            site.hosts(given(f"localhost,{value}"), "localhost")
+
+    def test_of_hosts_may_be_names_addresses_and_subdomains(self, given: Callable[[str], str]):
+        hosts = ["Quotes.example", ".example", "192.0.2.7", "[::1]", "*"]
+        assert site.hosts(given(", ".join(hosts)), "localhost") == hosts
+        assert site.hosts(given(""), "localhost,[::1]") == ["localhost", "[::1]"]
+
+    @pytest.mark.parametrize(
+        "value", ["quotes.example", "https://quotes.example/", "ftp://a.example", "https://"]
+    )
+    def test_of_origins_that_django_would_never_match_is_refused(
+        self, given: Callable[[str], str], value: str
+    ):
+        with pytest.raises(ImproperlyConfigured, match=r"in THE_NAME, must be a list of origins"):
+            site.origins(given(value))
+
+    def test_of_origins_may_have_a_port_or_every_subdomain(self, given: Callable[[str], str]):
+        origins = [
+            "https://a.example",
+            "http://127.0.0.1:8000",
+            "https://*.a.example",
+            "http://[::1]",
+        ]
+        assert site.origins(given(",".join(origins))) == origins
+
+    @pytest.mark.parametrize("name", ["DJANGO_SUPERUSER_PASSWORD", "DJANGO_COLORS", "HOME"])
+    def test_of_another_program_is_not_refused(self, monkeypatch: pytest.MonkeyPatch, name: str):
+        monkeypatch.setitem(site.env.ENVIRON, name, "anything")
+        site.refuse_unknown_variables()
 
     @pytest.mark.parametrize("value", ["", "redis://h:6379/0", "rediss://a:b@h/1", "unix:///s"])
     def test_of_redis_may_be_any_of_its_addresses(
