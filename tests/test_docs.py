@@ -108,12 +108,12 @@ def test_the_catalogue_command_of_the_readme_runs(tmp_path: Path, monkeypatch: p
     [line] = [
         line for block in snippets("sh") for line in block.splitlines() if "my-symbols" in line
     ]
-    (tmp_path / "my-symbols.csv").write_text(
-        "symbol,name,kind,exchange,currency\nAAPL,Apple Inc.,stock,NASDAQ,USD\n"
-    )
+    [example] = snippets("csv")
+    (tmp_path / "my-symbols.csv").write_text(example)
     monkeypatch.chdir(tmp_path)
     call_command(*line.partition("manage.py ")[2].split(), verbosity=0)
-    assert Board.objects.get(slug="my-board").symbols.get().code == "AAPL"
+    listed = Board.objects.get(slug="my-board").symbols.values_list("code", flat=True)
+    assert sorted(listed) == ["AAPL", "BTC-USD"]
 
 
 @pytest.mark.django_db

@@ -393,9 +393,7 @@ class TestTheEnvFile:
 
 class TestTheCommands:
     def test_of_the_readme_work_as_written(self, used: Clone):
-        (used.folder / "my-symbols.csv").write_text(
-            "symbol,name,kind,exchange,currency\nAAPL,Apple Inc.,stock,NASDAQ,USD\n"
-        )
+        (used.folder / "my-symbols.csv").write_text(snippets("csv")[0])
         lines = [line for block in snippets("sh") for line in block.splitlines()]
         commands = [line.split() for line in lines if line.startswith(".venv/bin/python")]
         assert {"createsuperuser", "loadcatalogue"} <= {command[2] for command in commands}
