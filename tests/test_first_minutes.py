@@ -237,6 +237,19 @@ class TestMakeRun:
         assert "PORT=abc is not a valid port" in result.stderr
 
 
+class TestMakeHelp:
+    @pytest.mark.parametrize("arguments", [[], ["help"]], ids=["bare", "help"])
+    def test_lists_every_command_with_its_purpose_and_installs_nothing(
+        self, clone: Clone, arguments: list[str]
+    ):
+        shown = clone.run("make", *arguments)
+        assert (shown.returncode, shown.stderr) == (0, "")
+        listed = re.findall(r"^make (\w+) +\S.*$", shown.stdout, re.MULTILINE)
+        [phony] = re.findall(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        assert sorted(listed) == sorted(phony.split())
+        assert not (clone.folder / ".venv").exists()
+
+
 class TestThePython:
     @pytest.mark.parametrize(
         ("script", "fault"),
