@@ -26,9 +26,9 @@ EMBEDDING = (ROOT / "docs" / "embedding.md").read_text()
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
 
 
-def snippets(language: str) -> list[str]:
-    """Return the code blocks of a language in all documents."""
-    text = "\n".join(path.read_text() for path in DOCUMENTS)
+def snippets(language: str, *paths: Path) -> list[str]:
+    """Return the code blocks of a language in some documents, or in all."""
+    text = "\n".join(path.read_text() for path in paths or DOCUMENTS)
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
