@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from configparser import RawConfigParser
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -109,6 +110,21 @@ def test_every_management_command_in_the_documents_exists():
     text = "\n".join(path.read_text() for path in DOCUMENTS)
     named = set(re.findall(r"manage\.py ([a-z]+)", text))
     assert {"loadcatalogue", "runfeed"} <= named <= set(get_commands())
+
+
+def test_the_units_of_systemd_run_our_commands_with_the_settings_of_the_first_start():
+    units = snippets("ini", ROOT / "docs" / "operations.md")
+    services = []
+    for unit in units:
+        parser = RawConfigParser()
+        parser.read_string(unit)
+        services.append(parser["Service"])
+    [first, *_] = snippets("sh", ROOT / "docs" / "operations.md")
+    for service in services:
+        folder, file = service["WorkingDirectory"], service["EnvironmentFile"]
+        assert f"> {file.removeprefix(f'{folder}/')}\n" in first
+        assert service["ExecStart"].startswith(f"{folder}/.venv/bin/python manage.py ")
+    assert [each["ExecStart"].split()[2] for each in services] == ["serve", "runfeed"]
 
 
 @pytest.mark.django_db
