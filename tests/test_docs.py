@@ -106,6 +106,13 @@ def test_the_supported_versions_in_the_documents_are_those_of_the_package():
         assert said in " ".join((ROOT / name).read_text().split()), name
 
 
+def test_the_wheel_in_the_documents_is_the_one_that_is_built():
+    package = (ROOT / "pyproject.toml").read_text()
+    [version] = re.findall(r'^version = "(.*)"$', package, re.MULTILINE)
+    named = set(re.findall(r"[\w.-]+\.whl", EMBEDDING))
+    assert named == {f"quoteboard-{version}-py3-none-any.whl"}
+
+
 def test_every_management_command_in_the_documents_exists():
     text = "\n".join(path.read_text() for path in DOCUMENTS)
     named = set(re.findall(r"manage\.py ([a-z]+)", text))
