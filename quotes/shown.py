@@ -45,6 +45,8 @@ SESSIONS = {
     "halted": gettext_noop("Halted"),
 }
 LABELS = {"close": gettext_noop("At close"), "post": SESSIONS["post"]}
+# titles of providers, for the catalogues; all other titles are names
+TITLES = (gettext_noop("Simulated market"), gettext_noop("Database"))
 
 
 class Shown:
@@ -268,7 +270,7 @@ class Shown:
     @property
     def source(self) -> str:
         """The title of the quote's provider."""
-        return provider_title(self.quote.provider) if self.quote else ""
+        return gettext(provider_title(self.quote.provider)) if self.quote else ""
 
 
 def since(quotes: Iterable[Quote | None]) -> str:
