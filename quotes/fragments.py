@@ -164,14 +164,18 @@ class Fragments:
         return self.render("quotes/_pulse.html", language, context)
 
     def said(self, language: str, condition: str = "live", *, again: bool = False) -> SafeString:
-        """Return what screen readers announce on a page: that prices stopped, or are live again.
+        """Return the announcement for screen readers: that prices stopped, or are live again.
 
-        It is one element in each page, and empty as a rule.
+        Each page has one such element. It is usually empty.
         """
         at = self.store.stopped_at
-        stopped = at is not None or condition == "late"
-        written = _written(at or timezone.now(), language) if stopped else ""
-        context = {"stopped": stopped, "written": written, "again": again}
+        # a page whose socket fails asks again and again, and must not get another text each time
+        context = {
+            "stopped": at is not None,
+            "written": _written(at, language) if at else "",
+            "late": condition == "late",
+            "again": again,
+        }
         return self.render_once("quotes/_said.html", language, context)
 
     def retry(self, language: str) -> SafeString:

@@ -6,6 +6,7 @@ more often than LOG_EVERY allows.
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import logging
 import resource
@@ -47,6 +48,8 @@ class Limits:
         self.refused: Counter[str] = Counter()  # by reason
         self.logged: dict[str, float] = {}  # when, by reason
         self.ending = False  # whether the server ends
+        self.empty = asyncio.Event()  # set while no socket is open
+        self.empty.set()
 
     @contextmanager
     def socket(self, address: str) -> Iterator[None]:
@@ -58,12 +61,15 @@ class Limits:
         if self.sockets[address] >= conf.get("MAX_SOCKETS_PER_ADDRESS"):
             raise Refused("address", 429, "Too many sockets from your address. Close some of them.")
         self.sockets[address] += 1
+        self.empty.clear()
         try:
             yield
         finally:
             self.sockets[address] -= 1
             if not self.sockets[address]:
                 del self.sockets[address]
+            if not self.sockets:
+                self.empty.set()
 
     def count(self, refused: Refused, address: str) -> None:
         """Count a refusal, and log it unless one with the same reason was logged just now."""
@@ -138,11 +144,12 @@ def address_of(scope: Mapping[str, Any]) -> str:
 
 
 async def refuse(scope: Mapping[str, Any], send: Any, refused: Refused) -> None:
-    """Refuse a socket before it is accepted, with the text if the server can send one."""
-    if "websocket.http.response" not in scope.get("extensions", {}):
+    """Refuse a request, or a socket before it is accepted, with the text if that can be sent."""
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"cache-control", b"no-store")]
+    kind = "websocket.http" if scope["type"] == "websocket" else "http"
+    if kind != "http" and "websocket.http.response" not in scope.get("extensions", {}):
         await send({"type": "websocket.close"})  # servers answer 403
         return
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"cache-control", b"no-store")]
-    start = {"type": "websocket.http.response.start", "status": refused.status, "headers": headers}
+    start = {"type": f"{kind}.response.start", "status": refused.status, "headers": headers}
     await send(start)
-    await send({"type": "websocket.http.response.body", "body": str(refused).encode()})
+    await send({"type": f"{kind}.response.body", "body": str(refused).encode()})

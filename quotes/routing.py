@@ -18,7 +18,7 @@ from twisted.internet.defer import Deferred
 from quotes import conf, consumers
 from quotes.checks import refuse_wrong_settings
 from quotes.limits import Refused, address_of, refuse
-from quotes.live import close_sockets, current, ensure_started, stop
+from quotes.live import close_sockets, current, ended, ensure_started, stop
 
 RESTARTS = 4012  # our close code for a server that restarts; daphne can't send 1012
 LOCAL_HOSTS = [".localhost", "127.0.0.1", "[::1]"]
@@ -54,6 +54,9 @@ def with_live_parts(application: Callable[..., Any]) -> Callable[..., Any]:
             return
         # under daphne, any client could set the prefix of all addresses with a header
         scope["root_path"] = settings.FORCE_SCRIPT_NAME or ""
+        if ended():
+            await refuse(scope, send, Refused("ending", 503, "This server is about to end."))
+            return
         if current() is None:
             stop_with_daphne()
         await ensure_started()

@@ -822,7 +822,7 @@ def test_screen_readers_announce_once_a_page_that_prices_stopped_and_are_live_ag
     assert said(fragments) == [words]
     fragments.store.stopped_at = None
     assert said(fragments, again=True) == ["Prices are live again."]
-    assert said(fragments, "late")[0].startswith("Prices stopped at ")
+    assert said(fragments, "late") == ["Prices are not live."]
 
 
 def test_the_next_pulse_has_other_names_of_animations(fragments: Fragments):

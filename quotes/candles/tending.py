@@ -104,6 +104,7 @@ class Maintenance:
         self.prune_at = self.clock()
         self.feed_since: dict[str, datetime] = {}  # by symbol: when its quotes began to arrive
         self.arrivals: Mapping[str, object] = {}  # by symbol: differs after an interruption
+        self.unsteady_since: dict[str, datetime] = {}  # by symbol: first of the interruptions
         self.request_at: dict[str, datetime] = {}  # when to request missing candles, by symbol
         self.chains: object = None  # the feed's chains at the last run
 
@@ -143,8 +144,15 @@ class Maintenance:
             if self.arrivals.get(symbol) != arrival:
                 since = now - self._between_polls(arrival[0])
                 self.feed_since[symbol] = since.replace(microsecond=0)  # spans have whole seconds
-                self.request_at[symbol] = now + STEADY_FOR if symbol in self.arrivals else now
+                self.request_at[symbol] = self._settled_at(symbol, now)
         self.arrivals = arrivals
+
+    def _settled_at(self, symbol: str, now: datetime) -> datetime:
+        """Return when to request the candles of a symbol whose quotes were just interrupted."""
+        if symbol not in self.arrivals:
+            return now
+        first = self.unsteady_since.setdefault(symbol, now)
+        return min(now + STEADY_FOR, first + REQUEST_AGAIN_AFTER)
 
     def _between_polls(self, provider: str) -> timedelta:
         """Return the time in which a provider without a stream gives no quote."""
@@ -171,6 +179,7 @@ class Maintenance:
 
         for symbol in symbols:
             self.request_at[symbol] = self.clock() + REQUEST_AGAIN_AFTER
+            self.unsteady_since.pop(symbol, None)
         try:
             await self.backfill.fill(chains, reach(), since, on_done)
         except* Error as errors:

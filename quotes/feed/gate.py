@@ -16,7 +16,7 @@ from quotes.quote import Quote
 MAX_AHEAD = timedelta(seconds=5)  # a source's time may be this much ahead of our clock
 MAX_HELD = 1000  # held prices that are kept until they are stored
 REPORT_AGAIN = 60.0  # seconds after which a fault that comes and goes is reported again
-RECENT = timedelta(minutes=1)  # later, a price without a time has its time of receipt
+RECENT = timedelta(seconds=30)  # later, another price without a time has its time of receipt
 INSISTENT = timedelta(minutes=1)  # polls that repeat a price for this time confirm it
 UNPRICED, CROSSED = "no_price", "crossed"  # faults that a quote can have by itself
 
@@ -140,14 +140,16 @@ def without_future_time(quote: Quote) -> Quote:
 
 
 def _in_time(quote: Quote, known: Quote) -> Quote:
-    """Keep the exchange's last time in a quote without one, if it is recent.
+    """Keep the exchange's last time in a quote without one, if its price is the same or recent.
 
     The time of receipt would be later than the times of a stream's next quotes, so that the time
     on the page would go back.
     """
     if quote.source_time is not None or quote.provider != known.provider:
         return quote
-    if known.source_time is None or quote.received_at - known.source_time > RECENT:
+    if known.source_time is None:
+        return quote
+    if quote.last != known.last and quote.received_at - known.source_time > RECENT:
         return quote
     return replace(quote, source_time=known.source_time)
 

@@ -42,7 +42,10 @@ class Source:
         self.up_since = float("-inf")  # by the clock; -inf if it was never down
         self.streaming = False
         self.turns = 0  # how often a stream began or ended, or an outage began
-        self.skipped, self.skipped_at = 0, float("-inf")  # ticks that were logged, and when
+        self.skipped, self.skipped_at = (
+            provider.standing.skipped,
+            float("-inf"),
+        )  # ticks that were logged, and when
         self.poll_due = asyncio.Event()  # while there is no stream, and once after it began
         self.acted = asyncio.Event()  # the operator changed something, so a refusal may be over
         self.got_at: dict[str, datetime] = {}  # when the last poll with a price came, by symbol

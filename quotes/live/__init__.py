@@ -7,15 +7,21 @@ import asyncio
 from quotes import conf
 from quotes.live.live import Live
 
-__all__ = ["Live", "close_sockets", "current", "ensure_started", "stop"]
+__all__ = ["Live", "close_sockets", "current", "ended", "ensure_started", "stop"]
 
 _live: Live | None = None
 _starting: asyncio.Task[None] | None = None
+_ending = False  # whether the server of this process ends
 
 
 def current() -> Live | None:
     """Return the live parts of this process, or None if they do not run."""
     return _live
+
+
+def ended() -> bool:
+    """Return whether the live parts were stopped because the server of this process ends."""
+    return _ending and _live is None
 
 
 async def ensure_started() -> Live:
@@ -34,6 +40,8 @@ async def ensure_started() -> Live:
 
 async def close_sockets(code: int) -> None:
     """Close the sockets of this process with a code, before its server ends."""
+    global _ending  # noqa: PLW0603
+    _ending = True
     if _live is not None:
         await _live.close_sockets(code)
 

@@ -1,4 +1,4 @@
-"""Beside the layer: reads from the database what the layer does not bring."""
+"""Beside the layer: quotes from the database, while the layer brings none."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ class Live(Protocol):
 
     in_database: DatabaseThread
     seen: Version
-    listings: int  # changes of symbols and boards that were read
 
     def silence(self) -> float:
         """Return the seconds since the newest batch from the layer."""
@@ -33,12 +32,9 @@ class Live(Protocol):
     def show(self, quotes: list[tuple[Version, Quote]]) -> None:
         """Show quotes of a feed that works."""
 
-    async def refresh(self) -> None:
-        """Read symbols, boards and last quotes again."""
-
 
 class Beside:
-    """Reads the stored quotes of the feed while its batches do not arrive, and looks for changes.
+    """Reads the stored quotes of the feed while its batches do not arrive.
 
     So a second process of a site with the in-memory layer is live, and pages stay live while Redis
     is away. Only a batch that was stored since the last look shows that the feed works.
@@ -56,8 +52,6 @@ class Beside:
             await asyncio.sleep(READ_EVERY)
             never = self.live.seen == NOTHING
             silent = never or self.live.silence() >= SILENT_AFTER
-            if silent or self.reads or layer.in_memory():  # the layer brings no changes, either
-                await self._look_for_changes()
             if silent:
                 await self._read()
                 continue
@@ -65,14 +59,6 @@ class Beside:
             if self.reads:
                 logger.info("the layer brings batches of the feed again")
                 self.reads = False
-
-    async def _look_for_changes(self) -> None:
-        try:
-            listings = await self.live.in_database(lease.listings)
-        except Error:
-            return
-        if listings != self.live.listings:
-            await self.live.refresh()
 
     async def _read(self) -> None:
         try:

@@ -77,9 +77,10 @@ class Hub:
     async def close(self, code: int) -> None:
         """Close all sockets, one after the other, so that their pages do not return together."""
         clock = asyncio.get_running_loop().time
-        left = [subscriber for watching in self.watches.values() for subscriber in watching]
-        pause, due = min(1 / PER_SECOND, CLOSED_IN / max(len(left), 1)), clock()
-        for subscriber in left:
+        count = sum(map(len, self.watches.values()))
+        pause, due = min(1 / PER_SECOND, CLOSED_IN / max(count, 1)), clock()
+        while self.watches:
+            subscriber = next(iter(next(iter(self.watches.values()))))
             self.unsubscribe(subscriber)
             self._deliver(subscriber, {"type": "websocket.close", "code": code})
             due += pause

@@ -21,6 +21,7 @@ from quotes.feed.chains import load_chains
 from quotes.feed.configured import configured_providers
 from quotes.feed.feed import Feed
 from quotes.live import layer, lease
+from quotes.live.beat import Beat
 from quotes.live.database import DatabaseThread
 from quotes.live.storage import Storage
 from quotes.live.tasks import Tasks
@@ -31,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 RENEW_EVERY = 0.5  # seconds between two renewals of the lease, or two attempts to take it
 COMPARED = timedelta(days=1)  # the feed's first prices are not compared with older ones
+BEATING = 2.0  # seconds after its refusal ended, in which a feed would have been refused again
+BEGIN_AGAIN = 5.0  # seconds after a feed could not begin, in which another process may lead
 BEGIN_WITHIN = 10.0  # seconds to read what a feed needs; the database may hang
 END_WITHIN = 3.0  # seconds to store the last quotes; the database may hang
 
@@ -39,6 +42,7 @@ class Live(Protocol):
     """The live parts of the process that the leader uses."""
 
     tasks: Tasks
+    beat: Beat
     in_database: DatabaseThread
     in_lease: DatabaseThread  # for the lease, so that renewals do not wait for other work
     on_listing: set[Callable[[], None]]
@@ -72,12 +76,14 @@ class Candidate:
             epoch = await self._query(lease.take)
             if epoch is not None:
                 logger.info("%s leads the feed, epoch %s", self.holder, epoch)
-                await self._lead(epoch)
+                if not await self._lead(epoch):
+                    await asyncio.sleep(BEGIN_AGAIN)
             if self.history.candles.waiting:
                 await self._write_rest()
             await asyncio.sleep(RENEW_EVERY)
 
-    async def _lead(self, epoch: int) -> None:
+    async def _lead(self, epoch: int) -> bool:
+        """Lead until the lease is lost; return whether the feed could begin."""
         async with asyncio.TaskGroup() as tasks:
             leader = Leader(self.live, epoch, self.history, self.providers)
             running = tasks.create_task(leader.run())
@@ -89,6 +95,7 @@ class Candidate:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(END_WITHIN):
                         await self._query(lease.give_back, epoch)
+        return leader.began
 
     async def _write_rest(self) -> None:
         """Write the candles that could not be written while this process led."""
@@ -129,7 +136,9 @@ class Candidate:
         this one as soon as our lease may have ended.
         """
         ended = time.monotonic() - self.renewed > lease.LEASE.total_seconds()
-        refused = max(self.live.refused, default=0)
+        now = self.live.beat.clock()
+        beating = [each for each, until in self.live.refused.items() if now < until + BEATING]
+        refused = max(beating, default=0)
         return self.live.seen[0] > epoch or (ended and refused > epoch)
 
     async def _query(self, question: Callable[..., Any], *given: Any) -> Any:
@@ -158,6 +167,7 @@ class Leader:
         self.feed = Feed(self.publish, self.learn, history.take, conf.get("MAX_JUMP"))
         self.storage = Storage(live.in_database, epoch, self.feed, providers, history)
         self.listings = live.listings
+        self.began = False
 
     async def run(self) -> None:
         """Run the feed, follow changes of symbols and boards, and store what it accepts."""
@@ -168,6 +178,7 @@ class Leader:
             words = "could not read what the feed needs, giving the lease back: %s"
             logger.warning(words, error or f"no answer within {BEGIN_WITHIN:.0f} s")
             return
+        self.began = True
         self.live.on_listing.add(self.listing_changed)
         self.live.storage = self.storage
         try:

@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from contextlib import suppress
+from typing import Any, Protocol
 
 from asgiref.sync import async_to_sync
-from django.db import transaction
+from django.db import Error, transaction
 from django.db.models.signals import post_delete, post_save
 from django.dispatch import receiver
 
 from quotes.live import layer, lease
+from quotes.live.database import DatabaseThread
 from quotes.models import Board, BoardSymbol, ProviderSymbol, Symbol
+
+LOOK_EVERY = 1.0  # seconds
+
+
+class Live(Protocol):
+    """The live parts of the process that must know of changes."""
+
+    in_database: DatabaseThread
+    listings: int  # changes of symbols and boards that were read
+
+    async def refresh(self) -> None:
+        """Read symbols, boards and last quotes again."""
+
+
+async def look(live: Live) -> None:
+    """Look for changes once a second, forever: the layer may have lost the notice of one."""
+    while True:
+        await asyncio.sleep(LOOK_EVERY)
+        with suppress(Error):  # an outage of the database is logged by others
+            if await live.in_database(lease.listings) != live.listings:
+                await live.refresh()
 
 
 @receiver([post_save, post_delete], sender=Symbol)

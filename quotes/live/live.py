@@ -25,7 +25,7 @@ from quotes.feed.chains import load_chains
 from quotes.feed.records import NOTHING, Version
 from quotes.fragments import Fragments, Watch
 from quotes.limits import Limits
-from quotes.live import layer, lease
+from quotes.live import layer, lease, listings
 from quotes.live.beat import Beat
 from quotes.live.beside import Beside
 from quotes.live.database import DatabaseThread
@@ -47,6 +47,7 @@ FIRST_BATCH = 2.0  # seconds that a process with the feed waits for its first ba
 WRITTEN_BY = (STORE_EVERY + 0.5, STORE_EVERY * 3)
 READING = 1.0  # seconds that quotes wait until new symbols are read from the database
 CONNECT_AGAIN = 1.0  # seconds between two attempts to connect to the database at the start
+CLOSED_WITHIN = 2.0  # seconds that the end waits for the answers of the last sockets
 READ_AGAIN = 5.0  # seconds after which a database that did not answer is read again
 
 
@@ -90,6 +91,7 @@ class Live:
         await self.reload()
         self.warn_of_calendar()
         self.tasks.keep(self.listen)
+        self.tasks.keep(partial(listings.look, self))
         if pages:
             self.tasks.keep(lambda: self.hub.run(conf.get("PACE")))
             self.tasks.keep(self.look)
@@ -124,9 +126,16 @@ class Live:
         await self.in_database.close()
 
     async def close_sockets(self, code: int) -> None:
-        """Refuse new sockets, and close the open ones with a code, one after the other."""
+        """Refuse new sockets, and close the open ones with a code, one after the other.
+
+        Wait a little until they are closed: an answer that nobody reads would make the system
+        withdraw the code.
+        """
         self.limits.ending = True
         await self.hub.close(code)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSED_WITHIN):
+                await self.limits.empty.wait()
 
     # Symbols, boards and last quotes
 

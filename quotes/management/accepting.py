@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import time
 from typing import Any
 
 import uvicorn
 
 from quotes import live
-from quotes.limits import max_connections
+from quotes.limits import LOG_EVERY, max_connections
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +31,8 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self.listening = listening
         self.accepting: asyncio.Task[None] | None = None
-        self.most, self.full = max_connections(), False
+        self.most = max_connections()
+        self.logged_at = -LOG_EVERY
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start the application, then accept connections; give up if a signal ends the server."""
@@ -49,6 +51,7 @@ class Server(uvicorn.Server):
         """Accept no more connections, close the sockets one after the other, and end."""
         if self.accepting:
             self.accepting.cancel()
+            await asyncio.wait([self.accepting])
         self.listening.close()
         await live.close_sockets(RESTARTS)
         await super().shutdown(sockets=[])
@@ -68,14 +71,19 @@ class Server(uvicorn.Server):
                 await asyncio.sleep(FAILED_FOR)
                 continue
             failing = False
-            await loop.connect_accepted_socket(self._protocol, connection)
+            try:
+                await loop.connect_accepted_socket(self._protocol, connection)
+            except Exception as error:  # as asyncio does: one client must not end the server
+                connection.close()
+                logger.debug("could not serve a connection: %r", error)
 
     def _is_full(self) -> bool:
         full = len(self.server_state.connections) >= self.most
-        if full and not self.full:
+        now = time.monotonic()
+        if full and now - self.logged_at > LOG_EVERY:
+            self.logged_at = now
             words = "%d connections are open, the limit of open files allows no more: others wait"
             logger.warning(words, self.most)
-        self.full = full
         return full
 
     def _protocol(self) -> Any:

@@ -299,6 +299,14 @@ class TestMaintenance:
         assert await led.run(SECONDS) == []
         assert await led.until() == led.bench.now
 
+    async def test_interruptions_without_end_do_not_put_off_requests_forever(self, led: Led):
+        await led.run()
+        source, requests = led.feed.sources["bourse"], 0
+        for _ in range(63):
+            source.turns += 1
+            requests += len(await led.run(SECONDS))
+        assert requests == len(STEPS)
+
     async def test_an_interruption_during_a_request_makes_another_one(self, led: Led):
         await led.maintenance.run_due()
         await until(lambda: led.bourse.received)

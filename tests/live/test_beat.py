@@ -134,7 +134,7 @@ async def test_a_lease_that_is_held_is_no_sign_of_the_feed_but_a_stored_batch_is
 async def test_a_change_that_no_message_brought_is_noticed(
     live_parts: Any, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("quotes.live.beside.READ_EVERY", 0.0)
+    monkeypatch.setattr("quotes.live.listings.LOOK_EVERY", 0.0)
     given = {"name": "A coin", "kind": "crypto", "currency": "USD"}
     # as another process does it without a layer in common
     await Symbol.objects.abulk_create([Symbol(code="NEW-USD", **given)])

@@ -49,7 +49,7 @@ class Market(Coinbase):
         while True:
             await asyncio.sleep(TURN)
             owed = min(owed + self.per_second * TURN, self.per_second)
-            while owed >= 1:
+            while owed >= 1 and self.per_second:
                 owed -= 1
                 for product in PRODUCTS:
                     last = Decimal(self.products[product]["price"])

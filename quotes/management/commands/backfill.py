@@ -21,6 +21,7 @@ from quotes.feed.chains import load_chains
 from quotes.feed.configured import configured_providers
 from quotes.management.terminal import ProgressLine, counted, stops_on_control_c
 
+LATEST = timedelta(minutes=1)  # newer candles still grow, and are the feed's
 SHARE = 0.25  # of each provider's budget in a minute: a feed beside us does not count ours
 CANDLES = {  # by step
     60: "one-minute candles",
@@ -86,11 +87,9 @@ class Command(BaseCommand):
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
         self.providers = configured_providers()
         backfill = Backfill(in_database, self.providers, share=SHARE)
-        now = datetime.now(UTC)
+        since = dict.fromkeys(self.chains, datetime.now(UTC) - LATEST)
         try:
-            return await backfill.fill(
-                self.chains, reach, dict.fromkeys(self.chains, now), self.report, self.show
-            )
+            return await backfill.fill(self.chains, reach, since, self.report, self.show)
         finally:
             for provider in self.providers.values():
                 await provider.aclose()

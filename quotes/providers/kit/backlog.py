@@ -12,7 +12,8 @@ from re import Pattern
 from quotes.providers.kit.standing import Standing
 
 Frame = str | bytes
-MOST = 500  # frames that wait without being thinned: 50 ms of work, where nothing else runs
+MAX_FRAMES = 20_000  # that wait, of any kind
+MAX_IN_FULL = 500  # frames that wait without being thinned: 50 ms of work, where nothing else runs
 
 
 class Backlog:
@@ -22,7 +23,7 @@ class Backlog:
         self.key, self.standing = key, standing
         self.frames: deque[Frame] = deque()
         self.arrived = 0  # frames so far
-        self.thin_at = MOST
+        self.thin_at = MAX_IN_FULL
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -31,6 +32,10 @@ class Backlog:
         """Add a frame that has just arrived."""
         self.frames.append(frame)
         self.arrived += 1
+
+    def is_full(self) -> bool:
+        """Return whether no more frames fit."""
+        return len(self.frames) >= MAX_FRAMES
 
     def pop(self) -> Frame:
         """Remove and return the oldest frame; leave out superseded ones if too many wait."""
@@ -50,4 +55,6 @@ class Backlog:
             kept.appendleft(frame)
         self.standing.skip(len(self.frames) - len(kept))
         self.frames = kept
-        self.thin_at = max(MOST, 2 * len(kept))  # if all are newest ones, do not look each time
+        self.thin_at = max(
+            MAX_IN_FULL, 2 * len(kept)
+        )  # if all are newest ones, do not look each time

@@ -60,6 +60,7 @@ class Socket:
         self.of, self.backlog = of, backlog
         self.reading: asyncio.Task[None] | None = None
         self.came = asyncio.Event()  # a frame came into the backlog, or the connection ended
+        self.room = asyncio.Event()  # set after a frame was taken from the backlog
         self.drained_at = 0.0
 
     async def __aenter__(self) -> Self:
@@ -117,6 +118,7 @@ class Socket:
                 reading.result()  # raises what ended the connection
             self.came.clear()
             await self.came.wait()
+        self.room.set()
         return backlog.pop()
 
     async def _read_into(self, backlog: Backlog) -> None:
@@ -124,6 +126,9 @@ class Socket:
             while True:
                 backlog.add(await self.connection.recv())
                 self.came.set()
+                while backlog.is_full():  # then the source has to wait
+                    self.room.clear()
+                    await self.room.wait()
         finally:
             self.came.set()
 

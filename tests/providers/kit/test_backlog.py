@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quotes.providers.coinbase import TICK
-from quotes.providers.kit.backlog import MOST, Backlog
+from quotes.providers.kit.backlog import MAX_IN_FULL, Backlog
 from quotes.providers.kit.budgets import Budget, Plan
 from quotes.providers.kit.standing import Standing
 from quotes.providers.kraken import TICK as KRAKEN_TICK
@@ -30,22 +30,22 @@ def popped(backlog: Backlog) -> list[str | bytes]:
 
 
 def test_no_frame_is_left_out_while_few_wait():
-    frames = [tick("BTC-USD", number) for number in range(MOST)]
+    frames = [tick("BTC-USD", number) for number in range(MAX_IN_FULL)]
     backlog = backlog_of(*frames)
     assert popped(backlog) == frames
     assert backlog.standing.skipped == 0
 
 
 def test_only_the_newest_tick_of_each_product_is_read_if_too_many_wait():
-    frames = [tick(f"{'AB'[number % 2]}-USD", number) for number in range(MOST + 2)]
+    frames = [tick(f"{'AB'[number % 2]}-USD", number) for number in range(MAX_IN_FULL + 2)]
     backlog = backlog_of(*frames)
     assert popped(backlog) == frames[-2:]
-    assert backlog.standing.skipped == MOST
+    assert backlog.standing.skipped == MAX_IN_FULL
 
 
 @given(st.lists(st.sampled_from(["A", "B", "a heartbeat", "an error"]), min_size=1, max_size=40))
 def test_other_frames_and_their_order_stay(kinds: list[str]):
-    crowd = [tick("A", -number) for number in range(MOST)]
+    crowd = [tick("A", -number) for number in range(MAX_IN_FULL)]
     frames = [
         tick(kind, number) if len(kind) == 1 else json.dumps({"type": kind, "number": number})
         for number, kind in enumerate(kinds)
@@ -61,7 +61,7 @@ def test_other_frames_and_their_order_stay(kinds: list[str]):
 
 
 def test_many_products_are_all_read():
-    frames = [tick(f"{number}-USD", number) for number in range(3 * MOST)]
+    frames = [tick(f"{number}-USD", number) for number in range(3 * MAX_IN_FULL)]
     assert popped(backlog_of(*frames)) == frames
 
 
