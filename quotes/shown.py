@@ -271,14 +271,8 @@ class Shown:
         return provider_title(self.quote.provider) if self.quote else ""
 
 
-def since(quotes: Iterable[Quote | None]) -> str:
-    """Return the reference of the changes of some quotes, in the active language."""
-    text = since_in_english(quotes)
-    return gettext(text) if text else ""
-
-
 def since_in_english(quotes: Iterable[Quote | None]) -> str:
-    """Like `since`, but in English, to be translated later.
+    """Return the reference of the changes of some quotes, in English, to be translated later.
 
     A row with another reference has its own text.
     """
