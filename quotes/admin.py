@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.db import transaction
-from django.db.models import Count, Prefetch, QuerySet
+from django.db.models import Count, Max, Prefetch, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.formats import date_format
@@ -49,15 +49,6 @@ class ProviderSymbolInline(admin.TabularInline):
     extra = 1
 
 
-class PlaceInline(admin.TabularInline):
-    """The boards of a symbol."""
-
-    model = BoardSymbol
-    extra = 1
-    verbose_name = _("board")
-    verbose_name_plural = _("boards")
-
-
 class PlacedSymbol(forms.TextInput):
     """A symbol that is already on the board, as text: it can't be changed."""
 
@@ -72,12 +63,32 @@ class PlacedSymbol(forms.TextInput):
 
 
 class PlaceForm(forms.ModelForm):
-    """The position of a symbol on a board."""
+    """The position of a symbol on a board, which is the last one unless it is given."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if self.instance.pk:
+        if not self.instance.pk:
+            self.fields["position"].required = False
+            self.fields["position"].initial = None
+        elif "symbol" in self.fields:
             self.fields["symbol"].widget = PlacedSymbol(self.instance.symbol)
+
+    def save(self, commit: bool = True) -> Any:
+        """Save the place; a new one without a position follows the others of its board."""
+        if self.cleaned_data["position"] is None:
+            highest = self.instance.board.places.aggregate(highest=Max("position"))["highest"]
+            self.instance.position = (highest or 0) + 1
+        return super().save(commit)
+
+
+class PlaceInline(admin.TabularInline):
+    """The boards of a symbol."""
+
+    model = BoardSymbol
+    form = PlaceForm
+    extra = 1
+    verbose_name = _("board")
+    verbose_name_plural = _("boards")
 
 
 class SymbolInline(admin.TabularInline):
