@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
@@ -13,12 +13,13 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 
-from quotes import providers
+from quotes import formats
 from quotes.live import current
 from quotes.models import Board, BoardSymbol, HeldPrice, ProviderSymbol, Symbol
+from quotes.providers import REGISTRY
 
 
 class ProviderSymbolForm(forms.ModelForm):
@@ -33,7 +34,7 @@ class ProviderSymbolForm(forms.ModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        names = {name: name for name in sorted(providers.REGISTRY)}
+        names = {name: name for name in sorted(REGISTRY)}
         kept = self.instance.provider
         if kept and kept not in names:  # shown as it is, until an operator corrects it
             names[kept] = _("%(name)s – unknown provider") % {"name": kept}
@@ -109,7 +110,7 @@ class SymbolInline(admin.TabularInline):
 class SymbolAdmin(admin.ModelAdmin):
     """Symbols, which can be searched, filtered and switched on and off."""
 
-    list_display = ("code", "name", "kind", "exchange", "currency", "last", "codes", "active")
+    list_display = ("code", "active", "name", "last", "codes", "kind")
     list_display_links = ("code", "name")
     list_filter = ("active", "kind", "boards", "currency", "exchange")
     list_editable = ("active",)
@@ -122,6 +123,9 @@ class SymbolAdmin(admin.ModelAdmin):
         (None, {"fields": ("code", "name", "kind", "exchange", "currency", "active")}),
         (_("Prices"), {"fields": ("tick_size", "stale_after", "start")}),
     )
+
+    class Media:
+        css: ClassVar = {"all": ("quotes/admin.css",)}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Symbol]:
         """Read the symbols together with their codes and last quotes."""
@@ -136,16 +140,18 @@ class SymbolAdmin(admin.ModelAdmin):
         quote = state.quote if state else None
         if quote is None and hasattr(symbol, "last_quote"):
             quote = symbol.last_quote.quote
-        return f"{quote.last:f} {quote.currency}" if quote else "—"
+        if quote is None:
+            return "—"
+        digits = formats.price_digits(quote.last, symbol.digits)
+        price = formats.number(quote.last, digits, get_language() or "en")
+        return f"{price} {quote.currency}"
 
-    @admin.display(description=_("provider codes"))
+    @admin.display(description=_("codes"))
     def codes(self, symbol: Symbol) -> str:
-        """Return the symbol's codes for the known providers."""
-        return ", ".join(
-            f"{row.provider} {row.code}"
-            for row in symbol.provider_symbols.all()
-            if row.provider in providers.REGISTRY
-        )
+        """Return the number of the symbol's codes for the known providers, with a list of them."""
+        rows = [each for each in symbol.provider_symbols.all() if each.provider in REGISTRY]
+        listed = ", ".join(f"{row.provider} {row.code}" for row in rows)
+        return format_html('<span title="{}">{}</span>', listed, len(rows))
 
     @admin.action(description=_("Switch on"))
     def switch_on(self, request: HttpRequest, chosen: QuerySet[Symbol]) -> None:
@@ -177,6 +183,9 @@ class BoardAdmin(admin.ModelAdmin):
     search_fields = ("title", "slug")
     prepopulated_fields = {"slug": ("title",)}
     inlines = (SymbolInline,)
+
+    class Media:
+        css: ClassVar = {"all": ("quotes/admin.css",)}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Board]:
         """Read the boards with their numbers of symbols."""

@@ -136,14 +136,14 @@ def test_no_help_text_has_markup():
 def test_the_list_of_symbols_shows_prices_and_provider_codes(
     alice: Client, listed: Board, make_quote: Callable[..., Any]
 ):
-    wire = make_quote("AAPL", "101.25", received_at=timezone.now()).to_wire()
+    wire = make_quote("AAPL", "119801.25", received_at=timezone.now()).to_wire()
     symbol = Symbol.objects.get(code="AAPL")
     LastQuote.objects.create(symbol=symbol, epoch=1, batch=1, wire=wire)
     response = alice.get(SYMBOLS)
     assert found(response) == ["AAPL", "BTC-USD", "MSFT", "NVDA"]
     page = response.content.decode()
-    assert "101.25 USD" in page
-    assert "coinbase BTC-USD-AT-COINBASE" in page
+    assert '<td class="field-last">119,801.25 USD</td>' in page
+    assert '<td class="field-codes"><span title="coinbase BTC-USD-AT-COINBASE">1</span>' in page
 
 
 @pytest.mark.parametrize(
