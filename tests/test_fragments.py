@@ -733,8 +733,8 @@ class TestNotes:
         self, fragments: Fragments, codes: list[str], language: str, said: str
     ):
         not_for = {
-            "en": "For information only, not for trading.",
-            "de": "Nur zur Information, nicht zum Handeln.",
+            "en": "For information only, not for trading",
+            "de": "Nur zur Information, nicht zum Handeln",
         }[language]
         asked = watch(language, entry=codes)
         assert read(fragments.sources(asked)) == said + not_for
@@ -747,7 +747,7 @@ class TestNotes:
         fragments.store.put((1, 2), [make_quote("AAPL", provider="coinbase")])
         for widget in ("row", "panel", "price"):
             said = read(fragments.sources(watch(**{widget: ["AAPL"]})))
-            assert said == "Prices by Coinbase · For information only, not for trading."
+            assert said == "Prices by Coinbase · For information only, not for trading"
         assert "not for trading" in fragments.sources(watch())
 
     def test_a_provider_is_called_by_its_title(self):

@@ -220,7 +220,7 @@ async def test_every_page_shows_that_its_prices_are_not_for_trading(
         board, *(make_quote(c, provider="coinbase", received_at=now) for c in board.store.states)
     )
     page = unescape(await read(async_client, path))
-    assert page.count("For information only, not for trading.") == 1
+    assert page.count("For information only, not for trading") == 1
     assert ("Prices by Coinbase" in page) == (path != "/embed/quotes/")
 
 
