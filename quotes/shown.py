@@ -225,8 +225,13 @@ class Shown:
 
     @property
     def status_in_full(self) -> str:
-        """The state of the market and of the price, for places with enough room."""
-        return " · ".join(text for text in (self.market, self.wrong, *self.asides) if text)
+        """The state of the price and of the market, for places with enough room."""
+        return " · ".join(text for text in (self.wrong, self.circumstances) if text)
+
+    @property
+    def circumstances(self) -> str:
+        """The state of the market, the fallback provider and the delay, on one line."""
+        return " · ".join(text for text in (self.market, *self.asides) if text)
 
     @property
     def remarks(self) -> str:
