@@ -70,7 +70,7 @@ def test_a_row_shows_the_source_of_its_price_while_its_first_source_is_down(
     exchanges["kraken"].tick("XXBTZUSD", "64300.5")
     expect(row.locator("data")).to_have_attribute("value", "64300.5")
     expect(page.page.locator(".note-outage")).to_contain_text(
-        "Prices from Coinbase have been unavailable"
+        "Prices from Coinbase unavailable"
     )
     assert page.rows() == before
     assert page.page.evaluate(PLACES) == places
