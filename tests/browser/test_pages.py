@@ -137,9 +137,7 @@ EDGES = """(card) => {
 }"""
 
 
-def test_on_a_phone_titles_rows_and_links_of_a_card_have_the_same_edges(
-    market: Site, tab: OpenTab
-):
+def test_on_a_phone_titles_rows_and_links_of_a_card_have_the_same_edges(market: Site, tab: OpenTab):
     page = tab(market.url + "/", viewport={"width": 390, "height": 844})
     for card in page.page.locator(".front").all():
         assert len(set(card.evaluate(EDGES))) == 1
