@@ -1,4 +1,4 @@
-# setup, run, test, check, bench: the commands of a developer. They need git and Python; they install the rest.
+# The commands of a developer: `make help` lists them. They need git and Python; they install the rest.
 PORT ?= 8000
 BIN := .venv/bin
 INSTALL = @python=$$(requirements/find-python) && "$$python" requirements/install.py
@@ -11,15 +11,18 @@ define DATABASE
 @$(BIN)/python manage.py loadcatalogue --if-empty
 endef
 
-.PHONY: setup dev run serve test matrix clocks check bench lock screenshots
+.PHONY: help setup dev run serve test matrix clocks check bench lock screenshots
+
+help:  ## this list
+	@awk -F ':.*  ## ' '/^[a-z]+:.*  ## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 setup: dev  ## everything that development needs: then every command of the documents works
 	$(DATABASE)
 
-dev:
+dev:  ## the packages of development in .venv/, and the settings of this machine in .env
 	$(INSTALL) dev
 
-run:  ## the site with its feed on http://127.0.0.1:8000
+run:  ## the site with its feed on http://127.0.0.1:8000; PORT=9000 takes another port
 	$(INSTALL) site "$$PORT"
 	$(DATABASE)
 	@$(BIN)/python manage.py runserver --noreload "127.0.0.1:$$PORT"
@@ -29,7 +32,8 @@ serve:  ## the same under uvicorn, as in production
 	$(DATABASE)
 	@$(BIN)/python manage.py serve "127.0.0.1:$$PORT"
 
-test: dev  ## four files of tests at a time, even on two cores, because a third of the time they only wait
+# four files of tests at a time, even on two cores, because a third of the time they only wait
+test: dev  ## all tests; PYTEST="tests/test_docs.py" runs only these
 	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --durations 10 $(PYTEST)
 
 matrix: dev  ## the fast tests with each Python of this machine and each supported Django
@@ -38,7 +42,7 @@ matrix: dev  ## the fast tests with each Python of this machine and each support
 clocks: dev  ## the fast tests under other clocks, time zones and locales
 	@.ci/clocks
 
-check: dev
+check: dev  ## style, types and settings; it builds a wheel in var/dist/, too
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/djade --check $$(git ls-files 'templates/*.html')
@@ -47,7 +51,7 @@ check: dev
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/python -m hatchling build -t wheel -d var/dist
 
-bench: dev
+bench: dev  ## measure the server
 	$(BIN)/python -m tests.benchmarks
 
 screenshots: dev  ## the pictures in docs/

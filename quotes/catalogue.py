@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import models, transaction
 
 from quotes.models import Board, BoardSymbol, ProviderSymbol, Symbol
 from quotes.providers import REGISTRY
@@ -23,6 +23,7 @@ STARTER_BOARDS = {  # slug: title, kinds
 }
 REQUIRED = ("symbol", "name", "kind", "exchange", "currency")
 NUMBERS = ("tick_size", "start")
+OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs"}
 PROVIDERS = {  # column: provider
     "coingecko_id" if name == "coingecko" else name: name for name in REGISTRY
 }
@@ -96,6 +97,11 @@ def load(entries: list[Entry], board: str = "") -> Iterator[Outcome]:
 
 def _read(rows: csv.DictReader[str]) -> list[Entry]:
     columns = rows.fieldnames or []
+    for separator, named in OTHER_SEPARATORS.items():
+        if len(columns) == 1 and separator in columns[0]:
+            raise InvalidCatalogue(
+                [f"line 1: the cells are separated by {named}, must be separated by commas"]
+            )
     allowed = (*REQUIRED, *PROVIDERS, *NUMBERS)
     if missing := [name for name in REQUIRED if name not in columns]:
         required = ", ".join(REQUIRED)
@@ -118,8 +124,8 @@ def _read(rows: csv.DictReader[str]) -> list[Entry]:
             if first != entry.line:
                 raise ValueError(f"symbol {entry.symbol.code!r} is already on line {first}")
             entries.append(entry)
-        except (ValueError, ValidationError) as error:
-            errors.append(f"line {rows.line_num}: {_text_of(error)}")
+        except ValueError as error:
+            errors.append(f"line {rows.line_num}: {error}")
     if not entries and not errors:
         errors.append("the file has no rows below line 1")
     if errors:
@@ -130,7 +136,9 @@ def _read(rows: csv.DictReader[str]) -> list[Entry]:
 def _entry(line: int, row: dict[str, str]) -> Entry:
     if None in row or None in row.values():
         count = sum(len(v) if isinstance(v, list) else v is not None for v in row.values())
-        raise ValueError(f"has {count} cells, must have as many as line 1")
+        raise ValueError(
+            f"has {count} {'cell' if count == 1 else 'cells'}, must have as many as line 1"
+        )
     cells = {name: value.strip() for name, value in row.items()}
     if any("\0" in value for value in cells.values()):
         raise ValueError("contains a NUL character")
@@ -145,10 +153,12 @@ def _entry(line: int, row: dict[str, str]) -> Entry:
         tick_size=_number("tick_size", cells, minor),
         start=_number("start", cells, minor),
     )
-    symbol.clean_fields()
-    codes = {p: cells[column] for column, p in PROVIDERS.items() if cells.get(column)}
-    for provider, code in codes.items():
-        ProviderSymbol(provider=provider, code=code).clean_fields(exclude=["symbol"])
+    _check(symbol, {"code": "symbol"})
+    codes = {}
+    for column, provider in PROVIDERS.items():
+        if code := cells.get(column):
+            _check(ProviderSymbol(provider=provider, code=code), {"code": column})
+            codes[provider] = code
     return Entry(line, symbol, codes)
 
 
@@ -160,10 +170,21 @@ def _number(name: str, cells: dict[str, str], unit: Decimal) -> Decimal | None:
     return value * unit
 
 
-def _text_of(error: ValueError | ValidationError) -> str:
-    if not isinstance(error, ValidationError):
-        return str(error)
-    return "; ".join(f"{name}: {' '.join(texts)}" for name, texts in error.message_dict.items())
+def _check(row: models.Model, columns: dict[str, str]) -> None:
+    """Raise ValueError with all errors of a row's fields, under the names of the file's columns."""
+    try:
+        row.clean_fields(exclude=["symbol"])  # a provider code has its symbol later
+    except ValidationError as error:
+        texts = error.message_dict
+        if isinstance(row, Symbol) and "kind" in texts:
+            kinds = ", ".join(Symbol.Kind.values)
+            texts["kind"] = [f"{row.kind!r} is not a valid kind, must be one of: {kinds}"]
+        raise ValueError(
+            "; ".join(
+                f"{columns.get(name, name)}: {' '.join(found).removesuffix('.')}"
+                for name, found in texts.items()
+            )
+        ) from error
 
 
 def _save(entry: Entry, known: Known) -> str:

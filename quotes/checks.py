@@ -9,6 +9,7 @@ from collections.abc import Collection
 from typing import Any
 
 from asgiref.sync import async_to_sync
+from django.apps import apps
 from django.conf import settings
 from django.core.checks import WARNING, CheckMessage, Error, Tags, register
 from django.core.exceptions import ImproperlyConfigured
@@ -28,17 +29,20 @@ COUNTS = (
 BY_KEY = ("MAX_JUMP", "STALE_AFTER", "RETENTION", "BACKFILL")  # dicts of numbers
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 DEPLOYMENT = re.compile(r"[A-Za-z0-9._-]{0,64}")
+OTHER_RUNSERVERS = {  # app: what its runserver lacks; ours replaces it if `quotes` comes first
+    "daphne": "does not limit the memory of a client that reads slowly",
+    "django.contrib.staticfiles": "serves no sockets",
+}
 AN_ORIGIN = "for example https://partner.example, in small letters and without a path"
 QUERY = "Correct the query, and check that the other program has created its table."
-PROVIDERS = (
-    "Correct its options, or remove it from QUOTES['PROVIDERS'] (in this project, from "
-    "QUOTES_PROVIDERS)."
-)
+REMOVE = "remove it from QUOTES['PROVIDERS'] (in this project, from QUOTES_PROVIDERS)."
 
 
 @register()
 def check_settings(**kwargs: Any) -> list[CheckMessage]:
     """Check the keys and values of QUOTES."""
+    if errors := _check_types():  # the other checks read these values
+        return errors
     if unknown := sorted(getattr(settings, "QUOTES", {}).keys() - conf.DEFAULTS.keys()):
         return [Error(conf.unknown_keys(unknown), id="quotes.E001")]
     return [
@@ -50,6 +54,32 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
         *_check_access(),
         *_check_deployment(),
     ]
+
+
+@register()
+def check_apps(**kwargs: Any) -> list[CheckMessage]:
+    """Check that INSTALLED_APPS has what live pages need, in the order that they need."""
+    names = [each.name for each in apps.get_app_configs()]
+    errors: list[CheckMessage] = []
+    if "django_htmx" not in names:
+        errors.append(
+            Error(
+                "'django_htmx' is missing in INSTALLED_APPS: it has the scripts of live pages",
+                hint="Add 'django_htmx'.",
+                id="quotes.E014",
+            )
+        )
+    before = names[: names.index("quotes")]
+    if name := next((each for each in before if each in OTHER_RUNSERVERS), ""):
+        errors.append(
+            Error(
+                f"{name!r} stands before 'quotes' in INSTALLED_APPS, so its runserver is used, "
+                f"which {OTHER_RUNSERVERS[name]}",
+                hint="Move 'quotes' to the top of INSTALLED_APPS.",
+                id="quotes.E015",
+            )
+        )
+    return errors
 
 
 @register(Tags.database)
@@ -76,6 +106,22 @@ def refuse_wrong_settings() -> None:
     if errors:
         lines = (f"{each.msg} ({each.id}) {each.hint or ''}".strip() for each in errors)
         raise ImproperlyConfigured("\n".join(lines))
+
+
+def _check_types() -> list[CheckMessage]:
+    given = getattr(settings, "QUOTES", {})
+    if not isinstance(given, dict):
+        return [Error(f"QUOTES is {given!r}, must be a dict", id="quotes.E013")]
+    providers, options = given.get("PROVIDERS", []), given.get("PROVIDER_OPTIONS", {})
+    errors: list[CheckMessage] = []
+    if not (_is_list(providers) and all(isinstance(each, str) for each in providers)):
+        text = f"QUOTES['PROVIDERS'] is {providers!r}, must be a list of names: ['simulated']"
+        errors.append(Error(text, id="quotes.E013"))
+    if not (isinstance(options, dict) and all(isinstance(v, dict) for v in options.values())):
+        # without the value, which may contain keys
+        text = "QUOTES['PROVIDER_OPTIONS'] must be a dict of dicts: {'simulated': {'rate': 120}}"
+        errors.append(Error(text, id="quotes.E013"))
+    return errors
 
 
 def _check_feed() -> list[CheckMessage]:
@@ -124,8 +170,17 @@ def _check_providers() -> list[CheckMessage]:
         try:
             configured_provider(name)
         except ValueError as error:
-            errors.append(Error(str(error), hint=PROVIDERS, id="quotes.E005"))
+            hint = f"Correct its options{_variables(name, str(error))}, or {REMOVE}"
+            errors.append(Error(str(error), hint=hint, id="quotes.E005"))
     return errors
+
+
+def _variables(provider: str, message: str) -> str:
+    """Return the variables of the options in a message or, if it has none, of all options."""
+    given = list(conf.get("PROVIDER_OPTIONS").get(provider, {}))
+    options = [option for option in given if option in message.split()] or given
+    variables = ", ".join(f"{provider}_{option}".upper() for option in options)
+    return f" (in this project, {variables})" if variables else ""
 
 
 def _configured_names() -> list[str]:

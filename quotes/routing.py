@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -77,15 +78,16 @@ async def end() -> None:
 
 async def lifespan(receive: Any, send: Any) -> None:
     """Start and stop the live parts with the server, if it has a lifespan: daphne has none."""
-    while True:
-        message = await receive()
-        if message["type"] == "lifespan.startup":
-            await ensure_started()
-            await send({"type": "lifespan.startup.complete"})
-        elif message["type"] == "lifespan.shutdown":
-            await stop()
-            await send({"type": "lifespan.shutdown.complete"})
-            return
+    with suppress(asyncio.CancelledError):  # a server may end while it waits for its database
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await ensure_started()
+                await send({"type": "lifespan.startup.complete"})
+            elif message["type"] == "lifespan.shutdown":
+                await stop()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
 
 
 def limited(application: Callable[..., Any]) -> Callable[..., Any]:

@@ -45,6 +45,8 @@ SESSIONS = {
     "halted": gettext_noop("Halted"),
 }
 LABELS = {"close": gettext_noop("At close"), "post": SESSIONS["post"]}
+# titles of providers, for the catalogues; all other titles are names
+TITLES = (gettext_noop("Simulated market"), gettext_noop("Database"))
 
 
 class Shown:
@@ -273,7 +275,7 @@ class Shown:
     @property
     def source(self) -> str:
         """The title of the quote's provider."""
-        return provider_title(self.quote.provider) if self.quote else ""
+        return gettext(provider_title(self.quote.provider)) if self.quote else ""
 
 
 def since_in_english(quotes: Iterable[Quote | None]) -> str:

@@ -233,5 +233,5 @@ def plain(words: str, status: int = 200) -> HttpResponse:
 async def metrics(request: HttpRequest) -> HttpResponse:
     """Return the figures of this process to the addresses in METRICS_FROM, to others a 404."""
     if request.META.get("REMOTE_ADDR") not in conf.get("METRICS_FROM"):
-        raise Http404
+        return plain("Not found", status=404)
     return HttpResponse(exposition(await ensure_started()), content_type=CONTENT_TYPE_LATEST)

@@ -106,12 +106,16 @@ class Site:
         """Its address for sockets, without a last slash."""
         return f"ws://127.0.0.1:{self.port}"
 
-    def start(self) -> Site:
-        """Start it and wait until it answers."""
+    def begin(self) -> None:
+        """Start it."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 self.command(), env=environment(**self.env), cwd=ROOT, stdout=log, stderr=log
             )
+
+    def start(self) -> Site:
+        """Start it and wait until it answers."""
+        self.begin()
         eventually(self.answers, f"{self.server} answers; its log:\n{self.log.read_text()[-2000:]}")
         return self
 

@@ -152,7 +152,7 @@ class TestLoading:
         assert Symbol.objects.get().name == "Apple, Inc."
 
     def test_blank_lines_count_as_none(self, load: Loader):
-        assert "1 rows, 1 added" in load(HEADER + "\n" + APPLE + "\n\n")
+        assert ": 1 row, 1 added" in load(HEADER + "\n" + APPLE + "\n\n")
 
 
 FAULTS = {
@@ -173,13 +173,25 @@ FAULTS = {
         HEADER + APPLE + "BTC-USD,Bitcoin,crypto\n",
         "line 3: has 3 cells, must have as many as line 1",
     ),
+    "a row of one cell": (HEADER + "AAPL\n", "line 2: has 1 cell, must have as many as line 1"),
+    "semicolons": (
+        (HEADER + APPLE).replace(",", ";"),
+        "line 1: the cells are separated by semicolons, must be separated by commas",
+    ),
+    "tabs": ((HEADER + APPLE).replace(",", "\t"), "line 1: the cells are separated by tabs, must"),
     "a long row": (
         HEADER + "AAPL,Apple,stock,NASDAQ,USD,,0.01,200,9\n",
         "line 2: has 9 cells, must have as many as line 1",
     ),
-    "a bad kind": (HEADER + APPLE.replace("stock", "bond"), "line 2: kind: Value 'bond' is not"),
-    "a bad symbol": (HEADER + APPLE.replace("AAPL", "aapl"), "line 2: code: “aapl” is not a valid"),
-    "no symbol": (HEADER + APPLE.replace("AAPL", ""), "line 2: code: This field cannot be blank"),
+    "a bad kind": (
+        HEADER + APPLE.replace("stock", "bond"),
+        "line 2: kind: 'bond' is not a valid kind, must be one of: crypto, stock, etf, index",
+    ),
+    "a bad symbol": (
+        HEADER + APPLE.replace("AAPL", "aapl"),
+        "line 2: symbol: “aapl” is not a",
+    ),
+    "no symbol": (HEADER + APPLE.replace("AAPL", ""), "line 2: symbol: This field cannot be blank"),
     "no name": (HEADER + APPLE.replace("Apple", " "), "line 2: name: This field cannot be blank"),
     "a bad currency": (HEADER + APPLE.replace("USD", "$"), "line 2: currency: “$” is not a valid"),
     "a tick of zero": (
@@ -190,7 +202,10 @@ FAULTS = {
     "a tick of nan": (HEADER + APPLE.replace("0.01", "NaN"), "line 2: tick_size is 'NaN',"),
     "a tick too fine": (HEADER + APPLE.replace("0.01", "1E-13"), "line 2: tick_size: Ensure"),
     "a start too high": (HEADER + APPLE.replace("200", "1E+30"), "line 2: start: Ensure"),
-    "a long code": (HEADER + BITCOIN.replace(",BTC-USD,", f",{'B' * 61},"), "line 2: code: Ensure"),
+    "a long code": (
+        HEADER + BITCOIN.replace(",BTC-USD,", f",{'B' * 61},"),
+        "line 2: coinbase: En",
+    ),
     "a duplicate": (HEADER + APPLE + BITCOIN + APPLE, "line 4: symbol 'AAPL' is already on line 2"),
     "not UTF-8": ((HEADER + APPLE).replace("Apple", "Äpple").encode("latin-1"), "not UTF-8: "),
     "UTF-16": ((HEADER + APPLE).encode("utf-16"), "not UTF-8: "),
@@ -202,6 +217,23 @@ FAULTS = {
     "a NUL in the name": (HEADER + APPLE.replace("Apple", "App\0le"), "line 2: "),
     "only NULs": (b"\0" * 100, "line 1: column 'symbol' is missing"),
 }
+
+
+class TestTheStarterAgain:
+    """A second run without a file, as docs/operations.md describes it."""
+
+    def test_overwrites_edited_names_and_puts_symbols_back(self):
+        call_command("loadcatalogue", verbosity=0)
+        Symbol.objects.filter(code="BTC-USD").update(name="My coin", active=False)
+        Symbol.objects.get(code="ETH-USD").delete()
+        BoardSymbol.objects.get(symbol__code="AAPL").delete()
+        call_command("loadcatalogue", "--if-empty", verbosity=0)
+        assert Symbol.objects.get(code="BTC-USD").name == "My coin"
+        call_command("loadcatalogue", verbosity=0)
+        bitcoin = Symbol.objects.get(code="BTC-USD")
+        assert (bitcoin.name, bitcoin.active) == ("Bitcoin", False)
+        assert codes_on("crypto")[-1] == "ETH-USD"
+        assert codes_on("stock-market")[-1] == "AAPL"
 
 
 class TestFaults:
@@ -222,6 +254,13 @@ class TestFaults:
             load(HEADER + APPLE.replace("stock", "bond") + BITCOIN + BITCOIN)
         lines = str(refused.value).splitlines()
         assert [line.partition(":")[0] for line in lines[1:]] == ["line 2", "line 4"]
+
+    def test_all_errors_of_a_row_are_one_clause_each(self, load: Loader):
+        with pytest.raises(CommandError) as refused:
+            load(HEADER + "AAPL,,stock,NASDAQ,$,,,\n")
+        [line] = str(refused.value).splitlines()[1:]
+        assert line.startswith("line 2: name: This field cannot be blank; currency: “$” is not a")
+        assert not line.endswith(".")
 
     def test_of_very_many_errors_twenty_are_named_and_the_rest_counted(self, load: Loader):
         with pytest.raises(CommandError) as refused:

@@ -14,7 +14,7 @@ from pytest_django import DjangoDbBlocker
 from quoteboard import settings as site
 
 from quotes import conf
-from quotes.checks import check_queries, check_settings, refuse_wrong_settings
+from quotes.checks import check_apps, check_queries, check_settings, refuse_wrong_settings
 from quotes.providers import REGISTRY
 from tests.servers import ROOT, manage
 from tests.stubs.database import QUERY, Table, sqlite
@@ -73,8 +73,37 @@ class TestTheDict:
         error = the_error(settings, PROVIDER_OPTIONS={"simulated": {"rate": "fast"}})
         assert "Unexpected rate 'fast', must be a number" in error.msg
 
+    def test_an_option_is_named_as_its_variable_too(self, settings: Any):
+        options = {"simulated": {"rate": "0", "seed": "monday"}}
+        assert (
+            "(in this project, SIMULATED_RATE),"
+            in the_error(settings, PROVIDER_OPTIONS=options).hint
+        )
+        urls = {"rest_url": "nowhere", "ws_url": "wss://ok.example"}
+        error = the_error(settings, PROVIDER_OPTIONS={"coinbase": urls})
+        assert "(in this project, COINBASE_REST_URL, COINBASE_WS_URL)," in error.hint
+
     def test_each_wrong_provider_has_an_error_of_its_own(self, settings: Any):
         assert len(errors(settings, PROVIDERS=["yaho", "gogl", "simulated"])) == 2
+
+    @pytest.mark.parametrize("given", ["simulated", "", None, {"simulated"}, [7], [["simulated"]]])
+    def test_providers_that_are_not_a_list_of_names_are_one_error(self, settings: Any, given: Any):
+        error = the_error(settings, PROVIDERS=given)
+        assert error.id == "quotes.E013"
+        assert error.msg == (
+            f"QUOTES['PROVIDERS'] is {given!r}, must be a list of names: ['simulated']"
+        )
+
+    @pytest.mark.parametrize("given", ["rate=9", None, [("rate", 9)], {"simulated": "rate=9"}])
+    def test_options_that_are_not_dicts_are_one_error(self, settings: Any, given: Any):
+        error = the_error(settings, PROVIDER_OPTIONS=given)
+        assert error.id == "quotes.E013"
+        assert error.msg.startswith("QUOTES['PROVIDER_OPTIONS'] must be a dict of dicts: ")
+
+    def test_that_is_not_a_dict_is_one_error(self, settings: Any):
+        settings.QUOTES = ["simulated"]
+        [error] = check_settings()
+        assert (error.id, error.msg) == ("quotes.E013", "QUOTES is ['simulated'], must be a dict")
 
     def test_a_missing_layer_is_named(self, settings: Any):
         error = the_error(settings, CHANNEL_LAYER="fast")
@@ -154,9 +183,10 @@ class TestTheDict:
         assert errors(settings, ORIGINS=["https://*.partner.example"])
         assert errors(settings, EMBED_ORIGINS=["https://*.*.example"])
 
-    def test_origins_are_a_list(self, settings: Any):
-        error = the_error(settings, ORIGINS="https://partner.example")
-        assert "'https://partner.example' in QUOTES['ORIGINS'], must be a list of" in error.msg
+    @pytest.mark.parametrize("name", ["ORIGINS", "EMBED_ORIGINS", "METRICS_FROM"])
+    def test_a_text_in_place_of_a_list_is_one_error(self, settings: Any, name: str):
+        error = the_error(settings, **{name: "https://partner.example"})
+        assert f"'https://partner.example' in QUOTES['{name}'], must be a list of" in error.msg
 
     def test_the_figures_are_for_addresses(self, settings: Any):
         assert errors(settings, METRICS_FROM=["192.0.2.7", "2001:db8::1"]) == []
@@ -174,6 +204,38 @@ class TestTheDict:
             error = the_error(settings, DEPLOYMENT=given)
             assert error.id == "quotes.E012"
             assert error.msg.startswith(f"Unexpected value {given!r} in QUOTES['DEPLOYMENT'], must")
+
+
+class TestTheApps:
+    """Of a site, in INSTALLED_APPS."""
+
+    def test_of_our_own_site_are_fine(self):
+        assert check_apps() == []
+
+    def test_without_django_htmx_are_an_error(self, settings: Any):
+        settings.INSTALLED_APPS = [n for n in settings.INSTALLED_APPS if n != "django_htmx"]
+        [error] = check_apps()
+        assert error.id == "quotes.E014"
+        assert error.msg.startswith("'django_htmx' is missing in INSTALLED_APPS")
+
+    @pytest.mark.parametrize(
+        ("first", "lacks"),
+        [
+            ("daphne", "does not limit the memory of a client that reads slowly"),
+            ("daphne.apps.DaphneConfig", "does not limit the memory of a client"),
+            ("django.contrib.staticfiles", "serves no sockets"),
+        ],
+    )
+    def test_with_another_runserver_before_ours_are_an_error(
+        self, settings: Any, first: str, lacks: str
+    ):
+        others = [name for name in settings.INSTALLED_APPS if not first.startswith(name)]
+        settings.INSTALLED_APPS = [first, *others]
+        [error] = check_apps()
+        name = first.removesuffix(".apps.DaphneConfig")
+        assert error.id == "quotes.E015"
+        assert error.msg.startswith(f"{name!r} stands before 'quotes' in INSTALLED_APPS, so its")
+        assert lacks in error.msg
 
 
 class TestTheStartOfAServer:
@@ -270,6 +332,31 @@ WRONG = {
         {"QUOTES_ORIGINS": "https://a.example,b.example"},
         "Unexpected value 'b.example' in QUOTES['ORIGINS'], must be a list of origins",
     ),
+    "an option": ({"SIMULATED_RATE": "0"}, "in this project, SIMULATED_RATE)"),
+    "HSTS without HTTPS": (
+        {"DJANGO_HSTS_SECONDS": "x", "DJANGO_HTTPS": "False"},
+        "Unexpected value DJANGO_HSTS_SECONDS=x, must be a whole number, 0 or larger",
+    ),
+    "a host with a scheme": (
+        {"DJANGO_ALLOWED_HOSTS": "localhost,https://quotes.example"},
+        "Unexpected value 'https://quotes.example' in DJANGO_ALLOWED_HOSTS, must be a list of host",
+    ),
+    "an origin without a scheme": (
+        {"DJANGO_CSRF_TRUSTED_ORIGINS": "quotes.example"},
+        "Unexpected value 'quotes.example' in DJANGO_CSRF_TRUSTED_ORIGINS, must be a list of orig",
+    ),
+    "a mistyped name": (
+        {"QUOTES_PROVIDRS": "coinbase"},
+        "Unknown variable QUOTES_PROVIDRS, did you mean QUOTES_PROVIDERS?",
+    ),
+    "an unknown name": (
+        {"QUOTES_PACE": "1"},
+        "Unknown variable QUOTES_PACE, must be one of: QUOTES_DEPLOYMENT, QUOTES_EMBED_ORIGINS, ",
+    ),
+    "a mistyped name of Django": (
+        {"DJANGO_ALLOWED_HOST": "quotes.example"},
+        "Unknown variable DJANGO_ALLOWED_HOST, did you mean DJANGO_ALLOWED_HOSTS?",
+    ),
     "secret": (
         {"DJANGO_DEBUG": "False", "DJANGO_SECRET_KEY": ""},
         "DJANGO_SECRET_KEY is empty: set it to a long random text",
@@ -356,6 +443,43 @@ class TestAVariable:
         with pytest.raises(ImproperlyConfigured, match="of REDIS_URL, must be redis") as refused:
             site.redis()
         assert "secret" not in str(refused.value)
+
+    @pytest.mark.parametrize(
+        "value", ["quotes.example:443", "quotes.example/", "::1", "*.example", "two words", "ä.de"]
+    )
+    def test_of_hosts_that_django_would_never_match_is_refused(
+        self, given: Callable[[str], str], value: str
+    ):
+        with pytest.raises(ImproperlyConfigured, match=r"in THE_NAME, must be a list of host name"):
+            site.hosts(given(f"localhost,{value}"), "localhost")
+
+    def test_of_hosts_may_be_names_addresses_and_subdomains(self, given: Callable[[str], str]):
+        hosts = ["Quotes.example", ".example", "192.0.2.7", "[::1]", "*"]
+        assert site.hosts(given(", ".join(hosts)), "localhost") == hosts
+        assert site.hosts(given(""), "localhost,[::1]") == ["localhost", "[::1]"]
+
+    @pytest.mark.parametrize(
+        "value", ["quotes.example", "https://quotes.example/", "ftp://a.example", "https://"]
+    )
+    def test_of_origins_that_django_would_never_match_is_refused(
+        self, given: Callable[[str], str], value: str
+    ):
+        with pytest.raises(ImproperlyConfigured, match=r"in THE_NAME, must be a list of origins"):
+            site.origins(given(value))
+
+    def test_of_origins_may_have_a_port_or_every_subdomain(self, given: Callable[[str], str]):
+        origins = [
+            "https://a.example",
+            "http://127.0.0.1:8000",
+            "https://*.a.example",
+            "http://[::1]",
+        ]
+        assert site.origins(given(",".join(origins))) == origins
+
+    @pytest.mark.parametrize("name", ["DJANGO_SUPERUSER_PASSWORD", "DJANGO_COLORS", "HOME"])
+    def test_of_another_program_is_not_refused(self, monkeypatch: pytest.MonkeyPatch, name: str):
+        monkeypatch.setitem(site.env.ENVIRON, name, "anything")
+        site.refuse_unknown_variables()
 
     @pytest.mark.parametrize("value", ["", "redis://h:6379/0", "rediss://a:b@h/1", "unix:///s"])
     def test_of_redis_may_be_any_of_its_addresses(

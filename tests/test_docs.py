@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import re
+from configparser import RawConfigParser
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import call_command, get_commands
 from django.template import Context, Template
 
 from quotes import conf
-from quotes.models import Board
+from quotes.fragments import Fragments, Watch
+from quotes.models import Board, Symbol
+from quotes.quote import Quote
+from quotes.shown import Shown
+from quotes.store import State, Store
 from tests.servers import ROOT
 from tests.test_layout import MODULES, QUOTES, ROOMS
 
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+EMBEDDING = (ROOT / "docs" / "embedding.md").read_text()
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
 
 
-def snippets(language: str) -> list[str]:
-    """Return the code blocks of a language in all documents."""
-    text = "\n".join(path.read_text() for path in DOCUMENTS)
+def snippets(language: str, *paths: Path) -> list[str]:
+    """Return the code blocks of a language in some documents, or in all."""
+    text = "\n".join(path.read_text() for path in paths or DOCUMENTS)
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
@@ -97,10 +106,32 @@ def test_the_supported_versions_in_the_documents_are_those_of_the_package():
         assert said in " ".join((ROOT / name).read_text().split()), name
 
 
+def test_the_wheel_in_the_documents_is_the_one_that_is_built():
+    package = (ROOT / "pyproject.toml").read_text()
+    [version] = re.findall(r'^version = "(.*)"$', package, re.MULTILINE)
+    named = set(re.findall(r"[\w.-]+\.whl", EMBEDDING))
+    assert named == {f"quoteboard-{version}-py3-none-any.whl"}
+
+
 def test_every_management_command_in_the_documents_exists():
     text = "\n".join(path.read_text() for path in DOCUMENTS)
     named = set(re.findall(r"manage\.py ([a-z]+)", text))
     assert {"loadcatalogue", "runfeed"} <= named <= set(get_commands())
+
+
+def test_the_units_of_systemd_run_our_commands_with_the_settings_of_the_first_start():
+    units = snippets("ini", ROOT / "docs" / "operations.md")
+    services = []
+    for unit in units:
+        parser = RawConfigParser()
+        parser.read_string(unit)
+        services.append(parser["Service"])
+    [first, *_] = snippets("sh", ROOT / "docs" / "operations.md")
+    for service in services:
+        folder, file = service["WorkingDirectory"], service["EnvironmentFile"]
+        assert f"> {file.removeprefix(f'{folder}/')}\n" in first
+        assert service["ExecStart"].startswith(f"{folder}/.venv/bin/python manage.py ")
+    assert [each["ExecStart"].split()[2] for each in services] == ["serve", "runfeed"]
 
 
 @pytest.mark.django_db
@@ -108,12 +139,12 @@ def test_the_catalogue_command_of_the_readme_runs(tmp_path: Path, monkeypatch: p
     [line] = [
         line for block in snippets("sh") for line in block.splitlines() if "my-symbols" in line
     ]
-    (tmp_path / "my-symbols.csv").write_text(
-        "symbol,name,kind,exchange,currency\nAAPL,Apple Inc.,stock,NASDAQ,USD\n"
-    )
+    [example] = snippets("csv")
+    (tmp_path / "my-symbols.csv").write_text(example)
     monkeypatch.chdir(tmp_path)
     call_command(*line.partition("manage.py ")[2].split(), verbosity=0)
-    assert Board.objects.get(slug="my-board").symbols.get().code == "AAPL"
+    listed = Board.objects.get(slug="my-board").symbols.values_list("code", flat=True)
+    assert sorted(listed) == ["AAPL", "BTC-USD"]
 
 
 @pytest.mark.django_db
@@ -123,6 +154,70 @@ def test_a_template_in_the_documents_renders(snippet: str):
     page = Template(snippet).render(Context({"watched_codes": ["BTC-USD", "AAPL"]}))
     assert page.index("theme.css") < page.index("quotes.css")
     assert "Unknown" not in page
+
+
+def shown_names() -> set[str]:
+    """Return the first part of each `shown.…` in our templates."""
+    templates = (ROOT / "templates" / "quotes").glob("*.html")
+    return {
+        name
+        for path in templates
+        for name in re.findall(r"\bshown\.(\w+)", path.read_text())
+        if name not in ("symbol", "quote")
+    }
+
+
+def documented_names() -> list[str]:
+    """Return the names in the table of `shown.…`."""
+    table = EMBEDDING.partition("| `shown.…` |")[2].partition("\n\n")[0]
+    cells = re.findall(r"^\| ([^|]*) \|", table, re.MULTILINE)
+    return [name for cell in cells for name in re.findall(r"`([\w.]+)`", cell)]
+
+
+def quote_of(code: str, last: str) -> Quote:
+    """Return a quote of now."""
+    return Quote(
+        symbol=code,
+        provider="kraken",
+        currency="USD",
+        last=Decimal(last),
+        received_at=datetime.now(UTC),
+    )
+
+
+def test_the_table_of_context_variables_has_all_that_our_templates_use():
+    assert shown_names() <= set(documented_names())
+
+
+def test_every_context_variable_in_the_table_exists():
+    symbol = Symbol(pk=1, code="AAPL", name="Apple Inc.", kind="stock", exchange="NASDAQ")
+    quote = quote_of("AAPL", "101")
+    shown = Shown(State(symbol, quote), "en")
+    for name in documented_names():
+        shown_or_symbol = shown[name] if "." not in name else getattr(symbol, name[7:])
+        assert isinstance(shown_or_symbol, str | tuple | bool), name
+
+
+@pytest.mark.django_db
+def test_a_template_of_the_site_replaces_ours_and_updates_find_its_element(
+    tmp_path: Path, settings: Any
+):
+    [snippet] = snippets("htmldjango")
+    (tmp_path / "quotes").mkdir()
+    (tmp_path / "quotes" / "_price.html").write_text(snippet)
+    settings.TEMPLATES = [settings.TEMPLATES[0] | {"DIRS": [tmp_path, ROOT / "templates"]}]
+    call_command("loadcatalogue", verbosity=0)
+    store = Store(stale_after=conf.get("STALE_AFTER"))
+    store.keep(Symbol.objects.filter(code="BTC-USD"))
+    store.put((1, 1), [quote_of("BTC-USD", "64000.5")])
+    watch = Watch("en", price=("BTC-USD",))
+    update = Fragments(store).snapshot(watch)
+    assert re.match(
+        r"<span hx-swap-oob=\"outerMorph:.quote-price\[data-symbol='BTC-USD'\]\" class=", update
+    )
+    assert re.search(
+        r'Bitcoin: <data data-field="last" value="64000.5">64,000.50</data> USD', update
+    )
 
 
 @pytest.mark.parametrize("snippet", snippets("python"))
@@ -155,3 +250,43 @@ def test_every_environment_variable_is_documented():
 def test_every_key_of_the_app_is_documented():
     table = CONFIGURATION.partition("## The app")[2]
     assert set(re.findall(r"^\| `([A-Z_]+)`", table, re.MULTILINE)) == conf.DEFAULTS.keys()
+
+
+def themed(css: str) -> dict[str, tuple[str, ...]]:
+    """Return the custom properties of a stylesheet; a colour has a light and a dark value."""
+    found = dict(re.findall(r"(--quotes-[a-z-]+): ([^;]+);", css))
+    return {
+        name: tuple(re.findall(r"#\w+", value)) for name, value in found.items() if "#" in value
+    } | {"--quotes-font": ()}
+
+
+THEME = (ROOT / "quotes" / "static" / "quotes" / "theme.css").read_text()
+
+
+def test_every_custom_property_of_the_theme_is_documented():
+    table = re.findall(r"^\| `(--quotes-[a-z-]+)` \|", EMBEDDING, re.MULTILINE)
+    assert sorted(table) == sorted(themed(THEME))
+
+
+def luminance(colour: str) -> float:
+    """Return the relative luminance of #rgb or #rrggbb, as WCAG 2 defines it."""
+    digits = colour[1:] if len(colour) == 7 else "".join(2 * digit for digit in colour[1:])
+    parts = [int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4)]
+    red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one: str, other: str) -> float:
+    """Return the contrast of two colours, from 1 to 21."""
+    low, high = sorted(map(luminance, (one, other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+def test_the_colours_of_the_example_can_be_read_in_both_schemes(scheme: int):
+    theme = themed(THEME + snippets("css")[0])
+    colours = {name[9:]: value[scheme] for name, value in theme.items() if value}
+    for change in ("gain", "loss"):
+        for ground in ("ground", "surface", f"{change}-wash"):
+            assert contrast(colours[change], colours[ground]) >= 4.5, (change, ground)
+        assert contrast(colours["ink"], colours[f"{change}-wash"]) >= 4.5

@@ -23,7 +23,7 @@ from pathlib import Path
 import pytest
 from websockets.sync.client import connect
 
-from tests.servers import PATIENCE, ROOT, free_port
+from tests.servers import PATIENCE, ROOT, eventually, free_port
 from tests.test_docs import snippets
 
 pytestmark = pytest.mark.server
@@ -142,14 +142,19 @@ class Run:
 
     def get(self, path: str) -> str:
         """Fetch a page."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
-            return answer.read().decode()
+        return fetch(f"http://127.0.0.1:{self.port}{path}")
 
     def stop(self, number: int = signal.SIGINT) -> None:
         """End make and all that it runs, as CONTROL-C does."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, number)
         self.process.wait(20)
+
+
+def fetch(url: str) -> str:
+    """Fetch a page."""
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return answer.read().decode()
 
 
 def last_prices(text: str) -> dict[str, str]:
@@ -235,6 +240,19 @@ class TestMakeRun:
     def test_finds_its_folder_from_anywhere(self, clone: Clone):
         result = clone.run("make", "-C", str(clone.folder), "run", "PORT=abc", PWD="/")
         assert "PORT=abc is not a valid port" in result.stderr
+
+
+class TestMakeHelp:
+    @pytest.mark.parametrize("arguments", [[], ["help"]], ids=["bare", "help"])
+    def test_lists_every_command_with_its_purpose_and_installs_nothing(
+        self, clone: Clone, arguments: list[str]
+    ):
+        shown = clone.run("make", *arguments)
+        assert (shown.returncode, shown.stderr) == (0, "")
+        listed = re.findall(r"^make (\w+) +\S.*$", shown.stdout, re.MULTILINE)
+        [phony] = re.findall(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        assert sorted(listed) == sorted(phony.split())
+        assert not (clone.folder / ".venv").exists()
 
 
 class TestThePython:
@@ -393,10 +411,8 @@ class TestTheEnvFile:
 
 class TestTheCommands:
     def test_of_the_readme_work_as_written(self, used: Clone):
-        (used.folder / "my-symbols.csv").write_text(
-            "symbol,name,kind,exchange,currency\nAAPL,Apple Inc.,stock,NASDAQ,USD\n"
-        )
-        lines = [line for block in snippets("sh") for line in block.splitlines()]
+        (used.folder / "my-symbols.csv").write_text(snippets("csv")[0])
+        lines = "\n".join(snippets("sh", ROOT / "README.md")).splitlines()
         commands = [line.split() for line in lines if line.startswith(".venv/bin/python")]
         assert {"createsuperuser", "loadcatalogue"} <= {command[2] for command in commands}
         for command in commands:
@@ -405,6 +421,36 @@ class TestTheCommands:
             result = used.run(*command, DJANGO_SUPERUSER_PASSWORD="of-the-test")
             assert result.returncode == 0, result.stderr
         assert "\nprovider simulated" in used.manage("doctor").stdout
+
+    def test_of_operations_make_a_site_for_production(self, clone: Clone):
+        clone.with_packages()
+        block = snippets("sh", ROOT / "docs" / "operations.md")[0]
+        made, account = "-m venv", "createsuperuser"
+        lines = [line for line in block.splitlines() if made not in line and "/pip" not in line]
+        *script, serve = [line + " --no-input" * (account in line) for line in lines]
+        names = ("USERNAME", "EMAIL", "PASSWORD")
+        given = {f"DJANGO_SUPERUSER_{name}": "ada@example.com" for name in names}
+        ready = clone.run("sh", "-ec", "\n".join(script), **given)
+        assert ready.returncode == 0, ready.stderr
+        assert "291 rows, 291 added" in ready.stdout
+        assert stat.S_IMODE((clone.folder / "quoteboard.env").stat().st_mode) == 0o600
+        port = free_port()
+        command = serve.replace("127.0.0.1:8000", f"127.0.0.1:{port}")
+        served = subprocess.Popen(
+            ["sh", "-ec", f"set -a; . ./quoteboard.env; exec {command}"],
+            cwd=clone.folder,
+            env=clone.environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            page = eventually(lambda: fetch(f"http://127.0.0.1:{port}/boards/crypto/"), "a page")
+            assert 'data-symbol="BTC-USD"' in page
+            [theme] = re.findall(r'href="(/static/quotes/theme[^"]*)"', page)
+            assert "--quotes-gain" in fetch(f"http://127.0.0.1:{port}{theme}")
+        finally:
+            served.terminate()
+            served.wait(20)
 
     def test_without_packages_name_make(self, clone: Clone):
         clone.with_pip()

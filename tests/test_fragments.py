@@ -394,6 +394,20 @@ class TestWhatARowSays:
         said = [state(fragments.paint(w, "AAPL", "en")) for w in ("row", "entry", "panel")]
         assert [text.replace("\N{NO-BREAK SPACE}", " ") for text in said] == [row, row, panel]
 
+    @pytest.mark.parametrize(
+        ("provider", "title"),
+        [("simulated", "Simulierter Markt"), ("database", "Datenbank"), ("kraken", "Kraken")],
+    )
+    def test_germans_read_the_title_of_a_source_in_german(
+        self,
+        fragments: Fragments,
+        make_quote: Callable[..., Quote],
+        provider: str,
+        title: str,
+    ):
+        fragments.store.put((1, 2), [make_quote("AAPL", provider=provider)])
+        assert field(fragments.paint("panel", "AAPL", "de"), "source") == title
+
     def test_germans_read_when_it_opens_in_german(self, fragments: Fragments, settings: Any):
         settings.TIME_ZONE = "Europe/Berlin"
         self.at(fragments, "2026-11-21 12:00", "TSE")

@@ -22,7 +22,7 @@ fragments charts
 addresses
 live
 visitors embeds staff doctor consumers metrics templatetags apps
-views admin routing management
+views admin routing management probes
 urls
 """  # a level on each line, from the ground up; some rooms do not exist yet
 LEVEL = {room: level for level, line in enumerate(ROOMS.split("\n")) for room in line.split()}

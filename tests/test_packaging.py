@@ -17,6 +17,7 @@ import pytest
 from websockets.sync.client import connect
 
 from tests.servers import ROOT, eventually, free_port
+from tests.test_docs import snippets
 
 pytestmark = pytest.mark.server
 
@@ -25,12 +26,12 @@ SECRET_KEY = "for this test only"
 DEBUG = True
 ALLOWED_HOSTS = ["127.0.0.1"]
 INSTALLED_APPS = [
+    "quotes",
     "daphne",
     "django.contrib.staticfiles",
     "django.contrib.contenttypes",
     "django.contrib.auth",
     "django_htmx",
-    "quotes",
 ]
 MIDDLEWARE = ["django.middleware.common.CommonMiddleware"]
 ROOT_URLCONF = "shop.urls"
@@ -263,3 +264,32 @@ def test_both_places_of_a_symbol_move_together_over_one_socket(shop: Shop, chrom
         assert len(loads) == 1
         assert faults == []
         browser.close()
+
+
+def test_the_commands_of_embedding_serve_a_site_in_production(wheel: Path, tmp_path: Path):
+    shop = Shop(tmp_path, wheel)
+    production = SETTINGS.replace("DEBUG = True", "DEBUG = False") + 'STATIC_ROOT = "static"\n'
+    (shop.folder / "shop" / "settings.py").write_text(production)
+    [block] = snippets("sh", ROOT / "docs" / "embedding.md")
+    *commands, serve = [
+        line.removeprefix("python manage.py ").split() for line in block.splitlines()
+    ]
+    for command in commands:
+        shop.manage(*command)
+    shop.manage("loadcatalogue")
+    server = subprocess.Popen(
+        [sys.executable, "-m", "django", serve[0], f"127.0.0.1:{shop.port}"],
+        cwd=shop.folder,
+        env=shop.env,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        page = eventually(lambda: shop.get("/market/boards/crypto/"), "a page")
+        assert 'data-symbol="BTC-USD"' in page
+        [theme] = re.findall(r'href="/(static/quotes/theme[^"]*)"', page)
+        assert (shop.folder / theme).is_file()
+        assert 'data-symbol="AAPL"' in shop.get("/market/embed/quotes/?symbols=AAPL&lang=de")
+    finally:
+        server.terminate()
+        server.wait(20)

@@ -41,6 +41,8 @@ async def close_sockets(code: int) -> None:
 async def stop() -> None:
     """Stop the live parts of this process."""
     global _live, _starting
-    stopping, _live, _starting = _live, None, None
+    stopping, starting, _live, _starting = _live, _starting, None, None
+    if starting is not None:
+        starting.cancel()  # it may wait for its database
     if stopping is not None:
         await stopping.stop()

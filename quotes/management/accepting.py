@@ -14,6 +14,7 @@ from quotes.limits import max_connections
 
 logger = logging.getLogger(__name__)
 
+LOOK_EVERY = 0.1  # seconds between two looks for a signal, as in uvicorn
 FULL_FOR = 0.1  # seconds between two checks whether there is room again
 FAILED_FOR = 1.0  # seconds after a connection could not be accepted, as in asyncio
 RESTARTS = 1012  # the close code of a server that restarts
@@ -32,8 +33,14 @@ class Server(uvicorn.Server):
         self.most, self.full = max_connections(), False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start the application, then accept connections."""
-        await super().startup(sockets=[])
+        """Start the application, then accept connections; give up if a signal ends the server."""
+        starting = asyncio.create_task(super().startup(sockets=[]))
+        while not starting.done():
+            await asyncio.wait([starting], timeout=LOOK_EVERY)
+            if self.should_exit:
+                starting.cancel()
+                return
+        starting.result()
         self.listening.setblocking(False)
         self.accepting = asyncio.create_task(self._accept())
         self.accepting.add_done_callback(self._ended)

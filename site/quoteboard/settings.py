@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import zoneinfo
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,6 +14,7 @@ import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
+from django.http.request import split_domain_port
 
 from quotes.providers import REGISTRY, provider_class
 
@@ -20,6 +23,7 @@ ENV_FILE = ROOT / ".env"
 TRUE = environ.Env.BOOLEAN_TRUE_STRINGS
 FALSE = ("false", "off", "n", "no", "0")
 REDIS = ("redis://", "rediss://", "unix://")
+ORIGIN = re.compile(r"https?://(\*\.)?([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 
 # A copy: the variables of the file must not get into the environment of child processes.
 environ.Env.ENVIRON = dict(os.environ)
@@ -31,9 +35,19 @@ if USES_ENV_FILE:
     env.read_env(ENV_FILE)
 
 
+READ: set[str] = set()  # the names of all variables that the site reads
+
+
+def text(name: str, default: str = "") -> str:
+    """Read a variable of the environment."""
+    READ.add(name)
+    given: str = env.str(name, default)
+    return given
+
+
 def flag(name: str, default: bool) -> bool:
     """Read a boolean from the environment; fail at once for anything else."""
-    given: str = env.str(name, "").strip()
+    given = text(name).strip()
     if given and given.lower() not in TRUE + FALSE:
         raise ImproperlyConfigured(
             f"Unexpected value {name}={given}, must be one of: {', '.join(TRUE + FALSE)}"
@@ -43,7 +57,7 @@ def flag(name: str, default: bool) -> bool:
 
 def choice(name: str, allowed: tuple[str, ...], default: str) -> str:
     """Read one of the allowed words from the environment; fail at once for anything else."""
-    given: str = env.str(name, default)
+    given = text(name, default)
     if given not in allowed:
         raise ImproperlyConfigured(
             f"Unexpected value {name}={given}, must be one of: {', '.join(allowed)}"
@@ -53,7 +67,7 @@ def choice(name: str, allowed: tuple[str, ...], default: str) -> str:
 
 def number(name: str, least: int) -> int | None:
     """Read a whole number from the environment if it is there; fail at once for anything else."""
-    given: str = env.str(name, "").strip()
+    given = text(name).strip()
     if given and not (given.isascii() and given.isdigit() and int(given) >= least):
         raise ImproperlyConfigured(
             f"Unexpected value {name}={given}, must be a whole number, {least} or larger"
@@ -72,7 +86,7 @@ def database() -> dict[str, Any]:
 
     Fail at once for another kind of database, with a message that does not contain the password.
     """
-    given: str = env.str("DATABASE_URL", "") or f"sqlite:///{ROOT / 'db.sqlite3'}"
+    given = text("DATABASE_URL") or f"sqlite:///{ROOT / 'db.sqlite3'}"
     try:
         if given.partition("://")[0] in ("sqlite", "postgres", "postgresql"):
             found: dict[str, Any] = env.db_url_config(given)
@@ -87,7 +101,7 @@ def database() -> dict[str, Any]:
 
 def redis() -> str:
     """Read REDIS_URL; fail at once for another kind of address, without its password."""
-    given: str = env.str("REDIS_URL", "").strip()
+    given = text("REDIS_URL").strip()
     try:
         if not given or (given.startswith(REDIS) and urlsplit(given).port != 0):
             return given
@@ -101,7 +115,7 @@ def redis() -> str:
 
 def time_zone() -> str:
     """Read the name of a time zone; fail at once for an unknown one."""
-    given: str = env.str("DJANGO_TIME_ZONE", "") or "UTC"
+    given = text("DJANGO_TIME_ZONE") or "UTC"
     try:
         zoneinfo.ZoneInfo(given)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError) as error:
@@ -113,13 +127,55 @@ def time_zone() -> str:
 
 def words(name: str, default: str = "") -> list[str]:
     """Read a comma-separated list from the environment."""
-    return [word.strip() for word in env.str(name, default).split(",") if word.strip()]
+    return [word.strip() for word in text(name, default).split(",") if word.strip()]
+
+
+def hosts(name: str, default: str) -> list[str]:
+    """Read a list of host names; fail at once for one that Django would never match."""
+    given = words(name) or default.split(",")
+    for host in given:
+        if host != "*" and split_domain_port(host) != (host.lower(), ""):
+            raise ImproperlyConfigured(
+                f"Unexpected value {host!r} in {name}, must be a list of host names without a "
+                "scheme, a port or a path: quotes.example, .quotes.example for all subdomains, or "
+                "[::1]"
+            )
+    return given
+
+
+def origins(name: str) -> list[str]:
+    """Read a list of origins; fail at once for one that Django would never match."""
+    given = words(name)
+    for origin in given:
+        if not ORIGIN.fullmatch(origin):
+            raise ImproperlyConfigured(
+                f"Unexpected value {origin!r} in {name}, must be a list of origins, for example "
+                "https://quotes.example, in small letters and without a path"
+            )
+    return given
+
+
+def refuse_unknown_variables() -> None:
+    """Fail for an unknown variable QUOTES_…, and for DJANGO_… if its name is almost one of ours.
+
+    Django and other programs have variables of their own that begin with DJANGO_.
+    """
+    for name in sorted(env.ENVIRON.keys() - READ):
+        prefix = name.partition("_")[0]
+        known = sorted(each for each in READ if each.startswith(f"{prefix}_"))
+        near = get_close_matches(name, known, n=1, cutoff=0.85)
+        if near and prefix in ("QUOTES", "DJANGO"):
+            raise ImproperlyConfigured(f"Unknown variable {name}, did you mean {near[0]}?")
+        if name.startswith("QUOTES_"):
+            raise ImproperlyConfigured(
+                f"Unknown variable {name}, must be one of: {', '.join(known)}"
+            )
 
 
 def provider_options(name: str) -> dict[str, str]:
     """Read all options of a provider from the environment, for example <NAME>_REST_URL."""
     names = provider_class(name).option_names()
-    given = {option: env.str(f"{name}_{option}".upper(), "") for option in names}
+    given = {option: text(f"{name}_{option}".upper()) for option in names}
     return {option: value for option, value in given.items() if value}
 
 
@@ -134,15 +190,15 @@ def reason_for_loopback() -> str:
 
 
 DEBUG = flag("DJANGO_DEBUG", False)
-SECRET_KEY = env.str("DJANGO_SECRET_KEY", "") or (get_random_secret_key() if DEBUG else "")
+SECRET_KEY = text("DJANGO_SECRET_KEY") or (get_random_secret_key() if DEBUG else "")
 if not SECRET_KEY:
     raise ImproperlyConfigured(
         "DJANGO_SECRET_KEY is empty: set it to a long random text, "
         "or run “make setup” on a development machine."
     )
 
-ALLOWED_HOSTS = words("DJANGO_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
-CSRF_TRUSTED_ORIGINS = words("DJANGO_CSRF_TRUSTED_ORIGINS")
+ALLOWED_HOSTS = hosts("DJANGO_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+CSRF_TRUSTED_ORIGINS = origins("DJANGO_CSRF_TRUSTED_ORIGINS")
 
 INSTALLED_APPS = [
     "quotes",  # before daphne, to replace its runserver
@@ -158,6 +214,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "quotes.probes.answer_probes",  # before SecurityMiddleware, which would redirect to HTTPS
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.gzip.GZipMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -172,7 +229,7 @@ MIDDLEWARE = [
 ]
 if not DEBUG:  # runserver serves static files by itself, and asgi.py does under other servers
     INSTALLED_APPS.append("servestatic")
-    MIDDLEWARE.insert(1, "servestatic.middleware.ServeStaticMiddleware")
+    MIDDLEWARE.insert(2, "servestatic.middleware.ServeStaticMiddleware")
 
 ROOT_URLCONF = "quoteboard.urls"
 ASGI_APPLICATION = "quoteboard.asgi.application"
@@ -250,7 +307,7 @@ QUOTES = {
     "EMBED_ORIGINS": words("QUOTES_EMBED_ORIGINS"),
     "METRICS_FROM": words("QUOTES_METRICS_FROM", "127.0.0.1,::1"),
     "LOOPBACK_ONLY": reason_for_loopback(),
-    "DEPLOYMENT": env.str("QUOTES_DEPLOYMENT", ""),
+    "DEPLOYMENT": text("QUOTES_DEPLOYMENT"),
     **limits(
         "QUOTES_MAX_SOCKETS",
         "QUOTES_MAX_SOCKETS_PER_ADDRESS",
@@ -295,10 +352,10 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
+hsts_seconds = number("DJANGO_HSTS_SECONDS", 0)
 if flag("DJANGO_HTTPS", False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_SSL_REDIRECT = True
-    hsts_seconds = number("DJANGO_HSTS_SECONDS", 0)
     SECURE_HSTS_SECONDS = 31536000 if hsts_seconds is None else hsts_seconds
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
     SECURE_HSTS_PRELOAD = True
@@ -308,6 +365,12 @@ if flag("DJANGO_HTTPS", False):
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
+    "filters": {
+        "no_probe": {
+            "()": "django.utils.log.CallbackFilter",
+            "callback": "ext://quotes.probes.is_no_probe",
+        },
+    },
     "formatters": {
         "line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"},
     },
@@ -316,7 +379,8 @@ LOGGING = {
     "loggers": {
         # without handlers of its own: with them, each line would be written twice
         "django": {"level": "INFO"},
-        "django.request": {"level": "ERROR"},  # a 404 is in the line of its request
+        # a 404 is in the line of its request
+        "django.request": {"level": "ERROR", "filters": ["no_probe"]},
         "django.utils.autoreload": {"level": "WARNING"},
         "uvicorn.access": {"level": "INFO"},
         "quotes": {"level": "INFO"},
@@ -324,5 +388,9 @@ LOGGING = {
         "httpx": {"level": "WARNING"},
         # a traceback each second while Redis is away; quotes.live logs the outage once
         "channels_redis": {"level": "CRITICAL"},
+        # two lines a second while the database is away; quotes.live logs the outage once
+        "psycopg.pool": {"level": "ERROR"},
     },
 }
+
+refuse_unknown_variables()

@@ -191,7 +191,7 @@ def test_a_site_changes_our_looks_as_the_documents_say(elsewhere: Site, tab: Ope
     theme, night, padding = snippets("css")
     gain = "getComputedStyle(document.body).getPropertyValue('--quotes-gain')"
     page.add_style_tag(content=theme)  # in the head, and ours come later
-    assert page.evaluate(gain) == "#0057b7"
+    assert page.evaluate(gain) == "light-dark(#0b4fa8, #7ab8ff)"
     name = page.locator(".quotes-name").first
     assert name.evaluate(COLOUR) == "rgb(89, 97, 114)"
     page.add_style_tag(content=night)

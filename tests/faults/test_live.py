@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sys
 import time
 import urllib.error
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.pages import Page, current, now
-from tests.servers import Postgres, Redis, Runfeed, Site, eventually, manage
+from tests.servers import Postgres, Redis, Runfeed, Site, eventually, free_port, manage
 
 pytestmark = pytest.mark.server
 
@@ -295,3 +296,32 @@ def test_a_feed_that_is_started_without_its_database_waits_for_it(
     eventually(lambda: "leads the feed, epoch 1" in feed.said(), "it leads")
     assert lines(feed.said(), "waiting for the database") == 1
     assert "Traceback" not in feed.said()
+
+
+class Command(Site):
+    """A command of manage.py that answers nobody."""
+
+    def __init__(self, folder: Path, *arguments: str, **env: str) -> None:
+        super().__init__(folder, **env)
+        self.arguments = arguments
+
+    def command(self) -> list[str]:
+        return [sys.executable, "manage.py", *self.arguments]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "feed"), [(["serve", "127.0.0.1:0"], "inline"), (["runfeed"], "external")]
+)
+def test_a_process_that_waits_for_its_database_ends_when_it_is_asked_to(
+    running: ExitStack, tmp_path: Path, arguments: list[str], feed: str
+):
+    nowhere = f"postgres://quotes@127.0.0.1:{free_port()}/quotes"
+    env = {"DATABASE_URL": nowhere, "REDIS_URL": "redis://127.0.0.1:1/0", "QUOTES_FEED": feed}
+    waiting = Command(tmp_path, *arguments, **env)
+    running.callback(waiting.stop)
+    waiting.begin()
+    eventually(lambda: "waiting for the database" in waiting.log.read_text(), "it waits")
+    assert waiting.stop()
+    log = waiting.log.read_text()
+    assert "Traceback" not in log
+    assert lines(log, "WARNING") == 1

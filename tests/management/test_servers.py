@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import html
+import os
 import re
 import shutil
 import signal
 import socket
 import sqlite3
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
@@ -22,7 +24,7 @@ from websockets.asyncio.client import connect as connect_async
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from tests.servers import Command, Site, Stub, eventually, free_port, manage, site
+from tests.servers import ROOT, Command, Site, Stub, eventually, free_port, manage, site
 
 pytestmark = pytest.mark.server
 
@@ -193,6 +195,18 @@ async def newest(page: ClientConnection, last: str) -> None:
     """Wait until a page shows bitcoin at this price."""
     while prices(await page.recv(decode=True)).get("BTC-USD") != last:
         pass
+
+
+def test_serve_without_uvicorn_names_a_command_that_installs_it(tmp_path: Path):
+    # as in the environment of `make run`, which has no uvicorn
+    (tmp_path / "uvicorn.py").write_text("raise ImportError('No module named uvicorn')")
+    path = os.pathsep.join([str(tmp_path), str(ROOT / "site"), str(ROOT)])
+    refused = manage("serve", check=False, PYTHONPATH=path)
+    assert refused.returncode == 1
+    words = "CommandError: uvicorn is missing: install it with  (.*) -m pip install '(.*)'\n"
+    [(python, requirement)] = re.findall(words, refused.stderr)
+    assert python == sys.executable
+    assert f'"{requirement}",' in (ROOT / "pyproject.toml").read_text()
 
 
 @pytest.mark.parametrize("server", ["daphne", "uvicorn"])

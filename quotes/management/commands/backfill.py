@@ -19,7 +19,7 @@ from quotes.candles.backfill import Backfill
 from quotes.candles.growing import STEPS
 from quotes.feed.chains import load_chains
 from quotes.feed.configured import configured_providers
-from quotes.management.terminal import ProgressLine, stops_on_control_c
+from quotes.management.terminal import ProgressLine, counted, stops_on_control_c
 
 SHARE = 0.25  # of each provider's budget in a minute: a feed beside us does not count ours
 CANDLES = {  # by step
@@ -74,7 +74,8 @@ class Command(BaseCommand):
             missing = asyncio.run(self.fill(reach))
         if missing:
             raise CommandError(
-                f"Candles are still missing for {len(missing)} of {len(self.chains)} symbols: "
+                f"Candles are still missing for {len(missing)} of "
+                f"{counted(len(self.chains), 'symbol')}: "
                 f"{', '.join(sorted(missing))}. The received candles are stored. "
                 "Run the command again to request the rest."
             )
@@ -104,7 +105,7 @@ class Command(BaseCommand):
                 for name in self.chains[symbol]
             )
             nothing = "nothing new" if have_candles else "none of its providers has candles"
-            stored = f"{count:,} candles" if count else nothing
+            stored = counted(count, "candle") if count else nothing
             rest = "" if complete else "; some are still missing"
             self.progress.clear()
             self.stdout.write(f"{self.count}/{len(self.chains)} {symbol}: {stored}{rest}")

@@ -19,7 +19,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from quotes import doctor
 from quotes.doctor.beside import Loop
 from quotes.doctor.findings import FAILED, OK, STATUSES, WARNING, Report
-from quotes.management.terminal import ProgressLine, stops_on_control_c
+from quotes.management.terminal import ProgressLine, counted, stops_on_control_c
 from quotes.providers import REGISTRY
 from quotes.providers.kit import options
 
@@ -129,10 +129,7 @@ class Command(BaseCommand):
 
 def summary(counts: Counter[str]) -> str:
     """Return the number of checks by status: "7 checks: 5 ok, 1 warning, 1 FAILED"."""
-    checks, warnings = (
-        f"{number} {word}" + ("" if number == 1 else "s")
-        for number, word in ((counts.total(), "check"), (counts[WARNING], WARNING))
-    )
+    checks, warnings = counted(counts.total(), "check"), counted(counts[WARNING], WARNING)
     return f"{checks}: {counts[OK]} {OK}, {warnings}, {counts[FAILED]} {FAILED}"
 
 

@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
 from quotes import catalogue
-from quotes.management.terminal import ProgressLine
+from quotes.management.terminal import ProgressLine, counted
 from quotes.models import Board, Symbol
 
 
@@ -54,11 +54,12 @@ class Command(BaseCommand):
             if options["verbosity"] > 1 or (path != catalogue.STARTER and options["verbosity"]):
                 self.stdout.write(f"line {outcome.line}: {outcome.code} {outcome.done}")
             else:
-                progress.show(f"{counts.total()} of {len(entries)} rows")
+                progress.show(f"{counts.total()} of {counted(len(entries), 'row')}")
         progress.clear()
         done = ", ".join(f"{counts[word]} {word}" for word in ("added", "updated", "unchanged"))
         if options["verbosity"]:
-            self.stdout.write(self.style.SUCCESS(f"{path.name}: {len(entries)} rows, {done}"))
+            rows = counted(len(entries), "row")
+            self.stdout.write(self.style.SUCCESS(f"{path.name}: {rows}, {done}"))
 
     def read(self, path: Path, board: str) -> list[catalogue.Entry]:
         """Read the file; raise CommandError with all errors in it."""

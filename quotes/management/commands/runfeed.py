@@ -36,7 +36,16 @@ class Command(BaseCommand):
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stopped.set)
         live = Live()
+        running = asyncio.create_task(self.start(live))
+        stopping = asyncio.create_task(stopped.wait())
+        await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            running.result()
+            await stopping
+        running.cancel()  # it may wait for its database
+        await live.stop()
+
+    async def start(self, live: Live) -> None:
+        """Start the feed. Wait for its database if that is not there yet."""
         await live.start(pages=False, feed=True)
         self.stdout.write("This process runs the feed, or waits to run it. Quit with CONTROL-C.")
-        await stopped.wait()
-        await live.stop()

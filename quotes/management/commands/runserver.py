@@ -15,6 +15,7 @@ from daphne.management.commands import runserver
 from daphne.server import Server
 from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
+from django.db import OperationalError
 
 from quotes.management import servers
 
@@ -66,7 +67,8 @@ class Command(runserver.Command):
             return
         if not options["skip_checks"]:
             self.check()
-        self.check_migrations()
+        with suppress(OperationalError):  # then the first request waits for the database
+            self.check_migrations()
         server = self.server_cls(
             application=self.get_application(options),
             endpoints=build_endpoint_description_strings(host=self.addr, port=self.port),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from typing import Any
 
 from channels.routing import get_default_application
@@ -21,6 +22,7 @@ try:
 except ImportError:  # only production needs it
     uvicorn = None  # type: ignore[assignment]
 
+UVICORN = "uvicorn>=0.35"
 STOP_WITHIN = 5  # seconds for connections to end, after all sockets were closed
 
 
@@ -48,7 +50,7 @@ class Command(BaseCommand):
         """Serve until SIGINT or SIGTERM."""
         if uvicorn is None:
             raise CommandError(
-                "uvicorn is missing: install it with  pip install 'quoteboard[prod]'"
+                f"uvicorn is missing: install it with  {sys.executable} -m pip install '{UVICORN}'"
             )
         layer = settings.CHANNEL_LAYERS[conf.get("CHANNEL_LAYER")]
         if share_port and "InMemory" in layer["BACKEND"]:
@@ -61,7 +63,7 @@ class Command(BaseCommand):
                 server.run()
             except KeyboardInterrupt:
                 return
-        if not server.started:
+        if not (server.started or server.should_exit):
             raise CommandError("The server did not start: see the log above.")
 
 
