@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
 from django.db import transaction
-from django.db.models import Count, Prefetch, QuerySet
+from django.db.models import Count, Max, Prefetch, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 
-from quotes import providers
+from quotes import formats
 from quotes.live import current
 from quotes.models import Board, BoardSymbol, HeldPrice, ProviderSymbol, Symbol
+from quotes.providers import REGISTRY
 
 
 class ProviderSymbolForm(forms.ModelForm):
@@ -33,7 +34,7 @@ class ProviderSymbolForm(forms.ModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        names = {name: name for name in sorted(providers.REGISTRY)}
+        names = {name: name for name in sorted(REGISTRY)}
         kept = self.instance.provider
         if kept and kept not in names:  # shown as it is, until an operator corrects it
             names[kept] = _("%(name)s – unknown provider") % {"name": kept}
@@ -47,15 +48,6 @@ class ProviderSymbolInline(admin.TabularInline):
     model = ProviderSymbol
     form = ProviderSymbolForm
     extra = 1
-
-
-class PlaceInline(admin.TabularInline):
-    """The boards of a symbol."""
-
-    model = BoardSymbol
-    extra = 1
-    verbose_name = _("board")
-    verbose_name_plural = _("boards")
 
 
 class PlacedSymbol(forms.TextInput):
@@ -72,12 +64,32 @@ class PlacedSymbol(forms.TextInput):
 
 
 class PlaceForm(forms.ModelForm):
-    """The position of a symbol on a board."""
+    """The position of a symbol on a board, which is the last one unless it is given."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if self.instance.pk:
+        if not self.instance.pk:
+            self.fields["position"].required = False
+            self.fields["position"].initial = None
+        elif "symbol" in self.fields:
             self.fields["symbol"].widget = PlacedSymbol(self.instance.symbol)
+
+    def save(self, commit: bool = True) -> Any:
+        """Save the place; a new one without a position follows the others of its board."""
+        if self.cleaned_data["position"] is None:
+            highest = self.instance.board.places.aggregate(highest=Max("position"))["highest"]
+            self.instance.position = (highest or 0) + 1
+        return super().save(commit)
+
+
+class PlaceInline(admin.TabularInline):
+    """The boards of a symbol."""
+
+    model = BoardSymbol
+    form = PlaceForm
+    extra = 1
+    verbose_name = _("board")
+    verbose_name_plural = _("boards")
 
 
 class SymbolInline(admin.TabularInline):
@@ -98,7 +110,7 @@ class SymbolInline(admin.TabularInline):
 class SymbolAdmin(admin.ModelAdmin):
     """Symbols, which can be searched, filtered and switched on and off."""
 
-    list_display = ("code", "name", "kind", "exchange", "currency", "last", "codes", "active")
+    list_display = ("code", "active", "name", "last", "codes", "kind")
     list_display_links = ("code", "name")
     list_filter = ("active", "kind", "boards", "currency", "exchange")
     list_editable = ("active",)
@@ -111,6 +123,9 @@ class SymbolAdmin(admin.ModelAdmin):
         (None, {"fields": ("code", "name", "kind", "exchange", "currency", "active")}),
         (_("Prices"), {"fields": ("tick_size", "stale_after", "start")}),
     )
+
+    class Media:
+        css: ClassVar = {"all": ("quotes/admin.css",)}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Symbol]:
         """Read the symbols together with their codes and last quotes."""
@@ -125,16 +140,18 @@ class SymbolAdmin(admin.ModelAdmin):
         quote = state.quote if state else None
         if quote is None and hasattr(symbol, "last_quote"):
             quote = symbol.last_quote.quote
-        return f"{quote.last:f} {quote.currency}" if quote else "—"
+        if quote is None:
+            return "—"
+        digits = formats.price_digits(quote.last, symbol.digits)
+        price = formats.number(quote.last, digits, get_language() or "en")
+        return f"{price} {quote.currency}"
 
-    @admin.display(description=_("provider codes"))
+    @admin.display(description=_("codes"))
     def codes(self, symbol: Symbol) -> str:
-        """Return the symbol's codes for the known providers."""
-        return ", ".join(
-            f"{row.provider} {row.code}"
-            for row in symbol.provider_symbols.all()
-            if row.provider in providers.REGISTRY
-        )
+        """Return the number of the symbol's codes for the known providers, with a list of them."""
+        rows = [each for each in symbol.provider_symbols.all() if each.provider in REGISTRY]
+        listed = ", ".join(f"{row.provider} {row.code}" for row in rows)
+        return format_html('<span title="{}">{}</span>', listed, len(rows))
 
     @admin.action(description=_("Switch on"))
     def switch_on(self, request: HttpRequest, chosen: QuerySet[Symbol]) -> None:
@@ -166,6 +183,9 @@ class BoardAdmin(admin.ModelAdmin):
     search_fields = ("title", "slug")
     prepopulated_fields = {"slug": ("title",)}
     inlines = (SymbolInline,)
+
+    class Media:
+        css: ClassVar = {"all": ("quotes/admin.css",)}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Board]:
         """Read the boards with their numbers of symbols."""

@@ -227,8 +227,13 @@ class Shown:
 
     @property
     def status_in_full(self) -> str:
-        """The state of the market and of the price, for places with enough room."""
-        return " · ".join(text for text in (self.market, self.wrong, *self.asides) if text)
+        """The state of the price and of the market, for places with enough room."""
+        return " · ".join(text for text in (self.wrong, self.circumstances) if text)
+
+    @property
+    def circumstances(self) -> str:
+        """The state of the market, the fallback provider and the delay, on one line."""
+        return " · ".join(text for text in (self.market, *self.asides) if text)
 
     @property
     def remarks(self) -> str:
@@ -273,14 +278,8 @@ class Shown:
         return gettext(provider_title(self.quote.provider)) if self.quote else ""
 
 
-def since(quotes: Iterable[Quote | None]) -> str:
-    """Return the reference of the changes of some quotes, in the active language."""
-    text = since_in_english(quotes)
-    return gettext(text) if text else ""
-
-
 def since_in_english(quotes: Iterable[Quote | None]) -> str:
-    """Like `since`, but in English, to be translated later.
+    """Return the reference of the changes of some quotes, in English, to be translated later.
 
     A row with another reference has its own text.
     """

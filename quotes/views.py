@@ -22,7 +22,6 @@ from quotes.fragments import addressed
 from quotes.live import Live, ensure_started
 from quotes.metrics import exposition
 from quotes.models import Symbol
-from quotes.shown import since
 
 FRONT_ROWS = 6  # symbols of each board on the front page
 THEMES = ("auto", "light", "dark")
@@ -80,20 +79,18 @@ def board_page(
     live: Live, found: BoardView, address: Address, selection: Selection
 ) -> dict[str, Any]:
     """Return the context of a board's page, without the part that every live page has."""
-    query, states = address.query, live.store.states
+    query = address.query
     kinds = [("", _("All"))] + [(kind, Symbol.Kind(kind).label) for kind in selection.kinds]
     return {
         "board": found,
         "query": query,
         "selection": selection,
-        "since": since(states[code].quote for code in address.symbols),
         "rows": [live.fragments.paint("row", code, address.language) for code in address.symbols],
         "kinds": [
             (label, query.encode(kind=kind, page=1), kind == query.kind) for kind, label in kinds
         ],
         "columns": [column(query, name, heading) for name, heading in columns()],
-        "previous": query.encode(page=selection.page - 1) if selection.page > 1 else "",
-        "next": query.encode(page=selection.page + 1) if selection.page < selection.pages else "",
+        "foot": live.rows.foot(address, selection),
     }
 
 

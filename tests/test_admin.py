@@ -136,14 +136,14 @@ def test_no_help_text_has_markup():
 def test_the_list_of_symbols_shows_prices_and_provider_codes(
     alice: Client, listed: Board, make_quote: Callable[..., Any]
 ):
-    wire = make_quote("AAPL", "101.25", received_at=timezone.now()).to_wire()
+    wire = make_quote("AAPL", "119801.25", received_at=timezone.now()).to_wire()
     symbol = Symbol.objects.get(code="AAPL")
     LastQuote.objects.create(symbol=symbol, epoch=1, batch=1, wire=wire)
     response = alice.get(SYMBOLS)
     assert found(response) == ["AAPL", "BTC-USD", "MSFT", "NVDA"]
     page = response.content.decode()
-    assert "101.25 USD" in page
-    assert "coinbase BTC-USD-AT-COINBASE" in page
+    assert '<td class="field-last">119,801.25 USD</td>' in page
+    assert '<td class="field-codes"><span title="coinbase BTC-USD-AT-COINBASE">1</span>' in page
 
 
 @pytest.mark.parametrize(
@@ -394,6 +394,30 @@ def test_a_board_takes_the_order_of_its_form_and_numbers_it_again(alice: Client,
     response = alice.post(path, form)
     assert response.status_code == 302, errors(response)
     assert order(listed) == [("MSFT", 1), ("NVDA", 2), ("AAPL", 3)]
+
+
+def test_new_symbols_without_a_position_follow_the_others_of_their_board(
+    alice: Client, listed: Board
+):
+    added = [Symbol.objects.get(code="BTC-USD")]
+    added += [Symbol.objects.create(code="TSLA", name="Tesla", kind="stock", currency="USD")]
+    path = f"{BOARDS}{listed.pk}/change/"
+    form = board_form(listed, {"AAPL": "1", "MSFT": "2", "NVDA": "3"})
+    for number, symbol in enumerate(added, start=3):
+        form |= {f"places-{number}-symbol": str(symbol.pk), f"places-{number}-position": ""}
+        form |= {f"places-{number}-board": str(listed.pk), f"places-{number}-id": ""}
+    response = alice.post(path, form | {"places-TOTAL_FORMS": "5"})
+    assert response.status_code == 302, errors(response)
+    assert [code for code, _ in order(listed)] == ["AAPL", "MSFT", "NVDA", "BTC-USD", "TSLA"]
+    fields = alice.get(path).context["inline_admin_formsets"][0].formset.extra_forms
+    assert [field["position"].value() for field in fields] == [None, None, None]
+
+
+def test_a_symbol_put_on_a_board_without_a_position_is_its_last(alice: Client, listed: Board):
+    places = {"places-TOTAL_FORMS": "1", "places-0-board": str(listed.pk)}
+    response = alice.post(f"{SYMBOLS}add/", symbol_form(**places))
+    assert response.status_code == 302, errors(response)
+    assert order(listed)[-1] == ("TSLA", 4)
 
 
 def test_a_symbol_stands_on_a_board_once(alice: Client, listed: Board):

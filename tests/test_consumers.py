@@ -13,7 +13,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.db import transaction
 
-from quotes import live
+from quotes import conf, live
 from quotes.addresses import Address
 from quotes.feed.batch import Batch
 from quotes.live import layer
@@ -427,6 +427,33 @@ async def test_a_new_symbol_reaches_open_boards_and_is_live_there(listed: Any, n
     await publish(listed, now_quote("ADA-USD", "0.5"))
     while (shown := lasts(await update(page))) != {"ADA-USD": "0.5"}:
         assert shown == {"ADA-USD": ""}
+    await page.disconnect()
+
+
+async def test_the_count_below_the_rows_changes_with_the_rows(listed: Any):
+    page, _ = await opened(board_address(listed, "crypto"))
+    german, _ = await opened(board_address(listed, "crypto") + "&q=eth&lang=de")
+    await change(lambda: switch("ETH-USD", active=False))
+    assert '<p class="count">2 symbols' in await update(page)
+    assert '<p class="count">0 Symbole gefunden.' in await update(german)
+    await change(lambda: switch("ETH-USD", active=True))
+    assert '<p class="count">3 symbols' in await update(page)
+    assert '<p class="count">1 Symbol gefunden.' in await update(german)
+    await page.disconnect()
+    await german.disconnect()
+
+
+async def test_a_board_that_outgrows_its_page_gets_links_to_the_others(listed: Any):
+    page, _ = await opened(board_address(listed, "crypto"))
+
+    def add() -> None:
+        board = Board.objects.get(slug="crypto")
+        for number in range(conf.get("PAGE_SIZE")):
+            new = Symbol.objects.create(code=f"X{number}", name="X", kind="crypto", currency="USD")
+            BoardSymbol.objects.create(board=board, symbol=new, position=9)
+
+    await change(add)
+    assert 'rel="next" href="?page=2"' in await update(page)
     await page.disconnect()
 
 

@@ -697,7 +697,7 @@ class TestNotes:
     def test_an_outage_is_stated_once_with_its_source_and_time(self, fragments: Fragments):
         fragments.store.outages = {"simulated": NOON}
         notes = fragments.notes(watch(row=["AAPL", "BTC-USD"]))
-        assert notes.count("Prices from Simulated market have been unavailable since 12:00:00") == 1
+        assert notes.count("Prices from Simulated market unavailable since 12:00:00") == 1
         fragments.store.outages = {}
         assert "unavailable" not in fragments.notes(watch(row=["AAPL", "BTC-USD"]))
 
@@ -747,8 +747,8 @@ class TestNotes:
         self, fragments: Fragments, codes: list[str], language: str, said: str
     ):
         not_for = {
-            "en": "For information only, not for trading.",
-            "de": "Nur zur Information, nicht zum Handeln.",
+            "en": "For information only, not for trading",
+            "de": "Nur zur Information, nicht zum Handeln",
         }[language]
         asked = watch(language, entry=codes)
         assert read(fragments.sources(asked)) == said + not_for
@@ -761,7 +761,7 @@ class TestNotes:
         fragments.store.put((1, 2), [make_quote("AAPL", provider="coinbase")])
         for widget in ("row", "panel", "price"):
             said = read(fragments.sources(watch(**{widget: ["AAPL"]})))
-            assert said == "Prices by Coinbase · For information only, not for trading."
+            assert said == "Prices by Coinbase · For information only, not for trading"
         assert "not for trading" in fragments.sources(watch())
 
     def test_a_provider_is_called_by_its_title(self):

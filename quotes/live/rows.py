@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+from django.utils.safestring import SafeString
+
 from quotes import conf
 from quotes.addresses import Address
 from quotes.boards import BoardView, Listed, Selection, select
 from quotes.fragments import Fragments, addressed
+from quotes.shown import since_in_english
 from quotes.store import Store
 
 Renewal = tuple[Address, str]
@@ -28,6 +31,19 @@ class Rows:
         board = self._board(address)
         rows = select(board, self.store.states, address.query, conf.get("PAGE_SIZE"))
         return replace(address, symbols=rows.codes, mark=board.mark), rows
+
+    def foot(self, address: Address, selection: Selection) -> SafeString:
+        """Return what is below the rows of a board: their number and the links to its pages."""
+        query, last = address.query, selection.page >= selection.pages
+        quotes = [self.store.states[code].quote for code in selection.codes]
+        context = {
+            "query": query,
+            "selection": selection,
+            "since": since_in_english(quotes),
+            "previous": query.encode(page=selection.page - 1) if selection.page > 1 else "",
+            "next": "" if last else query.encode(page=selection.page + 1),
+        }
+        return self.fragments.render("quotes/_foot.html", address.language, context)
 
     def renew(self, address: Address) -> Renewal | None:
         """Choose the rows again if the board changed since; return None if it did not.
@@ -52,10 +68,11 @@ class Rows:
             self._renewals = None
 
     def _renewal(self, address: Address) -> Renewal:
-        chosen, _ = self.choose(address)
+        chosen, selection = self.choose(address)
         rows = [self.fragments.paint("row", code, chosen.language) for code in chosen.symbols]
         tbody = self.fragments.render("quotes/_rows.html", chosen.language, {"rows": rows})
-        return chosen, addressed(tbody, "outerMorph")
+        foot = self.foot(chosen, selection)
+        return chosen, addressed(tbody, "outerMorph") + addressed(foot, "outerMorph")
 
     def _board(self, address: Address) -> BoardView:
         return self.listed.boards.get(address.board, BoardView(address.board))

@@ -59,16 +59,19 @@ def test_a_symbol_switched_off_vanishes_and_switched_on_stands_where_it_stood(
     house: Site, staff: Page, tab: OpenTab
 ):
     board = tab(house.url + "/boards/crypto/").live()
-    rows = board.rows()
+    rows, count = board.rows(), board.page.locator(".count")
+    expect(count).to_contain_text("111 symbols")
     board.mark("BTC-USD")
     board.row("BTC-USD").get_by_role("link").focus()
     switch(staff, house, "ETH-USD", active=False)
     expect(board.row("ETH-USD")).to_have_count(0)
+    expect(count).to_contain_text("110 symbols")
     assert_by_socket(board)
     assert board.rows()[:3] == ["BTC-USD", "SOL-USD", "XRP-USD"]
     board.moves("SOL-USD")
     switch(staff, house, "ETH-USD", active=True)
     expect(board.row("ETH-USD")).to_have_count(1)
+    expect(count).to_contain_text("111 symbols")
     assert_by_socket(board)
     assert board.rows() == rows
     board.moves("ETH-USD")

@@ -143,7 +143,7 @@ def test_below_a_table_stands_what_changes_are_measured_from_and_prices_not_for(
 ):
     page = tab(framed.url + path, viewport={"width": 390, "height": 800})
     said = "Change: over 24 hours for crypto, otherwise since the previous close · "
-    said += "For information only, not for trading."
+    said += "For information only, not for trading"
     for _ in range(2):  # at once, and still so once the socket has spoken
         expect(page.page.get_by_text(said)).to_be_visible()
         page.live() if "embed" in path else page.moves("ETH-USD")
@@ -160,7 +160,7 @@ def test_a_price_in_a_line_shows_as_text_what_a_finger_can_not_point_at(
     line = page.page.locator("p")
     assert re.fullmatch(
         r"Apple stands at [\d.]+\sUSD [▲▼•] [+−]?[\d.]+\s% vs prev\. close simulated"
-        r" ?For information only, not for trading\.\.",
+        r" ?For information only, not for trading\.",
         " ".join(line.inner_text().split()),
     )
     expect(line.get_by_text("not for trading")).to_be_visible()

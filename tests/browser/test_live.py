@@ -50,7 +50,7 @@ def test_without_javascript_every_symbol_is_complete(market: Site, tab: OpenTab,
             if name == "change" and not page.row(code).locator("[data-field=change]").count():
                 continue  # short tables have no room for it
             assert re.search(r"\d", page.field(code, name)), f"{code} has no {name}"
-        time = page.row(code).locator("time").get_attribute("datetime") or ""
+        time = page.row(code).locator("[data-field=time]").get_attribute("datetime") or ""
         age = now - datetime.fromisoformat(time)
         assert timedelta(seconds=-5) < age < timedelta(minutes=2), f"{code} is of {time}"
 

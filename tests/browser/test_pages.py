@@ -129,6 +129,35 @@ def test_a_row_leads_to_its_symbol_and_that_back_to_its_board(market: Site, tab:
     page.moves("BTC-USD")
 
 
+EDGES = """(card) => {
+    const box = (name) => card.querySelector(name).getBoundingClientRect();
+    const {left, right} = card.getBoundingClientRect();
+    return [box("h2 a").left - left, box(".c-symbol a").left - left, box(".more a").left - left,
+        right - box(".c-state time").right].map(Math.round);
+}"""
+
+
+def test_on_a_phone_titles_rows_and_links_of_a_card_have_the_same_edges(market: Site, tab: OpenTab):
+    page = tab(market.url + "/", viewport={"width": 390, "height": 844})
+    for card in page.page.locator(".front").all():
+        assert len(set(card.evaluate(EDGES))) == 1
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_name_is_whole_where_there_is_room(market: Site, tab: OpenTab, width: int):
+    page = tab(market.url + "/boards/stock-market/", viewport={"width": width, "height": 844})
+    for code in ("MSFT", "NVDA", "GOOGL"):
+        name = page.row(code).locator(".quotes-name")
+        assert name.evaluate("(name) => name.scrollWidth <= name.clientWidth"), code
+
+
+def test_a_row_of_a_board_shows_its_time_on_a_phone(market: Site, tab: OpenTab):
+    page = tab(market.url + "/boards/crypto/", viewport={"width": 390, "height": 844})
+    time = page.row("BTC-USD").locator(".c-state time")
+    expect(time).to_have_text(re.compile(r"\d\d:\d\d:\d\d"))
+    expect(time).to_be_visible()
+
+
 @pytest.mark.parametrize("path", ["/boards/nowhere/", "/symbols/NOPE/", "/nowhere/"])
 def test_what_is_not_there_is_a_404(market: Site, tab: OpenTab, path: str):
     page = tab()

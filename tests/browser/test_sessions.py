@@ -62,7 +62,8 @@ MOVED = """(() => {
         .forEach((place) => place.remove());
     return boxes().filter((box, place) => box !== before[place]);
 })()"""
-SAID = """[...document.querySelectorAll('.c-state')].map((place) => place.innerText)"""
+SAID = """[...document.querySelectorAll('.c-state [data-field=state]')]
+    .map((place) => place.innerText)"""
 BASES = """[...document.querySelectorAll('td .quotes-since')].map((place) => place.innerText)"""
 CLOSED = """[...document.querySelectorAll('.quotes-called')].map((place) => place.innerText)"""
 DAY_AND_TIME = r"\w{2,3}\.?\s\d\d:\d\d"

@@ -67,10 +67,10 @@ def test_a_tick_at_the_same_price_does_not_flash(
     pages = (board, later)
     for page in pages:
         flashes(page)
-    before = board.row("BTC-USD").locator("time").get_attribute("datetime") or ""
+    before = board.row("BTC-USD").locator("[data-field=time]").get_attribute("datetime") or ""
     exchange.tick("BTC-USD", "64100.00")
     for page in pages:
-        time = page.row("BTC-USD").locator("time")
+        time = page.row("BTC-USD").locator("[data-field=time]")
         expect(time).not_to_have_attribute("datetime", before)
     assert [flashes(page) for page in pages] == [[], []]
 
@@ -155,13 +155,18 @@ def test_a_source_that_fails_is_named_once_and_nothing_moves_on_the_page(
         note = page.page.locator(".note-outage")
         expect(note).to_be_visible()
         assert re.fullmatch(
-            r"Prices from Coinbase have been unavailable since \d\d:\d\d(:\d\d)?", note.inner_text()
+            r"Prices from Coinbase unavailable since \d\d:\d\d(:\d\d)?", note.inner_text()
         )
         assert note.count() == 1
+        pulse = page.page.locator(".quotes-pulse")
+        expect(pulse.get_by_text("Source down")).to_be_visible()
+        expect(pulse.get_by_text("Live", exact=True)).to_be_hidden()
         assert page.rows() == rows
         assert page.value("BTC-USD") == value
     exchange.mode("ok")
     for page in pages:
         expect(page.page.locator(".note-outage")).to_have_count(0)
+        expect(page.page.locator(".pulse-down")).to_be_hidden()
+        page.live()
         assert page.shifts() == []
     to(board, exchange, "BTC-USD", "64400.00")
