@@ -11,7 +11,7 @@ define DATABASE
 @$(BIN)/python manage.py loadcatalogue --if-empty
 endef
 
-.PHONY: help setup dev run serve test matrix clocks check bench lock screenshots
+.PHONY: help setup dev run serve test matrix clocks check bench faults kills lock screenshots
 
 help:  ## this list
 	@awk -F ':.*  ## ' '/^[a-z]+:.*  ## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -53,6 +53,12 @@ check: dev  ## style, types and settings; it builds a wheel in var/dist/, too
 
 bench: dev  ## measure the server
 	$(BIN)/python -m tests.benchmarks
+
+faults: dev  ## break one thing after the other, and write the figures into docs/reliability.md
+	$(BIN)/python -m tests.faults $(CASES)
+
+kills: dev  ## break processes at random; the same SEED breaks the same ones
+	$(BIN)/python -m tests.faults.kills --seed $(or $(SEED),1) --minutes $(or $(MINUTES),10)
 
 screenshots: dev  ## the pictures in docs/
 	$(BIN)/python docs/screenshots.py

@@ -63,7 +63,7 @@ def test_a_document_uses_plain_words(path: Path):
 
 
 def test_every_promise_names_a_test_that_exists():
-    document = (ROOT / "docs" / "reliability.md").read_text()
+    document = (ROOT / "docs" / "reliability.md").read_text().partition("\n## What was")[0]
     promises = re.findall(r"\[`(test_\w+)`\]\(\.\./(tests/\S+?\.py)\) \|$", document, re.MULTILINE)
     assert len(promises) == document.count("\n| ") - 1, "each row of the table ends with its test"
     for name, path in promises:

@@ -25,7 +25,8 @@ logger = logging.getLogger(__name__)
 
 MAINTAIN_EVERY = 10.0  # seconds
 PRUNE_EVERY = timedelta(hours=1)
-STEADY_FOR = timedelta(seconds=30)  # since an interruption, before candles are requested
+# since an interruption, or an error of the database, before candles are requested
+STEADY_FOR = timedelta(seconds=30)
 REQUEST_AGAIN_AFTER = timedelta(minutes=10)  # candles that providers did not send
 
 
@@ -185,6 +186,8 @@ class Maintenance:
         except* Error as errors:
             words = "could not store candles from providers, requesting them again: %s"
             logger.warning(words, errors.exceptions[0])
+            for symbol in self.request_at.keys() & set(symbols):
+                self.request_at[symbol] = self.clock() + STEADY_FOR
         except* Exception:
             logger.exception("could not request candles from providers, trying again")
         if count := sum(counts.values()):

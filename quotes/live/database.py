@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from queue import SimpleQueue
 from threading import Thread
+from traceback import clear_frames
 from typing import Any, TypeVar
 
 from django.db import connections
@@ -54,8 +55,21 @@ class DatabaseThread:
                     _keep_good_connections()
                     result.set_result(read(*given))
                 except BaseException as error:
+                    _release_cursors(error)
                     result.set_exception(error)
                 del result, read, given, work  # a traceback keeps all that they refer to
+
+
+def _release_cursors(error: BaseException) -> None:
+    """Release here what the frames of an error refer to, not in the thread that handles it.
+
+    SQLite locks a connection while it waits for another process. Another thread that releases a
+    cursor of this connection waits as well, and with the event loop all prices do.
+    """
+    raised: BaseException | None = error
+    while raised is not None:
+        clear_frames(raised.__traceback__)
+        raised = raised.__cause__ or raised.__context__
 
 
 def _keep_good_connections() -> None:

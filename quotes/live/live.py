@@ -87,8 +87,6 @@ class Live:
         With `feed`, also try to take the feed's lease.
         """
         await self.wait_for_database()
-        layer.enter(await self.in_lease(lease.deployment))
-        await self.reload()
         self.warn_of_calendar()
         self.tasks.keep(self.listen)
         self.tasks.keep(partial(listings.look, self))
@@ -104,12 +102,21 @@ class Live:
                 await asyncio.wait_for(self.received.wait(), FIRST_BATCH)
 
     async def wait_for_database(self) -> None:
-        """Try to connect until that succeeds, so that processes may start before their database."""
+        """Try to read all until that succeeds, so that processes may start before their database.
+
+        The database may also go away again after the first answer.
+        """
         waited = False
         while True:
+            reached = False
             try:
                 await self.in_lease(_connect)
+                reached = True
+                layer.enter(await self.in_lease(lease.deployment))
+                await self.reload()
             except OperationalError as error:
+                if reached and connection.vendor == "sqlite":
+                    raise  # a table is missing, which other databases report by another error
                 if not waited:
                     logger.warning("waiting for the database: %s", error)
                 waited = True

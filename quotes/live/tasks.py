@@ -10,6 +10,9 @@ from typing import Any
 logger = logging.getLogger(__name__)
 
 RESTART_AFTER = 1.0  # seconds
+# seconds; in Python 3.11, `wait_for` loses a cancellation that comes while its work ends. Until
+# then, a leader has time to store its last quotes.
+CANCEL_AGAIN = 8.0
 
 Work = Callable[[], Awaitable[None]]
 
@@ -32,10 +35,10 @@ class Tasks:
     async def stop(self) -> None:
         """Cancel all work and wait for its end."""
         self.stopped = True  # `_kept` goes on if a TaskGroup fails while it is cancelled
-        tasks = list(self.running)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        while tasks := list(self.running):
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=CANCEL_AGAIN)
 
     async def _kept(self, work: Work) -> None:
         while not self.stopped:

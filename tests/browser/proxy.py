@@ -23,12 +23,13 @@ class Wire:
 
 
 class Proxy:
-    """Forwards bytes to a port, and disturbs websockets as networks do."""
+    """Forwards bytes to a port, and disturbs connections as networks do."""
 
     def __init__(self, target: int) -> None:
         self.target = target
         self.port = 0
         self.refuses_sockets = False
+        self.hangs = False  # whether nothing passes, in either direction
         self.wires: set[Wire] = set()
         self.tasks: set[asyncio.Task[None]] = set()
         self.loop = asyncio.new_event_loop()
@@ -45,6 +46,15 @@ class Proxy:
     def cut(self) -> None:
         """Break off the sockets that are open."""
         self.loop.call_soon_threadsafe(self._cut)
+
+    def hang(self) -> None:
+        """Let nothing pass on any connection, in either direction; accept new connections."""
+        self.hangs = True
+
+    def heal(self) -> None:
+        """Let new connections work again, and break off all others, because they lost bytes."""
+        self.hangs = False
+        self.loop.call_soon_threadsafe(lambda: [wire.cut() for wire in list(self.wires)])
 
     def _silence(self) -> None:
         for wire in self.wires:
@@ -94,13 +104,14 @@ class Proxy:
                     wire.is_socket = True
                     if self.refuses_sockets:
                         break
-                wire.server.write(sent)
+                if not self.hangs:
+                    wire.server.write(sent)
         wire.cut()
 
     async def _down(self, wire: Wire, answers: asyncio.StreamReader) -> None:
         with suppress(OSError):
             while sent := await answers.read(65536):
-                if not wire.silent:
+                if not wire.silent and not self.hangs:
                     wire.browser.write(sent)
         # on a dead line, the other side does not notice that this one closed
         if not wire.silent and not wire.browser.is_closing():

@@ -366,7 +366,7 @@ class TestMaintenance:
         assert await led.run(SECONDS) == []
         assert len(await led.run(REQUEST_AGAIN_AFTER)) == len(STEPS)
 
-    async def test_candles_from_providers_that_could_not_be_stored_are_requested_again(
+    async def test_candles_from_providers_that_could_not_be_stored_are_requested_again_soon(
         self, led: Led, caplog: pytest.LogCaptureFixture
     ):
         await led.maintenance.run_due()
@@ -374,7 +374,9 @@ class TestMaintenance:
         assert led.maintenance.filling
         await led.maintenance.filling
         led.bench.database.away = False
-        assert len(await led.run(REQUEST_AGAIN_AFTER)) == len(STEPS)
+        assert await led.run(SECONDS) == []
+        assert len(await led.run(STEADY_FOR)) == len(STEPS)
+        assert await led.run(SECONDS) == []
         assert any("could not store candles from providers" in each for each in caplog.messages)
 
     async def test_a_setting_limits_how_far_back_candles_are_requested(

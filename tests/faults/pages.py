@@ -21,6 +21,8 @@ FOR_THE_WIRE = re.compile(r' (?:hx-swap-oob|data-flash)="[^"]*"')
 LAST = re.compile(r'data-field="last" value="([^"]*)"')
 TIME = re.compile(r'data-field="time" datetime="([^"]+)"')
 PULSE = re.compile(r'class="quotes-pulse pulse-(\w+)')
+CONDITION = re.compile(r'data-condition="(\w*)"')
+SOURCE = re.compile(r'data-field="source">([^<]*)<')
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,18 @@ class Told:
     time: datetime
     last: str
     html: str
+
+    @property
+    def condition(self) -> str:
+        """The condition of its row: "live", "stale" or "closed"."""
+        found = CONDITION.search(self.html)
+        return found[1] if found else ""
+
+    @property
+    def source(self) -> str:
+        """The provider that its row names; only a panel does so."""
+        found = SOURCE.search(self.html)
+        return found[1] if found else ""
 
 
 def read(text: str) -> list[Told]:

@@ -6,44 +6,16 @@ import signal
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from quotes.fields import from_text
-from tests.servers import Redis, Runfeed, Site, Stub, eventually
+from tests.faults.deployment import CANDLES, Market
+from tests.faults.oracle import Candles, differing
+from tests.servers import Redis, Runfeed, Site, eventually
 
 pytestmark = pytest.mark.server
-
-Candles = dict[tuple[str, int, int], tuple[Decimal, ...]]  # by symbol, step and start
-
-CANDLES = """
-SELECT code, step, quotes_candle.start, open, high, low, close
-FROM quotes_candle JOIN quotes_symbol ON quotes_symbol.id = symbol_id
-"""
-
-
-class Market(Stub):
-    """The exchange, as a process."""
-
-    def __init__(self) -> None:
-        super().__init__("market")
-
-    def trade(self, per_second: float) -> None:
-        """Let each product trade so often."""
-        self.ask(f"/_trade?per_second={per_second}")
-
-    def candles(self) -> Candles:
-        """Return its candles: open, high, low and close."""
-        return {
-            (product, int(step), int(start)): tuple(
-                Decimal(str(each)) for each in (opened, high, low, closed)
-            )
-            for series, rows in self.ask("/_market")["candles"].items()
-            for product, step in [series.split()]
-            for start, low, high, opened, closed, _ in rows
-        }
 
 
 @pytest.fixture
@@ -68,15 +40,6 @@ def stored(site: Site) -> Candles:
             (code, step, start): tuple(map(from_text, prices))
             for code, step, start, *prices in database.execute(CANDLES)
         }
-
-
-def differing(theirs: Candles, ours: Candles) -> list[str]:
-    """Return the candles of the exchange that the site does not have, or has otherwise."""
-    return [
-        f"{key}: {candle}, stored {ours.get(key)}"
-        for key, candle in sorted(theirs.items())
-        if ours.get(key) != candle
-    ]
 
 
 def test_candles_equal_those_of_the_exchange_after_kills_of_the_only_feed(

@@ -16,6 +16,7 @@ from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from tests.faults.pages import Page, current, now
@@ -325,3 +326,22 @@ def test_a_process_that_waits_for_its_database_ends_when_it_is_asked_to(
     log = waiting.log.read_text()
     assert "Traceback" not in log
     assert lines(log, "WARNING") == 1
+
+
+def test_a_feed_whose_database_goes_away_while_it_starts_waits_for_it(
+    running: ExitStack, tmp_path: Path, postgres_server: Postgres, redis_server: Redis
+):
+    env = EXTERNAL | {"REDIS_URL": redis_server.url, "DATABASE_URL": postgres_server.url}
+    site = Site(tmp_path, "uvicorn", **env)
+    site.manage("migrate", "--verbosity", "0")
+    waits = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    url = postgres_server.url
+    with psycopg.connect(url, autocommit=True) as database, psycopg.connect(url) as locking:
+        locking.execute("LOCK TABLE quotes_symbol IN ACCESS EXCLUSIVE MODE")
+        feed = Runfeed(site, "feed")
+        running.callback(feed.stop)
+        [pid] = eventually(lambda: database.execute(waits).fetchone(), "it reads the symbols")
+        database.execute("SELECT pg_terminate_backend(%s)", [pid])
+        eventually(lambda: "waiting for the database" in feed.said(), "it waits")
+    eventually(lambda: "leads the feed, epoch 1" in feed.said(), "it leads")
+    assert "Traceback" not in feed.said()

@@ -25,6 +25,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import lacking
+from tests.faults.oracle import times_that_went_back
 from tests.faults.pages import BUSY, RARE, Page, current, now, read
 from tests.servers import Redis, Runfeed, Site, Stub, eventually
 
@@ -180,9 +181,7 @@ def pages(deployment: Deployment, feeds: tuple[Runfeed, Runfeed]) -> Iterator[li
         page.close()
     assert all(still_open)
     for page in opened:
-        for code in (RARE, *BUSY):
-            times = [told.time for told in page.told if told.code == code]
-            assert times == sorted(times), f"{code} went back"
+        assert times_that_went_back(page.told) == []
 
 
 @pytest.fixture

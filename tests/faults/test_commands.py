@@ -1,0 +1,73 @@
+"""`make faults` and `make kills` in short: they measure, print a table, and write all values."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import lacking
+from tests.servers import ROOT, environment
+
+pytestmark = pytest.mark.server
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of these tests, if its servers are installed."""
+    if shutil.which("redis-server") is None:
+        lacking("Redis", "redis-server")
+    if not list(Path("/usr/lib/postgresql").glob("*/bin")):
+        lacking("PostgreSQL", "postgresql")
+    return subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+def test_a_quick_case_measures_its_promises_and_keeps_them(tmp_path: Path):
+    out = tmp_path / "faults.json"
+    ran = run("tests.faults", "feed-killed", "--quick", f"--json={out}")
+    values = json.loads(out.read_text())
+    figures = {each["what"]: each for each in values["cases"]["feed-killed"]}
+    said = figures["until every page says that prices stopped"]
+    assert said["value"] > 0
+    assert said["bound"] == 6
+    assert figures["tracebacks in logs"]["value"] == 0
+    assert said["what"] in ran.stdout
+    # a busy machine can miss a bound of time; then the command says so
+    assert (ran.returncode == 0) == all(each["kept"] for each in figures.values())
+
+
+def test_random_kills_are_judged_at_a_quiet_point(tmp_path: Path):
+    out = tmp_path / "kills.json"
+    short = ("--minutes=0.2", "--every=12", "--pages=4", f"--json={out}")
+    ran = run("tests.faults.kills", "--seed=3", *short)
+    values = json.loads(out.read_text())
+    assert values["seed"] == 3
+    assert any("is started" in event or "goes on" in event for event in values["events"])
+    figures = {each["what"]: each for each in values["figures"]}
+    for what in (
+        "times on pages that went back",
+        "candles that differ in the end",
+        "old rows that looked live",
+        "processes that do not run again",
+    ):
+        assert figures[what]["value"] == 0, figures[what]["seen"]
+        assert what in ran.stdout
+    assert figures["candles of the exchange"]["value"] > 0
+    assert (ran.returncode == 0) == all(each["kept"] for each in values["figures"])
+
+
+def test_an_unknown_case_is_refused_with_those_there_are():
+    ran = run("tests.faults", "feed-kiled")
+    assert ran.returncode == 2
+    assert "unknown case 'feed-kiled', must be one of: feed-killed, leaders" in ran.stderr
