@@ -1,4 +1,4 @@
-"""Storage: writes to the database what a feed has accepted, every two seconds.
+"""Storage: writes to the database what a feed has accepted, every 1.5 s.
 
 Prices do not wait for it. Without the database, the newest quote of each symbol, the candles, the
 held prices and the numbers of requests stay in memory until they can be written.
@@ -23,7 +23,7 @@ from quotes.quote import Quote
 
 logger = logging.getLogger(__name__)
 
-STORE_EVERY = 2.0  # seconds
+STORE_EVERY = 1.5  # seconds; a process that missed quotes reads them soon afterwards
 
 
 class Storage:
@@ -62,7 +62,7 @@ class Storage:
         }
 
     async def keep_writing(self) -> None:
-        """Write everything every two seconds, forever."""
+        """Write everything every 1.5 s, forever."""
         while True:
             await asyncio.sleep(STORE_EVERY)
             await self.write()
@@ -84,7 +84,7 @@ class Storage:
         try:
             await write()
         except Exception as error:
-            # one line per outage, not one every two seconds
+            # one line per outage, not one for each attempt
             level = logging.DEBUG if what in self.failing else logging.WARNING
             self.failing.add(what)
             fault = not isinstance(error, Error)
