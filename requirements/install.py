@@ -26,6 +26,12 @@ UNFINISHED = VENV / "unfinished"  # exists until .venv is made, and while pip in
 LOG = VENV / "pip.log"
 # Without compiling: Python does so for each module at its first import, and most never have one.
 PIP = ("-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--no-compile")
+LOOK = """
+import sys, pip
+from importlib.util import find_spec
+print("%d.%d" % sys.version_info[:2], *[each for each in ("django", "channels", "daphne", "httpx")
+    if find_spec(each) is None])
+"""  # a part of a package that somebody deleted is seen here, not when the site starts
 NO_NETWORK = ("after connection broken by", "Read timed out", "IncompleteRead")
 ENV_FILE = ROOT / ".env"
 SETTINGS = """\
@@ -74,12 +80,13 @@ def broken() -> str:
         return "does not exist"
     if UNFINISHED.exists():
         return "is incomplete"
-    code = "import sys, pip; print('%d.%d' % sys.version_info[:2])"
     try:
-        result = subprocess.run([PYTHON, "-c", code], capture_output=True, text=True, check=True)
+        result = subprocess.run([PYTHON, "-c", LOOK], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return "has no Python that runs, or no pip"
-    version = result.stdout.strip()
+    version, *missing = result.stdout.split()
+    if missing and any(is_installed(name) for name in SETS):
+        return f"has lost {missing[0]}"
     return "" if version == own_version() else f"has Python {version}"
 
 

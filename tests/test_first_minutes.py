@@ -344,6 +344,15 @@ class TestTheEnvironment:
         finally:
             made.stop(signal.SIGKILL)
 
+    def test_that_lost_a_package_is_made_again(self, clone: Clone):
+        clone.with_packages()
+        [pth] = (clone.folder / ".venv" / "lib").glob("*/site-packages/of-the-tests.pth")
+        pth.unlink()
+        result = clone.run("make", "dev", **self.NO_INDEX)
+        version = "{}.{}".format(*sys.version_info)
+        [line, *_] = result.stdout.splitlines()
+        assert line == f".venv has lost django: making it again with Python {version}"
+
     def test_that_was_left_half_made_is_made_again_and_works(self, clone: Clone):
         clone.with_packages().with_one_requirement()
         (clone.folder / ".venv" / "unfinished").touch()

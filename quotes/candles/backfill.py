@@ -57,10 +57,12 @@ class Backfill:
         providers: Mapping[str, Provider],
         *,
         share: float = SHARE_OF_MINUTE,
+        gap: timedelta = timedelta(0),  # that is not requested
         clock: Callable[[], datetime] = utc_now,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self.in_database, self.providers, self.share = in_database, providers, share
+        self.gap = gap
         self.clock, self.sleep = clock, sleep
         self.requests: Counter[str] = Counter()  # by provider
         self.failures: Counter[tuple[str, int]] = Counter()  # in a row, by provider and step
@@ -88,7 +90,8 @@ class Backfill:
                 since, counts = feed_since[symbol], []
                 for step in filter(reach.get, STEPS):
                     begin = self.clock() - reach[step]
-                    due = parts(spans.get((symbol, step)), begin, since, self.clock(), step)
+                    span = spans.get((symbol, step))
+                    due = parts(span, begin, since, self.clock(), step, gap=self.gap)
                     due = announced(due, symbol, step)
                     counts.append(await self._fill(symbol, step, due, chains[symbol], since))
                 complete = None not in counts
@@ -189,11 +192,18 @@ class Backfill:
 
 
 def parts(
-    span: Span | None, begin: datetime, since: datetime, now: datetime, step: int
+    span: Span | None,
+    begin: datetime,
+    since: datetime,
+    now: datetime,
+    step: int,
+    *,
+    gap: timedelta = timedelta(0),
 ) -> Iterator[Part]:
     """Yield the missing parts from `begin` to `since`, when the feed began; newest parts first.
 
-    The parts after a stored span come first, oldest first, because a span has no gaps.
+    A `gap` of this length after a stored span is left out. The parts after a stored span come
+    first, oldest first, because a span has no gaps.
     """
     begin, length = _floor(begin, step), timedelta(seconds=PART_SIZE * step)
     # a delayed source publishes the last prices before the feed only after the feed began
@@ -202,7 +212,7 @@ def parts(
     if span is not None and span.until - MAX_DELAY >= begin:
         last, until = span.since, span.until
         start = _floor(span.until - MAX_DELAY, step)
-        while since > until:
+        while since - until > gap:
             stop = min(start + length, end)
             until = since if stop == end else stop
             yield Part(start, stop, Span(span.since, until))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import signal
+import sqlite3
 import threading
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import dropwhile
@@ -12,7 +14,7 @@ from itertools import dropwhile
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from tests.servers import Site
+from tests.servers import Runfeed, Site
 
 RARE, BUSY = "BTC-USD", ("AAPL", "MSFT")  # ticks when the stub sends one; tick every second
 PANELS = f"/ws/quotes/?panel={RARE},{','.join(BUSY)}&lang=en"
@@ -114,3 +116,17 @@ def now() -> datetime:
 def current(pages: list[Page], since: datetime) -> bool:
     """Return whether all pages show quotes of the busy symbols that were made after a moment."""
     return all(page.shown(code).time >= since for page in pages for code in BUSY)
+
+
+def pause(feed: Runfeed, site: Site) -> None:
+    """Pause a feed, but not while it writes to SQLite: nobody else could write then."""
+    while True:
+        feed.signal(signal.SIGSTOP)
+        try:
+            with closing(sqlite3.connect(site.folder / "site.sqlite3", timeout=1)) as database:
+                database.execute("BEGIN IMMEDIATE")
+                database.rollback()
+        except sqlite3.OperationalError:
+            feed.signal(signal.SIGCONT)
+        else:
+            return

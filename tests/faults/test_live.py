@@ -19,7 +19,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.faults.pages import Page, current, now
+from tests.faults.pages import Page, current, now, pause
 from tests.servers import Postgres, Redis, Runfeed, Site, eventually, free_port, manage
 
 pytestmark = pytest.mark.server
@@ -106,7 +106,7 @@ def test_a_page_stays_live_when_a_paused_leader_is_replaced(
     standby = feed_of(running, site, "standby")
     page = page_of(running, site)
     eventually(lambda: page.live, "the page is live")
-    leader.signal(signal.SIGSTOP)
+    pause(leader, site)
     eventually(lambda: "leads the feed, epoch 2" in standby.said(), "the other one leads")
     taken = now()
     eventually(lambda: current([page], taken), "the page is current")

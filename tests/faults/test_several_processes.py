@@ -26,7 +26,7 @@ import pytest
 
 from tests.conftest import lacking
 from tests.faults.oracle import times_that_went_back
-from tests.faults.pages import BUSY, RARE, Page, current, now, read
+from tests.faults.pages import BUSY, RARE, Page, current, now, pause, read
 from tests.servers import Redis, Runfeed, Site, Stub, eventually
 
 logger = logging.getLogger(__name__)
@@ -263,7 +263,7 @@ def test_a_leader_that_was_paused_changes_nothing_and_waits_its_turn(
     # it lives, so the lease must run out, as that of a leader which died on another machine
     paused, other = feeds
     epoch = deployment.lease()[0]
-    paused.signal(signal.SIGSTOP)
+    pause(paused, deployment.sites[0])
     begun = now()
     measured(lambda: current(pages, begun), "the other one publishes")
     deployment.stub.tick("61000.02")

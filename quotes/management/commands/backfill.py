@@ -21,7 +21,7 @@ from quotes.feed.chains import load_chains
 from quotes.feed.configured import configured_providers
 from quotes.management.terminal import ProgressLine, counted, stops_on_control_c
 
-LATEST = timedelta(minutes=1)  # newer candles still grow, and are the feed's
+LATEST = timedelta(minutes=1)  # newer candles still grow; the feed makes them
 SHARE = 0.25  # of each provider's budget in a minute: a feed beside us does not count ours
 CANDLES = {  # by step
     60: "one-minute candles",
@@ -86,8 +86,8 @@ class Command(BaseCommand):
         if task := asyncio.current_task():
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
         self.providers = configured_providers()
-        backfill = Backfill(in_database, self.providers, share=SHARE)
-        since = dict.fromkeys(self.chains, datetime.now(UTC) - LATEST)
+        backfill = Backfill(in_database, self.providers, share=SHARE, gap=LATEST)
+        since = dict.fromkeys(self.chains, datetime.now(UTC))
         try:
             return await backfill.fill(self.chains, reach, since, self.report, self.show)
         finally:
