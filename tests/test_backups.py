@@ -34,17 +34,18 @@ def run(site: Site, program: str) -> None:
 
 
 def bring_back(site: Site, *, backup: str, restore: str) -> None:
-    """Back up while the site runs, delete a symbol, restore, and see the symbol live again."""
+    """Back up while the site runs, take a symbol off its board, restore, and see it there again."""
     site.manage("migrate", "--verbosity", "0")
     site.manage("loadcatalogue", "--verbosity", "0")
     try:
         site.start()
         eventually(lambda: site.get("/readyz") == "ok", "the site is live")
         run(site, backup)
-        script = "from quotes.models import Symbol; Symbol.objects.get(code='BTC-USD').delete()"
+        script = "from quotes.models import BoardSymbol as Row; "
+        script += "Row.objects.filter(symbol__code='BTC-USD').delete()"
         site.manage("shell", "--verbosity", "0", "--command", script)
         row = 'data-symbol="BTC-USD"'
-        eventually(lambda: row not in site.get("/boards/crypto/"), "the symbol is gone")
+        eventually(lambda: row not in site.get("/boards/crypto/"), "the row is gone")
         site.stop()
         run(site, restore)
         site.start()
