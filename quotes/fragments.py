@@ -178,6 +178,10 @@ class Fragments:
         }
         return self.render_once("quotes/_said.html", language, context)
 
+    def ending(self, language: str) -> SafeString:
+        """Return the elements at the end of each page: its retry, and its announcement."""
+        return self.retry(language) + self.said(language, "opening")
+
     def retry(self, language: str) -> SafeString:
         """Return the element that requests quotes and a new socket unless a pulse replaces it."""
         not_live_after = conf.NOT_LIVE_AFTER[conf.get("PULSE")]

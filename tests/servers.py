@@ -73,14 +73,21 @@ def environment(**given: str) -> dict[str, str]:
 
 def manage(*arguments: str, check: bool = True, **env: str) -> subprocess.CompletedProcess[str]:
     """Run manage.py and return its output."""
+    return python(str(ROOT / "manage.py"), *arguments, check=check, **env)
+
+
+def python(
+    *arguments: str, check: bool = False, timeout: float = 120, **env: str
+) -> subprocess.CompletedProcess[str]:
+    """Run Python and return its output."""
     return subprocess.run(
-        [sys.executable, str(ROOT / "manage.py"), *arguments],
+        [sys.executable, *arguments],
         env=environment(**env),
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=check,
-        timeout=120,
+        timeout=timeout,
     )
 
 

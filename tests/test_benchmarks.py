@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.benchmarks import adapters
-from tests.servers import ROOT, environment
+from tests.servers import python
 
 pytestmark = pytest.mark.server
 
@@ -27,15 +25,7 @@ def test_a_quick_run_prints_a_table_and_writes_all_values(
     tmp_path: Path, group: str, names: list[str]
 ):
     out = tmp_path / "bench.json"
-    ran = subprocess.run(
-        [sys.executable, "-m", "tests.benchmarks", group, "--quick", f"--json={out}"],
-        cwd=ROOT,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    ran = python("-m", "tests.benchmarks", group, "--quick", f"--json={out}")
     assert ran.returncode == 0, ran.stderr[-2000:]
     figures = json.loads(out.read_text())["figures"]
     for name in names:
@@ -45,14 +35,6 @@ def test_a_quick_run_prints_a_table_and_writes_all_values(
 
 
 def test_an_unknown_group_is_refused_with_those_there_are():
-    ran = subprocess.run(
-        [sys.executable, "-m", "tests.benchmarks", "fanuot"],
-        cwd=ROOT,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    ran = python("-m", "tests.benchmarks", "fanuot", timeout=60)
     assert ran.returncode == 2
     assert "unknown group 'fanuot', must be one of: inside, adapters" in ran.stderr

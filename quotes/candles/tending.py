@@ -72,7 +72,7 @@ class CandleHistory:
         self.candles.written()
 
     def end(self) -> None:
-        """End an epoch: other feeds continue the candles; what is not written still waits."""
+        """End an epoch. Other feeds continue its candles. Unwritten candles are written later."""
         self.candles.close()
 
     async def maintain(self, feed: Feed, providers: Mapping[str, Provider]) -> None:

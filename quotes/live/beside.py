@@ -51,8 +51,7 @@ class Beside:
         while True:
             await asyncio.sleep(READ_EVERY)
             never = self.live.seen == NOTHING
-            silent = never or self.live.silence() >= SILENT_AFTER
-            if silent:
+            if never or self.live.silence() >= SILENT_AFTER:
                 await self._read()
                 continue
             self.newest = self.stored = self.live.seen

@@ -110,10 +110,10 @@ class Candidate:
         could not begin gives the lease back.
         """
         renewing = asyncio.create_task(self._renew(epoch))
-        tasks = (renewing, running)
+        both = (renewing, running)
         try:
-            while not any(each.done() for each in tasks) and not self._is_replaced(epoch):
-                await asyncio.wait(tasks, timeout=RENEW_EVERY, return_when=asyncio.FIRST_COMPLETED)
+            while not any(each.done() for each in both) and not self._is_replaced(epoch):
+                await asyncio.wait(both, timeout=RENEW_EVERY, return_when=asyncio.FIRST_COMPLETED)
             if renewing.done():
                 renewing.result()  # raises an unexpected error
         finally:

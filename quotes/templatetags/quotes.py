@@ -59,9 +59,8 @@ def quotes_socket(context: Context, address: Address) -> SafeString:
         symbols=address.symbols if address.board else (*address.symbols, *page["entry"]),
         price=(*address.price, *page["price"]),
     )
-    fragments, language = _fragments(page), address.language
     socket = render_to_string("quotes/_socket.html", {"address": merged})
-    return SafeString(socket + fragments.retry(language) + fragments.said(language, "opening"))
+    return SafeString(socket + _fragments(page).ending(address.language))
 
 
 @register.simple_tag(takes_context=True)
@@ -87,7 +86,7 @@ def _show(context: Context, widget: str, codes: tuple[str, ...]) -> SafeString:
         "notes": fragments.notes(watch),
         "sources": fragments.sources(watch),
         "pulse": fragments.pulse(language, "opening"),
-        "retry": fragments.retry(language) + fragments.said(language, "opening"),
+        "retry": fragments.ending(language),
         "language": language,
     }
     page["head"] = page["opener"] = True

@@ -8,13 +8,13 @@ import sqlite3
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
 import psycopg
 
 from tests.faults.crowd import seconds_until
-from tests.faults.deployment import PRODUCTS
+from tests.faults.deployment import PRODUCTS, Process
 from tests.faults.oracle import CURRENT_WITHIN, SILENT_AT_MOST, Figure
 from tests.faults.pages import now
 from tests.faults.scene import PATIENCE, WRITTEN_WITHIN, Case, Scene, led, scene, when_it_leads
@@ -24,7 +24,7 @@ TAKEN_WITHIN = 4.0  # seconds from a crash of the leader until another feed lead
 FULL_AT = 64 * 1024  # bytes that each file of the feed may have while its disk is "full"
 
 CASES: dict[str, Case] = {}
-Away = Callable[[Scene], object]  # a context manager: the outage
+Away = Callable[[Scene], AbstractContextManager[None]]  # the outage
 
 
 def case(name: str) -> Callable[[Case], Case]:
@@ -97,11 +97,19 @@ def leaders(logs: Path, quick: bool) -> list[Figure]:
     return here.figures
 
 
+@contextmanager
+def paused(process: Process) -> Iterator[None]:
+    """Pause a process inside the block."""
+    process.pause()
+    yield
+    process.resume()
+
+
 def database_away(here: Scene, seconds: float, away: Away) -> None:
     """Take the database away for some seconds, while the exchange trades."""
     here.settle()
     here.begin()
-    with away(here):  # type: ignore[attr-defined]
+    with away(here):
         gone = time.monotonic()
         time.sleep(here.seconds(seconds) / 2)
         here.new_page()
@@ -133,15 +141,8 @@ def postgres_stopped(logs: Path, quick: bool) -> list[Figure]:
 @case("postgres-hangs")
 def postgres_hangs(logs: Path, quick: bool) -> list[Figure]:
     """All processes of PostgreSQL are paused for 30 s."""
-
-    @contextmanager
-    def away(here: Scene) -> Iterator[None]:
-        here.deployment.postgres.pause()
-        yield
-        here.deployment.postgres.resume()
-
     with scene(logs, quick) as here:
-        database_away(here, 30, away)
+        database_away(here, 30, lambda here: paused(here.deployment.postgres))
     return here.figures
 
 
@@ -224,7 +225,7 @@ def sqlite_full(logs: Path, quick: bool) -> list[Figure]:
 def redis_away(logs: Path, quick: bool, seconds: float, away: Away) -> list[Figure]:
     """Take Redis away for some seconds; pages read from the database meanwhile."""
     with scene(logs, quick) as here:
-        with away(here):  # type: ignore[attr-defined]
+        with away(here):
             time.sleep(here.seconds(seconds))
             said = [each.path for each in here.crowd.visitors if each.said_stopped]
             here.add("pages that said that prices stopped", len(said), "", 0)
@@ -237,14 +238,7 @@ def redis_away(logs: Path, quick: bool, seconds: float, away: Away) -> list[Figu
 @case("redis-hangs")
 def redis_hangs(logs: Path, quick: bool) -> list[Figure]:
     """Redis is paused for 20 s."""
-
-    @contextmanager
-    def away(here: Scene) -> Iterator[None]:
-        here.deployment.redis.pause()
-        yield
-        here.deployment.redis.resume()
-
-    return redis_away(logs, quick, 20, away)
+    return redis_away(logs, quick, 20, lambda here: paused(here.deployment.redis))
 
 
 @case("redis-killed")

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 from tests.faults import oracle
 from tests.faults.crowd import Crowd, seconds_until
-from tests.faults.deployment import GRACE, Deployment, MissingError, Process
+from tests.faults.deployment import GRACE, Deployment, MissingError, Process, Web
 from tests.faults.oracle import Figure, Usage
 from tests.servers import ROOT
 
@@ -144,21 +144,19 @@ class Kills:
             return leader
         return next((each for each in self.deployment.feeds if each is not leader), None)
 
+    def web_of(self, victim: Process) -> Web | None:
+        """Return the web process that a process is, or None."""
+        return next((web for web in self.deployment.webs if web.process is victim), None)
+
     def pause(self, victim: Process) -> None:
         """Pause a process."""
-        for web in self.deployment.webs:
-            if web.process is victim:
-                self.deployment.pause(web)
-                return
-        victim.pause()
+        web = self.web_of(victim)
+        self.deployment.pause(web) if web else victim.pause()
 
     def resume(self, victim: Process) -> None:
         """Let a process go on."""
-        for web in self.deployment.webs:
-            if web.process is victim:
-                self.deployment.resume(web)
-                return
-        victim.resume()
+        web = self.web_of(victim)
+        self.deployment.resume(web) if web else victim.resume()
 
     def repair(self) -> None:
         """Let processes go on whose pause is over, and start those that ended."""

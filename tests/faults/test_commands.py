@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import lacking
-from tests.servers import ROOT, environment
+from tests.servers import python
 
 pytestmark = pytest.mark.server
 
@@ -22,15 +21,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         lacking("Redis", "redis-server")
     if not list(Path("/usr/lib/postgresql").glob("*/bin")):
         lacking("PostgreSQL", "postgresql")
-    return subprocess.run(
-        [sys.executable, "-m", *arguments],
-        cwd=ROOT,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
+    return python("-m", *arguments, timeout=300)
 
 
 def test_a_quick_case_measures_its_promises_and_keeps_them(tmp_path: Path):
