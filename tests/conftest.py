@@ -6,9 +6,8 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import closing
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -19,7 +18,8 @@ import pytest
 
 pytest.register_assert_rewrite("tests.providers.contract")  # before anything imports it
 
-from tests.servers import Postgres, Redis, Site, alone, find_chromium, manage, site  # noqa: E402
+from tests import templates  # noqa: E402
+from tests.servers import Postgres, Redis, Site, find_chromium, site  # noqa: E402
 
 (Path(__file__).resolve().parents[1] / "var").mkdir(exist_ok=True)  # for the test database
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -61,22 +61,7 @@ def common_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
 @pytest.fixture(scope="session")
 def database_template(common_folder: Path) -> Path:
     """A database with the starter catalogue, to copy."""
-    path = common_folder / "template.sqlite3"
-    with alone(common_folder):
-        if not path.exists():
-            make_template(path)
-    return path
-
-
-def make_template(path: Path) -> None:
-    """Make a database with the starter catalogue, in one file without a -wal beside it."""
-    draft = path.with_suffix(".draft")
-    url = f"sqlite:///{draft}"
-    manage("migrate", "--verbosity", "0", DATABASE_URL=url)
-    manage("loadcatalogue", "--verbosity", "0", DATABASE_URL=url)
-    with closing(sqlite3.connect(draft)) as connection:
-        connection.execute("PRAGMA journal_mode=DELETE")
-    draft.rename(path)
+    return templates.sqlite(common_folder)
 
 
 @pytest.fixture
@@ -92,39 +77,51 @@ def redis_server() -> Iterator[Redis]:
     server.stop()
 
 
-def running_postgres() -> Iterator[Postgres]:
-    """Run PostgreSQL on an empty database.
-
-    Not in pytest's folder, which each run of pytest that begins closes to other users again.
-    """
+def postgres_programs() -> Path:
+    """Return the folder with the programs of PostgreSQL."""
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     if not programs:
         lacking("PostgreSQL", "postgresql")
+    return programs[-1]
+
+
+@contextmanager
+def running_postgres(template: Path | None = None) -> Iterator[Postgres]:
+    """Run PostgreSQL.
+
+    Not in pytest's folder, which each run of pytest that begins closes to other users again.
+    """
+    programs = postgres_programs()
     with TemporaryDirectory(prefix="quotes-postgres-") as folder:
-        server = Postgres(programs[-1], Path(folder))
+        server = Postgres(programs, Path(folder), template)
         server.start()
         yield server
         server.stop()
 
 
 @pytest.fixture
-def postgres_server() -> Iterator[Postgres]:
-    """A running PostgreSQL."""
-    yield from running_postgres()
+def postgres_server(common_folder: Path) -> Iterator[Postgres]:
+    """A running PostgreSQL with the starter catalogue."""
+    with running_postgres(templates.postgres(common_folder, postgres_programs())) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
 def shared_postgres() -> Iterator[Postgres]:
-    """A running PostgreSQL that the tests of one file share."""
-    yield from running_postgres()
+    """A running PostgreSQL with an empty database that the tests of one file share."""
+    with running_postgres() as server:
+        yield server
 
 
-@pytest.fixture(params=["daphne", "uvicorn"])
+@pytest.fixture(scope="module", params=["daphne", "uvicorn"])
 def running_site(
-    request: pytest.FixtureRequest, tmp_path: Path, database_template: Path
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    database_template: Path,
 ) -> Iterator[Site]:
     """The site with the simulated market, under each server in turn."""
-    with site(tmp_path, database_template, request.param) as running:
+    folder = tmp_path_factory.mktemp(request.param)
+    with site(folder, database_template, request.param) as running:
         yield running
 
 

@@ -99,6 +99,7 @@ class Site:
         self.env = {
             "DATABASE_URL": f"sqlite:///{folder / 'site.sqlite3'}",
             "DJANGO_SETTINGS_MODULE": "tests.lean",
+            "SIMULATED_RATE": "30",  # ticks a minute and symbol: half of the usual work
         } | env
         self.log = folder / "site.log"
         self.process: subprocess.Popen[bytes] | None = None
@@ -374,28 +375,39 @@ class Redis(Daemon):
 
 
 class Postgres(Daemon):
-    """PostgreSQL with an empty database; it refuses to run as root, so root lends it a user."""
+    """PostgreSQL with an empty database, or with a copy of a stopped server's data.
 
-    def __init__(self, programs: Path, folder: Path) -> None:
-        self.port = free_port()
+    It refuses to run as root, so root lends it a user.
+    """
+
+    def __init__(self, programs: Path, folder: Path, template: Path | None = None) -> None:
+        self.programs, self.port = programs, free_port()
         self.user = "postgres" if os.getuid() == 0 else None
-        data = folder / "data"
+        self.data = data = folder / "data"
+        if self.user:
+            for parent in (folder, *folder.parents[:3]):
+                parent.chmod(parent.stat().st_mode | 0o011)
+        if template:
+            subprocess.run(["cp", "-a", template, data], check=True)
+        else:
+            self._make()
+        where = ["-D", str(data), "-p", str(self.port), "-h", "127.0.0.1", "-k", str(data)]
+        super().__init__([str(programs / "postgres"), *where, "-F"], user=self.user, cwd="/")
+
+    def _make(self) -> None:
+        data = self.data
         data.mkdir(mode=0o700)
         if self.user:
             shutil.chown(data, self.user)
-            for parent in (folder, *folder.parents[:3]):
-                parent.chmod(parent.stat().st_mode | 0o011)
         options = ["-D", str(data), "-U", "quotes", "--auth", "trust", "--no-sync"]
         options += ["--locale", "C.UTF-8"]  # its messages are in English wherever the tests run
         subprocess.run(
-            [programs / "initdb", *options],
+            [self.programs / "initdb", *options],
             user=self.user,
             check=True,
             capture_output=True,
             cwd="/",
         )
-        where = ["-D", str(data), "-p", str(self.port), "-h", "127.0.0.1", "-k", str(data)]
-        super().__init__([str(programs / "postgres"), *where, "-F"], user=self.user, cwd="/")
 
     @property
     def url(self) -> str:
@@ -403,6 +415,7 @@ class Postgres(Daemon):
         return f"postgres://quotes@127.0.0.1:{self.port}/postgres"
 
     def start(self) -> None:
-        """Start it and wait until it accepts connections."""
+        """Start it and wait until it answers."""
         super().start()
-        eventually(lambda: listens(self.port), "PostgreSQL answers")
+        command = [self.programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        eventually(lambda: not subprocess.run(command, check=False).returncode, "it answers")

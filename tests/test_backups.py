@@ -35,8 +35,6 @@ def run(site: Site, program: str) -> None:
 
 def bring_back(site: Site, *, backup: str, restore: str) -> None:
     """Back up while the site runs, take a symbol off its board, restore, and see it there again."""
-    site.manage("migrate", "--verbosity", "0")
-    site.manage("loadcatalogue", "--verbosity", "0")
     try:
         site.start()
         eventually(lambda: site.get("/readyz") == "ok", "the site is live")
@@ -55,10 +53,10 @@ def bring_back(site: Site, *, backup: str, restore: str) -> None:
         site.stop()
 
 
-def test_a_backup_of_sqlite_restores_what_was_deleted(tmp_path: Path):
+def test_a_backup_of_sqlite_restores_what_was_deleted(database_template: Path, tmp_path: Path):
     if not shutil.which("sqlite3"):
         lacking("sqlite3", "sqlite3")
-    url = f"sqlite:///{tmp_path / 'db.sqlite3'}"
+    url = f"sqlite:///{shutil.copy(database_template, tmp_path / 'db.sqlite3')}"
     bring_back(Site(tmp_path, DATABASE_URL=url), backup="sqlite3", restore="rm -f db.sqlite3-wal")
 
 

@@ -151,7 +151,7 @@ def prices(
     if request.param == "sqlite":
         made = database.sqlite(tmp_path / "prices.sqlite3")
     else:
-        server: Postgres = request.getfixturevalue("postgres_server")
+        server: Postgres = request.getfixturevalue("shared_postgres")
         made = database.postgres(server.url, server.port)
     with made as table:
         table.run("DROP TABLE prices")

@@ -14,8 +14,6 @@ pytestmark = pytest.mark.server
 @pytest.mark.parametrize("server", ["daphne", "uvicorn"])
 def test_the_board_runs_on_postgresql(server: str, postgres_server: Postgres, tmp_path: Path):
     site = Site(tmp_path, server, DATABASE_URL=postgres_server.url)
-    site.manage("migrate", "--verbosity", "0")
-    site.manage("loadcatalogue", "--verbosity", "0")
     script = "from quotes.models import LastQuote; print(LastQuote.objects.count())"
 
     def written() -> bool:

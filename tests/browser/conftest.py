@@ -25,7 +25,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-BRISK = {"SIMULATED_RATE": "30", "SIMULATED_SEED": "7"}  # ticks a minute, for each symbol
+SEEDED = {"SIMULATED_SEED": "7"}
 STAFF = {
     "DJANGO_SUPERUSER_USERNAME": "alice",
     "DJANGO_SUPERUSER_EMAIL": "alice@example.com",
@@ -97,7 +97,7 @@ def tab(browser: Browser) -> Iterator[OpenTab]:
 def market(common_folder: Path, database_template: Path) -> Iterator[Site]:
     """The site under daphne with a brisk simulated market, shared by tests that keep it."""
     folder = common_folder / "market"
-    with shared_site(folder, database_template, **BRISK, **STAFF) as running:
+    with shared_site(folder, database_template, **SEEDED, **STAFF) as running:
         yield running
 
 

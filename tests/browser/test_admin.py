@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import BRISK, STAFF, OpenTab
+from tests.browser.conftest import SEEDED, STAFF, OpenTab
 from tests.browser.tab import Tab
 from tests.servers import Site, site
 
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.server]
 def house(tmp_path_factory: pytest.TempPathFactory, database_template: Path) -> Iterator[Site]:
     """A site whose listings these tests may change."""
     folder = tmp_path_factory.mktemp("house")
-    with site(folder, database_template, "daphne", **BRISK, **STAFF) as running:
+    with site(folder, database_template, "daphne", **SEEDED, **STAFF) as running:
         running.manage("createsuperuser", "--noinput")
         yield running
 

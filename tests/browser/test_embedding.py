@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import BRISK, OpenTab
+from tests.browser.conftest import SEEDED, OpenTab
 from tests.servers import Site, site
 
 pytestmark = [pytest.mark.browser, pytest.mark.server]
@@ -63,7 +63,7 @@ def framed(
         "QUOTES_EMBED_ORIGINS": host,
         "DJANGO_SETTINGS_MODULE": "tests.browser.elsewhere",
     }
-    with site(tmp_path_factory.mktemp("framed"), database_template, **(BRISK | more)) as running:
+    with site(tmp_path_factory.mktemp("framed"), database_template, **(SEEDED | more)) as running:
         yield running
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import WebSocketRoute, expect
 
-from tests.browser.conftest import BRISK, OpenTab
+from tests.browser.conftest import SEEDED, OpenTab
 from tests.browser.proxy import Proxy, proxy
 from tests.browser.tab import Tab
 from tests.servers import Site, site
@@ -30,7 +30,7 @@ def both(
     tmp_path_factory: pytest.TempPathFactory, database_template: Path
 ) -> Iterator[dict[str, Site]]:
     """Two sites for these tests alone, one under each server, with a fast pulse."""
-    env = BRISK | {"DJANGO_SETTINGS_MODULE": "tests.browser.brisk"}
+    env = SEEDED | {"DJANGO_SETTINGS_MODULE": "tests.browser.brisk"}
     with ExitStack() as stack:
         yield {
             server: stack.enter_context(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import BRISK, OpenTab
+from tests.browser.conftest import SEEDED, OpenTab
 from tests.browser.tab import Tab
 from tests.servers import Redis, Runfeed, site
 
@@ -36,7 +36,7 @@ def test_when_the_feed_is_killed_every_place_says_so_in_sight_and_in_grey(
         "QUOTES_FEED": "external",
     }
     with ExitStack() as running:
-        served = running.enter_context(site(tmp_path, database_template, "uvicorn", **BRISK | env))
+        served = running.enter_context(site(tmp_path, database_template, "uvicorn", **SEEDED | env))
         feed = Runfeed(served, "feed").ready()
         running.callback(feed.stop)
         pages = {tab(served.url + path).live(): places for path, places in PLACES.items()}

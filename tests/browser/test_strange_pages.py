@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
-from tests.browser.conftest import BRISK, OpenTab
+from tests.browser.conftest import SEEDED, OpenTab
 from tests.browser.strange import STYLES
 from tests.servers import Site, site
 from tests.test_docs import snippets
@@ -91,7 +91,7 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory, database_template: Path)
     """Another site."""
     settings = {"DJANGO_SETTINGS_MODULE": "tests.browser.elsewhere"}
     folder = tmp_path_factory.mktemp("elsewhere")
-    with site(folder, database_template, **(BRISK | settings)) as running:
+    with site(folder, database_template, **(SEEDED | settings)) as running:
         yield running
 
 

@@ -23,6 +23,7 @@ from typing import Any, Self
 import psycopg
 
 from quotes.fields import from_text
+from tests import templates
 from tests.benchmarks.usage import with_children
 from tests.browser.proxy import Proxy, proxy
 from tests.faults.crowd import Crowd, Server
@@ -41,10 +42,7 @@ SELECT code, step, quotes_candle.start, open, high, low, close
 FROM quotes_candle JOIN quotes_symbol ON quotes_symbol.id = symbol_id
 """
 LAST_QUOTES = "SELECT code, wire FROM quotes_lastquote JOIN quotes_symbol ON id = symbol_id"
-LISTED = f"""
-from quotes.models import Symbol
-Symbol.objects.exclude(code__in={(*PRODUCTS, QUIET)!r}).update(active=False)
-"""
+LISTED = f"UPDATE quotes_symbol SET active = false WHERE code NOT IN {(*PRODUCTS, QUIET)!r}"
 
 
 class MissingError(Exception):
@@ -221,22 +219,27 @@ class Deployment:
             stack.callback(self.market.stop)
             stack.callback(self._end_all)
             self.redis.start()
-            url = f"sqlite:///{self.folder / 'site.sqlite3'}"
-            if not self.sqlite:
-                url = self._start_postgres()
-            self._make(url)
+            self._make(self._copy_sqlite() if self.sqlite else self._start_postgres())
             self.stack = stack.pop_all()
         return self
 
     def __exit__(self, *error: object) -> None:
         self.stack.close()
 
+    def _copy_sqlite(self) -> str:
+        template = templates.sqlite(templates.folder_of_process())
+        path = shutil.copy(template, self.folder / "site.sqlite3")
+        with closing(sqlite3.connect(path)) as database, database:
+            database.execute(LISTED)
+        return f"sqlite:///{path}"
+
     def _start_postgres(self) -> str:
         programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
         if not programs:
             raise MissingError("install PostgreSQL: apt-get install postgresql")
         (self.folder / "postgres").mkdir()
-        server = self.database_server = Postgres(programs[-1], self.folder / "postgres")
+        template = templates.postgres(templates.folder_of_process(), programs[-1])
+        server = self.database_server = Postgres(programs[-1], self.folder / "postgres", template)
         self.postgres = Ending(
             "postgres",
             server.command,
@@ -246,6 +249,8 @@ class Deployment:
         )
         self.postgres.start()
         eventually(lambda: self.postgres.ready, "PostgreSQL answers")
+        with psycopg.connect(server.url) as connection:
+            connection.execute(LISTED)
         return server.url
 
     def _make(self, url: str) -> None:
@@ -255,10 +260,6 @@ class Deployment:
             "QUOTES_FEED": "external",
             "REDIS_URL": self.redis_server.url,
         } | self.market.settings
-        first = Site(self.folder, "uvicorn", **env)
-        first.manage("migrate", "--verbosity", "0")
-        first.manage("loadcatalogue", "--verbosity", "0")
-        first.manage("shell", "--verbosity", "0", "--command", LISTED)
         if self.wired and self.database_server:
             # ended before the processes, so that those that wait for an answer get one
             self.wire = self.stack.enter_context(proxy(self.database_server.port))

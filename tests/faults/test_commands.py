@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,16 +17,20 @@ from tests.servers import python
 pytestmark = pytest.mark.server
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a command of these tests, if its servers are installed."""
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def run(common_folder: Path) -> Run:
+    """Return what runs a command of these tests."""
     if shutil.which("redis-server") is None:
         lacking("Redis", "redis-server")
     if not list(Path("/usr/lib/postgresql").glob("*/bin")):
         lacking("PostgreSQL", "postgresql")
-    return python("-m", *arguments, timeout=300)
+    return partial(python, "-m", timeout=300, TEMPLATES=str(common_folder))
 
 
-def test_a_quick_case_measures_its_promises_and_keeps_them(tmp_path: Path):
+def test_a_quick_case_measures_its_promises_and_keeps_them(run: Run, tmp_path: Path):
     out = tmp_path / "faults.json"
     ran = run("tests.faults", "feed-killed", "--quick", f"--json={out}")
     values = json.loads(out.read_text())
@@ -38,7 +44,7 @@ def test_a_quick_case_measures_its_promises_and_keeps_them(tmp_path: Path):
     assert (ran.returncode == 0) == all(each["kept"] for each in figures.values())
 
 
-def test_random_kills_are_judged_at_a_quiet_point(tmp_path: Path):
+def test_random_kills_are_judged_at_a_quiet_point(run: Run, tmp_path: Path):
     out = tmp_path / "kills.json"
     short = ("--minutes=0.2", "--every=12", "--pages=4", f"--json={out}")
     ran = run("tests.faults.kills", "--seed=3", *short)
@@ -58,7 +64,7 @@ def test_random_kills_are_judged_at_a_quiet_point(tmp_path: Path):
     assert (ran.returncode == 0) == all(each["kept"] for each in values["figures"])
 
 
-def test_an_unknown_case_is_refused_with_those_there_are():
+def test_an_unknown_case_is_refused_with_those_there_are(run: Run):
     ran = run("tests.faults", "feed-kiled")
     assert ran.returncode == 2
     assert "unknown case 'feed-kiled', must be one of: feed-killed, leaders" in ran.stderr

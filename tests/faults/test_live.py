@@ -20,7 +20,7 @@ import psycopg
 import pytest
 
 from tests.faults.pages import Page, current, now, pause
-from tests.servers import Postgres, Redis, Runfeed, Site, eventually, free_port, manage
+from tests.servers import Postgres, Redis, Runfeed, Site, eventually, free_port
 
 pytestmark = pytest.mark.server
 
@@ -187,8 +187,6 @@ def test_prices_go_on_and_pages_open_while_the_database_is_away(
 ):
     env = EXTERNAL | {"REDIS_URL": redis_server.url, "DATABASE_URL": postgres_server.url}
     site = Site(tmp_path, "uvicorn", **env)
-    site.manage("migrate", "--verbosity", "0")
-    site.manage("loadcatalogue", "--verbosity", "0")
     started(running, site)
     feed = feed_of(running, site)
     page = page_of(running, site)
@@ -209,8 +207,7 @@ def test_prices_go_on_and_pages_open_while_the_database_is_away(
     stored += "print(max(each.quote.received_at for each in L.objects.all()).isoformat())"
 
     def written() -> bool:
-        ran = manage("shell", "--verbosity", "0", "-c", stored, check=False, **site.env)
-        said = ran.stdout or "1970-01-01T00:00+00:00"  # it listens before it answers
+        said = site.manage("shell", "--verbosity", "0", "-c", stored).stdout
         return datetime.fromisoformat(said.strip()) > returned
 
     eventually(written, "quotes are written again")
@@ -272,8 +269,6 @@ def test_a_feed_ends_although_its_database_hangs(
 ):
     env = EXTERNAL | {"REDIS_URL": redis_server.url, "DATABASE_URL": postgres_server.url}
     site = Site(tmp_path, "uvicorn", **env)
-    site.manage("migrate", "--verbosity", "0")
-    site.manage("loadcatalogue", "--verbosity", "0")
     feed = feed_of(running, site)
     eventually(lambda: "leads the feed, epoch 1" in feed.said(), "it leads")
     freeze(postgres_server, signal.SIGSTOP)
@@ -288,7 +283,6 @@ def test_a_feed_that_is_started_without_its_database_waits_for_it(
 ):
     env = EXTERNAL | {"REDIS_URL": redis_server.url, "DATABASE_URL": postgres_server.url}
     site = Site(tmp_path, "uvicorn", **env)
-    site.manage("migrate", "--verbosity", "0")
     postgres_server.stop()
     feed = Runfeed(site, "feed")
     running.callback(feed.stop)
@@ -333,7 +327,6 @@ def test_a_feed_whose_database_goes_away_while_it_starts_waits_for_it(
 ):
     env = EXTERNAL | {"REDIS_URL": redis_server.url, "DATABASE_URL": postgres_server.url}
     site = Site(tmp_path, "uvicorn", **env)
-    site.manage("migrate", "--verbosity", "0")
     waits = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
     url = postgres_server.url
     with psycopg.connect(url, autocommit=True) as database, psycopg.connect(url) as locking:
