@@ -139,7 +139,7 @@ class Fragments:
         Screen readers announce when prices stop, and when they are live `again`.
         """
         pulse = addressed(self.pulse(language, condition, turn), "outerMorph:.quotes-pulse")
-        said = addressed(self.said(language, condition, again=again), "outerMorph")
+        said = addressed(self.said(language, condition, turn, again=again), "outerMorph")
         return pulse + said + addressed(self.retry(language))
 
     def pulse(self, language: str, condition: str = "live", turn: int = 1) -> SafeString:
@@ -163,10 +163,13 @@ class Fragments:
         }
         return self.render("quotes/_pulse.html", language, context)
 
-    def said(self, language: str, condition: str = "live", *, again: bool = False) -> SafeString:
+    def said(
+        self, language: str, condition: str = "live", turn: int = 1, *, again: bool = False
+    ) -> SafeString:
         """Return the announcement for screen readers: that prices stopped, or are live again.
 
-        Each page has one such element. It is usually empty.
+        Each page has one such element, usually without a visible text. The stylesheet shows one
+        when pulses end, as in `pulse`.
         """
         at = self.store.stopped_at
         # a page whose socket fails asks again and again, and must not get another text each time
@@ -175,6 +178,8 @@ class Fragments:
             "written": _written(at, language) if at else "",
             "late": condition == "late",
             "again": again,
+            "turn": turn,
+            "fast": conf.get("PULSE") == conf.FAST,
         }
         return self.render_once("quotes/_said.html", language, context)
 

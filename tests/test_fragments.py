@@ -810,7 +810,9 @@ def test_after_a_while_a_page_says_for_how_long_prices_have_stopped(
 def said(fragments: Fragments, *given: str, **more: bool) -> list[str]:
     """Return what screen readers announce, of all elements of a message."""
     sent = fragments.sign("en", *given, **more)
-    return re.findall(r'role="status">([^<]*)</span>', sent)
+    found = re.findall(r'class="([^"]*)" role="status">((?:[^<]|<span.*?</span>)*)</span>', sent)
+    silence = '<span class="said-silence">Prices are not live.</span>'  # the stylesheet hides it
+    return [re.sub("<[^>]*>", "", t if "late" in c else t.replace(silence, "")) for c, t in found]
 
 
 def test_screen_readers_announce_once_a_page_that_prices_stopped_and_are_live_again(
@@ -821,7 +823,7 @@ def test_screen_readers_announce_once_a_page_that_prices_stopped_and_are_live_ag
     words = f"Prices stopped at {localtime(fragments.store.stopped_at):%H:%M:%S}"
     assert said(fragments) == [words]
     fragments.store.stopped_at = None
-    assert said(fragments, again=True) == ["Prices are live again."]
+    assert said(fragments, again=True) == ["Prices are live again. "]
     assert said(fragments, "late") == ["Prices are not live."]
 
 

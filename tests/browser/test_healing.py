@@ -70,6 +70,8 @@ def doubt(pages: dict[Tab, str]) -> None:
         expect(ill).to_be_visible()
         expect(ill).to_contain_text("Prices stopped at")
         expect(page.page.locator(".quotes-pulse .pulse-well")).to_be_hidden()
+        announced = page.page.locator("#quotes-said")
+        expect(announced).to_match_aria_snapshot("- status: Prices are not live.")
 
 
 def heal(pages: dict[Tab, str]) -> None:
@@ -78,6 +80,7 @@ def heal(pages: dict[Tab, str]) -> None:
         rows = page.rows()
         page.live()
         page.until(lambda page=page: not page.says_not_live(), "no doubt any more")
+        expect(page.page.locator("#quotes-said")).to_match_aria_snapshot("- status")
         page.moves(code)
         assert page.same(code)
         assert page.loads == 1
