@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
+from django.db.models.signals import pre_delete
+from django.dispatch import receiver
 from django.urls import reverse
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
@@ -117,6 +119,16 @@ class Symbol(models.Model):
             return None
         exponent = self.tick_size.normalize().as_tuple().exponent
         return max(0, -int(exponent))
+
+
+@receiver(pre_delete, sender=Symbol)
+def lock(instance: Symbol, using: str, **kwargs: Any) -> None:
+    """Lock a symbol that is being deleted, until the transaction ends.
+
+    Otherwise the feed could store a quote of it between the deletion of its quotes and its own,
+    and the transaction would fail.
+    """
+    Symbol.objects.using(using).select_for_update().filter(pk=instance.pk).first()
 
 
 class ProviderSymbol(models.Model):

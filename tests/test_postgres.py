@@ -1,4 +1,4 @@
-"""The site on PostgreSQL: the same pages, and last quotes to the last digit."""
+"""The site on PostgreSQL: the same pages, and all last quotes."""
 
 from __future__ import annotations
 
@@ -26,3 +26,35 @@ def test_the_board_runs_on_postgresql(server: str, postgres_server: Postgres, tm
         eventually(written, "291 last quotes are written down")
     finally:
         site.stop()
+
+
+# Another connection stores a quote in the middle of the deletion: before that, the symbol's quotes
+# are deleted, and after that, the symbol.
+DELETE = """
+import os
+import psycopg
+from django.db.models.signals import post_delete
+from quotes.models import BoardSymbol, Symbol
+
+symbol = Symbol.objects.get(code="BTC-USD")
+STORE = "INSERT INTO quotes_lastquote (symbol_id, epoch, batch, wire) VALUES (%s, 1, 1, '{}')"
+
+def store(**kwargs):
+    try:
+        with psycopg.connect(os.environ["DATABASE_URL"], options="-c lock_timeout=500") as feed:
+            feed.execute(STORE, [symbol.pk])
+    except psycopg.errors.LockNotAvailable:
+        print("the feed had to wait")
+
+post_delete.connect(store, sender=BoardSymbol)
+symbol.delete()
+print(Symbol.objects.filter(code="BTC-USD").count(), "left")
+"""
+
+
+def test_a_symbol_is_deleted_while_the_feed_stores_its_quote(
+    postgres_server: Postgres, tmp_path: Path
+):
+    site = Site(tmp_path, DATABASE_URL=postgres_server.url)
+    done = site.manage("shell", "--verbosity", "0", "--command", DELETE)
+    assert done.stdout.splitlines() == ["the feed had to wait", "0 left"]
