@@ -181,4 +181,6 @@ def _older(quote: Quote, known: Quote, asked_at: datetime | None) -> bool:
         return asked_at is not None and known.received_at > asked_at
     if known.source_time is not None:
         return quote.source_time < known.source_time
-    return asked_at is not None and quote.source_time < known.received_at
+    # a stream may return after a poll; a much older time is that of a delayed source
+    recent = known.received_at - quote.source_time <= RECENT
+    return quote.source_time < known.received_at and (asked_at is not None or recent)

@@ -174,6 +174,9 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources_module, "STEADY", 0.02)
 
 
+PAUSES = st.sampled_from([0, 1 / 3, 1, 3, 40.0])  # seconds; the last one is an outage of a stream
+
+
 class TestTheNewest:
     def test_a_quote_out_of_order_is_dropped(self):
         gate = Gate()
@@ -214,6 +217,11 @@ class TestTheNewest:
         assert accepted[-1] is polled  # its candle is that of its receipt
         assert gate.add(quote("AAPL", "104", second=8), None)
 
+    def test_the_time_of_a_much_delayed_stream_is_shown_although_it_is_older_than_a_poll(self):
+        gate = Gate()
+        gate.add(quote("AAPL", "102", received_at=NOON))
+        assert gate.add(quote("AAPL", "103", source_time=NOON - timedelta(minutes=15)))
+
     def test_after_a_minute_a_poll_without_a_time_has_that_of_its_receipt(self):
         # the stream is away, and the price is not old
         gate = Gate()
@@ -223,13 +231,13 @@ class TestTheNewest:
         assert gate.take()[0].time == late
 
     @settings(deadline=None)
-    @given(st.lists(st.tuples(st.booleans(), st.integers(0, 9), st.integers(0, 3)), max_size=15))
-    def test_the_time_on_a_page_never_goes_back(self, arrivals: list[tuple[bool, int, int]]):
+    @given(st.lists(st.tuples(st.booleans(), PAUSES, st.integers(0, 3)), max_size=15))
+    def test_the_time_on_a_page_never_goes_back(self, arrivals: list[tuple[bool, float, int]]):
         gate, now, shown = Gate(), NOON, [NOON]
         gate.add(quote("AAPL", "102", source_time=NOON))
         for number, (polled, pause, latency) in enumerate(arrivals):
             asked_at = now
-            now += timedelta(seconds=pause / 3)
+            now += timedelta(seconds=pause)
             made = None if polled else now - timedelta(seconds=latency)
             last = str(100 + number % 3)
             gate.add(
