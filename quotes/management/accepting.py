@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 
 LOOK_EVERY = 0.1  # seconds between two looks for a signal, as in uvicorn
 FULL_FOR = 0.1  # seconds between two checks whether there is room again
+REQUEST_WITHIN = 10.0  # seconds in which a new connection must send its first request
 FAILED_FOR = 1.0  # seconds after a connection could not be accepted, as in asyncio
 RESTARTS = 1012  # the close code of a server that restarts
 
@@ -72,7 +73,8 @@ class Server(uvicorn.Server):
                 continue
             failing = False
             try:
-                await loop.connect_accepted_socket(self._protocol, connection)
+                opened = await loop.connect_accepted_socket(self._protocol, connection)
+                loop.call_later(REQUEST_WITHIN, _close_if_silent, *opened)
             except Exception as error:  # as asyncio does: one client must not end the server
                 connection.close()
                 logger.debug("could not serve a connection: %r", error)
@@ -95,3 +97,10 @@ class Server(uvicorn.Server):
         if not accepting.cancelled() and (error := accepting.exception()):
             logger.error("the server ends: it could not accept connections", exc_info=error)
             self.should_exit = True
+
+
+def _close_if_silent(transport: asyncio.Transport, protocol: Any) -> None:
+    """Close a connection that sent no request: uvicorn would keep it for as long as its client."""
+    is_socket = transport.get_protocol() is not protocol
+    if not is_socket and protocol.cycle is None:
+        transport.close()

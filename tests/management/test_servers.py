@@ -179,7 +179,7 @@ def test_with_few_files_connections_wait_for_room(narrow: Site):
         eventually(lambda: "others wait" in narrow.log.read_text(), "it is full")
         with pytest.raises(OSError, match="timed out"):
             urlopen(narrow.url + "/healthz", timeout=0.5)
-    eventually(lambda: narrow.get("/healthz") == "ok", "there is room again")
+        eventually(lambda: narrow.get("/healthz") == "ok", "those without a request are closed")
     log = narrow.log.read_text()
     assert len(log.splitlines()) < 30, log
     assert "Traceback" not in log
