@@ -32,9 +32,9 @@ serve:  ## the same under uvicorn, as in production
 	$(DATABASE)
 	@$(BIN)/python manage.py serve "127.0.0.1:$$PORT"
 
-# five files of tests at a time, even on two cores, because a third of the time they only wait
+# four files of tests at a time, even on two cores, because a third of the time they only wait
 test: dev  ## all tests; PYTEST="tests/test_docs.py" runs only these
-	$(BIN)/python -m pytest -n 5 --dist loadfile --no-loadscope-reorder --durations 10 $(PYTEST)
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --durations 10 $(PYTEST)
 
 matrix: dev  ## the fast tests with each Python of this machine and each supported Django
 	@.ci/matrix $(MATRIX)

@@ -98,13 +98,11 @@ def market(start: datetime, end: datetime, step: int) -> list[Candle]:
     """Return the candles that start from `start` to before `end`, without trades after `end`."""
     minutes = []
     moment = period_of(step, start - timedelta(microseconds=1))[2]
-    first = moment
-    while first < end and moment < period_of(step, end - timedelta(microseconds=1))[2]:
-        if moment < end:
-            last = price(moment)
-            minutes.append(
-                Candle(start=moment, open=last, high=last, low=last, close=last, volume=Decimal(2))
-            )
+    while moment < end:
+        last = price(moment)
+        minutes.append(
+            Candle(start=moment, open=last, high=last, low=last, close=last, volume=Decimal(2))
+        )
         moment += timedelta(minutes=1)
     return roll_up(minutes, step)
 
