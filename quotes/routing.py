@@ -13,7 +13,6 @@ from channels.routing import ProtocolTypeRouter, URLRouter
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 from django.urls import path
-from twisted.internet.defer import Deferred
 
 from quotes import conf, consumers
 from quotes.checks import refuse_wrong_settings
@@ -68,6 +67,8 @@ def with_live_parts(application: Callable[..., Any]) -> Callable[..., Any]:
 def stop_with_daphne() -> None:
     """Stop the live parts before daphne's reactor stops, because daphne has no lifespan."""
     if reactor := sys.modules.get("twisted.internet.reactor"):
+        from twisted.internet.defer import Deferred  # noqa: PLC0415  serve does without twisted
+
         reactor.addSystemEventTrigger(
             "before", "shutdown", lambda: Deferred.fromFuture(asyncio.ensure_future(end()))
         )

@@ -27,7 +27,6 @@ DEBUG = True
 ALLOWED_HOSTS = ["127.0.0.1"]
 INSTALLED_APPS = [
     "quotes",
-    "daphne",
     "django.contrib.staticfiles",
     "django.contrib.contenttypes",
     "django.contrib.auth",

@@ -201,8 +201,7 @@ ALLOWED_HOSTS = hosts("DJANGO_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = origins("DJANGO_CSRF_TRUSTED_ORIGINS")
 
 INSTALLED_APPS = [
-    "quotes",  # before daphne, to replace its runserver
-    "daphne",  # before staticfiles: its runserver serves the sockets too
+    "quotes",  # before staticfiles: its runserver is daphne, which serves the sockets too
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
