@@ -15,7 +15,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 
+hypothesis_settings.register_profile("few", max_examples=10, deadline=None)  # see .ci/run
 pytest.register_assert_rewrite("tests.providers.contract")  # before anything imports it
 
 from tests import templates  # noqa: E402
