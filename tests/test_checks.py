@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.core.checks import CheckMessage
+from django.core.checks.registry import registry
 from django.core.exceptions import ImproperlyConfigured
 from pytest_django import DjangoDbBlocker
 from quoteboard import settings as site
@@ -227,8 +228,10 @@ class TestTheApps:
         ],
     )
     def test_with_another_runserver_before_ours_are_an_error(
-        self, settings: Any, first: str, lacks: str
+        self, settings: Any, first: str, lacks: str, monkeypatch: pytest.MonkeyPatch
     ):
+        # daphne adds checks of its own when it is loaded
+        monkeypatch.setattr(registry, "registered_checks", registry.registered_checks.copy())
         others = [name for name in settings.INSTALLED_APPS if not first.startswith(name)]
         settings.INSTALLED_APPS = [first, *others]
         [error] = check_apps()

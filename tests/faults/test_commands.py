@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import lacking
+from tests.conftest import lacking, postgres_programs
 from tests.servers import python
 
 pytestmark = pytest.mark.server
@@ -25,8 +25,7 @@ def run(common_folder: Path) -> Run:
     """Return what runs a command of these tests."""
     if shutil.which("redis-server") is None:
         lacking("Redis", "redis-server")
-    if not list(Path("/usr/lib/postgresql").glob("*/bin")):
-        lacking("PostgreSQL", "postgresql")
+    postgres_programs()
     return partial(python, "-m", timeout=300, TEMPLATES=str(common_folder))
 
 

@@ -692,7 +692,7 @@ async def test_a_stream_of_only_bad_symbols_is_an_error(provider: Alpaca) -> Non
 
 async def test_a_quiet_connection_that_answers_a_probe_is_not_dead(stub: Stub) -> None:
     probe = {"action": "subscribe", "trades": ["AAPL"]}
-    async with reading(stub, silence=0.3) as provider, streaming(provider, "AAPL") as stream:
+    async with reading(stub, silence=1.0) as provider, streaming(provider, "AAPL") as stream:
         await stub.until(lambda: stub.subscriptions.count(probe) >= 2)
         await stub.tick("AAPL", "163.5")
         await stream.until(lambda quote: str(quote.last) == "163.5")
@@ -701,17 +701,17 @@ async def test_a_quiet_connection_that_answers_a_probe_is_not_dead(stub: Stub) -
 
 async def test_a_connection_that_ignores_a_probe_is_dead(stub: Stub) -> None:
     async with (
-        reading(stub, silence=0.1) as provider,
+        reading(stub, silence=0.5) as provider,
         listening(stub, provider, "AAPL") as stream,
     ):
         stub.mode = "silent"
-        with pytest.raises(ProviderError, match=r"^no message for 0\.1 s$"):
+        with pytest.raises(ProviderError, match=r"^no message for 0\.5 s$"):
             [quote async for quote in stream]
 
 
 async def test_symbols_of_a_silent_stream_are_polled(stub: Stub) -> None:
     async with (
-        reading(stub, silence=0.1) as provider,
+        reading(stub, silence=0.5) as provider,
         listening(stub, provider, "AAPL") as stream,
     ):
         stub.snapshots["AAPL"]["latestTrade"] |= {"p": 163.5}
@@ -719,14 +719,14 @@ async def test_symbols_of_a_silent_stream_are_polled(stub: Stub) -> None:
 
 
 async def test_out_of_hours_symbols_are_not_polled_beside_the_stream(stub: Stub) -> None:
-    async with reading(stub, silence=0.1) as provider:
+    async with reading(stub, silence=0.5) as provider:
         provider.may_differ = lambda each, got_at: each.code == "BTC/USD"
         async with listening(stub, provider, "AAPL", "BTC/USD"):
-            await stub.until(lambda: stub.requests["/v1beta3/crypto/us/snapshots"] > 3)
+            await stub.until(lambda: stub.requests["/v1beta3/crypto/us/snapshots"] > 2)
         assert stub.requests["/v2/stocks/snapshots"] == 1
         provider.may_differ = lambda each, got_at: got_at is None
         async with listening(stub, provider, "AAPL", "BTC/USD") as stream:
-            probes = len(stub.subscriptions) + 4
+            probes = len(stub.subscriptions) + 2
             await stub.until(lambda: len(stub.subscriptions) > probes)
             before = stub.requests.copy()
             await stub.tick("AAPL", "163.5")
@@ -735,16 +735,16 @@ async def test_out_of_hours_symbols_are_not_polled_beside_the_stream(stub: Stub)
 
 
 async def test_an_unknown_symbol_does_not_end_a_stream_out_of_hours(stub: Stub) -> None:
-    async with reading(stub, silence=0.05) as provider:
+    async with reading(stub, silence=0.5) as provider:
         provider.may_differ = lambda each, got_at: each.code == "NOPE"
         async with streaming(provider, "AAPL", "NOPE"):
-            await stub.until(lambda: stub.requests["/v2/stocks/snapshots"] > 5)
+            await stub.until(lambda: stub.requests["/v2/stocks/snapshots"] > 3)
     assert stub.connects == 1
 
 
 async def test_a_failed_poll_does_not_end_the_stream(stub: Stub) -> None:
     async with (
-        reading(stub, silence=0.2) as provider,
+        reading(stub, silence=0.5) as provider,
         listening(stub, provider, "AAPL") as stream,
     ):
         before = stub.requests.total()
@@ -758,7 +758,7 @@ async def test_a_failed_poll_does_not_end_the_stream(stub: Stub) -> None:
 
 async def test_a_source_without_any_price_ends_the_stream(stub: Stub) -> None:
     async with (
-        reading(stub, silence=0.05) as provider,
+        reading(stub, silence=0.5) as provider,
         listening(stub, provider, "AAPL") as stream,
     ):
         stub.mode = "empty"

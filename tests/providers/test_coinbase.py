@@ -464,14 +464,14 @@ async def test_an_error_without_a_product_ends_the_stream(stub: Stub, provider: 
 
 async def test_silence_ends_the_stream(stub: Stub) -> None:
     stub.mode = "silent"
-    async with reading(stub, silence=0.1) as provider:
-        assert str(await failure(provider, "BTC-USD")) == "no message for 0.1 s"
+    async with reading(stub, silence=0.5) as provider:
+        assert str(await failure(provider, "BTC-USD")) == "no message for 0.5 s"
 
 
 async def test_heartbeats_keep_the_stream_alive(stub: Stub) -> None:
-    async with reading(stub, silence=0.3) as provider, streaming(provider, "QUIET-USD") as stream:
+    async with reading(stub, silence=1.0) as provider, streaming(provider, "QUIET-USD") as stream:
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.6):
+            async with asyncio.timeout(2.0):
                 await anext(stream)
 
 

@@ -578,21 +578,21 @@ async def test_a_trade_without_a_price_is_reported_and_changes_nothing(
 
 async def test_pings_keep_the_stream_alive_without_quotes(stub: Stub) -> None:
     async with (
-        reading(stub, silence=0.3) as provider,
+        reading(stub, silence=1.0) as provider,
         listening(stub, provider, "AAPL") as stream,
     ):
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.6):
+            async with asyncio.timeout(2.0):
                 await anext(stream)
 
 
 async def test_a_silent_stream_ends(stub: Stub) -> None:
     async with (
-        reading(stub, silence=0.2) as provider,
+        reading(stub, silence=0.5) as provider,
         listening(stub, provider, "AAPL") as stream,
     ):
         stub.mode = "silent"
-        with pytest.raises(ProviderError, match=r"^no message for 0\.2 s$"):
+        with pytest.raises(ProviderError, match=r"^no message for 0\.5 s$"):
             await anext(stream)
 
 

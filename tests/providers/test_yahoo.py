@@ -763,21 +763,21 @@ async def test_a_stream_that_hangs_up_is_an_error(stub: Stub, provider: Yahoo) -
 
 
 async def test_silence_while_a_market_is_open_ends_the_stream(stub: Stub) -> None:
-    async with reading(stub, silence=0.1) as provider:
-        assert str(await failure(provider, AAPL)) == "no message for 0.1 s"
+    async with reading(stub, silence=0.5) as provider:
+        assert str(await failure(provider, AAPL)) == "no message for 0.5 s"
 
 
 async def test_silence_while_all_markets_are_closed_does_not_end_the_stream() -> None:
     instruments = [AAPL, instrument("SAP.DE", "EUR")]
     async with (
         Stub(pulse=60, session="closed") as stub,
-        reading(stub, silence=0.05) as provider,
+        reading(stub, silence=0.5) as provider,
         streaming(provider, *instruments) as stream,
     ):
         for _ in instruments:
             await anext(stream)
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.3):
+            async with asyncio.timeout(1.5):
                 await anext(stream)
 
 
