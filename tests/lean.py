@@ -1,7 +1,7 @@
-"""Settings of a site that requests no candles from before its start; no page shows them."""
+"""Settings of a site that does less: two frames a second, and no candles from before its start."""
 
 from __future__ import annotations
 
 from quoteboard.settings import *  # noqa: F403
 
-QUOTES |= {"BACKFILL": dict.fromkeys((60, 300, 3600, 86_400), 0)}  # noqa: F405
+QUOTES |= {"BACKFILL": dict.fromkeys((60, 300, 3600, 86_400), 0), "PACE": 0.5}  # noqa: F405

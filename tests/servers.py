@@ -99,7 +99,7 @@ class Site:
         self.env = {
             "DATABASE_URL": f"sqlite:///{folder / 'site.sqlite3'}",
             "DJANGO_SETTINGS_MODULE": "tests.lean",
-            "SIMULATED_RATE": "30",  # ticks a minute and symbol: half of the usual work
+            "SIMULATED_RATE": "20",  # ticks a minute and symbol: a third of the default
         } | env
         self.log = folder / "site.log"
         self.process: subprocess.Popen[bytes] | None = None
