@@ -1,4 +1,4 @@
-"""Storage: writes to the database what a feed has accepted, every 1.5 s.
+"""Storage: writes to the database what a feed has accepted, every second.
 
 Prices do not wait for it. Without the database, the newest quote of each symbol, the candles, the
 held prices and the numbers of requests stay in memory until they can be written.
@@ -23,7 +23,7 @@ from quotes.quote import Quote
 
 logger = logging.getLogger(__name__)
 
-STORE_EVERY = 1.5  # seconds; a process that missed quotes reads them soon afterwards
+STORE_EVERY = 1.0  # seconds; a process that missed quotes reads them soon afterwards
 
 
 class Storage:
@@ -62,7 +62,7 @@ class Storage:
         }
 
     async def keep_writing(self) -> None:
-        """Write everything every 1.5 s, forever."""
+        """Write everything every second, forever."""
         while True:
             await asyncio.sleep(STORE_EVERY)
             await self.write()
