@@ -59,6 +59,8 @@ class Gate:
         known = self.latest.get(quote.symbol)
         if known is not None and _late(timed, known, asked_at):
             return False
+        if known is not None and quote.provider == known.provider and _before_a_poll(timed, known):
+            return False
         quote = uncrossed(timed)
         self._report(timed, UNPRICED if timed.last <= 0 else CROSSED if quote is not timed else "")
         if quote.last <= 0 or (known and not self._believed(quote, known, asked_at)):
@@ -181,6 +183,12 @@ def _older(quote: Quote, known: Quote, asked_at: datetime | None) -> bool:
         return asked_at is not None and known.received_at > asked_at
     if known.source_time is not None:
         return quote.source_time < known.source_time
-    # a stream may return after a poll; a much older time is that of a delayed source
-    recent = known.received_at - quote.source_time <= RECENT
-    return quote.source_time < known.received_at and (asked_at is not None or recent)
+    return asked_at is not None and quote.source_time < known.received_at
+
+
+def _before_a_poll(quote: Quote, known: Quote) -> bool:
+    # a stream returns after a poll without a time; a time over 30 s older is assumed to be that of
+    # a delayed source
+    if quote.source_time is None or known.source_time is not None:
+        return False
+    return timedelta(0) < known.received_at - quote.source_time <= RECENT
