@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 LOOK_EVERY = 0.1  # seconds between two looks for a signal, as in uvicorn
 FULL_FOR = 0.1  # seconds between two checks whether there is room again
-REQUEST_WITHIN = 10.0  # seconds in which a new connection must send its first request
+REQUEST_WITHIN = 10.0  # seconds for the headers of a request
 FAILED_FOR = 1.0  # seconds after a connection could not be accepted, as in asyncio
 RESTARTS = 1012  # the close code of a server that restarts
 
@@ -99,8 +99,20 @@ class Server(uvicorn.Server):
             self.should_exit = True
 
 
-def _close_if_silent(transport: asyncio.Transport, protocol: Any) -> None:
-    """Close a connection that sent no request: uvicorn would keep it for as long as its client."""
+def _close_if_silent(transport: asyncio.Transport, protocol: Any, answered: object = None) -> None:
+    """Close a connection that waits for the rest of a request, and look again if it does not.
+
+    Uvicorn would keep it until its client closes it. `answered` is the last request that was
+    answered at the look before.
+    """
     is_socket = transport.get_protocol() is not protocol
-    if not is_socket and protocol.cycle is None:
+    if is_socket or transport.is_closing():
+        return
+    last = protocol.cycle
+    is_idle = protocol.timeout_keep_alive_task is not None  # uvicorn closes it soon
+    waits = last is None or (last.response_complete and not is_idle)
+    if waits and last is answered:
         transport.close()
+    else:
+        loop = asyncio.get_running_loop()
+        loop.call_later(REQUEST_WITHIN, _close_if_silent, transport, protocol, last)

@@ -1,6 +1,7 @@
 """`manage.py runserver`: the command of daphne, with limits for clients that do not read.
 
-It is found before daphne's own if `quotes` comes before `daphne` in INSTALLED_APPS.
+Django uses it if `quotes` comes before `django.contrib.staticfiles`, and before `daphne` if that is
+listed, in INSTALLED_APPS.
 """
 
 from __future__ import annotations
