@@ -168,8 +168,8 @@ class Fragments:
     ) -> SafeString:
         """Return the announcement for screen readers: that prices stopped, or are live again.
 
-        Each page has one such element, usually without a visible text. The stylesheet shows one
-        when pulses end, as in `pulse`.
+        Each page has one such element. Usually screen readers find no text in it. The stylesheet
+        reveals one to them when pulses end.
         """
         at = self.store.stopped_at
         # a page whose socket fails asks again and again, and must not get another text each time

@@ -125,8 +125,8 @@ class Symbol(models.Model):
 def lock(instance: Symbol, using: str, **kwargs: Any) -> None:
     """Lock a symbol that is being deleted, until the transaction ends.
 
-    Otherwise the feed could store a quote of it between the deletion of its quotes and its own,
-    and the transaction would fail.
+    Otherwise the feed could store a quote after the symbol's quotes are deleted, and before it is
+    deleted itself. Then the transaction would fail.
     """
     Symbol.objects.using(using).select_for_update().filter(pk=instance.pk).first()
 

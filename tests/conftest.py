@@ -97,8 +97,10 @@ def running_postgres(template: Path | None = None) -> Iterator[Postgres]:
     with TemporaryDirectory(prefix="quotes-postgres-") as folder:
         server = Postgres(programs, Path(folder), template)
         server.start()
-        yield server
-        server.stop()
+        try:
+            yield server
+        finally:
+            server.stop()
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from tests.servers import Postgres, alone, manage
 
 @cache
 def folder_of_process() -> Path:
-    """Return the folder that TEMPLATES names, or another one until the end of the process."""
-    if given := os.environ.get("TEMPLATES"):
+    """Return the folder that TEST_TEMPLATES names, or another one until the end of the process."""
+    if given := os.environ.get("TEST_TEMPLATES"):
         return Path(given)
     folder = Path(mkdtemp(prefix="quotes-templates-"))
     atexit.register(shutil.rmtree, folder)
@@ -47,8 +47,10 @@ def postgres(folder: Path, programs: Path) -> Path:
             with TemporaryDirectory(prefix="quotes-postgres-") as place:
                 server = Postgres(programs, Path(place))
                 server.start()
-                fill(server.url)
-                server.stop()
+                try:
+                    fill(server.url)
+                finally:
+                    server.stop()
                 draft = path.with_suffix(".draft")
                 shutil.rmtree(draft, ignore_errors=True)
                 subprocess.run(["cp", "-a", server.data, draft], check=True)

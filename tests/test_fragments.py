@@ -812,6 +812,7 @@ def said(fragments: Fragments, *given: str, **more: bool) -> list[str]:
     sent = fragments.sign("en", *given, **more)
     found = re.findall(r'class="([^"]*)" role="status">((?:[^<]|<span.*?</span>)*)</span>', sent)
     silence = '<span class="said-silence">Prices are not live.</span>'  # the stylesheet hides it
+    assert all(silence in text or "stopped" in text for _, text in found)
     return [re.sub("<[^>]*>", "", t if "late" in c else t.replace(silence, "")) for c, t in found]
 
 

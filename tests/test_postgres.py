@@ -28,8 +28,7 @@ def test_the_board_runs_on_postgresql(server: str, postgres_server: Postgres, tm
         site.stop()
 
 
-# Another connection stores a quote in the middle of the deletion: before that, the symbol's quotes
-# are deleted, and after that, the symbol.
+# Another connection stores a quote after the symbol's quotes are deleted, and before the symbol is.
 DELETE = """
 import os
 import psycopg

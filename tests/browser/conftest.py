@@ -95,7 +95,7 @@ def tab(browser: Browser) -> Iterator[OpenTab]:
 
 @pytest.fixture(scope="package")
 def market(common_folder: Path, database_template: Path) -> Iterator[Site]:
-    """The site under daphne with a brisk simulated market, shared by tests that keep it."""
+    """The site under daphne with a seeded simulated market, shared by tests that keep it."""
     folder = common_folder / "market"
     with shared_site(folder, database_template, **SEEDED, **STAFF) as running:
         yield running

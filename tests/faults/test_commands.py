@@ -26,7 +26,7 @@ def run(common_folder: Path) -> Run:
     if shutil.which("redis-server") is None:
         lacking("Redis", "redis-server")
     postgres_programs()
-    return partial(python, "-m", timeout=300, TEMPLATES=str(common_folder))
+    return partial(python, "-m", timeout=300, TEST_TEMPLATES=str(common_folder))
 
 
 def test_a_quick_case_measures_its_promises_and_keeps_them(run: Run, tmp_path: Path):
