@@ -21,7 +21,7 @@ hypothesis_settings.register_profile("few", max_examples=10, deadline=None)  # s
 pytest.register_assert_rewrite("tests.providers.contract")  # before anything imports it
 
 from tests import templates  # noqa: E402
-from tests.servers import Postgres, Redis, Site, find_chromium, site  # noqa: E402
+from tests.servers import Postgres, Redis, Site, find_chromium, find_postgres, site  # noqa: E402
 
 (Path(__file__).resolve().parents[1] / "var").mkdir(exist_ok=True)  # for the test database
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -80,11 +80,12 @@ def redis_server() -> Iterator[Redis]:
 
 
 def postgres_programs() -> Path:
-    """Return the folder with the programs of PostgreSQL."""
-    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    if not programs:
+    """Return the folder with the programs of PostgreSQL, or skip the test."""
+    found = find_postgres()
+    if found is None:
         lacking("PostgreSQL", "postgresql")
-    return programs[-1]
+    assert found is not None
+    return found
 
 
 @contextmanager

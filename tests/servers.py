@@ -33,6 +33,11 @@ def find_chromium() -> str | None:
     return next(filter(None, map(shutil.which, names)), None)
 
 
+def find_postgres() -> Path | None:
+    """Return the folder with the programs of PostgreSQL."""
+    return max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
+
+
 def free_port() -> int:
     """Return a port that was free a moment ago."""
     with socket.create_server(("127.0.0.1", 0)) as server:

@@ -57,9 +57,7 @@ class Gate:
         """
         timed = without_future_time(quote)
         known = self.latest.get(quote.symbol)
-        if known is not None and _late(timed, known, asked_at):
-            return False
-        if known is not None and quote.provider == known.provider and _before_a_poll(timed, known):
+        if known and (_late(timed, known, asked_at) or _before_a_poll(timed, known)):
             return False
         quote = uncrossed(timed)
         self._report(timed, UNPRICED if timed.last <= 0 else CROSSED if quote is not timed else "")
@@ -189,6 +187,6 @@ def _older(quote: Quote, known: Quote, asked_at: datetime | None) -> bool:
 def _before_a_poll(quote: Quote, known: Quote) -> bool:
     # a stream returns after a poll without a time; a time over 30 s older is assumed to be that of
     # a delayed source
-    if quote.source_time is None or known.source_time is not None:
+    if quote.provider != known.provider or quote.source_time is None or known.source_time:
         return False
     return timedelta(0) < known.received_at - quote.source_time <= RECENT

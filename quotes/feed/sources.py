@@ -42,10 +42,8 @@ class Source:
         self.up_since = float("-inf")  # by the clock; -inf if it was never down
         self.streaming = False
         self.turns = 0  # how often a stream began or ended, or an outage began
-        self.skipped, self.skipped_at = (
-            provider.standing.skipped,
-            float("-inf"),
-        )  # ticks that were logged, and when
+        self.skipped = provider.standing.skipped  # ticks that were logged
+        self.skipped_at = float("-inf")  # when they were logged
         self.poll_due = asyncio.Event()  # while there is no stream, and once after it began
         self.acted = asyncio.Event()  # the operator changed something, so a refusal may be over
         self.got_at: dict[str, datetime] = {}  # when the last poll with a price came, by symbol

@@ -105,20 +105,24 @@ def paused(process: Process) -> Iterator[None]:
     process.resume()
 
 
-def database_away(here: Scene, seconds: float, away: Away) -> None:
+def database_away(
+    logs: Path, quick: bool, seconds: float, away: Away, **options: bool
+) -> list[Figure]:
     """Take the database away for some seconds, while the exchange trades."""
-    here.settle()
-    here.begin()
-    with away(here):
-        gone = time.monotonic()
-        time.sleep(here.seconds(seconds) / 2)
-        here.new_page()
-        time.sleep(max(0.0, gone + here.seconds(seconds) - time.monotonic()))
-        here.live_until_now()
-    back = time.monotonic()
-    here.current_since(back)
-    took = seconds_until(here.all_written, PATIENCE, back)
-    here.add("until all is written", took, "s", WRITTEN_WITHIN)
+    with scene(logs, quick, **options) as here:
+        here.settle()
+        here.begin()
+        with away(here):
+            gone = time.monotonic()
+            time.sleep(here.seconds(seconds) / 2)
+            here.new_page()
+            time.sleep(max(0.0, gone + here.seconds(seconds) - time.monotonic()))
+            here.live_until_now()
+        back = time.monotonic()
+        here.current_since(back)
+        took = seconds_until(here.all_written, PATIENCE, back)
+        here.add("until all is written", took, "s", WRITTEN_WITHIN)
+    return here.figures
 
 
 @case("postgres-stopped")
@@ -133,17 +137,13 @@ def postgres_stopped(logs: Path, quick: bool) -> list[Figure]:
         server.start()
         eventually(lambda: server.ready, "PostgreSQL answers")
 
-    with scene(logs, quick) as here:
-        database_away(here, 60, away)
-    return here.figures
+    return database_away(logs, quick, 60, away)
 
 
 @case("postgres-hangs")
 def postgres_hangs(logs: Path, quick: bool) -> list[Figure]:
     """All processes of PostgreSQL are paused for 30 s."""
-    with scene(logs, quick) as here:
-        database_away(here, 30, lambda here: paused(here.deployment.postgres))
-    return here.figures
+    return database_away(logs, quick, 30, lambda here: paused(here.deployment.postgres))
 
 
 @case("postgres-locked")
@@ -160,9 +160,7 @@ def postgres_locked(logs: Path, quick: bool) -> list[Figure]:
             yield
             connection.rollback()
 
-    with scene(logs, quick) as here:
-        database_away(here, 30, away)
-    return here.figures
+    return database_away(logs, quick, 30, away)
 
 
 @case("postgres-half-open")
@@ -176,9 +174,7 @@ def postgres_half_open(logs: Path, quick: bool) -> list[Figure]:
         yield
         here.deployment.wire.heal()
 
-    with scene(logs, quick, wired=True) as here:
-        database_away(here, 30, away)
-    return here.figures
+    return database_away(logs, quick, 30, away, wired=True)
 
 
 @case("sqlite-locked")
@@ -193,9 +189,7 @@ def sqlite_locked(logs: Path, quick: bool) -> list[Figure]:
             yield
             database.execute("ROLLBACK")
 
-    with scene(logs, quick, sqlite=True) as here:
-        database_away(here, 30, away)
-    return here.figures
+    return database_away(logs, quick, 30, away, sqlite=True)
 
 
 @case("sqlite-full")
@@ -214,12 +208,10 @@ def sqlite_full(logs: Path, quick: bool) -> list[Figure]:
         yield
         for feed, limits in before.items():
             resource.prlimit(feed.pid, resource.RLIMIT_FSIZE, limits)
-
-    with scene(logs, quick, sqlite=True) as here:
-        database_away(here, 30, away)
-        refused = sum("could not store" in feed.said() for feed in here.deployment.feeds)
+        refused = sum("could not store" in feed.said() for feed in before)
         assert refused, "the feed could write"
-    return here.figures
+
+    return database_away(logs, quick, 30, away, sqlite=True)
 
 
 def redis_away(logs: Path, quick: bool, seconds: float, away: Away) -> list[Figure]:

@@ -28,7 +28,17 @@ from tests.benchmarks.usage import with_children
 from tests.browser.proxy import Proxy, proxy
 from tests.faults.crowd import Crowd, Server
 from tests.faults.oracle import Candles, Usage, candles_of
-from tests.servers import PATIENCE, ROOT, Postgres, Redis, Site, Stub, environment, eventually
+from tests.servers import (
+    PATIENCE,
+    ROOT,
+    Postgres,
+    Redis,
+    Site,
+    Stub,
+    environment,
+    eventually,
+    find_postgres,
+)
 
 PRODUCTS = ("BTC-USD", "ETH-USD", "SOL-USD")  # that trade all the time
 QUIET = "DOGE-USD"  # listed, but never traded
@@ -234,12 +244,12 @@ class Deployment:
         return f"sqlite:///{path}"
 
     def _start_postgres(self) -> str:
-        programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-        if not programs:
+        programs = find_postgres()
+        if programs is None:
             raise MissingError("install PostgreSQL: apt-get install postgresql")
         (self.folder / "postgres").mkdir()
-        template = templates.postgres(templates.folder_of_process(), programs[-1])
-        server = self.database_server = Postgres(programs[-1], self.folder / "postgres", template)
+        template = templates.postgres(templates.folder_of_process(), programs)
+        server = self.database_server = Postgres(programs, self.folder / "postgres", template)
         self.postgres = Ending(
             "postgres",
             server.command,

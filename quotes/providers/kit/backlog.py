@@ -55,6 +55,5 @@ class Backlog:
             kept.appendleft(frame)
         self.standing.skip(len(self.frames) - len(kept))
         self.frames = kept
-        self.thin_at = max(
-            MAX_IN_FULL, 2 * len(kept)
-        )  # if all are newest ones, do not look each time
+        # if all are newest ones, do not look each time
+        self.thin_at = max(MAX_IN_FULL, 2 * len(kept))
