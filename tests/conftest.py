@@ -3,6 +3,7 @@ reason names the package to install. In CI, the test fails instead."""
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -15,9 +16,15 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
-hypothesis_settings.register_profile("few", max_examples=10, deadline=None)  # see .ci/run
+# a busy machine fails no property
+PATIENT = hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.register_profile("patient", PATIENT)
+hypothesis_settings.register_profile("few", PATIENT, max_examples=10)  # see .ci/run
+hypothesis_settings.load_profile("patient")
+gc.set_threshold(20_000, 20, 50)  # collecting garbage took a twentieth of the time of the tests
 pytest.register_assert_rewrite("tests.providers.contract")  # before anything imports it
 
 from tests import templates  # noqa: E402

@@ -14,7 +14,7 @@ from quotes.addresses import Address, TooManySymbols
 from quotes.boards import BoardQuery, BoardView, Listed
 from quotes.models import Symbol
 
-unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+one_site = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 KINDS = {"BTC-USD": "crypto", "ETH-USD": "crypto", "AAPL": "stock", "^GSPC": "index"}
 LISTED = Listed(
@@ -31,7 +31,7 @@ def read(query_string: str, board: str = "") -> Address:
 
 
 class TestReading:
-    @unhurried
+    @one_site
     @given(query_strings | st.binary(max_size=200))
     def test_any_query_string_is_read_or_refused_for_its_length(self, query_string: str | bytes):
         try:
@@ -41,14 +41,14 @@ class TestReading:
         address.watch(LISTED)
         assert address.socket.startswith("/ws/")
 
-    @unhurried
+    @one_site
     @given(query_strings)
     @example("symbols=AAAAAAAAAAAAAAAAAAAAAAA+BBB")  # cut to 24 characters, it ends in a space
     def test_what_is_written_reads_the_same(self, query_string: str):
         address = read(query_string)
         assert read(urlencode(address.pairs)) == address
 
-    @unhurried
+    @one_site
     @given(query_strings)
     def test_a_sockets_address_reads_the_same(self, query_string: str):
         address = read(query_string)
@@ -162,7 +162,7 @@ class TestWatching:
         assert watch.row == ("BTC-USD",)
         assert watch.unknown == ()
 
-    @unhurried
+    @one_site
     @given(query_strings)
     def test_nothing_is_watched_that_is_not_listed(self, query_string: str):
         assert read(query_string).watch(LISTED).codes <= set(KINDS)

@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 from django.http import QueryDict
 from django.test.utils import CaptureQueriesContext
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from quotes.boards import SORTS, BoardQuery, BoardView, load_listed, select
@@ -19,7 +19,6 @@ from quotes.quote import Quote
 from quotes.store import State
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
-unhurried = settings(deadline=None)  # a busy machine fails no test
 
 
 def state(code: str, name: str, kind: str = "stock", last: str | None = None, **more: Any) -> State:
@@ -115,13 +114,11 @@ class TestSelect:
 
 
 class TestTheQueryString:
-    @unhurried
     @given(st.dictionaries(st.sampled_from(["q", "kind", "sort", "page", "x"]), st.text()))
     def test_any_query_string_is_read_without_an_error(self, params: dict[str, str]):
         query = BoardQuery.read(params)
         assert select(BOARD, STATES, query, 2).page >= 1
 
-    @unhurried
     @given(
         st.fixed_dictionaries(
             {
@@ -140,7 +137,6 @@ class TestTheQueryString:
         assert written.startswith("?")
         assert BoardQuery.read(QueryDict(written[1:])) == query
 
-    @unhurried
     @given(st.binary(max_size=80))
     def test_any_bytes_in_the_address_are_read_without_an_error(self, raw: bytes):
         BoardQuery.read(QueryDict(raw))

@@ -8,14 +8,13 @@ from decimal import ROUND_HALF_UP, Decimal
 
 import pytest
 from django.utils import timezone, translation
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from quotes import formats
 from quotes.models import Symbol
 from quotes.quote import price as as_price
 
-unhurried = settings(deadline=None)  # a busy machine fails no test
 NBSP = "\N{NO-BREAK SPACE}"
 languages = st.sampled_from(["en", "de"])
 prices = st.decimals(Decimal("1E-18"), Decimal("1E+9"), places=18).filter(bool)
@@ -41,7 +40,6 @@ def digits_of(tick_size: str) -> int | None:
 
 
 class TestNumbers:
-    @unhurried
     @given(changes, st.integers(0, 6), languages)
     def test_a_number_reads_back_as_itself_rounded_half_up(
         self, value: Decimal, digits: int, language: str
@@ -58,7 +56,6 @@ class TestNumbers:
         assert formats.number(Decimal("0.125"), 2, "en") == "0.13"
         assert formats.number(Decimal("-0.125"), 2, "en") == f"{formats.MINUS}0.13"
 
-    @unhurried
     @given(changes, languages)
     def test_zero_has_no_sign(self, value: Decimal, language: str):
         for text in (formats.signed(value, 2, language), formats.number(value, 2, language)):
@@ -67,7 +64,6 @@ class TestNumbers:
 
 
 class TestPrices:
-    @unhurried
     @given(prices, tick_sizes, languages)
     def test_a_price_reads_back_as_itself_rounded_to_its_digits(
         self, value: Decimal, digits: int | None, language: str
@@ -76,14 +72,12 @@ class TestPrices:
         rounded = value.quantize(Decimal(1).scaleb(-shown), ROUND_HALF_UP)
         assert parsed(accessible(formats.price(value, digits, language)), language) == rounded
 
-    @unhurried
     @given(prices, tick_sizes, languages)
     def test_a_price_is_never_shown_as_nothing(
         self, value: Decimal, digits: int | None, language: str
     ):
         assert parsed(accessible(formats.price(value, digits, language)), language) > 0
 
-    @unhurried
     @given(st.decimals(1, 10**9, places=12), st.integers(0, 8), languages)
     def test_a_rows_prices_have_the_same_digits_from_tick_to_tick(
         self, value: Decimal, digits: int, language: str
@@ -149,7 +143,6 @@ class TestPrices:
     def test_a_price_with_three_zeros_is_written_out(self):
         assert formats.price(Decimal("0.0001"), None, "en") == "0.0001"
 
-    @unhurried
     @given(st.decimals(Decimal("1E-12"), Decimal("0.000099"), places=14).filter(bool), languages)
     def test_the_zeros_that_are_counted_and_the_rest_make_the_whole(
         self, value: Decimal, language: str
@@ -159,7 +152,6 @@ class TestPrices:
         assert found
         assert f"0{found[1]}{'0' * int(found[2])}{found[3]}" == accessible(html)
 
-    @unhurried
     @given(st.integers(1, 10**12), st.integers(-40, 40), tick_sizes)
     def test_whatever_counts_as_a_price_can_be_shown(
         self, digits: int, exponent: int, tick_size: int | None
@@ -174,7 +166,6 @@ class TestPrices:
 
 
 class TestChanges:
-    @unhurried
     @given(changes, languages)
     def test_sign_and_direction_and_arrow_agree(self, change: Decimal, language: str):
         text = formats.percent(change, language)
@@ -217,7 +208,6 @@ class TestVolumes:
     def test_a_volume_just_below_a_unit_is_written_in_that_unit(self):
         assert formats.compact(Decimal(999_999_999), "en") == "1.00B"
 
-    @unhurried
     @given(st.integers(0, 400))
     def test_whatever_counts_as_a_volume_can_be_shown(self, exponent: int):
         if volume := as_price(f"7e{exponent}"):

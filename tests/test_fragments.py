@@ -609,7 +609,7 @@ class TestWhatARowSays:
         assert field(html, "change-percent") == "—"
         assert not set("▲▼•") & set(html)
 
-    @settings(deadline=None, max_examples=50)
+    @settings(max_examples=50)
     @given(st.integers(1, 10**9), st.integers(-40, 400), st.integers(-40, 30))
     def test_whatever_prices_a_provider_may_give_its_row_can_be_shown(
         self, digits: int, exponent: int, base: int

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from quotes.quote import (
@@ -27,7 +27,6 @@ from quotes.quote import (
     utc,
 )
 
-unhurried = settings(deadline=None)  # a busy machine fails no test
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 
 prices = st.decimals(Decimal("1E-18"), Decimal("1E+18"), allow_nan=False, allow_infinity=False)
@@ -62,7 +61,6 @@ NO_PRICES = [
 
 
 class TestWireFormat:
-    @unhurried
     @given(quotes)
     def test_a_quote_that_is_sent_as_json_arrives_with_all_digits(self, quote: Quote):
         arrived = Quote.from_wire(json.loads(json.dumps(quote.to_wire())))

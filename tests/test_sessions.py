@@ -55,7 +55,7 @@ EXCHANGES = sorted(VENUES.keys() | OWN_CALENDARS.keys())
 NEW_YORK = ZoneInfo("America/New_York")
 SECOND, MINUTE, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(days=1)
 TICK = timedelta(microseconds=1)
-unhurried = settings(deadline=None, max_examples=200)  # a busy machine fails no test
+two_hundred = settings(max_examples=200)
 
 
 @cache
@@ -126,7 +126,7 @@ def new_york(*given: int) -> datetime:
 
 
 class TestAgainstExchangeCalendars:
-    @unhurried
+    @two_hundred
     @given(moments(), st.sampled_from(["stock", "etf", "index"]))
     def test_a_market_is_open_when_it_is_open_in_the_package(
         self, given: tuple[str, datetime], kind: str
@@ -138,7 +138,7 @@ class TestAgainstExchangeCalendars:
         assert (session.name == "break") == at_lunch
         assert session.name in SESSIONS
 
-    @unhurried
+    @two_hundred
     @given(moments(), st.sampled_from(["stock", "index"]))
     def test_the_next_opening_is_that_of_the_package(self, given: tuple[str, datetime], kind: str):
         exchange, now = given
@@ -148,7 +148,7 @@ class TestAgainstExchangeCalendars:
         if session.name != "regular":
             assert session.next_open == opens
 
-    @unhurried
+    @two_hundred
     @given(moments(), st.sampled_from(["stock", "index"]))
     def test_a_session_includes_its_beginning_and_excludes_its_end(
         self, given: tuple[str, datetime], kind: str
@@ -163,7 +163,7 @@ class TestAgainstExchangeCalendars:
         after = at(exchange, kind, session.until)
         assert after is None or (after.name != session.name and after.since == session.until)
 
-    @unhurried
+    @two_hundred
     @given(moments(), st.sampled_from(["stock", "index"]))
     def test_a_closing_price_was_made_on_the_last_day_of_trading(
         self, given: tuple[str, datetime], kind: str
@@ -184,7 +184,7 @@ class TestAgainstExchangeCalendars:
         assert of(closed - 5 * MINUTE, closed - 5 * MINUTE) == ""
         assert of(closed + timedelta(hours=2)) in ("", "post")
 
-    @unhurried
+    @two_hundred
     @given(moments())
     def test_only_american_shares_trade_before_and_after_hours(self, given: tuple[str, datetime]):
         exchange, now = given
@@ -332,7 +332,7 @@ class TestPricesThatMayDiffer:
         assert not may_differ("TSE", "stock", noon, noon - 5 * MINUTE)
         assert may_differ("TSE", "stock", noon + 14 * MINUTE, noon)
 
-    @unhurried
+    @two_hundred
     @given(moments(), st.integers(0, 10**6))
     def test_a_price_of_an_open_market_may_always_differ(
         self, given: tuple[str, datetime], seconds: int

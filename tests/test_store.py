@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from quotes.models import Symbol
@@ -18,7 +18,6 @@ from quotes.store import FLASH_EVERY, Move, Store
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 STALE_AFTER = {"crypto": 60, "stock": 900}
-unhurried = settings(deadline=None)  # a busy machine fails no test
 
 
 def btc(**more: Any) -> Symbol:
@@ -97,7 +96,6 @@ class TestNewest:
         store.put((1, 5), [quote("AAPL", "101")])
         assert store.put((1, 4), [quote("AAPL", "99"), quote("BTC-USD", "64000")]) == {"BTC-USD"}
 
-    @unhurried
     @given(st.permutations([(epoch, batch) for epoch in (1, 2) for batch in (1, 2, 3)]))
     def test_the_newest_quote_stays_in_any_order_of_arrival(
         self, versions: Iterable[tuple[int, int]]
@@ -383,7 +381,6 @@ class TestFlashes:
     def test_a_symbol_that_no_page_has_shown_does_not_flash(self, store: Store):
         assert store.flash("AAPL") == ""
 
-    @unhurried
     @given(st.lists(st.tuples(st.sampled_from([99, 100, 101]), st.floats(0, 2)), max_size=30))
     def test_a_flash_begins_with_a_move_in_its_direction_and_never_too_soon(
         self, steps: list[tuple[int, float]]

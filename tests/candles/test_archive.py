@@ -185,8 +185,7 @@ WRITES, FAILS, DIES, PAUSES = "writes", "fails to write", "writes and dies", "is
 EVENTS = st.sampled_from([None, None, None, WRITES, WRITES, FAILS, DIES, PAUSES])
 MANY = settings(
     max_examples=100,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
 

@@ -140,7 +140,7 @@ def journals(draw: st.DrawFn) -> list[Quote]:
 
 
 @given(journals())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_candles_equal_those_of_a_simple_rebuild(journal: list[Quote]):
     assert prices(rows_of(candles_of(*journal)).values()) == rebuilt(journal)
 
@@ -335,7 +335,7 @@ class TestVolume:
         st.lists(st.tuples(st.integers(1, 200), st.integers(0, 500)), min_size=1, max_size=80),
         st.integers(0, 60),
     )
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=200)
     def test_if_all_trades_are_known_it_is_their_sum_or_unknown(
         self, trades: list[tuple[int, int]], first: int
     ):

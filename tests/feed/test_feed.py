@@ -15,7 +15,7 @@ from itertools import count
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from quotes.feed import feed as feed_module
@@ -230,7 +230,6 @@ class TestTheNewest:
         assert gate.add(quote("AAPL", "103", received_at=late), late)
         assert gate.take()[0].time == late
 
-    @settings(deadline=None)
     @given(st.lists(st.tuples(st.booleans(), PAUSES, st.integers(0, 3)), max_size=15))
     def test_the_time_on_a_page_never_goes_back(self, arrivals: list[tuple[bool, float, int]]):
         gate, now, shown = Gate(), NOON, [NOON]
@@ -264,7 +263,6 @@ class TestTheNewest:
         assert gate.take() == []
         assert not gate.wake.is_set()
 
-    @settings(deadline=None)
     @given(st.permutations(range(8)))
     def test_the_newest_is_published_in_any_order_of_arrival(self, seconds: list[int]):
         gate = Gate()

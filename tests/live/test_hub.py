@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from quotes.fragments import Fragments, Watch
@@ -464,7 +464,6 @@ class TestConflation:
         max_size=40,
     )
 
-    @settings(deadline=None)
     @given(happenings)
     def test_each_page_ends_with_the_newest_of_all_and_never_goes_back(
         self, happenings: list[tuple[str, Any]]

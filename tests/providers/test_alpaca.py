@@ -952,7 +952,6 @@ MESSAGE = st.dictionaries(FIELD, JSON | TIMES | st.sampled_from(["t", "q", "d", 
 
 
 @given(st.lists(MESSAGE | JSON))
-@settings(deadline=None)
 def test_no_frame_leads_to_an_invalid_price(frame: list[Any]) -> None:
     known = {"AAPL": snapshot()}
     mine = Connection("/v2/iex", LOGIN, ["AAPL"], known)
@@ -968,14 +967,12 @@ def test_no_frame_leads_to_an_invalid_price(frame: list[Any]) -> None:
 
 
 @given(st.dictionaries(st.sampled_from(sorted(loads(SNAPSHOT))), JSON | MESSAGE))
-@settings(deadline=None)
 def test_no_snapshot_leads_to_an_invalid_price(changes: dict[str, Any]) -> None:
     known = snapshot(**over_the_wire(changes))
     assert sane(known.quote(instrument("AAPL"), 0, NOW))
 
 
 @given(st.lists(JSON | MESSAGE))
-@settings(deadline=None)
 def test_every_row_of_a_list_is_read_or_left_out(rows: list[Any]) -> None:
     came = over_the_wire(rows)
     begin, end = (each.replace(tzinfo=UTC) for each in (datetime.min, datetime.max))
@@ -988,7 +985,6 @@ STEP = st.tuples(PRICE, st.integers(-5, 60))
 
 
 @given(st.lists(STEP, max_size=30))
-@settings(deadline=None)
 def test_high_and_low_include_the_last_and_time_only_increases(
     steps: list[tuple[Decimal, int]],
 ) -> None:
@@ -1017,7 +1013,7 @@ def test_high_and_low_include_the_last_and_time_only_increases(
 
 
 @given(st.integers(1, 2 * CHUNK + 1), st.integers(1, 60))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_the_subscription_is_as_large_as_the_plan_allows(count: int, limit: int) -> None:
     codes = [f"C{number}" for number in range(count)]
     mine, given, messages = connection(*codes), 0, 0

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from websockets.asyncio.client import connect
 from websockets.http11 import Response
@@ -610,13 +610,11 @@ PRICES = st.decimals(min_value=Decimal("1e-12"), max_value=Decimal("1e12"), plac
 
 @given(st.dictionaries(st.sampled_from(sorted(DAY)), JSON))
 @example({"lastPrice": "1e999999999999"})
-@settings(deadline=None)
 def test_no_row_leads_to_an_invalid_price(changes: dict[str, Any]) -> None:
     assert sane(read_day(over_the_wire(DAY | changes), ROW, COIN, NOW))
 
 
 @given(st.dictionaries(st.sampled_from([*EVENT, "msg", "data", "error"]), JSON), JSON)
-@settings(deadline=None)
 def test_every_message_of_a_socket_is_a_quote_or_an_error(
     changes: dict[str, Any], kind: Any
 ) -> None:
@@ -628,7 +626,6 @@ def test_every_message_of_a_socket_is_a_quote_or_an_error(
 
 
 @given(st.lists(JSON | st.lists(JSON, min_size=6, max_size=7)))
-@settings(deadline=None)
 def test_every_row_of_a_list_is_read_or_left_out(rows: list[Any]) -> None:
     came = over_the_wire(rows)
     candles = read_klines(came, COLUMNS, *EVER, MILLISECOND).values()
@@ -638,7 +635,6 @@ def test_every_row_of_a_list_is_read_or_left_out(rows: list[Any]) -> None:
 
 
 @given(PRICES)
-@settings(deadline=None)
 def test_every_digit_is_kept(price: Decimal) -> None:
     quote = read_day(EVENT | {"c": f"{price:f}", "a": f"{price:f}", "b": ""}, TICK, COIN, NOW)
     assert quote

@@ -691,7 +691,6 @@ PRICES = st.decimals(min_value=Decimal("1e-12"), max_value=Decimal("1e12"), plac
 @example({"best_ask": [2**63, None, None]})
 @example({"time": "0001-01-01T00:00:00+01:00"})
 @example({"time": "9999-12-31T23:59:59-23:59"})
-@settings(deadline=None)
 def test_no_ticker_leads_to_an_invalid_price(changes: dict[str, Any]) -> None:
     message = over_the_wire(TICKER | changes)
     quote = read_ticker(message, instrument("BTC-USD"), NOW)
@@ -701,7 +700,6 @@ def test_no_ticker_leads_to_an_invalid_price(changes: dict[str, Any]) -> None:
 
 
 @given(CHANGES, JSON)
-@settings(deadline=None)
 def test_every_message_of_a_socket_is_a_quote_or_an_error(
     changes: dict[str, Any], kind: Any
 ) -> None:
@@ -714,14 +712,12 @@ def test_every_message_of_a_socket_is_a_quote_or_an_error(
 
 
 @given(st.dictionaries(st.sampled_from(["open", "high", "low", "last", "volume"]), JSON), JSON)
-@settings(deadline=None)
 def test_no_statistics_lead_to_an_invalid_price(stats: Any, other: Any) -> None:
     for row in ({"stats_24hour": stats}, {"stats_24hour": other}, other):
         assert sane(read_stats(over_the_wire(row), instrument("BTC-USD"), NOW))
 
 
 @given(st.lists(JSON | st.lists(JSON, min_size=6, max_size=6)))
-@settings(deadline=None)
 def test_every_row_of_a_list_is_read_or_left_out(rows: list[Any]) -> None:
     came = over_the_wire(rows)
     candles = read_klines(came, COLUMNS, *EVER).values()
@@ -731,7 +727,6 @@ def test_every_row_of_a_list_is_read_or_left_out(rows: list[Any]) -> None:
 
 
 @given(PRICES, st.integers(1000, 10**15))
-@settings(deadline=None)
 def test_every_digit_is_kept(price: Decimal, number: int) -> None:
     quote = read(price=f"{price:f}", best_ask=f"{price:f}", best_bid=None, high_24h=number)
     assert quote
@@ -740,7 +735,7 @@ def test_every_digit_is_kept(price: Decimal, number: int) -> None:
 
 
 @given(st.integers(1, 3 * CHUNK), st.data())
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_every_product_stays_subscribed_until_it_is_refused(
     count: int, data: st.DataObject
 ) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from quotes.providers import Instrument, ProviderError, make_provider
@@ -453,7 +453,6 @@ CHANGES = st.dictionaries(st.sampled_from([*NAMES, "sparkline_in_7d"]), JSON)
 
 @given(CHANGES, JSON)
 @example({"current_price": 1e-30, "price_change_24h": -1e30}, None)
-@settings(deadline=None)
 def test_no_row_leads_to_an_invalid_price(changes: dict[str, Any], other: Any) -> None:
     for row in (loads(MARKET) | over_the_wire(changes), over_the_wire(other)):
         quote = read_market(row, instrument("bitcoin"), NOW, 0)
@@ -465,14 +464,12 @@ def test_no_row_leads_to_an_invalid_price(changes: dict[str, Any], other: Any) -
 
 
 @given(st.lists(JSON | st.lists(JSON, min_size=5, max_size=5)))
-@settings(deadline=None)
 def test_every_candle_is_valid_or_left_out(rows: list[Any]) -> None:
     found = read_candles(over_the_wire(rows), timedelta(minutes=30), *EVER)
     assert all(candle.low > 0 and candle.close > 0 for candle in found)
 
 
 @given(JSON, st.sampled_from(["error", "status"]), JSON)
-@settings(deadline=None)
 def test_every_error_has_a_code_and_words(body: Any, name: str, value: Any) -> None:
     for each in (body, {name: value}, {name: {"status": value}}, {name: {"error_code": value}}):
         code, words = complaint(over_the_wire(each))
@@ -481,7 +478,6 @@ def test_every_error_has_a_code_and_words(body: Any, name: str, value: Any) -> N
 
 
 @given(st.lists(st.text(min_size=1, max_size=80), max_size=400))
-@settings(deadline=None)
 def test_every_code_is_in_one_request_that_is_not_too_long(codes: list[str]) -> None:
     requests = list(chunks(codes))
     assert [code for chunk in requests for code in chunk] == codes

@@ -558,7 +558,7 @@ async def test_a_refused_connection_shows_no_password(caplog: pytest.LogCaptureF
         unique_by=lambda pair: pair[0].strip(),
     )
 )
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_every_price_in_the_table_is_read_exactly(
     rows: list[tuple[str, Decimal]],
 ) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from websockets.asyncio.client import connect
 
@@ -818,7 +818,6 @@ ROW = st.dictionaries(st.sampled_from(["s", "p", "t", "v", "c"]), JSON | st.just
 @given(BODY)
 @example({"t": 2**70})
 @example({"t": 253402300800})
-@settings(deadline=None)
 def test_no_answer_leads_to_an_invalid_price(changes: dict[str, Any]) -> None:
     body = {"c": 191, "h": 192, "l": 189, "o": 190, "pc": 190, "t": 1790000000}
     quote = read_quote("AAPL", over_the_wire(body | changes), NOW)
@@ -827,7 +826,6 @@ def test_no_answer_leads_to_an_invalid_price(changes: dict[str, Any]) -> None:
 
 
 @given(st.lists(ROW | JSON), JSON)
-@settings(deadline=None)
 def test_every_message_of_a_socket_is_a_quote_or_an_error(rows: list[Any], kind: Any) -> None:
     fed = Fed()
     fed.rest(FRIDAY)
@@ -844,7 +842,6 @@ def test_every_message_of_a_socket_is_a_quote_or_an_error(rows: list[Any], kind:
 
 
 @given(st.lists(JSON | ROW))
-@settings(deadline=None)
 def test_every_row_of_a_list_is_read_or_left_out(rows: list[Any]) -> None:
     came = over_the_wire(rows)
     assert all(each is None or each.code for each in map(read_instrument, came))
@@ -855,7 +852,6 @@ PRICE = st.decimals(min_value=Decimal("0.0001"), max_value=Decimal(10**6), place
 
 
 @given(st.lists(st.tuples(PRICE, st.integers(-5, 60)), max_size=30))
-@settings(deadline=None)
 def test_high_and_low_include_the_last_and_time_only_increases(
     steps: list[tuple[Decimal, int]],
 ) -> None:

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from websockets.http11 import Response
 
@@ -472,7 +472,6 @@ def test_any_address_is_read_or_refused(url: str) -> None:
 
 
 @given(st.lists(JSON, max_size=4), JSON)
-@settings(deadline=None)
 def test_any_answer_is_rows_or_an_error(listed: list[Any], other: Any) -> None:
     provider = Http(URL, {"code": "code", "last": "last", "time": "a"}, rows="quotes")
     for document in ({"quotes": listed}, {"quotes": other}, other):

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from websockets.http11 import Response
 
@@ -616,7 +616,6 @@ PRICES = st.decimals(min_value=Decimal("1e-12"), max_value=Decimal("1e12"), plac
 
 @given(st.dictionaries(st.sampled_from(sorted(ROW)), JSON | st.lists(JSON)), JSON)
 @example({"c": ["1e99999", "1"]}, None)
-@settings(deadline=None)
 def test_no_row_leads_to_an_invalid_price(changes: dict[str, Any], other: Any) -> None:
     for row in (ROW | changes, other):
         assert sane(read_row(over_the_wire(row), BITCOIN, NOW))
@@ -625,7 +624,6 @@ def test_no_row_leads_to_an_invalid_price(changes: dict[str, Any], other: Any) -
 @given(st.dictionaries(st.sampled_from(sorted(tick())), JSON), JSON)
 @example({"last": 10**30, "change": -(10**30)}, None)
 @example({"timestamp": "9999-12-31T23:59:59-23:59"}, None)
-@settings(deadline=None)
 def test_no_tick_leads_to_an_invalid_price(changes: dict[str, Any], other: Any) -> None:
     quote = read_tick(over_the_wire(tick() | changes), BITCOIN, NOW)
     assert sane(quote)
@@ -634,7 +632,6 @@ def test_no_tick_leads_to_an_invalid_price(changes: dict[str, Any], other: Any) 
 
 @given(st.dictionaries(st.sampled_from(["channel", "data", "error", "symbol", "success"]), JSON))
 @example({"channel": "status", "data": [{"system": "maintenance"}]})
-@settings(deadline=None)
 def test_every_message_of_a_socket_is_a_quote_or_an_error(message: dict[str, Any]) -> None:
     for changes in ({}, {"channel": "ticker"}, {"channel": "status"}):
         try:
@@ -645,7 +642,6 @@ def test_every_message_of_a_socket_is_a_quote_or_an_error(message: dict[str, Any
 
 
 @given(st.lists(JSON | st.lists(JSON, min_size=7, max_size=8)), JSON)
-@settings(deadline=None)
 def test_every_row_of_a_list_is_read_or_left_out(rows: list[Any], wsname: Any) -> None:
     candles = read_klines(over_the_wire(rows), COLUMNS, *EVER).values()
     assert all(candle.low > 0 and candle.close > 0 for candle in candles)
@@ -654,7 +650,6 @@ def test_every_row_of_a_list_is_read_or_left_out(rows: list[Any], wsname: Any) -
 
 
 @given(PRICES, PRICES)
-@settings(deadline=None)
 def test_every_digit_is_kept(price: Decimal, opened: Decimal) -> None:
     words = f'{{"last": {price:f}, "ask": {price:f}, "change": {price - opened:f}}}'
     quote = read_tick(loads(words), BITCOIN, NOW)

@@ -26,7 +26,7 @@ SPY = Instrument(symbol="SPY", code="", kind="etf", start=Decimal(600))
 GSPC = Instrument(symbol="^GSPC", code="", kind="index", start=Decimal(6000))
 ALL = [BTC, AAPL, SPY, GSPC]
 
-unhurried = settings(deadline=None, max_examples=50)  # no test fails on a busy machine
+fifty = settings(max_examples=50)
 seeds = st.integers(0, 10**6)
 instruments = st.builds(
     Instrument,
@@ -106,7 +106,7 @@ def values(quote: Quote) -> list[Any]:
     return [*prices, quote.reference, quote.volume]
 
 
-@unhurried
+@fifty
 @given(instruments, seeds, st.sampled_from([0.001, 1, 60, 6000]))
 async def test_every_quote_is_positive_and_on_the_tick_grid(
     instrument: Instrument, seed: int, rate: float
@@ -118,7 +118,7 @@ async def test_every_quote_is_positive_and_on_the_tick_grid(
             assert price % tick == 0
 
 
-@unhurried
+@fifty
 @given(instruments, seeds, st.sampled_from([0.001, 1, 60, 6000]))
 async def test_last_lies_between_bid_and_ask_and_between_low_and_high(
     instrument: Instrument, seed: int, rate: float
@@ -130,7 +130,7 @@ async def test_last_lies_between_bid_and_ask_and_between_low_and_high(
         assert quote.low <= quote.open <= quote.high
 
 
-@unhurried
+@fifty
 @given(instruments, seeds)
 async def test_volume_and_sequence_rise_with_every_quote(instrument: Instrument, seed: int) -> None:
     for before, after in pairwise(await take(simulated(seed), [instrument], 60)):
@@ -138,14 +138,14 @@ async def test_volume_and_sequence_rise_with_every_quote(instrument: Instrument,
         assert after.sequence > before.sequence
 
 
-@unhurried
+@fifty
 @given(instruments, seeds)
 async def test_every_quote_survives_the_wire(instrument: Instrument, seed: int) -> None:
     for quote in await take(simulated(seed), [instrument], 5):
         assert Quote.from_wire(quote.to_wire()) == quote
 
 
-@unhurried
+@fifty
 @given(seeds)
 async def test_the_same_seed_has_the_same_sequence(seed: int) -> None:
     first, second = [await take(simulated(seed), ALL, 100) for _ in range(2)]
@@ -163,7 +163,7 @@ async def test_the_sequence_of_a_seed_does_not_depend_on_the_clock() -> None:
     )
 
 
-@unhurried
+@fifty
 @given(seeds, st.lists(st.sampled_from([AAPL, SPY, GSPC]), unique=True))
 async def test_a_symbol_walks_the_same_way_beside_any_others(
     seed: int, neighbours: list[Instrument]
@@ -257,7 +257,7 @@ async def test_the_default_clock_is_aware_utc() -> None:
     assert before <= quote.source_time <= datetime.now(UTC)
 
 
-@unhurried
+@fifty
 @given(seeds)
 async def test_the_change_of_the_first_day_is_plausible(seed: int) -> None:
     for quote in await simulated(seed).quotes(ALL):
@@ -430,7 +430,7 @@ async def test_it_has_no_list_of_instruments() -> None:
     assert await simulated().instruments() == []
 
 
-@unhurried
+@fifty
 @given(instruments, seeds, st.sampled_from([60, 3600, 86400]))
 async def test_candles_are_positive_consistent_and_on_the_tick_grid(
     instrument: Instrument, seed: int, step: int

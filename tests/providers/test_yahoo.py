@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from quotes.providers import Instrument, ProviderError, make_provider
@@ -1045,7 +1045,6 @@ def test_a_float_gets_its_original_digits_back(written: str, meant: str) -> None
 
 @given(st.decimals(min_value=Decimal("0.01"), max_value=Decimal(99_999), places=2))
 @example(Decimal("84812.44"))
-@settings(deadline=None)
 def test_cents_survive_32_bits_in_every_form(price: Decimal) -> None:
     near = to_32_bits(float(price))
     assert shortest(near) == price
@@ -1059,7 +1058,6 @@ def test_cents_survive_32_bits_in_every_form(price: Decimal) -> None:
 @example(to_32_bits(1e30))
 @example(3.4028234663852886e38)
 @example(1.401298464324817e-45)
-@settings(deadline=None)
 def test_the_shortest_digits_identify_the_float(number: float) -> None:
     spelled = shortest(number)
     assert to_32_bits(float(spelled)) == number
@@ -1096,7 +1094,6 @@ FRAMES = st.fixed_dictionaries(
 @example({"id": "A", "price": 1.0, "change": 1.401298464324817e-45, "price_hint": -3})
 @example({"id": "A", "price": 1.0, "bid": 2.0, "ask": 1.5, "market_hours": 1})
 @example({"id": "A", "price": -1.0, "change": 1.0, "day_low": 0.5, "market_hours": 1})
-@settings(deadline=None)
 def test_no_frame_leads_to_an_invalid_price(fields: dict[str, Any]) -> None:
     found = read_frame(message(**fields))
     assert found
@@ -1122,7 +1119,6 @@ def test_no_frame_leads_to_an_invalid_price(fields: dict[str, Any]) -> None:
 @given(st.binary(max_size=200))
 @example(b"\x80" * 20)
 @example(b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01A")
-@settings(deadline=None)
 def test_any_bytes_are_fields_or_an_error(raw: bytes) -> None:
     try:
         fields = read_fields(raw)
@@ -1136,7 +1132,6 @@ def test_any_bytes_are_fields_or_an_error(raw: bytes) -> None:
 
 
 @given(FRAMES, st.data())
-@settings(deadline=None)
 def test_a_truncated_frame_is_an_error_or_has_fewer_fields(
     fields: dict[str, Any], data: st.DataObject
 ) -> None:
@@ -1167,7 +1162,6 @@ def over_the_wire(value: Any) -> Any:
 @example({"regularMarketTime": 2**62, "gmtoffset": 10**9, "exchangeTimezoneName": "../x"}, None)
 @example({"exchangeTimezoneName": ""}, None)
 @example({"exchangeTimezoneName": "America"}, None)
-@settings(deadline=None)
 def test_no_row_leads_to_an_invalid_price(changes: dict[str, Any], other: Any) -> None:
     response = {"meta": other, "timestamp": other, "indicators": {"quote": [{"close": other}]}}
     bodies = [
@@ -1193,7 +1187,6 @@ def test_no_row_leads_to_an_invalid_price(changes: dict[str, Any], other: Any) -
 
 
 @given(JSON, JSON, JSON)
-@settings(deadline=None)
 def test_every_candle_of_a_chart_is_valid(meta: Any, times: Any, bars: Any) -> None:
     for quotes in (bars, {"quote": [bars]}, {"quote": [dict.fromkeys(COLUMNS, bars)]}):
         result = over_the_wire({"meta": meta, "timestamp": times, "indicators": quotes})
@@ -1203,7 +1196,6 @@ def test_every_candle_of_a_chart_is_valid(meta: Any, times: Any, bars: Any) -> N
 
 
 @given(JSON, JSON)
-@settings(deadline=None)
 def test_every_error_has_a_code_and_words(body: Any, value: Any) -> None:
     for each in (body, {"chart": {"error": value}}, {"spark": value}):
         assert all(isinstance(part, str) for part in complaint(over_the_wire(each)))

@@ -140,7 +140,7 @@ async def test_batches_keep_the_pace() -> None:
 
 
 @given(st.integers(1, 40), st.integers(1, 9), st.data())
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 async def test_bad_codes_do_not_affect_the_others(
     count: int, size: int, data: st.DataObject
 ) -> None:

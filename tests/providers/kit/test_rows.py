@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from quotes.providers import Instrument, Plan, ProviderError
@@ -229,7 +229,6 @@ def outcome(row: dict[str, Any]) -> Quote | str:
 
 
 @given(st.dictionaries(st.sampled_from(FIELDS), VALUES))
-@settings(deadline=None)
 def test_any_row_becomes_a_quote_or_a_reason(row: dict[str, Any]) -> None:
     quote = outcome(row)
     if isinstance(quote, str):
