@@ -18,6 +18,7 @@ import sysconfig
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,7 @@ pytestmark = pytest.mark.server
 
 PACKAGES = Path(sysconfig.get_path("purelib"))
 REAL = sys.executable
+VERSION = "{}.{}".format(*sys.version_info)
 SHIM = "#!/bin/sh\necho 'pyenv: python3.11: command not found' >&2\nexit 127\n"
 PRETEND = f'#!/bin/sh\nexec {REAL} -c "import sys; {{}}; exec(sys.argv[1])" "$2"\n'
 OLD = PRETEND.format("sys.version_info = (3, 10, 1)")
@@ -112,7 +114,7 @@ class Clone:
 
 
 class Run:
-    """`make run` or `make serve` in a clone, until it ends."""
+    """A command of make in a clone, until it ends."""
 
     def __init__(self, clone: Clone, target: str = "run", **env: str) -> None:
         self.clone, self.port = clone, free_port()
@@ -149,6 +151,16 @@ class Run:
         if self.process.poll() is None:
             os.killpg(self.process.pid, number)
         self.process.wait(20)
+
+
+@contextmanager
+def making(clone: Clone, **env: str) -> Iterator[Run]:
+    """Run `make dev` in a clone, and end it before it has made an environment."""
+    made = Run(clone, "dev", **env)
+    try:
+        yield made
+    finally:
+        made.stop(signal.SIGKILL)
 
 
 def fetch(url: str) -> str:
@@ -337,29 +349,22 @@ class TestTheEnvironment:
         script = "echo 3.10" if "3.10" in fault else "exit 127"
         (clone.folder / ".venv").mkdir()
         program(clone.folder / ".venv" / "bin", "python", f"#!/bin/sh\n{script}\n")
-        made = Run(clone, "dev", PYTHON=REAL, **self.NO_INDEX)
-        try:
-            version = "{}.{}".format(*sys.version_info)
-            made.wait_for(f".venv {fault}: making it again with Python {version}")
-        finally:
-            made.stop(signal.SIGKILL)
+        with making(clone, PYTHON=REAL, **self.NO_INDEX) as made:
+            made.wait_for(f".venv {fault}: making it again with Python {VERSION}")
 
     def test_that_lost_a_package_is_made_again(self, clone: Clone):
         clone.with_packages()
         [pth] = (clone.folder / ".venv" / "lib").glob("*/site-packages/of-the-tests.pth")
         pth.unlink()
-        result = clone.run("make", "dev", **self.NO_INDEX)
-        version = "{}.{}".format(*sys.version_info)
-        [line, *_] = result.stdout.splitlines()
-        assert line == f".venv has lost django: making it again with Python {version}"
+        with making(clone, **self.NO_INDEX) as made:
+            made.wait_for(f".venv has lost django: making it again with Python {VERSION}")
 
     def test_that_was_left_half_made_is_made_again_and_works(self, clone: Clone):
         clone.with_packages().with_one_requirement()
         (clone.folder / ".venv" / "unfinished").touch()
         result = clone.run("make", "dev", **self.NO_INDEX)
-        version = "{}.{}".format(*sys.version_info)
         assert result.stdout.splitlines() == [
-            f".venv is incomplete: making it again with Python {version}",
+            f".venv is incomplete: making it again with Python {VERSION}",
             "installing requirements/dev.txt into .venv, once ...",
         ]
         assert result.stderr.startswith("pip failed: ERROR: No matching distribution")

@@ -9,7 +9,7 @@ from tests.servers import Site
 
 pytestmark = [pytest.mark.browser, pytest.mark.server]
 
-MANY = 16  # frames, at four a second
+MANY = 8  # frames, at two a second
 PAGES = {
     "/": "BTC-USD",
     "/boards/crypto/": "BTC-USD",
