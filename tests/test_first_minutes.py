@@ -199,7 +199,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Run:
         shown = last_prices(running.get("/boards/crypto/?from=the-test"))
         path = f"ws://{address}/ws/cryptoupdates/"
         with connect(path, origin=f"http://{address}", max_size=None) as page:
-            while last_prices(page.recv(timeout=20)).items() <= shown.items():
+            while last_prices(page.recv(timeout=PATIENCE)).items() <= shown.items():
                 pass
     finally:
         running.stop()

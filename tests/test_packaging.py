@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from websockets.sync.client import connect
 
-from tests.servers import ROOT, eventually, free_port
+from tests.servers import PATIENCE, ROOT, eventually, free_port
 from tests.test_docs import snippets
 
 pytestmark = pytest.mark.server
@@ -224,7 +224,7 @@ def test_its_socket_sends_what_the_page_shows(shop: Shop):
     assert address
     where = f"ws://127.0.0.1:{shop.port}{html.unescape(address[1])}"
     with connect(where, origin=shop.url) as socket:
-        first = socket.recv(timeout=5)
+        first = socket.recv(timeout=PATIENCE)
         assert prices(first).keys() == {"BTC-USD", "AAPL"}
         assert "tr.quote-entry[data-symbol=" in first
         assert ".quote-price[data-symbol=" in first

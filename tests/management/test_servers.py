@@ -24,7 +24,7 @@ from websockets.asyncio.client import connect as connect_async
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from tests.servers import ROOT, Command, Site, Stub, eventually, free_port, manage, site
+from tests.servers import PATIENCE, ROOT, Command, Site, Stub, eventually, free_port, manage, site
 
 pytestmark = pytest.mark.server
 
@@ -45,7 +45,7 @@ def open_socket(running: Site, path: str = "/ws/cryptoupdates/") -> Any:
 def move(page: Any, shown: dict[str, str]) -> dict[str, str]:
     """Wait for the first message with another price than is shown."""
     return eventually(
-        lambda: {c: last for c, last in prices(page.recv(5)).items() if last != shown[c]},
+        lambda: {c: last for c, last in prices(page.recv(PATIENCE)).items() if last != shown[c]},
         "a price moves",
     )
 
@@ -54,7 +54,7 @@ def end(page: Any) -> int:
     """Wait until a socket is closed; return the code."""
     while True:
         try:
-            page.recv(timeout=5)
+            page.recv(timeout=PATIENCE)
         except ConnectionClosed:
             return page.close_code
 
@@ -65,7 +65,7 @@ def test_the_first_message_of_a_socket_has_everything_and_prices_move(running_si
         address = re.search(r'hx-ws:connect="([^"]*)"', paper)
         assert address
         with open_socket(running_site, html.unescape(address[1])) as page:
-            first = page.recv(timeout=5)
+            first = page.recv(timeout=PATIENCE)
             assert list(prices(first)) == list(prices(paper))
             assert all(prices(first).values())
             moved = move(page, prices(first))
@@ -76,9 +76,9 @@ def test_the_first_message_of_a_socket_has_everything_and_prices_move(running_si
 def test_every_address_is_answered_and_foreign_pages_are_not(running_site: Site):
     for path in ("/ws/cryptoupdates/", "/ws/stock-market/", "/ws/boards/crypto/"):
         with open_socket(running_site, path) as page:
-            assert len(prices(page.recv(timeout=5))) > 50
+            assert len(prices(page.recv(timeout=PATIENCE))) > 50
     with open_socket(running_site, "/ws/quotes/?symbols=AAPL,BTC-USD") as page:
-        assert list(prices(page.recv(timeout=5))) == ["AAPL", "BTC-USD"]
+        assert list(prices(page.recv(timeout=PATIENCE))) == ["AAPL", "BTC-USD"]
     for path, origin in (
         ("/ws/cryptoupdates/", "http://evil.example"),
         ("/ws/boards/bonds/", running_site.url),
@@ -106,7 +106,7 @@ def test_each_request_is_logged_once_and_the_address_first(running_site: Site):
 
 def test_what_one_client_sends_breaks_nothing_for_the_others(running_site: Site):
     with open_socket(running_site) as good:
-        shown = prices(good.recv(timeout=5))
+        shown = prices(good.recv(timeout=PATIENCE))
         for frame in ("garbage", b"\x00\xff", "x" * 5000, "y" * 2_000_000):
             with open_socket(running_site) as bad:
                 with suppress(ConnectionClosed):  # it may be cut off while it still sends
@@ -115,7 +115,7 @@ def test_what_one_client_sends_breaks_nothing_for_the_others(running_site: Site)
                     end(bad)
         assert move(good, shown)
     with open_socket(running_site) as page:
-        assert prices(page.recv(timeout=5))
+        assert prices(page.recv(timeout=PATIENCE))
     assert "Traceback" not in running_site.log.read_text()
 
 
@@ -127,7 +127,7 @@ def test_a_server_that_ends_sends_its_pages_away_so_that_they_come_back(running_
     with ExitStack() as doors:
         pages = [doors.enter_context(open_socket(running_site)) for _ in range(40)]
         for page in pages:
-            page.recv(timeout=5)
+            page.recv(timeout=PATIENCE)
         assert running_site.stop()
         code = {"daphne": 4012, "uvicorn": 1012}[running_site.server]
         ends = {end(page) for page in pages}
@@ -163,9 +163,9 @@ def test_with_few_files_a_server_refuses_sockets_and_serves_pages(narrow: Site):
         assert len(refused) > 20
         assert set(refused) == {503}
         assert "Bitcoin" in narrow.get("/boards/crypto/")
-        assert prices(pages[0].recv(timeout=5))
+        assert prices(pages[0].recv(timeout=PATIENCE))
     with open_socket(narrow) as page:
-        assert prices(page.recv(timeout=5))
+        assert prices(page.recv(timeout=PATIENCE))
     log = narrow.log.read_text()
     assert log.count("refused a socket") == 1
     assert "ERROR" not in log
