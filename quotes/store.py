@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from quotes import sessions
@@ -13,6 +13,7 @@ from quotes.quote import Quote, utc_now
 from quotes.sessions import Session
 
 MINUTE = 60  # seconds
+OVERLAP = timedelta(seconds=30)  # in which two feeds may publish, the old one and the new one
 TRADED = ("regular", "always")  # sessions in which an old price counts as stale
 FROM_PROVIDER = ("halted", "always")  # sessions in which the provider overrides the calendar
 FLASH_EVERY = 0.5  # seconds: a cell flashes at most twice a second (WCAG 2.3.1 allows three times)
@@ -85,13 +86,14 @@ class Store:
         """Take a batch of quotes; return the codes that changed.
 
         A version is (epoch, batch), so the quotes of a paused feed are older than those of the
-        feed that took over.
+        feed that took over. While both publish, a later quote of the older feed is not replaced
+        either: times on pages never go back.
         """
         now = self.clock()
         changed = set()
         for quote in quotes:
             state = self.states.get(quote.symbol)
-            if state is not None and version > state.version:
+            if state is not None and _replaces(quote, version, state):
                 session = session_of(state.symbol, quote, now)
                 stale_minutes = self._stale_minutes(state.symbol, quote, session, now)
                 fallback = quote.provider in self.chains.get(quote.symbol, ())[1:]
@@ -168,3 +170,12 @@ def session_of(symbol: Symbol, quote: Quote, now: datetime) -> Session | None:
     if quote.session in FROM_PROVIDER:
         return reported
     return sessions.at(symbol.exchange, symbol.kind, now) or reported
+
+
+def _replaces(quote: Quote, version: tuple[int, int], state: State) -> bool:
+    known = state.quote
+    if known is None or version[0] <= state.version[0] or quote.provider != known.provider:
+        return version > state.version
+    if quote.source_time is None or known.source_time is None:
+        return True
+    return not timedelta(0) < known.source_time - quote.source_time <= OVERLAP

@@ -88,6 +88,24 @@ class TestNewest:
         assert store.put((1, 5000), [quote("AAPL", "101")]) == set()
         assert last(store) == "102"
 
+    @pytest.mark.parametrize(
+        ("version", "seconds", "shown"),
+        [
+            ((2, 1), 0.5, "102"),  # the old feed still published, half a second later
+            ((2, 1), 0, "101"),
+            ((1, 2), 0.5, "101"),  # the feed itself sends older times after a change of code
+            ((2, 1), 31, "101"),  # as it does here, before it was replaced
+        ],
+    )
+    def test_times_do_not_go_back_while_one_feed_replaces_another(
+        self, store: Store, version: tuple[int, int], seconds: float, shown: str
+    ):
+        store.put((1, 1), [quote("AAPL", "102", source_time=NOON)])
+        before = NOON - timedelta(seconds=seconds)
+        changed = store.put(version, [quote("AAPL", "101", source_time=before)])
+        assert last(store) == shown
+        assert changed == ({"AAPL"} if shown == "101" else set())
+
     def test_a_quote_of_an_unlisted_symbol_is_ignored(self, store: Store):
         assert store.put((1, 1), [quote("DOGE-USD", "0.1"), quote("AAPL", "101")]) == {"AAPL"}
         assert "DOGE-USD" not in store.states
