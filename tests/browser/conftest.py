@@ -48,6 +48,11 @@ class Exchange:
         """Switch a fault on."""
         self._ask(f"/_mode?to={to}")
 
+    def close(self) -> None:
+        """Be in maintenance: refuse requests and new sockets, then cut those that are open."""
+        self.mode("maintenance")
+        self._ask("/_cut")
+
     def heard(self) -> bool:
         """Return whether a feed listens to its prices."""
         return bool(self._ask("/_state")["subscriptions"])

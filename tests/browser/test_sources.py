@@ -149,8 +149,7 @@ def test_a_source_that_fails_is_named_once_and_nothing_moves_on_the_page(
     shown = [(page.rows(), page.value("BTC-USD")) for page in pages]
     for page in pages:
         page.page.evaluate("quotesTest.shifts = []")
-    exchange.mode("drop")
-    exchange.mode("maintenance")
+    exchange.close()
     for page, (rows, value) in zip(pages, shown, strict=True):
         note = page.page.locator(".note-outage")
         expect(note).to_be_visible()

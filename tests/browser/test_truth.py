@@ -64,8 +64,7 @@ def test_a_row_shows_the_source_of_its_price_while_its_first_source_is_down(
     expect(row.locator("[data-field=state]")).to_have_text("24/7")
     before, places = page.rows(), page.page.evaluate(PLACES)
 
-    exchanges["coinbase"].mode("drop")
-    exchanges["coinbase"].mode("maintenance")
+    exchanges["coinbase"].close()
     expect(row.locator("[data-field=state]")).to_have_text("24/7 via Kraken")
     exchanges["kraken"].tick("XXBTZUSD", "64300.5")
     expect(row.locator("data")).to_have_attribute("value", "64300.5")

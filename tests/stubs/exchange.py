@@ -5,7 +5,7 @@
         await stub.tick("BTC-USD", "64000.01")
 
 As a process it prints its port on a line and is controlled over HTTP: `/_mode?to=drop`,
-`/_tick?product=BTC-USD&price=64000.01`, `/_state`.
+`/_tick?product=BTC-USD&price=64000.01`, `/_cut`, `/_state`.
 
 Each module also has a `bench`, which sets the stub and its provider up for the contract. Those
 with `MANY`, the codes for `enlist`, are in the benchmark of adapters.
@@ -220,6 +220,8 @@ class Exchange:
                 self.mode = query["to"]
             elif path == "/_tick":
                 await self.tick(**query)
+            elif path == "/_cut":
+                self.cut()
             elif path != "/_state":
                 found = self.steer(path, query)
                 status = 404 if found is None else 200
