@@ -94,7 +94,7 @@ class TestNewest:
             ((2, 1), 0.5, "102"),  # the old feed still published, half a second later
             ((2, 1), 0, "101"),
             ((1, 2), 0.5, "101"),  # the feed itself sends older times after a change of code
-            ((2, 1), 31, "101"),  # as it does here, before it was replaced
+            ((2, 1), 31, "101"),  # longer ago: the new feed has another code
         ],
     )
     def test_times_do_not_go_back_while_one_feed_replaces_another(
