@@ -14,6 +14,8 @@ from tempfile import TemporaryDirectory, mkdtemp
 
 from tests.servers import Postgres, alone, manage
 
+FEW = ["BTC-USD", "ETH-USD", "SOL-USD", "DOGE-USD", "ADA-USD", "SHIB-USD", "AAPL", "MSFT", "NVDA"]
+
 
 @cache
 def folder_of_process() -> Path:
@@ -36,6 +38,15 @@ def sqlite(folder: Path) -> Path:
                 connection.execute("PRAGMA journal_mode=DELETE")
             draft.rename(path)
     return path
+
+
+def few(folder: Path, whole: Path) -> Path:
+    """Return a copy of a database in which few symbols are active, so that each may move often."""
+    copy = Path(shutil.copy(whole, folder / "few.sqlite3"))
+    with closing(sqlite3.connect(copy)) as connection, connection:
+        places = ", ".join("?" * len(FEW))
+        connection.execute(f"UPDATE quotes_symbol SET active = code IN ({places})", FEW)
+    return copy
 
 
 def postgres(folder: Path, programs: Path) -> Path:

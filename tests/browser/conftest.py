@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
+from tests import templates
 from tests.browser.proxy import Proxy, proxy
 from tests.browser.tab import Tab
 from tests.servers import PATIENCE, Command, Site, manage, shared_site, site
@@ -26,6 +27,7 @@ FLAGS = [
     "--disable-sync",
 ]
 SEEDED = {"SIMULATED_SEED": "7"}
+OFTEN = SEEDED | {"SIMULATED_RATE": "120"}  # for `few_symbols`
 STAFF = {
     "DJANGO_SUPERUSER_USERNAME": "alice",
     "DJANGO_SUPERUSER_EMAIL": "alice@example.com",
@@ -96,6 +98,12 @@ def tab(browser: Browser) -> Iterator[OpenTab]:
     yield open_tab
     for context in contexts:
         context.close()
+
+
+@pytest.fixture(scope="session")
+def few_symbols(tmp_path_factory: pytest.TempPathFactory, database_template: Path) -> Path:
+    """A database with few active symbols, so that a test waits less until one moves."""
+    return templates.few(tmp_path_factory.mktemp("few"), database_template)
 
 
 @pytest.fixture(scope="package")

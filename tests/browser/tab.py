@@ -121,10 +121,11 @@ class Tab:
         """Whether the page shows "Not live"."""
         return self.page.locator(".quotes-pulse .pulse-ill").first.is_visible()
 
-    def moves(self, code: str, patience: float = PATIENCE) -> None:
-        """Wait until a symbol's price has changed."""
-        value = self.row(code).locator("data").first
-        expect(value).not_to_have_attribute("value", self.value(code), timeout=patience * 1000)
+    def moves(self, code: str, before: str | None = None) -> None:
+        """Wait until a symbol's price differs from the one before, or else from that of now."""
+        before = self.value(code) if before is None else before
+        price = self.row(code).locator("data").first
+        expect(price).not_to_have_attribute("value", before, timeout=PATIENCE * 1000)
 
     def value(self, code: str) -> str:
         """Return a symbol's price as machines read it."""

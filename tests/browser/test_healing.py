@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import WebSocketRoute, expect
 
-from tests.browser.conftest import SEEDED, OpenTab
+from tests.browser.conftest import OFTEN, OpenTab
 from tests.browser.proxy import Proxy, proxy
 from tests.browser.tab import Tab
 from tests.servers import Site, site
@@ -26,15 +26,13 @@ CODES = (1000, 1001, 1005, 1006, 1011, 1012, 1013, 4012, 4013)
 
 
 @pytest.fixture(scope="module")
-def both(
-    tmp_path_factory: pytest.TempPathFactory, database_template: Path
-) -> Iterator[dict[str, Site]]:
+def both(tmp_path_factory: pytest.TempPathFactory, few_symbols: Path) -> Iterator[dict[str, Site]]:
     """Two sites for these tests alone, one under each server, with a fast pulse."""
-    env = SEEDED | {"DJANGO_SETTINGS_MODULE": "tests.browser.brisk"}
+    env = OFTEN | {"DJANGO_SETTINGS_MODULE": "tests.browser.brisk"}
     with ExitStack() as stack:
         yield {
             server: stack.enter_context(
-                site(tmp_path_factory.mktemp(server), database_template, server, **env)
+                site(tmp_path_factory.mktemp(server), few_symbols, server, **env)
             )
             for server in ("daphne", "uvicorn")
         }
@@ -76,16 +74,24 @@ def doubt(pages: dict[Tab, str]) -> None:
 
 def heal(pages: dict[Tab, str]) -> None:
     """Wait until all pages are live again, by themselves and without a trace."""
-    for page, code in pages.items():
+    for page in pages:
         rows = page.rows()
         page.live()
         page.until(lambda page=page: not page.says_not_live(), "no doubt any more")
         expect(page.page.locator("#quotes-said .said-silence")).to_be_hidden()
-        page.moves(code)
-        assert page.same(code)
-        assert page.loads == 1
         assert page.rows() == rows
         assert len(set(rows)) == len(rows)
+    move(pages)
+    for page, code in pages.items():
+        assert page.same(code)
+        assert page.loads == 1
+
+
+def move(pages: dict[Tab, str]) -> None:
+    """Wait until prices have changed on all pages, which wait at the same time."""
+    before = {page: page.value(code) for page, code in pages.items()}
+    for page, code in pages.items():
+        page.moves(code, before[page])
 
 
 def test_a_page_asks_again_in_the_moment_in_which_it_doubts(
@@ -192,7 +198,7 @@ def test_every_close_code_of_a_server_brings_the_page_back(market: Site, tab: Op
     for code, page in pages.items():
         page.until(lambda code=code: len(routes[code]) == 2, f"a socket after {code}")
         page.live()
-        page.moves("BTC-USD")
+    move(dict.fromkeys(pages.values(), "BTC-USD"))
 
 
 def test_rows_keep_their_order_over_a_reconnect(market: Site, tab: OpenTab, wire: Proxy):
