@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -15,7 +16,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -39,9 +40,20 @@ def find_postgres() -> Path | None:
 
 
 def free_port() -> int:
-    """Return a port that was free a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
+    """Return a port that no other process of the tests gets until this one ends.
+
+    A socket of UDP on the port marks it. Programs that do not ask for a port get none of these.
+    """
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with (
+            suppress(OSError),
+            socket.create_server(("127.0.0.1", port)),
+            socket.socket(type=socket.SOCK_DGRAM) as mark,
+        ):
+            mark.bind(("127.0.0.1", port))
+            mark.detach()  # stays open
+            return port
 
 
 def eventually(happened: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
