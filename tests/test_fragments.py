@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 from django.utils.timezone import localtime
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from quotes.fragments import TARGETS, TEMPLATES, Fragments, Watch, addressed
@@ -22,6 +22,7 @@ from quotes.providers import REGISTRY
 from quotes.quote import Quote, price
 from quotes.shown import provider_title
 from quotes.store import Store
+from tests.examples import examples
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 ROOT = Path(__file__).resolve().parents[1]
@@ -609,7 +610,7 @@ class TestWhatARowSays:
         assert field(html, "change-percent") == "—"
         assert not set("▲▼•") & set(html)
 
-    @settings(max_examples=50)
+    @examples(50)
     @given(st.integers(1, 10**9), st.integers(-40, 400), st.integers(-40, 30))
     def test_whatever_prices_a_provider_may_give_its_row_can_be_shown(
         self, digits: int, exponent: int, base: int

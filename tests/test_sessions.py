@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import exchange_calendars
 import pytest
 from django.core.management import CommandError, call_command
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pandas import Timestamp
 
@@ -36,6 +36,7 @@ from quotes.sessions import (
     may_differ,
     price_label,
 )
+from tests.examples import examples
 from tests.servers import ROOT, environment
 
 # deprecations in pandas, which exchange_calendars uses
@@ -55,7 +56,7 @@ EXCHANGES = sorted(VENUES.keys() | OWN_CALENDARS.keys())
 NEW_YORK = ZoneInfo("America/New_York")
 SECOND, MINUTE, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(days=1)
 TICK = timedelta(microseconds=1)
-two_hundred = settings(max_examples=200)
+two_hundred = examples(200)
 
 
 @cache

@@ -25,6 +25,7 @@ from quotes import catalogue
 from quotes.feed.batch import Batch
 from quotes.live import layer
 from quotes.models import Board, BoardSymbol, Symbol
+from tests.examples import examples
 from tests.servers import until
 
 TRADING = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)  # a Monday: New York and Europe are open
@@ -333,7 +334,7 @@ def strange_examples(test: Any) -> Any:
 @strange_examples
 @given(query=strange_query())
 @hypothesis_settings(
-    max_examples=40, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    examples(40), database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 async def test_no_query_is_an_error_of_ours(board: Any, path: str, query: bytes):
     assert await ask(path, query) in (200, 400, 404)

@@ -183,10 +183,7 @@ class TestMerging:
 
 WRITES, FAILS, DIES, PAUSES = "writes", "fails to write", "writes and dies", "is paused"
 EVENTS = st.sampled_from([None, None, None, WRITES, WRITES, FAILS, DIES, PAUSES])
-MANY = settings(
-    max_examples=100,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+MANY = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def write_down(journal: Sequence[Quote], events: Sequence[str | None]) -> None:

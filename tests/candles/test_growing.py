@@ -13,11 +13,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from quotes.candles.growing import DAY, STEPS, Candles, Key, Row, period_of
 from quotes.quote import Quote
+from tests.examples import examples
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)  # a Monday; in New York 07:00
 OPENING = NOON + timedelta(hours=2, minutes=30)  # of New York
@@ -140,7 +141,7 @@ def journals(draw: st.DrawFn) -> list[Quote]:
 
 
 @given(journals())
-@settings(max_examples=200)
+@examples(200)
 def test_candles_equal_those_of_a_simple_rebuild(journal: list[Quote]):
     assert prices(rows_of(candles_of(*journal)).values()) == rebuilt(journal)
 
@@ -335,7 +336,7 @@ class TestVolume:
         st.lists(st.tuples(st.integers(1, 200), st.integers(0, 500)), min_size=1, max_size=80),
         st.integers(0, 60),
     )
-    @settings(max_examples=200)
+    @examples(200)
     def test_if_all_trades_are_known_it_is_their_sum_or_unknown(
         self, trades: list[tuple[int, int]], first: int
     ):

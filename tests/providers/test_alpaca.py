@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from websockets.asyncio.client import connect
 from websockets.http11 import Response
@@ -29,6 +29,7 @@ from quotes.providers.alpaca import (
 )
 from quotes.providers.alpaca_stream import CHUNK, Connection, Snapshot
 from quotes.quote import Quote, loads
+from tests.examples import examples
 from tests.junk import JSON, over_the_wire, sane
 from tests.servers import PATIENCE
 from tests.streams import Reader, read_stream
@@ -1013,7 +1014,7 @@ def test_high_and_low_include_the_last_and_time_only_increases(
 
 
 @given(st.integers(1, 2 * CHUNK + 1), st.integers(1, 60))
-@settings(max_examples=50)
+@examples(50)
 def test_the_subscription_is_as_large_as_the_plan_allows(count: int, limit: int) -> None:
     codes = [f"C{number}" for number in range(count)]
     mine, given, messages = connection(*codes), 0, 0

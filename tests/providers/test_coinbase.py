@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from websockets.asyncio.client import connect
 from websockets.http11 import Response
@@ -35,6 +35,7 @@ from quotes.providers.kit.klines import read_klines
 from quotes.providers.kit.sockets import read_frame
 from quotes.providers.kit.standing import Standing
 from quotes.quote import SECOND, Quote, loads
+from tests.examples import examples
 from tests.junk import EVER, JSON, over_the_wire, sane
 from tests.servers import PATIENCE
 from tests.streams import open_stream
@@ -735,7 +736,7 @@ def test_every_digit_is_kept(price: Decimal, number: int) -> None:
 
 
 @given(st.integers(1, 3 * CHUNK), st.data())
-@settings(max_examples=50)
+@examples(50)
 def test_every_product_stays_subscribed_until_it_is_refused(
     count: int, data: st.DataObject
 ) -> None:

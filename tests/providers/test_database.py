@@ -17,13 +17,14 @@ import psycopg
 import pytest
 from django.db import connections
 from django.db.backends.signals import connection_created
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django import DjangoDbBlocker
 
 from quotes.providers import Instrument, ProviderError, make_provider
 from quotes.providers.database import MAX_ROWS, MAX_THREADS, Database, checked, exact
 from quotes.quote import Quote
+from tests.examples import examples
 from tests.servers import Postgres, until
 from tests.stubs.database import QUERY, Table, alias_of, postgres, sqlite
 
@@ -558,7 +559,7 @@ async def test_a_refused_connection_shows_no_password(caplog: pytest.LogCaptureF
         unique_by=lambda pair: pair[0].strip(),
     )
 )
-@settings(max_examples=25)
+@examples(25)
 def test_every_price_in_the_table_is_read_exactly(
     rows: list[tuple[str, Decimal]],
 ) -> None:

@@ -12,12 +12,13 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from quotes.providers import Instrument, make_provider
 from quotes.providers.simulated import MAX_BURST, Simulated
 from quotes.quote import Quote
+from tests.examples import examples
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 BTC = Instrument(symbol="BTC-USD", code="", start=Decimal(64000), tick_size=Decimal("0.01"))
@@ -26,7 +27,7 @@ SPY = Instrument(symbol="SPY", code="", kind="etf", start=Decimal(600))
 GSPC = Instrument(symbol="^GSPC", code="", kind="index", start=Decimal(6000))
 ALL = [BTC, AAPL, SPY, GSPC]
 
-fifty = settings(max_examples=50)
+fifty = examples(50)
 seeds = st.integers(0, 10**6)
 instruments = st.builds(
     Instrument,

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from quotes.providers import Instrument, Plan, ProviderError
 from quotes.providers.kit.batches import KEPT, Codes, RejectedError
 from quotes.providers.kit.budgets import Budget
 from quotes.providers.kit.standing import Standing
+from tests.examples import examples
 
 
 class Source:
@@ -140,7 +141,7 @@ async def test_batches_keep_the_pace() -> None:
 
 
 @given(st.integers(1, 40), st.integers(1, 9), st.data())
-@settings(max_examples=50)
+@examples(50)
 async def test_bad_codes_do_not_affect_the_others(
     count: int, size: int, data: st.DataObject
 ) -> None:
