@@ -74,17 +74,17 @@ def doubt(pages: dict[Tab, str]) -> None:
 
 def heal(pages: dict[Tab, str]) -> None:
     """Wait until all pages are live again, by themselves and without a trace."""
+    rows = {page: page.rows() for page in pages}
     for page in pages:
-        rows = page.rows()
         page.live()
         page.until(lambda page=page: not page.says_not_live(), "no doubt any more")
         expect(page.page.locator("#quotes-said .said-silence")).to_be_hidden()
-        assert page.rows() == rows
-        assert len(set(rows)) == len(rows)
     move(pages)
     for page, code in pages.items():
         assert page.same(code)
         assert page.loads == 1
+        assert page.rows() == rows[page]
+        assert len(set(rows[page])) == len(rows[page])
 
 
 def move(pages: dict[Tab, str]) -> None:
