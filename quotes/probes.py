@@ -1,7 +1,7 @@
-"""Probes: /healthz, /readyz and /metrics answer whichever host and scheme a monitor asks for.
+"""Probes: /healthz, /readyz and /metrics answer requests for any host, with or without TLS.
 
-A monitor asks the process itself: under its own address, which is no host of the site, and without
-TLS. So these requests do not pass through the rest of the middleware.
+A monitor connects to the process itself. The address of the process is not a host of the site, and
+it has no TLS. So these requests do not pass through the rest of the middleware.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ def probe(path: str) -> Handler | None:
     return found.func if found.app_names == ["quotes"] else None
 
 
-def is_no_probe(record: logging.LogRecord) -> bool:
-    """Filter of the logger `django.request`: a 503 of /readyz is an answer and no error."""
+def is_error(record: logging.LogRecord) -> bool:
+    """Filter of the logger `django.request`: a 503 of /readyz is a normal answer."""
     request = getattr(record, "request", None)
-    return request is None or probe(request.path_info) is None
+    is_answer = getattr(record, "status_code", None) == 503 and not record.exc_info
+    return not is_answer or request is None or probe(request.path_info) is None

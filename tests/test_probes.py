@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from django.test import AsyncClient
 
+from quotes.probes import is_error
+
 pytestmark = pytest.mark.usefixtures("live_parts")
 PROBES = ("/healthz", "/readyz", "/metrics")
 
@@ -37,3 +39,15 @@ async def test_a_process_that_is_not_ready_is_no_error_in_the_log(
     with caplog.at_level(logging.ERROR, "django.request"):
         assert (await async_client.get("/readyz")).status_code == 503
     assert caplog.records == []
+
+
+async def test_a_probe_that_fails_is_in_the_log_with_its_traceback(
+    settings: Any, async_client: AsyncClient, caplog: pytest.LogCaptureFixture
+):
+    settings.QUOTES = settings.QUOTES | {"METRICS_FROM": None}
+    async_client.raise_request_exception = False
+    with caplog.at_level(logging.ERROR, "django.request"):
+        assert (await async_client.get("/metrics")).status_code == 500
+    [record] = caplog.records
+    assert record.exc_info
+    assert is_error(record)

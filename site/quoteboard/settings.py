@@ -365,9 +365,9 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {
-        "no_probe": {
+        "errors": {
             "()": "django.utils.log.CallbackFilter",
-            "callback": "ext://quotes.probes.is_no_probe",
+            "callback": "ext://quotes.probes.is_error",
         },
     },
     "formatters": {
@@ -379,7 +379,7 @@ LOGGING = {
         # without handlers of its own: with them, each line would be written twice
         "django": {"level": "INFO"},
         # a 404 is in the line of its request
-        "django.request": {"level": "ERROR", "filters": ["no_probe"]},
+        "django.request": {"level": "ERROR", "filters": ["errors"]},
         "django.utils.autoreload": {"level": "WARNING"},
         "uvicorn.access": {"level": "INFO"},
         "quotes": {"level": "INFO"},
