@@ -122,7 +122,7 @@ class Symbol(models.Model):
 
 
 @receiver(pre_delete, sender=Symbol)
-def lock(instance: Symbol, using: str, **kwargs: Any) -> None:
+def lock_deleted_symbol(instance: Symbol, using: str, **kwargs: Any) -> None:
     """Lock a symbol that is being deleted, until the transaction ends.
 
     Otherwise the feed could store a quote after the symbol's quotes are deleted, and before it is

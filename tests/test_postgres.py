@@ -57,3 +57,50 @@ def test_a_symbol_is_deleted_while_the_feed_stores_its_quote(
     site = Site(tmp_path, DATABASE_URL=postgres_server.url)
     done = site.manage("shell", "--verbosity", "0", "--command", DELETE)
     assert done.stdout.splitlines() == ["the feed had to wait", "0 left"]
+
+
+# The feed writes a stored and a new candle after the symbol is locked, before its candles are deleted.
+CANDLES = """
+from decimal import Decimal
+from threading import Thread
+from time import sleep
+from django.db import connection
+from django.db.models.signals import pre_delete
+from quotes.candles import archive
+from quotes.candles.growing import Row
+from quotes.models import Candle, Symbol
+
+def candles(*starts):
+    one = Decimal(1)
+    rest = (0, one, one, one, one, 1, None, None, "any", False)
+    return [Row("BTC-USD", 60, start, *rest) for start in starts]
+
+def write():
+    archive.save(1, candles(0, 60))
+    print("the feed had to wait, and wrote")
+
+def wait(**kwargs):
+    feed.start()
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    with connection.cursor() as cursor:
+        while True:
+            cursor.execute(waiting)
+            if cursor.fetchone()[0]:
+                break
+            sleep(0.01)
+
+archive.save(1, candles(0))
+feed = Thread(target=write)
+pre_delete.connect(wait, sender=Symbol)
+Symbol.objects.get(code="BTC-USD").delete()
+feed.join()
+print(Symbol.objects.filter(code="BTC-USD").count(), "left")
+"""
+
+
+def test_a_symbol_is_deleted_while_the_feed_writes_its_candles(
+    postgres_server: Postgres, tmp_path: Path
+):
+    site = Site(tmp_path, DATABASE_URL=postgres_server.url)
+    done = site.manage("shell", "--verbosity", "0", "--command", CANDLES)
+    assert done.stdout.splitlines() == ["the feed had to wait, and wrote", "0 left"]

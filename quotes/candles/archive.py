@@ -33,8 +33,18 @@ ARRAY = {"sqlite": "json_each(%s)", "postgresql": "json_array_elements(%s::json)
 # order of these writes, the result has the first open, the highest high, the lowest low and the
 # last close. Of two quotes at the same time, that of the newer feed is the later one.
 LATER = "(excluded.closed, excluded.epoch) >= (quotes_candle.closed, quotes_candle.epoch)"
+# On PostgreSQL, symbols are locked before candles, as by somebody who deletes a symbol. In another
+# order, the two would wait for each other.
+KEPT = {
+    "sqlite": "true",
+    "postgresql": """(value ->> 0)::bigint IN (
+    SELECT id FROM (
+        SELECT id FROM quotes_symbol WHERE id = ANY(%s) ORDER BY id FOR KEY SHARE
+    ) AS kept
+)""",
+}
 WRITE = """
-INSERT INTO quotes_candle ({columns}) SELECT {cells} FROM {array} WHERE true
+INSERT INTO quotes_candle ({columns}) SELECT {cells} FROM {array} WHERE {kept}
 ON CONFLICT (symbol_id, step, start) DO UPDATE SET
     open = CASE WHEN excluded.opened < quotes_candle.opened
         THEN excluded.open ELSE quotes_candle.open END,
@@ -75,7 +85,7 @@ DELETE FROM quotes_candle WHERE (symbol_id, step, start) IN (
 def save(epoch: int, rows: Sequence[Row]) -> None:
     """Write the candles of a feed, merged with the stored ones.
 
-    A feed that was replaced may still write: it accepted these quotes, and nobody else did.
+    A replaced feed may still write, because no other feed accepted these quotes.
     """
     ids = _ids({row.symbol for row in rows})
     values = [
@@ -98,12 +108,16 @@ def save(epoch: int, rows: Sequence[Row]) -> None:
         for row in rows
         if row.symbol in ids
     ]
-    cell, array = CELLS[connection.vendor], ARRAY[connection.vendor]
+    cell, array, kept = (each[connection.vendor] for each in (CELLS, ARRAY, KEPT))
     cells = ", ".join(cell.format(number, kind) for number, kind in enumerate(COLUMNS.values()))
-    write = WRITE.format(columns=", ".join(COLUMNS), cells=cells, array=array, later=LATER)
+    write = WRITE.format(
+        columns=", ".join(COLUMNS), cells=cells, array=array, kept=kept, later=LATER
+    )
     with connection.cursor() as cursor:
         for first in range(0, len(values), MAX_ROWS):
-            cursor.execute(write, [json.dumps(values[first : first + MAX_ROWS])])
+            some = values[first : first + MAX_ROWS]
+            locked = [sorted({row[0] for row in some})] if "%s" in kept else []
+            cursor.execute(write, [json.dumps(some), *locked])
 
 
 def load(symbol: str, step: int, start: datetime, end: datetime) -> list[providers.Candle]:

@@ -23,6 +23,9 @@ Version = tuple[int, int]  # (epoch, batch)
 Uses = Mapping[str, tuple[str, int]]  # a month and the number of requests in it, by provider
 NOTHING: Version = (0, 0)  # before the first batch
 
+SYMBOLS = {"sqlite": "SELECT code, id FROM quotes_symbol WHERE code IN ({})"}
+# Who deletes a symbol locks it first, too, and then its quote.
+SYMBOLS["postgresql"] = SYMBOLS["sqlite"] + " ORDER BY id FOR KEY SHARE"
 WRITE = """
 INSERT INTO quotes_lastquote (symbol_id, epoch, batch, wire) VALUES {}
 ON CONFLICT (symbol_id) DO UPDATE
@@ -55,13 +58,16 @@ def save_last_quotes(quotes: Mapping[str, tuple[Version, Quote]]) -> None:
     A newer quote of another feed stays. The database compares the versions in the statement that
     writes, because this process may be paused between any two statements.
     """
-    ids = dict(Symbol.objects.filter(code__in=quotes).values_list("code", "pk"))
-    rows = [
-        (ids[code], *version, json.dumps(quote.to_wire()))
-        for code, (version, quote) in quotes.items()
-        if code in ids
-    ]
     with transaction.atomic(), connection.cursor() as cursor:  # others read all or none
+        cursor.execute(
+            SYMBOLS[connection.vendor].format(", ".join(["%s"] * len(quotes))), [*quotes]
+        )
+        ids = dict(cursor.fetchall())
+        rows = [
+            (ids[code], *version, json.dumps(quote.to_wire()))
+            for code, (version, quote) in quotes.items()
+            if code in ids
+        ]
         for some in (rows[first : first + MAX_ROWS] for first in range(0, len(rows), MAX_ROWS)):
             places = ", ".join(["(%s, %s, %s, %s)"] * len(some))
             cursor.execute(WRITE.format(places), [value for row in some for value in row])
@@ -125,6 +131,6 @@ def _book(held: Held) -> str:
 
 
 def _as_text(field: str, value: Decimal | str | None) -> str:
-    # cut to the column: one invalid source must not keep the others from being stored
+    # cut to the column: one source with an invalid value must not keep the others from being stored
     written = f"{value:f}" if isinstance(value, Decimal) else value or ""
     return written[: HeldPrice._meta.get_field(field).max_length]  # type: ignore[union-attr]
