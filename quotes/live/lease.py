@@ -64,6 +64,7 @@ def listings() -> int:
 
 def count_listing() -> None:
     """Count a change of symbols or boards, for processes that hear no messages."""
+    FeedLease.objects.get_or_create(pk=1)
     FeedLease.objects.filter(pk=1).update(listings=F("listings") + 1)
 
 

@@ -51,6 +51,8 @@ def changed(using: str, **kwargs: Any) -> None:
 
 def send() -> None:
     """Notify every process that symbols or boards changed."""
-    layer.enter(lease.deployment())
-    lease.count_listing()
-    async_to_sync(layer.send_listing)()
+    try:
+        layer.enter(lease.deployment())
+        lease.count_listing()
+    finally:  # one of the two notices is enough for the processes that share a layer
+        async_to_sync(layer.send_listing)()
