@@ -6,6 +6,8 @@ import asyncio
 import logging
 import socket
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import uvicorn
@@ -25,25 +27,29 @@ RESTARTS = 1012  # the close code of a server that restarts
 class Server(uvicorn.Server):
     """Uvicorn's server, but with an accept loop that stops while no more files may be open.
 
-    The accept loop of asyncio would try as often as the queue is long, and log each attempt.
+    Asyncio would try once for each connection in its queue, and log each attempt.
     """
 
     def __init__(self, config: uvicorn.Config, listening: socket.socket) -> None:
         super().__init__(config)
         self.listening = listening
         self.accepting: asyncio.Task[None] | None = None
+        self.failed = False  # whether the application could not start
         self.most = max_connections()
         self.logged_at = -LOG_EVERY
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start the application, then accept connections; give up if a signal ends the server."""
-        starting = asyncio.create_task(super().startup(sockets=[]))
+        starting = asyncio.create_task(self._start())
         while not starting.done():
             await asyncio.wait([starting], timeout=LOOK_EVERY)
             if self.should_exit:
                 starting.cancel()
                 return
-        starting.result()
+        self.failed = starting.result() or self.lifespan.should_exit
+        if self.failed:
+            self.should_exit = True
+            return
         self.listening.setblocking(False)
         self.accepting = asyncio.create_task(self._accept())
         self.accepting.add_done_callback(self._ended)
@@ -56,6 +62,14 @@ class Server(uvicorn.Server):
         self.listening.close()
         await live.close_sockets(RESTARTS)
         await super().shutdown(sockets=[])
+
+    async def _start(self) -> bool:
+        """Start the application; return whether it failed. Its error is in the log then."""
+        try:
+            await super().startup(sockets=[])
+        except SystemExit:  # in a task, asyncio would log it once more
+            return True
+        return False
 
     async def _accept(self) -> None:
         loop, failing = asyncio.get_running_loop(), False
@@ -91,7 +105,9 @@ class Server(uvicorn.Server):
     def _protocol(self) -> Any:
         protocol: Any = self.config.http_protocol_class
         state = self.lifespan.state
-        return protocol(config=self.config, server_state=self.server_state, app_state=state)
+        made = protocol(config=self.config, server_state=self.server_state, app_state=state)
+        made.piece, made.data_received = 0, partial(_receive, made, made.data_received)
+        return made
 
     def _ended(self, accepting: asyncio.Task[None]) -> None:
         if not accepting.cancelled() and (error := accepting.exception()):
@@ -99,20 +115,34 @@ class Server(uvicorn.Server):
             self.should_exit = True
 
 
-def _close_if_silent(transport: asyncio.Transport, protocol: Any, answered: object = None) -> None:
-    """Close a connection that waits for the rest of a request, and look again if it does not.
+def _receive(protocol: Any, receive: Callable[[bytes], None], data: bytes) -> None:
+    protocol.piece += 1
+    receive(data)
 
-    Uvicorn would keep it until its client closes it. `answered` is the last request that was
-    answered at the look before.
+
+def _close_if_silent(transport: asyncio.Transport, protocol: Any, before: object = None) -> None:
+    """Close a connection that waits for the rest of a request. If it does not, look again later.
+
+    Uvicorn would keep it until its client closes it. `before` is what it waited for at the look
+    before.
     """
     is_socket = transport.get_protocol() is not protocol
     if is_socket or transport.is_closing():
         return
-    last = protocol.cycle
-    is_idle = protocol.timeout_keep_alive_task is not None  # uvicorn closes it soon
-    waits = last is None or (last.response_complete and not is_idle)
-    if waits and last is answered:
+    awaited = _awaited(protocol)
+    if awaited == before:
         transport.close()
     else:
         loop = asyncio.get_running_loop()
-        loop.call_later(REQUEST_WITHIN, _close_if_silent, transport, protocol, last)
+        loop.call_later(REQUEST_WITHIN, _close_if_silent, transport, protocol, awaited)
+
+
+def _awaited(protocol: Any) -> object:
+    """Return what a connection waits for; the same object as before if nothing arrived since."""
+    last = protocol.cycle
+    is_idle = protocol.timeout_keep_alive_task is not None  # uvicorn closes it soon
+    if last is None or (last.response_complete and not is_idle):
+        return last  # the headers of the next request
+    if last.more_body and not last.response_complete:
+        return last, protocol.piece  # the next piece of its body
+    return object()  # nothing

@@ -63,7 +63,7 @@ class Command(BaseCommand):
                 server.run()
             except KeyboardInterrupt:
                 return
-        if not (server.started or server.should_exit):
+        if server.failed:
             raise CommandError("The server did not start: see the log above.")
 
 
