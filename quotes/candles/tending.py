@@ -43,6 +43,7 @@ class CandleHistory:
         self.take = self.candles.take
         self.epoch = 0
         self.written_until = clock()  # all quotes accepted by then are in written candles
+        self.writing = 0  # candles that are being written
         self.losses = 0  # how often candles were dropped because too many waited
 
     async def lead(self, epoch: int) -> None:
@@ -50,6 +51,9 @@ class CandleHistory:
         self.epoch = epoch
         try:
             await self.write()
+        except Error as error:
+            logger.warning("could not store candles, keeping them: %s", error)
+        try:
             self.candles.zones = await self.in_database(archive.load_zones)
             now = self.clock()
             self.candles.restore(await self.in_database(archive.load_newest, now), now)
@@ -61,15 +65,22 @@ class CandleHistory:
         """Write the changed candles; if that raises an error, keep them for the next time."""
         began, due = self.clock(), self.candles.due()
         rows = [each.row() for each in due]
+        self.writing = len(rows)
         try:
             if rows:
                 await self.in_database(archive.save, self.epoch, rows)
         except BaseException:
             self.candles.failed(due)
             raise
+        finally:
+            self.writing = 0
         self.losses += bool(self.candles.dropped)
         self.written_until = began
         self.candles.written()
+
+    def unwritten(self) -> int:
+        """Return the number of candles that changed and are not stored."""
+        return self.candles.unwritten() + self.writing
 
     def end(self) -> None:
         """End an epoch. Other feeds continue its candles. Unwritten candles are written later."""

@@ -68,6 +68,7 @@ class Candidate:
         self.history = CandleHistory(live.in_database)
         self.providers = configured_providers()  # kept from epoch to epoch with their budgets
         self.unanswered = False
+        self.keeps_candles = False  # whether the last write of an earlier epoch's candles failed
         self.renewed = 0.0  # when the lease was last renewed, by the steady clock
 
     async def stand(self) -> None:
@@ -99,9 +100,16 @@ class Candidate:
 
     async def _write_rest(self) -> None:
         """Write the candles that could not be written while this process led."""
-        with suppress(Error, TimeoutError):
+        try:
             async with asyncio.timeout(END_WITHIN):
                 await self.history.write()
+        except (Error, TimeoutError) as error:
+            # one line per outage, not one for each attempt
+            level = logging.DEBUG if self.keeps_candles else logging.WARNING
+            logger.log(level, "could not store candles, keeping them: %s", error or "no answer")
+            self.keeps_candles = True
+        else:
+            self.keeps_candles = False
 
     async def _hold(self, epoch: int, running: asyncio.Task[None]) -> None:
         """Lead until the database reports that the lease is lost, or a newer feed is heard.

@@ -115,8 +115,8 @@ class Live:
                 layer.enter(await self.in_lease(lease.deployment))
                 await self.reload()
             except OperationalError as error:
-                if reached and connection.vendor == "sqlite":
-                    raise  # a table is missing, which other databases report by another error
+                if reached and "no such table" in str(error):
+                    raise  # other databases than SQLite report this by another error
                 if not waited:
                     logger.warning("waiting for the database: %s", error)
                 waited = True
@@ -135,8 +135,8 @@ class Live:
     async def close_sockets(self, code: int) -> None:
         """Refuse new sockets, and close the open ones with a code, one after the other.
 
-        Wait a little until they are closed: an answer that nobody reads would make the system
-        withdraw the code.
+        Wait until the clients have answered. If the process ended earlier, the system would reset
+        their connections, and they would not get the code.
         """
         self.limits.ending = True
         await self.hub.close(code)

@@ -1,4 +1,4 @@
-"""Storage: writes to the database what a feed has accepted, every second.
+"""Storage: writes the quotes, candles and counts of a feed to the database every second.
 
 Prices do not wait for it. Without the database, the newest quote of each symbol, the candles, the
 held prices and the numbers of requests stay in memory until they can be written.
@@ -27,7 +27,7 @@ STORE_EVERY = 1.0  # seconds; a process that missed quotes reads them soon after
 
 
 class Storage:
-    """What the feed of one epoch has accepted and the database does not contain yet."""
+    """The quotes, candles, held prices and counts of one epoch that are not in the database yet."""
 
     def __init__(
         self,
@@ -40,6 +40,7 @@ class Storage:
         self.in_database, self.epoch = in_database, epoch
         self.feed, self.providers, self.history = feed, providers, history
         self.quotes: dict[str, tuple[records.Version, Quote]] = {}
+        self.writing = 0  # quotes that are being written
         self.writes = {
             "last quotes": self._write_quotes,
             "held prices": self._write_held_prices,
@@ -56,8 +57,8 @@ class Storage:
     def waiting(self) -> dict[str, int]:
         """Return how many quotes, candles and held prices wait to be written."""
         return {
-            "quotes": len(self.quotes),
-            "candles": self.history.candles.unwritten(),
+            "quotes": len(self.quotes) + self.writing,
+            "candles": self.history.unwritten(),
             "held_prices": len(self.feed.held_prices()),
         }
 
@@ -68,7 +69,7 @@ class Storage:
             await self.write()
 
     async def write(self) -> None:
-        """Write everything that waits. What fails waits for the next time."""
+        """Write everything that waits. A failed write is repeated the next time."""
         for what, write in self.writes.items():
             await self._attempt(what, write)
 
@@ -96,6 +97,7 @@ class Storage:
 
     async def _write_quotes(self) -> None:
         newest, quotes, self.quotes = self.feed.number, self.quotes, {}
+        self.writing = len(quotes)
         try:
             if quotes:
                 await self.in_database(records.save_last_quotes, quotes)
@@ -103,6 +105,8 @@ class Storage:
         except BaseException:
             self.quotes = quotes | self.quotes
             raise
+        finally:
+            self.writing = 0
 
     async def _write_held_prices(self) -> None:
         if held := self.feed.held_prices():
