@@ -26,6 +26,7 @@ from tests.faults import oracle
 from tests.faults.crowd import Crowd, seconds_until
 from tests.faults.deployment import GRACE, Deployment, MissingError, Process, Web
 from tests.faults.oracle import Figure, Usage
+from tests.faults.scene import NO_ANSWER
 from tests.servers import ROOT
 
 RATE = 20.0  # trades of each product in a second
@@ -261,7 +262,7 @@ class Kills:
         different: list[str] = []
 
         def equal() -> bool:
-            with suppress(OSError):
+            with suppress(*NO_ANSWER):
                 different[:] = oracle.differing(theirs, self.deployment.candles())
                 return not different
             return False

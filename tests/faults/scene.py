@@ -25,6 +25,7 @@ RATE = 20.0  # trades of each product in a second
 PATIENCE = 60.0  # seconds, before a figure is given up
 GAP_AT_MOST = 3.0  # seconds without a newer price, on pages whose prices must go on
 WRITTEN_WITHIN = 5.0  # seconds from the return of the database until it has everything
+NO_ANSWER = (OSError, psycopg.Error, sqlite3.Error)  # of a database that is away
 OPEN_WITHIN = 3.0  # seconds until a new page is live and current
 
 
@@ -86,7 +87,7 @@ class Scene:
         try:
             stored = self.deployment.last_quotes()
             ours = self.deployment.candles()
-        except (psycopg.Error, sqlite3.Error):
+        except NO_ANSWER:
             return False
         shown = all(price in stored.get(code, "") for code, price in market["last"].items())
         return shown and not oracle.differing(oracle.candles_of(market), ours)
