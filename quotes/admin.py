@@ -227,9 +227,9 @@ class HeldPriceAdmin(admin.ModelAdmin):
         return f"{date_format(at, 'SHORT_DATE_FORMAT')} {at:%H:%M:%S}"
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Refuse: only the feed adds held prices."""
+        """Return False: only the feed adds held prices."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Refuse: held prices are a record."""
+        """Return False: nobody edits the record of held prices."""
         return False

@@ -134,13 +134,15 @@ class Fragments:
     def sign(
         self, language: str, condition: str = "live", turn: int = 1, *, again: bool = False
     ) -> str:
-        """Return a message with the pulse of every place on a page, and with the page's retry.
+        """Return a message with the pulse of every place on a page, its retry and its announcement.
 
         Screen readers announce when prices stop, and when they are live `again`.
         """
         pulse = addressed(self.pulse(language, condition, turn), "outerMorph:.quotes-pulse")
-        said = addressed(self.said(language, condition, turn, again=again), "outerMorph")
-        return pulse + said + addressed(self.retry(language))
+        announcement = addressed(
+            self.announcement(language, condition, turn, again=again), "outerMorph"
+        )
+        return pulse + announcement + addressed(self.retry(language))
 
     def pulse(self, language: str, condition: str = "live", turn: int = 1) -> SafeString:
         """Return the pulse of one place. Without pulses, a page shows "Not live" and loses colour.
@@ -163,16 +165,17 @@ class Fragments:
         }
         return self.render("quotes/_pulse.html", language, context)
 
-    def said(
+    def announcement(
         self, language: str, condition: str = "live", turn: int = 1, *, again: bool = False
     ) -> SafeString:
         """Return the announcement for screen readers: that prices stopped, or are live again.
 
-        Each page has one such element. Usually screen readers find no text in it. The stylesheet
-        reveals one to them when pulses end.
+        Each page has one such element. While pulses arrive, it has no visible text. When they end,
+        the stylesheet shows its text to screen readers.
         """
         at = self.store.stopped_at
-        # a page whose socket fails asks again and again, and must not get another text each time
+        # A page whose socket fails requests this again and again. With a new text each time, screen
+        # readers would repeat it.
         context = {
             "stopped": at is not None,
             "written": _written(at, language) if at else "",
@@ -181,11 +184,11 @@ class Fragments:
             "turn": turn,
             "fast": conf.get("PULSE") == conf.FAST,
         }
-        return self.render_once("quotes/_said.html", language, context)
+        return self.render_once("quotes/_announcement.html", language, context)
 
     def ending(self, language: str) -> SafeString:
         """Return the elements at the end of each page: its retry, and its announcement."""
-        return self.retry(language) + self.said(language, "opening")
+        return self.retry(language) + self.announcement(language, "opening")
 
     def retry(self, language: str) -> SafeString:
         """Return the element that requests quotes and a new socket unless a pulse replaces it."""

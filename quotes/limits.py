@@ -23,9 +23,9 @@ logger = logging.getLogger(__name__)
 Clock = Callable[[], float]
 LOG_EVERY = 10.0  # seconds between two log messages with the same reason
 MINUTE = 60.0  # seconds
-OTHER_FILES = 100  # that a process has open besides its sockets, at most
+OTHER_FILES = 100  # open files besides the sockets, at most
 UNLIMITED = 1_000_000  # connections
-ANSWERS = 50  # connections for pages, beside the sockets
+PAGE_CONNECTIONS = 50  # kept for pages, in addition to the sockets
 
 
 class Refused(Exception):
@@ -101,7 +101,7 @@ def max_sockets() -> int:
     """Return how many sockets may be open: fewer than connections, so that pages are served."""
     connections = max_connections()
     most: int = conf.get("MAX_SOCKETS")
-    return min(most, max(connections - ANSWERS, connections // 2))
+    return min(most, max(connections - PAGE_CONNECTIONS, connections // 2))
 
 
 class Allowance:

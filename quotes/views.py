@@ -34,7 +34,7 @@ def language() -> str:
 
 
 def page(live: Live, address: Address, **more: Any) -> dict[str, Any]:
-    """Return the context that every live page needs beside its quotes."""
+    """Return the context that every live page needs in addition to its quotes."""
     watch = address.watch(live.listed)
     return {
         "address": address,

@@ -179,7 +179,7 @@ class TestOneMessage:
         sent = fragments.opening(watch(row=["AAPL", "^GSPC"]))
         ids = re.findall(r'id="([^"]+)"', sent)
         assert ids[:4] == ["quote-1", "quote-3", "quotes-notes", "quotes-sources"]
-        assert ids[4:] == ["quotes-said", "quotes-retry"]
+        assert ids[4:] == ["quotes-announcement", "quotes-retry"]
         assert sent.count("hx-swap-oob=") == 7
         assert sent.count('hx-swap-oob="outerMorph:.quotes-pulse"') == 1
 
@@ -812,7 +812,9 @@ def said(fragments: Fragments, *given: str, **more: bool) -> list[str]:
     """Return what screen readers announce, of all elements of a message."""
     sent = fragments.sign("en", *given, **more)
     found = re.findall(r'class="([^"]*)" role="status">((?:[^<]|<span.*?</span>)*)</span>', sent)
-    silence = '<span class="said-silence">Prices are not live.</span>'  # the stylesheet hides it
+    silence = (
+        '<span class="announced-silence">Prices are not live.</span>'  # the stylesheet hides it
+    )
     assert all(silence in text or "stopped" in text for _, text in found)
     return [re.sub("<[^>]*>", "", t if "late" in c else t.replace(silence, "")) for c, t in found]
 

@@ -59,7 +59,7 @@ def test_a_symbol_is_deleted_while_the_feed_stores_its_quote(
     assert done.stdout.splitlines() == ["the feed had to wait", "0 left"]
 
 
-# The feed writes a stored and a new candle after the symbol is locked, before its candles are deleted.
+# The feed writes a stored and a new candle while the symbol is locked and its candles still exist.
 CANDLES = """
 from decimal import Decimal
 from threading import Thread

@@ -57,7 +57,7 @@ class Backfill:
         providers: Mapping[str, Provider],
         *,
         share: float = SHARE_OF_MINUTE,
-        gap: timedelta = timedelta(0),  # that is not requested
+        gap: timedelta = timedelta(0),  # a shorter one is not requested
         clock: Callable[[], datetime] = utc_now,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:

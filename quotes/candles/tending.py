@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 MAINTAIN_EVERY = 10.0  # seconds
 PRUNE_EVERY = timedelta(hours=1)
-# since an interruption, or an error of the database, before candles are requested
+# from an interruption, or an error of the database, until candles are requested
 STEADY_FOR = timedelta(seconds=30)
 REQUEST_AGAIN_AFTER = timedelta(minutes=10)  # candles that providers did not send
 

@@ -1,4 +1,4 @@
-"""Checks of what every deployment needs: a configuration, a database and a channel layer."""
+"""Checks of the parts of every deployment: configuration, database and channel layer."""
 
 from __future__ import annotations
 

@@ -130,7 +130,7 @@ class Feed:
         }
 
     def arrivals(self) -> dict[str, tuple[str, int, int]]:
-        """Return where quotes arrive from, by symbol: the provider, its turns and skipped ticks.
+        """Return, by symbol, the provider in use, and the numbers of its turns and skipped ticks.
 
         Between two calls with the same result, no quote of the symbol was missed. Symbols whose
         provider fails are left out.

@@ -16,7 +16,8 @@ from quotes.quote import Quote
 MAX_AHEAD = timedelta(seconds=5)  # a source's time may be this much ahead of our clock
 MAX_HELD = 1000  # held prices that are kept until they are stored
 REPORT_AGAIN = 60.0  # seconds after which a fault that comes and goes is reported again
-RECENT = timedelta(seconds=30)  # later, another price without a time has its time of receipt
+# A price without a time keeps the exchange's last time for so long, then it gets that of receipt.
+RECENT = timedelta(seconds=30)
 INSISTENT = timedelta(minutes=1)  # polls that repeat a price for this time confirm it
 UNPRICED, CROSSED = "no_price", "crossed"  # faults that a quote can have by itself
 

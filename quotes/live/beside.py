@@ -21,7 +21,7 @@ SILENT_AFTER = 2.0  # seconds without a batch; the feed sends at least one a sec
 
 
 class Live(Protocol):
-    """The live parts of the process that reading needs."""
+    """The attributes of `live.Live` that `Beside` uses."""
 
     in_database: DatabaseThread
     seen: Version

@@ -93,7 +93,7 @@ class Hub:
             self.wake.set()
 
     def send(self, message: Callable[[Watch], str], cohort: int | None = None) -> None:
-        """Send every page, or a cohort, its notes or pulse; slow pages get the newest later."""
+        """Send notes or a pulse to all pages or a cohort. Slow pages get the newest one later."""
         self.openings.clear()
         for watch, subscribers in list(self.watches.items()):
             if text := message(watch):

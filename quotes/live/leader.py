@@ -32,8 +32,8 @@ logger = logging.getLogger(__name__)
 
 RENEW_EVERY = 0.5  # seconds between two renewals of the lease, or two attempts to take it
 COMPARED = timedelta(days=1)  # the feed's first prices are not compared with older ones
-BEATING = 2.0  # seconds after its refusal ended, in which a feed would have been refused again
-BEGIN_AGAIN = 5.0  # seconds after a feed could not begin, in which another process may lead
+BEATING = 2.0  # seconds: a refused epoch that is not refused again by then is no longer heard
+BEGIN_AGAIN = 5.0  # seconds after a feed could not begin, so that another process may lead
 BEGIN_WITHIN = 10.0  # seconds to read what a feed needs; the database may hang
 END_WITHIN = 3.0  # seconds to store the last quotes; the database may hang
 
@@ -106,7 +106,9 @@ class Candidate:
         except (Error, TimeoutError) as error:
             # one line per outage, not one for each attempt
             level = logging.DEBUG if self.keeps_candles else logging.WARNING
-            logger.log(level, "could not store candles, keeping them: %s", error or "no answer")
+            logger.log(
+                level, "could not store earlier candles, keeping them: %s", error or "no answer"
+            )
             self.keeps_candles = True
         else:
             self.keeps_candles = False

@@ -19,7 +19,7 @@ LOOK_EVERY = 1.0  # seconds
 
 
 class Live(Protocol):
-    """The live parts of the process that must know of changes."""
+    """The attributes of `live.Live` that `look` uses."""
 
     in_database: DatabaseThread
     listings: int  # changes of symbols and boards that were read

@@ -33,7 +33,7 @@ class Rows:
         return replace(address, symbols=rows.codes, mark=board.mark), rows
 
     def foot(self, address: Address, selection: Selection) -> SafeString:
-        """Return what is below the rows of a board: their number and the links to its pages."""
+        """Return the part below the rows of a board: their number, and the links to its pages."""
         query, last = address.query, selection.page >= selection.pages
         quotes = [self.store.states[code].quote for code in selection.codes]
         context = {

@@ -10,8 +10,8 @@ from typing import Any
 logger = logging.getLogger(__name__)
 
 RESTART_AFTER = 1.0  # seconds
-# seconds; in Python 3.11, `wait_for` loses a cancellation that comes while its work ends. Until
-# then, a leader has time to store its last quotes.
+# Seconds until work that did not end is cancelled again: in Python 3.11, `wait_for` can lose a
+# cancellation. A leader needs up to 6 s to store its last quotes.
 CANCEL_AGAIN = 8.0
 
 Work = Callable[[], Awaitable[None]]

@@ -120,7 +120,7 @@ class CoinGecko(Provider):
         return sorted(found, key=attrgetter("start"))
 
     async def instruments(self) -> list[Instrument]:
-        """Return all coins with their names; CoinGecko has prices of all in many currencies."""
+        """Return all coins with their names. Each has prices in many currencies."""
         return [coin for coin in map(read_coin, await self._get("/coins/list")) if coin]
 
     async def _markets(

@@ -48,7 +48,7 @@ PLACES = {  # in a row of Ticker: a key and an index; index 0 is today, 1 the la
     "low": ("l", 1),
     "volume": ("v", 1),
 }
-# An update has one pair. A frame with several would be left out with its first one.
+# Frames with one pair only. One with several pairs must never be left out.
 TICK = re.compile(
     r'^\{"channel":\s*"ticker",\s*"type":\s*"update",\s*'
     r'"data":\s*\[\{"symbol":\s*"([^"]*)"[^{]*\}\]'

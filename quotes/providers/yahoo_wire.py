@@ -176,7 +176,7 @@ def read_frame(message: Mapping[str, Any]) -> Frame | None:
 
 
 def read_number(field: Field | None) -> float | None:
-    """Return a float of a frame; None if no price or change could be so large or small."""
+    """Return a float of a frame; None if it is too large or too small for a price or a change."""
     number = single(field)
     return number if number == 0 or (number and MIN_NUMBER <= abs(number) < MAX_NUMBER) else None
 

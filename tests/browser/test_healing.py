@@ -68,7 +68,7 @@ def doubt(pages: dict[Tab, str]) -> None:
         expect(ill).to_be_visible()
         expect(ill).to_contain_text("Prices stopped at")
         expect(page.page.locator(".quotes-pulse .pulse-well")).to_be_hidden()
-        announced = page.page.locator("#quotes-said")
+        announced = page.page.locator("#quotes-announcement")
         expect(announced).to_match_aria_snapshot("- status: Prices are not live.")
 
 
@@ -78,7 +78,7 @@ def heal(pages: dict[Tab, str]) -> None:
     for page in pages:
         page.live()
         page.until(lambda page=page: not page.says_not_live(), "no doubt any more")
-        expect(page.page.locator("#quotes-said .said-silence")).to_be_hidden()
+        expect(page.page.locator("#quotes-announcement .announced-silence")).to_be_hidden()
     move(pages)
     for page, code in pages.items():
         assert page.same(code)

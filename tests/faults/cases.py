@@ -46,7 +46,7 @@ def feed_killed(logs: Path, quick: bool) -> list[Figure]:
         took = seconds_until(
             lambda: all(each.condition == "stopped" for each in here.crowd.visitors), PATIENCE
         )
-        here.add("until every page says that prices stopped", took, "s", SILENT_AT_MOST)
+        here.add("until every page shows that prices stopped", took, "s", SILENT_AT_MOST)
         time.sleep(here.seconds(10))
         started = time.monotonic()
         feed.start()
@@ -90,7 +90,7 @@ def leaders(logs: Path, quick: bool) -> list[Figure]:
         said = [each.path for each in here.crowd.visitors if each.said_stopped]
         here.add("changes of the leader", len(taken))
         here.add("pages open", len(here.crowd.visitors))
-        here.add("pages that said that prices stopped", len(said), "", 0)
+        here.add("pages that showed that prices stopped", len(said), "", 0)
         here.add("take-over, median", statistics.median(taken), "s")
         here.add("take-over, longest", max(taken), "s", TAKEN_WITHIN)
         here.add("longest time without a newer price", here.crowd.gap(), "s", SILENT_AT_MOST)
@@ -220,7 +220,7 @@ def redis_away(logs: Path, quick: bool, seconds: float, away: Away) -> list[Figu
         with away(here):
             time.sleep(here.seconds(seconds))
             said = [each.path for each in here.crowd.visitors if each.said_stopped]
-            here.add("pages that said that prices stopped", len(said), "", 0)
+            here.add("pages that showed that prices stopped", len(said), "", 0)
             gap = here.crowd.gap()
             here.add("longest time without a newer price", gap, "s", SILENT_AT_MOST)
         here.current_since(time.monotonic())

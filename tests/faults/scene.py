@@ -101,7 +101,7 @@ class Scene:
     def live_until_now(self) -> None:
         """Add the figures of pages that must have stayed live since `begin`."""
         said = [f"{v.server.site.url}{v.path}" for v in self.crowd.visitors if v.said_stopped]
-        self.add("pages that said that prices stopped", len(said), "", 0, said)
+        self.add("pages that showed that prices stopped", len(said), "", 0, said)
         self.add("longest time without a newer price", self.crowd.gap(), "s", GAP_AT_MOST)
 
     def new_page(self) -> None:

@@ -13,7 +13,7 @@ from quotes.providers.kit.standing import Standing
 
 Frame = str | bytes
 MAX_FRAMES = 20_000  # that wait, of any kind
-MAX_IN_FULL = 500  # frames that wait without being thinned: 50 ms of work, where nothing else runs
+MAX_IN_FULL = 500  # frames that may wait before superseded ones are left out: 50 ms of work
 
 
 class Backlog:
@@ -55,5 +55,5 @@ class Backlog:
             kept.appendleft(frame)
         self.standing.skip(len(self.frames) - len(kept))
         self.frames = kept
-        # if all are newest ones, do not look each time
+        # if no frame was superseded, do not search at each call
         self.thin_at = max(MAX_IN_FULL, 2 * len(kept))
