@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 CALENDAR = Path(__file__).with_name("sessions.csv")
 COLUMNS = ("venue", "zone", "year", "hours", "days")
 WEEK = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+AFTER = ("post", "closed")  # sessions that can follow the end of regular trading
 TRADING = ("regular", "break")  # sessions from the first opening of a day to its close
 DAY = timedelta(days=1)
 POLL_AHEAD = timedelta(minutes=1)  # polls begin this long before the next session
@@ -70,6 +71,20 @@ def at(exchange: str, kind: str, now: datetime) -> Session | None:
         return ALWAYS
     line = _timeline_of(exchange, kind)
     return None if line is None else line.at(now)
+
+
+def of_price(exchange: str, kind: str, made_at: datetime) -> str | None:
+    """Return the name of the session that a price belongs to; None if it is not known.
+
+    The exchange made the price at `made_at`, which is aware. Prices from the three minutes after
+    the end of regular trading belong to it, because they are those of the closing auction.
+    """
+    session = at(exchange, kind, made_at)
+    if session is not None and session.name in AFTER:
+        before = at(exchange, kind, made_at - CLOSING)
+        if before is not None and before.name == "regular":
+            return before.name
+    return session and session.name
 
 
 def may_differ(exchange: str, kind: str, now: datetime, fetched_at: datetime | None = None) -> bool:

@@ -34,6 +34,7 @@ from quotes.sessions import (
     Session,
     at,
     may_differ,
+    of_price,
     price_label,
 )
 from tests.examples import examples
@@ -298,6 +299,32 @@ class TestUnknownSessions:
 
     def test_the_calendar_has_rows_of_all_venues_and_of_no_others(self):
         assert {row["venue"] for row in ROWS} == VENUES.keys()
+
+
+class TestThePriceOf:
+    @pytest.mark.parametrize(
+        ("exchange", "kind", "made_at", "session"),
+        [
+            ("NASDAQ", "stock", "2026-11-20T09:29:59-05:00", "pre"),
+            ("NASDAQ", "stock", "2026-11-20T15:59:59-05:00", "regular"),
+            ("NASDAQ", "stock", "2026-11-20T16:02:59-05:00", "regular"),
+            ("NASDAQ", "stock", "2026-11-20T16:03:00-05:00", "post"),
+            ("NASDAQ", "stock", "2026-11-20T20:00:00-05:00", "closed"),
+            ("NASDAQ", "index", "2026-11-20T16:02:59-05:00", "regular"),
+            ("NASDAQ", "index", "2026-11-20T16:03:00-05:00", "closed"),
+            ("NASDAQ", "stock", "2026-11-27T13:02:59-05:00", "regular"),  # half a day
+            ("NASDAQ", "stock", "2026-11-27T13:03:00-05:00", "post"),
+            ("TSE", "stock", "2026-11-20T11:31:00+09:00", "break"),
+            ("TSE", "stock", "2026-11-20T15:32:59+09:00", "regular"),
+            ("TSE", "stock", "2026-11-20T15:33:00+09:00", "closed"),
+            ("", "crypto", "2026-11-20T16:03:00-05:00", "always"),
+            ("NOWHERE", "stock", "2026-11-20T16:03:00-05:00", None),
+        ],
+    )
+    def test_a_moment_belongs_to_regular_trading_until_the_closing_auction(
+        self, exchange: str, kind: str, made_at: str, session: str | None
+    ):
+        assert of_price(exchange, kind, datetime.fromisoformat(made_at)) == session
 
 
 class TestPricesThatMayDiffer:

@@ -20,6 +20,7 @@ from quotes.feed.gate import Gate, Held
 from quotes.feed.sources import BACK_OFF, Source
 from quotes.providers import Instrument, Provider, ProviderError
 from quotes.quote import Quote, utc_now
+from quotes.sessions import of_price
 
 logger = logging.getLogger(__name__)
 
@@ -192,7 +193,7 @@ class Feed:
     def _taker(self, name: str) -> Callable[[Quote, datetime | None], None]:
         def take(quote: Quote, asked_at: datetime | None) -> None:
             if self.in_use.get(quote.symbol) == name:
-                self.gate.add(quote, asked_at)
+                self.gate.add(in_session(quote, self.chains[quote.symbol][name]), asked_at)
 
         return take
 
@@ -257,6 +258,13 @@ class Feed:
     def _stop(self, name: str) -> None:
         if task := self.tasks.pop(name, None):
             task.cancel()
+
+
+def in_session(quote: Quote, instrument: Instrument) -> Quote:
+    """Return a quote with the session of its time by the calendar, if its source stated none."""
+    if quote.session is not None:
+        return quote
+    return replace(quote, session=of_price(instrument.exchange, instrument.kind, quote.time))
 
 
 def _request(each: Instrument) -> Instrument:

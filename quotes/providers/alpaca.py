@@ -242,7 +242,7 @@ class Alpaca(Provider):
         now = datetime.now(UTC)
         for code in found:
             self.got_at[code] = now
-            self.snapshots.setdefault(code, Snapshot()).update(rows[code])
+            self.snapshots.setdefault(code, Snapshot(is_crypto(code))).update(rows[code])
             self.standing.found(code)
         if found:  # an empty answer proves nothing about a single code
             for code in self._due(market, codes):

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from quotes.providers import Instrument, ProviderError
+from quotes.providers.alpaca_trades import ALL, Effect, effect_of
 from quotes.providers.kit.errors import excerpt
 from quotes.quote import Quote, amount, last_price, price, utc
 
@@ -19,7 +20,6 @@ LONG_AGO = datetime.min.replace(tzinfo=UTC)
 TAKEN = 30.0  # seconds until Alpaca notices that a connection was lost, and allows another one
 TOO_MANY_SYMBOLS, TOO_MANY_CONNECTIONS = 405, 406
 REFUSED = (402, 409)  # a wrong key, a plan without this feed
-NOT_LAST = frozenset("IZT")  # odd lots, late reports, out of hours: such a trade is not the last
 
 Row = Mapping[str, Any]
 
@@ -27,7 +27,8 @@ Row = Mapping[str, Any]
 class Snapshot:
     """The newest trade, quote and daily bars of one symbol, as Alpaca writes them."""
 
-    def __init__(self) -> None:
+    def __init__(self, crypto: bool = False) -> None:
+        self.crypto = crypto
         self.trade: Row = {}
         self.bid_ask: Row = {}
         self.day: Row = {}  # of the trade's day, or of the one before if that has no bar yet
@@ -36,7 +37,7 @@ class Snapshot:
     def update(self, row: Row) -> None:
         """Update the parts of which REST has newer data than the stream."""
         trade = newer(self.trade, row.get("latestTrade"))
-        if price(trade.get("p")) or not self.trade:
+        if not self.trade or (price(trade.get("p")) and self._is_last(trade)):
             self.trade = trade
         self.bid_ask = newer(self.bid_ask, row.get("latestQuote"))
         self.day = newer(self.day, row.get("dailyBar"))
@@ -55,6 +56,8 @@ class Snapshot:
         if not self._is_of_the_day(self.trade):
             day, reference = {}, price(self.day.get("c"))
         high, low, volume = price(day.get("h")), price(day.get("l")), amount(day.get("v"))
+        if last > 0 and self._effect(self.trade).range:
+            high, low = high and max(high, last), low and min(low, last)
         return Quote(
             symbol=instrument.symbol,
             provider="alpaca",
@@ -65,8 +68,8 @@ class Snapshot:
             bid=price(self.bid_ask.get("bp")),
             ask=price(self.bid_ask.get("ap")),
             open=price(day.get("o")),
-            high=high and max(high, last),
-            low=low and (min(low, last) if last > 0 else low),
+            high=high,
+            low=low,
             reference=reference,
             reference_kind="prev_close" if reference else "none",
             volume=volume,
@@ -76,15 +79,25 @@ class Snapshot:
         )
 
     def _take_trade(self, message: Row) -> bool:
-        last, conditions = price(message.get("p")), message.get("c")
-        if last is None or newer(self.trade, message) is not message:
+        last, effect = price(message.get("p")), self._effect(message)
+        if last is None:
             return False
-        if isinstance(conditions, list) and not NOT_LAST.isdisjoint(map(str, conditions)):
-            return False
-        self.trade = message
-        if self.day and self._is_of_the_day(message):
-            self.day = widened(self.day, {"h": last, "l": last}) | {"c": last}
-        return True
+        is_last = newer(self.trade, message) is message and self._is_last(message)
+        is_late = effect.first and not effect.last
+        known = self.day
+        if effect.range and (is_last or is_late) and known and self._days_after(message) == 0:
+            self.day = widened(known, {"h": last, "l": last}) | ({"c": last} if is_last else {})
+        if is_last:
+            self.trade = message
+        return is_last or self.day != known
+
+    def _is_last(self, trade: Row) -> bool:
+        effect = self._effect(trade)
+        is_first = not self.trade or self._days_after(trade) > self._days_after(self.trade)
+        return effect.last or (effect.first and is_first)
+
+    def _effect(self, trade: Row) -> Effect:
+        return ALL if self.crypto else effect_of(trade)
 
     def _take_bid_ask(self, message: Row) -> bool:
         known, self.bid_ask = self.bid_ask, newer(self.bid_ask, message)
@@ -101,9 +114,12 @@ class Snapshot:
         return True
 
     def _is_of_the_day(self, trade: Row) -> bool:
-        # A bar begins at midnight, and stocks are not traded at night. Until a day has a bar, the
-        # newest one is of the day before.
-        return not self.day or moment(trade) - moment(self.day) < DAY
+        # Until a day has a bar, the newest one is of the day before.
+        return not self.day or self._days_after(trade) < 1
+
+    def _days_after(self, trade: Row) -> int:
+        # A bar begins at midnight, and stocks are not traded at night.
+        return (moment(trade) - moment(self.day)) // DAY
 
 
 class Connection:
@@ -142,7 +158,7 @@ class Connection:
         self.due.append({"action": "subscribe", "trades": self.given[:1]})
 
     def _snapshot(self, code: str) -> Snapshot:
-        return self.snapshots.setdefault(code, Snapshot())
+        return self.snapshots.setdefault(code, Snapshot(is_crypto(code)))
 
     def _heed(self, message: Row) -> None:
         match message.get("T"), message.get("msg"):

@@ -35,6 +35,7 @@ from quotes.providers.kit.merge import merge, repeat
 from quotes.providers.kit.options import needed_key
 from quotes.providers.kit.sockets import Socket
 from quotes.quote import MILLISECOND, SECOND, Quote, last_price, price, since_1970, utc_now
+from quotes.sessions import of_price, price_label
 
 PER_MINUTE = 50  # requests; 60 are free, but Finnhub counts them on arrival
 SHARE = 10  # requests in one call of `quotes`, so that the minute is spent evenly
@@ -42,6 +43,7 @@ COOL_DOWN = 60.0  # seconds to back off after too many requests: Finnhub counts 
 PACE = 1 / 30  # seconds from one request to the next
 STREAMED = 50  # symbols that a free key may stream
 QUARANTINE = 900.0  # seconds without a request for a symbol that has no price
+MARKET, OUT_OF_HOURS = "XNYS", ("pre", "post", "closed")  # all stocks have the hours of this market
 MARKETS = ("XNYS", "XNAS", "XASE", "ARCX", "BATS")  # the exchanges; over the counter is left out
 REMEMBERED = timedelta(minutes=2)  # age of the quotes that a new stream repeats
 NIGHT = timedelta(hours=5)  # from midnight UTC to that in New York; in summer 4, without trades
@@ -215,18 +217,16 @@ class Finnhub(Provider):
     def _move(self, code: str, last: Decimal, moment: datetime, now: datetime) -> None:
         polled, known = self.polled.get(code), self.known.get(code)
         quote = known or traded(Instrument(symbol=code, code=code, currency=""), last, moment, now)
-        if polled and day(code, moment) > day(code, polled.time):
-            # REST has no price of that day yet: its price is the close of the day before.
+        if polled and day(code, moment) > day(code, polled.time):  # REST has no price of it yet
             quote = replace(quote, open=None, high=None, low=None)
-            quote = replace(quote, reference=polled.last, reference_kind="prev_close")
-        self.known[code] = replace(
-            quote,
-            last=last,
-            source_time=moment,
-            received_at=now,
-            high=quote.high and max(quote.high, last),
-            low=quote.low and min(quote.low, last),
-        )
+            reference = closing_price(polled, moment)
+            kind = "prev_close" if reference else "none"
+            quote = replace(quote, reference=reference, reference_kind=kind)
+        quote = replace(quote, last=last, source_time=moment, received_at=now)
+        if is_in_hours(code, moment):
+            high, low = quote.high and max(quote.high, last), quote.low and min(quote.low, last)
+            quote = replace(quote, high=high, low=low)
+        self.known[code] = quote
         self.standing.found(code)
 
     async def _get(self, path: str, kind: type, **params: str) -> Any:
@@ -310,6 +310,17 @@ def read_instrument(row: Any) -> Instrument | None:
     kind = "etf" if row.get("type") in ("ETP", "ETF") else "stock"
     currency, name = str(row.get("currency") or "USD"), str(row.get("description") or "")
     return Instrument(symbol="", code=code, kind=kind, currency=currency, name=name)
+
+
+def is_in_hours(code: str, moment: datetime) -> bool:
+    """Return whether a trade at this time belongs to the high and low of its day."""
+    return ":" in code or of_price(MARKET, "stock", moment) not in OUT_OF_HOURS
+
+
+def closing_price(polled: Quote, moment: datetime) -> Decimal | None:
+    """Return the price of an answer if it is the close of the last trading day before a moment."""
+    of = price_label(MARKET, "stock", moment, polled.time, polled.received_at)
+    return polled.last if of == "close" else None
 
 
 def day(code: str, moment: datetime) -> date:

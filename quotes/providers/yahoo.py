@@ -263,8 +263,7 @@ def apply_frame(frame: Frame, known: Known, now: datetime) -> Quote | None:
         bid, ask = prices.get("bid"), prices.get("ask")
     session = "always" if market.crypto else frame.session
     reference, kind = quote.reference, quote.reference_kind
-    # After hours the frame's change is measured from the close of the same day.
-    if session != "post" and frame.reference:
+    if frame.reference and (market.crypto or not frame.of_today):
         reference = market.in_currency(frame.reference)
         kind = "rolling_24h" if market.crypto else "prev_close"
     high, low = prices.get("high", quote.high), prices.get("low", quote.low)

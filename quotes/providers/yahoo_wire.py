@@ -57,6 +57,10 @@ OVER_THE_COUNTER, OTC_DELAY = "OTC", 15  # the start of such a market's name, an
 CODE, LAST, TIME, HOURS, VOLUME, CHANGE, PREVIOUS = 1, 2, 3, 7, 9, 12, 16
 PRICES = {"high": 10, "low": 11, "open": 15, "bid": 23, "ask": 25}
 SESSIONS = ("pre", "regular", "post")  # by the number in HOURS; a higher one means the night
+AFTER_HOURS = (
+    2,
+    3,
+)  # in HOURS: after the close, on the same day; 4 is the night before the next day
 MAX_AWAY = timedelta(days=40_000)  # from 1970
 MIN_NUMBER, MAX_NUMBER = 10.0**-MAX_MAGNITUDE, 10.0 ** (MAX_MAGNITUDE + 1)
 MAX_QUIET = 1800.0  # seconds: Yahoo ends a connection earlier if there are no trades
@@ -141,6 +145,7 @@ class Frame:
     last: Decimal  # 0 or negative without a price
     prices: Mapping[str, Decimal]  # the fields of PRICES that it has
     reference: Decimal | None  # its change is measured from this price
+    of_today: bool  # whether the reference is the close of the frame's own day
     time: datetime | None
     session: str
     volume: Decimal | None
@@ -169,6 +174,7 @@ def read_frame(message: Mapping[str, Any]) -> Frame | None:
             if field in fields and (number := read_number(fields[field])) and number > 0
         },
         reference=cached_shortest(before) if before and before > 0 else None,
+        of_today=hours in AFTER_HOURS,
         time=moment_of(signed(fields.get(TIME)), MILLISECOND),
         session=SESSIONS[hours] if hours in (0, 1, 2) else "post",
         volume=price(signed(fields.get(VOLUME))),
@@ -254,12 +260,15 @@ def read_row(row: Row, instrument: Instrument) -> Known | None:
     meta, market = row.meta, read_market(row.meta, instrument)
     if market is None:
         return None
-    last, moment = market.price(meta.get("regularMarketPrice")), meta.get("regularMarketTime")
-    if last is None:
+    stated = decimal(meta.get("regularMarketPrice"))
+    last, moment = market.last_price(stated), meta.get("regularMarketTime")
+    if stated is None:  # if it is 0 or negative, an older close is not the last price either
         ticks = [(market.price(c), t) for c, t in zip(row.closes, row.times, strict=False)]
-        last, moment = next((tick for tick in reversed(ticks) if tick[0]), (None, None))
-    if last is None:  # a time without a price would make frames of the stream look too old
-        last = market.last_price(meta.get("regularMarketPrice"))
+        last, moment = next(
+            ((close, made) for close, made in reversed(ticks) if close), (NO_PRICE, None)
+        )
+    if last <= 0:  # a time without a price would make frames of the stream look too old
+        moment = None
     reference = market.price(meta.get("previousClose") or meta.get("chartPreviousClose"))
     volume = amount(meta.get("regularMarketVolume"))
     if market.crypto or (instrument.kind == "index" and not volume):

@@ -13,15 +13,17 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import count, groupby
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quotes.candles.growing import Candles
 from quotes.feed import feed as feed_module
 from quotes.feed import sources as sources_module
 from quotes.feed.batch import Batch
-from quotes.feed.feed import Feed
+from quotes.feed.feed import Feed, in_session
 from quotes.feed.gate import Gate, uncrossed
 from quotes.feed.sources import MAX_BACK_OFF, back_off
 from quotes.providers import Instrument, Provider, ProviderError
@@ -179,6 +181,46 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 PAUSES = st.sampled_from([0, 1 / 3, 1, 3, 40.0])  # seconds; the last one is an outage of a stream
+
+
+class TestTheSession:
+    IBM = replace(AAPL, symbol="IBM", code="IBM", exchange="NYSE")
+
+    @pytest.mark.parametrize(
+        ("instrument", "made", "stated", "session"),
+        [
+            (IBM, "2026-03-02T20:59:59Z", None, "regular"),
+            (IBM, "2026-03-02T21:02:59Z", None, "regular"),  # the closing auction
+            (IBM, "2026-03-02T21:03:00Z", None, "post"),
+            (IBM, "2026-03-02T12:00:00Z", None, "pre"),
+            (IBM, "2026-03-01T15:00:00Z", None, "closed"),  # a Sunday
+            (IBM, "2026-03-01T15:00:00Z", "halted", "halted"),
+            (BTC, "2026-03-01T15:00:00Z", None, "always"),
+            (AAPL, "2026-03-01T15:00:00Z", None, None),  # its exchange is not known
+        ],
+    )
+    def test_is_that_of_the_calendar_if_the_source_states_none(
+        self, instrument: Instrument, made: str, stated: str | None, session: str | None
+    ):
+        moment = datetime.fromisoformat(made)
+        given = quote(instrument.symbol, "1", source_time=moment, session=stated)
+        assert in_session(given, instrument).session == session
+
+    async def test_decides_whether_a_price_belongs_to_the_candles(self):
+        closed = datetime(2026, 3, 2, 21, 0, tzinfo=UTC)
+        later = closed + timedelta(hours=3.5)
+        day = [
+            quote("IBM", "13.51", source_time=closed, received_at=closed),
+            quote("IBM", "13.95", source_time=later, received_at=later),
+        ]
+        candles = Candles()
+        candles.keep({"IBM": ZoneInfo("America/New_York")}, ["IBM"])
+        async with running(now=later) as published:
+            published.feed.gate.accepted = candles.take
+            published.watch(Bourse(*[[each] for each in day]), [self.IBM])
+            await until(lambda: published.changes("IBM") == ["13.51", "13.95"])
+        closes = {each.step: str(each.close) for each in candles.due()}
+        assert closes == dict.fromkeys((60, 300, 3600, 86_400), "13.51")
 
 
 class TestTheNewest:

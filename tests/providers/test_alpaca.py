@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -595,15 +596,15 @@ async def test_there_is_one_connection_of_each_kind(stub: Stub, provider: Alpaca
 
 
 async def test_a_trade_updates_the_quote(stub: Stub, provider: Alpaca) -> None:
-    async with listening(stub, provider, "AAPL") as stream:
-        await stub.tick("AAPL", "170.5")
+    async with listening(stub, provider, "BTC/USD") as stream:
+        await stub.tick("BTC/USD", "66000.5")
         quote = await anext(stream)
-        assert (str(quote.last), str(quote.high), str(quote.low)) == ("170.5", "170.5", "159.76")
-        assert (str(quote.open), str(quote.reference)) == ("160.59", "160.62")
-        assert (str(quote.bid), str(quote.ask)) == ("159.76", "161.25")
-        assert quote.volume == 31749
-        await stub.tick("AAPL", "169")
-        assert str((await anext(stream)).high) == "170.5"
+        assert (str(quote.last), str(quote.high)) == ("66000.5", "66000.5")
+        assert (str(quote.low), str(quote.open)) == ("62750.25", "63000.5")
+        assert (str(quote.bid), str(quote.ask)) == ("62750.25", "64000")
+        assert (str(quote.reference), str(quote.volume)) == ("63000", "1.20054")
+        await stub.tick("BTC/USD", "65000")
+        assert str((await anext(stream)).high) == "66000.5"
 
 
 async def test_a_quote_updates_only_bid_and_ask(stub: Stub, provider: Alpaca) -> None:
@@ -891,11 +892,129 @@ def test_a_trade_that_comes_too_late_is_dropped() -> None:
     assert read(known).high == Decimal("161.92")
 
 
-@pytest.mark.parametrize("condition", ["I", "Z", "T"])
-def test_a_trade_that_is_not_a_last_changes_nothing(condition: str) -> None:
-    known = snapshot()
-    assert not known.take(trade(1, "2022-03-18T14:34:00Z", c=["@", condition]))
-    assert read(known) == read(snapshot())
+# What a trade may set, by the rules of the consolidated tapes. The tapes differ in five letters.
+NOTHING, NOT_LAST, EVERYTHING = (False, False), (False, True), (True, True)  # last; high and low
+CONDITIONS = {
+    " ": EVERYTHING,  # regular sale, of tapes A and B
+    "@": EVERYTHING,  # regular sale, of tape C
+    "C": NOTHING,  # cash sale
+    "E": EVERYTHING,  # automatic execution
+    "F": EVERYTHING,  # intermarket sweep
+    "H": NOTHING,  # price variation
+    "I": NOTHING,  # odd lot
+    "K": EVERYTHING,  # rule 127 or 155
+    "L": EVERYTHING,  # sold last
+    "M": NOTHING,  # a market's official close
+    "N": NOTHING,  # next day
+    "O": EVERYTHING,  # opening print
+    "P": NOT_LAST,  # prior reference price
+    "Q": NOTHING,  # a market's official open
+    "R": NOTHING,  # seller
+    "T": NOTHING,  # extended hours, here in regular hours
+    "U": NOTHING,  # the same, out of sequence
+    "V": NOTHING,  # contingent
+    "W": NOTHING,  # average price
+    "X": EVERYTHING,  # cross
+    "Z": NOT_LAST,  # out of sequence
+    "4": NOT_LAST,  # derivatively priced
+    "5": EVERYTHING,  # reopening print
+    "6": EVERYTHING,  # closing print
+    "7": NOTHING,  # qualified contingent
+    "8": NOTHING,  # unknown
+    "9": EVERYTHING,  # corrected consolidated close
+    "?": NOTHING,  # unknown
+}
+OF_TAPE_A = {"A": NOTHING, "B": NOTHING, "D": NOTHING, "G": NOTHING, "S": NOTHING, "Y": NOTHING}
+OF_TAPE_C = {  # acquisition, bunched, distribution, bunched and late, split, yellow flag, stopped
+    "A": EVERYTHING,
+    "B": EVERYTHING,
+    "D": EVERYTHING,
+    "G": NOT_LAST,
+    "S": EVERYTHING,
+    "Y": EVERYTHING,
+    "1": EVERYTHING,
+}
+TABLE = [("A", *each) for each in (CONDITIONS | OF_TAPE_A).items()]
+TABLE += [("B", *each) for each in (CONDITIONS | OF_TAPE_A).items()]
+TABLE += [("C", *each) for each in (CONDITIONS | OF_TAPE_C).items()]
+TABLE += [(None, *each) for each in (CONDITIONS | OF_TAPE_A).items()]  # a trade without a tape
+
+
+def of_monday(**changes: Any) -> Snapshot:
+    """Return a snapshot of a Monday at 10:00 in New York."""
+    rows = loads(SNAPSHOT)
+    rows["latestTrade"]["t"] = "2026-11-23T15:00:00Z"
+    rows["dailyBar"]["t"], rows["prevDailyBar"]["t"] = (
+        "2026-11-23T05:00:00Z",
+        "2026-11-20T05:00:00Z",
+    )
+    found = Snapshot()
+    found.update(rows | changes)
+    return found
+
+
+@pytest.mark.parametrize(("tape", "condition", "allowed"), TABLE)
+def test_the_conditions_of_a_trade_decide_what_it_sets(
+    tape: str | None, condition: str, allowed: tuple[bool, bool]
+) -> None:
+    last, high = allowed
+    known = of_monday()
+    moved = known.take(trade(170, "2026-11-23T15:00:01Z", c=["@", condition], z=tape))
+    quote = read(known)
+    assert moved == (last or high)
+    assert (quote.last == 170, quote.high == 170) == allowed
+    assert quote == replace(
+        read(of_monday()), last=quote.last, high=quote.high, source_time=quote.source_time
+    )
+
+
+@pytest.mark.parametrize(
+    ("moment", "conditions", "last", "high"),
+    [
+        ("2026-11-23T15:00:01Z", ["@", "T"], False, False),  # it contradicts the hours
+        ("2026-11-23T20:59:59Z", ["@"], True, True),
+        ("2026-11-23T21:00:01Z", ["@", "6"], True, True),  # the closing auction
+        ("2026-11-23T21:00:01Z", ["@", "T"], False, False),
+        ("2026-11-23T21:03:00Z", ["@"], True, False),
+        ("2026-11-23T22:00:00Z", ["@", "T"], True, False),
+        ("2026-11-23T22:00:00Z", ["@", "T", "I"], False, False),
+        ("2026-11-24T02:30:00Z", ["@", "U"], True, False),  # at night
+    ],
+)
+def test_a_trade_out_of_hours_is_not_part_of_the_day(
+    moment: str, conditions: list[str], last: bool, high: bool
+) -> None:
+    known = of_monday()
+    known.take(trade(170, moment, c=conditions, z="C"))
+    quote = read(known)
+    assert (quote.last == 170, quote.high == 170) == (last, high)
+    known.take(trade(163, "2026-11-24T14:30:00Z"))
+    assert read(known).reference == (170 if high else Decimal("161.365"))
+
+
+def test_rest_obeys_the_same_rules() -> None:
+    known = of_monday(
+        latestTrade={"t": "2026-11-23T22:00:00Z", "p": 170, "c": ["@", "T"], "z": "C"}
+    )
+    assert (read(known).last, read(known).high) == (170, Decimal("161.92"))
+    known.update(
+        {"latestTrade": {"t": "2026-11-23T22:01:00Z", "p": 171, "c": ["@", "I"], "z": "C"}}
+    )
+    assert read(known).last == 170
+
+
+def test_a_late_trade_is_the_last_if_it_is_the_first_of_its_day() -> None:
+    known = of_monday()
+    assert known.take(trade(163, "2026-11-24T14:30:00Z", c=["@", "Z"], z="C"))
+    assert (read(known).last, read(known).reference) == (163, Decimal("161.365"))
+    assert not known.take(trade(164, "2026-11-24T14:30:01Z", c=["@", "Z"], z="C"))
+
+
+def test_a_late_trade_may_be_older_than_the_last_and_still_be_the_low_of_the_day() -> None:
+    known = of_monday()
+    assert known.take(trade(150, "2026-11-23T14:45:00Z", c=["@", "Z"], z="C"))
+    assert (read(known).last, read(known).low) == (Decimal("161.1998"), 150)
+    assert not known.take(trade(140, "2026-11-20T14:45:00Z", c=["@", "Z"], z="C"))
 
 
 @pytest.mark.parametrize("conditions", [["@"], [" "], [], None, "I", [["I"]], [{}]])

@@ -40,7 +40,7 @@ from tests.stubs.exchange import process, reply
 from tests.stubs.finnhub import KEY, ZEROS
 from tests.stubs.finnhub import Finnhub as Stub
 
-NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+NOW = datetime(2026, 11, 23, 17, 0, tzinfo=UTC)  # noon in New York
 QUOTE = '{"c": 191.50, "d": 1.0, "dp": 0.52, "h": 192, "l": 189, "o": 190, "pc": 190.5, "t": %d}'
 FRIDAY = datetime(2026, 11, 20, 21, 0, tzinfo=UTC)  # the close, in New York at 16:00
 
@@ -749,17 +749,38 @@ class Fed:
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
-def test_a_trade_of_the_same_day_belongs_to_the_same_session() -> None:
+def test_a_trade_after_hours_is_of_the_same_day_and_not_part_of_its_range() -> None:
     fed = Fed()
     fed.rest(FRIDAY)
     after_hours = fed.trade("192.5", FRIDAY + 3.99 * HOUR)
-    assert (after_hours.reference, after_hours.high) == (Decimal("190.5"), Decimal("192.5"))
-    assert after_hours.open == 190
+    assert (after_hours.last, after_hours.reference) == (Decimal("192.5"), Decimal("190.5"))
+    assert (after_hours.open, after_hours.high, after_hours.low) == (190, 192, 189)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "high"),
+    [(-391, 192), (-390, 193), (-1, 193), (0, 193), (2.9, 193), (3, 192), (200, 192)],
+)
+def test_a_trade_moves_the_range_until_the_closing_auction(minutes: float, high: int) -> None:
+    fed = Fed()
+    fed.rest(FRIDAY - 7 * HOUR)  # before the opening of 9:30
+    assert fed.trade("193", FRIDAY + minutes * HOUR / 60).high == high
+
+
+def test_only_a_close_is_the_reference_of_the_next_day() -> None:
+    fed = Fed()
+    noon = FRIDAY - DAY - 4 * HOUR
+    fed.provider.now = lambda: noon
+    fed.rest(noon)  # and then no answer until the next day
+    fed.provider.now = lambda: FRIDAY
+    morning = fed.trade("193.5", FRIDAY - 7 * HOUR)
+    assert (morning.last, morning.reference) == (Decimal("193.5"), None)
+    assert morning.reference_kind == "none"
 
 
 def test_until_rest_has_a_new_day_its_price_is_the_previous_close() -> None:
     fed = Fed()
-    fed.rest(FRIDAY - 3 * DAY)
+    fed.rest(FRIDAY - 3 * DAY)  # a close
     fed.trade("192.5", FRIDAY - 3 * DAY + 2 * HOUR)  # after hours, so it is not a close
     morning = fed.trade("193.5", FRIDAY - 2 * DAY - 10 * HOUR)
     assert (morning.reference, morning.change) == (Decimal("191.50"), Decimal("2.00"))

@@ -214,12 +214,19 @@ def test_without_a_previous_close_the_reference_is_that_of_the_chart() -> None:
     assert quote.reference == 236
 
 
-@pytest.mark.parametrize("price", [None, 0, "", "NaN", -1, [], True])
+@pytest.mark.parametrize("price", [None, "", "NaN", [], True])
 def test_without_a_price_the_last_valid_close_is_the_price(price: Any) -> None:
     quote = read(regularMarketPrice=price)
     assert quote
     assert str(quote.last) == "244.5"
     assert quote.source_time == datetime.fromtimestamp(1739975700, UTC)
+
+
+@pytest.mark.parametrize("price", [0, Decimal("-37.63")])
+def test_no_older_close_takes_the_place_of_a_price_that_is_not_above_0(price: Any) -> None:
+    quote = read(regularMarketPrice=price)
+    assert quote
+    assert (quote.last, quote.source_time) == (price, None)
 
 
 @pytest.mark.parametrize(
@@ -827,6 +834,7 @@ def test_a_documented_frame_is_read() -> None:
             "open": Decimal("92529.99"),
         },
         reference=Decimal("93313.19"),
+        of_today=False,
         time=datetime(2025, 1, 10, 11, 39, tzinfo=UTC),
         session="regular",
         volume=Decimal(59712028672),
@@ -910,6 +918,16 @@ def test_after_hours_the_reference_stays() -> None:
     assert quote
     assert quote.reference == Decimal("99.5")
     assert str(quote.last) == "249.8712"
+
+
+@pytest.mark.parametrize("moment", [NOW + timedelta(hours=7), NOW + timedelta(hours=10)])
+def test_at_night_the_reference_is_the_last_close(moment: datetime) -> None:
+    # before and after midnight in New York, when a new day begins without the last one's values
+    quote = apply_frame(
+        frame(price=101.5, change=0.5, market_hours=4, time=ms(moment)), KNOWN, moment
+    )
+    assert quote
+    assert (quote.reference, quote.reference_kind, quote.session) == (101, "prev_close", "post")
 
 
 @pytest.mark.parametrize("hours_of_market", [0, 1])
