@@ -84,7 +84,7 @@ def of_price(exchange: str, kind: str, made_at: datetime) -> str | None:
         before = at(exchange, kind, made_at - CLOSING)
         if before is not None and before.name == "regular":
             return before.name
-    return session and session.name
+    return None if session is None else session.name
 
 
 def may_differ(exchange: str, kind: str, now: datetime, fetched_at: datetime | None = None) -> bool:
