@@ -72,11 +72,12 @@ def check_apps(**kwargs: Any) -> list[CheckMessage]:
     before = names[: names.index("quotes")]
     if name := next((each for each in before if each in OTHER_RUNSERVERS), ""):
         errors.append(
-            Error(
+            CheckMessage(
+                WARNING,
                 f"{name!r} stands before 'quotes' in INSTALLED_APPS, so its runserver is used, "
                 f"which {OTHER_RUNSERVERS[name]}",
                 hint="Move 'quotes' to the top of INSTALLED_APPS.",
-                id="quotes.E015",
+                id="quotes.W015",
             )
         )
     return errors

@@ -56,7 +56,7 @@ def django_db_setup(django_db_setup: None) -> None:
     """Make the database, and keep its permissions only until the first test with transactions.
 
     That test empties the tables, as do some 300 others, and making the permissions again after each
-    of them took a tenth of the time of the fast tests. A test of permissions uses no transactions.
+    of them took a tenth of the time of the fast tests. A test that needs permissions makes them.
     """
     assert post_migrate.disconnect(dispatch_uid="django.contrib.auth.management.create_permissions")
 

@@ -227,7 +227,7 @@ class TestTheApps:
             ("django.contrib.staticfiles", "serves no sockets"),
         ],
     )
-    def test_with_another_runserver_before_ours_are_an_error(
+    def test_with_another_runserver_before_ours_are_a_warning(
         self, settings: Any, first: str, lacks: str, monkeypatch: pytest.MonkeyPatch
     ):
         # daphne adds checks of its own when it is loaded
@@ -236,7 +236,7 @@ class TestTheApps:
         settings.INSTALLED_APPS = [first, *others]
         [error] = check_apps()
         name = first.removesuffix(".apps.DaphneConfig")
-        assert error.id == "quotes.E015"
+        assert error.id == "quotes.W015"
         assert error.msg.startswith(f"{name!r} stands before 'quotes' in INSTALLED_APPS, so its")
         assert lacks in error.msg
 

@@ -150,7 +150,7 @@ class Run:
         """End make and all that it runs, as CONTROL-C does."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, number)
-        self.process.wait(20)
+        self.process.wait(PATIENCE)
 
 
 @contextmanager
@@ -464,7 +464,7 @@ class TestTheCommands:
             assert "--quotes-gain" in fetch(f"http://127.0.0.1:{port}{theme}")
         finally:
             served.terminate()
-            served.wait(20)
+            served.wait(PATIENCE)
 
     def test_without_packages_name_make(self, clone: Clone):
         clone.with_pip()

@@ -291,4 +291,4 @@ def test_the_commands_of_embedding_serve_a_site_in_production(wheel: Path, tmp_p
         assert 'data-symbol="AAPL"' in shop.get("/market/embed/quotes/?symbols=AAPL&lang=de")
     finally:
         server.terminate()
-        server.wait(20)
+        server.wait(PATIENCE)

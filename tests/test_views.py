@@ -115,6 +115,9 @@ def fields(row: str) -> dict[str, str]:
     }
 
 
+LOOK = 'SELECT "quotes_feedlease"."listings"'
+
+
 @asynccontextmanager
 async def queries(parts: Any) -> AsyncIterator[list[str]]:
     """Collect the queries of all threads that a page could use.
@@ -130,8 +133,8 @@ async def queries(parts: Any) -> AsyncIterator[list[str]]:
 
     def end() -> None:
         connection.force_debug_cursor = False
-        said = (query["sql"] for query in connection.queries_log)
-        collected.extend(each for each in said if '"listings"' not in each)
+        statements = (query["sql"] for query in connection.queries_log)
+        collected.extend(each for each in statements if not each.startswith(LOOK))
 
     await sync_to_async(begin)()
     await parts.in_database(begin)

@@ -13,6 +13,7 @@ from quotes.providers.kit.standing import Standing
 
 Frame = str | bytes
 MAX_FRAMES = 20_000  # that wait, of any kind
+MAX_BYTES = 32 * 2**20  # of the waiting frames together
 MAX_IN_FULL = 500  # frames that may wait before superseded ones are left out: 50 ms of work
 
 
@@ -22,6 +23,7 @@ class Backlog:
     def __init__(self, key: Pattern[str], standing: Standing) -> None:
         self.key, self.standing = key, standing
         self.frames: deque[Frame] = deque()
+        self.size = 0  # bytes of the waiting frames; of text, characters
         self.arrived = 0  # frames so far
         self.thin_at = MAX_IN_FULL
 
@@ -31,17 +33,20 @@ class Backlog:
     def add(self, frame: Frame) -> None:
         """Add a frame that has just arrived."""
         self.frames.append(frame)
+        self.size += len(frame)
         self.arrived += 1
 
     def is_full(self) -> bool:
         """Return whether no more frames fit."""
-        return len(self.frames) >= MAX_FRAMES
+        return len(self.frames) >= MAX_FRAMES or self.size >= MAX_BYTES
 
     def pop(self) -> Frame:
         """Remove and return the oldest frame; leave out superseded ones if too many wait."""
         if len(self.frames) > self.thin_at:
             self._thin()
-        return self.frames.popleft()
+        frame = self.frames.popleft()
+        self.size -= len(frame)
+        return frame
 
     def _thin(self) -> None:
         seen: set[str] = set()
@@ -54,6 +59,6 @@ class Backlog:
                 seen.add(found[1])
             kept.appendleft(frame)
         self.standing.skip(len(self.frames) - len(kept))
-        self.frames = kept
+        self.frames, self.size = kept, sum(map(len, kept))
         # if no frame was superseded, do not search at each call
         self.thin_at = max(MAX_IN_FULL, 2 * len(kept))

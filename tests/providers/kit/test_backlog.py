@@ -74,3 +74,12 @@ def test_an_update_of_kraken_with_several_pairs_is_never_left_out():
     several = update | {"data": [one, {"symbol": "ETH/USD", "last": 1.5}]}
     assert not KRAKEN_TICK.search(json.dumps(several))
     assert not KRAKEN_TICK.search(json.dumps(update | {"type": "snapshot"}))
+
+
+def test_large_frames_fill_it_by_their_size():
+    backlog = backlog_of(*["x" * 2**20] * 31)
+    assert not backlog.is_full()
+    backlog.add("x" * 2**20)
+    assert backlog.is_full()
+    backlog.pop()
+    assert not backlog.is_full()
