@@ -39,6 +39,28 @@ class Refused(Exception):
         self.reason, self.status = reason, status
 
 
+class RareRefusals(logging.Filter):
+    """Filter of a handler: one line in ten seconds for each kind of request that Django refuses.
+
+    Any visitor can cause them, for example with a wrong Host, so they have no traceback.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.logged: dict[str, float] = {}  # when, by logger
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether a record is logged, and remove the traceback of a refusal."""
+        if not record.name.startswith("django.security"):
+            return True
+        now, before = time.monotonic(), self.logged.get(record.name)
+        if before is not None and now - before < LOG_EVERY:
+            return False
+        self.logged[record.name] = now
+        record.exc_info = record.exc_text = None
+        return True
+
+
 class Limits:
     """Counts the open sockets of a process by address, and the refused ones by reason."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -11,15 +10,15 @@ from urllib.parse import urlsplit
 
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.conf import settings
+from django.db import DatabaseError
 from django.http.request import split_domain_port, validate_host
 from django.urls import path
 
 from quotes import conf, consumers
 from quotes.checks import refuse_wrong_settings
 from quotes.limits import Refused, address_of, refuse
-from quotes.live import close_sockets, current, ended, ensure_started, stop
+from quotes.live import daphne, ended, ensure_started, stop
 
-RESTARTS = 4012  # our close code for a server that restarts; daphne can't send 1012
 LOCAL_HOSTS = [".localhost", "127.0.0.1", "[::1]"]
 
 websocket_urlpatterns = [
@@ -56,28 +55,10 @@ def with_live_parts(application: Callable[..., Any]) -> Callable[..., Any]:
         if ended():
             await refuse(scope, send, Refused("ending", 503, "This server is about to end."))
             return
-        if current() is None:
-            stop_with_daphne()
-        await ensure_started()
+        await daphne.begin()
         await application(scope, receive, send)
 
     return wrapped
-
-
-def stop_with_daphne() -> None:
-    """Stop the live parts before daphne's reactor stops, because daphne has no lifespan."""
-    if reactor := sys.modules.get("twisted.internet.reactor"):
-        from twisted.internet.defer import Deferred  # noqa: PLC0415  serve does without twisted
-
-        reactor.addSystemEventTrigger(
-            "before", "shutdown", lambda: Deferred.fromFuture(asyncio.ensure_future(end()))
-        )
-
-
-async def end() -> None:
-    """Close the sockets of this process, then stop its live parts."""
-    await close_sockets(RESTARTS)
-    await stop()
 
 
 async def lifespan(receive: Any, send: Any) -> None:
@@ -86,7 +67,12 @@ async def lifespan(receive: Any, send: Any) -> None:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
-                await ensure_started()
+                try:
+                    await ensure_started()
+                except DatabaseError as error:
+                    words = f"{error}: create the tables with  manage.py migrate"
+                    await send({"type": "lifespan.startup.failed", "message": words})
+                    return
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
                 await stop()

@@ -362,7 +362,7 @@ WRONG = {
     ),
     "secret": (
         {"DJANGO_DEBUG": "False", "DJANGO_SECRET_KEY": ""},
-        "DJANGO_SECRET_KEY is empty: set it to a long random text",
+        "DJANGO_SECRET_KEY is empty: load the file that has it, set it to a long random text",
     ),
 }
 

@@ -412,7 +412,7 @@ class TestTheEnvFile:
         refused = used.manage("createsuperuser")
         assert (refused.returncode, refused.stdout) == (1, "")
         assert refused.stderr == (
-            "DJANGO_SECRET_KEY is empty: set it to a long random text, "
+            "DJANGO_SECRET_KEY is empty: load the file that has it, set it to a long random text, "
             "or run “make setup” on a development machine.\n"
         )
 

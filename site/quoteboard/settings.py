@@ -193,7 +193,7 @@ DEBUG = flag("DJANGO_DEBUG", False)
 SECRET_KEY = text("DJANGO_SECRET_KEY") or (get_random_secret_key() if DEBUG else "")
 if not SECRET_KEY:
     raise ImproperlyConfigured(
-        "DJANGO_SECRET_KEY is empty: set it to a long random text, "
+        "DJANGO_SECRET_KEY is empty: load the file that has it, set it to a long random text, "
         "or run “make setup” on a development machine."
     )
 
@@ -369,11 +369,18 @@ LOGGING = {
             "()": "django.utils.log.CallbackFilter",
             "callback": "ext://quotes.probes.is_error",
         },
+        "rare_refusals": {"()": "quotes.limits.RareRefusals"},
     },
     "formatters": {
         "line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"},
     },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": "line",
+            "filters": ["rare_refusals"],
+        },
+    },
     "root": {"handlers": ["console"], "level": "WARNING"},
     "loggers": {
         # without handlers of its own: with them, each line would be written twice

@@ -6,18 +6,20 @@ listed, in INSTALLED_APPS.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from daphne.endpoints import build_endpoint_description_strings
 from daphne.management.commands import runserver
 from daphne.server import Server
 from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
-from django.db import OperationalError
+from django.db import DatabaseError, OperationalError
 
+from quotes.live import daphne
 from quotes.management import servers
 
 PING_EVERY = 20  # seconds
@@ -75,7 +77,7 @@ class Command(runserver.Command):
             endpoints=build_endpoint_description_strings(host=self.addr, port=self.port),
             signal_handlers=not options["use_reloader"],
             action_logger=self.log_action,
-            ready_callable=partial(servers.write_address, self.stdout, self.address),
+            ready_callable=self.begin,
             http_timeout=self.http_timeout,
             root_path=settings.FORCE_SCRIPT_NAME or "",
             websocket_handshake_timeout=self.websocket_handshake_timeout,
@@ -86,6 +88,17 @@ class Command(runserver.Command):
             server.run()
         if server.abort_start:  # it could not listen, and has logged the reason
             os._exit(1)  # as Django does: the reloader runs this in a thread
+
+    def begin(self) -> None:
+        """Write the address, and start the live parts: daphne would only do so with a request."""
+        from twisted.internet import reactor  # noqa: PLC0415  # only now it is the one with asyncio
+
+        servers.write_address(self.stdout, self.address)
+        cast("Any", reactor).callLater(0, self.start)  # when its loop runs
+
+    def start(self) -> None:
+        """Start the live parts in the running loop."""
+        self.starting = asyncio.create_task(_start())
 
     @property
     def address(self) -> str:
@@ -99,3 +112,8 @@ class Command(runserver.Command):
         """
         if action not in ("connecting", "disconnected"):
             super().log_action(protocol, action, details)
+
+
+async def _start() -> None:
+    with suppress(DatabaseError):  # a table is missing, and the first page shows this
+        await daphne.begin()
