@@ -14,7 +14,7 @@ from itertools import dropwhile
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from tests.servers import Runfeed, Site
+from tests.servers import PATIENCE, Runfeed, Site
 
 RARE, BUSY = "BTC-USD", ("AAPL", "MSFT")  # ticks when the stub sends one; tick every second
 PANELS = f"/ws/quotes/?panel={RARE},{','.join(BUSY)}&lang=en"
@@ -122,11 +122,18 @@ def pause(feed: Runfeed, site: Site) -> None:
     """Pause a feed, but not while it writes to SQLite: nobody else could write then."""
     while True:
         feed.signal(signal.SIGSTOP)
-        try:
-            with closing(sqlite3.connect(site.folder / "site.sqlite3", timeout=1)) as database:
-                database.execute("BEGIN IMMEDIATE")
-                database.rollback()
-        except sqlite3.OperationalError:
-            feed.signal(signal.SIGCONT)
-        else:
+        if writable(site, 0.1):
             return
+        feed.signal(signal.SIGCONT)
+        assert writable(site, PATIENCE)  # it ends its write
+
+
+def writable(site: Site, seconds: float) -> bool:
+    """Return whether a site's SQLite can be written within some seconds."""
+    try:
+        with closing(sqlite3.connect(site.folder / "site.sqlite3", timeout=seconds)) as database:
+            database.execute("BEGIN IMMEDIATE")
+            database.rollback()
+    except sqlite3.OperationalError:
+        return False
+    return True
