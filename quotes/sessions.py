@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 CALENDAR = Path(__file__).with_name("sessions.csv")
 COLUMNS = ("venue", "zone", "year", "hours", "days")
 WEEK = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+OUT_OF_HOURS = ("pre", "post", "closed")  # a break at noon belongs to the hours of a day
 AFTER = ("post", "closed")  # sessions that can follow the end of regular trading
 TRADING = ("regular", "break")  # sessions from the first opening of a day to its close
 DAY = timedelta(days=1)
@@ -85,6 +86,11 @@ def of_price(exchange: str, kind: str, made_at: datetime) -> str | None:
         if before is not None and before.name == "regular":
             return before.name
     return None if session is None else session.name
+
+
+def is_out_of_hours(exchange: str, kind: str, made_at: datetime) -> bool:
+    """Return whether a price of an aware time is known to be from before or after regular hours."""
+    return of_price(exchange, kind, made_at) in OUT_OF_HOURS
 
 
 def may_differ(exchange: str, kind: str, now: datetime, fetched_at: datetime | None = None) -> bool:

@@ -812,9 +812,8 @@ def said(fragments: Fragments, *given: str, **more: bool) -> list[str]:
     """Return what screen readers announce, of all elements of a message."""
     sent = fragments.sign("en", *given, **more)
     found = re.findall(r'class="([^"]*)" role="status">((?:[^<]|<span.*?</span>)*)</span>', sent)
-    silence = (
-        '<span class="announced-silence">Prices are not live.</span>'  # the stylesheet hides it
-    )
+    # the stylesheet hides it
+    silence = '<span class="announced-silence">Prices are not live.</span>'
     assert all(silence in text or "stopped" in text for _, text in found)
     return [re.sub("<[^>]*>", "", t if "late" in c else t.replace(silence, "")) for c, t in found]
 

@@ -51,12 +51,16 @@ print(Symbol.objects.filter(code="BTC-USD").count(), "left")
 """
 
 
+def output(script: str, server: Postgres, folder: Path) -> list[str]:
+    """Return the lines that a script prints."""
+    site = Site(folder, DATABASE_URL=server.url)
+    return site.manage("shell", "--verbosity", "0", "--command", script).stdout.splitlines()
+
+
 def test_a_symbol_is_deleted_while_the_feed_stores_its_quote(
     postgres_server: Postgres, tmp_path: Path
 ):
-    site = Site(tmp_path, DATABASE_URL=postgres_server.url)
-    done = site.manage("shell", "--verbosity", "0", "--command", DELETE)
-    assert done.stdout.splitlines() == ["the feed had to wait", "0 left"]
+    assert output(DELETE, postgres_server, tmp_path) == ["the feed had to wait", "0 left"]
 
 
 # The feed writes a stored and a new candle while the symbol is locked and its candles still exist.
@@ -101,6 +105,5 @@ print(Symbol.objects.filter(code="BTC-USD").count(), "left")
 def test_a_symbol_is_deleted_while_the_feed_writes_its_candles(
     postgres_server: Postgres, tmp_path: Path
 ):
-    site = Site(tmp_path, DATABASE_URL=postgres_server.url)
-    done = site.manage("shell", "--verbosity", "0", "--command", CANDLES)
-    assert done.stdout.splitlines() == ["the feed had to wait, and wrote", "0 left"]
+    lines = output(CANDLES, postgres_server, tmp_path)
+    assert lines == ["the feed had to wait, and wrote", "0 left"]

@@ -37,7 +37,7 @@ class Snapshot:
     def update(self, row: Row) -> None:
         """Update the parts of which REST has newer data than the stream."""
         trade = newer(self.trade, row.get("latestTrade"))
-        if not self.trade or (price(trade.get("p")) and self._is_last(trade)):
+        if not self.trade or (price(trade.get("p")) and self._is_last(trade, self._effect(trade))):
             self.trade = trade
         self.bid_ask = newer(self.bid_ask, row.get("latestQuote"))
         self.day = newer(self.day, row.get("dailyBar"))
@@ -56,7 +56,8 @@ class Snapshot:
         if not self._is_of_the_day(self.trade):
             day, reference = {}, price(self.day.get("c"))
         high, low, volume = price(day.get("h")), price(day.get("l")), amount(day.get("v"))
-        if last > 0 and self._effect(self.trade).range:
+        inside = (low or last) <= last <= (high or last)
+        if last > 0 and not inside and self._effect(self.trade).range:
             high, low = high and max(high, last), low and min(low, last)
         return Quote(
             symbol=instrument.symbol,
@@ -82,7 +83,7 @@ class Snapshot:
         last, effect = price(message.get("p")), self._effect(message)
         if last is None:
             return False
-        is_last = newer(self.trade, message) is message and self._is_last(message)
+        is_last = newer(self.trade, message) is message and self._is_last(message, effect)
         is_late = effect.first and not effect.last
         known = self.day
         if effect.range and (is_last or is_late) and known and self._days_after(message) == 0:
@@ -91,8 +92,7 @@ class Snapshot:
             self.trade = message
         return is_last or self.day != known
 
-    def _is_last(self, trade: Row) -> bool:
-        effect = self._effect(trade)
+    def _is_last(self, trade: Row, effect: Effect) -> bool:
         is_first = not self.trade or self._days_after(trade) > self._days_after(self.trade)
         return effect.last or (effect.first and is_first)
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from quotes.quote import utc
-from quotes.sessions import of_price
+from quotes.sessions import is_out_of_hours
 
 
 class Effect(NamedTuple):
@@ -40,7 +40,6 @@ CONDITIONS = {  # by tape; other conditions: average price, cash, next day, odd 
 }
 EXTENDED = frozenset("TU")  # outside regular hours, in sequence or not
 MARKET = "XNYS"  # all stocks of Alpaca have these hours
-OUT_OF_HOURS = ("pre", "post", "closed")
 
 
 def effect_of(trade: Mapping[str, Any]) -> Effect:
@@ -53,7 +52,7 @@ def effect_of(trade: Mapping[str, Any]) -> Effect:
         {each for each in given if isinstance(each, str)} if isinstance(given, list) else set()
     )
     made = utc(trade.get("t"))
-    out_of_hours = made is not None and of_price(MARKET, "stock", made) in OUT_OF_HOURS
+    out_of_hours = made is not None and is_out_of_hours(MARKET, "stock", made)
     if letters & EXTENDED and not out_of_hours:
         return NOTHING
     table = CONDITIONS.get(str(trade.get("z")), BOTH_TAPES)

@@ -35,7 +35,7 @@ from quotes.providers.kit.merge import merge, repeat
 from quotes.providers.kit.options import needed_key
 from quotes.providers.kit.sockets import Socket
 from quotes.quote import MILLISECOND, SECOND, Quote, last_price, price, since_1970, utc_now
-from quotes.sessions import of_price, price_label
+from quotes.sessions import is_out_of_hours, price_label
 
 PER_MINUTE = 50  # requests; 60 are free, but Finnhub counts them on arrival
 SHARE = 10  # requests in one call of `quotes`, so that the minute is spent evenly
@@ -43,7 +43,7 @@ COOL_DOWN = 60.0  # seconds to back off after too many requests: Finnhub counts 
 PACE = 1 / 30  # seconds from one request to the next
 STREAMED = 50  # symbols that a free key may stream
 QUARANTINE = 900.0  # seconds without a request for a symbol that has no price
-MARKET, OUT_OF_HOURS = "XNYS", ("pre", "post", "closed")  # all stocks have the hours of this market
+MARKET = "XNYS"  # all stocks have the hours of this market
 MARKETS = ("XNYS", "XNAS", "XASE", "ARCX", "BATS")  # the exchanges; over the counter is left out
 REMEMBERED = timedelta(minutes=2)  # age of the quotes that a new stream repeats
 NIGHT = timedelta(hours=5)  # from midnight UTC to that in New York; in summer 4, without trades
@@ -314,7 +314,7 @@ def read_instrument(row: Any) -> Instrument | None:
 
 def is_in_hours(code: str, moment: datetime) -> bool:
     """Return whether a trade at this time belongs to the high and low of its day."""
-    return ":" in code or of_price(MARKET, "stock", moment) not in OUT_OF_HOURS
+    return ":" in code or not is_out_of_hours(MARKET, "stock", moment)
 
 
 def closing_price(polled: Quote, moment: datetime) -> Decimal | None:

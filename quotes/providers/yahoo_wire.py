@@ -57,10 +57,7 @@ OVER_THE_COUNTER, OTC_DELAY = "OTC", 15  # the start of such a market's name, an
 CODE, LAST, TIME, HOURS, VOLUME, CHANGE, PREVIOUS = 1, 2, 3, 7, 9, 12, 16
 PRICES = {"high": 10, "low": 11, "open": 15, "bid": 23, "ask": 25}
 SESSIONS = ("pre", "regular", "post")  # by the number in HOURS; a higher one means the night
-AFTER_HOURS = (
-    2,
-    3,
-)  # in HOURS: after the close, on the same day; 4 is the night before the next day
+AFTER_HOURS = (2, 3)  # in HOURS: after the close, on the same day; 4 is the night after it
 MAX_AWAY = timedelta(days=40_000)  # from 1970
 MIN_NUMBER, MAX_NUMBER = 10.0**-MAX_MAGNITUDE, 10.0 ** (MAX_MAGNITUDE + 1)
 MAX_QUIET = 1800.0  # seconds: Yahoo ends a connection earlier if there are no trades
