@@ -12,6 +12,7 @@ from typing import TextIO
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
 
+from quotes.formats import counted
 from quotes.models import Board, BoardSymbol, ProviderSymbol, Symbol
 from quotes.providers import REGISTRY
 from quotes.quote import MINOR_UNITS, price
@@ -136,9 +137,7 @@ def _read(rows: csv.DictReader[str]) -> list[Entry]:
 def _entry(line: int, row: dict[str, str]) -> Entry:
     if None in row or None in row.values():
         count = sum(len(v) if isinstance(v, list) else v is not None for v in row.values())
-        raise ValueError(
-            f"has {count} {'cell' if count == 1 else 'cells'}, must have as many as line 1"
-        )
+        raise ValueError(f"has {counted(count, 'cell')}, must have as many as line 1")
     cells = {name: value.strip() for name, value in row.items()}
     if any("\0" in value for value in cells.values()):
         raise ValueError("contains a NUL character")

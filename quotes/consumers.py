@@ -13,11 +13,9 @@ from django.core.exceptions import SuspiciousOperation
 from django.http import QueryDict
 
 from quotes.addresses import Address, TooManySymbols
-from quotes.limits import Allowance, Refused, address_of
+from quotes.limits import TOO_MUCH, Allowance, Refused, address_of
 from quotes.live import ensure_started
 from quotes.live.hub import Subscriber
-
-TOO_MUCH = 4408  # our close code for a client that sends more than pages do
 
 
 class QuotesConsumer(AsyncWebsocketConsumer):
@@ -42,7 +40,7 @@ class QuotesConsumer(AsyncWebsocketConsumer):
         await self.accept()
         watch = self.address.watch(self.live.listed)
         self.subscriber = self.live.hub.subscribe(watch, self.base_send)
-        self.live.on_listing.add(self.listing_changed)
+        self.live.on_change.add(self.symbols_changed)
         self.renew_rows(self.subscriber)
 
     def read_address(self) -> Address:
@@ -61,7 +59,7 @@ class QuotesConsumer(AsyncWebsocketConsumer):
         """Unsubscribe, so that nothing more is sent to this socket."""
         if self.subscriber:
             self.live.hub.unsubscribe(self.subscriber)
-            self.live.on_listing.discard(self.listing_changed)
+            self.live.on_change.discard(self.symbols_changed)
             self.subscriber = None
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
@@ -84,7 +82,7 @@ class QuotesConsumer(AsyncWebsocketConsumer):
         params["board"] = self.slug
         return params
 
-    def listing_changed(self) -> None:
+    def symbols_changed(self) -> None:
         """Update the page after a change of active symbols, or of its board."""
         if not self.subscriber:
             return

@@ -41,6 +41,11 @@ def separators(language: str) -> Separators:
     )
 
 
+def counted(number: int, word: str) -> str:
+    """Return a number of things for an operator, in English: "1 row", "2 rows"."""
+    return f"{number:,} {word}" + ("" if number == 1 else "s")
+
+
 def rounded_to(value: Decimal, digits: int) -> Decimal:
     """Round half up to this many decimals; numbers may have any length."""
     return value.quantize(Decimal(1).scaleb(-digits), context=ROUNDING)

@@ -186,7 +186,7 @@ class Fragments:
         }
         return self.render_once("quotes/_announcement.html", language, context)
 
-    def ending(self, language: str) -> SafeString:
+    def page_end(self, language: str) -> SafeString:
         """Return the elements at the end of each page: its retry, and its announcement."""
         return self.retry(language) + self.announcement(language, "opening")
 

@@ -27,6 +27,12 @@ OTHER_FILES = 100  # open files besides the sockets, at most
 UNLIMITED = 1_000_000  # connections
 PAGE_CONNECTIONS = 50  # kept for pages, in addition to the sockets
 
+# Close codes of sockets. Those from 4000 on are our own.
+RESTARTS = 1012  # the server restarts
+RESTARTS_DAPHNE = 4012  # the same under daphne, which can't send 1012
+SLOW = 4013  # the client is too slow, it may try again later
+TOO_MUCH = 4408  # the client sends more than pages do
+
 
 class Refused(Exception):
     """Raised when a socket is refused or must be closed.
@@ -69,14 +75,14 @@ class Limits:
         self.sockets: Counter[str] = Counter()  # open, by address
         self.refused: Counter[str] = Counter()  # by reason
         self.logged: dict[str, float] = {}  # when, by reason
-        self.ending = False  # whether the server ends
+        self.server_ends = False  # whether the server ends
         self.empty = asyncio.Event()  # set while no socket is open
         self.empty.set()
 
     @contextmanager
     def socket(self, address: str) -> Iterator[None]:
         """Count a socket of an address while it is open; raise Refused if there are too many."""
-        if self.ending:
+        if self.server_ends:
             raise Refused("ending", 503, "This server is about to end. Try again.")
         if self.sockets.total() >= max_sockets():
             raise Refused("sockets", 503, "This server can't take more sockets. Try again later.")

@@ -32,9 +32,9 @@ class LiveCollector(Collector):
         beat = self.live.beat
         yield gauge("live", "1 while this process hears the feed, else 0", _live(beat))
         yield gauge("silence_seconds", "Seconds since the newest batch", beat.silence)
-        if storage := self.live.storage:
+        if writer := self.live.writer:
             words = "Quotes, candles and held prices that wait to be written"
-            yield gauges("unwritten", words, "what", storage.waiting())
+            yield gauges("unwritten", words, "what", writer.waiting())
         yield counter("frames", "Frames sent to pages", hub.counts["frames"])
         yield counter("slow", "Frames that had to wait for a slow page", hub.counts["slow"])
         yield counter(
@@ -46,8 +46,8 @@ class LiveCollector(Collector):
         yield counter("gaps", "Gaps in the accepted batches", self.live.counts["gaps"])
         foreign = layer.foreign["batches"]
         yield counter("foreign", "Batches of other deployments that were ignored", foreign)
-        yield labelled("refused", "Sockets refused or closed, by reason", "reason", limits.refused)
-        yield labelled(
+        yield counters("refused", "Sockets refused or closed, by reason", "reason", limits.refused)
+        yield counters(
             "renders", "Templates rendered, by template", "template", self.live.fragments.renders
         )
 
@@ -82,7 +82,7 @@ def counter(name: str, text: str, value: float) -> Metric:
     return CounterMetricFamily(f"quotes_{name}", text, value=value)
 
 
-def labelled(name: str, text: str, label: str, values: dict[str, int]) -> Metric:
+def counters(name: str, text: str, label: str, values: dict[str, int]) -> Metric:
     """Return a counter for each value of a label."""
     family = CounterMetricFamily(f"quotes_{name}", text, labels=[label])
     for value, count in sorted(values.items()):

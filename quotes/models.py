@@ -258,7 +258,8 @@ class FeedLease(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
     batch = models.PositiveBigIntegerField(default=0)  # the newest batch with stored quotes
     deployment = models.CharField(max_length=64, blank=True, default="")
-    listings = models.PositiveBigIntegerField(default=0)  # changes of symbols and boards so far
+    # of symbols and boards so far
+    changes = models.PositiveBigIntegerField(default=0, db_column="listings")
 
     class Meta:
         verbose_name = _("feed lease")

@@ -133,7 +133,7 @@ def zone(exchange: str) -> ZoneInfo | None:
     return None if venue is None else _calendar()[venue][0]
 
 
-def ending(exchanges: Iterable[str], today: date) -> dict[str, date]:
+def last_days(exchanges: Iterable[str], today: date) -> dict[str, date]:
     """Return the last day in the calendar of each exchange for which it ends within 60 days."""
     venues = {name: VENUE_OF[name.upper()] for name in exchanges if name.upper() in VENUE_OF}
     last = {name: date(max(_calendar()[venue][1]), 12, 31) for name, venue in venues.items()}

@@ -204,10 +204,10 @@ class Runfeed:
 
     def ready(self) -> Runfeed:
         """Wait until it tries to take the lease."""
-        eventually(lambda: "This process runs the feed" in self.said(), "the feed runs")
+        eventually(lambda: "This process runs the feed" in self.output(), "the feed runs")
         return self
 
-    def said(self) -> str:
+    def output(self) -> str:
         """Return its log."""
         return self.log.read_text()
 

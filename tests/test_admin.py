@@ -249,7 +249,7 @@ def test_a_symbol_is_added_with_its_code_at_a_provider_and_its_board(alice: Clie
 
 
 @pytest.mark.parametrize(
-    ("field", "given", "said"),
+    ("field", "given", "output"),
     [
         ("code", "btc usd", "“btc usd” is not a valid symbol: use 1 to 24 capital letters"),
         ("code", "<IMG>", "is not a valid symbol"),
@@ -274,11 +274,11 @@ def test_a_symbol_is_added_with_its_code_at_a_provider_and_its_board(alice: Clie
     ],
 )
 def test_invalid_values_are_refused_with_a_reason(
-    alice: Client, listed: Board, field: str, given: str, said: str
+    alice: Client, listed: Board, field: str, given: str, output: str
 ):
     response = alice.post(f"{SYMBOLS}add/", symbol_form(**{field: given}))
     assert response.status_code == 200
-    assert said in errors(response).replace("&quot;", '"')
+    assert output in errors(response).replace("&quot;", '"')
     assert not Symbol.objects.filter(name="Tesla").exists()
 
 
@@ -436,7 +436,7 @@ def test_a_symbol_stands_on_a_board_once(alice: Client, listed: Board):
 
 
 @pytest.mark.parametrize(
-    ("field", "given", "said"),
+    ("field", "given", "output"),
     [
         ("slug", "stock market", "letters, numbers, underscores or hyphens"),
         ("slug", "stock-market", "Board with this Slug already exists."),
@@ -445,13 +445,13 @@ def test_a_symbol_stands_on_a_board_once(alice: Client, listed: Board):
     ],
 )
 def test_an_invalid_board_is_refused_with_a_reason(
-    alice: Client, listed: Board, field: str, given: str, said: str
+    alice: Client, listed: Board, field: str, given: str, output: str
 ):
     form = {"title": "Bonds", "slug": "bonds", "position": "1"}
     form |= {"places-TOTAL_FORMS": "0", "places-INITIAL_FORMS": "0", field: given}
     response = alice.post(f"{BOARDS}add/", form)
     assert response.status_code == 200
-    assert said in errors(response)
+    assert output in errors(response)
 
 
 def test_boards_are_ordered_in_their_list(alice: Client, listed: Board):
@@ -494,7 +494,7 @@ def listener(transactional_db: None, listed: Board) -> Listener:
     return Listener()
 
 
-ONCE = ["quotes.listing"]
+ONCE = ["quotes.change"]
 
 
 def test_every_form_that_is_saved_is_published_once(

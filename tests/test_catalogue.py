@@ -27,9 +27,9 @@ class Loader:
     def __call__(self, text: str | bytes, *options: str, verbosity: int = 1) -> str:
         content = text if isinstance(text, bytes) else text.encode()
         self.path.write_bytes(content)
-        said = StringIO()
-        call_command("loadcatalogue", str(self.path), *options, stdout=said, verbosity=verbosity)
-        return said.getvalue()
+        output = StringIO()
+        call_command("loadcatalogue", str(self.path), *options, stdout=output, verbosity=verbosity)
+        return output.getvalue()
 
 
 @pytest.fixture
@@ -82,8 +82,8 @@ class TestLoading:
 
     def test_it_prints_the_result_of_each_row(self, load: Loader):
         load(HEADER + APPLE)
-        said = load(HEADER + APPLE.replace("Apple", "Apple Inc.") + BITCOIN)
-        assert said.splitlines() == [
+        output = load(HEADER + APPLE.replace("Apple", "Apple Inc.") + BITCOIN)
+        assert output.splitlines() == [
             "line 2: AAPL updated",
             "line 3: BTC-USD added",
             "mine.csv: 2 rows, 1 added, 1 updated, 0 unchanged",

@@ -270,7 +270,7 @@ class TestTheQuery:
         with django_db_blocker.unblock(), sqlite(tmp_path / "prices.sqlite3") as table:
             yield table
 
-    def said(self, settings: Any, table: Table, query: str, *checked: str) -> list[str]:
+    def output(self, settings: Any, table: Table, query: str, *checked: str) -> list[str]:
         settings.QUOTES = {
             "PROVIDERS": ["simulated"],
             "PROVIDER_OPTIONS": {"database": {"alias": table.alias, "query": query}},
@@ -278,21 +278,23 @@ class TestTheQuery:
         return [str(warning) for warning in check_queries(databases=checked)]
 
     def test_that_runs_is_fine(self, settings: Any, table: Table):
-        assert self.said(settings, table, QUERY, table.alias) == []
+        assert self.output(settings, table, QUERY, table.alias) == []
 
     def test_that_fails_is_a_warning_with_the_error_of_the_database(
         self, settings: Any, table: Table
     ):
-        [said] = self.said(settings, table, "SELECT nope FROM nowhere", "default", table.alias)
-        assert said.startswith("?: (quotes.W001) the query on 'sqlite_prices' failed: no such tab")
-        assert "HINT: Correct the query" in said
+        [output] = self.output(settings, table, "SELECT nope FROM nowhere", "default", table.alias)
+        assert output.startswith(
+            "?: (quotes.W001) the query on 'sqlite_prices' failed: no such tab"
+        )
+        assert "HINT: Correct the query" in output
 
     def test_is_not_run_if_another_database_is_checked(self, settings: Any, table: Table):
-        assert self.said(settings, table, "SELECT nope FROM nowhere", "default") == []
-        assert self.said(settings, table, "SELECT nope FROM nowhere") == []
+        assert self.output(settings, table, "SELECT nope FROM nowhere", "default") == []
+        assert self.output(settings, table, "SELECT nope FROM nowhere") == []
 
     def test_is_not_run_if_settings_are_invalid(self, settings: Any, table: Table):
-        assert self.said(settings, table, "DELETE FROM prices", table.alias) == []
+        assert self.output(settings, table, "DELETE FROM prices", table.alias) == []
         settings.QUOTES = {"PACES": 1}
         assert check_queries(databases=["default"]) == []
 
@@ -372,10 +374,10 @@ WRONG = {
 def test_a_site_with_an_invalid_environment_does_not_start_and_shows_why(
     environment: dict[str, str], words: str
 ):
-    said = manage("check", check=False, **environment)
-    assert said.returncode == 1
-    assert words in said.stderr
-    assert "Traceback" not in said.stderr
+    output = manage("check", check=False, **environment)
+    assert output.returncode == 1
+    assert words in output.stderr
+    assert "Traceback" not in output.stderr
 
 
 class TestAVariable:

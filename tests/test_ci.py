@@ -52,21 +52,21 @@ def test_a_python_that_runs_is_listed_with_each_django_that_goes_with_it(tmp_pat
 
 def test_a_shim_without_an_interpreter_is_not_listed(tmp_path: Path):
     shim = program(tmp_path / "python3.13", "exit 127")
-    said = pairs(tmp_path)
-    assert said.returncode == 0
-    assert str(shim) not in said.stdout
-    assert "3.13" in said.stdout
+    output = pairs(tmp_path)
+    assert output.returncode == 0
+    assert str(shim) not in output.stdout
+    assert "3.13" in output.stdout
 
 
 def test_an_interpreter_of_the_variable_comes_first_and_must_run(tmp_path: Path):
     program(tmp_path / "python3.13", "echo 3.13.1")
     given = program(tmp_path / "mine", "echo 3.13.2")
-    said = pairs(tmp_path, MATRIX_PYTHONS=str(given))
-    assert f"3.13     5.2      {given} " in said.stdout
-    assert "python3.13 " not in said.stdout
-    said = pairs(tmp_path, MATRIX_PYTHONS=str(tmp_path / "nowhere"))
-    assert said.returncode == 2
-    assert f"{tmp_path / 'nowhere'} does not run Python" in said.stderr
+    output = pairs(tmp_path, MATRIX_PYTHONS=str(given))
+    assert f"3.13     5.2      {given} " in output.stdout
+    assert "python3.13 " not in output.stdout
+    output = pairs(tmp_path, MATRIX_PYTHONS=str(tmp_path / "nowhere"))
+    assert output.returncode == 2
+    assert f"{tmp_path / 'nowhere'} does not run Python" in output.stderr
 
 
 def test_another_clock_moves_the_time_of_day_and_nothing_else(tmp_path: Path):
@@ -82,8 +82,8 @@ def test_another_clock_moves_the_time_of_day_and_nothing_else(tmp_path: Path):
     command = [sys.executable, "-c", TIMES]
 
     def read(env: dict[str, str]) -> tuple[float, float, datetime]:
-        said = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
-        times, day = said.splitlines()
+        output = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
+        times, day = output.splitlines()
         now, steady = map(float, times.split())
         return now, steady, datetime.fromisoformat(f"{day}+00:00")
 

@@ -370,7 +370,7 @@ async def test_pages_that_left_are_forgotten(listed: Any):
     for page in pages:
         await page.disconnect()
     assert not listed.hub.watches
-    assert not listed.on_listing
+    assert not listed.on_change
 
 
 # Changes of symbols and boards

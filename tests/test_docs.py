@@ -101,9 +101,9 @@ def test_the_supported_versions_in_the_documents_are_those_of_the_package():
     package = (ROOT / "pyproject.toml").read_text()
     pythons = re.findall(r'"Programming Language :: Python :: 3\.(\d+)"', package)
     djangos = re.findall(r'"Framework :: Django :: ([\d.]+)"', package)
-    said = f"Python 3.{pythons[0]} to 3.{pythons[-1]} and Django {djangos[0]} to {djangos[-1]}"
+    output = f"Python 3.{pythons[0]} to 3.{pythons[-1]} and Django {djangos[0]} to {djangos[-1]}"
     for name in ("README.md", "CHANGELOG.md", "docs/embedding.md"):
-        assert said in " ".join((ROOT / name).read_text().split()), name
+        assert output in " ".join((ROOT / name).read_text().split()), name
 
 
 def test_the_wheel_in_the_documents_is_the_one_that_is_built():

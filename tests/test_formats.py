@@ -235,13 +235,13 @@ class TestTimes:
             assert formats.clock(datetime(2026, 3, 2, 12, 0, 5, tzinfo=UTC)) == "13:00:05"
 
     @pytest.mark.parametrize(
-        ("days", "said"), [(0, "Mon 13:00"), (-5, "Wed 13:00"), (5, "Sat 13:00"), (6, "8 Mar")]
+        ("days", "output"), [(0, "Mon 13:00"), (-5, "Wed 13:00"), (5, "Sat 13:00"), (6, "8 Mar")]
     )
-    def test_a_day_is_a_weekday_where_that_can_only_be_one(self, days: int, said: str):
+    def test_a_day_is_a_weekday_where_that_can_only_be_one(self, days: int, output: str):
         noon = datetime(2026, 3, 2, 12, 0, 5, tzinfo=UTC)
         with timezone.override("Europe/Berlin"):
             text = formats.day_and_time(noon + timedelta(days=days), noon)
-        assert text.replace("\N{NO-BREAK SPACE}", " ") == said
+        assert text.replace("\N{NO-BREAK SPACE}", " ") == output
 
     def test_germans_read_german_days(self):
         noon = datetime(2026, 3, 3, 12, 0, 5, tzinfo=UTC)

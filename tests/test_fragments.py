@@ -208,7 +208,7 @@ class TestWhatARowSays:
 
     @pytest.mark.parametrize("widget", ["panel", "price"])
     @pytest.mark.parametrize(
-        ("code", "language", "said"),
+        ("code", "language", "output"),
         [
             ("AAPL", "en", "% vs prev. close"),
             ("AAPL", "de", "% zum Vortag"),
@@ -217,14 +217,14 @@ class TestWhatARowSays:
         ],
     )
     def test_a_single_price_shows_the_reference_of_its_change(
-        self, fragments: Fragments, widget: str, code: str, language: str, said: str
+        self, fragments: Fragments, widget: str, code: str, language: str, output: str
     ):
         shown = read(fragments.paint(widget, code, language)).replace("%) ", "% ")
-        assert said in shown
+        assert output in shown
 
     @pytest.mark.parametrize("widget", ["row", "entry"])
     @pytest.mark.parametrize(
-        ("code", "kind", "said"),
+        ("code", "kind", "output"),
         [
             ("AAPL", "prev_close", None),
             ("AAPL", "rolling_24h", "24 h"),
@@ -241,11 +241,11 @@ class TestWhatARowSays:
         widget: str,
         code: str,
         kind: str,
-        said: str | None,
+        output: str | None,
     ):
         fragments.store.put((1, 2), [make_quote(code, "101", reference_kind=kind)])
         found = re.search(r'class="quotes-since">([^<]*)<', fragments.paint(widget, code, "en"))
-        assert (found and found[1]) == said
+        assert (found and found[1]) == output
 
     @pytest.mark.parametrize("widget", WIDGETS)
     def test_a_change_that_is_blank_is_measured_from_nothing(
@@ -320,8 +320,8 @@ class TestWhatARowSays:
         times = {name: utc(more[name]) for name in ("received_at",) if name in more}
         self.at(fragments, moment, exchange, provider="kraken", delay=delay, **more | times)
         for widget in ("row", "entry"):
-            said = state(fragments.paint(widget, "AAPL", "en"))
-            assert said.replace("\N{NO-BREAK SPACE}", " ").split("\n") == [head, *asides]
+            output = state(fragments.paint(widget, "AAPL", "en"))
+            assert output.replace("\N{NO-BREAK SPACE}", " ").split("\n") == [head, *asides]
         panel = state(fragments.paint("panel", "AAPL", "en"))
         assert panel.endswith(" · ".join(asides))
         line = read(fragments.paint("price", "AAPL", "en"))
@@ -331,9 +331,9 @@ class TestWhatARowSays:
     def test_germans_read_the_source_and_the_delay_in_german(self, fragments: Fragments):
         fragments.store.chains = {"AAPL": ("yahoo", "kraken")}
         self.at(fragments, "2026-11-23 16:00", "NYSE", provider="kraken", delay=900)
-        said = "via Kraken", "15 Min. verzögert"
-        assert state(fragments.paint("row", "AAPL", "de")) == "\n".join(("Geöffnet", *said))
-        assert read(fragments.paint("price", "AAPL", "de")).endswith(" · ".join(said))
+        output = "via Kraken", "15 Min. verzögert"
+        assert state(fragments.paint("row", "AAPL", "de")) == "\n".join(("Geöffnet", *output))
+        assert read(fragments.paint("price", "AAPL", "de")).endswith(" · ".join(output))
 
     def test_a_price_in_a_text_shows_no_state_if_all_is_well(self, fragments: Fragments):
         self.at(fragments, "2026-11-23 16:00", "NYSE", reference=Decimal(100))
@@ -392,8 +392,8 @@ class TestWhatARowSays:
     ):
         settings.TIME_ZONE = "Europe/Berlin"
         self.at(fragments, moment, exchange, **more)
-        said = [state(fragments.paint(w, "AAPL", "en")) for w in ("row", "entry", "panel")]
-        assert [text.replace("\N{NO-BREAK SPACE}", " ") for text in said] == [row, row, panel]
+        output = [state(fragments.paint(w, "AAPL", "en")) for w in ("row", "entry", "panel")]
+        assert [text.replace("\N{NO-BREAK SPACE}", " ") for text in output] == [row, row, panel]
 
     @pytest.mark.parametrize(
         ("provider", "title"),
@@ -412,13 +412,13 @@ class TestWhatARowSays:
     def test_germans_read_when_it_opens_in_german(self, fragments: Fragments, settings: Any):
         settings.TIME_ZONE = "Europe/Berlin"
         self.at(fragments, "2026-11-21 12:00", "TSE")
-        said = field(fragments.paint("panel", "AAPL", "de"), "state")
-        assert said == "Geschlossen, öffnet Di\N{NO-BREAK SPACE}01:00"  # Monday is a holiday
-        said = field(fragments.paint("row", "AAPL", "de"), "state")
-        assert said == "Öffnet Di\N{NO-BREAK SPACE}01:00"
+        output = field(fragments.paint("panel", "AAPL", "de"), "state")
+        assert output == "Geschlossen, öffnet Di\N{NO-BREAK SPACE}01:00"  # Monday is a holiday
+        output = field(fragments.paint("row", "AAPL", "de"), "state")
+        assert output == "Öffnet Di\N{NO-BREAK SPACE}01:00"
 
     @pytest.mark.parametrize(
-        ("moment", "traded", "said"),
+        ("moment", "traded", "output"),
         [
             ("2026-11-23 16:00", "2026-11-23 15:59:58", "16:59:58"),
             ("2026-11-23 16:00", "2026-11-20 20:59:58", "Fri 21:59"),  # none came yet today
@@ -428,16 +428,16 @@ class TestWhatARowSays:
         ],
     )
     def test_a_price_of_another_session_has_its_day(
-        self, fragments: Fragments, settings: Any, moment: str, traded: str, said: str
+        self, fragments: Fragments, settings: Any, moment: str, traded: str, output: str
     ):
         settings.TIME_ZONE = "Europe/Berlin"
         self.at(fragments, moment, "NYSE", source_time=utc(traded))
         for widget in ("row", "entry", "panel"):
             shown = field(fragments.paint(widget, "AAPL", "en"), "time")
-            assert shown.replace("\N{NO-BREAK SPACE}", " ") == said
+            assert shown.replace("\N{NO-BREAK SPACE}", " ") == output
 
     @pytest.mark.parametrize(
-        ("moment", "traded", "said"),
+        ("moment", "traded", "output"),
         [
             # closed from Friday, 20 November, 20:00 in New York, which is 01:00 UTC
             ("2026-11-22 12:00", "2026-11-20 14:29:59", ""),  # before it opened
@@ -472,14 +472,14 @@ class TestWhatARowSays:
         ],
     )
     def test_the_price_of_a_closed_market_has_its_label(
-        self, fragments: Fragments, settings: Any, moment: str, traded: str, said: str
+        self, fragments: Fragments, settings: Any, moment: str, traded: str, output: str
     ):
         settings.TIME_ZONE = "Europe/Berlin"
         self.at(fragments, moment, "NYSE", source_time=utc(traded))
-        assert [called(fragments, widget) for widget in PLACES] == [said] * len(PLACES)
+        assert [called(fragments, widget) for widget in PLACES] == [output] * len(PLACES)
 
     @pytest.mark.parametrize(
-        ("moment", "exchange", "kind", "traded", "said"),
+        ("moment", "exchange", "kind", "traded", "output"),
         [
             ("2026-11-22 12:00", "SNP", "index", "2026-11-20 22:16:00", "At close Fri 23:16"),
             ("2026-11-22 12:00", "SNP", "index", "2026-11-20 23:00:00", ""),
@@ -506,14 +506,14 @@ class TestWhatARowSays:
         exchange: str,
         kind: str,
         traded: str,
-        said: str,
+        output: str,
     ):
         settings.TIME_ZONE = "Europe/Berlin"
         self.at(fragments, moment, exchange, kind, source_time=utc(traded), session="closed")
-        assert called(fragments, "row") == said
+        assert called(fragments, "row") == output
 
     @pytest.mark.parametrize(
-        ("moment", "more", "said"),
+        ("moment", "more", "output"),
         [
             ("2026-11-22 12:00", {}, ""),  # without a time of the source
             ("2026-11-22 12:00", {"source_time": "2026-11-20 20:58:00"}, "At close Fri 20:58"),
@@ -545,24 +545,24 @@ class TestWhatARowSays:
         ],
     )
     def test_a_price_is_labelled_at_close_only_if_that_is_known(
-        self, fragments: Fragments, moment: str, more: dict[str, Any], said: str
+        self, fragments: Fragments, moment: str, more: dict[str, Any], output: str
     ):
         times = {name: utc(more[name]) for name in ("source_time", "received_at") if name in more}
         self.at(fragments, moment, "NYSE", **more | times)
-        assert called(fragments, "row") == said
+        assert called(fragments, "row") == output
 
     @pytest.mark.parametrize(
-        ("traded", "said"),
+        ("traded", "output"),
         [
             ("2026-11-20 20:59:58", "Schlusskurs Fr 20:59"),
             ("2026-11-21 00:30:00", "Nachbörse Sa 00:30"),
         ],
     )
     def test_germans_read_the_label_of_a_price_in_german(
-        self, fragments: Fragments, traded: str, said: str
+        self, fragments: Fragments, traded: str, output: str
     ):
         self.at(fragments, "2026-11-22 12:00", "NYSE", source_time=utc(traded))
-        assert [called(fragments, widget, "de") for widget in PLACES] == [said] * len(PLACES)
+        assert [called(fragments, widget, "de") for widget in PLACES] == [output] * len(PLACES)
 
     def test_the_tooltip_of_a_price_in_a_text_has_the_label_too(self, fragments: Fragments):
         self.at(fragments, "2026-11-22 12:00", "NYSE", source_time=utc("2026-11-20 20:59:58"))
@@ -727,7 +727,7 @@ class TestNotes:
         assert notes == '<span id="quotes-notes" class="quotes-notes"></span>'
 
     @pytest.mark.parametrize(
-        ("codes", "language", "said"),
+        ("codes", "language", "output"),
         [
             (["AAPL"], "en", "Change: vs prev. close · "),
             (["BTC-USD"], "en", "Change: 24 h · "),
@@ -745,14 +745,14 @@ class TestNotes:
         ],
     )
     def test_the_reference_of_its_changes_stands_below_a_listing(
-        self, fragments: Fragments, codes: list[str], language: str, said: str
+        self, fragments: Fragments, codes: list[str], language: str, output: str
     ):
         not_for = {
             "en": "For information only, not for trading",
             "de": "Nur zur Information, nicht zum Handeln",
         }[language]
         asked = watch(language, entry=codes)
-        assert read(fragments.sources(asked)) == said + not_for
+        assert read(fragments.sources(asked)) == output + not_for
         assert read(fragments.sources(watch(language, row=codes))) == not_for  # it is in the foot
         assert fragments.sources(asked) in fragments.about(asked).replace(' hx-swap-oob="true"', "")
 
@@ -761,8 +761,8 @@ class TestNotes:
     ):
         fragments.store.put((1, 2), [make_quote("AAPL", provider="coinbase")])
         for widget in ("row", "panel", "price"):
-            said = read(fragments.sources(watch(**{widget: ["AAPL"]})))
-            assert said == "Prices by Coinbase · For information only, not for trading"
+            output = read(fragments.sources(watch(**{widget: ["AAPL"]})))
+            assert output == "Prices by Coinbase · For information only, not for trading"
         assert "not for trading" in fragments.sources(watch())
 
     def test_a_provider_is_called_by_its_title(self):
@@ -797,7 +797,7 @@ def test_prices_that_stopped_on_another_day_show_the_day(fragments: Fragments):
 
 @pytest.mark.parametrize(
     ("minutes", "shown"),
-    [(0.9, ""), (1, "over-minute"), (9.9, "over-minute"), (10, "over-minutes")],
+    [(0.9, ""), (1, "over-1-minute"), (9.9, "over-1-minute"), (10, "over-10-minutes")],
 )
 def test_after_a_while_a_page_says_for_how_long_prices_have_stopped(
     fragments: Fragments, minutes: float, shown: str
@@ -808,7 +808,7 @@ def test_after_a_while_a_page_says_for_how_long_prices_have_stopped(
     assert " ".join(classes[1].split()[3:]) == shown
 
 
-def said(fragments: Fragments, *given: str, **more: bool) -> list[str]:
+def announcements(fragments: Fragments, *given: str, **more: bool) -> list[str]:
     """Return what screen readers announce, of all elements of a message."""
     sent = fragments.sign("en", *given, **more)
     found = re.findall(r'class="([^"]*)" role="status">((?:[^<]|<span.*?</span>)*)</span>', sent)
@@ -821,13 +821,13 @@ def said(fragments: Fragments, *given: str, **more: bool) -> list[str]:
 def test_screen_readers_announce_once_a_page_that_prices_stopped_and_are_live_again(
     fragments: Fragments,
 ):
-    assert said(fragments) == said(fragments, "opening") == [""]
+    assert announcements(fragments) == announcements(fragments, "opening") == [""]
     fragments.store.stopped_at = timezone.now() - timedelta(seconds=7)
     words = f"Prices stopped at {localtime(fragments.store.stopped_at):%H:%M:%S}"
-    assert said(fragments) == [words]
+    assert announcements(fragments) == [words]
     fragments.store.stopped_at = None
-    assert said(fragments, again=True) == ["Prices are live again. "]
-    assert said(fragments, "late") == ["Prices are not live."]
+    assert announcements(fragments, again=True) == ["Prices are live again. "]
+    assert announcements(fragments, "late") == ["Prices are not live."]
 
 
 def test_the_next_pulse_has_other_names_of_animations(fragments: Fragments):

@@ -73,9 +73,9 @@ async def test_a_full_process_refuses_more_and_takes_them_when_it_has_room(
     assert status == 503
     assert "can't take more sockets" in words
     assert await page(("192.0.2.3", 1)).connect() == (False, 1000)  # a server that sends no text
-    said = await figures(async_client)
-    assert said["quotes_sockets"] == 2
-    assert said['quotes_refused_total{reason="sockets"}'] == 2
+    output = await figures(async_client)
+    assert output["quotes_sockets"] == 2
+    assert output['quotes_refused_total{reason="sockets"}'] == 2
     await first.disconnect()
     third = await opened(("192.0.2.3", 1))
     for visitor in (second, third):

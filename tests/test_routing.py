@@ -238,7 +238,7 @@ PLAIN = {
 def test_a_server_without_checks_does_not_start_with_invalid_settings_and_shows_why(
     command: list[str],
 ):
-    said = subprocess.run(
+    output = subprocess.run(
         [sys.executable, "-m", *command, str(free_port())],
         env=environment(QUOTES_PROVIDERS="coinbse"),
         cwd=ROOT,
@@ -247,8 +247,8 @@ def test_a_server_without_checks_does_not_start_with_invalid_settings_and_shows_
         check=False,
         timeout=60,
     )
-    assert said.returncode != 0
-    assert said.stderr.splitlines()[-1].startswith(
+    assert output.returncode != 0
+    assert output.stderr.splitlines()[-1].startswith(
         "django.core.exceptions.ImproperlyConfigured: Unknown provider 'coinbse', must be one of:"
     )
 

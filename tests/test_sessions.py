@@ -379,13 +379,13 @@ class TestPricesThatMayDiffer:
 class TestEndOfTheCalendar:
     def test_it_is_reported_from_sixty_days_before(self):
         last = date(YEARS["XNYS"][-1], 12, 31)
-        assert sessions.ending(["NYSE"], last - 61 * DAY) == {}
-        assert sessions.ending(["NYSE"], last - 60 * DAY) == {"NYSE": last}
-        assert sessions.ending(["NYSE"], last + 60 * DAY) == {"NYSE": last}
+        assert sessions.last_days(["NYSE"], last - 61 * DAY) == {}
+        assert sessions.last_days(["NYSE"], last - 60 * DAY) == {"NYSE": last}
+        assert sessions.last_days(["NYSE"], last + 60 * DAY) == {"NYSE": last}
 
     def test_it_is_reported_only_for_the_given_exchanges_that_are_known(self):
         far = date(2099, 1, 1)
-        assert list(sessions.ending(["TSX", "MOON", "ASX", ""], far)) == ["ASX", "TSX"]
+        assert list(sessions.last_days(["TSX", "MOON", "ASX", ""], far)) == ["ASX", "TSX"]
 
     @pytest.mark.django_db(transaction=True)
     @pytest.mark.parametrize("days", [60, 61])

@@ -91,8 +91,8 @@ def test_a_page_shows_at_once_the_sources_and_the_purpose_of_its_prices(
     wire = make_quote("AAPL", "101", provider="coinbase", received_at=timezone.now()).to_wire()
     LastQuote.objects.filter(symbol__code="AAPL").update(wire=wire)
     page = html.unescape(render(f"{{% {tag} %}}{{% live_quote 'AAPL' %}}"))
-    said = "Prices by Coinbase\N{NO-BREAK SPACE}· For information only, not for trading"
-    assert page.count(said) == 1
+    output = "Prices by Coinbase\N{NO-BREAK SPACE}· For information only, not for trading"
+    assert page.count(output) == 1
     assert "SIMULATED" not in page
 
 

@@ -122,7 +122,7 @@ LOOK = 'SELECT "quotes_feedlease"."listings"'
 async def queries(parts: Any) -> AsyncIterator[list[str]]:
     """Collect the queries of all threads that a page could use.
 
-    Left out is what the process itself asks once a second: whether listings changed.
+    Left out is what the process itself asks once a second: whether symbols or boards changed.
     """
     collected: list[str] = []
 
@@ -154,13 +154,13 @@ async def test_every_symbol_of_a_page_has_its_price_change_percent_and_time(
     shown = rows(page)
     assert len(shown) >= 12
     for row in shown.values():
-        said = fields(row)
-        assert said["last"].startswith("101")
-        assert said["change-percent"] == "+1.00\N{NO-BREAK SPACE}%"
-        assert re.fullmatch(r"\d\d:\d\d:\d\d", said["time"])
+        output = fields(row)
+        assert output["last"].startswith("101")
+        assert output["change-percent"] == "+1.00\N{NO-BREAK SPACE}%"
+        assert re.fullmatch(r"\d\d:\d\d:\d\d", output["time"])
         assert re.search(r'<time [^>]*datetime="\d{4}-\d\d-\d\dT[^"]*\+00:00"', row)
         if path != "/":
-            assert said["change"].startswith("+1")
+            assert output["change"].startswith("+1")
 
 
 async def test_a_board_shows_the_reference_of_its_changes(
@@ -199,9 +199,9 @@ async def test_a_board_shows_its_symbols_in_order_50_to_a_page(board: Any, async
 
 async def test_a_symbols_page_shows_all_that_is_known_of_it(board: Any, async_client: Any):
     page = await read(async_client, "/symbols/AAPL/")
-    said = fields(rows(page)["AAPL"])
-    assert said["last"].startswith("101")
-    assert {"bid", "ask", "open", "high", "volume", "source", "reference"} <= said.keys()
+    output = fields(rows(page)["AAPL"])
+    assert output["last"].startswith("101")
+    assert {"bid", "ask", "open", "high", "volume", "source", "reference"} <= output.keys()
     assert "vs prev. close" in page
 
 
@@ -463,8 +463,8 @@ async def test_a_page_of_a_board_that_changed_meanwhile_gets_its_new_rows(
 
 async def test_a_page_is_found_by_its_own_address(board: Any, async_client: Any):
     page = await read(async_client, "/boards/stock-market/?q=a&sort=-last&page=2")
-    said = re.findall(r'class="quotes-watch" name="([^"]*)" value="([^"]*)"', page)
-    response = await async_client.get("/live/", dict(said))
+    output = re.findall(r'class="quotes-watch" name="([^"]*)" value="([^"]*)"', page)
+    response = await async_client.get("/live/", dict(output))
     answer = response.content.decode()
     assert list(rows(answer)) == list(rows(page))
     pattern = r'hx-ws:connect="([^"]*)"'

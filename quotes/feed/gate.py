@@ -17,7 +17,9 @@ MAX_AHEAD = timedelta(seconds=5)  # a source's time may be this much ahead of ou
 MAX_HELD = 1000  # held prices that are kept until they are stored
 REPORT_AGAIN = 60.0  # seconds after which a fault that comes and goes is reported again
 # A price without a time keeps the exchange's last time for so long, then it gets that of receipt.
-RECENT = timedelta(seconds=30)
+KEEPS_TIME = timedelta(seconds=30)
+# After a poll without a time, older quotes are those of a delayed source, not of a stream.
+DELAYED = timedelta(seconds=30)
 INSISTENT = timedelta(minutes=1)  # polls that repeat a price for this time confirm it
 UNPRICED, CROSSED = "no_price", "crossed"  # faults that a quote can have by itself
 
@@ -150,7 +152,7 @@ def _in_time(quote: Quote, known: Quote) -> Quote:
         return quote
     if known.source_time is None:
         return quote
-    if quote.last != known.last and quote.received_at - known.source_time > RECENT:
+    if quote.last != known.last and quote.received_at - known.source_time > KEEPS_TIME:
         return quote
     return replace(quote, source_time=known.source_time)
 
@@ -186,8 +188,7 @@ def _older(quote: Quote, known: Quote, asked_at: datetime | None) -> bool:
 
 
 def _before_a_poll(quote: Quote, known: Quote) -> bool:
-    # a stream returns after a poll without a time; a time over 30 s older is assumed to be that of
-    # a delayed source
+    # a stream returns after a poll without a time
     if quote.provider != known.provider or quote.source_time is None or known.source_time:
         return False
-    return timedelta(0) < known.received_at - quote.source_time <= RECENT
+    return timedelta(0) < known.received_at - quote.source_time <= DELAYED

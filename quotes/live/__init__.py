@@ -11,7 +11,7 @@ __all__ = ["Live", "close_sockets", "current", "ended", "ensure_started", "stop"
 
 _live: Live | None = None
 _starting: asyncio.Task[None] | None = None
-_ending = False  # whether the server of this process ends
+_server_ends = False  # whether the server of this process ends
 
 
 def current() -> Live | None:
@@ -21,13 +21,14 @@ def current() -> Live | None:
 
 def ended() -> bool:
     """Return whether the live parts were stopped because the server of this process ends."""
-    return _ending and _live is None
+    return _server_ends and _live is None
 
 
 async def ensure_started() -> Live:
     """Start the live parts of this process, once, and return them."""
-    global _live, _starting  # noqa: PLW0603
+    global _live, _starting, _server_ends  # noqa: PLW0603
     if _live is None or _starting is None:
+        _server_ends = False
         _live = Live()
         _starting = asyncio.create_task(_live.start(feed=conf.get("FEED") == "inline"))
     try:
@@ -40,8 +41,8 @@ async def ensure_started() -> Live:
 
 async def close_sockets(code: int) -> None:
     """Close the sockets of this process with a code, before its server ends."""
-    global _ending  # noqa: PLW0603
-    _ending = True
+    global _server_ends  # noqa: PLW0603
+    _server_ends = True
     if _live is not None:
         await _live.close_sockets(code)
 

@@ -6,8 +6,7 @@ import asyncio
 import sys
 
 from quotes import live
-
-RESTARTS = 4012  # our close code for a server that restarts; daphne can't send 1012
+from quotes.limits import RESTARTS_DAPHNE
 
 
 async def begin() -> None:
@@ -28,5 +27,5 @@ def _stop_with_reactor() -> None:
 
 async def _end() -> None:
     """Close the sockets of this process, then stop its live parts."""
-    await live.close_sockets(RESTARTS)
+    await live.close_sockets(RESTARTS_DAPHNE)
     await live.stop()

@@ -18,12 +18,12 @@ from types import coroutine
 from typing import Any
 
 from quotes.fragments import Fragments, Watch
+from quotes.limits import SLOW
 
 logger = logging.getLogger(__name__)
 
 Send = Callable[[dict[str, Any]], Coroutine[Any, Any, None]]
 STUCK_AFTER = 30.0  # seconds without progress, after which the socket is closed with SLOW
-SLOW = 4013  # our close code for "too slow, try again later"
 CLOSED_IN = 5.0  # seconds in which the sockets of a server that ends are closed, at most
 PER_SECOND = 100  # sockets that are closed, at least
 COHORTS = 5  # groups of pages, which get their pulse one after the other

@@ -66,9 +66,9 @@ async def send_batch(epoch: int, batch: Batch) -> None:
     )
 
 
-async def send_listing() -> None:
+async def send_change() -> None:
     """Notify every process that symbols or boards changed."""
-    await _send({"type": "quotes.listing"})
+    await _send({"type": "quotes.change"})
 
 
 async def listen() -> AsyncIterator[Message]:
@@ -86,7 +86,7 @@ async def listen() -> AsyncIterator[Message]:
                 joined = clock()
                 yield Message()  # changes from before the join are not read yet
             message = await channels.receive(channel)
-            if message["type"] == "quotes.listing":
+            if message["type"] == "quotes.change":
                 yield Message()
             elif message["type"] == "quotes.batch":
                 if message.get("deployment", "") == _deployment:

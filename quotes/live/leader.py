@@ -23,8 +23,8 @@ from quotes.feed.feed import Feed
 from quotes.live import layer, lease
 from quotes.live.beat import Beat
 from quotes.live.database import DatabaseThread
-from quotes.live.storage import Storage
 from quotes.live.tasks import Tasks
+from quotes.live.writer import Writer
 from quotes.providers import Provider
 from quotes.quote import Quote, utc_now
 
@@ -45,10 +45,10 @@ class Live(Protocol):
     beat: Beat
     in_database: DatabaseThread
     in_lease: DatabaseThread  # for the lease, so that renewals do not wait for other work
-    on_listing: set[Callable[[], None]]
-    listings: int  # changes of symbols and boards that were read
+    on_change: set[Callable[[], None]]
+    changes: int  # changes of symbols and boards that were read
     seen: tuple[int, int]  # (epoch, batch) of the newest batch that was accepted
-    storage: Storage | None  # of the feed, while this process leads
+    writer: Writer | None  # of the feed, while this process leads
     refused: dict[int, float]  # by epoch that was not accepted: when to look it up again
 
     async def take(self, epoch: int, batch: Batch, *, known: bool = False) -> None:
@@ -175,8 +175,8 @@ class Leader:
         self.live, self.epoch, self.history = live, epoch, history
         self.providers = providers
         self.feed = Feed(self.publish, self.learn, history.take, conf.get("MAX_JUMP"))
-        self.storage = Storage(live.in_database, epoch, self.feed, providers, history)
-        self.listings = live.listings
+        self.writer = Writer(live.in_database, epoch, self.feed, providers, history)
+        self.changes = live.changes
         self.began = False
 
     async def run(self) -> None:
@@ -189,25 +189,25 @@ class Leader:
             logger.warning(words, error or f"no answer within {BEGIN_WITHIN:.0f} s")
             return
         self.began = True
-        self.live.on_listing.add(self.listing_changed)
-        self.live.storage = self.storage
+        self.live.on_change.add(self.symbols_changed)
+        self.live.writer = self.writer
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self.feed.run())
-                tasks.create_task(self.storage.keep_writing())
+                tasks.create_task(self.writer.keep_writing())
                 tasks.create_task(self.history.maintain(self.feed, self.providers))
         finally:
-            self.live.storage = None
-            self.live.on_listing.discard(self.listing_changed)
+            self.live.writer = None
+            self.live.on_change.discard(self.symbols_changed)
             with suppress(TimeoutError):
                 async with asyncio.timeout(END_WITHIN):
-                    await self.storage.write()
+                    await self.writer.write()
             self.history.end()
             await self.feed.aclose()
 
     async def begin(self) -> None:
         """Continue from what earlier feeds stored."""
-        self.storage.read_uses(await self.live.in_database(records.load_uses), {})
+        self.writer.take_uses(await self.live.in_database(records.load_uses), {})
         await self.history.lead(self.epoch)
         self.remember(await self.live.in_database(records.load_last_quotes))
         await self.follow()
@@ -223,10 +223,10 @@ class Leader:
     async def follow(self) -> None:
         """Give the feed the active symbols with their codes for each provider."""
         chains = await self.live.in_database(load_chains, list(self.providers))
-        acted, self.listings = self.live.listings != self.listings, self.live.listings
+        acted, self.changes = self.live.changes != self.changes, self.live.changes
         self.feed.follow(self.providers.values(), chains, acted)
 
-    def listing_changed(self) -> None:
+    def symbols_changed(self) -> None:
         """Follow a change of symbols or boards, soon."""
         self.live.tasks.soon(self.follow)
 
@@ -235,7 +235,7 @@ class Leader:
 
         Its quotes are stored a little later.
         """
-        self.storage.add(batch)
+        self.writer.add(batch)
         await asyncio.gather(
             self.live.take(self.epoch, batch, known=True),
             layer.send_batch(self.epoch, batch),
@@ -244,4 +244,4 @@ class Leader:
     async def learn(self, sizes: dict[str, Decimal]) -> None:
         """Store tick sizes and let every process read them."""
         await self.live.in_database(records.save_tick_sizes, sizes)
-        await layer.send_listing()
+        await layer.send_change()

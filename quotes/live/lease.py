@@ -57,15 +57,15 @@ def newest_stored() -> tuple[int, int]:
     return FeedLease.objects.filter(pk=1).values_list("epoch", "batch").first() or (0, 0)
 
 
-def listings() -> int:
+def changes() -> int:
     """Return the number of changes of symbols and boards so far."""
-    return FeedLease.objects.filter(pk=1).values_list("listings", flat=True).first() or 0
+    return FeedLease.objects.filter(pk=1).values_list("changes", flat=True).first() or 0
 
 
-def count_listing() -> None:
+def count_change() -> None:
     """Count a change of symbols or boards, for processes that hear no messages."""
     FeedLease.objects.get_or_create(pk=1)
-    FeedLease.objects.filter(pk=1).update(listings=F("listings") + 1)
+    FeedLease.objects.filter(pk=1).update(changes=F("changes") + 1)
 
 
 def epoch() -> int:

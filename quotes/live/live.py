@@ -25,15 +25,15 @@ from quotes.feed.chains import load_chains
 from quotes.feed.records import NOTHING, Version
 from quotes.fragments import Fragments, Watch
 from quotes.limits import Limits
-from quotes.live import layer, lease, listings
+from quotes.live import changes, layer, lease
 from quotes.live.beat import Beat
 from quotes.live.beside import Beside
 from quotes.live.database import DatabaseThread
 from quotes.live.hub import COHORTS, Hub
 from quotes.live.leader import stand
 from quotes.live.rows import Rows
-from quotes.live.storage import STORE_EVERY, Storage
 from quotes.live.tasks import Tasks
+from quotes.live.writer import STORE_EVERY, Writer
 from quotes.quote import Quote
 from quotes.store import Store
 
@@ -72,9 +72,9 @@ class Live:
         self.counts: Counter[str] = Counter()  # batches, gaps
         self.received = asyncio.Event()  # set with the first quotes from the layer
         self.notes: dict[Watch, str] = {}
-        self.on_listing: set[Callable[[], None]] = set()  # called when symbols or boards change
-        self.listings = 0  # changes of symbols and boards, as the database counts them
-        self.storage: Storage | None = None  # of the feed, while this process leads
+        self.on_change: set[Callable[[], None]] = set()  # called when symbols or boards change
+        self.changes = 0  # changes of symbols and boards, as the database counts them
+        self.writer: Writer | None = None  # of the feed, while this process leads
 
     @property
     def listed(self) -> Listed:
@@ -86,10 +86,10 @@ class Live:
 
         With `feed`, also try to take the feed's lease.
         """
-        await self.wait_for_database()
+        await self.begin()
         self.warn_of_calendar()
         self.tasks.keep(self.listen)
-        self.tasks.keep(partial(listings.look, self))
+        self.tasks.keep(partial(changes.look, self))
         if pages:
             self.tasks.keep(lambda: self.hub.run(conf.get("PACE")))
             self.tasks.keep(self.look)
@@ -101,8 +101,8 @@ class Live:
             with suppress(TimeoutError):  # so that the very first page has prices
                 await asyncio.wait_for(self.received.wait(), FIRST_BATCH)
 
-    async def wait_for_database(self) -> None:
-        """Try to read all until that succeeds, so that processes may start before their database.
+    async def begin(self) -> None:
+        """Read all, again and again until that succeeds: a process may start before its database.
 
         The database may also go away again after the first answer.
         """
@@ -138,7 +138,7 @@ class Live:
         Wait until the clients have answered. If the process ended earlier, the system would reset
         their connections, and they would not get the code.
         """
-        self.limits.ending = True
+        self.limits.server_ends = True
         await self.hub.close(code)
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSED_WITHIN):
@@ -148,7 +148,7 @@ class Live:
 
     async def reload(self) -> None:
         """Read symbols, boards and last quotes, and show what changed."""
-        self.listings = await self.in_database(lease.listings)
+        self.changes = await self.in_database(lease.changes)
         self.rows.listed = await self.in_database(load_listed)
         chains = await self.in_database(load_chains, conf.get("PROVIDERS"))
         self.store.chains = {code: tuple(chain) for code, chain in chains.items()}
@@ -156,9 +156,9 @@ class Live:
         await self.catch_up()
         self.hub.publish(changed)
         with self.rows.shared():
-            for listing_changed in list(self.on_listing):
+            for notify in list(self.on_change):
                 try:
-                    listing_changed()
+                    notify()
                 except Exception:
                     logger.exception("could not update the rows of a page")
 
@@ -170,7 +170,7 @@ class Live:
     def warn_of_calendar(self) -> None:
         """Log the exchanges whose calendar ends soon."""
         exchanges = {symbol.exchange for symbol in self.listed.symbols.values()}
-        ends = sessions.ending(exchanges, self.store.clock().date())
+        ends = sessions.last_days(exchanges, self.store.clock().date())
         if ends:
             days = ", ".join(f"{name} ({day})" for name, day in ends.items())
             logger.warning("the calendar of market hours ends soon: %s", days)

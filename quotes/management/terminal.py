@@ -1,4 +1,4 @@
-"""Shared by commands: a progress line that replaces itself, a clean end on CONTROL-C, plurals."""
+"""Shared by commands: a progress line that replaces itself, and a clean end on CONTROL-C."""
 
 from __future__ import annotations
 
@@ -33,11 +33,6 @@ class ProgressLine:
     def clear(self) -> None:
         """Empty the line, so that other output can use it."""
         self.show("")
-
-
-def counted(number: int, word: str) -> str:
-    """Return a number of things: "1 row", "2 rows"."""
-    return f"{number:,} {word}" + ("" if number == 1 else "s")
 
 
 @contextmanager

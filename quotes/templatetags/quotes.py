@@ -60,7 +60,7 @@ def quotes_socket(context: Context, address: Address) -> SafeString:
         price=(*address.price, *page["price"]),
     )
     socket = render_to_string("quotes/_socket.html", {"address": merged})
-    return SafeString(socket + _fragments(page).ending(address.language))
+    return SafeString(socket + _fragments(page).page_end(address.language))
 
 
 @register.simple_tag(takes_context=True)
@@ -86,7 +86,7 @@ def _show(context: Context, widget: str, codes: tuple[str, ...]) -> SafeString:
         "notes": fragments.notes(watch),
         "sources": fragments.sources(watch),
         "pulse": fragments.pulse(language, "opening"),
-        "retry": fragments.ending(language),
+        "retry": fragments.page_end(language),
         "language": language,
     }
     page["head"] = page["opener"] = True

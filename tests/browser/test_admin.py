@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.server]
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory, database_template: Path) -> Iterator[Site]:
-    """A site whose listings these tests may change."""
+    """A site whose symbols and boards these tests may change."""
     folder = tmp_path_factory.mktemp("house")
     with site(folder, database_template, "daphne", **SEEDED, **STAFF) as running:
         running.manage("createsuperuser", "--noinput")

@@ -124,15 +124,15 @@ def test_a_state_fits_its_column_and_every_row_is_as_high(
         assert page.page.evaluate(TIGHT) == [], place
         assert len(page.page.evaluate(HEIGHTS)) == 1, place
         assert page.page.evaluate(MOVED) == [], place
-        said = {tuple(text.split("\n")) for text in page.page.evaluate(SAID)}
+        output = {tuple(text.split("\n")) for text in page.page.evaluate(SAID)}
         if path == indices:
             assert opens in page.page.locator("tbody").inner_text(), place
             calls = page.page.evaluate(CLOSED)
             timed = f"{closed} {DAY_AND_TIME}" if 368 < width <= 704 else closed  # or in its column
             assert calls, place
             assert all(re.fullmatch(timed, text) for text in calls), place
-            assert any(text[0].startswith(opens) and text[-1] == late for text in said), place
+            assert any(text[0].startswith(opens) and text[-1] == late for text in output), place
         if path in (indices, stocks, crypto):
-            assert (halted, "via Yahoo Finance", late) in said, place
+            assert (halted, "via Yahoo Finance", late) in output, place
         if path == crypto:
             assert since in page.page.evaluate(BASES), place

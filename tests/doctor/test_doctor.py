@@ -184,9 +184,9 @@ class TestAProvider:
         stub = Coinbase()
         stub.mode = mode
         found = examined(settings, "coinbase", stub, 0.3 if mode == "slow" else 5.0)
-        status, said, helps = FAULTS[mode]
+        status, output, helps = FAULTS[mode]
         assert found.status == status
-        assert re.search(said, worst(found)[0])
+        assert re.search(output, worst(found)[0])
         assert re.search(helps, worst(found)[1])
 
     @pytest.mark.parametrize(
@@ -242,7 +242,7 @@ class TestAProvider:
         assert not stub.requests
 
     @pytest.mark.parametrize(
-        ("url", "said", "helps"),
+        ("url", "output", "helps"),
         [
             ("http://127.0.0.1:{}", "connection refused", "curl -v http://127.0.0.1:"),
             ("https://no.invalid", "could not be read", "getent hosts no.invalid"),
@@ -250,12 +250,12 @@ class TestAProvider:
         ],
     )
     def test_that_is_not_reached_shows_what_to_try(
-        self, settings: Any, url: str, said: str, helps: str
+        self, settings: Any, url: str, output: str, helps: str
     ):
         listed("coinbase", BTC="BTC-USD")
         found = examined(settings, "coinbase", rest_url=url.format(free_port()))
         assert found.status == FAILED
-        assert said in worst(found)[0]
+        assert output in worst(found)[0]
         assert helps in worst(found)[1]
 
     def test_without_tls_is_reported(self, settings: Any):
@@ -327,14 +327,14 @@ class TestAProvider:
         )
 
     @pytest.mark.parametrize(
-        ("ahead", "said"),
+        ("ahead", "output"),
         [
             (0, "its clock and the clock of this machine agree within 2 s"),
             (60, r"its clock is (5[89]|6[01])\.\d s ahead of the clock of this machine"),
             (-60, r"its clock is (5[89]|6[01])\.\d s behind the clock of this machine"),
         ],
     )
-    def test_with_a_clock_is_compared_with_ours(self, settings: Any, ahead: int, said: str):
+    def test_with_a_clock_is_compared_with_ours(self, settings: Any, ahead: int, output: str):
         class Clocked(Coinbase):
             def _answer(self, status: int, document: Any) -> Response:
                 answer = super()._answer(status, document)
@@ -345,7 +345,7 @@ class TestAProvider:
         listed("coinbase", BTC="BTC-USD")
         found = examined(settings, "coinbase", Clocked())
         assert found.status == (WARNING if ahead else OK)
-        assert re.search(said, words(found))
+        assert re.search(output, words(found))
 
     def test_with_the_time_of_a_cached_answer_is_not_compared(self, settings: Any):
         class Kept(Coinbase):
@@ -451,8 +451,10 @@ class TestTheMonthsBudget:
         records.add_uses({"coingecko": (self.month, 9_100)})
         stub = CoinGecko()
         found = examined(settings, "coingecko", stub, demo_key="mine")
-        said, helps = worst(found)
-        assert re.search(r"^rate limited until \S+.* UTC \(.* from now\): all 10000 requests", said)
+        output, helps = worst(found)
+        assert re.search(
+            r"^rate limited until \S+.* UTC \(.* from now\): all 10000 requests", output
+        )
         assert helps.startswith("wait for the next month, choose a larger plan")
         assert not stub.requests
 
@@ -554,19 +556,19 @@ class TestTheDatabase:
         away |= {"HOST": "127.0.0.1", "PORT": free_port(), "PASSWORD": CANARY}
         away |= {"OPTIONS": {"pool": {"min_size": 1, "max_size": 8, "timeout": 5}}}
         monkeypatch.setitem(connections.settings, "default", connections.settings["default"] | away)
-        said, code = run_doctor()
+        output, code = run_doctor()
         assert code == 1
         for line in (
             "database +FAILED +can't be used: connection failed: .*refused",
             "lease +FAILED +can't be read: connection failed",
             "provider simulated +FAILED +not checked, because its codes can't be read: connection",
         ):
-            assert re.search(f"(?m)^{line}", said)
-        assert CANARY not in said
+            assert re.search(f"(?m)^{line}", output)
+        assert CANARY not in output
 
 
 @pytest.mark.parametrize(
-    ("ahead", "status", "said"),
+    ("ahead", "status", "output"),
     [
         (0.9, OK, "agree within 1 s"),
         (-0.9, OK, "agree within 1 s"),
@@ -574,11 +576,11 @@ class TestTheDatabase:
         (-90.0, WARNING, "90.0 s behind the clock of this machine"),
     ],
 )
-def test_a_clock_that_differs_is_reported(ahead: float, status: str, said: str):
+def test_a_clock_that_differs_is_reported(ahead: float, status: str, output: str):
     found = Report("database")
     compare_clocks(found, ahead, 1.0)
     assert found.status == status
-    assert said in worst(found)[0]
+    assert output in worst(found)[0]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -691,11 +693,11 @@ LEASES = {
 
 @pytest.mark.parametrize("looks", LEASES)
 def test_two_looks_at_the_lease_show_which_process_leads(looks: str):
-    (before, after), status, said = LEASES[looks]
+    (before, after), status, output = LEASES[looks]
     found = Report("lease")
     examine_lease(found, before, after)
     assert found.status == status
-    assert said in worst(found)[0]
+    assert output in worst(found)[0]
     assert status == OK or worst(found)[1]
 
 
@@ -813,8 +815,8 @@ class TestTheCommand:
     def test_writes_an_aligned_line_for_each_check_and_counts_them(self, settings: Any):
         settings.QUOTES = {"PROVIDERS": ["simulated", "kraken"]}
         listed(BTC="")
-        said, code = run_doctor()
-        lines = [line for line in said.splitlines() if line and line[0] != " "]
+        output, code = run_doctor()
+        lines = [line for line in output.splitlines() if line and line[0] != " "]
         assert [line[:28].split("  ")[0] for line in lines[:-1]] == [
             "configuration",
             "database",
@@ -829,18 +831,18 @@ class TestTheCommand:
             "ok       ",
             "warning  ",
         ]
-        assert lines[-1] == said.splitlines()[-1] == "6 checks: 4 ok, 1 warning, 1 FAILED"
+        assert lines[-1] == output.splitlines()[-1] == "6 checks: 4 ok, 1 warning, 1 FAILED"
         assert code == 1
 
     def test_ends_with_0_where_nothing_failed(self, settings: Any):
         settings.QUOTES = {"PROVIDERS": ["kraken"]}
-        said, code = run_doctor("--provider", "kraken")
-        assert "no active symbol has a code for it" in said
-        assert (said.splitlines()[-1], code) == ("1 check: 0 ok, 1 warning, 0 FAILED", 0)
+        output, code = run_doctor("--provider", "kraken")
+        assert "no active symbol has a code for it" in output
+        assert (output.splitlines()[-1], code) == ("1 check: 0 ok, 1 warning, 0 FAILED", 0)
 
     def test_prints_the_same_in_json(self, settings: Any):
-        said, code = run_doctor("--json")
-        document = json.loads(said)
+        output, code = run_doctor("--json")
+        document = json.loads(output)
         assert document["counts"] == {"ok": 3, "warning": 1, "failed": 1}
         by_name = {each["name"]: each for each in document["checks"]}
         assert by_name["lease"]["status"] == "failed"
@@ -883,10 +885,10 @@ class TestTheCommand:
         monkeypatch.setattr(socket, "getaddrinfo", hang)
         listed("kraken", BTC="XXBTZUSD")
         settings.QUOTES = {"PROVIDERS": ["kraken"]}
-        said, code = run_doctor("--provider", "kraken", "--timeout", "0.2")
+        output, code = run_doctor("--provider", "kraken", "--timeout", "0.2")
         assert not answered.is_set()
         answered.set()
-        assert "FAILED   no complete answer within 0.2 s" in said
+        assert "FAILED   no complete answer within 0.2 s" in output
         assert code == 1
 
 
@@ -920,13 +922,13 @@ class Parrot(Exchange):
 
     def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
         """Refuse, and repeat all headers."""
-        said = f"you said {dict(self.headers.raw_items())} {query}"
-        return 401, {"message": said, "error": said}
+        output = f"you output {dict(self.headers.raw_items())} {query}"
+        return 401, {"message": output, "error": output}
 
     async def feed(self, connection: ServerConnection) -> None:
         """Repeat the login."""
         frame = await connection.recv()
-        await self.send(connection, [{"T": "error", "code": 402, "msg": f"you said {frame!r}"}])
+        await self.send(connection, [{"T": "error", "code": 402, "msg": f"you output {frame!r}"}])
 
 
 @pytest.mark.django_db(transaction=True)
@@ -953,12 +955,12 @@ class TestNoSecret:
                 "PROVIDERS": [name],
                 "PROVIDER_OPTIONS": {name: options | self.KEYED[name]},
             }
-            said, code = run_doctor("--provider", name, *arguments)
+            output, code = run_doctor("--provider", name, *arguments)
         assert code == 1
-        assert "401 unauthorized" in said
-        assert CANARY not in said
+        assert "401 unauthorized" in output
+        assert CANARY not in output
         for login in re.findall("Basic (.*)", str(stub.headers)):
-            assert login not in said
+            assert login not in output
 
     def test_of_the_settings_is_shown(self, settings: Any, monkeypatch: pytest.MonkeyPatch):
         TestTheLayer.redis(settings, f"redis://:{CANARY}@127.0.0.1:{free_port()}/0")
@@ -968,9 +970,9 @@ class TestNoSecret:
             "PROVIDERS": ["coinbase"],
             "PROVIDER_OPTIONS": {"coinbase": {"rest_url": url}},
         }
-        said, _ = run_doctor()
-        assert "Unexpected address 'ftp://…@example.com/?token=…'" in said
-        assert CANARY not in said
+        output, _ = run_doctor()
+        assert "Unexpected address 'ftp://…@example.com/?token=…'" in output
+        assert CANARY not in output
 
     @given(
         secret=st.text(st.characters(exclude_categories=["Cs"]), min_size=1),
@@ -1101,21 +1103,21 @@ class TestARunningFeed:
         try:
             feed.ready()
             eventually(lambda: row("1 FROM quotes_lastquote"), "quotes are written down")
-            eventually(lambda: "refused" in feed.said(), "the feed met the wrong key")
+            eventually(lambda: "refused" in feed.output(), "the feed met the wrong key")
             before = row(leads)
-            said = manage("doctor", check=False, **deployment.env)
+            output = manage("doctor", check=False, **deployment.env)
             assert row(leads) == before
         finally:
             feed.stop()
-        assert said.returncode == 1
-        assert said.stderr == ""
-        assert CANARY not in said.stdout
-        assert "lease" not in feed.said()
+        assert output.returncode == 1
+        assert output.stderr == ""
+        assert CANARY not in output.stdout
+        assert "lease" not in feed.output()
         asked = sum(coingecko.ask("/_state")["requests"].values())
         assert row("requests FROM quotes_provideruse", "provider = 'coingecko'") == (asked,)
         document = (ROOT / "docs" / "operations.md").read_text()
         [sample] = re.findall(r"\$ python manage.py doctor\n(.*?)```", document, re.DOTALL)
-        here = said.stdout.replace(f"127.0.0.1:{coingecko.port}", "api.coingecko.com")
+        here = output.stdout.replace(f"127.0.0.1:{coingecko.port}", "api.coingecko.com")
         assert masked(here) == masked(sample)
 
 

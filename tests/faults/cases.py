@@ -87,10 +87,10 @@ def leaders(logs: Path, quick: bool) -> list[Figure]:
                 lambda moved=moved: all(each.moved_at > moved for each in here.crowd.visitors),
                 "prices move on all pages",
             )
-        said = [each.path for each in here.crowd.visitors if each.said_stopped]
+        stopped = [each.path for each in here.crowd.visitors if each.showed_stopped]
         here.add("changes of the leader", len(taken))
         here.add("pages open", len(here.crowd.visitors))
-        here.add("pages that showed that prices stopped", len(said), "", 0)
+        here.add("pages that showed that prices stopped", len(stopped), "", 0)
         here.add("take-over, median", statistics.median(taken), "s")
         here.add("take-over, longest", max(taken), "s", TAKEN_WITHIN)
         here.add("longest time without a newer price", here.crowd.gap(), "s", SILENT_AT_MOST)
@@ -208,7 +208,7 @@ def sqlite_full(logs: Path, quick: bool) -> list[Figure]:
         yield
         for feed, limits in before.items():
             resource.prlimit(feed.pid, resource.RLIMIT_FSIZE, limits)
-        refused = sum("could not store" in feed.said() for feed in before)
+        refused = sum("could not store" in feed.output() for feed in before)
         assert refused, "the feed could write"
 
     return database_away(logs, quick, 30, away, sqlite=True)
@@ -219,8 +219,8 @@ def redis_away(logs: Path, quick: bool, seconds: float, away: Away) -> list[Figu
     with scene(logs, quick) as here:
         with away(here):
             time.sleep(here.seconds(seconds))
-            said = [each.path for each in here.crowd.visitors if each.said_stopped]
-            here.add("pages that showed that prices stopped", len(said), "", 0)
+            stopped = [each.path for each in here.crowd.visitors if each.showed_stopped]
+            here.add("pages that showed that prices stopped", len(stopped), "", 0)
             gap = here.crowd.gap()
             here.add("longest time without a newer price", gap, "s", SILENT_AT_MOST)
         here.current_since(time.monotonic())

@@ -20,7 +20,7 @@ from typing import Any, Self
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage
 
-from tests.faults.pages import PULSE, Told, now, read
+from tests.faults.pages import PULSE, Row, now, read
 from tests.servers import Site
 
 FIRST_WAIT, LONGEST_WAIT = 2.0, 10.0  # seconds before a page connects again, as in _socket.html
@@ -30,7 +30,7 @@ LATE = 2.0  # seconds that a row may take to be marked, and a message to arrive
 
 
 @lru_cache(maxsize=64)
-def parsed(text: str) -> tuple[list[str], list[Told]]:
+def parsed(text: str) -> tuple[list[str], list[Row]]:
     """Read a message once for all pages that get it."""
     return PULSE.findall(text), read(text)
 
@@ -50,7 +50,7 @@ class Visitor:
 
     server: Server
     path: str
-    rows: dict[str, Told] = field(default_factory=dict)  # what it shows now, by code
+    rows: dict[str, Row] = field(default_factory=dict)  # what it shows now, by code
     condition: str = ""  # of its newest pulse: "opening", "live" or "stopped"
     turns: list[tuple[float, str]] = field(default_factory=list)  # when the condition changed
     moved_at: float = 0.0  # when a row last got a newer time
@@ -106,7 +106,7 @@ class Visitor:
         )
 
     @property
-    def said_stopped(self) -> bool:
+    def showed_stopped(self) -> bool:
         """Whether it ever showed that prices stopped, since `begin`."""
         return any(condition == "stopped" for _, condition in self.turns)
 

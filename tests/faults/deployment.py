@@ -150,7 +150,7 @@ class Process:
             assert self.running
             self.running.wait(GRACE)
 
-    def said(self) -> str:
+    def output(self) -> str:
         """Return its log since it was last started."""
         with self.log.open("rb") as log:
             log.seek(self.began)
@@ -294,7 +294,7 @@ class Deployment:
                 env=environment(**env),
                 cwd=ROOT,
             )
-            feed.answers = lambda feed=feed: leads_or_waits(feed.said())
+            feed.answers = lambda feed=feed: leads_or_waits(feed.output())
             self.feeds.append(feed)
         for each in self.site_processes:
             each.start()

@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from tests.faults.pages import Told
+from tests.faults.pages import Row
 
 CURRENT_WITHIN = 3.0  # seconds from the end of all faults until every page is current
 SILENT_AT_MOST = 6.0  # seconds without prices during which a page may still look live
@@ -69,9 +69,9 @@ def worst(figures: Iterable[Figure]) -> list[Figure]:
 # Pages
 
 
-def times_that_went_back(told: Sequence[Told]) -> list[str]:
+def times_that_went_back(told: Sequence[Row]) -> list[str]:
     """Return each quote of one page that is older than the one before, of the same provider."""
-    newest: dict[tuple[str, str], Told] = {}
+    newest: dict[tuple[str, str], Row] = {}
     found = []
     for each in told:
         key = (each.code, each.source)

@@ -28,7 +28,7 @@ SOURCE = re.compile(r'data-field="source">([^<]*)<')
 
 
 @dataclass(frozen=True)
-class Told:
+class Row:
     """A quote that a page received."""
 
     code: str
@@ -49,13 +49,13 @@ class Told:
         return found[1] if found else ""
 
 
-def read(text: str) -> list[Told]:
+def read(text: str) -> list[Row]:
     """Find the quotes in a page or a message."""
     found = []
     for match in FRAGMENT.finditer(text):
         html = FOR_THE_WIRE.sub("", match[0])
         if (made := TIME.search(html)) and (last := LAST.search(html)):
-            found.append(Told(match[2], datetime.fromisoformat(made[1]), last[1], html))
+            found.append(Row(match[2], datetime.fromisoformat(made[1]), last[1], html))
     return found
 
 
@@ -64,7 +64,7 @@ class Page:
 
     def __init__(self, site: Site) -> None:
         self.site = site
-        self.told: list[Told] = []
+        self.told: list[Row] = []
         self.pulses: list[str] = []  # their conditions: "opening", "live", "stopped"
         self.closing = threading.Event()
         self.thread = threading.Thread(target=self.listen, daemon=True)
@@ -87,7 +87,7 @@ class Page:
         """Whether its socket is open."""
         return self.thread.is_alive()
 
-    def shown(self, code: str) -> Told:
+    def shown(self, code: str) -> Row:
         """Return the quote that it shows for a symbol now."""
         told = [each for each in self.told if each.code == code]
         assert told, f"no quote of {code} was received"

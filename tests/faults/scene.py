@@ -100,8 +100,8 @@ class Scene:
 
     def live_until_now(self) -> None:
         """Add the figures of pages that must have stayed live since `begin`."""
-        said = [f"{v.server.site.url}{v.path}" for v in self.crowd.visitors if v.said_stopped]
-        self.add("pages that showed that prices stopped", len(said), "", 0, said)
+        stopped = [f"{v.server.site.url}{v.path}" for v in self.crowd.visitors if v.showed_stopped]
+        self.add("pages that showed that prices stopped", len(stopped), "", 0, stopped)
         self.add("longest time without a newer price", self.crowd.gap(), "s", GAP_AT_MOST)
 
     def new_page(self) -> None:
@@ -166,13 +166,13 @@ def scene(logs: Path, quick: bool, pages: int = 24, **options: Any) -> Iterator[
 
 def when_it_leads(feed: Process, patience: float = PATIENCE) -> float:
     """Wait until a feed that was started leads; return the moment."""
-    eventually(lambda: " leads the feed, epoch " in feed.said(), "it leads", patience)
+    eventually(lambda: " leads the feed, epoch " in feed.output(), "it leads", patience)
     return time.monotonic()
 
 
 def led(feed: Process) -> int:
     """Return how many epochs this process has begun."""
-    return feed.said().count(" leads the feed, epoch ")
+    return feed.output().count(" leads the feed, epoch ")
 
 
 Case = Callable[[Path, bool], list[Figure]]

@@ -52,7 +52,7 @@ def test_candles_equal_those_of_the_exchange_after_kills_of_the_only_feed(
         feed.signal(signal.SIGKILL)
     last = Runfeed(site, "last").ready()
     try:
-        eventually(lambda: "stored" in last.said(), "candles of the gaps arrive")
+        eventually(lambda: "stored" in last.output(), "candles of the gaps arrive")
         market.trade(0)
         theirs = market.candles()
         eventually(lambda: not differing(theirs, stored(site)), "the candles are equal")

@@ -34,11 +34,11 @@ def test_a_quick_case_measures_its_promises_and_keeps_them(run: Run, tmp_path: P
     ran = run("tests.faults", "feed-killed", "--quick", f"--json={out}")
     values = json.loads(out.read_text())
     figures = {each["what"]: each for each in values["cases"]["feed-killed"]}
-    said = figures["until every page shows that prices stopped"]
-    assert said["value"] > 0
-    assert said["bound"] == 6
+    stopped = figures["until every page shows that prices stopped"]
+    assert stopped["value"] > 0
+    assert stopped["bound"] == 6
     assert figures["tracebacks in logs"]["value"] == 0
-    assert said["what"] in ran.stdout
+    assert stopped["what"] in ran.stdout
     # a busy machine can miss a bound of time; then the command says so
     assert (ran.returncode == 0) == all(each["kept"] for each in figures.values())
 

@@ -103,16 +103,16 @@ def test_a_page_stays_live_when_a_paused_leader_is_replaced(
 ):
     site = started(running, Site(listed, "uvicorn", REDIS_URL=redis_server.url, **EXTERNAL))
     leader = feed_of(running, site, "leader")
-    eventually(lambda: "leads the feed, epoch 1" in leader.said(), "it leads")
+    eventually(lambda: "leads the feed, epoch 1" in leader.output(), "it leads")
     standby = feed_of(running, site, "standby")
     page = page_of(running, site)
     eventually(lambda: page.live, "the page is live")
     pause(leader, site)
-    eventually(lambda: "leads the feed, epoch 2" in standby.said(), "the other one leads")
+    eventually(lambda: "leads the feed, epoch 2" in standby.output(), "the other one leads")
     taken = now()
     eventually(lambda: current([page], taken), "the page is current")
     leader.signal(signal.SIGCONT)
-    eventually(lambda: "lost the feed's lease of epoch 1" in leader.said(), "it stands back")
+    eventually(lambda: "lost the feed's lease of epoch 1" in leader.output(), "it stands back")
     assert page.stayed_live
 
 
@@ -154,7 +154,7 @@ def test_another_deployment_on_the_same_redis_changes_nothing(
     anew = "from quotes.models import FeedLease as F; F.objects.update(epoch=1000, deployment='')"
     other.manage("shell", "--verbosity", "0", "-c", anew)
     theirs = feed_of(running, other)
-    eventually(lambda: "leads the feed, epoch 1001" in theirs.said(), "the other feed leads")
+    eventually(lambda: "leads the feed, epoch 1001" in theirs.output(), "the other feed leads")
     begun = now()
     eventually(lambda: current([page], begun), "our prices move on")
     assert page.stayed_live
@@ -162,7 +162,7 @@ def test_another_deployment_on_the_same_redis_changes_nothing(
     other.manage("shell", "--verbosity", "0", "-c", renamed(site))
     theirs.stop()
     clone = feed_of(running, other, "clone")
-    eventually(lambda: "leads the feed, epoch 1002" in clone.said(), "the clone leads")
+    eventually(lambda: "leads the feed, epoch 1002" in clone.output(), "the clone leads")
     foreign = eventually(lambda: counted(site, "quotes_foreign_total"), "its batches are counted")
     begun = now()
     eventually(lambda: current([page], begun), "our prices move on")
@@ -208,14 +208,14 @@ def test_prices_go_on_and_pages_open_while_the_database_is_away(
     stored += "print(max(each.quote.received_at for each in L.objects.all()).isoformat())"
 
     def written() -> bool:
-        said = site.manage("shell", "--verbosity", "0", "-c", stored).stdout
-        return datetime.fromisoformat(said.strip()) > returned
+        output = site.manage("shell", "--verbosity", "0", "-c", stored).stdout
+        return datetime.fromisoformat(output.strip()) > returned
 
     eventually(written, "quotes are written again")
-    assert lines(feed.said(), "leads the feed, epoch") == 1
-    assert lines(feed.said(), "lost the feed's lease") == 0
+    assert lines(feed.output(), "leads the feed, epoch") == 1
+    assert lines(feed.output(), "lost the feed's lease") == 0
     assert page.stayed_live
-    for log in (feed.said(), site.log.read_text()):
+    for log in (feed.output(), site.log.read_text()):
         assert "Traceback" not in log
 
 
@@ -260,7 +260,7 @@ def test_pages_stay_live_while_redis_hangs(running: ExitStack, listed: Path, red
         redis_server.process.send_signal(signal.SIGCONT)
     eventually(lambda: "the layer brings batches" in site.log.read_text(), "the layer is back")
     assert page.stayed_live
-    for log in (feed.said(), site.log.read_text()):
+    for log in (feed.output(), site.log.read_text()):
         assert len(log.splitlines()) < 40, log
         assert "Traceback" not in log
 
@@ -271,7 +271,7 @@ def test_a_feed_ends_although_its_database_hangs(
     env = EXTERNAL | {"REDIS_URL": redis_server.url, "DATABASE_URL": postgres_server.url}
     site = Site(tmp_path, "uvicorn", **env)
     feed = feed_of(running, site)
-    eventually(lambda: "leads the feed, epoch 1" in feed.said(), "it leads")
+    eventually(lambda: "leads the feed, epoch 1" in feed.output(), "it leads")
     freeze(postgres_server, signal.SIGSTOP)
     try:
         assert feed.stop()
@@ -287,11 +287,11 @@ def test_a_feed_that_is_started_without_its_database_waits_for_it(
     postgres_server.stop()
     feed = Runfeed(site, "feed")
     running.callback(feed.stop)
-    eventually(lambda: "waiting for the database" in feed.said(), "it waits")
+    eventually(lambda: "waiting for the database" in feed.output(), "it waits")
     postgres_server.start()
-    eventually(lambda: "leads the feed, epoch 1" in feed.said(), "it leads")
-    assert lines(feed.said(), "waiting for the database") == 1
-    assert "Traceback" not in feed.said()
+    eventually(lambda: "leads the feed, epoch 1" in feed.output(), "it leads")
+    assert lines(feed.output(), "waiting for the database") == 1
+    assert "Traceback" not in feed.output()
 
 
 class Command(Site):
@@ -336,6 +336,6 @@ def test_a_feed_whose_database_goes_away_while_it_starts_waits_for_it(
         running.callback(feed.stop)
         [pid] = eventually(lambda: database.execute(waits).fetchone(), "it reads the symbols")
         database.execute("SELECT pg_terminate_backend(%s)", [pid])
-        eventually(lambda: "waiting for the database" in feed.said(), "it waits")
-    eventually(lambda: "leads the feed, epoch 1" in feed.said(), "it leads")
-    assert "Traceback" not in feed.said()
+        eventually(lambda: "waiting for the database" in feed.output(), "it waits")
+    eventually(lambda: "leads the feed, epoch 1" in feed.output(), "it leads")
+    assert "Traceback" not in feed.output()

@@ -8,7 +8,7 @@ from decimal import Decimal
 from tests.faults import oracle
 from tests.faults.crowd import Crowd, Server, Visitor
 from tests.faults.oracle import Figure, Usage
-from tests.faults.pages import Told
+from tests.faults.pages import Row
 from tests.servers import Site
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -19,9 +19,9 @@ PANEL = """<section class="quote quote-panel" data-symbol="BTC-USD" data-conditi
 PULSE = '<span class="quotes-pulse pulse-{} turn-1">'
 
 
-def told(seconds: float, source: str = "Coinbase") -> Told:
+def told(seconds: float, source: str = "Coinbase") -> Row:
     html = f'<dd data-field="source">{source}</dd>'
-    return Told("BTC-USD", NOON + timedelta(seconds=seconds), "64000.00", html)
+    return Row("BTC-USD", NOON + timedelta(seconds=seconds), "64000.00", html)
 
 
 def panel(time: datetime, last: str = "64000.00") -> str:
@@ -55,7 +55,7 @@ def test_a_page_is_current_only_with_the_last_price_and_only_while_it_is_live(tm
     assert not visitor.shows({"BTC-USD": "64000.00", "ETH-USD": "3200.00"})
     visitor.take(PULSE.format("stopped"))
     assert not visitor.shows({"BTC-USD": "64000.00"})
-    assert visitor.said_stopped
+    assert visitor.showed_stopped
 
 
 def test_a_row_that_is_too_old_and_looks_live_is_found(tmp_path):

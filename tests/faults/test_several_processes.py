@@ -225,7 +225,7 @@ def test_a_quote_looks_the_same_whichever_process_shows_it(
     assert first == second != []
 
 
-def test_a_change_of_listings_reaches_every_process(deployment: Deployment):
+def test_a_change_of_symbols_reaches_every_process(deployment: Deployment):
     deployment.sites[0].manage("shell", "--command", SWITCH_OFF)
     for site in deployment.sites:
         eventually(
@@ -270,7 +270,7 @@ def test_a_leader_that_was_paused_changes_nothing_and_waits_its_turn(
     eventually(lambda: agree_on(pages, "61000.02"), "the newer price is shown")
     paused.signal(signal.SIGCONT)
     eventually(
-        lambda: re.search(rf"(lost|gives up).* epoch {epoch}\b", paused.said()),
+        lambda: re.search(rf"(lost|gives up).* epoch {epoch}\b", paused.output()),
         "it notices that it does not lead any more",
     )
     leads = deployment.lease()

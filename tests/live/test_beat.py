@@ -94,8 +94,8 @@ async def test_without_batches_everything_says_that_prices_stopped_until_one_com
     await until_received(page, "pulse-live")
     assert await answers(async_client) == ("ok", 200, "quotes_live 1.0")
     assert "pulse-opening" in (await async_client.get("/")).content.decode()
-    said = [each.message for each in caplog.records if each.name == "quotes.live.live"]
-    assert [each.split(" for ")[0].split(",")[0] for each in said if "batch" in each] == [
+    output = [each.message for each in caplog.records if each.name == "quotes.live.live"]
+    assert [each.split(" for ")[0].split(",")[0] for each in output if "batch" in each] == [
         "no batch of the feed",
         "batches of the feed arrive again",
     ]
@@ -134,11 +134,11 @@ async def test_a_lease_that_is_held_is_no_sign_of_the_feed_but_a_stored_batch_is
 async def test_a_change_that_no_message_brought_is_noticed(
     live_parts: Any, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("quotes.live.listings.LOOK_EVERY", 0.0)
+    monkeypatch.setattr("quotes.live.changes.LOOK_EVERY", 0.0)
     given = {"name": "A coin", "kind": "crypto", "currency": "USD"}
     # as another process does it without a layer in common
     await Symbol.objects.abulk_create([Symbol(code="NEW-USD", **given)])
-    await FeedLease.objects.aupdate(listings=F("listings") + 1)
+    await FeedLease.objects.aupdate(changes=F("changes") + 1)
     await until(lambda: "NEW-USD" in live_parts.store.states)
 
 
@@ -146,9 +146,9 @@ async def test_a_change_of_symbols_or_boards_is_counted(transactional_db: None):
     given = {"name": "A coin", "kind": "crypto", "currency": "USD"}
     await FeedLease.objects.acreate(epoch=1)
     symbol = await Symbol.objects.acreate(code="NEW-USD", **given)
-    assert (await FeedLease.objects.aget()).listings == 1
+    assert (await FeedLease.objects.aget()).changes == 1
     await symbol.adelete()
-    assert (await FeedLease.objects.aget()).listings == 2
+    assert (await FeedLease.objects.aget()).changes == 2
 
 
 async def test_a_batch_that_is_not_accepted_is_no_sign_of_the_feed(

@@ -11,7 +11,7 @@ from asgiref.sync import sync_to_async
 from channels.layers import channel_layers
 
 from quotes import live
-from quotes.live import layer, listings
+from quotes.live import changes, layer
 from quotes.live.live import Live
 from quotes.models import HeldPrice, LastQuote, ProviderSymbol, Symbol
 from quotes.quote import Quote
@@ -44,14 +44,14 @@ async def test_a_refusal_outlives_a_listing_that_is_only_read_again(
     monkeypatch.setattr("quotes.live.live.FIRST_BATCH", 0.0)
     async with Coinbase() as stub:
         settings.QUOTES, stub.mode = fetching_from(stub), "unauthorized"
-        process, changes = Live(), []
+        process, noticed = Live(), []
         await process.start(pages=False, feed=True)
         try:
             await stub.until(lambda: stub.requests[STATS] and process.store.outages)
-            process.on_listing.add(lambda: changes.append(1))
-            await stub.until(lambda: len(changes) > 5)  # the layer is joined again with each batch
+            process.on_change.add(lambda: noticed.append(1))
+            await stub.until(lambda: len(noticed) > 5)  # the layer is joined again with each batch
             assert stub.requests[STATS] == 1
-            await sync_to_async(listings.send)()  # as after a change in the admin
+            await sync_to_async(changes.send)()  # as after a change in the admin
             await stub.until(lambda: stub.requests[STATS] == 2)
         finally:
             await process.stop()
@@ -60,7 +60,7 @@ async def test_a_refusal_outlives_a_listing_that_is_only_read_again(
 async def test_a_missing_price_is_stored_as_held_and_the_last_price_stays(
     bitcoin: None, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("quotes.live.storage.STORE_EVERY", 0.02)
+    monkeypatch.setattr("quotes.live.writer.STORE_EVERY", 0.02)
     async with Coinbase(heartbeat=0.02) as stub:
         settings.QUOTES = fetching_from(stub)
         process = Live()
@@ -111,7 +111,7 @@ async def test_500_visitors_cost_the_exchange_what_one_does(
 async def test_the_first_price_of_a_new_feed_may_not_jump_from_the_last_of_the_one_before(
     bitcoin: None, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("quotes.live.storage.STORE_EVERY", 0.02)
+    monkeypatch.setattr("quotes.live.writer.STORE_EVERY", 0.02)
     last = Quote(
         symbol="BTC-USD",
         provider="coinbase",

@@ -48,8 +48,8 @@ class Shell:
     async def run(self, *arguments: str) -> tuple[int | None, str, str]:
         """Return the exit code, the standard output and the standard error."""
         running = await self.begin(*arguments, stdout=asyncio.subprocess.PIPE)
-        said, errors = await running.communicate()
-        return running.returncode, said.decode(), errors.decode()
+        output, errors = await running.communicate()
+        return running.returncode, output.decode(), errors.decode()
 
 
 @pytest.fixture
@@ -61,23 +61,23 @@ async def shell(tmp_path: Path, database_template: Path) -> AsyncIterator[Shell]
 
 async def test_candles_are_counted_and_requested_once(shell: Shell) -> None:
     for words in (r"1/1 BTC-USD: \d+ candles\n", "1/1 BTC-USD: nothing new\n"):
-        code, said, errors = await shell.run("BTC-USD", "--days", "0.1")
-        assert re.match(words, said)
+        code, output, errors = await shell.run("BTC-USD", "--days", "0.1")
+        assert re.match(words, output)
         assert (code, errors) == (0, "")
 
 
 async def test_a_symbol_without_a_provider_of_candles_is_done(shell: Shell) -> None:
     shell.providers = "coingecko"
-    code, said, errors = await shell.run("BTC-USD")
+    code, output, errors = await shell.run("BTC-USD")
     assert (code, errors) == (0, "")
-    assert "1/1 BTC-USD: none of its providers has candles\n" in said
+    assert "1/1 BTC-USD: none of its providers has candles\n" in output
 
 
 async def test_missing_candles_are_reported_with_what_to_do(shell: Shell) -> None:
     shell.stub.mode = "unauthorized"
-    code, said, errors = await shell.run("BTC-USD", "ETH-USD", "--days", "0.01")
+    code, output, errors = await shell.run("BTC-USD", "ETH-USD", "--days", "0.01")
     assert code == 1
-    assert "2/2 ETH-USD: nothing new; some are still missing" in said
+    assert "2/2 ETH-USD: nothing new; some are still missing" in output
     assert "Candles are still missing for 2 of 2 symbols: BTC-USD, ETH-USD." in errors
     assert "The received candles are stored. Run the command again to request the rest." in errors
     assert shell.stub.requests["/0/public/OHLC"] == 1  # after a refusal nothing is requested

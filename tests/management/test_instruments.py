@@ -50,7 +50,7 @@ def coinbase(running: Stub, settings: Any) -> Iterator[Stub]:
     running.ask("/_mode?to=ok")
 
 
-class Said:
+class Output:
     """The output of the command, and how it ended."""
 
     def __init__(self, *arguments: str, terminal: bool = False) -> None:
@@ -73,47 +73,47 @@ def codes(**given: str) -> None:
 
 class TestSearching:
     def test_prints_a_line_for_each_that_has_all_words_in_its_code_or_name(self, coinbase: Stub):
-        said = Said("coinbase", "btc")
-        assert said.lines == [
+        output = Output("coinbase", "btc")
+        assert output.lines == [
             "BTC-EUR  BTC/EUR  EUR  0.01  crypto",
             "BTC-USD  BTC/USD  USD  0.01  crypto",
         ]
-        assert (said.error, said.beside) == ("", "")
-        assert Said("coinbase", "/eur", "Btc-").lines == said.lines[:1]
+        assert (output.error, output.beside) == ("", "")
+        assert Output("coinbase", "/eur", "Btc-").lines == output.lines[:1]
 
     def test_prints_tick_sizes_in_full_and_lines_up_the_columns(self, coinbase: Stub):
-        assert Said("coinbase", "/usd").lines[1::2] == [
+        assert Output("coinbase", "/usd").lines[1::2] == [
             "DOGE-USD   DOGE/USD   USD  0.00001       crypto",
             "QUIET-USD  QUIET/USD  USD  0.01          crypto",
             "TINY-USD   TINY/USD   USD  0.0000000001  crypto",
         ]
 
     def test_shows_how_many_more_there_are(self, coinbase: Stub):
-        said = Said("coinbase", "--limit", "1")
-        assert said.lines == ["BTC-EUR  BTC/EUR  EUR  0.01  crypto"]
-        assert said.beside == "1 of 7 instruments are shown: add words, or use --limit 7\n"
-        assert len(Said("coinbase", "--limit", "7").lines) == 7
+        output = Output("coinbase", "--limit", "1")
+        assert output.lines == ["BTC-EUR  BTC/EUR  EUR  0.01  crypto"]
+        assert output.beside == "1 of 7 instruments are shown: add words, or use --limit 7\n"
+        assert len(Output("coinbase", "--limit", "7").lines) == 7
 
     def test_reports_that_nothing_matches(self, coinbase: Stub):
-        said = Said("coinbase", "btc", "gbp")
-        assert said.error == "coinbase lists no instrument with 'btc gbp' in its code or name"
-        assert said.lines == []
+        output = Output("coinbase", "btc", "gbp")
+        assert output.error == "coinbase lists no instrument with 'btc gbp' in its code or name"
+        assert output.lines == []
 
     def test_reports_how_a_provider_fails(self, coinbase: Stub):
         coinbase.ask("/_mode?to=rate_limited")
-        said = Said("coinbase", "btc").error
-        assert re.match(r"rate limited until .* 127\.0\.0\.1:\d+/products answered 429", said)
+        output = Output("coinbase", "btc").error
+        assert re.match(r"rate limited until .* 127\.0\.0\.1:\d+/products answered 429", output)
 
     def test_shows_on_a_terminal_what_it_waits_for_and_clears_it(self, coinbase: Stub):
-        said = Said("coinbase", "btc", terminal=True).beside
-        assert "\r\x1b[Krequesting the list of coinbase …" in said
-        assert said.endswith("\r\x1b[K")
+        output = Output("coinbase", "btc", terminal=True).beside
+        assert "\r\x1b[Krequesting the list of coinbase …" in output
+        assert output.endswith("\r\x1b[K")
 
 
 class TestRefusing:
     @pytest.mark.parametrize("check", [[], ["--check"]], ids=["search", "check"])
     def test_an_unknown_provider_is_refused_with_those_that_exist(self, check: Any):
-        error = Said(*check, "coinbse").error
+        error = Output(*check, "coinbse").error
         assert error == f"Unknown provider 'coinbse', must be one of: {', '.join(REGISTRY)}"
 
     @pytest.mark.parametrize("name", ["yahoo", "simulated", "database", "http"])
@@ -121,59 +121,60 @@ class TestRefusing:
     def test_a_provider_without_a_list_is_refused_with_those_that_have_one(
         self, check: Any, name: str
     ):
-        error = Said(*check, name).error
+        error = Output(*check, name).error
         assert error == f"{name} has no list of instruments, must be one of: {WITH_A_LIST}"
 
     def test_without_a_provider_all_are_named(self):
-        assert Said().error == f"A provider is missing, must be one of: {WITH_A_LIST}"
+        assert Output().error == f"A provider is missing, must be one of: {WITH_A_LIST}"
 
     def test_a_provider_without_its_key_is_refused(self, settings: Any):
         settings.QUOTES = {"PROVIDERS": ["simulated"]}
-        assert Said("finnhub").error == "A key is missing, set FINNHUB_API_KEY"
+        assert Output("finnhub").error == "A key is missing, set FINNHUB_API_KEY"
 
     @pytest.mark.parametrize("given", ["0", "-1", "many"])
     def test_an_invalid_limit_is_refused(self, given: str):
-        assert "must be a whole number above 0" in Said("coinbase", f"--limit={given}").error
+        assert "must be a whole number above 0" in Output("coinbase", f"--limit={given}").error
 
 
 class TestChecking:
     def test_names_the_codes_of_active_symbols_that_are_not_listed(self, coinbase: Stub):
         codes(BTC="BTC-USD", GONE="GONE-USD", HALTED="HALTED-USD", OFF="OFF-USD")
         Symbol.objects.filter(code="OFF").update(active=False)
-        said = Said("--check")
-        assert said.lines == [
+        output = Output("--check")
+        assert output.lines == [
             "coinbase: 2 of 3 codes are not listed:",
             "    GONE: GONE-USD",
             "    HALTED: HALTED-USD",
         ]
-        assert said.error == (
+        assert output.error == (
             "2 codes are not listed: correct them in the admin, or switch those symbols off."
         )
 
     def test_reports_that_all_are_listed(self, coinbase: Stub):
         codes(BTC="BTC-USD", ETH="ETH-USD")
-        said = Said("--check", "coinbase")
-        assert said.lines == ["coinbase: all 2 codes of active symbols are listed"]
-        assert said.error == ""
+        output = Output("--check", "coinbase")
+        assert output.lines == ["coinbase: all 2 codes of active symbols are listed"]
+        assert output.error == ""
 
     def test_requests_nothing_if_there_is_nothing_to_check(self, coinbase: Stub):
         before = coinbase.load()
-        said = Said("--check")
-        assert said.lines == ["coinbase: no active symbol has a code for it"]
+        output = Output("--check")
+        assert output.lines == ["coinbase: no active symbol has a code for it"]
         assert coinbase.load() == before
 
     def test_continues_after_a_provider_that_fails_and_shows_no_password(self, coinbase: Stub):
         codes(GONE="GONE-USD")
         ProviderSymbol.objects.create(symbol=Symbol.objects.get(), provider="kraken", code="X")
-        said = Said("--check", "kraken", "coinbase")
-        assert re.match(r"kraken: 127\.0\.0\.1:\d+/0/public/AssetPairs could not be", said.lines[0])
-        assert said.lines[1] == "coinbase: 1 of 1 codes are not listed:"
-        assert said.error.startswith("kraken could not be checked. 1 code is not listed: ")
-        assert CANARY not in str(vars(said))
+        output = Output("--check", "kraken", "coinbase")
+        words = r"kraken: 127\.0\.0\.1:\d+/0/public/AssetPairs could not be"
+        assert re.match(words, output.lines[0])
+        assert output.lines[1] == "coinbase: 1 of 1 codes are not listed:"
+        assert output.error.startswith("kraken could not be checked. 1 code is not listed: ")
+        assert CANARY not in str(vars(output))
 
     def test_needs_a_provider_with_a_list(self, settings: Any):
         settings.QUOTES = {"PROVIDERS": ["simulated", "yahoo"]}
-        assert Said("--check").error == (
+        assert Output("--check").error == (
             "No provider in QUOTES_PROVIDERS (simulated, yahoo) has a list of instruments: "
             f"use one of: {WITH_A_LIST}"
         )
@@ -192,9 +193,9 @@ def test_requests_of_a_monthly_plan_are_counted(settings: Any):
     records.add_uses({"coingecko": (month, 9_998)})
     try:
         for used in (9_999, 10_000):
-            assert Said("coingecko", "bitcoin").lines
+            assert Output("coingecko", "bitcoin").lines
             assert records.load_uses() == {"coingecko": (month, used)}
-        assert "all 10000 requests" in Said("coingecko", "bitcoin").error
+        assert "all 10000 requests" in Output("coingecko", "bitcoin").error
     finally:
         coins.stop()
 
@@ -204,12 +205,12 @@ def test_in_a_shell_it_exits_with_1_if_it_found_something(
     running: Stub, tmp_path: Path, database_template: Path
 ):
     env = {"DATABASE_URL": f"sqlite:///{database_template}", **running.settings}
-    said = manage("instruments", "coinbase", "btc", "eur", check=False, **env)
-    assert (said.returncode, said.stdout.split()[0]) == (0, "BTC-EUR")
-    said = manage("instruments", "--check", check=False, **env)
-    assert said.returncode == 1
-    assert "codes are not listed:\n" in said.stdout
-    assert said.stderr.startswith("CommandError: ")
+    output = manage("instruments", "coinbase", "btc", "eur", check=False, **env)
+    assert (output.returncode, output.stdout.split()[0]) == (0, "BTC-EUR")
+    output = manage("instruments", "--check", check=False, **env)
+    assert output.returncode == 1
+    assert "codes are not listed:\n" in output.stdout
+    assert output.stderr.startswith("CommandError: ")
 
 
 @pytest.mark.server
@@ -221,5 +222,5 @@ def test_ctrl_c_ends_it(coinbase: Stub, database_template: Path):
     process = subprocess.Popen(command, env=env, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     eventually(lambda: coinbase.load()[1] != before, "the list is requested")
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=10)
-    assert (process.returncode, said) == (130, "Stopped.\n")
+    _, output = process.communicate(timeout=10)
+    assert (process.returncode, output) == (130, "Stopped.\n")

@@ -396,10 +396,10 @@ def test_runserver_listens_beyond_loopback_only_if_that_is_wanted(
 def test_a_bad_setting_ends_a_command_with_what_to_do(
     command: str, env: dict[str, str], words: list[str]
 ):
-    said = manage(command, check=False, **env)
-    assert said.returncode == 1
-    assert all(word in said.stderr for word in words), said.stderr[-1000:]
-    assert "Traceback" not in said.stderr
+    output = manage(command, check=False, **env)
+    assert output.returncode == 1
+    assert all(word in output.stderr for word in words), output.stderr[-1000:]
+    assert "Traceback" not in output.stderr
 
 
 @pytest.mark.parametrize(
@@ -412,19 +412,19 @@ def test_a_bad_setting_ends_a_command_with_what_to_do(
     ],
 )
 def test_serve_reports_what_it_can_not_do(arguments: list[str], words: list[str]):
-    said = manage("serve", *arguments, check=False)
-    assert said.returncode != 0
-    assert all(word in said.stderr for word in words), said.stderr[-1000:]
-    assert "Traceback" not in said.stderr
+    output = manage("serve", *arguments, check=False)
+    assert output.returncode != 0
+    assert all(word in output.stderr for word in words), output.stderr[-1000:]
+    assert "Traceback" not in output.stderr
 
 
 @pytest.mark.parametrize("command", [["serve"], ["runserver", "--noreload"]])
 def test_a_server_on_a_taken_port_reports_it(command: list[str]):
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        said = manage(*command, f"127.0.0.1:{taken.getsockname()[1]}", check=False)
-    assert said.returncode == 1
-    assert "Address already in use" in said.stderr
-    assert "Traceback" not in said.stderr
+        output = manage(*command, f"127.0.0.1:{taken.getsockname()[1]}", check=False)
+    assert output.returncode == 1
+    assert "Address already in use" in output.stderr
+    assert "Traceback" not in output.stderr
 
 
 @pytest.mark.parametrize("server", ["daphne", "uvicorn"])

@@ -19,7 +19,8 @@ from quotes.candles.backfill import Backfill
 from quotes.candles.growing import STEPS
 from quotes.feed.chains import load_chains
 from quotes.feed.configured import configured_providers
-from quotes.management.terminal import ProgressLine, counted, stops_on_control_c
+from quotes.formats import counted
+from quotes.management.terminal import ProgressLine, stops_on_control_c
 
 LATEST = timedelta(minutes=1)  # newer candles still grow; the feed makes them
 SHARE = 0.25  # of each provider's budget in a minute: a feed beside us does not count ours

@@ -19,7 +19,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from quotes import doctor
 from quotes.doctor.beside import Loop
 from quotes.doctor.findings import FAILED, OK, STATUSES, WARNING, Report
-from quotes.management.terminal import ProgressLine, counted, stops_on_control_c
+from quotes.formats import counted
+from quotes.management.terminal import ProgressLine, stops_on_control_c
 from quotes.providers import REGISTRY
 from quotes.providers.kit import options
 

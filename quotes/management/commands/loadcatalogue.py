@@ -11,7 +11,8 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
 from quotes import catalogue
-from quotes.management.terminal import ProgressLine, counted
+from quotes.formats import counted
+from quotes.management.terminal import ProgressLine
 from quotes.models import Board, Symbol
 
 

@@ -17,7 +17,7 @@ from quotes.management import servers
 try:
     import uvicorn
 
-    from quotes.management.accepting import Server
+    from quotes.management.acceptor import Server
     from quotes.management.frames import SharedFrames
 except ImportError:  # only production needs it
     uvicorn = None  # type: ignore[assignment]

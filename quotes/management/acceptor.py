@@ -1,4 +1,4 @@
-"""Accepting: takes connections while there is room for them, and closes their sockets gently."""
+"""Acceptor: a server of uvicorn that accepts connections only while there is room for them."""
 
 from __future__ import annotations
 
@@ -6,22 +6,19 @@ import asyncio
 import logging
 import socket
 import time
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import uvicorn
 
 from quotes import live
-from quotes.limits import LOG_EVERY, max_connections
+from quotes.limits import LOG_EVERY, RESTARTS, max_connections
+from quotes.management import idle
 
 logger = logging.getLogger(__name__)
 
 LOOK_EVERY = 0.1  # seconds between two looks for a signal, as in uvicorn
 FULL_FOR = 0.1  # seconds between two checks whether there is room again
-REQUEST_WITHIN = 10.0  # seconds for the headers of a request
 FAILED_FOR = 1.0  # seconds after a connection could not be accepted, as in asyncio
-RESTARTS = 1012  # the close code of a server that restarts
 
 
 class Server(uvicorn.Server):
@@ -88,7 +85,7 @@ class Server(uvicorn.Server):
             failing = False
             try:
                 opened = await loop.connect_accepted_socket(self._protocol, connection)
-                loop.call_later(REQUEST_WITHIN, _close_if_silent, *opened)
+                idle.watch(*opened)
             except Exception as error:  # as asyncio does: one client must not end the server
                 connection.close()
                 logger.debug("could not serve a connection: %r", error)
@@ -105,44 +102,11 @@ class Server(uvicorn.Server):
     def _protocol(self) -> Any:
         protocol: Any = self.config.http_protocol_class
         state = self.lifespan.state
-        made = protocol(config=self.config, server_state=self.server_state, app_state=state)
-        made.piece, made.data_received = 0, partial(_receive, made, made.data_received)
-        return made
+        return idle.counting(
+            protocol(config=self.config, server_state=self.server_state, app_state=state)
+        )
 
     def _ended(self, accepting: asyncio.Task[None]) -> None:
         if not accepting.cancelled() and (error := accepting.exception()):
             logger.error("the server ends: it could not accept connections", exc_info=error)
             self.should_exit = True
-
-
-def _receive(protocol: Any, receive: Callable[[bytes], None], data: bytes) -> None:
-    protocol.piece += 1
-    receive(data)
-
-
-def _close_if_silent(transport: asyncio.Transport, protocol: Any, before: object = None) -> None:
-    """Close a connection that waits for the rest of a request. If it does not, look again later.
-
-    Uvicorn would keep it until its client closes it. `before` is what it waited for at the look
-    before.
-    """
-    is_socket = transport.get_protocol() is not protocol
-    if is_socket or transport.is_closing():
-        return
-    awaited = _awaited(protocol)
-    if awaited == before:
-        transport.close()
-    else:
-        loop = asyncio.get_running_loop()
-        loop.call_later(REQUEST_WITHIN, _close_if_silent, transport, protocol, awaited)
-
-
-def _awaited(protocol: Any) -> object:
-    """Return what a connection waits for; the same object as before if nothing arrived since."""
-    last = protocol.cycle
-    is_idle = protocol.timeout_keep_alive_task is not None  # uvicorn closes it soon
-    if last is None or (last.response_complete and not is_idle):
-        return last  # the headers of the next request
-    if last.more_body and not last.response_complete:
-        return last, protocol.piece  # the next piece of its body
-    return object()  # nothing

@@ -1,4 +1,4 @@
-"""Listings: after a change of symbols or boards is committed, every process is notified."""
+"""Changes: after a change of symbols or boards is committed, every process is notified."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Live(Protocol):
     """The attributes of `live.Live` that `look` uses."""
 
     in_database: DatabaseThread
-    listings: int  # changes of symbols and boards that were read
+    changes: int  # changes of symbols and boards that were read
 
     async def refresh(self) -> None:
         """Read symbols, boards and last quotes again."""
@@ -33,7 +33,7 @@ async def look(live: Live) -> None:
     while True:
         await asyncio.sleep(LOOK_EVERY)
         with suppress(Error):  # an outage of the database is logged by others
-            if await live.in_database(lease.listings) != live.listings:
+            if await live.in_database(lease.changes) != live.changes:
                 await live.refresh()
 
 
@@ -53,6 +53,6 @@ def send() -> None:
     """Notify every process that symbols or boards changed."""
     try:
         layer.enter(lease.deployment())
-        lease.count_listing()
+        lease.count_change()
     finally:  # one of the two notices is enough for the processes that share a layer
-        async_to_sync(layer.send_listing)()
+        async_to_sync(layer.send_change)()

@@ -1,4 +1,4 @@
-"""Storage: what the feed accepts is written, or waits until it can be; an outage is logged once."""
+"""Writer: what the feed accepts is written, or waits until it can be; an outage is logged once."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import pytest
 
 from quotes.feed.batch import Batch
 from quotes.feed.feed import Feed
-from quotes.live.storage import Storage
+from quotes.live.writer import Writer
 from quotes.models import Candle, LastQuote
 from tests.candles.test_growing import NOON, quote
 from tests.candles.test_tending import Bench
 
 
 class Stored:
-    """A storage with a feed that has no provider, and a database that can be away."""
+    """A writer with a feed that has no provider, and a database that can be away."""
 
     def __init__(self, bench: Bench) -> None:
         self.bench, self.number = bench, 0
         feed = Feed(self.nothing, self.nothing, bench.history.take)
-        self.storage = Storage(bench.database, 1, feed, {}, bench.history)
+        self.writer = Writer(bench.database, 1, feed, {}, bench.history)
         self.feed = feed
 
     async def nothing(self, _: object) -> None:
@@ -32,7 +32,7 @@ class Stored:
         """Let the feed accept a quote, and publish it."""
         self.number += 1
         self.feed.gate.add(quote(last, NOON.replace(second=self.number)))
-        self.storage.add(Batch(self.number, self.feed.gate.take(), {}))
+        self.writer.add(Batch(self.number, self.feed.gate.take(), {}))
 
     async def last(self) -> list[int]:
         return [int(row.quote.last) async for row in LastQuote.objects.all()]
@@ -56,13 +56,13 @@ async def test_what_could_not_be_written_waits_and_an_outage_is_two_lines_each(
     stored.bench.database.away = True
     for last in (5, 6, 7):
         stored.accept(last)
-        await stored.storage.write()
-    assert stored.storage.waiting() == {"quotes": 1, "candles": 4, "held_prices": 0}
+        await stored.writer.write()
+    assert stored.writer.waiting() == {"quotes": 1, "candles": 4, "held_prices": 0}
     stored.bench.database.away = False
     for _ in range(2):
-        await stored.storage.write()
+        await stored.writer.write()
     assert (await stored.last(), await stored.closes()) == ([7], {7})
-    assert stored.storage.waiting() == {"quotes": 0, "candles": 0, "held_prices": 0}
+    assert stored.writer.waiting() == {"quotes": 0, "candles": 0, "held_prices": 0}
     shown = [each.message for each in caplog.records if each.levelno >= logging.INFO]
     assert shown == [
         "could not store last quotes, keeping them: the database is away",
@@ -81,7 +81,7 @@ async def test_what_can_be_written_is_written_beside_what_fails(
     monkeypatch.setattr("quotes.feed.records.save_last_quotes", broken)
     stored.accept(5)
     for _ in range(2):
-        await stored.storage.write()
+        await stored.writer.write()
     assert (await stored.last(), await stored.closes()) == ([], {5})
     [record] = [each for each in caplog.records if each.levelno >= logging.WARNING]
     assert record.exc_info  # a defect has a traceback, once
@@ -92,10 +92,10 @@ async def test_a_quote_that_came_during_a_failed_write_is_not_replaced_by_an_old
 ):
     read = stored.bench.database
     failing = Interrupted(read, lambda: stored.accept(6))
-    stored.storage.in_database = failing
+    stored.writer.in_database = failing
     stored.accept(5)
-    await stored.storage.write()
-    await stored.storage.write()
+    await stored.writer.write()
+    await stored.writer.write()
     assert await stored.last() == [6]
 
 

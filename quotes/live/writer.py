@@ -1,4 +1,4 @@
-"""Storage: writes the quotes, candles and counts of a feed to the database every second.
+"""Writer: writes the quotes, candles and counts of a feed to the database every second.
 
 Prices do not wait for it. Without the database, the newest quote of each symbol, the candles, the
 held prices and the numbers of requests stay in memory until they can be written.
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 STORE_EVERY = 1.0  # seconds; a process that missed quotes reads them soon afterwards
 
 
-class Storage:
+class Writer:
     """The quotes, candles, held prices and counts of one epoch that are not in the database yet."""
 
     def __init__(
@@ -73,8 +73,8 @@ class Storage:
         for what, write in self.writes.items():
             await self._attempt(what, write)
 
-    def read_uses(self, uses: records.Uses, reported: records.Uses) -> None:
-        """Read the counts in the database. They already contain our `reported` requests."""
+    def take_uses(self, uses: records.Uses, reported: records.Uses) -> None:
+        """Take over the counts in the database. They already contain our `reported` requests."""
         for name, (month, total) in uses.items():
             if name in self.providers:
                 reported_month, requests = reported.get(name, (month, 0))
@@ -116,4 +116,4 @@ class Storage:
     async def _write_uses(self) -> None:
         reports = {name: each.standing.budget.report() for name, each in self.providers.items()}
         if uses := {name: report for name, report in reports.items() if report}:
-            self.read_uses(await self.in_database(records.add_uses, uses), uses)
+            self.take_uses(await self.in_database(records.add_uses, uses), uses)
