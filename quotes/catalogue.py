@@ -15,7 +15,7 @@ from django.db import models, transaction
 from quotes.formats import counted
 from quotes.models import Board, BoardSymbol, ProviderSymbol, Symbol
 from quotes.providers import REGISTRY
-from quotes.quote import MINOR_UNITS, price
+from quotes.quote import Unit, is_currency, price, unit_of
 
 STARTER = Path(__file__).with_name("catalogue.csv")
 STARTER_BOARDS = {  # slug: title, kinds
@@ -141,16 +141,16 @@ def _entry(line: int, row: dict[str, str]) -> Entry:
     cells = {name: value.strip() for name, value in row.items()}
     if any("\0" in value for value in cells.values()):
         raise ValueError("contains a NUL character")
-    currency = MINOR_UNITS.get(cells["currency"], cells["currency"])
-    minor = Decimal("0.01") if currency != cells["currency"] else Decimal(1)
+    given = cells["currency"]
+    unit = unit_of(given) if is_currency(given) else Unit(given)  # the model names what it refuses
     symbol = Symbol(
         code=cells["symbol"],
         name=cells["name"],
         kind=cells["kind"],
         exchange=cells["exchange"],
-        currency=currency,
-        tick_size=_number("tick_size", cells, minor),
-        start=_number("start", cells, minor),
+        currency=unit.currency,
+        tick_size=_number("tick_size", cells, unit),
+        start=_number("start", cells, unit),
     )
     _check(symbol, {"code": "symbol"})
     codes = {}
@@ -161,12 +161,12 @@ def _entry(line: int, row: dict[str, str]) -> Entry:
     return Entry(line, symbol, codes)
 
 
-def _number(name: str, cells: dict[str, str], unit: Decimal) -> Decimal | None:
+def _number(name: str, cells: dict[str, str], unit: Unit) -> Decimal | None:
     if not (given := cells.get(name, "")):
         return None
     if (value := price(given)) is None:
         raise ValueError(f"{name} is {given!r}, must be a number above 0")
-    return value * unit
+    return unit.convert(value)
 
 
 def _check(row: models.Model, columns: dict[str, str]) -> None:

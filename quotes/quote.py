@@ -1,22 +1,44 @@
-"""A quote: the prices of one symbol at one moment, and the readers of numbers and times."""
+"""A quote: the prices of one symbol at one moment; the readers of numbers, units and times."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
-from typing import Any
+from decimal import MAX_PREC, Context, Decimal, InvalidOperation
+from typing import Any, NamedTuple
 
 REFERENCE_KINDS = ("none", "prev_close", "rolling_24h", "utc_day")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND, MILLISECOND = timedelta(seconds=1), timedelta(milliseconds=1)
 NO_PRICE = Decimal(0)
+EXACT = Context(prec=MAX_PREC)  # rounds no digit away
+MAX_SHOWN = 40  # characters of a value in an error
 MAX_MAGNITUDE = 30  # powers of ten from -30 to 30 are valid
-# Currencies by the codes that sources use for a hundredth of them.
-MINOR_UNITS = {"GBp": "GBP", "GBX": "GBP", "ZAc": "ZAR", "ZAC": "ZAR", "ILA": "ILS"}
 SESSIONS = ("always", "pre", "regular", "break", "post", "closed", "halted")
+
+
+class Unit(NamedTuple):
+    """The unit of a price: a currency, or a hundredth or thousandth of it."""
+
+    currency: str  # ISO 4217 or a crypto code, in capitals
+    power: int = 0  # a price is in ten to this power of the currency
+
+    def convert(self, number: Decimal) -> Decimal:
+        """Convert a number in this unit to the currency."""
+        return number.scaleb(self.power, EXACT) if self.power else number
+
+
+PENCE = "GBp"  # the only code that is another one, GBP, in capitals
+MINOR_UNITS = {
+    "GBX": Unit("GBP", -2),
+    "ZAC": Unit("ZAR", -2),
+    "ILA": Unit("ILS", -2),
+    "USX": Unit("USD", -2),
+    "KWF": Unit("KWD", -3),
+}
 
 
 def utc_now() -> datetime:
@@ -100,7 +122,14 @@ def _or_none(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lambda value: None if value is None else read(value)
 
 
+def _currency(value: Any) -> str:
+    if not is_currency(value):
+        raise ValueError(f"the currency is {short(value)}, must be 2 to 10 letters or digits")
+    return str(value)
+
+
 READERS: dict[str, Callable[[Any], Any]] = {
+    "currency": _currency,
     **dict.fromkeys(PRICES, _or_none(Decimal)),
     **dict.fromkeys(TIMES, _or_none(datetime.fromisoformat)),
 }
@@ -144,6 +173,28 @@ def amount(value: Any) -> Decimal | None:
     """Return a traded amount from a provider's JSON; None for negative numbers."""
     number = decimal(value)
     return number if number is not None and number >= 0 else None
+
+
+def unit_of(given: Any) -> Unit:
+    """Return the unit with a source's code, in any case: USD, usdt, GBp, GBX, ZAc, ILA, USX, KWF.
+
+    Raise ValueError for anything but 2 to 10 letters or digits.
+    """
+    if not is_currency(given):
+        raise ValueError(f"has the currency {short(given)}, must be 2 to 10 letters or digits")
+    code = given.upper()
+    return MINOR_UNITS["GBX"] if given == PENCE else MINOR_UNITS.get(code) or Unit(code)
+
+
+def is_currency(given: Any) -> bool:
+    """Return whether a value has the form of a currency's code."""
+    return isinstance(given, str) and 2 <= len(given) <= 10 and given.isascii() and given.isalnum()
+
+
+def short(value: Any) -> str:
+    """Return the beginning of a value on one line, for an error."""
+    text = repr(value[: MAX_SHOWN + 1] if isinstance(value, str | bytes) else value)
+    return re.sub(r"\s+", " ", text)[:MAX_SHOWN]
 
 
 def loads(raw: str | bytes) -> Any:

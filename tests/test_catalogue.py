@@ -110,17 +110,24 @@ class TestLoading:
         assert codes_on("crypto") == ["BTC-USD", "ETH-USD"]
 
     @pytest.mark.parametrize(
-        ("given", "kept"), [("GBp", "GBP"), ("GBX", "GBP"), ("ZAc", "ZAR"), ("ILA", "ILS")]
+        ("given", "currency", "start", "tick_size"),
+        [
+            ("GBp", "GBP", "73.42", "0.005"),
+            ("gbx", "GBP", "73.42", "0.005"),
+            ("ZAc", "ZAR", "73.42", "0.005"),
+            ("Ila", "ILS", "73.42", "0.005"),
+            ("USX", "USD", "73.42", "0.005"),
+            ("KWF", "KWD", "7.342", "0.0005"),
+            ("gbp", "GBP", "7342", "0.5"),
+        ],
     )
-    def test_pence_become_pounds(self, load: Loader, given: str, kept: str):
-        load(HEADER + f"VOD.L,Vodafone,stock,LSE,{given},,,\n")
-        assert Symbol.objects.get().currency == kept
-
-    def test_a_start_in_pence_becomes_one_in_pounds(self, load: Loader):
-        load(HEADER + "VOD.L,Vodafone,stock,LSE,GBp,,0.5,7342\n")
+    def test_prices_in_small_units_become_prices_in_the_currency(
+        self, load: Loader, given: str, currency: str, start: str, tick_size: str
+    ):
+        load(HEADER + f"VOD.L,Vodafone,stock,LSE,{given},,0.5,7342\n")
         vodafone = Symbol.objects.get()
-        assert (vodafone.currency, vodafone.start) == ("GBP", Decimal("73.42"))
-        assert vodafone.tick_size == Decimal("0.005")
+        assert (vodafone.currency, vodafone.start) == (currency, Decimal(start))
+        assert vodafone.tick_size == Decimal(tick_size)
 
     def test_what_was_switched_off_stays_off(self, load: Loader):
         load(HEADER + APPLE)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -24,6 +26,7 @@ from quotes.quote import (
     loads,
     price,
     since_1970,
+    unit_of,
     utc,
 )
 
@@ -200,3 +203,45 @@ def test_a_time_since_1970_keeps_its_milliseconds(when: datetime):
 @pytest.mark.parametrize("count", [0, -1, None, True, 1.5, "1", 10**30, []])
 def test_an_invalid_number_of_seconds_is_none(count: Any):
     assert since_1970(count, SECOND) is None
+
+
+POWERS = {"gbx": 2, "zac": 2, "ila": 2, "usx": 2, "kwf": 3}  # of ten in one of the currency
+
+
+@given(st.sampled_from(list(POWERS)), st.randoms(), prices)
+def test_a_price_in_a_small_unit_becomes_one_in_its_currency(
+    code: str, chance: Any, number: Decimal
+):
+    unit = unit_of("".join(chance.choice((each, each.upper())) for each in code))
+    assert unit.currency == {"gbx": "GBP", "kwf": "KWD", "usx": "USD"}.get(code, unit.currency)
+    converted = unit.convert(number)
+    assert converted.as_tuple().digits == number.as_tuple().digits
+    assert number.adjusted() - converted.adjusted() == POWERS[code]
+
+
+@given(st.from_regex(r"\A[A-Za-z0-9]{2,10}\Z"))
+def test_every_other_code_is_a_currency_by_itself(code: str):
+    unit = unit_of(code)
+    small = code.lower() in POWERS or code == "GBp"
+    assert small or unit == (code.upper(), 0)
+    assert unit_of("GBp") == ("GBP", -2)
+
+
+@given(st.text() | st.binary() | st.integers() | st.none() | st.lists(st.text()))
+def test_what_has_not_the_form_of_a_currency_is_refused_in_a_short_line(given: Any):
+    valid = isinstance(given, str) and re.fullmatch("[A-Za-z0-9]{2,10}", given)
+    with nullcontext() if valid else pytest.raises(ValueError, match="must be 2 to 10") as error:
+        unit_of(given)
+    if error:
+        assert len(str(error.value)) < 100
+        assert str(error.value).isprintable()
+
+
+def test_a_quote_with_an_endless_currency_is_refused_on_the_wire():
+    values = Quote(
+        symbol="AAPL", provider="http", currency="USD", last=Decimal(1), received_at=NOON
+    ).to_wire()
+    place = FIELDS.index("currency")
+    with pytest.raises(ValueError, match="the currency is 'EEE") as error:
+        Quote.from_wire([*values[:place], "E" * 1_000_000, *values[place + 1 :]])
+    assert len(str(error.value)) < 150

@@ -7,12 +7,13 @@ frames are protobuf in base64 in JSON. Prices of some markets are in hundredths:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from math import ceil
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote as escaped
 
 from quotes.providers import Candle, Instrument, Plan, Provider, ProviderError, Sparkline
@@ -46,6 +47,8 @@ WEEK = 604_800  # seconds: the most that one request may span with candles of a 
 STEPS = {60: "1m", 120: "2m", 300: "5m", 900: "15m", 1800: "30m", 3600: "60m", DAY: "1d"}
 COOL_DOWN = 900.0  # seconds to back off after too many requests, or Yahoo bans us for a day
 NO_CANDLES = "Data doesn't exist"
+
+Read = TypeVar("Read")
 
 OF_THE_DAY = ("bid", "ask", "open", "high", "low", "volume", "reference")
 NEW_DAY: dict[str, Any] = {**dict.fromkeys(OF_THE_DAY), "reference_kind": "none"}
@@ -93,7 +96,7 @@ class Yahoo(Provider):
         """Return the newest trading day of each instrument, with one price every five minutes."""
         rows = await self._rows([each.code for each in instruments])
         pairs = [(each, row) for each in instruments if (row := rows.get(each.code))]
-        lines = {each.symbol: read_sparkline(row, each) for each, row in pairs}
+        lines = {each.symbol: self._read(read_sparkline, row, each) for each, row in pairs}
         return {symbol: line for symbol, line in lines.items() if line}
 
     async def candles(
@@ -115,7 +118,8 @@ class Yahoo(Provider):
         found: dict[int, Candle] = {}
         for begin in range(first, stop, span):
             body = await self._chart(instrument.code, step, begin, min(begin + span, stop))
-            found |= read_candles(dig(body, "chart", "result", 0), instrument, step)
+            if result := dig(body, "chart", "result", 0):
+                found |= self._read(partial(read_candles, step=step), result, instrument) or {}
         return [found[moment] for moment in sorted(found) if first <= moment < stop]
 
     async def stream(self, instruments: Sequence[Instrument]) -> AsyncIterator[Quote]:
@@ -150,7 +154,20 @@ class Yahoo(Provider):
     async def _known(self, instruments: Sequence[Instrument]) -> dict[str, Known]:
         rows = await self._rows([each.code for each in instruments])
         pairs = {each.code: (rows[each.code], each) for each in instruments if each.code in rows}
-        return {code: known for code, pair in pairs.items() if (known := read_row(*pair))}
+        return {
+            code: known for code, pair in pairs.items() if (known := self._read(read_row, *pair))
+        }
+
+    def _read(
+        self, read: Callable[[Any, Instrument], Read], answer: Any, instrument: Instrument
+    ) -> Read | None:
+        try:
+            found = read(answer, instrument)
+        except ValueError as error:
+            self.standing.drop(instrument.code, f"{instrument.code} {error}")
+            return None
+        self.standing.found(instrument.code)
+        return found
 
     async def _rows(self, codes: Sequence[str]) -> dict[str, Row]:
         found: dict[str, Row] = {}
@@ -166,8 +183,6 @@ class Yahoo(Provider):
                 unknown = [code for code in chunk if code not in rows] if rows else []
             for code in unknown:
                 self.standing.drop(code, f"{code} is not known to Yahoo")
-            for code in rows:
-                self.standing.found(code)
             found |= rows
         return found
 
@@ -252,19 +267,19 @@ def apply_frame(frame: Frame, known: Known, now: datetime) -> Quote | None:
     quote, market, moment = known.quote, known.market, frame.time or now
     if quote.source_time and moment < quote.source_time:
         return None
-    last = market.in_currency(frame.last)
+    last = market.unit.convert(frame.last)
     if last <= 0:
         return replace(quote, last=last, received_at=now, source_time=frame.time)
     if market.day(moment) != market.day(quote.time):
         quote = replace(quote, **NEW_DAY)
-    prices = {name: market.in_currency(number) for name, number in frame.prices.items()}
+    prices = {name: market.unit.convert(number) for name, number in frame.prices.items()}
     bid, ask = prices.get("bid", quote.bid), prices.get("ask", quote.ask)
     if bid and ask and bid > ask:  # if the frame has only one of them, the other is older
         bid, ask = prices.get("bid"), prices.get("ask")
     session = "always" if market.crypto else frame.session
     reference, kind = quote.reference, quote.reference_kind
     if frame.reference and (market.crypto or not frame.of_today):
-        reference = market.in_currency(frame.reference)
+        reference = market.unit.convert(frame.reference)
         kind = "rolling_24h" if market.crypto else "prev_close"
     high, low = prices.get("high", quote.high), prices.get("low", quote.low)
     if session in ("always", "regular"):

@@ -1,14 +1,14 @@
 """The wire formats of Yahoo Finance: rows of spark, candles of charts, frames of the stream.
 
-Floats of 32 bits get their original decimal digits back. Hundredths (pence, cents, agorot) become
-whole currencies. A value in an unexpected form is left out.
+Floats of 32 bits get their original decimal digits back. Small units (pence, cents, agorot, fils)
+become whole currencies. A value in an unexpected form is left out.
 """
 
 from __future__ import annotations
 
 import re
 from base64 import b64decode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
@@ -31,13 +31,14 @@ from quotes.quote import (
     EPOCH,
     MAX_MAGNITUDE,
     MILLISECOND,
-    MINOR_UNITS,
     NO_PRICE,
     SECOND,
     Quote,
+    Unit,
     amount,
     decimal,
     price,
+    unit_of,
 )
 
 MINUTE, DAY = 60, 86_400  # seconds
@@ -79,30 +80,21 @@ class Row:
 class Market:
     """The unit, zone, delay and hours of a code, which frames do not contain."""
 
-    unit: str  # as Yahoo writes it: "GBp"
+    unit: Unit  # of the numbers on the wire: of "GBp", pence
     crypto: bool
     zone: tzinfo
     delay: int | None  # seconds; None if unknown
     hours: tuple[tuple[str, int, int], ...]  # (session, start, end) of this day or the next
 
-    @property
-    def currency(self) -> str:
-        """The currency of the unit, which may be hundredths."""
-        return MINOR_UNITS.get(self.unit, self.unit)
-
     def price(self, value: Any) -> Decimal | None:
         """Return a price in the currency; None if it is not above 0."""
         number = exact(value)
-        return self.in_currency(number) if number is not None and number > 0 else None
+        return self.unit.convert(number) if number is not None and number > 0 else None
 
     def last_price(self, value: Any) -> Decimal:
         """Return a last price in the currency, even if it is not above 0; 0 if not a number."""
         number = exact(value)
-        return self.in_currency(number) if number else NO_PRICE
-
-    def in_currency(self, number: Decimal) -> Decimal:
-        """Convert a number in the market's unit to the currency."""
-        return number.scaleb(-2) if self.unit in MINOR_UNITS else number
+        return self.unit.convert(number) if number else NO_PRICE
 
     def session(self, moment: datetime) -> str | None:
         """Return the session at a moment; None if the hours are unknown."""
@@ -213,20 +205,18 @@ def read_response(meta: Any, response: Mapping[str, Any], closes: Any, now: date
     )
 
 
-def read_market(meta: Mapping[str, Any], instrument: Instrument) -> Market | None:
-    """Return the market of a code; None if its prices may be in hundredths, but have no unit."""
-    unit = meta.get("currency")
-    if not isinstance(unit, str):
-        if instrument.code.endswith(IN_MINOR):
-            return None
-        unit = instrument.currency
+def read_market(meta: Mapping[str, Any], instrument: Instrument) -> Market:
+    """Return the market of a code; raise ValueError if the unit of its prices is not known."""
+    given = meta.get("currency")
+    if given is None and instrument.code.endswith(IN_MINOR):
+        raise ValueError("has no currency, and its prices may be in hundredths of one")
     names = SESSIONS if meta.get("hasPrePostMarketData") is not False else ("regular",)
     ends = [
         (name, *(dig(meta, "currentTradingPeriod", name, end) for end in ("start", "end")))
         for name in names
     ]
     return Market(
-        unit=unit,
+        unit=Unit(instrument.currency) if given is None else unit_of(given),
         crypto=instrument.kind == "crypto" or meta.get("instrumentType") == "CRYPTOCURRENCY",
         zone=read_zone(meta),
         delay=read_delay(meta, instrument.code),
@@ -252,11 +242,9 @@ def read_zone(meta: Mapping[str, Any]) -> tzinfo:
     return UTC
 
 
-def read_row(row: Row, instrument: Instrument) -> Known | None:
-    """Turn a row of spark into a quote; return None if its market is unknown."""
+def read_row(row: Row, instrument: Instrument) -> Known:
+    """Turn a row of spark into a quote; raise ValueError if the unit of its prices is not known."""
     meta, market = row.meta, read_market(row.meta, instrument)
-    if market is None:
-        return None
     stated = decimal(meta.get("regularMarketPrice"))
     last, moment = market.last_price(stated), meta.get("regularMarketTime")
     if stated is None:  # if it is 0 or negative, an older close is not the last price either
@@ -274,7 +262,7 @@ def read_row(row: Row, instrument: Instrument) -> Known | None:
     quote = Quote(
         symbol=instrument.symbol,
         provider="yahoo",
-        currency=market.currency,
+        currency=market.unit.currency,
         last=last,
         received_at=row.came_at,
         source_time=moment_of(moment, SECOND),
@@ -291,27 +279,30 @@ def read_row(row: Row, instrument: Instrument) -> Known | None:
 
 
 def read_sparkline(row: Row, instrument: Instrument) -> Sparkline | None:
-    """Return the closes of a row as a line; a missing close repeats the one before."""
+    """Return the closes of a row as a line; a missing close repeats the one before.
+
+    Raise ValueError if the unit of the prices is not known.
+    """
     market = read_market(row.meta, instrument)
     prices: list[Decimal] = []
-    for close in row.closes if market else []:
-        if found := (market and market.price(close)) or (prices[-1] if prices else None):
+    for close in row.closes:
+        if found := market.price(close) or (prices[-1] if prices else None):
             prices.append(found)
     return Sparkline(prices=tuple(prices), step=SPARK_STEP) if len(prices) > 1 else None
 
 
-def read_candles(result: Any, instrument: Instrument, step: int) -> Iterator[tuple[int, Candle]]:
-    """Yield the valid candles of a chart, with their start in seconds.
+def read_candles(result: Any, instrument: Instrument, step: int) -> dict[int, Candle]:
+    """Return the valid candles of a chart by their start in seconds.
 
     The last row may be the newest tick: with steps of a day it is today's candle, else it is
-    left out.
+    left out. Raise ValueError if the unit of the prices is not known.
     """
     meta, times, bars = (dig(result, name) for name in ("meta", "timestamp", "indicators"))
     market = read_market(meta if isinstance(meta, dict) else {}, instrument)
-    newest = EPOCH - MAX_AWAY
-    for number, moment in enumerate(times if isinstance(times, list) and market else []):
+    newest, found = EPOCH - MAX_AWAY, {}
+    for number, moment in enumerate(times if isinstance(times, list) else []):
         start = moment_of(moment, SECOND)
-        if not start or not market:
+        if not start:
             continue
         early, newest = start - newest < timedelta(seconds=step), start
         if step == DAY:
@@ -322,7 +313,8 @@ def read_candles(result: Any, instrument: Instrument, step: int) -> Iterator[tup
         prices: dict[str, Any] = {name: market.price(row[name]) for name in COLUMNS}
         if all(prices.values()):
             volume = None if market.crypto else amount(row["volume"])
-            yield int(start.timestamp()), Candle(start=start, volume=volume, **prices)
+            found[int(start.timestamp())] = Candle(start=start, volume=volume, **prices)
+    return found
 
 
 def complaint(body: Any) -> tuple[str, str]:

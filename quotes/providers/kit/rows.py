@@ -5,7 +5,6 @@ The operator's options map the columns of a source that the project does not kno
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -13,7 +12,7 @@ from typing import Any
 
 from quotes.providers import Instrument, ProviderError
 from quotes.providers.kit.standing import Standing
-from quotes.quote import EPOCH, MINOR_UNITS, Quote, amount, decimal, last_price, price, utc
+from quotes.quote import EPOCH, Quote, Unit, amount, decimal, last_price, price, short, unit_of, utc
 
 PRICES = ("last", "bid", "ask", "open", "high", "low", "reference")
 FIELDS = ("code", *PRICES, "volume", "time", "currency")
@@ -23,7 +22,6 @@ UNITS = {  # microseconds in the unit of a time since 1970, by the first number 
     Decimal(10) ** 17: Decimal(1),
     Decimal(10) ** 20: Decimal(10) ** -3,
 }
-MAX_CHARACTERS = 40  # of a value in an error
 
 Rows = Mapping[str, Mapping[str, Any]]  # by code
 
@@ -54,25 +52,24 @@ def read_rows(
 def read_row(
     provider: str, row: Mapping[str, Any] | None, instrument: Instrument, now: datetime
 ) -> Quote:
-    """Turn a row into a quote; raise ValueError for an invalid price or time.
+    """Turn a row into a quote; raise ValueError for an invalid price, time or currency.
 
-    Prices in pence and other hundredths become pounds. The kind of the instrument decides the
-    kind of the reference, because a row does not contain it.
+    Prices in pence become pounds. The kind of the instrument decides the kind of the reference,
+    because a row does not contain it.
     """
     if row is None:
         raise ValueError("is not among the rows")
-    currency, minor = read_currency(row.get("currency"), instrument)
+    unit = read_unit(row.get("currency"), instrument)
     prices: dict[str, Any] = {name: price(row.get(name)) for name in PRICES}
     if decimal(given := row.get("last")) is None:
-        raise ValueError(f"has no price: last is {shown(given)}")
+        raise ValueError(f"has no price: last is {short(given)}")
     prices["last"] = last_price(given)
-    if minor:
-        prices = {name: value and value.scaleb(-2) for name, value in prices.items()}
+    prices = {name: value and unit.convert(value) for name, value in prices.items()}
     kind = "rolling_24h" if instrument.kind == "crypto" else "prev_close"
     return Quote(
         symbol=instrument.symbol,
         provider=provider,
-        currency=currency,
+        currency=unit.currency,
         received_at=now,
         source_time=read_time(row.get("time")),
         reference_kind=kind if prices["reference"] else "none",
@@ -81,15 +78,10 @@ def read_row(
     )
 
 
-def read_currency(given: Any, instrument: Instrument) -> tuple[str, bool]:
-    """Return a currency in capitals, and whether prices are in hundredths of it: GBp, ZAc, ILA.
-
-    A row without a currency has the instrument's.
-    """
-    unit = str(given or "").strip()
-    if unit in MINOR_UNITS:
-        return MINOR_UNITS[unit], True
-    return unit.upper() or instrument.currency, False
+def read_unit(given: Any, instrument: Instrument) -> Unit:
+    """Return the unit of a row's prices; a row without a currency has the instrument's."""
+    code = given.strip() if isinstance(given, str) else given
+    return Unit(instrument.currency) if code in (None, "") else unit_of(code)
 
 
 def read_time(given: Any) -> datetime | None:
@@ -104,15 +96,10 @@ def read_time(given: Any) -> datetime | None:
     moment = utc(str(given)) if number is None else _since_1970(number)
     if moment is None:
         raise ValueError(
-            f"has an invalid time: {shown(given)}, must be like 2026-11-23T12:00:00Z "
+            f"has an invalid time: {short(given)}, must be like 2026-11-23T12:00:00Z "
             "or a number since 1970"
         )
     return moment
-
-
-def shown(value: Any) -> str:
-    """Return the beginning of a value on one line, for an error."""
-    return re.sub(r"\s+", " ", repr(value))[:MAX_CHARACTERS]
 
 
 def _since_1970(number: Decimal) -> datetime | None:

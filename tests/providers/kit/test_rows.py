@@ -102,9 +102,11 @@ def test_a_volume_of_zero_is_kept() -> None:
     ("value", "currency", "last"),
     [
         ("GBp", "GBP", "80.125"),
-        ("GBX", "GBP", "80.125"),
+        ("gbx", "GBP", "80.125"),
         ("ZAc", "ZAR", "80.125"),
         ("ILA", "ILS", "80.125"),
+        ("USX", "USD", "80.125"),
+        ("kwf", "KWD", "8.0125"),
         ("GBP", "GBP", "8012.5"),
         ("gbp", "GBP", "8012.5"),
         ("usdt", "USDT", "8012.5"),
@@ -118,7 +120,7 @@ def test_the_currency_decides_whether_prices_are_in_pence(
 ) -> None:
     quote = read(last="8012.5", reference="7900", volume="12", currency=value)
     assert (quote.currency, str(quote.last)) == (currency, last)
-    assert quote.reference == (79 if "." in last[:3] else 7900)
+    assert quote.reference == quote.last * 7900 / Decimal("8012.5")
     assert quote.volume == 12
 
 
