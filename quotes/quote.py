@@ -6,13 +6,16 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import MAX_PREC, Context, Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
 REFERENCE_KINDS = ("none", "prev_close", "rolling_24h", "utc_day")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND, MILLISECOND = timedelta(seconds=1), timedelta(milliseconds=1)
+NO_DATE = date(1, 1, 1)  # of an empty time in programs written in Go
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)  # prices from earlier years are not live
+MAX_AHEAD = timedelta(seconds=5)  # of our clock
 NO_PRICE = Decimal(0)
 EXACT = Context(prec=MAX_PREC)  # rounds no digit away
 MAX_SHOWN = 40  # characters of a value in an error
@@ -46,6 +49,11 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def plausible(moment: datetime, now: datetime) -> bool:
+    """Return whether a price of this time may have arrived now; a source's clock may be ahead."""
+    return EARLIEST <= moment <= now + MAX_AHEAD
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quote:
     """The newest prices of a symbol from one provider.
@@ -76,8 +84,13 @@ class Quote:
 
     @property
     def time(self) -> datetime:
-        """The exchange's own time of this price; if it is not known, when the quote arrived."""
-        return self.source_time or self.received_at
+        """The exchange's own time of this price; when the quote arrived if that is not known."""
+        return self.received_at if self.source_time is None or self.mistimed else self.source_time
+
+    @property
+    def mistimed(self) -> bool:
+        """Whether the exchange's own time can't be true."""
+        return self.source_time is not None and not plausible(self.source_time, self.received_at)
 
     @property
     def change(self) -> Decimal | None:
@@ -186,6 +199,14 @@ def unit_of(given: Any) -> Unit:
     return MINOR_UNITS["GBX"] if given == PENCE else MINOR_UNITS.get(code) or Unit(code)
 
 
+def false_time(quote: Quote) -> str:
+    """Describe the time of a quote that can't be true, for an error."""
+    moment = quote.source_time or quote.received_at
+    ahead = (moment - quote.received_at).total_seconds()
+    why = f"{ahead:,.0f} s ahead of our clock" if ahead > 0 else "before the year 2000"
+    return f"{moment.isoformat(timespec='seconds')}, {why}"
+
+
 def is_currency(given: Any) -> bool:
     """Return whether a value has the form of a currency's code."""
     return isinstance(given, str) and 2 <= len(given) <= 10 and given.isascii() and given.isalnum()
@@ -220,6 +241,8 @@ def utc(value: str | None) -> datetime | None:
     """
     try:
         moment = datetime.fromisoformat(value or "")
+        if moment.date() == NO_DATE:
+            return None
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, TypeError, OverflowError):
         return None

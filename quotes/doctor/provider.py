@@ -17,7 +17,7 @@ from quotes.feed.chains import load_chains
 from quotes.feed.configured import configured_provider
 from quotes.models import Symbol
 from quotes.providers import Instrument, Provider, ProviderError
-from quotes.quote import Quote
+from quotes.quote import Quote, false_time
 from quotes.store import Store
 
 FEW = 3  # codes that are requested even if each one takes a request of its own
@@ -128,7 +128,8 @@ class ProviderCheck:
         quotes = [quote for quote in await provider.quotes(requested) if quote.last > 0]
         took = time.perf_counter() - began
         if quotes:
-            self._report_quote(max(quotes, key=lambda quote: quote.time), took)
+            self._report_quote(max(quotes, key=lambda each: (not each.mistimed, each.time)), took)
+            self._report_false_times([quote for quote in quotes if quote.mistimed])
         else:
             self.report.fail(f"it answered in {took * 1000:.0f} ms without a price", CORRECT_CODES)
         priced = {quote.symbol for quote in quotes}
@@ -152,7 +153,7 @@ class ProviderCheck:
 
     def _report_quote(self, quote: Quote, took: float) -> None:
         age = "of unknown age"
-        if quote.source_time:
+        if quote.source_time and not quote.mistimed:
             seconds = (quote.received_at - quote.source_time).total_seconds()
             age = f"{span(max(0.0, seconds))} old"
         price = f"{quote.symbol} {quote.last:f} {quote.currency}"
@@ -164,6 +165,18 @@ class ProviderCheck:
                 f"its newest price is {age} although the market of {quote.symbol} is open",
                 "read the provider's status page, and check whether that symbol is still traded",
             )
+
+    def _report_false_times(self, quotes: Sequence[Quote]) -> None:
+        if not quotes:
+            return
+        named = [f"{quote.symbol} ({false_time(quote)})" for quote in quotes[:MAX_NAMED]]
+        more = f"; and {len(quotes) - MAX_NAMED} more" if len(quotes) > MAX_NAMED else ""
+        self.report.warn(
+            f"times that can't be true: {'; '.join(named)}{more}. Such prices age from their last "
+            "change",
+            "often a local time without its zone: let the source state UTC or an offset, like "
+            "2026-11-23T12:00:00Z or 2026-11-23T07:00:00-05:00",
+        )
 
     def _is_stale(self, quote: Quote) -> bool:
         store = Store(stale_after=conf.get("STALE_AFTER"))

@@ -12,8 +12,8 @@ from decimal import Decimal
 from math import inf
 
 from quotes.quote import Quote
+from quotes.sessions import OUT_OF_HOURS
 
-MAX_AHEAD = timedelta(seconds=5)  # a source's time may be this much ahead of our clock
 MAX_HELD = 1000  # held prices that are kept until they are stored
 REPORT_AGAIN = 60.0  # seconds after which a fault that comes and goes is reported again
 # A price without a time keeps the exchange's last time for so long, then it gets that of receipt.
@@ -46,6 +46,7 @@ class Gate:
     latest: dict[str, Quote] = field(default_factory=dict)
     changed: dict[str, Quote] = field(default_factory=dict)
     held: dict[str, Held] = field(default_factory=dict)  # waiting for a second sample, by symbol
+    corrections: dict[str, Quote] = field(default_factory=dict)  # older prices that polls repeat
     faults: dict[str, str] = field(default_factory=dict)  # the fault by symbol, or ""
     reported: dict[str, dict[str, float]] = field(default_factory=dict)  # when, by symbol and fault
     unstored: deque[Held] = field(default_factory=lambda: deque(maxlen=MAX_HELD))
@@ -56,16 +57,19 @@ class Gate:
         """Accept a quote unless a newer one is known or it is not plausible.
 
         Return whether it was accepted. `asked_at` is the time when a poll began: an answer without
-        a time of its own may be older than a stream's newest quote.
+        a time of its own may be older than a stream's newest quote. A quote whose time can't be
+        true is accepted without it if it differs from the newest one, so that its age is counted
+        from its last change. An older price is accepted if polls repeat it for a minute: then the
+        newer one was wrong.
         """
-        timed = without_future_time(quote)
-        known = self.latest.get(quote.symbol)
-        if known and (_late(timed, known, asked_at) or _before_a_poll(timed, known)):
+        known, timed = self.latest.get(quote.symbol), without_false_time(quote)
+        if known and not self._is_new(timed, known, asked_at, quote.mistimed):
             return False
         quote = uncrossed(timed)
         self._report(timed, UNPRICED if timed.last <= 0 else CROSSED if quote is not timed else "")
         if quote.last <= 0 or (known and not self._believed(quote, known, asked_at)):
             return False
+        self.corrections.pop(quote.symbol, None)
         self.accepted(quote)
         shown = _in_time(quote, known) if known else quote
         self.latest[quote.symbol] = self.changed[quote.symbol] = shown
@@ -80,6 +84,7 @@ class Gate:
         """Forget the quotes of a symbol: its code changed, so its next price may differ."""
         self.latest.pop(symbol, None)
         self.held.pop(symbol, None)
+        self.corrections.pop(symbol, None)
         self.faults.pop(symbol, None)
         self.reported.pop(symbol, None)
 
@@ -94,6 +99,24 @@ class Gate:
         for each in held:
             if self.unstored and self.unstored[0] is each:
                 self.unstored.popleft()
+
+    def _is_new(
+        self, quote: Quote, known: Quote, asked_at: datetime | None, mistimed: bool
+    ) -> bool:
+        if mistimed and _says_the_same(uncrossed(quote), known):
+            return False
+        if _before_a_poll(quote, known):
+            return False
+        return not _late(quote, known, asked_at) or self._corrects(quote, known, asked_at)
+
+    def _corrects(self, quote: Quote, known: Quote, asked_at: datetime | None) -> bool:
+        if asked_at is None or not _may_correct(quote, known):
+            return False
+        first = self.corrections.get(quote.symbol)
+        if first is None or (first.last, first.source_time) != (quote.last, quote.source_time):
+            self.corrections[quote.symbol] = quote
+            return False
+        return quote.received_at - first.received_at >= INSISTENT
 
     def _report(self, quote: Quote, fault: str) -> None:
         symbol = quote.symbol
@@ -135,11 +158,23 @@ def uncrossed(quote: Quote) -> Quote:
     return replace(quote, bid=None, ask=None)
 
 
-def without_future_time(quote: Quote) -> Quote:
-    """Drop a source's time that is in the future: it would keep out all later quotes."""
-    if quote.source_time is None or quote.source_time <= quote.received_at + MAX_AHEAD:
-        return quote
-    return replace(quote, source_time=None)
+def without_false_time(quote: Quote) -> Quote:
+    """Drop a source's time that can't be true: a future one would keep out all later quotes."""
+    return replace(quote, source_time=None) if quote.mistimed else quote
+
+
+def _says_the_same(quote: Quote, known: Quote) -> bool:
+    aside = {name: getattr(known, name) for name in ("received_at", "source_time", "sequence")}
+    return replace(quote, **aside) == known
+
+
+def _may_correct(quote: Quote, known: Quote) -> bool:
+    # A poll may know less than a stream: it may be later by licence, or know only the prices of
+    # regular hours. Times that differ without another price correct nothing.
+    if quote.source_time is None or known.source_time is None or quote.last == known.last:
+        return False
+    alike = (quote.provider, quote.delay) == (known.provider, known.delay)
+    return alike and known.session not in OUT_OF_HOURS
 
 
 def _in_time(quote: Quote, known: Quote) -> Quote:

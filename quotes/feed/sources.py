@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from quotes.providers import Instrument, Provider, ProviderError
-from quotes.quote import Quote
+from quotes.quote import Quote, false_time
 from quotes.sessions import may_differ
 
 logger = logging.getLogger(__name__)
@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 BACK_OFF = 1.0  # seconds, doubled with each failure in a row
 MAX_BACK_OFF = 20.0  # seconds
 REPORT_AGAIN = 60.0  # seconds between two lines about skipped ticks
+MISTIMED_AGAIN = 3600.0  # seconds between two lines about times that can't be true
 STEADY = 5.0  # seconds that a stream must last to end an outage
 
 Take = Callable[[Quote, datetime | None], None]
@@ -49,6 +50,7 @@ class Source:
         self.got_at: dict[str, datetime] = {}  # when the last poll with a price came, by symbol
         self.sized: set[str] = set()  # codes whose tick sizes were requested
         self.lasted = 0.0  # seconds from the first to the last quote of the newest stream
+        self.mistimed_at = float("-inf")  # when a time that can't be true was logged
         self.unpriced: dict[str, float] = {}  # since when there is no price, by symbol
         self.priced_since: dict[str, float] = {}  # since when there is a price again, by symbol
         self.streamed: set[str] = set()  # symbols with a quote from the open stream
@@ -186,6 +188,15 @@ class Source:
     def _take(self, quote: Quote, asked_at: datetime | None = None) -> None:
         if self.provider.standing.unknown.keys() - self.named:
             self._log_unknown()
+        if quote.mistimed and self.clock() - self.mistimed_at >= MISTIMED_AGAIN:
+            self.mistimed_at = self.clock()
+            logger.warning(
+                "%s: the time of %s can't be true. Its usual cause is a local time without "
+                "its zone. Prices age from their last change: %s",
+                self.provider.name,
+                quote.symbol,
+                false_time(quote),
+            )
         if quote.last <= 0:
             if asked_at is None or quote.symbol not in self.streamed:  # a poll may know less
                 self.unpriced.setdefault(quote.symbol, self.clock())

@@ -34,7 +34,16 @@ from quotes.providers.kit.errors import excerpt
 from quotes.providers.kit.merge import merge, repeat
 from quotes.providers.kit.options import needed_key
 from quotes.providers.kit.sockets import Socket
-from quotes.quote import MILLISECOND, SECOND, Quote, last_price, price, since_1970, utc_now
+from quotes.quote import (
+    MILLISECOND,
+    SECOND,
+    Quote,
+    last_price,
+    plausible,
+    price,
+    since_1970,
+    utc_now,
+)
 from quotes.sessions import is_out_of_hours, price_label
 
 PER_MINUTE = 50  # requests; 60 are free, but Finnhub counts them on arrival
@@ -47,7 +56,6 @@ MARKET = "XNYS"  # all stocks have the hours of this market
 MARKETS = ("XNYS", "XNAS", "XASE", "ARCX", "BATS")  # the exchanges; over the counter is left out
 REMEMBERED = timedelta(minutes=2)  # age of the quotes that a new stream repeats
 NIGHT = timedelta(hours=5)  # from midnight UTC to that in New York; in summer 4, without trades
-MAX_AHEAD = timedelta(days=1)  # of now; a trade further in the future is an error
 
 
 class Finnhub(Provider):
@@ -202,17 +210,18 @@ class Finnhub(Provider):
         trades = [read_trade(row) for row in data] if isinstance(data, list) else []
         mine = [trade for trade in trades if trade and trade[0] in groups]
         moved: dict[str, None] = {}
-        unpriced: list[Quote] = []
+        faulty: list[Quote] = []
         for code, last, moment in sorted(mine, key=lambda trade: trade[2]):
             known = self.known.get(code)
-            if moment > now + MAX_AHEAD or (known and moment < known.time):
+            timed = plausible(moment, now)
+            if timed and known and moment < known.time:
                 continue
-            if last > 0:
+            if timed and last > 0:
                 self._move(code, last, moment, now)
                 moved[code] = None
-            else:  # the feed reports it; here it changes nothing
-                unpriced += [traded(each, last, moment, now) for each in groups[code]]
-        return unpriced + [q for code in moved for q in quotes_of(self.known[code], groups[code])]
+            else:  # the feed reports its price or time; here it changes nothing
+                faulty += [traded(each, last, moment, now) for each in groups[code]]
+        return faulty + [q for code in moved for q in quotes_of(self.known[code], groups[code])]
 
     def _move(self, code: str, last: Decimal, moment: datetime, now: datetime) -> None:
         polled, known = self.polled.get(code), self.known.get(code)

@@ -34,7 +34,7 @@ from quotes.providers.yahoo_wire import (
     read_spark,
     read_sparkline,
 )
-from quotes.quote import Quote
+from quotes.quote import Quote, plausible
 
 NOTICE = (
     "Yahoo Finance has no public interface. Its unofficial addresses may change, or refuse "
@@ -264,8 +264,10 @@ def apply_frame(frame: Frame, known: Known, now: datetime) -> Quote | None:
     A new day starts without the fields of the day before. In regular hours the range includes
     the last price. A frame without a price changes only the last price and the times.
     """
-    quote, market, moment = known.quote, known.market, frame.time or now
-    if quote.source_time and moment < quote.source_time:
+    quote, market, moment = known.quote, known.market, now
+    if frame.time and plausible(frame.time, now):
+        moment = frame.time
+    if quote.source_time and moment < quote.time:
         return None
     last = market.unit.convert(frame.last)
     if last <= 0:

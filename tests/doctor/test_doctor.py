@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -173,6 +173,30 @@ class TestAProvider:
         assert re.search(
             r"^BTC-USD 77671.123456 USD, [\d.]+ s old, received in \d+ ms", words(found)
         )
+
+    def test_with_times_that_cannot_be_true_is_reported(self, settings: Any):
+        class Local(CoinGecko):
+            times: ClassVar = {
+                "bitcoin": f"{datetime.now(UTC) + timedelta(hours=5):%Y-%m-%dT%H:%M:%S}Z",
+                "ethereum": "1999-12-31T12:00:00Z",
+            }
+
+            def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
+                status, rows = super().rest(path, query)
+                now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}Z"
+                return status, [
+                    row | {"last_updated": self.times.get(row["id"], now)} for row in rows
+                ]
+
+        listed("coingecko", BTC="bitcoin", ETH="ethereum", SOL="solana")
+        found = examined(settings, "coingecko", Local())
+        assert found.status == WARNING
+        text, helps = worst(found)
+        assert re.match(r"times that can't be true: BTC-USD \(20.* s ahead of our clock\); ", text)
+        assert "ETH-USD (1999-12-31T12:00:00+00:00, before the year 2000). Such" in text
+        assert "SOL" not in text
+        assert helps.startswith("often a local time without its zone")
+        assert re.search(r"^SOL-USD .*, [\d.]+ s old, received in", words(found))
 
     def test_that_simulates_prices_needs_no_codes(self, settings: Any):
         listed(BTC="")

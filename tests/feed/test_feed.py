@@ -203,7 +203,9 @@ class TestTheSession:
         self, instrument: Instrument, made: str, stated: str | None, session: str | None
     ):
         moment = datetime.fromisoformat(made)
-        given = quote(instrument.symbol, "1", source_time=moment, session=stated)
+        given = quote(
+            instrument.symbol, "1", source_time=moment, received_at=moment, session=stated
+        )
         assert in_session(given, instrument).session == session
 
     async def test_decides_whether_a_price_belongs_to_the_candles(self):
@@ -221,6 +223,125 @@ class TestTheSession:
             await until(lambda: published.changes("IBM") == ["13.51", "13.95"])
         closes = {each.step: str(each.close) for each in candles.due()}
         assert closes == dict.fromkeys((60, 300, 3600, 86_400), "13.51")
+
+
+class TestFalseTimes:
+    """A time that is ahead of our clock, or from a year in which nothing here was traded."""
+
+    FALSE = [NOON + timedelta(hours=2), NOON + timedelta(seconds=6), datetime(1999, 12, 31)]
+
+    def at(self, seconds: float, made: datetime, last: str = "101", **more: Any) -> Quote:
+        received_at = NOON + timedelta(seconds=seconds)
+        return quote(
+            "IBM", last, source_time=made.replace(tzinfo=UTC), received_at=received_at, **more
+        )
+
+    @pytest.mark.parametrize("made", FALSE)
+    @pytest.mark.parametrize("polled", [True, False])
+    def test_the_age_counts_from_the_last_change_of_the_content(self, made: datetime, polled: bool):
+        gate = Gate()
+        for second in range(0, 90, 15):
+            quote = self.at(second / 100, made, "101" if second < 45 else "102")
+            gate.add(quote, quote.received_at if polled else None)
+            if second in (0, 45):
+                (taken,) = gate.take()
+                assert (taken.source_time, taken.time) == (None, quote.received_at)
+            else:
+                assert gate.take() == []
+
+    def test_a_clock_that_is_a_little_ahead_is_believed(self):
+        gate = Gate()
+        made = NOON + timedelta(seconds=4)
+        gate.add(self.at(0, made))
+        assert gate.take()[0].time == made
+
+    def test_other_prices_of_the_same_moment_are_a_change(self):
+        gate = Gate()
+        for bid in (99, 100):
+            assert gate.add(self.at(0, self.FALSE[0], bid=Decimal(bid)))
+
+    def test_the_time_is_kept_that_the_exchange_stated_before(self):
+        gate = Gate()
+        gate.add(quote("IBM", "101", second=0))
+        assert not gate.add(self.at(5, self.FALSE[0]))
+        assert gate.latest["IBM"].time == NOON
+
+    def test_the_session_is_that_of_the_arrival(self):
+        noon = datetime(2026, 3, 2, 17, tzinfo=UTC)
+        given = quote("IBM", "1", source_time=noon + timedelta(hours=5), received_at=noon)
+        assert in_session(given, TestTheSession.IBM).session == "regular"
+
+    async def test_the_log_names_source_and_cause_once_an_hour(
+        self, caplog: pytest.LogCaptureFixture
+    ):
+        ahead = [quote("AAPL", "101", source_time=NOON + timedelta(hours=2))]
+        bourse = Bourse(ahead)
+        async with running((bourse, [AAPL]), now=NOON) as published:
+            await until(lambda: bourse.polls > 3)
+            lines = [text for text in caplog.messages if "ahead of our clock" in text]
+            assert [line.partition(". ")[0] for line in lines] == [
+                "bourse: the time of AAPL can't be true"
+            ]
+            assert "a local time without its zone" in lines[0]
+            assert lines[0].endswith(": 2026-03-02T14:00:00+00:00, 7,200 s ahead of our clock")
+            published.seconds = time.monotonic() + 3601
+            await until(lambda: caplog.text.count("ahead of our clock") == 2)
+
+
+class TestCorrections:
+    """Polls that repeat an older price for a minute: the newer one was wrong."""
+
+    def gate(self, **more: Any) -> Gate:
+        gate = Gate()
+        gate.add(quote("AAPL", "102", second=30, **more))
+        gate.take()
+        return gate
+
+    def poll(self, gate: Gate, second: float, last: str = "101", **more: Any) -> list[Quote]:
+        moment = NOON + timedelta(seconds=second)
+        gate.add(quote("AAPL", last, second=10, received_at=moment, **more), moment)
+        return gate.take()
+
+    def test_are_accepted_with_their_own_time(self):
+        gate = self.gate()
+        assert [self.poll(gate, second) for second in (40, 55, 70, 85, 99)] == [[]] * 5
+        (taken,) = self.poll(gate, 100)
+        assert (str(taken.last), taken.time) == ("101", NOON + timedelta(seconds=10))
+
+    def test_a_newer_trade_meanwhile_is_no_error(self):
+        gate = self.gate()
+        self.poll(gate, 40)
+        gate.add(quote("AAPL", "103", second=50))
+        gate.take()
+        assert [self.poll(gate, second) for second in (60, 75, 100, 119)] == [[]] * 4
+        assert self.poll(gate, 120)
+
+    def test_another_price_begins_the_minute_again(self):
+        gate = self.gate()
+        assert [self.poll(gate, 40), self.poll(gate, 90, "100"), self.poll(gate, 100)] == [[]] * 3
+        assert self.poll(gate, 159) == []
+        assert self.poll(gate, 160)
+
+    def test_an_old_quote_of_a_stream_corrects_nothing(self):
+        gate = self.gate()
+        for second in (40, 100, 160):
+            moment = NOON + timedelta(seconds=second)
+            assert not gate.add(quote("AAPL", "101", second=10, received_at=moment))
+
+    @pytest.mark.parametrize(
+        ("known", "polled"),
+        [
+            ({"session": "post"}, {"session": "post"}),  # a poll with the close
+            ({"session": "pre"}, {}),
+            ({"delay": 0}, {"delay": 900}),
+            ({}, {"last": "102"}),  # no other price
+        ],
+    )
+    def test_a_poll_that_knows_less_corrects_nothing(
+        self, known: dict[str, Any], polled: dict[str, Any]
+    ):
+        gate = self.gate(**known)
+        assert [self.poll(gate, second, **polled) for second in (40, 100, 160)] == [[]] * 3
 
 
 class TestTheNewest:

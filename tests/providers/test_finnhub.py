@@ -544,7 +544,6 @@ async def test_a_late_or_invalid_trade_changes_nothing(stub: Stub, provider: Fin
     async with listening(stub, provider, "AAPL") as stream:
         for odd in (
             {"s": "AAPL", "p": 1, "t": at(-60_000)},
-            {"s": "AAPL", "p": 2, "t": at(10**9)},
             {"s": "AAPL", "p": 3, "t": None},
         ):
             await stub.trade(odd)
@@ -558,6 +557,19 @@ async def test_a_late_or_invalid_trade_changes_nothing(stub: Stub, provider: Fin
             {},
         ):
             await stub.send_all(odd)
+        await stub.tick("AAPL", "191.75")
+        quote = await anext(stream)
+    assert (str(quote.last), quote.high, quote.low) == ("191.75", 192, 189)
+
+
+@pytest.mark.parametrize("distance", [10**9, 3_600_000, -(10**12)])  # milliseconds
+async def test_a_trade_with_a_false_time_is_passed_on_and_changes_nothing(
+    stub: Stub, provider: Finnhub, distance: int
+) -> None:
+    async with listening(stub, provider, "AAPL") as stream:
+        await stub.trade({"s": "AAPL", "p": 400, "t": at(distance)})
+        quote = await anext(stream)
+        assert (quote.mistimed, quote.last) == (True, 400)
         await stub.tick("AAPL", "191.75")
         quote = await anext(stream)
     assert (str(quote.last), quote.high, quote.low) == ("191.75", 192, 189)

@@ -12,7 +12,19 @@ from typing import Any
 
 from quotes.providers import Instrument, ProviderError
 from quotes.providers.kit.standing import Standing
-from quotes.quote import EPOCH, Quote, Unit, amount, decimal, last_price, price, short, unit_of, utc
+from quotes.quote import (
+    EPOCH,
+    NO_DATE,
+    Quote,
+    Unit,
+    amount,
+    decimal,
+    last_price,
+    price,
+    short,
+    unit_of,
+    utc,
+)
 
 PRICES = ("last", "bid", "ask", "open", "high", "low", "reference")
 FIELDS = ("code", *PRICES, "volume", "time", "currency")
@@ -85,14 +97,14 @@ def read_unit(given: Any, instrument: Instrument) -> Unit:
 
 
 def read_time(given: Any) -> datetime | None:
-    """Return a time as aware UTC, None for an empty value; raise ValueError for an invalid one.
+    """Return a time as aware UTC, None for 0 or nothing; raise ValueError for an invalid one.
 
     It may be a datetime, RFC 3339, or a number of seconds, milliseconds, microseconds or
     nanoseconds since 1970; the size of the number shows which. A time without a zone is UTC.
     """
-    if given is None or given == "":
-        return None
     number = decimal(given)
+    if given is None or given == "" or number == 0 or str(given).startswith(str(NO_DATE)):
+        return None
     moment = utc(str(given)) if number is None else _since_1970(number)
     if moment is None:
         raise ValueError(
