@@ -1,6 +1,6 @@
 """Numbers and times as text for people, in their language.
 
-Values are formatted once per tick and language, and separators are looked up once per language.
+Values are formatted once per tick and language, and its notation is looked up once.
 Django's filters would do that work for every cell.
 """
 
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from django.utils import dateformat, timezone, translation
 from django.utils.formats import get_format
-from django.utils.html import format_html
+from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext, ngettext, pgettext
 
@@ -22,23 +22,32 @@ ARROWS = {"up": "▲", "down": "▼", "flat": "•"}
 COLLAPSED_ZEROS = 4  # after the decimal separator: below 0.0001
 ROUNDING = Context(prec=400, rounding=ROUND_HALF_UP)  # more digits than any price has
 MAX_DIGITS = 30
-UNITS = ((Decimal(10) ** 12, "T"), (Decimal(10) ** 9, "B"), (Decimal(10) ** 6, "M"))
+MOVED = Decimal("0.001")  # the largest part of a price that rounding to its tick size may move
 
 
-class Separators(NamedTuple):
-    """The decimal and thousands separators of a language."""
+class Notation(NamedTuple):
+    """The separators of a language, and its patterns for percentages and large numbers."""
 
     decimal: str
     thousand: str
+    percent: str  # "{}%"
+    large: tuple[tuple[Decimal, str], ...]  # the largest unit first: (1000000, "{}M")
 
 
 @cache
-def separators(language: str) -> Separators:
-    """Return Django's separators for a language."""
-    return Separators(
-        get_format("DECIMAL_SEPARATOR", language, use_l10n=True),
-        get_format("THOUSAND_SEPARATOR", language, use_l10n=True),
-    )
+def notation(language: str) -> Notation:
+    """Return the notation of a language: Django's separators, and patterns of our catalogues."""
+    with translation.override(language):
+        return Notation(
+            get_format("DECIMAL_SEPARATOR", language, use_l10n=True),
+            get_format("THOUSAND_SEPARATOR", language, use_l10n=True),
+            pgettext("a percentage, such as +1.25", "{}%"),
+            (
+                (Decimal(10) ** 12, pgettext("a number of millions of millions", "{}T")),
+                (Decimal(10) ** 9, pgettext("a number of thousands of millions", "{}B")),
+                (Decimal(10) ** 6, pgettext("a number of millions", "{}M")),
+            ),
+        )
 
 
 def counted(number: int, word: str) -> str:
@@ -57,7 +66,7 @@ def number(value: Decimal, digits: int, language: str) -> str:
     text = f"{abs(rounded):,f}"
     if rounded < 0:
         text = MINUS + text
-    marks = separators(language)
+    marks = notation(language)
     return text.translate({ord(","): marks.thousand, ord("."): marks.decimal})
 
 
@@ -70,18 +79,26 @@ def signed(value: Decimal, digits: int, language: str) -> str:
 
 
 def percent(value: Decimal, language: str) -> str:
-    """Write a percentage with sign and two decimals: +1.25 %."""
-    return signed(value, 2, language) + "\N{NO-BREAK SPACE}%"
+    """Write a percentage with sign and two decimals: +1.25%, in German +1,25 %."""
+    return notation(language).percent.format(signed(value, 2, language))
 
 
-def compact(value: Decimal, language: str) -> str:
-    """Write a large number abbreviated, 1234567 as 1.23M, and a small one with two decimals."""
-    for size, unit in UNITS:
+def compact(value: Decimal, language: str) -> SafeString:
+    """Write a large number abbreviated, 1234567 as 1.23M, and a small one with two decimals.
+
+    A number below 1 keeps two significant digits: 0.0034.
+    """
+    for size, pattern in notation(language).large:
         if rounded_to(value / size, 2) >= 1:
-            return number(value / size, 2, language) + unit
+            return mark_safe(escape(pattern.format(number(value / size, 2, language))))  # noqa: S308
     if value >= 1000 or value == value.to_integral_value():
-        return number(value, 0, language)
-    return number(value, 2, language)
+        return collapsed(number(value, 0, language), language)
+    return collapsed(number(value, significant(value, 2), language), language)
+
+
+def significant(value: Decimal, digits: int) -> int:
+    """Return the number of decimals that keeps two significant digits, and at least `digits`."""
+    return min(max(digits, 1 - value.adjusted()), MAX_DIGITS)
 
 
 def plain(value: Decimal) -> str:
@@ -92,13 +109,16 @@ def plain(value: Decimal) -> str:
 def price_digits(value: Decimal, digits: int | None) -> int:
     """Return how many decimals to show: those of the tick size, or else those of the price.
 
-    A price that the tick size would round to zero keeps two significant digits.
+    A price keeps more digits if rounding would move it by over 0.1 %, as the middle of two ticks or
+    a price of another market may be. It keeps two significant digits if it would become zero.
     """
     if digits is None:
         exponent = value.as_tuple().exponent
         digits = max(2, -exponent if isinstance(exponent, int) else 2)
     if value and abs(value) < Decimal(1).scaleb(-digits):
-        digits = 1 - value.adjusted()
+        digits = significant(value, digits)
+    while digits < MAX_DIGITS and abs(rounded_to(value, digits) - value) > MOVED * abs(value):
+        digits += 1
     return min(digits, MAX_DIGITS)
 
 
@@ -117,7 +137,7 @@ def price_change(value: Decimal, digits: int, language: str) -> SafeString:
 
 def collapsed(text: str, language: str) -> SafeString:
     """Replace the zeros of a number below 0.0001 by their count; the number 0 keeps two zeros."""
-    mark = separators(language).decimal
+    mark = notation(language).decimal
     whole, _, fraction = text.partition(mark)
     rest = fraction.lstrip("0")
     zeros = len(fraction) - len(rest)

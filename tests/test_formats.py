@@ -82,9 +82,18 @@ class TestPrices:
     def test_a_rows_prices_have_the_same_digits_from_tick_to_tick(
         self, value: Decimal, digits: int, language: str
     ):
-        mark = formats.separators(language).decimal
-        text = formats.price(value, digits, language)
+        mark = formats.notation(language).decimal
+        on_a_tick = formats.rounded_to(value, digits)
+        text = formats.price(on_a_tick, digits, language)
         assert len(text.partition(mark)[2]) == digits
+
+    @given(prices, tick_sizes, languages)
+    def test_rounding_never_moves_a_price_by_more_than_a_thousandth(
+        self, value: Decimal, digits: int | None, language: str
+    ):
+        shown = parsed(accessible(formats.price(value, digits, language)), language)
+        most = formats.price_digits(value, digits) == formats.MAX_DIGITS
+        assert most or abs(shown - value) <= value / 1000
 
     @pytest.mark.parametrize(
         ("tick_size", "last", "shown"),
@@ -97,6 +106,11 @@ class TestPrices:
             ("25", "39075", "39,075"),
             ("0.010000000000", "101", "101.00"),  # as databases keep it
             ("0.01", "0.004", "0.0040"),
+            ("0.01", "1.234", "1.234"),  # 1.23 would be 0.3 % too low
+            ("0.01", "12.345", "12.35"),
+            ("1", "7.5", "7.5"),
+            ("100", "149", "149"),
+            ("0.01", "0.012345", "0.01235"),
         ],
     )
     def test_a_tick_size_sets_the_digits(self, tick_size: str, last: str, shown: str):
@@ -176,11 +190,11 @@ class TestChanges:
 
     @pytest.mark.parametrize("change", ["0.004", "-0.004", "0", "-0"])
     def test_a_move_that_rounds_to_zero_is_neutral(self, change: str):
-        assert formats.percent(Decimal(change), "en") == f"0.00{NBSP}%"
+        assert formats.percent(Decimal(change), "en") == "0.00%"
         assert formats.direction(Decimal(change), 2) == "flat"
 
     def test_a_percentage_has_a_sign_and_two_decimals(self):
-        assert formats.percent(Decimal("1.25"), "en") == f"+1.25{NBSP}%"
+        assert formats.percent(Decimal("1.25"), "en") == "+1.25%"
         assert formats.percent(Decimal(-12), "de") == f"{formats.MINUS}12,00{NBSP}%"
 
     def test_an_unknown_change_has_no_direction(self):
@@ -191,7 +205,11 @@ class TestVolumes:
     @pytest.mark.parametrize(
         ("volume", "shown"),
         [
+            ("0", "0"),
             ("0.5", "0.50"),
+            ("0.0345", "0.035"),
+            ("0.0034", "0.0034"),
+            ("1.005", "1.01"),
             ("999", "999"),
             ("12345", "12,345"),
             ("1234567", "1.23M"),
@@ -202,8 +220,25 @@ class TestVolumes:
     def test_a_volume_is_written_short(self, volume: str, shown: str):
         assert formats.compact(Decimal(volume), "en") == shown
 
-    def test_a_volume_has_a_comma_in_german(self):
-        assert formats.compact(Decimal(1234567), "de") == "1,23M"
+    @pytest.mark.parametrize(
+        ("volume", "shown"),
+        [
+            (1_234_567, f"1,23{NBSP}Mio."),
+            (1_234_567_890, f"1,23{NBSP}Mrd."),
+            (1_500_000_000_000, f"1,50{NBSP}Bio."),
+            (12_345, "12.345"),
+        ],
+    )
+    def test_a_volume_is_short_in_german(self, volume: int, shown: str):
+        assert formats.compact(Decimal(volume), "de") == shown
+
+    def test_a_tiny_volume_counts_its_zeros(self):
+        assert "0.0<sub>6</sub>12<" in formats.compact(Decimal("0.00000012"), "en")
+
+    @given(st.decimals(Decimal("1E-20"), 1, places=25), languages)
+    def test_a_volume_below_one_keeps_two_significant_figures(self, volume: Decimal, language: str):
+        shown = parsed(accessible(formats.compact(volume, language)), language)
+        assert abs(shown - volume) <= volume / 20
 
     def test_a_volume_just_below_a_unit_is_written_in_that_unit(self):
         assert formats.compact(Decimal(999_999_999), "en") == "1.00B"

@@ -36,6 +36,20 @@ CUT = """() => [...document.querySelectorAll(
     ".quote :is(.c-last, .c-percent, .c-change, .c-state), .panel-last, .panel-move")]
     .filter((cell) => cell.offsetParent && cell.scrollWidth > cell.clientWidth)
     .map((cell) => cell.closest("[data-symbol]").dataset.symbol + " " + cell.innerText)"""
+# numbers whose first character, such as a sign, is not to the left of their last one
+BACKWARDS = """() => [...document.querySelectorAll(".quote [data-field]")]
+    .filter((place) => /^[+−]?[0-9]/.test(place.textContent) && place.dataset.field != "state")
+    .filter((place) => place.checkVisibility() && place.childElementCount == 0)
+    .filter((place) => {
+        const [text, range] = [place.firstChild, document.createRange()];
+        const left = (at) => {
+            range.setStart(text, at);
+            range.setEnd(text, at + 1);
+            return range.getBoundingClientRect().left;
+        };
+        return left(0) >= left(text.length - 1);
+    })
+    .map((place) => place.dataset.field + " " + place.innerText)"""
 SMALL = """() => [...document.querySelectorAll("a, button, input:not([type=hidden])")]
     .filter((target) => target.checkVisibility() && !target.closest("p, .quotes-whole, .skip"))
     .map((target) => [target.innerText || target.name, target.getBoundingClientRect()])
@@ -59,6 +73,28 @@ def test_price_percentage_and_state_are_never_cut_off(market: Site, tab: OpenTab
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 800})
         assert page.evaluate(CUT) == [], f"{name} at {width} px"
+
+
+@pytest.mark.parametrize("width", [1280, 1100])
+def test_a_long_german_volume_is_never_cut_off(market: Site, tab: OpenTab, width: int):
+    page = tab(locale="de-DE", viewport={"width": width, "height": 800})
+    page.open(market.url + "/boards/crypto/").live()
+    with still(page):
+        volume = page.row("BTC-USD").locator(".c-volume")
+        volume.evaluate("(cell) => cell.textContent = '888,88\u00a0Mio.'")
+        assert volume.evaluate("(cell) => cell.scrollWidth <= cell.clientWidth")
+
+
+@pytest.mark.parametrize("name", ["board", "symbol", "small symbol", "embed"])
+def test_numbers_keep_their_sign_in_front_in_a_page_from_right_to_left(
+    market: Site, tab: OpenTab, name: str
+):
+    page = tab(market.url + PAGES[name]).live().page
+    assert page.evaluate(BACKWARDS) == []
+    page.evaluate("document.documentElement.dir = 'rtl'")
+    assert page.locator("[data-field='change-percent']").first.is_visible()
+    assert page.evaluate(BACKWARDS) == []
+    assert page.evaluate(WIDER) <= 0
 
 
 def test_targets_are_large_enough_for_a_thumb(market: Site, tab: OpenTab):
