@@ -13,12 +13,12 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import get_language, ngettext
+from django.utils.translation import get_language, gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from quotes import formats
 from quotes.live import current
-from quotes.models import Board, BoardSymbol, HeldPrice, ProviderSymbol, Symbol
+from quotes.models import Board, BoardSymbol, HeldPrice, MarketDay, ProviderSymbol, Symbol
 from quotes.providers import REGISTRY
 
 
@@ -205,6 +205,23 @@ class BoardAdmin(admin.ModelAdmin):
         for number, place in enumerate(places, start=1):
             place.position = number
         BoardSymbol.objects.bulk_update(places, ["position"])
+
+
+@admin.register(MarketDay)
+class MarketDayAdmin(admin.ModelAdmin):
+    """Days on which a market has other hours than in the calendar."""
+
+    list_display = ("day", "venue", "hours")
+    list_filter = ("venue",)
+    date_hierarchy = "day"
+    fields = ("venue", "day", ("opens", "closes"))
+
+    @admin.display(description=_("hours"))
+    def hours(self, day: MarketDay) -> str:
+        """Return its regular hours on the clock of the exchange."""
+        if day.opens is None or day.closes is None:
+            return gettext("closed all day")
+        return f"{day.opens:%H:%M} – {day.closes:%H:%M}"
 
 
 @admin.register(HeldPrice)

@@ -2,16 +2,18 @@
 
 For each venue and year, the calendar has the hours of a normal week, of half days and of holidays,
 in the venue's own time zone. Sessions outside the calendar are unknown; nothing here guesses.
+The operator may correct single days.
 """
 
 from __future__ import annotations
 
 import csv
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -37,7 +39,7 @@ VENUES = {
     "XKRX": ("KRX",),
     "XLON": ("LSE", "FTSE"),
     "XNYS": (
-        "NYSE", "NYSE ARCA", "ARCA", "NYSE AMERICAN", "NASDAQ", "XNAS", "CBOE BZX", "CBOE",
+        "NYSE", "NASDAQ", "NYSE ARCA", "ARCA", "NYSE AMERICAN", "XNAS", "CBOE BZX", "CBOE",
         "NASDAQ GIDS", "SNP", "DJI",
     ),
     "XPAR": (
@@ -51,6 +53,8 @@ VENUES = {
 VENUE_OF = {name: venue for venue, names in VENUES.items() for name in (venue, *names)}
 
 Start = tuple[time, str]  # a time on the venue's clock, and the session that begins then
+Trading = tuple[time, time] | None  # the regular hours of a day on the venue's clock, or none
+Corrections = Mapping[tuple[str, date], Trading]  # by venue and day
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +137,24 @@ def zone(exchange: str) -> ZoneInfo | None:
     return None if venue is None else _calendar()[venue][0]
 
 
+def correct(corrections: Corrections) -> None:
+    """Replace the regular hours of these days in this process, and no longer those of others.
+
+    Hours before and after trading, and a break at noon, follow from those of a normal day. Days
+    outside the years of the calendar stay unknown.
+    """
+    if corrections != _corrections:
+        _corrections.clear()
+        _corrections.update(corrections)
+        timeline.cache_clear()
+
+
+def years(venue: str) -> tuple[int, int]:
+    """Return the first and the last year in the calendar of a venue."""
+    known = _calendar()[venue][1]
+    return min(known), max(known)
+
+
 def last_days(exchanges: Iterable[str], today: date) -> dict[str, date]:
     """Return the last day in the calendar of each exchange for which it ends within 60 days."""
     venues = {name: VENUE_OF[name.upper()] for name in exchanges if name.upper() in VENUE_OF}
@@ -200,10 +222,13 @@ class Year:
         self.week: dict[str, list[Start]] = {}  # by "Mon" to "Sun"
         self.days: dict[str, list[Start]] = {}  # exceptions from the week, by "MM-DD"
 
+    def usual(self, day: date) -> list[Start]:
+        """Return the sessions of a normal day of this weekday."""
+        return self.week.get(WEEK[day.weekday()], [])
+
     def hours(self, day: date) -> list[Start]:
         """Return the sessions of a day; an empty list if the venue is closed."""
-        usual = self.week.get(WEEK[day.weekday()], [])
-        return self.days.get(f"{day:%m-%d}", usual)
+        return self.days.get(f"{day:%m-%d}", self.usual(day))
 
 
 def _starts(venue: str) -> Iterator[tuple[datetime, str | None]]:
@@ -217,11 +242,41 @@ def _starts(venue: str) -> Iterator[tuple[datetime, str | None]]:
         if number - 1 not in years:
             yield utc(day), "closed"
         while day < end:
-            for clock, name in year.hours(day):
+            hours = year.hours(day)
+            if (venue, day) in _corrections:
+                hours = corrected(year.usual(day), _corrections[venue, day])
+            for clock, name in hours:
                 yield utc(day, clock), name
             day += DAY
         if number + 1 not in years:
             yield utc(end), None
+
+
+_corrections: dict[tuple[str, date], Trading] = {}  # of this process
+
+
+def corrected(usual: list[Start], trading: Trading) -> list[Start]:
+    """Return the sessions of a day with other regular hours than usual."""
+    if trading is None:
+        return []
+    opens, closes = trading
+    hours = [(clock, name) for clock, name in usual if name == "pre" and clock < opens]
+    hours.append((opens, "regular"))
+    for (clock, name), (ends, _) in pairwise(usual):
+        if name == "break" and opens < clock and ends < closes:
+            hours += [(clock, "break"), (ends, "regular")]
+        if name == "post":
+            hours.append((closes, "post"))
+            closes = _later(closes, clock, ends)
+    return [*hours, (closes, "closed")]
+
+
+def _later(clock: time, begins: time, ends: time) -> time:
+    """Return a time as much later as one time is after another, within the same day."""
+    day = date(2000, 1, 1)
+    span = datetime.combine(day, ends) - datetime.combine(day, begins)
+    later = datetime.combine(day, clock) + span
+    return later.time() if later.date() == day else time.max
 
 
 @cache

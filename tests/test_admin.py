@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, time, timedelta
 from html import unescape
 from typing import Any
 
@@ -18,8 +18,17 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from quotes import sessions
 from quotes.live import layer, lease
-from quotes.models import Board, BoardSymbol, HeldPrice, LastQuote, ProviderSymbol, Symbol
+from quotes.models import (
+    Board,
+    BoardSymbol,
+    HeldPrice,
+    LastQuote,
+    MarketDay,
+    ProviderSymbol,
+    Symbol,
+)
 from quotes.providers import REGISTRY
 
 SYMBOLS = "/admin/quotes/symbol/"
@@ -463,6 +472,54 @@ def test_boards_are_ordered_in_their_list(alice: Client, listed: Board):
     assert [board.slug for board in Board.objects.all()] == ["crypto", "stock-market"]
 
 
+# Market days
+
+MARKET_DAYS = "/admin/quotes/marketday/"
+EXAM = {"venue": "XKRX", "day": "2027-11-18", "opens": "10:00", "closes": "16:30"}
+
+
+def test_a_market_day_is_added_and_listed(alice: Client):
+    alice.post(f"{MARKET_DAYS}add/", EXAM)
+    alice.post(f"{MARKET_DAYS}add/", {"venue": "XNYS", "day": "2027-01-09", "opens": ""})
+    assert MarketDay.corrections() == {
+        ("XKRX", date(2027, 11, 18)): (time(10), time(16, 30)),
+        ("XNYS", date(2027, 1, 9)): None,
+    }
+    listed = alice.get(MARKET_DAYS).content.decode()
+    assert "10:00 – 16:30" in listed
+    assert "closed all day" in listed
+    assert "NYSE, NASDAQ, NYSE ARCA" in listed
+
+
+@pytest.mark.parametrize(
+    ("given", "output"),
+    [
+        ({"opens": ""}, "Give both times, or none if it is closed all day."),
+        ({"closes": ""}, "Give both times, or none if it is closed all day."),
+        ({"closes": "10:00"}, "This time must be later than the opening."),
+        (
+            {"day": "2099-11-18"},
+            "The calendar knows this exchange from {} to {}.",
+        ),
+        ({"venue": "XMOO"}, "Select a valid choice. XMOO is not one of the available choices."),
+        ({"opens": "noon"}, "Enter a valid time."),
+    ],
+)
+def test_an_invalid_market_day_is_refused_with_a_reason(
+    alice: Client, given: dict[str, str], output: str
+):
+    response = alice.post(f"{MARKET_DAYS}add/", EXAM | given)
+    assert response.status_code == 200
+    assert output.format(*sessions.years("XKRX")) in errors(response)
+    assert MarketDay.corrections() == {}
+
+
+def test_a_market_day_exists_once(alice: Client):
+    alice.post(f"{MARKET_DAYS}add/", EXAM)
+    response = alice.post(f"{MARKET_DAYS}add/", EXAM | {"closes": "17:00"})
+    assert "already exists" in errors(response)
+
+
 # Changes are published
 
 
@@ -511,6 +568,8 @@ def test_every_form_that_is_saved_is_published_once(
         f"{BOARDS}{listed.pk}/change/", board_form(listed, {"AAPL": "3", "MSFT": "2", "NVDA": "1"})
     )
     assert order(listed)[0] == ("NVDA", 1)
+    assert listener.heard() == ONCE
+    alice.post(f"{MARKET_DAYS}add/", EXAM)
     assert listener.heard() == ONCE
 
 

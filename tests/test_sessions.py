@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from bisect import bisect_right
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from pathlib import Path
@@ -16,13 +17,14 @@ from zoneinfo import ZoneInfo
 import exchange_calendars
 import pytest
 from django.core.management import CommandError, call_command
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from pandas import Timestamp
 
 from quotes import catalogue, sessions
 from quotes.live.live import Live
 from quotes.management.commands import makesessions
+from quotes.management.commands.makesessions import DECIDED
 from quotes.models import Symbol
 from quotes.quote import SESSIONS
 from quotes.sessions import (
@@ -98,7 +100,11 @@ def moments(draw: st.DrawFn) -> tuple[str, datetime]:
         | close.map(lambda pair: pair[0] + (pair[1] or timedelta()))
         | about.map(lambda pair: pair[0] + pair[1] * MINUTE)
     )
-    return exchange, min(max(moment, first), last)
+    moment = min(max(moment, first), last)
+    venue = VENUE_OF[exchange]
+    decided = (datetime.combine(day, time(), UTC) for at, day in DECIDED if at == venue)
+    assume(all(abs(moment - day) > timedelta(days=10) for day in decided))  # ten: over New Year
+    return exchange, moment
 
 
 @cache
@@ -207,7 +213,7 @@ class TestAgainstExchangeCalendars:
                 expected = "post"
         assert session.name == expected
 
-    @pytest.mark.parametrize("venue", ["XETR", "XNYS", "XTKS"])
+    @pytest.mark.parametrize("venue", ["XBOM", "XETR", "XKRX", "XNYS", "XTKS"])
     def test_the_command_writes_the_committed_file(self, venue: str):
         made = list(makesessions.make(venue, YEARS[venue][0], YEARS[venue][-1]))
         assert made == [tuple(row.values()) for row in ROWS if row["venue"] == venue]
@@ -263,6 +269,100 @@ class TestDays:
     def test_the_exchange_may_be_in_small_letters(self):
         now = new_york(2026, 11, 23, 12)
         assert at("Nasdaq", "stock", now) == at("NASDAQ", "stock", now)
+
+    @pytest.mark.parametrize(
+        ("exchange", "day", "opens", "closes"),
+        [
+            ("KRX", date(2026, 7, 16), "09:00", "15:30"),
+            ("KRX", date(2026, 7, 17), None, None),  # Constitution Day
+            ("KRX", date(2026, 11, 19), "10:00", "16:30"),  # the exam for universities
+            ("KRX", date(2027, 7, 19), None, None),  # Constitution Day was a Saturday
+            ("KRX", date(2027, 5, 3), None, None),  # so was Labour Day
+            ("NSE", date(2026, 2, 1), "09:15", "15:30"),  # the budget, on a Sunday
+        ],
+    )
+    def test_the_calendar_has_days_that_the_package_lacks(
+        self, exchange: str, day: date, opens: str | None, closes: str | None
+    ):
+        assert hours(exchange, day) == ([(opens, "regular"), (closes, "closed")] if opens else [])
+
+
+def hours(exchange: str, day: date) -> list[tuple[str | None, str]]:
+    """Return the sessions that begin on a day, by the clock of the exchange."""
+    zone = sessions.zone(exchange)
+    minutes = (datetime.combine(day, time(), zone) + n * MINUTE for n in range(1, 24 * 60))
+    found = [(moment, at(exchange, "stock", moment)) for moment in minutes]
+    return [(f"{moment:%H:%M}", s.name) for moment, s in found if s and s.since == moment]
+
+
+class TestCorrections:
+    @pytest.fixture(autouse=True)
+    def uncorrected(self) -> Iterator[None]:
+        yield
+        sessions.correct({})
+
+    DAY = date(2026, 11, 24)  # a Tuesday
+
+    def corrected(self, venue: str, *trading: str) -> list[tuple[str | None, str]]:
+        opens, closes = (time.fromisoformat(clock) for clock in trading) if trading else (None,) * 2
+        sessions.correct({(venue, self.DAY): (opens, closes) if opens and closes else None})
+        return hours(venue, self.DAY)
+
+    def test_a_day_can_be_closed_and_is_a_usual_one_again_without_its_correction(self):
+        usual = hours("XKRX", self.DAY)
+        assert usual == [("09:00", "regular"), ("15:30", "closed")]
+        assert self.corrected("XKRX") == []
+        before = datetime(2026, 11, 23, 20, tzinfo=ZoneInfo("Asia/Seoul"))
+        assert known("KRX", "stock", before).next_open == before + timedelta(days=1, hours=13)
+        sessions.correct({})
+        assert hours("XKRX", self.DAY) == usual
+
+    def test_a_day_can_have_other_hours(self):
+        assert self.corrected("XKRX", "10:00", "16:30") == [
+            ("10:00", "regular"),
+            ("16:30", "closed"),
+        ]
+
+    def test_hours_before_and_after_trading_follow(self):
+        assert self.corrected("XNYS", "11:00", "13:00") == [
+            ("04:00", "pre"),
+            ("11:00", "regular"),
+            ("13:00", "post"),
+            ("17:00", "closed"),
+        ]
+        assert self.corrected("XNYS", "03:00", "23:00")[0] == ("03:00", "regular")
+
+    def test_a_break_stays_if_trading_goes_on_after_it(self):
+        assert self.corrected("XTKS", "10:00", "14:00") == [
+            ("10:00", "regular"),
+            ("11:30", "break"),
+            ("12:30", "regular"),
+            ("14:00", "closed"),
+        ]
+        assert self.corrected("XTKS", "09:00", "11:30") == [
+            ("09:00", "regular"),
+            ("11:30", "closed"),
+        ]
+
+    def test_a_market_can_open_on_a_sunday_and_on_a_holiday(self):
+        sunday, holiday = date(2026, 11, 8), date(2026, 11, 10)
+        evening = (time(18), time(19))
+        sessions.correct({("XBOM", sunday): evening, ("XBOM", holiday): evening})
+        for day in (sunday, holiday):
+            assert hours("NSE", day) == [("18:00", "regular"), ("19:00", "closed")]
+
+    def test_a_year_outside_the_calendar_stays_unknown(self):
+        sessions.correct({("XKRX", date(2099, 1, 5)): (time(9), time(15))})
+        assert at("KRX", "stock", datetime(2099, 1, 5, 3, tzinfo=UTC)) is None
+
+    @given(st.sampled_from(sorted(VENUES)), st.times(), st.times())
+    def test_the_sessions_of_a_day_follow_each_other(self, venue: str, opens: time, closes: time):
+        assume(opens < closes)
+        usual = sessions._calendar()[venue][1][2026].usual(self.DAY)
+        found = sessions.corrected(usual, (opens, closes))
+        assert [clock for clock, _ in found] == sorted(clock for clock, _ in found)
+        assert (opens, "regular") in found
+        assert found[-1][1] == "closed"
 
 
 class TestUnknownSessions:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 
-from quotes import conf
+from quotes import conf, sessions
 from quotes.doctor.beside import in_database
 from quotes.doctor.deployment import compare_clocks
 from quotes.doctor.findings import Report, first_line, span
@@ -15,7 +15,7 @@ from quotes.doctor.remedies import describe, origin, remedy, try_by_hand
 from quotes.feed import records
 from quotes.feed.chains import load_chains
 from quotes.feed.configured import configured_provider
-from quotes.models import Symbol
+from quotes.models import MarketDay, Symbol
 from quotes.providers import Instrument, Provider, ProviderError
 from quotes.quote import Quote, false_time
 from quotes.store import Store
@@ -46,6 +46,7 @@ class Stored:
 
 def load_stored(names: Sequence[str]) -> Stored:
     """Read from the database what the checks of these providers need."""
+    sessions.correct(MarketDay.corrections())
     return Stored(
         load_chains(names),
         {symbol.code: symbol for symbol in Symbol.objects.filter(active=True)},

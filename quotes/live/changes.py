@@ -1,4 +1,4 @@
-"""Changes: after a change of symbols or boards is committed, every process is notified."""
+"""Changes: after one of symbols, boards or market days is committed, every process is notified."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from django.dispatch import receiver
 
 from quotes.live import layer, lease
 from quotes.live.database import DatabaseThread
-from quotes.models import Board, BoardSymbol, ProviderSymbol, Symbol
+from quotes.models import Board, BoardSymbol, MarketDay, ProviderSymbol, Symbol
 
 LOOK_EVERY = 1.0  # seconds
 
@@ -41,6 +41,7 @@ async def look(live: Live) -> None:
 @receiver([post_save, post_delete], sender=ProviderSymbol)
 @receiver([post_save, post_delete], sender=Board)
 @receiver([post_save, post_delete], sender=BoardSymbol)
+@receiver([post_save, post_delete], sender=MarketDay)
 def changed(using: str, **kwargs: Any) -> None:
     """After the transaction, notify every process once."""
     connection = transaction.get_connection(using)

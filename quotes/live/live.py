@@ -34,6 +34,7 @@ from quotes.live.leader import stand
 from quotes.live.rows import Rows
 from quotes.live.tasks import Tasks
 from quotes.live.writer import STORE_EVERY, Writer
+from quotes.models import MarketDay
 from quotes.quote import Quote
 from quotes.store import Store
 
@@ -150,6 +151,7 @@ class Live:
         """Read symbols, boards and last quotes, and show what changed."""
         self.changes = await self.in_database(lease.changes)
         self.rows.listed = await self.in_database(load_listed)
+        sessions.correct(await self.in_database(MarketDay.corrections))
         chains = await self.in_database(load_chains, conf.get("PROVIDERS"))
         self.store.chains = {code: tuple(chain) for code, chain in chains.items()}
         changed = self.store.keep(self.listed.symbols.values())

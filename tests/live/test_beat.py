@@ -11,11 +11,12 @@ import pytest
 from django.db import OperationalError
 from django.db.models import F
 
+from quotes import sessions
 from quotes.feed.batch import Batch
 from quotes.live import beat as beat_module
 from quotes.live import layer, lease
 from quotes.live.beat import Beat
-from quotes.models import FeedLease, Symbol
+from quotes.models import FeedLease, MarketDay, Symbol
 from tests.servers import until
 from tests.sockets import opened
 
@@ -140,6 +141,23 @@ async def test_a_change_that_no_message_brought_is_noticed(
     await Symbol.objects.abulk_create([Symbol(code="NEW-USD", **given)])
     await FeedLease.objects.aupdate(changes=F("changes") + 1)
     await until(lambda: "NEW-USD" in live_parts.store.states)
+
+
+async def test_a_corrected_market_day_is_effective_without_a_restart(
+    live_parts: Any, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("quotes.live.changes.LOOK_EVERY", 0.0)
+    noon = datetime(2027, 11, 18, 3, tzinfo=UTC)  # in Seoul
+
+    def session() -> str:
+        found = sessions.at("KRX", "stock", noon)
+        return found.name if found else ""
+
+    assert session() == "regular"
+    day = await MarketDay.objects.acreate(venue="XKRX", day=noon.date())
+    await until(lambda: session() == "closed")
+    await day.adelete()
+    await until(lambda: session() == "regular")
 
 
 async def test_a_change_of_symbols_or_boards_is_counted(transactional_db: None):

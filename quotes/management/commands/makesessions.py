@@ -21,6 +21,19 @@ from quotes.sessions import CALENDAR, COLUMNS, DAY, VENUES, WEEK
 PRE_FROM = {"XNYS": "04:00"}
 POST_HOURS = {"XNYS": 4}  # after the close, on half days too
 
+# Days that the package lacks. Korea: the local election, Constitution Day and the substitutes of
+# holidays by the Public Holidays Act of 2026, and the day of the exam for universities. India: the
+# budget on a Sunday. The hours of its evening of 8 November 2026 are not known here.
+DECIDED = {
+    ("XKRX", date(2026, 6, 3)): "closed",
+    ("XKRX", date(2026, 7, 17)): "closed",
+    ("XKRX", date(2026, 11, 19)): "10:00 regular 16:30 closed",
+    ("XKRX", date(2027, 5, 3)): "closed",
+    ("XKRX", date(2027, 7, 19)): "closed",
+    ("XKRX", date(2028, 7, 17)): "closed",
+    ("XBOM", date(2026, 2, 1)): "09:15 regular 15:30 closed",
+}
+
 Row = tuple[str, ...]
 
 
@@ -147,7 +160,7 @@ def read_package(venue: str, first: int, last: int) -> tuple[str, dict[date, str
         }
     days, hours = date(first, 1, 1), {}
     while days <= end:
-        hours[days] = opened.get(days, "closed")
+        hours[days] = DECIDED.get((venue, days)) or opened.get(days, "closed")
         days += DAY
     return str(calendar.tz), hours
 
