@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, ClassVar
 
 from django import forms
@@ -139,7 +140,8 @@ class SymbolAdmin(admin.ModelAdmin):
         state = live.store.states.get(symbol.code) if live else None
         quote = state.quote if state else None
         if quote is None and hasattr(symbol, "last_quote"):
-            quote = symbol.last_quote.quote
+            with suppress(ValueError):  # another release wrote it
+                quote = symbol.last_quote.quote
         if quote is None:
             return "—"
         digits = formats.price_digits(quote.last, symbol.digits)

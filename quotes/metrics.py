@@ -44,8 +44,10 @@ class LiveCollector(Collector):
             "batches", "Batches of the feed that were accepted", self.live.counts["batches"]
         )
         yield counter("gaps", "Gaps in the accepted batches", self.live.counts["gaps"])
-        foreign = layer.foreign["batches"]
+        foreign = layer.ignored["foreign"]
         yield counter("foreign", "Batches of other deployments that were ignored", foreign)
+        invalid = layer.ignored["invalid"]
+        yield counter("invalid", "Messages of the layer that were not ours in form", invalid)
         yield counters("refused", "Sockets refused or closed, by reason", "reason", limits.refused)
         yield counters(
             "renders", "Templates rendered, by template", "template", self.live.fragments.renders

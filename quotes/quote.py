@@ -18,6 +18,8 @@ EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)  # prices from earlier years are not
 MAX_AHEAD = timedelta(seconds=5)  # of our clock
 NO_PRICE = Decimal(0)
 EXACT = Context(prec=MAX_PREC)  # rounds no digit away
+MAX_WORD = 60  # characters of a text on the wire, such as a code
+MAX_WHOLE = 2**63 - 1
 MAX_SHOWN = 40  # characters of a value in an error
 MAX_MAGNITUDE = 30  # powers of ten from -30 to 30 are valid
 SESSIONS = ("always", "pre", "regular", "break", "post", "closed", "halted")
@@ -115,7 +117,7 @@ class Quote:
             raise ValueError(f"a quote has {len(FIELDS)} fields on the wire, not {len(values)}")
         given = dict(zip(FIELDS, values, strict=True))
         try:
-            read = {name: READERS.get(name, _as_it_is)(value) for name, value in given.items()}
+            read = {name: READERS[name](value) for name, value in given.items()}
         except (ArithmeticError, TypeError, ValueError) as error:
             raise ValueError(f"invalid quote on the wire: {error}") from error
         return cls(**read)
@@ -124,15 +126,20 @@ class Quote:
 FIELDS = tuple(field.name for field in fields(Quote))
 JSON = json.JSONDecoder(parse_float=Decimal)
 PRICES = ("last", "bid", "ask", "open", "high", "low", "reference", "volume")
-TIMES = ("received_at", "source_time")
 
 
-def _as_it_is(value: Any) -> Any:
-    return value
+def _number(value: Any) -> Decimal:
+    if (number := decimal(value)) is None:
+        raise ValueError(f"{short(value)} is no number of a market")
+    return number
 
 
-def _or_none(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    return lambda value: None if value is None else read(value)
+def wire_time(value: Any) -> datetime:
+    """Return a time on the wire; raise ValueError for one without a zone."""
+    found = datetime.fromisoformat(value)
+    if found.tzinfo is None:
+        raise ValueError(f"{short(value)} has no time zone")
+    return found
 
 
 def _currency(value: Any) -> str:
@@ -141,10 +148,33 @@ def _currency(value: Any) -> str:
     return str(value)
 
 
+def wire_text(value: Any) -> str:
+    """Return a text on the wire; raise ValueError unless it is short and on one line."""
+    if not (isinstance(value, str) and len(value) <= MAX_WORD and value.isprintable()):
+        raise ValueError(f"{short(value)} is no text of up to {MAX_WORD} characters on one line")
+    return value
+
+
+def wire_count(value: Any) -> int:
+    """Return a number on the wire that counts something; raise ValueError for another value."""
+    if type(value) is not int or not 0 <= value <= MAX_WHOLE:
+        raise ValueError(f"{short(value)} is no whole number from 0 to {MAX_WHOLE}")
+    return value
+
+
+def _or_none(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda value: None if value is None else read(value)
+
+
 READERS: dict[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(("symbol", "provider", "reference_kind"), wire_text),
+    **dict.fromkeys(("volume_window", "session"), _or_none(wire_text)),
     "currency": _currency,
-    **dict.fromkeys(PRICES, _or_none(Decimal)),
-    **dict.fromkeys(TIMES, _or_none(datetime.fromisoformat)),
+    "last": _number,
+    **dict.fromkeys(PRICES[1:], _or_none(_number)),
+    "received_at": wire_time,
+    "source_time": _or_none(wire_time),
+    **dict.fromkeys(("delay", "sequence"), _or_none(wire_count)),
 }
 
 

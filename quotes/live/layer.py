@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from math import inf
 from typing import Any
 
 from channels.layers import InMemoryChannelLayer, get_channel_layer
 
 from quotes import conf
 from quotes.feed.batch import Batch
-from quotes.quote import Quote
+from quotes.limits import LOG_EVERY
+from quotes.quote import Quote, short, wire_count, wire_text, wire_time
 
 logger = logging.getLogger(__name__)
 
@@ -24,8 +26,9 @@ REJOIN_EVERY = 60.0  # seconds; layers forget the members of a group after a whi
 JOIN_AGAIN = 1.0  # seconds between two attempts to join the group
 
 _failing: set[str] = set()  # failures that were logged and have not ended
+_logged_at: dict[str, float] = {}  # when an ignored message was logged, by kind
 _deployment = ""
-foreign: Counter[str] = Counter()  # messages of other deployments that were ignored
+ignored: Counter[str] = Counter()  # messages: "foreign" batches, and "invalid" ones
 
 
 def enter(deployment: str) -> None:
@@ -85,19 +88,35 @@ async def listen() -> AsyncIterator[Message]:
                 channel = await _join(channels, channel)
                 joined = clock()
                 yield Message()  # changes from before the join are not read yet
-            message = await channels.receive(channel)
-            if message["type"] == "quotes.change":
-                yield Message()
-            elif message["type"] == "quotes.batch":
-                if message.get("deployment", "") == _deployment:
-                    yield _read(message)
-                else:
-                    foreign["batches"] += 1
+            if message := await _receive(channels, channel):
+                yield message
     finally:
         if channel:
             with suppress(Exception):  # each layer has exceptions of its own
                 async with asyncio.timeout(SEND_WITHIN):
                     await channels.group_discard(group(), channel)
+
+
+async def _receive(channels: Any, channel: str) -> Message | None:
+    """Return the next message; None if it is none of ours."""
+    try:
+        return _read(await channels.receive(channel))
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        _ignore(error)
+        return None
+
+
+def _ignore(error: Exception) -> None:
+    ignored["invalid"] += 1
+    now = time.monotonic()
+    if now - _logged_at.get("invalid", -inf) >= LOG_EVERY:
+        _logged_at["invalid"] = now
+        logger.warning(
+            "ignored an invalid message of the layer, so far %d: %s: %s",
+            ignored["invalid"],
+            type(error).__name__,
+            short(str(error)),
+        )
 
 
 async def _join(channels: Any, channel: str) -> str:
@@ -131,13 +150,21 @@ def _logged(failure: str, end: str) -> Iterator[None]:
         _failing.discard(failure)
 
 
-def _read(message: dict[str, Any]) -> Message:
+def _read(message: dict[str, Any]) -> Message | None:
+    """Read a message of any sender; raise an error of Python for one of another form."""
+    if message["type"] == "quotes.change":
+        return Message()
+    if message["type"] != "quotes.batch":
+        return None
+    if message.get("deployment", "") != _deployment:
+        ignored["foreign"] += 1
+        return None
     outages = message["outages"].items()
     return Message(
-        message["epoch"],
+        wire_count(message["epoch"]),
         Batch(
-            message["number"],
+            wire_count(message["number"]),
             [Quote.from_wire(values) for values in message["quotes"]],
-            {name: datetime.fromisoformat(since) for name, since in outages},
+            {wire_text(name): wire_time(since) for name, since in outages},
         ),
     )

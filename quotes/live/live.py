@@ -197,7 +197,7 @@ class Live:
             return
         newer = epoch > self.seen[0]
         if newer and not known and not await self.begins(epoch):
-            layer.foreign["batches"] += 1
+            layer.ignored["foreign"] += 1
             return
         if version <= self.seen:  # a newer one came meanwhile
             return

@@ -159,7 +159,7 @@ def test_a_price_in_a_line_shows_as_text_what_a_finger_can_not_point_at(
         page.moves("AAPL")
     line = page.page.locator("p")
     assert re.fullmatch(
-        r"Apple stands at [\d.]+\sUSD [▲▼•] [+−]?[\d.]+\s% vs prev\. close simulated"
+        r"Apple stands at [\d.]+\sUSD [▲▼•] [+−]?[\d.]+% vs prev\. close simulated"
         r" ?For information only, not for trading\.",
         " ".join(line.inner_text().split()),
     )

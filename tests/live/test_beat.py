@@ -182,11 +182,11 @@ async def test_an_epoch_that_the_database_does_not_know_is_ignored_until_it_begi
     live_parts: Any, make_quote: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("quotes.live.live.REFUSED_FOR", 0.0)
-    foreign = layer.foreign["batches"]
+    foreign = layer.ignored["foreign"]
     for epoch in (9, 2):
         await live_parts.take(epoch, Batch(1, [make_quote()], {}))
     assert live_parts.seen == (0, 0)
-    assert layer.foreign["batches"] == foreign + 2
+    assert layer.ignored["foreign"] == foreign + 2
     await live_parts.take(1, Batch(4, [], {}))
     assert live_parts.seen == (1, 4)
     await FeedLease.objects.aupdate(epoch=2)
@@ -211,13 +211,13 @@ async def test_while_the_database_is_silent_the_epoch_that_beats_is_kept(
 async def test_messages_of_another_deployment_are_counted_and_not_taken(
     live_parts: Any, monkeypatch: pytest.MonkeyPatch
 ):
-    ours, foreign = layer.group(), layer.foreign["batches"]
+    ours, foreign = layer.group(), layer.ignored["foreign"]
     with monkeypatch.context() as elsewhere:
         elsewhere.setattr(layer, "_deployment", "elsewhere")
         elsewhere.setattr(layer, "group", lambda: ours)
         await layer.send_batch(1, Batch(7, [], {}))
     await layer.send_batch(1, Batch(1, [], {}))
-    await until(lambda: layer.foreign["batches"] == foreign + 1)
+    await until(lambda: layer.ignored["foreign"] == foreign + 1)
     await until(lambda: live_parts.seen == (1, 1))
 
 
