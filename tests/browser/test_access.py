@@ -75,6 +75,14 @@ def test_price_percentage_and_state_are_never_cut_off(market: Site, tab: OpenTab
         assert page.evaluate(CUT) == [], f"{name} at {width} px"
 
 
+@pytest.mark.parametrize("path", ["/boards/crypto/?page=3", "/boards/stock-market/?kind=index"])
+@pytest.mark.parametrize("locale", ["en", "de-DE"])
+def test_each_number_of_the_wide_board_is_whole(market: Site, tab: OpenTab, path: str, locale: str):
+    page = tab(locale=locale, viewport={"width": 1280, "height": 800})
+    page.open(market.url + path).live()
+    assert page.page.evaluate(CUT.replace(".c-state", ".c-bid, .c-ask, .c-day, .c-volume")) == []
+
+
 @pytest.mark.parametrize("width", [1280, 1100])
 def test_a_long_german_volume_is_never_cut_off(market: Site, tab: OpenTab, width: int):
     page = tab(locale="de-DE", viewport={"width": width, "height": 800})
