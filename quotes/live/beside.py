@@ -37,7 +37,8 @@ class Beside:
     """Reads the stored quotes of the feed while its batches do not arrive.
 
     So a second process of a site with the in-memory layer is live, and pages stay live while Redis
-    is away. Only a batch that was stored since the last look shows that the feed works.
+    is away. Only a batch that was stored since the last look shows that the feed works, and only
+    if it is newer than all batches that were heard.
     """
 
     def __init__(self, live: Live) -> None:
@@ -65,7 +66,7 @@ class Beside:
         except Error:  # if this lasts, prices stop, which is logged
             return
         before, self.stored = self.stored, stored
-        if before is None or stored <= before:
+        if before is None or stored <= max(before, self.live.seen):
             return
         if not self.reads:
             hint = "; set REDIS_URL, so that processes hear each other" if layer.in_memory() else ""

@@ -7,12 +7,13 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
+from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
 from traceback import clear_frames
 from typing import Any, TypeVar
 
-from django.db import connections
+from django.db import OperationalError, connections
 
 MAX_LOGGED = 20  # statements kept in debug mode; in other threads, each request deletes them
 CLOSE_WITHIN = 1.0  # seconds; a database that hangs does not keep a process from ending
@@ -78,3 +79,24 @@ def _keep_good_connections() -> None:
         if connection.queries_log.maxlen != MAX_LOGGED:
             connection.queries_log = deque(connection.queries_log, MAX_LOGGED)
         connection.close_if_unusable_or_obsolete()
+        if connection.vendor == "sqlite":
+            _keep_its_file(connection)
+
+
+def _keep_its_file(connection: Any) -> None:
+    """Reconnect if the file of a connection was replaced; raise OperationalError if it is gone.
+
+    SQLite would go on with the deleted file, and lose what it writes there.
+    """
+    path = Path(connection.settings_dict["NAME"])
+    if connection.connection is None or not path.is_absolute() or connection.is_in_memory_db():
+        return
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        raise OperationalError(f"the file {path} is gone: restore a backup, and restart") from None
+    opened = getattr(connection, "quotes_file", None)
+    if opened is None or connection.connection is not opened[0]:
+        connection.quotes_file = connection.connection, found.st_ino
+    elif opened[1] != found.st_ino:
+        connection.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from datetime import timedelta
+from time import time
 from uuid import uuid4
 
 from django.db.models import F, Q
@@ -21,16 +22,19 @@ LEASE = timedelta(seconds=3)
 def take(holder: str) -> int | None:
     """Take the lease if it is free; return the epoch that begins, or None.
 
-    Only the clock of the database is used: the clocks of several machines may differ.
+    Only the clock of the database decides when a lease ends: the clocks of machines may differ.
+    An epoch is the second since 1970 in which it began, or one more than the last one if that is
+    higher. So after a restored backup it is still higher than all that processes have seen.
     """
     lease, _ = FeedLease.objects.get_or_create(pk=1)
     free = Q(holder="") | Q(expires_at__lt=Now()) | Q(expires_at=None)
     if died_here(lease.holder):
         free |= Q(holder=lease.holder)
+    epoch = max(lease.epoch + 1, int(time()))
     taken = FeedLease.objects.filter(free, pk=1, epoch=lease.epoch).update(
-        holder=holder, epoch=F("epoch") + 1, batch=0, expires_at=Now() + LEASE
+        holder=holder, epoch=epoch, batch=0, expires_at=Now() + LEASE
     )
-    return lease.epoch + 1 if taken else None
+    return epoch if taken else None
 
 
 def renew(holder: str, epoch: int) -> bool:

@@ -737,6 +737,11 @@ def test_the_old_and_the_new_leader_may_both_be_heard():
 class TestTheLease:
     """Real leases, and batches that are published through a real layer."""
 
+    @pytest.fixture(autouse=True)
+    def early(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let it be 1970, so that epochs begin with 1."""
+        monkeypatch.setattr("quotes.live.lease.time", lambda: 0.0)
+
     def found(self, *epochs: int, outages: dict[str, datetime] | None = None) -> Report:
         """Let alice lead, publish batches of some epochs, and let the doctor check the lease."""
 

@@ -6,6 +6,7 @@ Prices go on while anything else is away. Each test breaks real processes.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import sys
@@ -29,6 +30,8 @@ SWITCH_OFF = (
     "from quotes.models import Symbol as S; s = S.objects.get(code='ETH-USD'); "
     "s.active = False; s.save()"
 )
+LEADS = "leads the feed, epoch"
+HIGH = 2**40  # an epoch above those that begin now
 OUTAGE = 6.0  # seconds of an outage: longer than a page waits for its feed
 
 
@@ -74,6 +77,11 @@ def lines(log: str, words: str) -> int:
     return sum(words in line for line in log.splitlines())
 
 
+def epoch_of(log: str) -> int:
+    """Return the epoch that a feed began last."""
+    return int(re.findall(rf"{LEADS} (\d+)", log)[-1])
+
+
 def test_without_its_feed_a_page_says_so_and_with_it_the_page_is_live_again(
     running: ExitStack, listed: Path, redis_server: Redis
 ):
@@ -103,17 +111,91 @@ def test_a_page_stays_live_when_a_paused_leader_is_replaced(
 ):
     site = started(running, Site(listed, "uvicorn", REDIS_URL=redis_server.url, **EXTERNAL))
     leader = feed_of(running, site, "leader")
-    eventually(lambda: "leads the feed, epoch 1" in leader.output(), "it leads")
+    eventually(lambda: LEADS in leader.output(), "it leads")
+    epoch = epoch_of(leader.output())
     standby = feed_of(running, site, "standby")
     page = page_of(running, site)
     eventually(lambda: page.live, "the page is live")
     pause(leader, site)
-    eventually(lambda: "leads the feed, epoch 2" in standby.output(), "the other one leads")
+    eventually(lambda: LEADS in standby.output(), "the other one leads")
+    assert epoch_of(standby.output()) > epoch
     taken = now()
     eventually(lambda: current([page], taken), "the page is current")
     leader.signal(signal.SIGCONT)
-    eventually(lambda: "lost the feed's lease of epoch 1" in leader.output(), "it stands back")
+    lost = f"lost the feed's lease of epoch {epoch}"
+    eventually(lambda: lost in leader.output(), "it stands back")
     assert page.stayed_live
+
+
+def test_pages_are_live_again_after_a_backup_was_restored_below_them(
+    running: ExitStack, listed: Path, redis_server: Redis
+):
+    site = started(running, Site(listed, "uvicorn", REDIS_URL=redis_server.url, **EXTERNAL))
+    backup, file = listed / "backup.sqlite3", listed / "site.sqlite3"
+    for name in ("first", "second", "third"):  # each begins an epoch
+        feed = feed_of(running, site, name)
+        eventually(lambda feed=feed: LEADS in feed.output(), "it leads")
+        feed.stop()
+        if name == "first":
+            site.manage("shell", "--verbosity", "0", "-c", copied(file, backup))
+    page = page_of(running, site)
+    for each in listed.glob("site.sqlite3*"):
+        each.unlink()
+    shutil.copy(backup, file)
+    feed_of(running, site, "fourth")
+    for _ in range(2):
+        begun = now()
+        eventually(lambda begun=begun: current([page], begun), "prices move")
+    assert page.live
+    assert ready(site) == "ok"
+    stored = "from quotes.models import FeedLease as F; print(F.objects.get().batch)"
+    eventually(
+        lambda: int(site.manage("shell", "--verbosity", "0", "-c", stored).stdout) > 0,
+        "quotes are stored in the restored file",
+    )
+
+
+def test_a_deleted_file_is_reported_and_a_restored_one_is_used(running: ExitStack, listed: Path):
+    site = started(running, Site(listed, "uvicorn"))
+    backup, file = listed / "backup.sqlite3", listed / "site.sqlite3"
+    site.manage("shell", "--verbosity", "0", "-c", copied(file, backup))
+    page = page_of(running, site)
+    for each in listed.glob("site.sqlite3*"):
+        each.unlink()
+    gone = f"the file {file} is gone: restore a backup"
+    eventually(lambda: gone in site.log.read_text(), "the log says so")
+    begun = now()
+    eventually(lambda: page.live and current([page], begun), "prices move on")
+    assert not file.exists()
+    shutil.copy(backup, file)
+    stored = "from quotes.models import FeedLease as F; print(F.objects.get().batch)"
+    eventually(
+        lambda: int(site.manage("shell", "--verbosity", "0", "-c", stored).stdout) > 0,
+        "quotes are stored in the restored file",
+    )
+    begun = now()
+    eventually(lambda: page.live and current([page], begun), "prices move on")
+
+
+def copied(file: Path, backup: Path) -> str:
+    """Return what makes a backup of a database."""
+    to, of = f"sqlite3.connect({str(backup)!r})", f"sqlite3.connect({str(file)!r})"
+    return f"import sqlite3; to = {to}; {of}.backup(to); to.close()"
+
+
+def test_prices_move_on_after_the_lease_was_lost(
+    running: ExitStack, listed: Path, redis_server: Redis
+):
+    site = started(running, Site(listed, "uvicorn", REDIS_URL=redis_server.url, **EXTERNAL))
+    feed = feed_of(running, site)
+    page = page_of(running, site)
+    begun = now()
+    eventually(lambda: page.live and current([page], begun), "the page is live")
+    delete = "from quotes.models import FeedLease as F; F.objects.all().delete()"
+    site.manage("shell", "--verbosity", "0", "-c", delete)
+    eventually(lambda: lines(feed.output(), LEADS) == 2, "it leads again")
+    begun = now()
+    eventually(lambda: page.live and current([page], begun), "prices move on")
 
 
 def test_a_second_process_on_one_database_is_live_without_redis(running: ExitStack, listed: Path):
@@ -133,7 +215,7 @@ def test_a_second_process_on_one_database_is_live_without_redis(running: ExitSta
             lambda site=site: "ETH-USD" not in site.get("/boards/crypto/"), "the change is known"
         )
     first.kill()
-    eventually(lambda: "leads the feed, epoch 2" in second.log.read_text(), "it takes over")
+    eventually(lambda: lines(second.log.read_text(), LEADS) == 2, "it takes over")
     begun = now()
     eventually(lambda: current([page], begun), "prices move on")
     assert ready(second) == "ok"
@@ -151,10 +233,11 @@ def test_another_deployment_on_the_same_redis_changes_nothing(
     elsewhere.mkdir()
     shutil.copy(database_template, elsewhere / "site.sqlite3")
     other = Site(elsewhere, "uvicorn", **env)
-    anew = "from quotes.models import FeedLease as F; F.objects.update(epoch=1000, deployment='')"
+    anew = "from quotes.models import FeedLease as F; "
+    anew += f"F.objects.update(epoch={HIGH}, deployment='')"
     other.manage("shell", "--verbosity", "0", "-c", anew)
     theirs = feed_of(running, other)
-    eventually(lambda: "leads the feed, epoch 1001" in theirs.output(), "the other feed leads")
+    eventually(lambda: f"{LEADS} {HIGH + 1}" in theirs.output(), "the other feed leads")
     begun = now()
     eventually(lambda: current([page], begun), "our prices move on")
     assert page.stayed_live
@@ -162,7 +245,7 @@ def test_another_deployment_on_the_same_redis_changes_nothing(
     other.manage("shell", "--verbosity", "0", "-c", renamed(site))
     theirs.stop()
     clone = feed_of(running, other, "clone")
-    eventually(lambda: "leads the feed, epoch 1002" in clone.output(), "the clone leads")
+    eventually(lambda: f"{LEADS} {HIGH + 2}" in clone.output(), "the clone leads")
     foreign = eventually(lambda: counted(site, "quotes_foreign_total"), "its batches are counted")
     begun = now()
     eventually(lambda: current([page], begun), "our prices move on")
@@ -212,7 +295,7 @@ def test_prices_go_on_and_pages_open_while_the_database_is_away(
         return datetime.fromisoformat(output.strip()) > returned
 
     eventually(written, "quotes are written again")
-    assert lines(feed.output(), "leads the feed, epoch") == 1
+    assert lines(feed.output(), LEADS) == 1
     assert lines(feed.output(), "lost the feed's lease") == 0
     assert page.stayed_live
     for log in (feed.output(), site.log.read_text()):
@@ -271,7 +354,7 @@ def test_a_feed_ends_although_its_database_hangs(
     env = EXTERNAL | {"REDIS_URL": redis_server.url, "DATABASE_URL": postgres_server.url}
     site = Site(tmp_path, "uvicorn", **env)
     feed = feed_of(running, site)
-    eventually(lambda: "leads the feed, epoch 1" in feed.output(), "it leads")
+    eventually(lambda: LEADS in feed.output(), "it leads")
     freeze(postgres_server, signal.SIGSTOP)
     try:
         assert feed.stop()
@@ -289,7 +372,7 @@ def test_a_feed_that_is_started_without_its_database_waits_for_it(
     running.callback(feed.stop)
     eventually(lambda: "waiting for the database" in feed.output(), "it waits")
     postgres_server.start()
-    eventually(lambda: "leads the feed, epoch 1" in feed.output(), "it leads")
+    eventually(lambda: LEADS in feed.output(), "it leads")
     assert lines(feed.output(), "waiting for the database") == 1
     assert "Traceback" not in feed.output()
 
@@ -337,5 +420,5 @@ def test_a_feed_whose_database_goes_away_while_it_starts_waits_for_it(
         [pid] = eventually(lambda: database.execute(waits).fetchone(), "it reads the symbols")
         database.execute("SELECT pg_terminate_backend(%s)", [pid])
         eventually(lambda: "waiting for the database" in feed.output(), "it waits")
-    eventually(lambda: "leads the feed, epoch 1" in feed.output(), "it leads")
+    eventually(lambda: LEADS in feed.output(), "it leads")
     assert "Traceback" not in feed.output()

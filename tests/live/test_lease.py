@@ -22,6 +22,25 @@ def let_the_lease_expire() -> None:
     FeedLease.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
 
 
+@pytest.fixture(autouse=True)
+def early(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let it be 1970, so that epochs begin with 1."""
+    monkeypatch.setattr("quotes.live.lease.time", lambda: 0.0)
+
+
+def test_an_epoch_is_higher_than_all_before_even_if_their_number_was_lost(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr("quotes.live.lease.time", lambda: 1_800_000_000.7)
+    assert lease.take(ALICE) == 1_800_000_000
+    FeedLease.objects.all().delete()
+    monkeypatch.setattr("quotes.live.lease.time", lambda: 1_800_000_009.0)
+    assert lease.take(ALICE) == 1_800_000_009
+    let_the_lease_expire()
+    monkeypatch.setattr("quotes.live.lease.time", lambda: 0.0)  # a wrong clock
+    assert lease.take(BOB) == 1_800_000_010
+
+
 def test_the_first_process_leads_and_the_second_does_not():
     assert lease.take(ALICE) == 1
     assert lease.take(BOB) is None
