@@ -21,7 +21,7 @@ from quotes import conf
 from quotes.boards import BoardQuery, Listed
 from quotes.fragments import Watch
 
-MAX_CODE_LENGTH = 24  # characters
+MAX_CODE_LENGTH = 60  # characters
 WIDGETS = ("symbols", "price", "panel")
 
 
@@ -96,7 +96,12 @@ class Address:
 def _codes(values: Iterable[str]) -> tuple[str, ...]:
     given = ",".join(values).upper().split(",")
     codes = (code.strip() for code in given)
-    return tuple(dict.fromkeys(code for code in codes if 0 < len(code) <= MAX_CODE_LENGTH))
+    return tuple(dict.fromkeys(_short(code) for code in codes if code))
+
+
+def _short(code: str) -> str:
+    """Return a code, or the beginning of a text that is too long for one: it is unknown."""
+    return code if len(code) <= MAX_CODE_LENGTH else code[:MAX_CODE_LENGTH] + "…"
 
 
 def _language(given: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from django.template.loader import get_template
 from django.utils import timezone, translation
-from django.utils.html import escape, format_html
+from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from quotes import conf, formats
@@ -275,7 +275,13 @@ def _written(at: datetime, language: str) -> str:
 
 
 def _swap(target: str, code: str) -> str:
-    return target.format(code=escape(code))
+    return target.format(code="".join(map(_in_selector, code)))
+
+
+def _in_selector(character: str) -> str:
+    # six hexadecimal digits need no space after them; htmx would divide the value there
+    plain = character.isascii() and (character.isalnum() or character in "-_.^=:")
+    return character if plain else f"\\{ord(character):06x}"
 
 
 def _providers(quotes: list[Quote | None]) -> list[str]:

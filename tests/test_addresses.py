@@ -43,7 +43,7 @@ class TestReading:
 
     @one_site
     @given(query_strings)
-    @example("symbols=AAAAAAAAAAAAAAAAAAAAAAA+BBB")  # cut to 24 characters, it ends in a space
+    @example("symbols=AAAAAAAAAAAAAAAAAAAAAAA+BBB")  # parts of a code
     def test_what_is_written_reads_the_same(self, query_string: str):
         address = read(query_string)
         assert read(urlencode(address.pairs)) == address

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import STAFF, OpenTab
 from tests.browser.tab import Tab, symbols_in
+from tests.examples import examples
 from tests.servers import Site
 
 pytestmark = [pytest.mark.browser, pytest.mark.server]
@@ -175,6 +178,35 @@ def test_unknown_symbols_are_named(market: Site, tab: OpenTab):
     assert page.rows() == ["BTC-USD", "NOPE", "<B>X"]
     for code in ("NOPE", "<B>X"):
         expect(page.row(code)).to_have_text(f"Unknown symbol: {code}")
+
+
+STRANGE = (
+    "'", '"', "a'b\"c", "\\", "A\\", "]", "[X]", "X'] , *", "A&B", "&AMP;", "<I>", "A B", "A  B",
+    "Ä", "株式", "شركة", "🙂", "A\u0301", "%41", "A;B", "A:B", "#1", "{X}", "$1", "\u200b",
+    "X" * 61,
+)  # fmt: skip
+
+
+def test_an_unknown_code_of_any_characters_stops_no_other_price(market: Site, tab: OpenTab):
+    query = urlencode({"symbols": ",".join(("BTC-USD", *STRANGE))})
+    page = tab(f"{market.url}/embed/quotes/?{query}").live()
+    for _ in range(2):
+        page.moves("BTC-USD")
+    assert page.page.locator("tr.quote").count() > 20
+    assert not page.says_not_live()
+    assert page.complaints == []
+
+
+@settings(examples(5), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(codes=st.lists(st.text(min_size=1, max_size=12), min_size=1, max_size=40))
+def test_unknown_codes_of_any_text_stop_no_other_price(
+    market: Site, tab: OpenTab, codes: list[str]
+):
+    query = urlencode({"symbols": ",".join(("BTC-USD", *codes))}, errors="replace")
+    page = tab(f"{market.url}/embed/quotes/?{query}").live()
+    page.moves("BTC-USD")
+    assert page.complaints == []
+    page.page.close()
 
 
 def test_pages_and_admin_break_no_rule_and_ask_no_stranger(market: Site, tab: OpenTab):
