@@ -99,6 +99,7 @@ class SymbolInline(admin.TabularInline):
     model = BoardSymbol
     form = PlaceForm
     extra = 3
+    max_num = 10_000  # Django's own limit is 1,000
     autocomplete_fields = ("symbol",)
     ordering = ("position", "pk")
 
@@ -155,12 +156,12 @@ class SymbolAdmin(admin.ModelAdmin):
         listed = ", ".join(f"{row.provider} {row.code}" for row in rows)
         return format_html('<span title="{}">{}</span>', listed, len(rows))
 
-    @admin.action(description=_("Switch on"))
+    @admin.action(description=_("Switch on"), permissions=["change"])
     def switch_on(self, request: HttpRequest, chosen: QuerySet[Symbol]) -> None:
         """Switch the chosen symbols on."""
         self._switch(request, chosen, active=True)
 
-    @admin.action(description=_("Switch off"))
+    @admin.action(description=_("Switch off"), permissions=["change"])
     def switch_off(self, request: HttpRequest, chosen: QuerySet[Symbol]) -> None:
         """Switch the chosen symbols off."""
         self._switch(request, chosen, active=False)

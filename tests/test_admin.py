@@ -12,8 +12,11 @@ import pytest
 from asgiref.sync import async_to_sync
 from channels.layers import channel_layers, get_channel_layer
 from django.apps import apps
-from django.contrib.auth.models import User
+from django.contrib import admin
+from django.contrib.auth.management import create_permissions
+from django.contrib.auth.models import Permission, User
 from django.db import connection, transaction
+from django.db.models import Model
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -470,6 +473,80 @@ def test_boards_are_ordered_in_their_list(alice: Client, listed: Board):
         given |= {f"form-{number}-id": str(board.pk), f"form-{number}-position": position}
     alice.post(BOARDS, given)
     assert [board.slug for board in Board.objects.all()] == ["crypto", "stock-market"]
+
+
+# Permissions
+
+MODELS = (Board, HeldPrice, MarketDay, Symbol)
+
+
+def granted(*names: str) -> Client:
+    """Log in as somebody who works here and has these rights on all models."""
+    create_permissions(apps.get_app_config("quotes"), verbosity=0)
+    user = User.objects.create(username="bob", is_staff=True)
+    names_of = [f"{name}_{model._meta.model_name}" for name in names for model in MODELS]
+    user.user_permissions.set(Permission.objects.filter(codename__in=names_of))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def rows_of_all() -> dict[type[Model], Model]:
+    """Make a row of each model of the admin."""
+    apple = Symbol.objects.get(code="AAPL")
+    market_day = MarketDay.objects.create(venue="XKRX", day=date(2027, 11, 18))
+    held = {"last": "0", "provider": "coinbase", "currency": "USD", "outcome": "no_price"}
+    held_price = HeldPrice.objects.create(symbol=apple, at=timezone.now(), **held)
+    return {
+        Board: Board.objects.get(), HeldPrice: held_price, MarketDay: market_day, Symbol: apple,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("rights", "may_view", "may_change"),
+    [((), False, False), (("view",), True, False), (("view", "change"), True, True)],
+)
+def test_every_page_and_action_of_the_admin_needs_its_right(
+    listed: Board, rights: tuple[str, ...], may_view: bool, may_change: bool
+):
+    client, rows = granted(*rights), rows_of_all()
+    assert set(rows) == {m for m in admin.site._registry if m._meta.app_label == "quotes"}
+    before = contents()
+    for model, row in rows.items():
+        url = f"/admin/quotes/{model._meta.model_name}/"
+        for page in (url, f"{url}{row.pk}/change/", f"{url}{row.pk}/history/"):
+            assert client.get(page).status_code == (200 if may_view else 403), page
+        may_edit = may_change and model is not HeldPrice
+        assert client.get(f"{url}add/").status_code == 403
+        assert client.post(f"{url}add/", {}).status_code == 403
+        changed = client.post(f"{url}{row.pk}/change/", {})
+        assert changed.status_code == (200 if may_edit else 403), url
+        assert client.post(f"{url}{row.pk}/delete/", {"post": "yes"}).status_code == 403
+        own = admin.site._registry[model].actions
+        for action in [*own, "delete_selected"]:
+            client.post(url, {"action": action, "_selected_action": [row.pk], "post": "yes"})
+    assert (contents() == before) == (not may_change)
+    if may_change:  # the actions of symbols, of which the last one switches off
+        assert not Symbol.objects.get(code="AAPL").active
+
+
+def contents() -> list[tuple[Any, ...]]:
+    """Return all that the admin can change."""
+    models = (*MODELS, BoardSymbol, ProviderSymbol)
+    return [row for model in models for row in model._default_manager.order_by("pk").values_list()]
+
+
+def test_a_board_of_300_symbols_can_be_saved(alice: Client, listed: Board):
+    given = {"kind": "stock", "currency": "USD"}
+    more = [Symbol(code=f"S{number}", name="S", **given) for number in range(300)]
+    for place, symbol in enumerate(Symbol.objects.bulk_create(more), 10):
+        BoardSymbol.objects.create(board=listed, symbol=symbol, position=place)
+    places = listed.places.select_related("symbol")
+    positions = {place.symbol.code: str(place.position) for place in places}
+    form = board_form(listed, positions, title="All shares")
+    assert alice.post(f"{BOARDS}{listed.pk}/change/", form).status_code == 302
+    listed.refresh_from_db()
+    assert (listed.title, listed.places.count()) == ("All shares", 303)
 
 
 # Market days

@@ -321,6 +321,9 @@ LANGUAGES = [("en", "English"), ("de", "Deutsch")]
 TIME_ZONE = time_zone()
 USE_TZ = True
 
+# The form of a board has four fields for each of its symbols; Django's limit allows 250 of them.
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 25_000
+
 # Absolute: to a relative one, the client of the first request could add a prefix for all pages.
 STATIC_URL = "/static/"
 STATIC_ROOT = ROOT / "staticfiles"
