@@ -7,8 +7,8 @@ frames are protobuf in base64 in JSON. Prices of some markets are in hundredths:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -20,6 +20,7 @@ from quotes.providers import Candle, Instrument, Plan, Provider, ProviderError, 
 from quotes.providers.kit.batches import by_code
 from quotes.providers.kit.client import NotFoundError, address, of_kind
 from quotes.providers.kit.cooldown import cooldown
+from quotes.providers.kit.merge import merge, repeat
 from quotes.providers.kit.sockets import Socket
 from quotes.providers.yahoo_wire import (
     DAY,
@@ -43,6 +44,8 @@ NOTICE = (
 ACCEPTED = "personal-use"
 AGENT = "Mozilla/5.0 (compatible; quoteboard)"  # Yahoo refuses names of another form
 BATCH = 20  # symbols in one request
+STREAMED = 100  # symbols of one connection, which forgets all others without a word
+UNHEARD_AFTER = 120.0  # seconds until symbols that never tick are polled, and from poll to poll
 WEEK = 604_800  # seconds: the most that one request may span with candles of a minute
 STEPS = {60: "1m", 120: "2m", 300: "5m", 900: "15m", 1800: "30m", 3600: "60m", DAY: "1d"}
 COOL_DOWN = 900.0  # seconds to back off after too many requests, or Yahoo bans us for a day
@@ -85,6 +88,7 @@ class Yahoo(Provider):
         self.rest = self.make_client(rest_url, timeout=timeout, headers=agent)
         self.ws_url = address(ws_url, "ws", "wss")
         self.timeout, self.silence, self.beat = timeout, silence, beat
+        self.unheard_after = UNHEARD_AFTER
 
     async def quotes(self, instruments: Sequence[Instrument]) -> list[Quote]:
         """Return the last price of the regular session; for crypto, the last price of the day."""
@@ -125,7 +129,8 @@ class Yahoo(Provider):
     async def stream(self, instruments: Sequence[Instrument]) -> AsyncIterator[Quote]:
         """Yield a quote of each instrument at once, then every tick.
 
-        There are no ticks outside trading hours.
+        There are no ticks outside trading hours. Symbols that never tick while their market is
+        open are polled.
         """
         if not instruments:
             return
@@ -134,16 +139,30 @@ class Yahoo(Provider):
             raise ProviderError("yahoo knows none of the symbols")
         for quote in connection.quotes():
             yield quote
+        codes = list(connection.known)
+        chunks = [codes[i : i + STREAMED] for i in range(0, len(codes), STREAMED)]
+        poll = partial(self._poll_unheard, connection)
+        polls = repeat(poll, lambda: self.unheard_after, self.standing.back_off)
         with cooldown(COOL_DOWN):
-            async with Socket(self.ws_url, self.timeout, self.silence) as socket:
-                beats = asyncio.create_task(self._keep_subscribed(socket, list(connection.known)))
-                try:
-                    while True:
-                        socket.silence = self.silence + connection.quiet(datetime.now(UTC))
-                        for quote in connection.take(await socket.receive()):
-                            yield quote
-                finally:
-                    beats.cancel()
+            streams = [self._listen(connection, chunk) for chunk in chunks]
+            async with aclosing(merge(polls, *streams)) as quotes:
+                async for quote in quotes:
+                    yield quote
+
+    async def _listen(self, connection: Connection, codes: list[str]) -> AsyncGenerator[Quote]:
+        async with Socket(self.ws_url, self.timeout, self.silence) as socket:
+            beats = asyncio.create_task(self._keep_subscribed(socket, codes))
+            try:
+                while True:
+                    socket.silence = self.silence + connection.quiet(codes, datetime.now(UTC))
+                    for quote in connection.take(await socket.receive()):
+                        yield quote
+            finally:
+                beats.cancel()
+
+    async def _poll_unheard(self, connection: Connection) -> list[Quote]:
+        unheard = connection.unheard(datetime.now(UTC))
+        return connection.renew(await self._known(unheard)) if unheard else []
 
     async def _keep_subscribed(self, socket: Socket, codes: list[str]) -> None:
         with suppress(ProviderError):  # reading from the socket fails, too, and reports it
@@ -222,12 +241,12 @@ class Yahoo(Provider):
 
 
 class Connection:
-    """Reads the frames of one connection, and keeps the newest quote of each code."""
+    """Reads the frames of a stream, and keeps the newest quote of each code."""
 
     def __init__(self, instruments: Sequence[Instrument], known: dict[str, Known]) -> None:
         self.known = known
         self.groups = by_code(instruments)
-        self.markets = {each.market for each in known.values()}
+        self.heard: set[str] = set()  # codes with a frame
 
     def quotes(self) -> list[Quote]:
         """Return the newest quote of each instrument."""
@@ -237,6 +256,8 @@ class Connection:
     def take(self, message: Mapping[str, Any]) -> list[Quote]:
         """Return the quotes in a message."""
         frame = read_frame(message)
+        if frame:
+            self.heard.add(frame.code)
         known = self.known.get(frame.code) if frame else None
         if not frame or not known:
             return []
@@ -247,9 +268,24 @@ class Connection:
             self.known[frame.code] = Known(quote=quote, market=known.market)
         return self._each(frame.code, quote)
 
-    def quiet(self, moment: datetime) -> float:
-        """Return the number of seconds for which all markets stay closed."""
-        return min(market.quiet(moment) for market in self.markets)
+    def quiet(self, codes: Sequence[str], moment: datetime) -> float:
+        """Return the number of seconds for which the markets of these codes stay closed."""
+        return min(market.quiet(moment) for market in {self.known[code].market for code in codes})
+
+    def unheard(self, moment: datetime) -> list[Instrument]:
+        """Return an instrument of each code that never ticked although its market is open."""
+        codes = (code for code in self.known if code not in self.heard)
+        return [
+            self.groups[code][0]
+            for code in codes
+            if self.known[code].market.session(moment) in ("always", "regular")
+        ]
+
+    def renew(self, known: Mapping[str, Known]) -> list[Quote]:
+        """Return the quotes of a poll, and keep those of codes that did not tick meanwhile."""
+        still = {code: each for code, each in known.items() if code not in self.heard}
+        self.known |= still
+        return [quote for code, each in still.items() for quote in self._each(code, each.quote)]
 
     def _each(self, code: str, quote: Quote) -> list[Quote]:
         return [

@@ -774,6 +774,68 @@ async def test_the_whole_subscription_is_repeated(stub: Stub) -> None:
     assert {str(each) for each in stub.subscriptions} == {"{'subscribe': ['AAPL']}"}
 
 
+async def test_more_than_100_symbols_are_spread_over_connections() -> None:
+    codes = [f"C{number}" for number in range(250)]
+    async with Stub(pulse=60) as stub, reading(stub) as provider:
+        stub.enlist(*codes)
+        async with streaming(provider, *map(instrument, codes)) as stream:
+            for _ in codes:
+                await anext(stream)
+            coming = asyncio.ensure_future(anext(stream))
+            await stub.until(lambda: sum(map(len, stub.watched.values())) == 250)
+            assert sorted(map(len, stub.watched.values())) == [50, 100, 100]
+            for code in (codes[0], codes[-1]):
+                await stub.tick(code, "12.25")
+                assert (await coming).symbol == code
+                coming = asyncio.ensure_future(anext(stream))
+            coming.cancel()
+
+
+async def test_one_connection_that_ends_ends_the_stream() -> None:
+    codes = [f"C{number}" for number in range(101)]
+    async with Stub(pulse=60) as stub, reading(stub) as provider:
+        stub.enlist(*codes)
+        async with streaming(provider, *map(instrument, codes)) as stream:
+            for _ in codes:
+                await anext(stream)
+            coming = asyncio.ensure_future(anext(stream))
+            await stub.until(lambda: len(stub.watched) == 2)
+            next(iter(stub.watched)).transport.abort()
+            with pytest.raises(ProviderError, match="ended the stream"):
+                await coming
+            await stub.until(lambda: not stub.watched)
+
+
+@pytest.mark.parametrize(("session", "is_polled"), [("regular", True), ("closed", False)])
+async def test_a_symbol_that_never_ticks_is_polled_while_its_market_is_open(
+    session: str, is_polled: bool
+) -> None:
+    class Mute(Stub):
+        async def _publish(self, code: str, **fields: Any) -> None:
+            if code != "SAP.DE":
+                await super()._publish(code, **fields)
+
+    async with Mute(pulse=60, session=session) as stub, reading(stub) as provider:
+        provider.unheard_after = 0.02
+        async with streaming(provider, AAPL, instrument("SAP.DE", "EUR")) as stream:
+            for _ in range(2):
+                await anext(stream)
+            quote = await ticked(stub, stream, "AAPL", "102")
+            while quote.last != 102:  # it was polled just before
+                quote = await anext(stream)
+            await stub.tick("SAP.DE", "215.5")
+            if is_polled:
+                while quote.last != Decimal("215.5"):
+                    quote = await anext(stream)
+                assert quote.symbol == "SAP.DE"
+                assert stub.queries[-1]["symbols"] == "SAP.DE"  # AAPL ticks, so it is not polled
+            else:
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(0.3):
+                        await anext(stream)
+                assert len(stub.queries) == 1
+
+
 async def test_messages_without_a_price_are_skipped(stub: Stub, provider: Yahoo) -> None:
     async with streaming(provider, AAPL) as stream:
         await anext(stream)
@@ -830,10 +892,10 @@ def test_a_closed_market_is_quiet_until_it_opens(moment: int, seconds: float) ->
     known = read_row(read_spark(spark())["AAPL"], AAPL)
     assert known
     connection = Connection([AAPL], {"AAPL": known})
-    assert connection.quiet(datetime.fromtimestamp(moment, UTC)) == seconds
+    assert connection.quiet(["AAPL"], datetime.fromtimestamp(moment, UTC)) == seconds
     crypto = replace(known, market=replace(known.market, crypto=True))
     both = Connection([AAPL, instrument("BTC-USD")], {"AAPL": known, "BTC-USD": crypto})
-    assert both.quiet(datetime.fromtimestamp(moment, UTC)) == 0
+    assert both.quiet(["AAPL", "BTC-USD"], datetime.fromtimestamp(moment, UTC)) == 0
 
 
 # frames

@@ -21,6 +21,7 @@ from tests.stubs.exchange import Bench, Exchange, main
 BATCH = 20  # symbols in one request of spark
 STEPS = {"1m": 60, "2m": 120, "5m": 300, "15m": 900, "30m": 1800, "60m": 3600, "1d": 86_400}
 WEEK = 7 * 86_400
+STREAMED = 100  # symbols of one connection; it forgets all others
 
 # Made-up prices: (unit, kind, previous close, price, high, low, volume, seconds from UTC).
 MARKET = {
@@ -131,7 +132,8 @@ class Yahoo(Exchange):
                 self.subscriptions.append(message)
                 if self.mode == "drop":
                     connection.transport.abort()
-                self.watched[connection] = [c for c in message["subscribe"] if c in self.metas]
+                taken = message["subscribe"][:STREAMED]
+                self.watched[connection] = [c for c in taken if c in self.metas]
         finally:
             pulses.cancel()
             del self.watched[connection]
