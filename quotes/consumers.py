@@ -17,6 +17,8 @@ from quotes.limits import TOO_MUCH, Allowance, Refused, address_of
 from quotes.live import ensure_started
 from quotes.live.hub import Subscriber
 
+MAX_QUERY = 8192  # bytes; servers refuse longer lines, too
+
 
 class QuotesConsumer(AsyncWebsocketConsumer):
     """Any symbols: `/ws/quotes/?symbols=BTC-USD,AAPL`."""
@@ -45,6 +47,8 @@ class QuotesConsumer(AsyncWebsocketConsumer):
 
     def read_address(self) -> Address:
         """Read what the page wants to watch; raise Refused if that is not allowed."""
+        if len(self.scope["query_string"]) > MAX_QUERY:
+            raise Refused("query", 400, f"A query may have at most {MAX_QUERY:,} bytes.")
         try:
             address = Address.read(self.params(), self.slug)
         except TooManySymbols as error:
@@ -64,6 +68,8 @@ class QuotesConsumer(AsyncWebsocketConsumer):
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Ignore messages: pages send none. Close the socket if there are too many."""
+        if self.subscriber is None:  # closed already; this one came in the same packet
+            return
         try:
             self.allowance.spend(text_data if bytes_data is None else None)
         except Refused as refused:

@@ -539,6 +539,17 @@ async def test_a_page_that_sends_too_much_is_closed_for_good_and_others_stay(
     await bad.disconnect()
 
 
+async def test_frames_that_come_together_with_a_refused_one_are_not_counted(listed: Any):
+    page, _ = await opened("/ws/cryptoupdates/")
+    before = listed.limits.refused["binary"]
+    for _ in range(3):
+        await page.send_to(bytes_data=b"\x00")
+    assert (await page.receive_output())["code"] == TOO_MUCH
+    assert await page.receive_nothing()
+    assert listed.limits.refused["binary"] == before + 1
+    await page.disconnect()  # raises what the application raised
+
+
 async def test_nothing_is_sent_to_a_page_that_was_closed(listed: Any, now_quote: Any):
     good, _ = await opened("/ws/cryptoupdates/")
     bad, _ = await opened("/ws/cryptoupdates/")

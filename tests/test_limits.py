@@ -106,7 +106,7 @@ async def test_one_address_cannot_take_the_room_of_others(live_parts: Any, setti
             400,
             "201 symbols requested, at most 200 are allowed",
         ),
-        ("/ws/quotes/?" + "&".join(f"a{n}=1" for n in range(2000)), 400, "GET/POST"),
+        ("/ws/quotes/?" + "&".join(f"a{n}=1" for n in range(2000)), 400, "at most 8,192 bytes"),
     ],
 )
 async def test_a_refusal_has_its_reason(live_parts: Any, path: str, status: int, words: str):
