@@ -10,6 +10,7 @@ So a reconnect needs nothing else:
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlencode
 
@@ -105,5 +106,7 @@ def _short(code: str) -> str:
 
 
 def _language(given: str) -> str:
-    known = dict(settings.LANGUAGES)
-    return given if given in known else translation.get_language() or settings.LANGUAGE_CODE
+    """Return the language of the site for a code like de or de-AT, else the reader's own."""
+    with suppress(LookupError):
+        return translation.get_supported_language_variant(given.lower())
+    return translation.get_language() or settings.LANGUAGE_CODE

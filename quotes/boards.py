@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -131,8 +132,14 @@ def _marked(board: BoardView, symbols: Mapping[str, Symbol]) -> BoardView:
 def _matches(symbol: Symbol, query: BoardQuery) -> bool:
     if query.kind and symbol.kind != query.kind:
         return False
-    wanted = query.search.casefold()
-    return any(wanted in text.casefold() for text in (symbol.code, symbol.name, symbol.exchange))
+    wanted = _comparable(query.search)
+    texts = (symbol.code, symbol.name, symbol.exchange)
+    return any(wanted in _comparable(text) for text in texts)
+
+
+def _comparable(text: str) -> str:
+    # one form for all: an ä may be one character or two, and Asian keyboards write wide letters
+    return unicodedata.normalize("NFKC", text).casefold()
 
 
 def _sorted(states: list[State], sort: str) -> list[State]:

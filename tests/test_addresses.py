@@ -67,6 +67,10 @@ class TestReading:
             assert read("").language == "de"
             assert read("lang=en").language == "en"
 
+    @pytest.mark.parametrize("given", ["de-AT", "de-at", "DE", "de-Latn-CH"])
+    def test_a_language_of_a_country_is_that_language(self, given: str):
+        assert read(f"lang={given}").language == "de"
+
     def test_without_any_language_the_sites_own_is_taken(self):
         with translation.override(None):
             assert read("").language == "en"

@@ -56,6 +56,13 @@ class TestSelect:
     def test_a_search_finds_symbol_and_name_in_any_case(self, words: str):
         assert shown(search=words) == ["AAPL"]
 
+    @pytest.mark.parametrize("name", ["Münchener Rück", "Mu\u0308nchener Ru\u0308ck"])
+    @pytest.mark.parametrize("words", ["MÜNCHENER RÜCK", "mu\u0308nchener", "ｍünch"])
+    def test_a_search_finds_a_name_in_any_form_of_its_letters(self, name: str, words: str):
+        states = {"MUV2": state("MUV2", name)}
+        found = select(BoardView("x", "x", ("MUV2",)), states, BoardQuery(search=words), 50)
+        assert list(found.codes) == ["MUV2"]
+
     def test_a_search_finds_the_exchange(self):
         assert len(shown(search="nasdaq")) == 5
 

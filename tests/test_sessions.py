@@ -213,7 +213,7 @@ class TestAgainstExchangeCalendars:
                 expected = "post"
         assert session.name == expected
 
-    @pytest.mark.parametrize("venue", ["XBOM", "XETR", "XKRX", "XNYS", "XTKS"])
+    @pytest.mark.parametrize("venue", ["XBOM", "XETR", "XNYS", "XTKS"])
     def test_the_command_writes_the_committed_file(self, venue: str):
         made = list(makesessions.make(venue, YEARS[venue][0], YEARS[venue][-1]))
         assert made == [tuple(row.values()) for row in ROWS if row["venue"] == venue]

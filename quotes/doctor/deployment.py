@@ -55,9 +55,11 @@ async def check_database() -> Report:
         return await in_database(_examine_database)
     except Exception as error:  # each driver has exceptions of its own
         report = Report("database")
+        is_file = connections[DEFAULT_DB_ALIAS].vendor == "sqlite"
+        remedy = "restore its file from a backup" if is_file else "start the database"
         report.fail(
             f"can't be used: {first_line(error)}",
-            "start the database or correct DATABASE_URL. The feed continues when it answers",
+            f"{remedy} or correct DATABASE_URL. The feed continues when it answers",
         )
         return report
 

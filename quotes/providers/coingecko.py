@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Context, Decimal
 from operator import attrgetter
 from typing import Any
 from urllib.parse import quote as escaped
@@ -37,6 +38,7 @@ DAYS = {1800: (1,), 14_400: (7, 14, 30), 345_600: (90, 180, 365)}  # of history,
 COLUMNS = ("time", "open", "high", "low", "close")  # of a candle
 HOUR = 3600  # seconds from one price of a sparkline to the next
 REFUSED = (401, 403, 1020, 10002, 10005, 10010, 10011)  # error codes about keys and plans
+REFERENCE = Context(prec=12)  # digits of a price that follows from a percentage
 NO_CURRENCY = "invalid vs_currency"
 
 
@@ -229,8 +231,9 @@ def read_market(row: Any, instrument: Instrument, now: datetime, delay: int) -> 
     """Turn a row of the markets into a quote; return None if it is not a row."""
     if not isinstance(row, dict):
         return None
-    last, change = last_price(row.get("current_price")), decimal(row.get("price_change_24h"))
-    reference = None if change is None or last <= 0 else price(last - change)
+    last = last_price(row.get("current_price"))
+    percentage = decimal(row.get("price_change_percentage_24h"))
+    reference = read_reference(last, percentage, decimal(row.get("price_change_24h")))
     return Quote(
         symbol=instrument.symbol,
         provider="coingecko",
@@ -238,7 +241,6 @@ def read_market(row: Any, instrument: Instrument, now: datetime, delay: int) -> 
         last=last,
         received_at=now,
         source_time=utc(row.get("last_updated")),
-        open=reference,
         high=price(row.get("high_24h")),
         low=price(row.get("low_24h")),
         reference=reference,
@@ -246,6 +248,21 @@ def read_market(row: Any, instrument: Instrument, now: datetime, delay: int) -> 
         session="always",
         delay=delay,
     )
+
+
+def read_reference(
+    last: Decimal, percentage: Decimal | None, change: Decimal | None
+) -> Decimal | None:
+    """Return the price of 24 hours ago; None if it is not known.
+
+    The two changes of a row can disagree by 0.3 points. The percentage is what CoinGecko's own
+    pages show.
+    """
+    if last <= 0:
+        return None
+    if percentage is not None and percentage > -100:
+        return price(REFERENCE.divide(last, 1 + percentage / 100))
+    return None if change is None else price(last - change)
 
 
 def read_sparkline(row: Any) -> Sparkline | None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
-from decimal import Decimal
 from functools import partial
 from math import ceil
 from typing import Any
@@ -219,15 +218,15 @@ def read_row(row: Any, instrument: Instrument, now: datetime) -> Quote | None:
     day = {name: _at(row.get(key), index) for name, (key, index) in PLACES.items()}
     opened = price(row.get("o"))
     kind = "utc_day" if opened else "none"
-    return _quote(instrument, now, day, opened, reference_kind=kind)
+    return _quote(instrument, now, day, open=opened, reference=opened, reference_kind=kind)
 
 
 def read_tick(row: Mapping[str, Any], instrument: Instrument, now: datetime) -> Quote:
     """Turn a row of the ticker channel into a quote."""
     last, change = price(row.get("last")), decimal(row.get("change"))
-    opened = None if last is None or change is None else price(last - change)
-    kind, source_time = "rolling_24h" if opened else "none", utc(row.get("timestamp"))
-    return _quote(instrument, now, row, opened, reference_kind=kind, source_time=source_time)
+    before = None if last is None or change is None else price(last - change)  # 24 hours ago
+    fields = {"reference": before, "reference_kind": "rolling_24h" if before else "none"}
+    return _quote(instrument, now, row, source_time=utc(row.get("timestamp")), **fields)
 
 
 def read_pair(code: str, row: Mapping[str, Any]) -> Instrument | None:
@@ -245,7 +244,6 @@ def _quote(
     instrument: Instrument,
     now: datetime,
     day: Mapping[str, Any],
-    opened: Decimal | None,
     **fields: Any,
 ) -> Quote:
     fields |= {name: price(day.get(name)) for name in ("bid", "ask", "high", "low")}
@@ -254,8 +252,6 @@ def _quote(
         currency=instrument.currency,
         last=last_price(day.get("last")),
         received_at=now,
-        open=opened,
-        reference=opened,
         volume=amount(day.get("volume")),
         **fields,
     )

@@ -75,25 +75,26 @@ def test_price_percentage_and_state_are_never_cut_off(market: Site, tab: OpenTab
         assert page.evaluate(CUT) == [], f"{name} at {width} px"
 
 
-@pytest.mark.parametrize("path", ["/boards/crypto/?page=3", "/boards/stock-market/?kind=index"])
-@pytest.mark.parametrize("locale", ["en", "de-DE"])
-def test_each_number_of_the_wide_board_is_whole(market: Site, tab: OpenTab, path: str, locale: str):
-    page = tab(locale=locale, viewport={"width": 1280, "height": 800})
-    page.open(market.url + path).live()
-    assert page.page.evaluate(CUT.replace(".c-state", ".c-bid, .c-ask, .c-day, .c-volume")) == []
+def test_each_number_of_the_wide_board_is_whole(market: Site, tab: OpenTab):
+    page = tab(locale="de-DE", viewport={"width": 1280, "height": 800})
+    for path in ("/boards/crypto/?page=3", "/boards/stock-market/?kind=index"):
+        page.open(market.url + path)  # the longest numbers
+        cut = page.page.evaluate(CUT.replace(".c-state", ".c-bid, .c-ask, .c-day, .c-volume"))
+        assert cut == [], path
 
 
-@pytest.mark.parametrize("width", [1280, 1100])
-def test_a_long_german_volume_is_never_cut_off(market: Site, tab: OpenTab, width: int):
-    page = tab(locale="de-DE", viewport={"width": width, "height": 800})
+def test_a_long_german_volume_is_never_cut_off(market: Site, tab: OpenTab):
+    page = tab(locale="de-DE", viewport={"width": 1280, "height": 800})
     page.open(market.url + "/boards/crypto/").live()
     with still(page):
         volume = page.row("BTC-USD").locator(".c-volume")
         volume.evaluate("(cell) => cell.textContent = '888,88\u00a0Mio.'")
-        assert volume.evaluate("(cell) => cell.scrollWidth <= cell.clientWidth")
+        for width in (1280, 1100):
+            page.page.set_viewport_size({"width": width, "height": 800})
+            assert volume.evaluate("(cell) => cell.scrollWidth <= cell.clientWidth"), width
 
 
-@pytest.mark.parametrize("name", ["board", "symbol", "small symbol", "embed"])
+@pytest.mark.parametrize("name", ["board", "small symbol", "embed"])
 def test_numbers_keep_their_sign_in_front_in_a_page_from_right_to_left(
     market: Site, tab: OpenTab, name: str
 ):

@@ -94,10 +94,9 @@ def test_a_row_becomes_a_quote() -> None:
         last=Decimal(77671),
         received_at=NOW,
         source_time=datetime(2026, 5, 18, 12, 49, 21, 599000, tzinfo=UTC),
-        open=Decimal("78418.3360347281705"),
         high=Decimal(78419),
         low=Decimal(76696),
-        reference=Decimal("78418.3360347281705"),
+        reference=Decimal("78418.3424876"),
         reference_kind="rolling_24h",
         session="always",
         delay=120,
@@ -148,7 +147,7 @@ def test_a_field_that_is_not_a_price_is_none_and_as_last_not_above_0(no_price: A
     quote = read(current_price=no_price)
     assert quote
     assert quote.last <= 0
-    assert quote.reference is quote.open is None
+    assert quote.reference is None
     quote = read(high_24h=no_price)
     assert quote
     assert quote.high is None
@@ -156,16 +155,38 @@ def test_a_field_that_is_not_a_price_is_none_and_as_last_not_above_0(no_price: A
 
 @pytest.mark.parametrize("change", [None, "", 77671, 10**6])
 def test_without_a_change_there_is_no_reference(change: Any) -> None:
-    quote = read(price_change_24h=change)
+    quote = read(price_change_24h=change, price_change_percentage_24h=None)
     assert quote
     assert quote.reference is quote.open is quote.change is None
     assert quote.reference_kind == "none"
 
 
-def test_a_change_of_zero_is_a_change() -> None:
-    quote = read(price_change_24h=0)
+@pytest.mark.parametrize(
+    ("stated", "change", "percentage", "reference"),
+    [
+        ("2.5", -747, "2.50", "75776.5853659"),  # the two disagree
+        ("-0.953", None, "-0.95", None),
+        (None, "671", "0.87", "77000"),
+        ("0", "12", "0.00", "77671"),
+        ("-100", "671", "0.87", "77000"),  # can't be true while there is a price
+    ],
+)
+def test_the_stated_percentage_decides_and_the_change_if_there_is_none(
+    stated: str | None, change: Any, percentage: str, reference: str | None
+) -> None:
+    quote = read(price_change_24h=change, price_change_percentage_24h=stated)
     assert quote
-    assert quote.change == 0
+    assert quote.change_percent is not None
+    assert f"{quote.change_percent:.2f}" == percentage
+    assert reference is None or quote.reference == Decimal(reference)
+    assert quote.open is None  # CoinGecko states none
+
+
+def test_a_change_of_zero_is_a_change() -> None:
+    for percentage in (0, None):
+        quote = read(price_change_24h=0, price_change_percentage_24h=percentage)
+        assert quote
+        assert quote.change == 0
 
 
 async def test_a_coin_without_trades_has_no_price_but_is_known(provider: CoinGecko) -> None:
@@ -447,7 +468,15 @@ async def test_the_months_requests_are_spread_over_the_month(
 
 # any input
 
-NAMES = ["id", "current_price", "price_change_24h", "high_24h", "low_24h", "last_updated"]
+NAMES = [
+    "id",
+    "current_price",
+    "price_change_24h",
+    "price_change_percentage_24h",
+    "high_24h",
+    "low_24h",
+    "last_updated",
+]
 CHANGES = st.dictionaries(st.sampled_from([*NAMES, "sparkline_in_7d"]), JSON)
 
 

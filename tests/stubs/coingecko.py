@@ -98,7 +98,7 @@ class CoinGecko(Exchange):
             "high_24h": high,
             "low_24h": low,
             "price_change_24h": change,
-            "price_change_percentage_24h": -0.95302,
+            "price_change_percentage_24h": change and change / (price - change) * 100,
             "ath": 126080,
             "roi": None,
             "last_updated": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}.599Z",
