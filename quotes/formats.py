@@ -117,6 +117,8 @@ def price_digits(value: Decimal, digits: int | None) -> int:
         digits = max(2, -exponent if isinstance(exponent, int) else 2)
     if value and abs(value) < Decimal(1).scaleb(-digits):
         digits = significant(value, digits)
+    if value.adjusted() + digits >= 3:  # then half a unit of the last digit is not too much
+        return min(digits, MAX_DIGITS)
     while digits < MAX_DIGITS and abs(rounded_to(value, digits) - value) > MOVED * abs(value):
         digits += 1
     return min(digits, MAX_DIGITS)

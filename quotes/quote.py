@@ -16,7 +16,7 @@ SECOND, MILLISECOND = timedelta(seconds=1), timedelta(milliseconds=1)
 NO_DATE = date(1, 1, 1)  # of an empty time in programs written in Go
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)  # prices from earlier years are not live
 MAX_AHEAD = timedelta(seconds=5)  # of our clock
-NO_PRICE = Decimal(0)
+NO_PRICE, NAN = Decimal(0), Decimal("NaN")
 EXACT = Context(prec=MAX_PREC)  # rounds no digit away
 MAX_WORD = 60  # characters of a text on the wire, such as a code
 MAX_WHOLE = 2**63 - 1
@@ -115,9 +115,12 @@ class Quote:
         """Return the quote that `to_wire` wrote; raise ValueError for any other values."""
         if len(values) != len(FIELDS):
             raise ValueError(f"a quote has {len(FIELDS)} fields on the wire, not {len(values)}")
-        given = dict(zip(FIELDS, values, strict=True))
+        given = zip(FIELDS, READERS, values, strict=True)
         try:
-            read = {name: READERS[name](value) for name, value in given.items()}
+            read: dict[str, Any] = {
+                name: None if value is None and name not in NEEDED else reader(value)
+                for name, reader, value in given
+            }
         except (ArithmeticError, TypeError, ValueError) as error:
             raise ValueError(f"invalid quote on the wire: {error}") from error
         return cls(**read)
@@ -129,7 +132,8 @@ PRICES = ("last", "bid", "ask", "open", "high", "low", "reference", "volume")
 
 
 def _number(value: Any) -> Decimal:
-    if (number := decimal(value)) is None:
+    number = Decimal(value) if type(value) is str else NAN
+    if not number.is_finite() or abs(number.adjusted()) > MAX_MAGNITUDE:
         raise ValueError(f"{short(value)} is no number of a market")
     return number
 
@@ -162,20 +166,17 @@ def wire_count(value: Any) -> int:
     return value
 
 
-def _or_none(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    return lambda value: None if value is None else read(value)
-
-
-READERS: dict[str, Callable[[Any], Any]] = {
-    **dict.fromkeys(("symbol", "provider", "reference_kind"), wire_text),
-    **dict.fromkeys(("volume_window", "session"), _or_none(wire_text)),
+READER = {
+    **dict.fromkeys(
+        ("symbol", "provider", "reference_kind", "volume_window", "session"), wire_text
+    ),
     "currency": _currency,
-    "last": _number,
-    **dict.fromkeys(PRICES[1:], _or_none(_number)),
-    "received_at": wire_time,
-    "source_time": _or_none(wire_time),
-    **dict.fromkeys(("delay", "sequence"), _or_none(wire_count)),
+    **dict.fromkeys(PRICES, _number),
+    **dict.fromkeys(("received_at", "source_time"), wire_time),
+    **dict.fromkeys(("delay", "sequence"), wire_count),
 }
+READERS: tuple[Callable[[Any], Any], ...] = tuple(READER[name] for name in FIELDS)
+NEEDED = ("symbol", "provider", "currency", "last", "received_at", "reference_kind")
 
 
 def _plain(value: Any) -> Any:
