@@ -94,7 +94,7 @@ def _keep_its_file(connection: Any) -> None:
     try:
         found = path.stat()
     except FileNotFoundError:
-        raise OperationalError(f"the file {path} is gone: restore a backup, and restart") from None
+        raise OperationalError(f"the file {path} is gone: restore a backup of it") from None
     opened = getattr(connection, "quotes_file", None)
     if opened is None or connection.connection is not opened[0]:
         connection.quotes_file = connection.connection, found.st_ino
