@@ -96,7 +96,8 @@ def select(
 ) -> Selection:
     """Choose and order the rows of a board; a page number above the last gives the last page."""
     listed = [states[code] for code in board.codes if code in states]
-    found = [state for state in listed if _matches(state.symbol, query)]
+    wanted = _comparable(query.search)
+    found = [state for state in listed if _matches(state.symbol, query.kind, wanted)]
     pages = max(1, -(-len(found) // page_size))
     page = min(max(query.page, 1), pages)
     rows = _sorted(found, query.sort)[(page - 1) * page_size : page * page_size]
@@ -129,12 +130,11 @@ def _marked(board: BoardView, symbols: Mapping[str, Symbol]) -> BoardView:
     return replace(board, mark=f"{crc32(chr(10).join(shown).encode()):08x}")
 
 
-def _matches(symbol: Symbol, query: BoardQuery) -> bool:
-    if query.kind and symbol.kind != query.kind:
+def _matches(symbol: Symbol, kind: str, wanted: str) -> bool:
+    if kind and symbol.kind != kind:
         return False
-    wanted = _comparable(query.search)
     texts = (symbol.code, symbol.name, symbol.exchange)
-    return any(wanted in _comparable(text) for text in texts)
+    return not wanted or any(wanted in _comparable(text) for text in texts)
 
 
 def _comparable(text: str) -> str:

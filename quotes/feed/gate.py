@@ -63,7 +63,7 @@ class Gate:
         newer one was wrong.
         """
         known, timed = self.latest.get(quote.symbol), without_false_time(quote)
-        if known and not self._is_new(timed, known, asked_at, quote.mistimed):
+        if known and not self._is_new(timed, known, asked_at, mistimed=timed is not quote):
             return False
         quote = uncrossed(timed)
         self._report(timed, UNPRICED if timed.last <= 0 else CROSSED if quote is not timed else "")
@@ -101,7 +101,7 @@ class Gate:
                 self.unstored.popleft()
 
     def _is_new(
-        self, quote: Quote, known: Quote, asked_at: datetime | None, mistimed: bool
+        self, quote: Quote, known: Quote, asked_at: datetime | None, *, mistimed: bool
     ) -> bool:
         if mistimed and _says_the_same(uncrossed(quote), known):
             return False

@@ -26,7 +26,7 @@ REJOIN_EVERY = 60.0  # seconds; layers forget the members of a group after a whi
 JOIN_AGAIN = 1.0  # seconds between two attempts to join the group
 
 _failing: set[str] = set()  # failures that were logged and have not ended
-_logged_at: dict[str, float] = {}  # when an ignored message was logged, by kind
+_logged_at: dict[str, float] = {}  # when an invalid message was logged
 _deployment = ""
 ignored: Counter[str] = Counter()  # messages: "foreign" batches, and "invalid" ones
 

@@ -7,7 +7,7 @@ frames are protobuf in base64 in JSON. Prices of some markets are in hundredths:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -26,6 +26,7 @@ from quotes.providers.yahoo_wire import (
     DAY,
     Frame,
     Known,
+    Market,
     Row,
     complaint,
     dig,
@@ -150,11 +151,12 @@ class Yahoo(Provider):
                     yield quote
 
     async def _listen(self, connection: Connection, codes: list[str]) -> AsyncGenerator[Quote]:
+        markets = {connection.known[code].market for code in codes}
         async with Socket(self.ws_url, self.timeout, self.silence) as socket:
             beats = asyncio.create_task(self._keep_subscribed(socket, codes))
             try:
                 while True:
-                    socket.silence = self.silence + connection.quiet(codes, datetime.now(UTC))
+                    socket.silence = self.silence + quiet(markets, datetime.now(UTC))
                     for quote in connection.take(await socket.receive()):
                         yield quote
             finally:
@@ -268,10 +270,6 @@ class Connection:
             self.known[frame.code] = Known(quote=quote, market=known.market)
         return self._each(frame.code, quote)
 
-    def quiet(self, codes: Sequence[str], moment: datetime) -> float:
-        """Return the number of seconds for which the markets of these codes stay closed."""
-        return min(market.quiet(moment) for market in {self.known[code].market for code in codes})
-
     def unheard(self, moment: datetime) -> list[Instrument]:
         """Return an instrument of each code that never ticked although its market is open."""
         codes = (code for code in self.known if code not in self.heard)
@@ -292,6 +290,11 @@ class Connection:
             quote if quote.symbol == each.symbol else replace(quote, symbol=each.symbol)
             for each in self.groups[code]
         ]
+
+
+def quiet(markets: Iterable[Market], moment: datetime) -> float:
+    """Return the number of seconds for which all these markets stay closed."""
+    return min(market.quiet(moment) for market in markets)
 
 
 def apply_frame(frame: Frame, known: Known, now: datetime) -> Quote | None:

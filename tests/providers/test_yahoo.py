@@ -22,7 +22,16 @@ from hypothesis import strategies as st
 
 from quotes.providers import Instrument, ProviderError, make_provider
 from quotes.providers.kit.protobuf import read_fields, shortest, signed, single, text, to_32_bits
-from quotes.providers.yahoo import AGENT, BATCH, COOL_DOWN, NOTICE, Connection, Yahoo, apply_frame
+from quotes.providers.yahoo import (
+    AGENT,
+    BATCH,
+    COOL_DOWN,
+    NOTICE,
+    Connection,
+    Yahoo,
+    apply_frame,
+    quiet,
+)
 from quotes.providers.yahoo_wire import (
     CHANGE,
     MAX_QUIET,
@@ -774,36 +783,38 @@ async def test_the_whole_subscription_is_repeated(stub: Stub) -> None:
     assert {str(each) for each in stub.subscriptions} == {"{'subscribe': ['AAPL']}"}
 
 
-async def test_more_than_100_symbols_are_spread_over_connections() -> None:
-    codes = [f"C{number}" for number in range(250)]
+@asynccontextmanager
+async def streaming_many(count: int) -> AsyncIterator[tuple[Stub, AsyncIterator[Quote], list[str]]]:
+    """Stream so many symbols that need several connections, after the first quote of each."""
+    codes = [f"C{number}" for number in range(count)]
     async with Stub(pulse=60) as stub, reading(stub) as provider:
         stub.enlist(*codes)
         async with streaming(provider, *map(instrument, codes)) as stream:
             for _ in codes:
                 await anext(stream)
+            yield stub, stream, codes
+
+
+async def test_more_than_100_symbols_are_spread_over_connections() -> None:
+    async with streaming_many(250) as (stub, stream, codes):
+        coming = asyncio.ensure_future(anext(stream))
+        await stub.until(lambda: sum(map(len, stub.watched.values())) == 250)
+        assert sorted(map(len, stub.watched.values())) == [50, 100, 100]
+        for code in (codes[0], codes[-1]):
+            await stub.tick(code, "12.25")
+            assert (await coming).symbol == code
             coming = asyncio.ensure_future(anext(stream))
-            await stub.until(lambda: sum(map(len, stub.watched.values())) == 250)
-            assert sorted(map(len, stub.watched.values())) == [50, 100, 100]
-            for code in (codes[0], codes[-1]):
-                await stub.tick(code, "12.25")
-                assert (await coming).symbol == code
-                coming = asyncio.ensure_future(anext(stream))
-            coming.cancel()
+        coming.cancel()
 
 
 async def test_one_connection_that_ends_ends_the_stream() -> None:
-    codes = [f"C{number}" for number in range(101)]
-    async with Stub(pulse=60) as stub, reading(stub) as provider:
-        stub.enlist(*codes)
-        async with streaming(provider, *map(instrument, codes)) as stream:
-            for _ in codes:
-                await anext(stream)
-            coming = asyncio.ensure_future(anext(stream))
-            await stub.until(lambda: len(stub.watched) == 2)
-            next(iter(stub.watched)).transport.abort()
-            with pytest.raises(ProviderError, match="ended the stream"):
-                await coming
-            await stub.until(lambda: not stub.watched)
+    async with streaming_many(101) as (stub, stream, _):
+        coming = asyncio.ensure_future(anext(stream))
+        await stub.until(lambda: len(stub.watched) == 2)
+        next(iter(stub.watched)).transport.abort()
+        with pytest.raises(ProviderError, match="ended the stream"):
+            await coming
+        await stub.until(lambda: not stub.watched)
 
 
 @pytest.mark.parametrize(("session", "is_polled"), [("regular", True), ("closed", False)])
@@ -891,11 +902,10 @@ async def test_silence_while_all_markets_are_closed_does_not_end_the_stream() ->
 def test_a_closed_market_is_quiet_until_it_opens(moment: int, seconds: float) -> None:
     known = read_row(read_spark(spark())["AAPL"], AAPL)
     assert known
-    connection = Connection([AAPL], {"AAPL": known})
-    assert connection.quiet(["AAPL"], datetime.fromtimestamp(moment, UTC)) == seconds
+    assert quiet([known.market], datetime.fromtimestamp(moment, UTC)) == seconds
     crypto = replace(known, market=replace(known.market, crypto=True))
-    both = Connection([AAPL, instrument("BTC-USD")], {"AAPL": known, "BTC-USD": crypto})
-    assert both.quiet(["AAPL", "BTC-USD"], datetime.fromtimestamp(moment, UTC)) == 0
+    both = [known.market, crypto.market]
+    assert quiet(both, datetime.fromtimestamp(moment, UTC)) == 0
 
 
 # frames
