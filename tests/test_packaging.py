@@ -179,7 +179,7 @@ def test_the_wheel_holds_all_of_the_app_and_nothing_else(wheel: Path):
     }
     assert apps == here
     assert {
-        "quotes/catalogue.csv",
+        "quotes/catalogue/catalogue.csv",
         "quotes/migrations/0001_initial.py",
         "quotes/py.typed",
         "quotes/static/quotes/page.css",

@@ -1,0 +1,119 @@
+"""Loading a catalogue into the database, completely or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from django.db import transaction
+
+from quotes.catalogue.reading import NUMBERS, Entry
+from quotes.models import Board, BoardSymbol, ProviderSymbol, Symbol
+
+STARTER_BOARDS = {  # slug: title, kinds
+    "crypto": ("Crypto", ("crypto",)),
+    "stock-market": ("Stock market", ("stock", "etf", "index", "fund")),
+    "bonds": ("Bonds", ("bond",)),
+    "currencies": ("Currencies", ("currency",)),
+    "futures": ("Futures", ("future",)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The result of loading one row."""
+
+    line: int
+    code: str
+    done: str  # "added", "updated" or "unchanged"
+
+
+@dataclass(slots=True)
+class Known:
+    """The symbols and provider codes in the database."""
+
+    symbols: dict[str, Symbol] = field(default_factory=dict)
+    codes: dict[tuple[int, str], ProviderSymbol] = field(default_factory=dict)
+
+
+def load(entries: list[Entry], board: str = "") -> Iterator[Outcome]:
+    """Add and update symbols in one transaction, and put new ones at the end of a board.
+
+    Nothing is deleted. A symbol that an operator switched off stays off. Without a board, each
+    symbol is put on the starter board of its kind.
+    """
+    with transaction.atomic():
+        known = Known(
+            symbols={symbol.code: symbol for symbol in Symbol.objects.all()},
+            codes={(row.symbol_id, row.provider): row for row in ProviderSymbol.objects.all()},
+        )
+        places = _places(board)
+        for entry in entries:
+            done = _save(entry, known)
+            placed = places(known.symbols[entry.symbol.code])
+            yield Outcome(
+                entry.line,
+                entry.symbol.code,
+                "updated" if placed and done == "unchanged" else done,
+            )
+
+
+def _save(entry: Entry, known: Known) -> str:
+    symbol = known.symbols.get(entry.symbol.code)
+    if symbol is None:
+        symbol = known.symbols[entry.symbol.code] = entry.symbol
+        symbol.save()
+        done = "added"
+    else:
+        done = "updated" if _update(symbol, entry.symbol) else "unchanged"
+    for provider, code in entry.codes.items():
+        if _save_code(symbol, provider, code, known) and done == "unchanged":
+            done = "updated"
+    return done
+
+
+def _update(symbol: Symbol, given: Symbol) -> bool:
+    names = ["name", "kind", "exchange", "currency"]
+    # an empty cell changes nothing, so a tick size from a provider stays
+    names += [name for name in NUMBERS if getattr(given, name) is not None]
+    changed = [name for name in names if getattr(symbol, name) != getattr(given, name)]
+    for name in changed:
+        setattr(symbol, name, getattr(given, name))
+    if changed:
+        symbol.save(update_fields=changed)
+    return bool(changed)
+
+
+def _save_code(symbol: Symbol, provider: str, code: str, known: Known) -> bool:
+    row = known.codes.get((symbol.pk, provider))
+    if row is not None and row.code == code:
+        return False
+    row = row or ProviderSymbol(symbol=symbol, provider=provider)
+    row.code = code
+    row.save()
+    return True
+
+
+def _places(board: str) -> Callable[[Symbol], bool]:
+    """Return a function that puts a symbol on its board, and returns whether that is new."""
+    boards: dict[str, tuple[Board, dict[int, int]]] = {}
+
+    def find(slug: str, title: str) -> tuple[Board, dict[int, int]]:
+        if slug not in boards:
+            found, _ = Board.objects.get_or_create(
+                slug=slug, defaults={"title": title, "position": Board.objects.count()}
+            )
+            boards[slug] = (found, dict(found.places.values_list("symbol_id", "position")))
+        return boards[slug]
+
+    def place(symbol: Symbol) -> bool:
+        slug = board or next(s for s, (_, kinds) in STARTER_BOARDS.items() if symbol.kind in kinds)
+        title = STARTER_BOARDS[slug][0] if slug in STARTER_BOARDS else slug.replace("-", " ")
+        found, there = find(slug, title[:1].upper() + title[1:])
+        if symbol.pk in there:
+            return False
+        there[symbol.pk] = max(there.values(), default=0) + 1
+        BoardSymbol.objects.create(board=found, symbol=symbol, position=there[symbol.pk])
+        return True
+
+    return place
