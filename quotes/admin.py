@@ -145,7 +145,7 @@ class SymbolAdmin(admin.ModelAdmin):
                 quote = symbol.last_quote.quote
         if quote is None:
             return "—"
-        digits = formats.price_digits(quote.last, symbol.digits)
+        digits = formats.price_digits(quote.last, symbol.digits_near(quote.last))
         price = formats.number(quote.last, digits, get_language() or "en")
         return f"{price} {quote.currency}"
 

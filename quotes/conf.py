@@ -7,6 +7,8 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+from quotes.kinds import KINDS
+
 DEFAULTS: dict[str, Any] = {
     "FEED": "inline",  # "inline": the feed runs in the web process; "external": `runfeed` does
     "PROVIDERS": ["simulated"],  # in order of preference
@@ -25,9 +27,9 @@ DEFAULTS: dict[str, Any] = {
     "LOOPBACK_ONLY": "",  # a reason for servers to listen on this machine only
     "DEPLOYMENT": "",  # the name of this deployment in the layer; "": one made in the database
     "CHANNEL_LAYER": "default",  # alias in CHANNEL_LAYERS
-    "STALE_AFTER": {"crypto": 60, "stock": 900, "etf": 900, "index": 900},  # seconds, by kind
+    "STALE_AFTER": {name: kind.stale_after for name, kind in KINDS.items()},  # seconds
     # by kind: the largest change from the last price that needs no confirmation, as a fraction
-    "MAX_JUMP": {"crypto": 0.3, "stock": 0.3, "etf": 0.2, "index": 0.1},
+    "MAX_JUMP": {name: kind.max_jump for name, kind in KINDS.items()},
     # by the seconds of a candle: days to keep candles, and days to request from providers
     "RETENTION": {60: 2, 300: 10, 3600: 90, 86_400: 1830},
     "BACKFILL": {60: 0.125, 300: 1, 3600: 30, 86_400: 365},

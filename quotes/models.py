@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
-from quotes import sessions
+from quotes import kinds, sessions
 from quotes.fields import ExactField, SecondsField
 from quotes.quote import Quote
 
@@ -37,13 +37,17 @@ positive = MinValueValidator(Decimal("0.000000000001"))
 
 
 class Symbol(models.Model):
-    """An instrument with a price: a pair of currencies, a share, a fund or an index."""
+    """An instrument with a price, such as a share, a pair of currencies or an index."""
 
     class Kind(models.TextChoices):
         CRYPTO = "crypto", _("Crypto")
         STOCK = "stock", _("Stock")
         ETF = "etf", _("ETF")
         INDEX = "index", _("Index")
+        FUND = "fund", _("Fund")
+        BOND = "bond", _("Bond")
+        CURRENCY = "currency", _("Currency pair")
+        FUTURE = "future", _("Future")
 
     code = models.CharField(
         _("symbol"),
@@ -121,6 +125,13 @@ class Symbol(models.Model):
         """Return the address of its page."""
         return reverse("quotes:symbol", args=[self.code])
 
+    def digits_near(self, price: Decimal) -> int | None:
+        """Return the number of decimals of its prices near this one, by its tick size or its kind.
+
+        Return None if neither decides it.
+        """
+        return self.kind_of.digits(price) if self.digits is None else self.digits
+
     @cached_property
     def digits(self) -> int | None:
         """The number of decimals of its prices, by its tick size; None if that is not known."""
@@ -128,6 +139,11 @@ class Symbol(models.Model):
             return None
         exponent = self.tick_size.normalize().as_tuple().exponent
         return max(0, -int(exponent))
+
+    @cached_property
+    def kind_of(self) -> kinds.Kind:
+        """Everything that its kind decides."""
+        return kinds.of(self.kind)
 
 
 @receiver(pre_delete, sender=Symbol)

@@ -60,15 +60,16 @@ def plausible(moment: datetime, now: datetime) -> bool:
 class Quote:
     """The newest prices of a symbol from one provider.
 
-    Prices are positive Decimals in `currency`, with every digit that the source sent. Values that
-    the source did not send are None. Times are aware UTC. Providers pass on an invalid last price
-    (such as 0 or a negative number) and a bid above the ask: only the feed holds quotes back.
+    Prices are Decimals in `currency`, with every digit that the source sent. They are above 0,
+    but those of some kinds may be below it. Values that the source did not send are None. Times
+    are aware UTC. Providers pass on an invalid last price (such as 0 or a negative number) and a
+    bid above the ask: only the feed holds quotes back.
     """
 
     symbol: str
     provider: str
     currency: str  # ISO 4217 or a crypto code: USD, USDT, GBP; never pence
-    last: Decimal  # 0 or negative if the provider has no price
+    last: Decimal  # 0, or negative where the kind forbids it, if the provider has no price
     received_at: datetime  # when it arrived here
     source_time: datetime | None = None  # the exchange's own time of this price
     bid: Decimal | None = None
@@ -101,10 +102,10 @@ class Quote:
 
     @property
     def change_percent(self) -> Decimal | None:
-        """Change as a percentage of the reference; None without a reference."""
+        """Change as a percentage of the reference's size; None without a reference."""
         if self.reference is None:
             return None
-        return (self.last - self.reference) / self.reference * 100
+        return (self.last - self.reference) / abs(self.reference) * 100
 
     def to_wire(self) -> list[Any]:
         """Return the fields in order, as values that JSON and msgpack carry without loss."""

@@ -17,6 +17,8 @@ from itertools import pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from quotes import kinds
+
 CALENDAR = Path(__file__).with_name("sessions.csv")
 COLUMNS = ("venue", "zone", "year", "hours", "days")
 WEEK = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -31,7 +33,11 @@ CLOSING = timedelta(minutes=3)  # around the end of trading: last trades and the
 INDEX_SETTLED = timedelta(hours=2)  # after trading: Nasdaq publishes index values until 17:16
 
 # Names of exchanges, by the venue with the same hours. An index has the hours of its shares.
+# Two venues are open from Sunday to Friday: the futures of the CME group (without those of grain),
+# and trade in currencies, which has no exchange.
 VENUES = {
+    "CMES": ("CME", "NYMEX", "COMEX"),
+    "FX": ("CCY",),
     "XASX": ("ASX",),
     "XBOM": ("BSE", "NSE"),
     "XETR": ("XETRA",),
@@ -72,7 +78,7 @@ ALWAYS = Session("always")
 
 def at(exchange: str, kind: str, now: datetime) -> Session | None:
     """Return the session of a symbol's market at an aware time; None if it is not known."""
-    if kind == "crypto":
+    if kinds.of(kind).venue == kinds.ALL_DAY:
         return ALWAYS
     line = _timeline_of(exchange, kind)
     return None if line is None else line.at(now)
@@ -131,9 +137,9 @@ def price_label(exchange: str, kind: str, now: datetime, made_at: datetime, as_o
     return "post" if has_post and line.at(made_at) == after else ""
 
 
-def zone(exchange: str) -> ZoneInfo | None:
-    """Return the time zone of an exchange, by any of its names; None if it is not known."""
-    venue = VENUE_OF.get(exchange.upper())
+def zone(exchange: str, kind: str) -> ZoneInfo | None:
+    """Return the time zone of a symbol's market; None if it is not known, or always open."""
+    venue = _venue_of(exchange, kind)
     return None if venue is None else _calendar()[venue][0]
 
 
@@ -155,9 +161,17 @@ def years(venue: str) -> tuple[int, int]:
     return min(known), max(known)
 
 
-def last_days(exchanges: Iterable[str], today: date) -> dict[str, date]:
-    """Return the last day in the calendar of each exchange for which it ends within 60 days."""
-    venues = {name: VENUE_OF[name.upper()] for name in exchanges if name.upper() in VENUE_OF}
+def last_days(markets: Iterable[tuple[str, str]], today: date) -> dict[str, date]:
+    """Return the last day in the calendar of each market for which it ends within 60 days.
+
+    A market is the exchange and the kind of a symbol. It is named by the exchange, or by the
+    venue if the kind has one.
+    """
+    venues = {
+        (exchange if kinds.of(kind).venue is None else venue): venue
+        for exchange, kind in markets
+        if (venue := _venue_of(exchange, kind))
+    }
     last = {name: date(max(_calendar()[venue][1]), 12, 31) for name, venue in venues.items()}
     return {name: day for name, day in sorted(last.items()) if day - today <= WARN_AHEAD}
 
@@ -199,9 +213,14 @@ class Timeline:
         return None
 
 
+def _venue_of(exchange: str, kind: str) -> str | None:
+    venue = kinds.of(kind).venue
+    return VENUE_OF.get(exchange.upper() if venue is None else venue)
+
+
 def _timeline_of(exchange: str, kind: str) -> Timeline | None:
-    venue = VENUE_OF.get(exchange.upper())
-    return None if venue is None else timeline(venue, kind != "index")
+    venue = _venue_of(exchange, kind)
+    return None if venue is None else timeline(venue, kinds.of(kind).extended)
 
 
 @cache
@@ -232,7 +251,7 @@ class Year:
 
 
 def _starts(venue: str) -> Iterator[tuple[datetime, str | None]]:
-    zone, years = _calendar()[venue]
+    (zone, years), at_midnight = _calendar()[venue], "closed"
 
     def utc(day: date, clock: time = time()) -> datetime:
         return datetime.combine(day, clock, zone).astimezone(UTC)
@@ -244,9 +263,14 @@ def _starts(venue: str) -> Iterator[tuple[datetime, str | None]]:
         while day < end:
             hours = year.hours(day)
             if (venue, day) in _corrections:
-                hours = corrected(year.usual(day), _corrections[venue, day])
-            for clock, name in hours:
-                yield utc(day, clock), name
+                yield utc(day), "closed"
+                for clock, name in corrected(year.usual(day), _corrections[venue, day]):
+                    yield utc(day, clock), name
+                yield utc(day + DAY), hours[-1][1] if hours else at_midnight
+            else:
+                for clock, name in hours:
+                    yield utc(day, clock), name
+            at_midnight = hours[-1][1] if hours else at_midnight
             day += DAY
         if number + 1 not in years:
             yield utc(end), None

@@ -17,6 +17,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext, gettext_noop
 
 from quotes import formats, sessions
+from quotes.kinds import KINDS
 from quotes.providers import REGISTRY, provider_class
 from quotes.quote import Quote
 from quotes.store import State
@@ -27,8 +28,7 @@ SINCE = {
     "rolling_24h": gettext_noop("24 h"),
     "utc_day": gettext_noop("since 00:00 UTC"),
 }
-USUAL = {"crypto": "rolling_24h"}  # the reference of changes, by kind of symbol
-USUAL_OF_OTHERS = "prev_close"  # of all other kinds
+USUAL = {kind.reference for kind in KINDS.values()}
 MIXED = gettext_noop("over 24 hours for crypto, otherwise since the previous close")
 REFERENCES = {
     "prev_close": gettext_noop("Prev. close"),
@@ -55,16 +55,15 @@ class Shown:
     def __init__(self, state: State, language: str) -> None:
         self.state, self.language = state, language
         self.symbol, self.quote = state.symbol, state.quote
-        self.digits = (
-            formats.price_digits(self.quote.last, state.symbol.digits) if self.quote else 2
-        )
+        self.fixed = self.symbol.digits_near(self.quote.last) if self.quote else None
+        self.digits = formats.price_digits(self.quote.last, self.fixed) if self.quote else 2
 
     def __getattr__(self, name: str) -> str | SafeString:
         """Format one of the quote's prices: `shown.last`, `shown.bid`."""
         value = getattr(self.quote, name) if self.quote else None
         if value is None:
             return BLANK
-        digits = self.symbol.digits
+        digits = self.fixed
         if digits is None:  # as many as `last` has, or as this price has if these are more
             digits = max(self.digits, formats.price_digits(value.normalize(), None))
         return formats.price(value, digits, self.language)
@@ -131,7 +130,7 @@ class Shown:
     def unlike(self) -> str:
         """The reference of the change, or "" if pages state the same one for this kind."""
         quote = self.quote
-        usual = USUAL.get(self.symbol.kind, USUAL_OF_OTHERS)
+        usual = self.symbol.kind_of.reference
         return self.since if quote and quote.reference_kind != usual else ""
 
     @property
@@ -283,8 +282,8 @@ def since_in_english(quotes: Iterable[Quote | None]) -> str:
 
     A row with another reference has its own text.
     """
-    kinds = {quote.reference_kind for quote in quotes if quote}
-    texts = [SINCE[kind] for kind in (USUAL_OF_OTHERS, *USUAL.values()) if kind in kinds]
+    found = {quote.reference_kind for quote in quotes if quote}
+    texts = [text for reference, text in SINCE.items() if reference in USUAL & found]
     return MIXED if len(texts) > 1 else "".join(texts)
 
 

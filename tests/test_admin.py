@@ -281,7 +281,7 @@ def test_a_symbol_is_added_with_its_code_at_a_provider_and_its_board(alice: Clie
         ("tick_size", "-0.01", "greater than or equal to"),
         ("tick_size", "NaN", "Enter a number."),
         ("stale_after", "0", "greater than or equal to 1"),
-        ("kind", "bond", "bond is not one of the available choices."),
+        ("kind", "house", "house is not one of the available choices."),
         ("name", "", "This field is required."),
     ],
 )

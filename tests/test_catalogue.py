@@ -191,8 +191,11 @@ FAULTS = {
         "line 2: has 9 cells, must have as many as line 1",
     ),
     "a bad kind": (
-        HEADER + APPLE.replace("stock", "bond"),
-        "line 2: kind: 'bond' is not a valid kind, must be one of: crypto, stock, etf, index",
+        HEADER + APPLE.replace("stock", "house"),
+        (
+            "line 2: kind: 'house' is not a valid kind, must be one of: crypto, stock, etf, "
+            "index, fund, bond, currency, future"
+        ),
     ),
     "a bad symbol": (
         HEADER + APPLE.replace("AAPL", "aapl"),
@@ -258,7 +261,7 @@ class TestFaults:
 
     def test_all_errors_are_named_at_once(self, load: Loader):
         with pytest.raises(CommandError) as refused:
-            load(HEADER + APPLE.replace("stock", "bond") + BITCOIN + BITCOIN)
+            load(HEADER + APPLE.replace("stock", "house") + BITCOIN + BITCOIN)
         lines = str(refused.value).splitlines()
         assert [line.partition(":")[0] for line in lines[1:]] == ["line 2", "line 4"]
 

@@ -195,6 +195,18 @@ class TestWhatARowSays:
         assert 'value="64123.40"' in row
         assert field(fragments.snapshot(watch("en", row=["BTC-USD"])), "last") == "64,123.40"
 
+    def test_a_future_below_zero_has_a_minus_and_the_sign_of_its_change(
+        self, make_quote: Callable[..., Quote]
+    ):
+        store = Store(clock=lambda: NOON)
+        store.keep([Symbol(pk=4, code="CL", name="Oil", kind="future", currency="USD")])
+        oil = make_quote("CL", "-37.63", reference=Decimal("18.27"), low=Decimal("-40.32"))
+        store.put((1, 1), [oil])
+        row = Fragments(store).paint("row", "CL", "en")
+        assert field(row, "last").startswith("−37.63")
+        assert (field(row, "change"), field(row, "low")) == ("−55.90", "−40.32")
+        assert field(row, "change-percent").endswith("−305.97%")
+
     def test_a_rise_has_a_sign_and_an_arrow_and_not_only_a_colour(self, fragments: Fragments):
         row = fragments.paint("row", "AAPL", "en")
         assert field(row, "change") == "+1.00"

@@ -179,6 +179,16 @@ class TestDerivedFigures:
         fell = make_quote("AAPL", "98.50")
         assert (fell.change, fell.change_percent) == (Decimal("-1.50"), Decimal("-1.50"))
 
+    @pytest.mark.parametrize(
+        ("reference", "last", "percent"),
+        [("-10", "-5", 50), ("-10", "-15", -50), ("20", "-5", -125)],
+    )
+    def test_the_percentage_has_the_sign_of_the_change_below_zero_too(
+        self, make_quote: Callable[..., Quote], reference: str, last: str, percent: int
+    ):
+        oil = make_quote("CL", last, reference=Decimal(reference))
+        assert oil.change_percent == percent
+
     def test_without_a_reference_the_change_is_none_and_not_zero(
         self, make_quote: Callable[..., Quote]
     ):

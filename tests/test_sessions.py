@@ -55,9 +55,12 @@ OWN_CALENDARS = {  # in exchange_calendars; here these exchanges share another v
     "EURONEXT LISBON": "XLIS",
     "BSE": "BSE",
 }
-EXCHANGES = sorted(VENUES.keys() | OWN_CALENDARS.keys())
+ALL_WEEK = {"CMES", "FX"}  # venues that are open from Sunday to Friday
+EXCHANGES = sorted((VENUES.keys() - ALL_WEEK) | OWN_CALENDARS.keys())
 NEW_YORK = ZoneInfo("America/New_York")
+CHICAGO = ZoneInfo("America/Chicago")
 SECOND, MINUTE, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(days=1)
+HOUR = timedelta(hours=1)
 TICK = timedelta(microseconds=1)
 two_hundred = examples(200)
 
@@ -287,9 +290,49 @@ class TestDays:
         assert hours(exchange, day) == ([(opens, "regular"), (closes, "closed")] if opens else [])
 
 
+class TestMarketsThatAreOpenAllWeek:
+    @two_hundred
+    @given(st.datetimes(datetime(2026, 1, 2), datetime(2028, 12, 29), timezones=st.just(UTC)))
+    def test_futures_trade_as_in_the_package_except_in_the_hour_of_rest(self, now: datetime):
+        here = now.astimezone(CHICAGO)
+        assume(("CMES", here.date()) not in DECIDED)
+        package = exchange_calendars.get_calendar("CMES", "2026-01-01", "2028-12-31")
+        trades = package.is_open_at_time(Timestamp(now), "left") and here.hour != 16
+        assert (known("NYMEX", "future", now).name == "regular") == trades
+
+    @pytest.mark.parametrize(
+        ("moment", "session", "opens"),
+        [
+            ("2026-11-27T16:59:59-05:00", "regular", None),  # a Friday
+            ("2026-11-27T17:00:00-05:00", "closed", "2026-11-29T17:00:00-05:00"),
+            ("2026-11-29T16:59:59-05:00", "closed", "2026-11-29T17:00:00-05:00"),
+            ("2026-11-29T17:00:00-05:00", "regular", None),
+            ("2026-12-02T03:00:00-05:00", "regular", None),
+            ("2026-12-25T12:00:00-05:00", "closed", "2026-12-27T17:00:00-05:00"),
+            ("2027-03-12T16:59:59-05:00", "regular", None),
+            ("2027-03-14T17:00:00-04:00", "regular", None),  # in summer time since that morning
+            ("2028-12-25T16:59:59-05:00", "closed", "2028-12-25T17:00:00-05:00"),
+        ],
+    )
+    def test_currencies_trade_from_sunday_to_friday_in_new_york(
+        self, moment: str, session: str, opens: str | None
+    ):
+        found = known("", "currency", datetime.fromisoformat(moment))
+        assert found.name == session
+        if opens:
+            assert found.next_open == datetime.fromisoformat(opens)
+
+    def test_the_exchange_of_a_currency_pair_does_not_matter(self):
+        now = datetime(2026, 11, 28, 12, tzinfo=UTC)
+        assert at("NYSE", "currency", now) == at("", "currency", now)
+
+    def test_a_fund_has_no_session_because_it_is_priced_once_a_day(self):
+        assert at("NASDAQ", "fund", new_york(2026, 11, 23, 12)) is None
+
+
 def hours(exchange: str, day: date) -> list[tuple[str | None, str]]:
     """Return the sessions that begin on a day, by the clock of the exchange."""
-    zone = sessions.zone(exchange)
+    zone = sessions.zone(exchange, "stock")
     minutes = (datetime.combine(day, time(), zone) + n * MINUTE for n in range(1, 24 * 60))
     found = [(moment, at(exchange, "stock", moment)) for moment in minutes]
     return [(f"{moment:%H:%M}", s.name) for moment, s in found if s and s.since == moment]
@@ -350,6 +393,21 @@ class TestCorrections:
         sessions.correct({("XBOM", sunday): evening, ("XBOM", holiday): evening})
         for day in (sunday, holiday):
             assert hours("NSE", day) == [("18:00", "regular"), ("19:00", "closed")]
+
+    def test_a_market_that_is_open_all_week_can_be_closed_for_a_day(self):
+        assert hours("CMES", self.DAY) == [("16:00", "break"), ("17:00", "regular")]
+        self.corrected("CMES")
+        closed = known("CME", "future", datetime(2026, 11, 24, 12, tzinfo=CHICAGO))
+        assert closed.name == "closed"
+        assert closed.since == datetime(2026, 11, 24, tzinfo=CHICAGO)
+        assert closed.next_open == datetime(2026, 11, 25, tzinfo=CHICAGO)
+
+    def test_a_market_that_is_open_all_week_can_end_early_for_a_day(self):
+        self.corrected("CMES", "00:00", "12:00")
+        night = datetime(2026, 11, 24, 1, tzinfo=CHICAGO)
+        assert known("CME", "future", night).name == "regular"
+        assert known("CME", "future", night).until == night + timedelta(hours=11)
+        assert known("CME", "future", night + timedelta(hours=11)).next_open == night + DAY - HOUR
 
     def test_a_year_outside_the_calendar_stays_unknown(self):
         sessions.correct({("XKRX", date(2099, 1, 5)): (time(9), time(15))})
@@ -479,13 +537,15 @@ class TestPricesThatMayDiffer:
 class TestEndOfTheCalendar:
     def test_it_is_reported_from_sixty_days_before(self):
         last = date(YEARS["XNYS"][-1], 12, 31)
-        assert sessions.last_days(["NYSE"], last - 61 * DAY) == {}
-        assert sessions.last_days(["NYSE"], last - 60 * DAY) == {"NYSE": last}
-        assert sessions.last_days(["NYSE"], last + 60 * DAY) == {"NYSE": last}
+        assert sessions.last_days([("NYSE", "stock")], last - 61 * DAY) == {}
+        assert sessions.last_days([("NYSE", "stock")], last - 60 * DAY) == {"NYSE": last}
+        assert sessions.last_days([("NYSE", "stock")], last + 60 * DAY) == {"NYSE": last}
 
-    def test_it_is_reported_only_for_the_given_exchanges_that_are_known(self):
-        far = date(2099, 1, 1)
-        assert list(sessions.last_days(["TSX", "MOON", "ASX", ""], far)) == ["ASX", "TSX"]
+    def test_it_is_reported_only_for_the_given_markets_that_are_known(self):
+        stocks = [(exchange, "stock") for exchange in ("TSX", "MOON", "ASX", "")]
+        others = [("", "currency"), ("CRYPTO", "crypto"), ("NYSE", "fund")]
+        found = sessions.last_days([*stocks, *others], date(2099, 1, 1))
+        assert list(found) == ["ASX", "FX", "TSX"]
 
     @pytest.mark.django_db(transaction=True)
     @pytest.mark.parametrize("days", [60, 61])
@@ -563,7 +623,7 @@ class TestTheCommand:
     @pytest.mark.parametrize(
         ("given", "words"),
         [
-            ({"venue": ["XMOO"]}, "Unknown venue 'XMOO', must be one of: XASX"),
+            ({"venue": ["XMOO"]}, "Unknown venue 'XMOO', must be one of: CMES, FX, XASX"),
             ({"until": 1999}, "Unexpected --until 1999, must be "),
         ],
     )

@@ -78,6 +78,8 @@ def list_starters() -> None:
         entries = catalogue.read(file)
     symbols = Symbol.objects.bulk_create(entry.symbol for entry in entries)
     for slug, (title, kinds) in catalogue.STARTER_BOARDS.items():
+        if not any(symbol.kind in kinds for symbol in symbols):
+            continue
         board = Board.objects.create(slug=slug, title=title)
         BoardSymbol.objects.bulk_create(
             BoardSymbol(board=board, symbol=symbol, position=place)

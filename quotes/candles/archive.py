@@ -156,9 +156,9 @@ def load_newest(now: datetime) -> list[Row]:
 
 
 def load_zones() -> dict[str, tzinfo]:
-    """Return the time zone of the exchange of each active symbol, if it is known."""
-    listed = Symbol.objects.filter(active=True).exclude(kind=Symbol.Kind.CRYPTO)
-    zones = ((code, sessions.zone(venue)) for code, venue in listed.values_list("code", "exchange"))
+    """Return the time zone of the market of each active symbol, if it is known."""
+    listed = Symbol.objects.filter(active=True).values_list("code", "exchange", "kind")
+    zones = ((code, sessions.zone(exchange, kind)) for code, exchange, kind in listed)
     return {code: zone for code, zone in zones if zone}
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 
-from quotes import conf, sessions
+from quotes import conf, kinds, sessions
 from quotes.doctor.beside import in_database
 from quotes.doctor.deployment import compare_clocks
 from quotes.doctor.findings import Report, first_line, span
@@ -126,7 +126,9 @@ class ProviderCheck:
             return
         requested = instruments[: max(FEW, provider.plan.batch or len(instruments))]
         began = time.perf_counter()
-        quotes = [quote for quote in await provider.quotes(requested) if quote.last > 0]
+        kind = {each.symbol: kinds.of(each.kind) for each in requested}
+        answer = await provider.quotes(requested)
+        quotes = [quote for quote in answer if kind[quote.symbol].is_price(quote.last)]
         took = time.perf_counter() - began
         if quotes:
             self._report_quote(max(quotes, key=lambda each: (not each.mistimed, each.time)), took)

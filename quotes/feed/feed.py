@@ -15,6 +15,7 @@ from datetime import datetime
 from decimal import Decimal
 from math import inf
 
+from quotes import kinds
 from quotes.feed.batch import Batch
 from quotes.feed.gate import Gate, Held
 from quotes.feed.sources import BACK_OFF, Source
@@ -49,7 +50,7 @@ class Feed:
     ) -> None:
         self.publish, self.learn, self.clock, self.now = publish, learn, clock, now
         self.jumps = {kind: Decimal(str(part)) for kind, part in (max_jump or {}).items()}
-        self.gate = Gate(self.max_jump, accepted, clock=clock)
+        self.gate = Gate(self.max_jump, accepted, self.is_price, clock=clock)
         self.sources: dict[str, Source] = {}
         self.tasks: dict[str, asyncio.Task[None]] = {}
         self.chains: Mapping[str, Chain] = {}  # by symbol
@@ -79,7 +80,12 @@ class Feed:
             if provider.name not in self.sources:
                 take = self._taker(provider.name)
                 self.sources[provider.name] = Source(
-                    provider, take, self.gate.wake.set, self.now, self.clock
+                    provider,
+                    take,
+                    self.gate.wake.set,
+                    is_price=self.is_price,
+                    now=self.now,
+                    clock=self.clock,
                 )
             if acted:
                 self.sources[provider.name].act()
@@ -145,8 +151,11 @@ class Feed:
 
     def max_jump(self, symbol: str) -> Decimal | None:
         """Return the largest change of a price, as a fraction, that needs no confirmation."""
-        chain = self.chains.get(symbol)
-        return self.jumps.get(next(iter(chain.values())).kind) if chain else None
+        return self.jumps.get(self._kind(symbol))
+
+    def is_price(self, quote: Quote) -> bool:
+        """Return whether the last price of a quote is valid for the kind of its symbol."""
+        return quote.last > 0 or kinds.of(self._kind(quote.symbol)).is_price(quote.last)
 
     def remember(self, quotes: Iterable[Quote]) -> None:
         """Compare the first quotes with these, which an earlier feed accepted."""
@@ -169,6 +178,10 @@ class Feed:
         self.gate.forget(symbol)
         for source in self.sources.values():
             source.forget(symbol)
+
+    def _kind(self, symbol: str) -> str:
+        chain = self.chains.get(symbol)
+        return next(iter(chain.values())).kind if chain else ""
 
     def _best(self, symbol: str, chain: Chain) -> str:
         used = self.in_use.get(symbol, "")

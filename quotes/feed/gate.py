@@ -43,6 +43,7 @@ class Gate:
 
     max_jump: Callable[[str], Decimal | None] = lambda symbol: None  # as a fraction of the price
     accepted: Callable[[Quote], object] = lambda quote: None  # called with each accepted quote
+    is_price: Callable[[Quote], bool] = lambda quote: quote.last > 0
     latest: dict[str, Quote] = field(default_factory=dict)
     changed: dict[str, Quote] = field(default_factory=dict)
     held: dict[str, Held] = field(default_factory=dict)  # waiting for a second sample, by symbol
@@ -66,8 +67,9 @@ class Gate:
         if known and not self._is_new(timed, known, asked_at, mistimed=timed is not quote):
             return False
         quote = uncrossed(timed)
-        self._report(timed, UNPRICED if timed.last <= 0 else CROSSED if quote is not timed else "")
-        if quote.last <= 0 or (known and not self._believed(quote, known, asked_at)):
+        priced = self.is_price(quote)
+        self._report(timed, UNPRICED if not priced else CROSSED if quote is not timed else "")
+        if not priced or (known and not self._believed(quote, known, asked_at)):
             return False
         self.corrections.pop(quote.symbol, None)
         self.accepted(quote)
@@ -193,7 +195,7 @@ def _in_time(quote: Quote, known: Quote) -> Quote:
 
 
 def _near(last: Decimal, before: Decimal, limit: Decimal) -> bool:
-    return abs(last - before) <= before * limit
+    return abs(last - before) <= abs(before) * limit
 
 
 def _late(quote: Quote, known: Quote, asked_at: datetime | None) -> bool:

@@ -31,10 +31,12 @@ class Source:
         provider: Provider,
         take: Take,
         changed: Callable[[], object],
+        *,
+        is_price: Callable[[Quote], bool],
         now: Callable[[], datetime],
         clock: Callable[[], float],  # seconds, independent of the wall clock
     ) -> None:
-        self.provider, self.take, self.changed = provider, take, changed
+        self.provider, self.take, self.changed, self.is_price = provider, take, changed, is_price
         self.now, self.clock = now, clock
         provider.may_differ = self._may_differ
         self.instruments: Sequence[Instrument] = ()
@@ -175,7 +177,7 @@ class Source:
         asked_at = self.now()
         due = [e for e in self.instruments if self._may_differ(e, self.got_at.get(e.symbol))]
         for quote in await self.provider.quotes(due) if due else ():
-            if quote.last > 0:
+            if self.is_price(quote):
                 self.got_at[quote.symbol] = asked_at
             self._take(quote, asked_at)
         self.got_at |= {each.symbol: asked_at for each in due if self.lacks(each.code)}
@@ -197,7 +199,7 @@ class Source:
                 quote.symbol,
                 false_time(quote),
             )
-        if quote.last <= 0:
+        if not self.is_price(quote):
             if asked_at is None or quote.symbol not in self.streamed:  # a poll may know less
                 self.unpriced.setdefault(quote.symbol, self.clock())
         elif quote.symbol in self.unpriced:

@@ -171,8 +171,8 @@ class Live:
 
     def warn_of_calendar(self) -> None:
         """Log the exchanges whose calendar ends soon."""
-        exchanges = {symbol.exchange for symbol in self.listed.symbols.values()}
-        ends = sessions.last_days(exchanges, self.store.clock().date())
+        markets = {(each.exchange, each.kind) for each in self.listed.symbols.values()}
+        ends = sessions.last_days(markets, self.store.clock().date())
         if ends:
             days = ", ".join(f"{name} ({day})" for name, day in ends.items())
             logger.warning("the calendar of market hours ends soon: %s", days)

@@ -31,7 +31,7 @@ class Instrument:
 
     symbol: str  # ours: "BTC-USD"
     code: str  # theirs: "XXBTZUSD"
-    kind: str = "crypto"  # "crypto", "stock", "etf", "index"
+    kind: str = "crypto"  # one of quotes.kinds.KINDS
     exchange: str = ""  # it has the market hours of this exchange: "NASDAQ"
     currency: str = "USD"
     tick_size: Decimal | None = None  # the smallest step of its price

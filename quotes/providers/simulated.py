@@ -17,6 +17,7 @@ from math import ceil, exp, expm1, floor, sin, sqrt, tau
 from random import Random
 from typing import NamedTuple
 
+from quotes import kinds
 from quotes.providers import Candle, Instrument, Provider
 from quotes.quote import Quote, utc_now
 
@@ -29,7 +30,7 @@ MAX_BURST = 500  # ticks at once
 STALL = 1.0  # seconds; after a longer delay the missed ticks are dropped
 
 
-class Kind(NamedTuple):
+class Behaviour(NamedTuple):
     """The behaviour of one kind of instrument."""
 
     volatility: float  # standard deviation of a year's return
@@ -40,12 +41,16 @@ class Kind(NamedTuple):
     window: str = "session"
 
 
-STOCK = Kind(0.30, 0.0001, 10_000)
-KINDS = {
-    "crypto": Kind(0.60, 0.0001, 2_000, Decimal("0.0001"), "rolling_24h", "24h"),
+STOCK = Behaviour(0.30, 0.0001, 10_000)
+BEHAVIOURS = {
+    "crypto": Behaviour(0.60, 0.0001, 2_000, Decimal("0.0001"), "rolling_24h", "24h"),
     "stock": STOCK,
-    "etf": Kind(0.18, 0.00005, 20_000),
-    "index": Kind(0.15, 0.00005, 50_000),
+    "etf": Behaviour(0.18, 0.00005, 20_000),
+    "index": Behaviour(0.15, 0.00005, 50_000),
+    "fund": Behaviour(0.12, 0.0001, 20_000),
+    "bond": Behaviour(0.06, 0.0005, 50_000),
+    "currency": Behaviour(0.08, 0.00005, 1_000_000),
+    "future": Behaviour(0.30, 0.0001, 100_000),
 }
 
 
@@ -54,23 +59,26 @@ class Grid:
 
     def __init__(self, instrument: Instrument) -> None:
         start = instrument.start or Decimal(100)
-        tick = instrument.tick_size or default_tick(start)
+        tick = instrument.tick_size or default_tick(start, instrument.kind)
         self.tick = Decimal(f"{tick.normalize():f}")  # 0.01 for 0.010000 as databases keep it
         self.start = max(1, round(start / self.tick))
-        self.kind = KINDS.get(instrument.kind, STOCK)
-        self.trade = self.kind.trade / float(start * self.kind.lot)  # lots, on average
+        self.behaviour = BEHAVIOURS.get(instrument.kind, STOCK)
+        self.trade = self.behaviour.trade / float(start * self.behaviour.lot)  # lots, on average
 
     def move(self, share: float) -> int:
         """Return the price, in ticks, at this natural logarithm from the first price."""
         return max(1, round(self.start * exp(share)))
 
 
-def default_tick(start: Decimal) -> Decimal:
-    """Return a default tick size: 0.01, or for prices below 1 a smaller one.
+def default_tick(start: Decimal, kind: str) -> Decimal:
+    """Return a default tick size: by the digits of the kind, or else 0.01.
 
-    With it, these prices have four significant digits.
+    For prices below 1 it is smaller, so that they have four significant digits.
     """
-    return Decimal("0.01") if start >= 1 else Decimal(1).scaleb(start.adjusted() - 3)
+    digits = kinds.of(kind).digits(start)
+    if digits is None:
+        digits = 2 if start >= 1 else 3 - start.adjusted()
+    return Decimal(1).scaleb(-digits)
 
 
 class Walk:
@@ -80,7 +88,7 @@ class Walk:
         self.instrument = instrument
         self.rng = Random(f"{seed}:{instrument.symbol}")
         self.grid = Grid(instrument)
-        self.width = max(1, round(self.grid.start * self.grid.kind.spread))
+        self.width = max(1, round(self.grid.start * self.grid.behaviour.spread))
         self.day = max(1, round(DAY / pause))  # steps
         self.sequence = 0
         self._set_pull(pause)
@@ -92,14 +100,14 @@ class Walk:
         pull = 8 * HASTE * pause / YEAR
         self.away = 0.0
         self.keep = exp(-pull)
-        self.shake = self.grid.kind.volatility / 4 * sqrt(-expm1(-2 * pull))
+        self.shake = self.grid.behaviour.volatility / 4 * sqrt(-expm1(-2 * pull))
 
     def _open_first_day(self) -> None:
-        grid, swing = self.grid, self.grid.kind.volatility / sqrt(365)
+        grid, swing = self.grid, self.grid.behaviour.volatility / sqrt(365)
         self.last = grid.start
         self.bid = max(1, self.last - (self.width + 1) // 2)
         self.reference = grid.move(self.rng.gauss(0, swing))
-        rolling = grid.kind.reference == "rolling_24h"
+        rolling = grid.behaviour.reference == "rolling_24h"
         self.open = self.reference if rolling else grid.move(self.rng.gauss(0, swing / 2))
         self.high = max(self.open, self.last, grid.move(self.rng.random() * swing))
         self.low = min(self.open, self.last, grid.move(-self.rng.random() * swing))
@@ -107,7 +115,7 @@ class Walk:
 
     def _open_day(self) -> None:
         self.reference = self.open = self.high = self.low = self.last
-        self.traded = self.earlier if self.grid.kind.window == "24h" else 0
+        self.traded = self.earlier if self.grid.behaviour.window == "24h" else 0
 
     def _move(self) -> None:
         random = self.rng.random
@@ -128,7 +136,7 @@ class Walk:
         return self._quote(now)
 
     def _quote(self, now: datetime) -> Quote:
-        tick, kind = self.grid.tick, self.grid.kind
+        tick, behaviour = self.grid.tick, self.grid.behaviour
         return Quote(
             symbol=self.instrument.symbol,
             provider=Simulated.name,
@@ -142,9 +150,9 @@ class Walk:
             high=self.high * tick,
             low=self.low * tick,
             reference=self.reference * tick,
-            reference_kind=kind.reference,
-            volume=self.traded * kind.lot,
-            volume_window=kind.window,
+            reference_kind=behaviour.reference,
+            volume=self.traded * behaviour.lot,
+            volume_window=behaviour.window,
             session="always",  # this market never closes, even for stocks
             delay=0,
             sequence=self.sequence,
@@ -165,7 +173,7 @@ class Past:
         self.waves = []
         for power in range(12):
             length = 100 * 3**power * rng.uniform(0.8, 1.2)  # seconds, up to 200 days
-            height = 0.3 * self.grid.kind.volatility * sqrt(length / YEAR)
+            height = 0.3 * self.grid.behaviour.volatility * sqrt(length / YEAR)
             self.waves.append((height, tau / length, tau * rng.random()))
         self.level = self._sum(opened)
 
@@ -176,14 +184,14 @@ class Past:
         """Return the candle of `step` seconds from `moment`, in seconds since 1970."""
         rng, grid = Random(f"{self.key}:{step}:{moment}"), self.grid
         levels = [self._sum(moment + step * part / 3) - self.level for part in range(4)]
-        wick = grid.kind.volatility * sqrt(step / YEAR) / 3
+        wick = grid.behaviour.volatility * sqrt(step / YEAR) / 3
         return Candle(
             start=datetime.fromtimestamp(moment, UTC),
             open=grid.move(levels[0]) * grid.tick,
             high=grid.move(max(levels) + wick * rng.random()) * grid.tick,
             low=grid.move(min(levels) - wick * rng.random()) * grid.tick,
             close=grid.move(levels[-1]) * grid.tick,
-            volume=ceil(grid.trade * step * rng.uniform(0.3, 1.7)) * grid.kind.lot,
+            volume=ceil(grid.trade * step * rng.uniform(0.3, 1.7)) * grid.behaviour.lot,
         )
 
 

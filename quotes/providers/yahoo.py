@@ -266,7 +266,7 @@ class Connection:
         quote = apply_frame(frame, known, datetime.now(UTC))
         if quote is None:
             return []
-        if quote.last > 0:
+        if known.market.kind.is_price(quote.last):
             self.known[frame.code] = Known(quote=quote, market=known.market)
         return self._each(frame.code, quote)
 
@@ -309,18 +309,24 @@ def apply_frame(frame: Frame, known: Known, now: datetime) -> Quote | None:
     if quote.source_time and moment < quote.time:
         return None
     last = market.unit.convert(frame.last)
-    if last <= 0:
+    if not market.kind.is_price(last):
         return replace(quote, last=last, received_at=now, source_time=frame.time)
     if market.day(moment) != market.day(quote.time):
         quote = replace(quote, **NEW_DAY)
-    prices = {name: market.unit.convert(number) for name, number in frame.prices.items()}
+    prices = {
+        name: market.unit.convert(number)
+        for name, number in frame.prices.items()
+        if market.kind.is_price(number)
+    }
     bid, ask = prices.get("bid", quote.bid), prices.get("ask", quote.ask)
     if bid and ask and bid > ask:  # if the frame has only one of them, the other is older
         bid, ask = prices.get("bid"), prices.get("ask")
-    session = "always" if market.crypto else frame.session
+    session = frame.session if market.kind.extended else market.session(moment)
+    session = "always" if market.crypto else session
     reference, kind = quote.reference, quote.reference_kind
-    if frame.reference and (market.crypto or not frame.of_today):
-        reference = market.unit.convert(frame.reference)
+    before = market.kind.price(frame.reference)
+    if before and (market.crypto or not frame.of_today):
+        reference = market.unit.convert(before)
         kind = "rolling_24h" if market.crypto else "prev_close"
     high, low = prices.get("high", quote.high), prices.get("low", quote.low)
     if session in ("always", "regular"):

@@ -17,6 +17,8 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from quotes import kinds
+from quotes.kinds import Kind
 from quotes.providers import Candle, Instrument, Sparkline
 from quotes.providers.kit.protobuf import (
     Field,
@@ -81,18 +83,19 @@ class Market:
     """The unit, zone, delay and hours of a code, which frames do not contain."""
 
     unit: Unit  # of the numbers on the wire: of "GBp", pence
+    kind: Kind
     crypto: bool
     zone: tzinfo
     delay: int | None  # seconds; None if unknown
     hours: tuple[tuple[str, int, int], ...]  # (session, start, end) of this day or the next
 
     def price(self, value: Any) -> Decimal | None:
-        """Return a price in the currency; None if it is not above 0."""
-        number = exact(value)
-        return self.unit.convert(number) if number is not None and number > 0 else None
+        """Return a price in the currency; None if the kind allows no such price."""
+        number = self.kind.price(exact(value))
+        return None if number is None else self.unit.convert(number)
 
     def last_price(self, value: Any) -> Decimal:
-        """Return a last price in the currency, even if it is not above 0; 0 if not a number."""
+        """Return a last price in the currency, even an invalid one; 0 if not a number."""
         number = exact(value)
         return self.unit.convert(number) if number else NO_PRICE
 
@@ -131,8 +134,8 @@ class Frame:
     """A tick on the wire, in the units of its market."""
 
     code: str
-    last: Decimal  # 0 or negative without a price
-    prices: Mapping[str, Decimal]  # the fields of PRICES that it has
+    last: Decimal  # it may be invalid
+    prices: Mapping[str, Decimal]  # the fields of PRICES that it has, perhaps invalid ones
     reference: Decimal | None  # its change is measured from this price
     of_today: bool  # whether the reference is the close of the frame's own day
     time: datetime | None
@@ -160,9 +163,9 @@ def read_frame(message: Mapping[str, Any]) -> Frame | None:
         prices={
             name: shortest(number)
             for name, field in PRICES.items()
-            if field in fields and (number := read_number(fields[field])) and number > 0
+            if field in fields and (number := read_number(fields[field]))
         },
-        reference=cached_shortest(before) if before and before > 0 else None,
+        reference=cached_shortest(before) if before else None,
         of_today=hours in AFTER_HOURS,
         time=moment_of(signed(fields.get(TIME)), MILLISECOND),
         session=SESSIONS[hours] if hours in (0, 1, 2) else "post",
@@ -217,6 +220,7 @@ def read_market(meta: Mapping[str, Any], instrument: Instrument) -> Market:
     ]
     return Market(
         unit=Unit(instrument.currency) if given is None else unit_of(given),
+        kind=kinds.of(instrument.kind),
         crypto=instrument.kind == "crypto" or meta.get("instrumentType") == "CRYPTOCURRENCY",
         zone=read_zone(meta),
         delay=read_delay(meta, instrument.code),
@@ -252,12 +256,12 @@ def read_row(row: Row, instrument: Instrument) -> Known:
         last, moment = next(
             ((close, made) for close, made in reversed(ticks) if close), (NO_PRICE, None)
         )
-    if last <= 0:  # a time without a price would make frames of the stream look too old
+    if not market.kind.is_price(last):  # with its time, frames of the stream would look too old
         moment = None
     reference = market.price(meta.get("previousClose") or meta.get("chartPreviousClose"))
     volume = amount(meta.get("regularMarketVolume"))
-    if market.crypto or (instrument.kind == "index" and not volume):
-        volume = None  # for crypto it is money, not coins; for an index 0 means unknown
+    if market.crypto or not (volume or market.kind.counts_volume):
+        volume = None  # for crypto it is money, not coins
     kind = "utc_day" if market.crypto else "prev_close"
     quote = Quote(
         symbol=instrument.symbol,

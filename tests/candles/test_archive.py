@@ -77,14 +77,14 @@ def the_prices() -> tuple[Decimal, ...]:
 class TestNumbers:
     @given(EXACT)
     def test_no_digit_is_lost(self, number: Decimal):
-        number = abs(number)
         assert str(from_text(to_text(number))) == str(number)
 
     @given(EXACT, EXACT)
     def test_texts_sort_in_the_order_of_the_numbers(self, one: Decimal, other: Decimal):
-        one, other = abs(one), abs(other)
         if one and other and one < other:
             assert to_text(one) < to_text(other)
+            assert to_text(one) < to_text(abs(other))
+            assert to_text(-other) < to_text(-one)
 
     def test_the_database_returns_all_digits(self):
         list_symbols("BTC-USD")
@@ -105,6 +105,13 @@ class TestNumbers:
             prices = dict.fromkeys(("open", "high", "low", "close"), last)
             archive.save(1, [row(1, at=number, **prices)])
         assert the_prices() == tuple(map(Decimal, ("9.9", "10.000000000000000001", "0.5", "0.5")))
+
+    def test_the_database_compares_prices_below_zero_too(self):
+        list_symbols("BTC-USD")
+        for number, price in enumerate(["1.5", "-37.63", "-40.32", "-40.3", "-0.02"]):
+            last = Decimal(price)
+            archive.save(1, [row(1, at=number, open=last, high=last, low=last, close=last)])
+        assert the_prices() == tuple(map(Decimal, ("1.5", "1.5", "-40.32", "-0.02")))
 
 
 class TestMerging:

@@ -345,7 +345,14 @@ class TestProvidersWithoutAnAnswer:
             assert await two.fill() == set(two.symbols)
         assert len(two.bourse.received) == 1
         two.bourse.fails = lambda *_: None
-        Source(two.bourse, print, print, two.clock.now, two.clock.seconds).act()
+        Source(
+            two.bourse,
+            print,
+            print,
+            is_price=bool,
+            now=two.clock.now,
+            clock=two.clock.seconds,
+        ).act()
         assert await two.fill() == set()
 
     async def test_a_provider_that_refuses_quotes_gets_no_requests(self, two: Bench):

@@ -477,6 +477,34 @@ class TestTheNewest:
         assert gate.add(quote("AAPL", "102", second=102))
 
 
+class TestPricesBelowZero:
+    OIL = Instrument(symbol="CL", code="CL=F", kind="future", exchange="NYMEX")
+
+    async def test_a_future_may_have_one_and_a_share_may_not(self):
+        async with running((Bourse(), [self.OIL, AAPL])) as published:
+            gate = published.feed.gate
+            assert gate.add(quote("CL", "-37.63", second=0))
+            assert not gate.add(quote("CL", "0", second=1))
+            assert not gate.add(quote("AAPL", "-37.63", second=0))
+            assert gate.latest["CL"].last == Decimal("-37.63")
+
+    async def test_it_moves_by_a_part_of_its_size_without_confirmation(self):
+        async with running((Bourse(), [self.OIL])) as published:
+            feed = published.feed
+            feed.jumps = {"future": Decimal("0.2")}
+            assert feed.gate.add(quote("CL", "-37.63", second=0))
+            assert feed.gate.add(quote("CL", "-31", second=1))
+            assert not feed.gate.add(quote("CL", "-20", second=2))
+            assert feed.gate.add(quote("CL", "-20.5", second=3))
+
+    async def test_a_source_of_one_counts_as_having_a_price(self):
+        source = Bourse([quote("CL", "-37.63", second=0)])
+        async with running((source, [self.OIL])) as published:
+            await until(lambda: published.prices("CL"))
+            assert published.feed.sources["bourse"].unpriced == {}
+            assert published.feed.sources["bourse"].got_at.keys() == {"CL"}
+
+
 class TestBatches:
     async def test_quotes_at_the_same_time_are_one_batch_with_the_newest_of_each(self):
         wire = Wire()

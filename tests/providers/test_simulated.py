@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quotes.kinds import KINDS
 from quotes.providers import Instrument, make_provider
 from quotes.providers.simulated import MAX_BURST, Simulated
 from quotes.quote import Quote
@@ -33,7 +34,7 @@ instruments = st.builds(
     Instrument,
     symbol=st.sampled_from(["BTC-USD", "AAPL", "PEPE-USD"]),
     code=st.just(""),
-    kind=st.sampled_from(["crypto", "stock", "etf", "index"]),
+    kind=st.sampled_from(sorted(KINDS)),
     tick_size=st.sampled_from(
         [None, *map(Decimal, ("0.01", "0.010000000000", "0.25", "5", "1E-8"))]
     ),
@@ -243,6 +244,15 @@ async def test_other_quotes_have_a_day_and_whole_shares_and_never_close(
     assert (quote.reference_kind, quote.volume_window) == ("prev_close", "session")
     assert (quote.session, quote.delay) == ("always", 0)
     assert quote.volume % 1 == 0
+
+
+@pytest.mark.parametrize(
+    ("start", "shown"), [("1.08459", "1.08459"), ("150.123", "150.123"), ("16512.5", "16512.50")]
+)
+async def test_a_pair_of_currencies_ticks_by_a_part_of_a_pip(start: str, shown: str) -> None:
+    pair = Instrument(symbol="PAIR", code="", kind="currency", start=Decimal(start))
+    [quote] = await simulated().quotes([pair])
+    assert str(quote.last) == shown
 
 
 async def test_a_quote_has_the_time_of_the_clock(fake_time: FakeTime) -> None:

@@ -20,6 +20,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from quotes import kinds
 from quotes.providers import Instrument, ProviderError, make_provider
 from quotes.providers.kit.protobuf import read_fields, shortest, signed, single, text, to_32_bits
 from quotes.providers.yahoo import (
@@ -100,7 +101,12 @@ def frame(**fields: Any) -> Frame:
 
 
 MARKET = Market(
-    unit=Unit("USD"), crypto=False, zone=ZoneInfo("America/New_York"), delay=0, hours=()
+    unit=Unit("USD"),
+    kind=kinds.of("stock"),
+    crypto=False,
+    zone=ZoneInfo("America/New_York"),
+    delay=0,
+    hours=(),
 )
 QUOTE = Quote(
     symbol="AAPL",
@@ -277,7 +283,48 @@ def test_a_quote_without_a_price_does_not_reject_a_frame() -> None:
     assert connection.known["AAPL"].quote == quote
 
 
-@pytest.mark.parametrize(("kind", "volume"), [("index", None), ("stock", 0)])
+OIL = instrument("CL=F", kind="future")
+
+
+def test_oil_may_cost_less_than_nothing() -> None:
+    last, low, before = map(Decimal, ("-37.63", "-40.32", "18.27"))
+    quote = read(OIL, regularMarketPrice=last, regularMarketDayLow=low, previousClose=before)
+    assert (quote.last, quote.low, quote.reference) == (last, low, before)
+    assert quote.source_time == datetime(2025, 2, 19, 21, 0, 1, tzinfo=UTC)
+
+
+def test_a_frame_of_oil_may_have_prices_below_zero() -> None:
+    market = replace(MARKET, kind=kinds.of("future"))
+    known = Known(quote=replace(QUOTE, low=Decimal(-1)), market=market)
+    quote = after(known, price=-37.63, change=-55.9, bid=-37.65, ask=-37.6, market_hours=1)
+    assert quote
+    assert (str(quote.last), str(quote.bid), str(quote.ask)) == ("-37.63", "-37.65", "-37.6")
+    assert (str(quote.reference), quote.low) == ("18.27", Decimal(-1))
+
+
+def test_candles_of_oil_may_be_below_zero() -> None:
+    start = datetime(2020, 4, 20, 18, 0, tzinfo=UTC)
+    result = chart(60, start)
+    prices = {"open": 2, "high": 3, "low": Decimal("-40.32"), "close": Decimal("-37.63")}
+    result["indicators"] = {"quote": [{name: [price] for name, price in prices.items()}]}
+    (candle,) = read_candles(result, OIL, 60).values()
+    assert (candle.low, candle.close) == (Decimal("-40.32"), Decimal("-37.63"))
+    assert read_candles(result, AAPL, 60) == {}
+
+
+@pytest.mark.parametrize("kind", ["index", "currency", "future"])
+def test_the_session_of_a_market_without_extended_hours_is_not_read_from_a_frame(kind: str) -> None:
+    hours = (("regular", int(NOW.timestamp()) - 60, int(NOW.timestamp()) + 60),)
+    market = replace(MARKET, kind=kinds.of(kind), hours=hours)
+    quote = after(Known(quote=QUOTE, market=market), market_hours=0)
+    assert quote
+    assert quote.session == "regular"
+
+
+@pytest.mark.parametrize(
+    ("kind", "volume"),
+    [("index", None), ("currency", None), ("fund", None), ("stock", 0), ("future", 0)],
+)
 def test_the_fields_that_an_index_lacks_are_none(kind: str, volume: int | None) -> None:
     nothing = {"regularMarketDayHigh": 0, "regularMarketDayLow": 0, "regularMarketVolume": 0}
     quote = read(replace(AAPL, kind=kind), **nothing, bid=0)

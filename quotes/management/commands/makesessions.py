@@ -7,7 +7,7 @@ import warnings
 from argparse import ArgumentParser
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, time
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ POST_HOURS = {"XNYS": 4}  # after the close, on half days too
 
 # Days that the package lacks. Korea: the local election, Constitution Day and the substitutes of
 # holidays by the Public Holidays Act of 2026, and the day of the exam for universities. India: the
-# budget on a Sunday. The hours of its evening of 8 November 2026 are not known here.
+# budget on a Sunday. The hours of its evening of 8 November 2026 are not known here. Futures of the
+# CME group end at noon on Juneteenth.
 DECIDED = {
     ("XKRX", date(2026, 6, 3)): "closed",
     ("XKRX", date(2026, 7, 17)): "closed",
@@ -32,7 +33,17 @@ DECIDED = {
     ("XKRX", date(2027, 7, 19)): "closed",
     ("XKRX", date(2028, 7, 17)): "closed",
     ("XBOM", date(2026, 2, 1)): "09:15 regular 15:30 closed",
+    ("CMES", date(2026, 6, 19)): "12:00 closed",
+    ("CMES", date(2027, 6, 18)): "12:00 closed",
+    ("CMES", date(2028, 6, 19)): "12:00 break 17:00 regular",
 }
+
+# The package lets futures trade all day; on normal days they rest from 16:00 to 17:00.
+RESTS = {"CMES": (time(16), time(17))}
+# Trade in currencies goes on from Sunday to Friday, and days begin at 17:00 in New York.
+CURRENCIES, NEW_YORK, DAY_BEGINS = "FX", "America/New_York", "17:00"
+HOLIDAYS = ((1, 1), (12, 25))  # of trade in currencies, as (month, day)
+FRIDAY = 4  # of date.weekday()
 
 Row = tuple[str, ...]
 
@@ -134,7 +145,13 @@ def divide(hours: dict[date, str]) -> list[tuple[str, list[str]]]:
 
 
 def read_package(venue: str, first: int, last: int) -> tuple[str, dict[date, str]]:
-    """Return the time zone of a venue and the hours of each day, from exchange_calendars."""
+    """Return the time zone of a venue and the hours of each day, from exchange_calendars.
+
+    The package does not know the trade in currencies.
+    """
+    if venue == CURRENCIES:
+        years = range(first, last + 1)
+        return NEW_YORK, {day: hours_of_currencies(day) for year in years for day in days_of(year)}
     try:
         import exchange_calendars  # noqa: PLC0415  164 MB with pandas, for development only
     except ImportError as error:
@@ -154,15 +171,49 @@ def read_package(venue: str, first: int, last: int) -> tuple[str, dict[date, str
         while bound is not None and end > bound.date():
             end = date(end.year - 1, 12, 31)
         calendar = exchange_calendars.get_calendar(venue, f"{first}-01-01", end.isoformat())
-        opened = {
-            row.Index.date(): hours_of(venue, calendar.tz, row)
-            for row in calendar.schedule.itertuples()
-        }
-    days, hours = date(first, 1, 1), {}
-    while days <= end:
-        hours[days] = DECIDED.get((venue, days)) or opened.get(days, "closed")
-        days += DAY
-    return str(calendar.tz), hours
+        rows = list(calendar.schedule.itertuples())
+        if venue in RESTS:
+            opened = hours_of_futures(calendar.tz, rows, RESTS[venue])
+        else:
+            opened = {row.Index.date(): hours_of(venue, calendar.tz, row) for row in rows}
+    years = range(first, end.year + 1)
+    return str(calendar.tz), {
+        day: DECIDED.get((venue, day)) or opened.get(day, "closed")
+        for year in years
+        for day in days_of(year)
+    }
+
+
+def days_of(year: int) -> Iterator[date]:
+    """Yield all days of a year."""
+    first, last = date(year, 1, 1), date(year, 12, 31)
+    yield from (first + DAY * number for number in range((last - first).days + 1))
+
+
+def hours_of_currencies(day: date) -> str:
+    """Return when trade in currencies begins or ends on a day: "17:00 regular"."""
+
+    def trades(day: date) -> bool:
+        return day.weekday() <= FRIDAY and (day.month, day.day) not in HOLIDAYS
+
+    before, after = trades(day), trades(day + DAY)  # the trading day of before and after 17:00
+    if before == after:
+        return "closed"  # nothing begins or ends
+    return f"{DAY_BEGINS} {'regular' if after else 'closed'}"
+
+
+def hours_of_futures(zone: Any, rows: list[Any], rest: tuple[time, time]) -> dict[date, str]:
+    """Return, by day, when futures begin, rest and end. Their sessions begin on the day before."""
+    usual, opens_again = rest
+    turns: dict[date, list[str]] = defaultdict(list)
+    opened = {row.open.tz_convert(zone).date() for row in rows}
+    for row in rows:
+        opens, closes = row.open.tz_convert(zone), row.close.tz_convert(zone)
+        ends = min(closes.time(), usual)
+        pauses = closes.date() in opened and ends < opens_again
+        turns[opens.date()].append(f"{opens:%H:%M} regular")
+        turns[closes.date()].insert(0, f"{ends:%H:%M} {'break' if pauses else 'closed'}")
+    return {day: " ".join(texts) for day, texts in turns.items()}
 
 
 def hours_of(venue: str, zone: Any, row: Any) -> str:

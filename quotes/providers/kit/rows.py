@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from quotes import kinds
 from quotes.providers import Instrument, ProviderError
 from quotes.providers.kit.standing import Standing
 from quotes.quote import (
@@ -20,7 +21,6 @@ from quotes.quote import (
     amount,
     decimal,
     last_price,
-    price,
     short,
     unit_of,
     utc,
@@ -45,7 +45,7 @@ def read_rows(
 
     Raise ProviderError if no row has a price: then the source has a fault, not a code.
     """
-    quotes, now, reason = [], datetime.now(UTC), ""
+    quotes, priced, now, reason = [], False, datetime.now(UTC), ""
     for instrument in instruments:
         try:
             quote = read_row(provider, rows.get(instrument.code), instrument, now)
@@ -55,8 +55,9 @@ def read_rows(
             continue
         standing.found(instrument.code)
         quotes.append(quote)
+        priced = priced or kinds.of(instrument.kind).is_price(quote.last)
         reason = reason or f"{instrument.code} has no price: last is {quote.last:f}"
-    if instruments and not any(quote.last > 0 for quote in quotes):
+    if instruments and not priced:
         raise ProviderError(f"{provider} has no price for any requested symbol: {reason}")
     return quotes
 
@@ -71,20 +72,19 @@ def read_row(
     """
     if row is None:
         raise ValueError("is not among the rows")
-    unit = read_unit(row.get("currency"), instrument)
-    prices: dict[str, Any] = {name: price(row.get(name)) for name in PRICES}
+    unit, kind = read_unit(row.get("currency"), instrument), kinds.of(instrument.kind)
+    prices: dict[str, Any] = {name: kind.price(decimal(row.get(name))) for name in PRICES}
     if decimal(given := row.get("last")) is None:
         raise ValueError(f"has no price: last is {short(given)}")
     prices["last"] = last_price(given)
     prices = {name: value and unit.convert(value) for name, value in prices.items()}
-    kind = "rolling_24h" if instrument.kind == "crypto" else "prev_close"
     return Quote(
         symbol=instrument.symbol,
         provider=provider,
         currency=unit.currency,
         received_at=now,
         source_time=read_time(row.get("time")),
-        reference_kind=kind if prices["reference"] else "none",
+        reference_kind=kind.reference if prices["reference"] else "none",
         volume=amount(row.get("volume")),
         **prices,
     )

@@ -68,6 +68,23 @@ def test_the_reference_of_crypto_is_of_24_hours_ago() -> None:
     assert read(Instrument(symbol="B", code="B"), reference="9").reference_kind == "rolling_24h"
 
 
+def test_only_a_future_has_prices_below_zero() -> None:
+    below = {"last": "-37.63", "reference": "-1", "bid": "-37.64", "open": "0"}
+    oil = read(Instrument(symbol="CL", code="CL", kind="future"), **below)
+    assert (oil.last, oil.reference, oil.bid) == tuple(map(Decimal, ("-37.63", "-1", "-37.64")))
+    assert (oil.open, oil.reference_kind) == (None, "prev_close")
+    share = read(**below)
+    assert (share.last, share.reference, share.bid) == (Decimal("-37.63"), None, None)
+
+
+def test_rows_of_prices_below_zero_are_not_a_fault() -> None:
+    oil = Instrument(symbol="CL", code="CL", kind="future")
+    standing = Standing(Budget(Plan()))
+    assert read_rows("http", {"CL": {"last": "-37.63"}}, [oil], standing)[0].last < 0
+    with pytest.raises(ProviderError, match="no price"):
+        read_rows("http", {"AAPL": {"last": "-37.63"}}, [AAPL], standing)
+
+
 NUMBERS = ["0", 0, "-1"]
 
 
