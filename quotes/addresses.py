@@ -21,8 +21,8 @@ from django.utils import translation
 from quotes import conf
 from quotes.boards import BoardQuery, Listed
 from quotes.fragments import Watch
+from quotes.models import MAX_CODE, code_of
 
-MAX_CODE_LENGTH = 60  # characters
 WIDGETS = ("symbols", "price", "panel")
 
 
@@ -95,14 +95,13 @@ class Address:
 
 
 def _codes(values: Iterable[str]) -> tuple[str, ...]:
-    given = ",".join(values).upper().split(",")
-    codes = (code.strip() for code in given)
+    codes = (code_of(code) for code in ",".join(values).split(","))
     return tuple(dict.fromkeys(_short(code) for code in codes if code))
 
 
 def _short(code: str) -> str:
     """Return a code, or the beginning of a text that is too long for one: it is unknown."""
-    return code if len(code) <= MAX_CODE_LENGTH else code[:MAX_CODE_LENGTH] + "…"
+    return code if len(code) <= MAX_CODE else code[:MAX_CODE] + "…"
 
 
 def _language(given: str) -> str:

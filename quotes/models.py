@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from typing import Any, ClassVar
+from unicodedata import normalize
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator, RegexValidator
@@ -18,13 +19,34 @@ from quotes import kinds, sessions
 from quotes.fields import ExactField, SecondsField
 from quotes.quote import Quote
 
-code_validator = RegexValidator(
-    r"^[A-Z0-9^][A-Z0-9.^=_:-]{0,23}\Z",
-    _(
-        "“%(value)s” is not a valid symbol: use 1 to 24 capital letters, digits or . ^ = _ : -, "
-        "for example BTC-USD, BRK.B or ^GSPC."
-    ),
-)
+MAX_CODE = 60  # characters
+NOT_IN_PATHS = ("", ".", "..")  # between two slashes, browsers and proxies remove them
+
+
+def code_of(text: str) -> str:
+    """Return a text as the code of a symbol is written: with capital letters and single spaces.
+
+    Equal texts have equal codes, in whichever form of Unicode they are given.
+    """
+    return normalize("NFC", " ".join(normalize("NFC", text).upper().split()))
+
+
+def validate_code(code: str) -> None:
+    """Raise ValidationError unless a code can stand in addresses and on pages."""
+    if code != code_of(code):
+        raise ValidationError(
+            _("Write “%(code)s” in place of “%(value)s”."),
+            params={"value": code, "code": code_of(code)},
+        )
+    if "," in code:
+        message = _("“%(value)s” contains a comma, which separates the symbols in an address.")
+    elif not code.isprintable():
+        message = _("“%(value)s” contains an invisible character.")
+    elif any(part in NOT_IN_PATHS for part in code.split("/")):
+        message = _("“%(value)s” needs more than dots before and after each slash.")
+    else:
+        return
+    raise ValidationError(message, params={"value": code})
 
 
 def venue_choices() -> list[tuple[str, str]]:
@@ -51,9 +73,9 @@ class Symbol(models.Model):
 
     code = models.CharField(
         _("symbol"),
-        max_length=24,
+        max_length=MAX_CODE,
         unique=True,
-        validators=[code_validator],
+        validators=[validate_code],
         help_text=_("The code in pages and addresses: BTC-USD, AAPL, ^GSPC."),
     )
     name = models.CharField(_("name"), max_length=100)

@@ -21,7 +21,7 @@ from quotes.boards import SORTS, BoardQuery, BoardView, Selection
 from quotes.fragments import addressed
 from quotes.live import Live, ensure_started
 from quotes.metrics import exposition
-from quotes.models import Symbol
+from quotes.models import Symbol, code_of
 
 FRONT_ROWS = 6  # symbols of each board on the front page
 THEMES = ("auto", "light", "dark")
@@ -129,7 +129,7 @@ def column(query: BoardQuery, name: str, heading: str) -> dict[str, str]:
 async def symbol(request: HttpRequest, code: str) -> HttpResponse:
     """Show one symbol."""
     live = await ensure_started()
-    found = live.listed.symbols.get(code.upper())
+    found = live.listed.symbols.get(code_of(code))
     if found is None:
         raise Http404(_("There is no symbol “%(code)s”.") % {"code": code})
     address = Address(panel=(found.code,), language=language())

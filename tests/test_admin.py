@@ -263,11 +263,14 @@ def test_a_symbol_is_added_with_its_code_at_a_provider_and_its_board(alice: Clie
 @pytest.mark.parametrize(
     ("field", "given", "output"),
     [
-        ("code", "btc usd", "“btc usd” is not a valid symbol: use 1 to 24 capital letters"),
-        ("code", "<IMG>", "is not a valid symbol"),
+        ("code", "btc  usd", "Write “BTC USD” in place of “btc  usd”."),
+        ("code", "A,B", "“A,B” contains a comma, which separates the symbols in an address."),
+        ("code", "A\u202eB", "contains an invisible character."),
+        ("code", "A/../B", "“A/../B” needs more than dots before and after each slash."),
+        ("code", "/A", "needs more than dots before and after each slash."),
         ("code", "", "This field is required."),
         ("code", "AAPL", "Symbol with this Symbol already exists."),
-        ("code", "A" * 25, "at most 24 characters"),
+        ("code", "A" * 61, "at most 60 characters"),
         (
             "currency",
             "GBp",

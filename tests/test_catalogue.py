@@ -199,7 +199,7 @@ FAULTS = {
     ),
     "a bad symbol": (
         HEADER + APPLE.replace("AAPL", "aapl"),
-        "line 2: symbol: “aapl” is not a",
+        "line 2: symbol: Write “AAPL” in place of “aapl”",
     ),
     "no symbol": (HEADER + APPLE.replace("AAPL", ""), "line 2: symbol: This field cannot be blank"),
     "no name": (HEADER + APPLE.replace("Apple", " "), "line 2: name: This field cannot be blank"),

@@ -22,6 +22,7 @@ from quotes.boards import load_listed
 from quotes.feed import records
 from quotes.fragments import Fragments, Watch
 from quotes.live import current
+from quotes.models import code_of
 from quotes.store import Store
 
 register = template.Library()
@@ -74,7 +75,7 @@ def _show(context: Context, widget: str, codes: tuple[str, ...]) -> SafeString:
     language = translation.get_language() or "en"
     page = _page(context)
     fragments = _fragments(page)
-    codes = tuple(code.upper() for code in codes)
+    codes = tuple(map(code_of, codes))
     page[widget].extend(codes)
     listed: dict[str, Any] = {widget: tuple(c for c in codes if c in fragments.store.states)}
     watch = Watch(language, **listed)  # the socket adds what the page's other tags need

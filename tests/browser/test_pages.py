@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
@@ -194,6 +195,38 @@ def test_an_unknown_code_of_any_characters_stops_no_other_price(market: Site, ta
     assert page.page.locator("tr.quote").count() > 20
     assert not page.says_not_live()
     assert page.complaints == []
+
+
+LISTED = (
+    "BRK'B", 'SAY "X"', "A\\B", "X'] ; *", "M&M", "BTC/USD", "<B>X", "{X}", "%41", "#1?", "A+B",
+    "ÄÖÜ", "株式", "شركة", "🙂", "=1+1", "BOND 2.1 % 15.06.2033 (EUR/USD; MINI)",
+)  # fmt: skip
+MAKE = """
+from quotes.models import Symbol
+for code in {codes!r}:
+    symbol = Symbol(code=code, name=code, kind="stock", currency="USD")
+    symbol.full_clean()
+    symbol.save()
+"""
+DELETE = "from quotes.models import Symbol; Symbol.objects.filter(code__in={codes!r}).delete()"
+
+
+def test_symbols_of_any_characters_move_and_have_pages(market: Site, tab: OpenTab):
+    market.manage("shell", "--no-imports", "-c", MAKE.format(codes=LISTED))
+    page = tab(f"{market.url}/embed/quotes/?{urlencode({'symbols': ','.join(LISTED)})}").live()
+    expect(page.page.locator("[data-condition='unknown']")).to_have_count(0)  # a second later
+    page.frames.clear()
+    page.until(lambda: {unescape(code) for code in sent(page)} >= set(LISTED), "a frame of each")
+    assert page.rows() == list(LISTED)
+    links = page.page.locator("tr.quote a").evaluate_all("links => links.map(({href}) => href)")
+    for code, link in zip(LISTED, links, strict=True):
+        answer = page.page.goto(link)
+        assert answer is not None
+        assert answer.status == 200, code
+        assert page.page.locator(".quote-panel").get_attribute("data-symbol") == code
+        page.live()
+    assert page.complaints == []
+    market.manage("shell", "--no-imports", "-c", DELETE.format(codes=LISTED))
 
 
 @settings(examples(3), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

@@ -1,0 +1,59 @@
+"""Models: which codes symbols may have, and where these codes must work."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from urllib.parse import unquote
+
+from django.core.exceptions import ValidationError
+from django.http import QueryDict
+from django.urls import resolve, reverse
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from quotes.addresses import Address
+from quotes.models import MAX_CODE, Symbol, code_of, validate_code
+
+texts = st.text(min_size=1, max_size=MAX_CODE)
+
+
+def is_code(text: str) -> bool:
+    with suppress(ValidationError):
+        validate_code(text)
+        return True
+    return False
+
+
+@given(texts)
+@example("ß")
+@example("ΐ")  # its capital letter is three characters
+def test_a_code_is_written_in_one_way(text: str) -> None:
+    assert code_of(code_of(text)) == code_of(text)
+
+
+@given(texts.map(code_of))
+@example("BTC/USD")
+@example("A//B")
+@example("..")
+@example("A?B#C%41")
+@example("A\\B")
+@example("A;B&C=D+E")
+def test_the_page_and_the_socket_of_a_code_are_its_own(code: str) -> None:
+    assume(is_code(code))
+    path = reverse("quotes:symbol", args=[code])
+    assert path.isascii()
+    assert resolve(unquote(path)).kwargs == {"code": code}
+    assert "//" not in path
+    assert not {".", ".."} & set(path.split("/"))
+    query = Address(symbols=(code,)).socket.partition("?")[2]
+    assert Address.read(QueryDict(query)).symbols == (code,)
+
+
+@given(st.characters(categories=["Cc", "Cf", "Zl", "Zp"]))
+def test_a_code_has_no_characters_that_hide_or_turn_others(hidden: str) -> None:
+    assert not is_code(f"A{hidden}B")
+
+
+def test_the_codes_of_exchanges_are_possible() -> None:
+    for code in ("BTC-USD", "BRK.B", "^GSPC", "EURUSD=X", "ES=F", "M&M.NS", "BTC/USD", "AAPL US"):
+        Symbol(code=code, name=code, kind="stock", currency="USD").full_clean(validate_unique=False)
