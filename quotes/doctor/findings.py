@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from quotes.quote import one_line
+
 OK, WARNING, FAILED = STATUSES = ("ok", "warning", "FAILED")  # from good to bad
 
 
@@ -35,15 +37,18 @@ class Report:
 
     def ok(self, text: str) -> None:
         """Add a finding without a problem."""
-        self.findings.append(Finding(text))
+        self._add(text)
 
     def warn(self, text: str, to_do: str = "") -> None:
         """Add a problem that an operator should know, although quotes still arrive."""
-        self.findings.append(Finding(text, WARNING, to_do))
+        self._add(text, WARNING, to_do)
 
     def fail(self, text: str, to_do: str = "") -> None:
         """Add a problem that keeps quotes from arriving."""
-        self.findings.append(Finding(text, FAILED, to_do))
+        self._add(text, FAILED, to_do)
+
+    def _add(self, text: str, status: str = OK, to_do: str = "") -> None:
+        self.findings.append(Finding(one_line(text), status, one_line(to_do)))
 
 
 def span(seconds: float) -> str:

@@ -375,7 +375,11 @@ LOGGING = {
         "rare_refusals": {"()": "quotes.limits.RareRefusals"},
     },
     "formatters": {
-        "line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"},
+        "line": {
+            "()": "quotes.management.logs.LineFormatter",
+            "format": "{asctime} {levelname} {name}: {message}",
+            "style": "{",
+        },
     },
     "handlers": {
         "console": {

@@ -19,6 +19,7 @@ from quotes.management.terminal import ProgressLine, stops_on_control_c
 from quotes.models import ProviderSymbol
 from quotes.providers import REGISTRY, Instrument, Provider, ProviderError, provider_class
 from quotes.providers.kit import options
+from quotes.quote import one_line
 
 SHOWN = 50  # instruments, without --limit
 
@@ -202,7 +203,7 @@ def columns(instrument: Instrument) -> list[str]:
     size = instrument.tick_size
     step = "-" if size is None else f"{size.normalize():f}"
     cells = (instrument.code, instrument.name, instrument.currency, step, instrument.kind)
-    return ["".join(c if c.isprintable() else " " for c in cell).strip() or "-" for cell in cells]
+    return [one_line(cell).strip() or "-" for cell in cells]
 
 
 def count(given: str) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from quotes.quote import one_line
+
 MAX_CHARACTERS = 200  # of a source's own words in an error
 
 
@@ -27,6 +29,10 @@ class ProviderError(Exception):
         super().__init__(message)
         self.retry_after, self.refused = retry_after, refused
         self.status, self.body = status, body
+
+    def __str__(self) -> str:
+        """Return the message on one line, because it may contain the source's own words."""
+        return one_line(super().__str__())
 
 
 def excerpt(words: object, *secrets: str) -> str:

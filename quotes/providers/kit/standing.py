@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from quotes.providers.kit.budgets import Budget
+from quotes.quote import one_line
 
 
 class Standing:
@@ -24,7 +25,7 @@ class Standing:
 
     def refuse(self, what: str, why: str) -> None:
         """Record that the source refuses "quotes" or "candles" until the operator acts."""
-        self._refusals[what] = why
+        self._refusals[what] = one_line(why)
 
     def refused(self, what: str) -> str:
         """Return the reason why the source refuses such requests, or ""."""
@@ -36,7 +37,7 @@ class Standing:
 
     def drop(self, code: str, why: str) -> None:
         """Record that the source lacks a code."""
-        self._unknown[code] = why
+        self._unknown[code] = one_line(why)
 
     def found(self, code: str) -> None:
         """Record that the source has a code, even if it did not know the code before."""
