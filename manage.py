@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 from pathlib import Path
 
@@ -27,6 +28,20 @@ def main() -> None:
         sys.exit(str(error))
     except KeyboardInterrupt:
         sys.exit(130)
+    except BrokenPipeError:
+        if not output_is_closed():
+            raise
+        sys.exit(141)  # as a shell calls a process that was ended by a closed pipe
+
+
+def output_is_closed() -> bool:
+    """Return whether the reader of the output has ended, as “| head” does, and discard the rest."""
+    output = select.poll()
+    output.register(sys.stdout, 0)
+    closed = any(event & select.POLLERR for _, event in output.poll(0))
+    if closed:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes at its end
+    return closed
 
 
 if __name__ == "__main__":

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from io import StringIO
 
 import pytest
 from django.core.management.base import OutputWrapper
 
 from quotes.management.terminal import INTERRUPTED, ProgressLine, stops_on_control_c
+from tests.servers import ROOT, environment
 
 CLEARED = "\r\x1b[K"
 
@@ -57,3 +60,13 @@ def test_control_c_clears_the_line_and_ends_with_the_code_that_shells_expect():
     assert ended.value.code == INTERRUPTED == 130
     assert screen.getvalue().endswith(CLEARED)
     assert errors.getvalue() == "Stopped.\n"
+
+
+@pytest.mark.server
+def test_a_command_whose_reader_has_ended_ends_without_a_traceback():
+    command = [sys.executable, "manage.py", "diffsettings", "--all"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, env=environment(), cwd=ROOT, **pipes) as running:
+        running.stdout.close()  # as “| head” does
+        assert running.stderr.read() == b""
+    assert running.returncode == 141
