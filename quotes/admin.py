@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any, ClassVar
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db import transaction
 from django.db.models import Count, Max, Prefetch, QuerySet
 from django.http import HttpRequest
@@ -17,10 +17,10 @@ from django.utils.safestring import SafeString
 from django.utils.translation import get_language, gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from quotes import formats
+from quotes import conf, formats
 from quotes.live import current
 from quotes.models import Board, BoardSymbol, HeldPrice, MarketDay, ProviderSymbol, Symbol
-from quotes.providers import REGISTRY
+from quotes.providers import REGISTRY, provider_class
 
 
 class ProviderSymbolForm(forms.ModelForm):
@@ -134,6 +134,12 @@ class SymbolAdmin(admin.ModelAdmin):
         codes = Prefetch("provider_symbols", ProviderSymbol.objects.order_by("provider"))
         return super().get_queryset(request).select_related("last_quote").prefetch_related(codes)
 
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Save the codes and places, and warn of a symbol that visitors won't see move."""
+        super().save_related(request, form, formsets, change)
+        for hint in hints(form.instance):
+            self.message_user(request, hint, messages.WARNING)
+
     @admin.display(description=_("last"))
     def last(self, symbol: Symbol) -> str:
         """Return the newest price in this process, or else in the database."""
@@ -175,6 +181,25 @@ class SymbolAdmin(admin.ModelAdmin):
         on = ngettext("%d symbol switched on.", "%d symbols switched on.", len(chosen))
         off = ngettext("%d symbol switched off.", "%d symbols switched off.", len(chosen))
         self.message_user(request, (on if active else off) % len(chosen))
+
+
+def hints(symbol: Symbol) -> list[str]:
+    """Return what an active symbol lacks to have a price, and to be found by visitors."""
+    if not symbol.active:
+        return []
+    found, named, code = [], conf.get("PROVIDERS"), {"code": symbol.code}
+    with_code = set(symbol.provider_symbols.values_list("provider", flat=True))
+    if not any(name in with_code or not provider_class(name).needs_code for name in named):
+        lacks = gettext(
+            "“%(code)s” has no price, because it has no code for a provider of this site "
+            "(%(providers)s). Add one."
+        )
+        found.append(lacks % {**code, "providers": ", ".join(named)})
+    if not symbol.places.exists():
+        found.append(
+            gettext("“%(code)s” is on no board. Add one, so that visitors find it.") % code
+        )
+    return found
 
 
 @admin.register(Board)

@@ -261,6 +261,42 @@ def test_a_symbol_is_added_with_its_code_at_a_provider_and_its_board(alice: Clie
 
 
 @pytest.mark.parametrize(
+    ("providers", "placed", "active", "warnings"),
+    [
+        (["simulated"], True, True, []),
+        (["kraken", "coinbase"], True, True, []),  # the form has a code for coinbase
+        (["kraken"], True, True, ["has no price, because it has no code for a provider of this"]),
+        (["simulated"], False, True, ["is on no board. Add one"]),
+        (["kraken"], False, False, []),
+    ],
+)
+def test_a_saved_symbol_that_visitors_will_not_see_move_has_a_warning(
+    alice: Client,
+    listed: Board,
+    settings: Any,
+    providers: list[str],
+    placed: bool,
+    active: bool,
+    warnings: list[str],
+):
+    settings.QUOTES = {**settings.QUOTES, "PROVIDERS": providers}
+    given = symbol_form(
+        active="on" if active else "",
+        **{
+            "provider_symbols-TOTAL_FORMS": "1",
+            "provider_symbols-0-provider": "coinbase",
+            "provider_symbols-0-code": "TSLA-USD",
+            "places-TOTAL_FORMS": "1",
+            "places-0-board": str(listed.pk) if placed else "",
+        },
+    )
+    response = alice.post(f"{SYMBOLS}add/", given, follow=True)
+    found = [str(each) for each in response.context["messages"] if each.level_tag == "warning"]
+    assert len(found) == len(warnings)
+    assert all(warning in text for warning, text in zip(warnings, found, strict=True))
+
+
+@pytest.mark.parametrize(
     ("field", "given", "output"),
     [
         ("code", "btc  usd", "Write “BTC USD” in place of “btc  usd”."),
