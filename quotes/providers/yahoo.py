@@ -331,6 +331,7 @@ def apply_frame(frame: Frame, known: Known, now: datetime) -> Quote | None:
     high, low = prices.get("high", quote.high), prices.get("low", quote.low)
     if session in ("always", "regular"):
         high, low = high and max(high, last), low and min(low, last)
+    volume = None if market.crypto else frame.volume or quote.volume
     return Quote(
         symbol=quote.symbol,
         provider=quote.provider,
@@ -345,8 +346,8 @@ def apply_frame(frame: Frame, known: Known, now: datetime) -> Quote | None:
         low=low,
         reference=reference,
         reference_kind=kind,
-        volume=None if market.crypto else frame.volume or quote.volume,
-        volume_window=quote.volume_window,
+        volume=volume,
+        volume_window=None if volume is None else "session",
         session=session,
         delay=quote.delay,
     )

@@ -1100,6 +1100,13 @@ def test_the_change_of_crypto_is_of_24_hours_and_its_volume_is_money() -> None:
     assert (quote.volume, quote.session) == (None, "always")
 
 
+def test_a_volume_that_only_the_stream_has_is_that_of_the_session() -> None:
+    bare = replace(QUOTE, volume=None, volume_window=None)
+    quote = after(replace(KNOWN, quote=bare), price=101.0, day_volume=5000)
+    assert quote
+    assert (quote.volume, quote.volume_window) == (5000, "session")
+
+
 def test_a_new_day_keeps_nothing_of_the_day_before() -> None:
     known = replace(KNOWN, quote=replace(QUOTE, open=Decimal(98), bid=Decimal(97)))
     tomorrow = NOW + timedelta(days=1)
