@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext, gettext_noop
 
-from quotes import formats, sessions
+from quotes import conf, formats, sessions
 from quotes.kinds import KINDS
 from quotes.providers import REGISTRY, provider_class
 from quotes.quote import Quote
@@ -273,8 +273,10 @@ class Shown:
 
     @property
     def source(self) -> str:
-        """The title of the quote's provider."""
-        return gettext(provider_title(self.quote.provider)) if self.quote else ""
+        """The title of the quote's provider, with the part of it that has this symbol."""
+        if self.quote is None:
+            return ""
+        return gettext(provider_title(self.quote.provider, self.symbol.kind))
 
 
 def since_in_english(quotes: Iterable[Quote | None]) -> str:
@@ -296,6 +298,13 @@ def _translated(texts: Mapping[str, str], name: str | None) -> str:
     return gettext(texts[name]) if name and name in texts else ""
 
 
-def provider_title(name: str) -> str:
-    """Return a provider's title for visitors, or its name if it is unknown."""
-    return provider_class(name).title if name in REGISTRY else name
+def provider_title(name: str, kind: str = "") -> str:
+    """Return a provider's title for visitors, or its name if it is unknown.
+
+    For the symbols of a kind, it may name a part of the provider: "Alpaca (IEX)".
+    """
+    if name not in REGISTRY:
+        return name
+    provider = provider_class(name)
+    options = conf.get("PROVIDER_OPTIONS").get(name, {})
+    return provider.title_for(kind, options) if kind else provider.title

@@ -421,6 +421,29 @@ class TestWhatARowSays:
         fragments.store.put((1, 2), [make_quote("AAPL", provider=provider)])
         assert field(fragments.paint("panel", "AAPL", "de"), "source") == title
 
+    @pytest.mark.parametrize(
+        ("options", "code", "title"),
+        [
+            ({}, "AAPL", "Alpaca (IEX)"),
+            ({"feed": "iex"}, "AAPL", "Alpaca (IEX)"),
+            ({"feed": "sip"}, "AAPL", "Alpaca"),
+            ({"feed": "iex"}, "BTC-USD", "Alpaca"),
+        ],
+    )
+    def test_a_source_names_the_exchange_if_all_its_figures_are_from_there(
+        self,
+        fragments: Fragments,
+        make_quote: Callable[..., Quote],
+        settings: Any,
+        options: dict[str, str],
+        code: str,
+        title: str,
+    ):
+        settings.QUOTES = settings.QUOTES | {"PROVIDER_OPTIONS": {"alpaca": options}}
+        fragments.store.put((1, 2), [make_quote(code, provider="alpaca")])
+        assert field(fragments.paint("panel", code, "en"), "source") == title
+        assert title in fragments.paint("price", code, "en")
+
     def test_germans_read_when_it_opens_in_german(self, fragments: Fragments, settings: Any):
         settings.TIME_ZONE = "Europe/Berlin"
         self.at(fragments, "2026-11-21 12:00", "TSE")

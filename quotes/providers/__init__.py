@@ -135,6 +135,11 @@ class Provider(ABC):
             await client.aclose()
 
     @classmethod
+    def title_for(cls, kind: str, options: Mapping[str, Any]) -> str:
+        """Return the title, with the part of the source that has this kind under these options."""
+        return cls.title
+
+    @classmethod
     def option_names(cls) -> list[str]:
         """Return the names of the options that can be given as text."""
         options = signature(cls).parameters.values()

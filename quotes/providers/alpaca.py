@@ -12,7 +12,15 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -28,7 +36,8 @@ from quotes.providers.kit.options import needed_key
 from quotes.providers.kit.sockets import SilentError, Socket
 from quotes.quote import Quote, amount, price, utc
 
-FEEDS = {"iex": 0, "sip": 0, "delayed_sip": 900}  # delay in seconds, by feed
+IEX = "iex"
+FEEDS = {IEX: 0, "sip": 0, "delayed_sip": 900}  # delay in seconds, by feed
 STEPS = {  # seconds of a candle
     60: "1Min",
     300: "5Min",
@@ -77,7 +86,7 @@ class Alpaca(Provider):
         *,
         api_key: str = "",
         api_secret: str = "",
-        feed: str = "iex",
+        feed: str = IEX,
         assets_url: str = "https://paper-api.alpaca.markets",  # without "paper-" for a live account
         timeout: float = 10.0,  # seconds for an answer, or for a socket to open
         silence: float = 30.0,  # seconds without a message until a stream is probed
@@ -107,6 +116,12 @@ class Alpaca(Provider):
         self.snapshots: dict[str, Snapshot] = {}  # by code
         self.got_at: dict[str, datetime] = {}  # code: when its last snapshot came
         self.quarantine: dict[str, float] = {}  # code: until when
+
+    @classmethod
+    def title_for(cls, kind: str, options: Mapping[str, Any]) -> str:
+        """Return the title, with IEX for its stocks: all their figures are that exchange's own."""
+        from_iex = kind != "crypto" and options.get("feed", IEX) == IEX
+        return f"{cls.title} (IEX)" if from_iex else cls.title
 
     async def quotes(self, instruments: Sequence[Instrument]) -> list[Quote]:
         """Return the last trade of each symbol, its session, and the close of the one before."""
