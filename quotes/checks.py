@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any
 
 from asgiref.sync import async_to_sync
@@ -15,6 +15,7 @@ from django.core.checks import WARNING, CheckMessage, Error, Tags, register
 from django.core.exceptions import ImproperlyConfigured
 
 from quotes import conf
+from quotes.conf import forms
 from quotes.feed.configured import configured_provider
 from quotes.providers import REGISTRY, ProviderError
 
@@ -27,13 +28,13 @@ COUNTS = (
     "MAX_MESSAGE_BYTES",
 )
 BY_KEY = ("MAX_JUMP", "STALE_AFTER", "RETENTION", "BACKFILL")  # dicts of numbers
-ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 DEPLOYMENT = re.compile(r"[A-Za-z0-9._-]{0,64}")
 OTHER_RUNSERVERS = {  # app: what its runserver lacks; ours replaces it if `quotes` comes first
     "daphne": "does not limit the memory of a client that reads slowly",
     "django.contrib.staticfiles": "serves no sockets",
 }
-AN_ORIGIN = "for example https://partner.example, in small letters and without a path"
+AN_ORIGIN = "origins, for example https://partner.example, in small letters and without a path"
+A_NETWORK = "IP addresses and networks, for example 127.0.0.1 or 10.0.0.0/8"
 QUERY = "Correct the query, and check that the other program has created its table."
 REMOVE = "remove it from QUOTES['PROVIDERS'] (in this project, from QUOTES_PROVIDERS)."
 
@@ -242,13 +243,14 @@ def _check_numbers_by_key() -> list[CheckMessage]:
 
 def _check_access() -> list[CheckMessage]:
     errors: list[CheckMessage] = []
-    for name, allowed, is_allowed in (
-        ("ORIGINS", f"origins, {AN_ORIGIN}", _is_origin),
-        ("EMBED_ORIGINS", f"origins, {AN_ORIGIN}", _may_frame),
-        ("METRICS_FROM", "IP addresses, for example 127.0.0.1", _is_address),
+    for name, allowed, read in (
+        ("ORIGINS", AN_ORIGIN, forms.origin),
+        # in the header of a page, https://*.partner.example means each of its subdomains
+        ("EMBED_ORIGINS", AN_ORIGIN, partial(forms.origin, wildcard=True)),
+        ("METRICS_FROM", A_NETWORK, forms.network),
     ):
         given = conf.get(name)
-        wrong = [each for each in given if not is_allowed(each)] if _is_list(given) else [given]
+        wrong = [each for each in given if not _reads(read, each)] if _is_list(given) else [given]
         errors += [
             Error(
                 f"Unexpected value {each!r} in QUOTES[{name!r}], must be a list of {allowed}",
@@ -278,18 +280,9 @@ def _is_list(given: object) -> bool:
     return isinstance(given, list | tuple)
 
 
-def _is_origin(given: object) -> bool:
-    return isinstance(given, str) and ORIGIN.fullmatch(given) is not None
-
-
-def _may_frame(given: object) -> bool:
-    # in the header of a page, https://*.partner.example means each of its subdomains
-    return _is_origin(given.replace("://*.", "://", 1) if isinstance(given, str) else given)
-
-
-def _is_address(given: object) -> bool:
+def _reads(read: Callable[[object], object], given: object) -> bool:
     try:
-        ipaddress.ip_address(str(given))
+        read(given)
     except ValueError:
         return False
     return True

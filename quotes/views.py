@@ -18,6 +18,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from quotes import conf
 from quotes.addresses import Address, TooManySymbols
 from quotes.boards import SORTS, BoardQuery, BoardView, Selection
+from quotes.conf.forms import is_within, origin
 from quotes.fragments import addressed
 from quotes.live import Live, ensure_started
 from quotes.metrics import exposition
@@ -174,7 +175,8 @@ def embeddable(view: Any) -> Any:
     @wraps(view)
     async def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         response: HttpResponse = await view(request, *args, **kwargs)
-        ancestors = " ".join(conf.get("EMBED_ORIGINS")) or "'none'"
+        origins = [origin(each, wildcard=True) for each in conf.get("EMBED_ORIGINS")]
+        ancestors = " ".join(map(str, origins)) or "'none'"
         response["Content-Security-Policy"] = (
             "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
             f"img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors {ancestors}"
@@ -232,6 +234,6 @@ def plain(words: str, status: int = 200) -> HttpResponse:
 @require_safe
 async def metrics(request: HttpRequest) -> HttpResponse:
     """Return the figures of this process to the addresses in METRICS_FROM, to others a 404."""
-    if request.META.get("REMOTE_ADDR") not in conf.get("METRICS_FROM"):
+    if not is_within(request.META.get("REMOTE_ADDR", ""), conf.get("METRICS_FROM")):
         return plain("Not found", status=404)
     return HttpResponse(exposition(await ensure_started()), content_type=CONTENT_TYPE_LATEST)

@@ -189,14 +189,42 @@ class TestTheDict:
         error = the_error(settings, **{name: "https://partner.example"})
         assert f"'https://partner.example' in QUOTES['{name}'], must be a list of" in error.msg
 
-    def test_the_figures_are_for_addresses(self, settings: Any):
-        assert errors(settings, METRICS_FROM=["192.0.2.7", "2001:db8::1"]) == []
-        for given in ("10.0.0.0/8", "localhost", ""):
+    @pytest.mark.parametrize("name", ["ORIGINS", "EMBED_ORIGINS"])
+    @pytest.mark.parametrize(
+        "given",
+        [
+            "https://partner.example:99999",
+            "https://partner.example:0",
+            "https://partner..example",
+            "https://.partner.example",
+            "https://[:::]",
+            "https://[::1",
+            "https://me:hush@partner.example",
+            "https://b\xfccher.example",
+            "https://",
+            "null",
+            "*",
+        ],
+    )
+    def test_an_origin_that_no_browser_sends_is_refused(self, settings: Any, name: str, given: str):
+        assert the_error(settings, **{name: [given]}).id == "quotes.E011"
+
+    def test_the_figures_are_for_addresses_and_networks(self, settings: Any):
+        good = [
+            "192.0.2.7",
+            "2001:DB8::1",
+            "10.0.0.0/8",
+            "fd00::/8",
+            "::ffff:10.0.0.1",
+            "0.0.0.0/0",
+        ]
+        assert errors(settings, METRICS_FROM=good) == []
+        for given in ("10.0.0.0/33", "localhost", "", "*", "[::1]", "10.1", "fe80::1%eth0", 7):
             error = the_error(settings, METRICS_FROM=[given])
             assert error.id == "quotes.E011"
             assert error.msg == (
                 f"Unexpected value {given!r} in QUOTES['METRICS_FROM'], must be a list of "
-                "IP addresses, for example 127.0.0.1"
+                "IP addresses and networks, for example 127.0.0.1 or 10.0.0.0/8"
             )
 
     def test_the_name_of_a_deployment_fits_into_the_layer(self, settings: Any):
@@ -414,7 +442,23 @@ class TestAVariable:
         allowed = "true, on, ok, y, yes, 1, false, off, n, no, 0"
         assert str(refused.value) == f"Unexpected value THE_NAME={value}, must be one of: {allowed}"
 
-    @pytest.mark.parametrize(("value", "least"), [("0", 1), ("-1", 0), ("ten", 0), ("1.5", 1)])
+    @pytest.mark.parametrize("value", [" 5 ", "5", "05"])
+    def test_is_a_whole_number(self, given: Callable[[str], str], value: str):
+        assert site.number(given(value), 1) == 5
+
+    @pytest.mark.parametrize(
+        ("value", "least"),
+        [
+            ("0", 1),
+            ("-1", 0),
+            ("ten", 0),
+            ("1.5", 1),
+            ("1e6", 1),
+            ("1_000", 1),
+            ("\u0663", 1),
+            ("9" * 5000, 1),
+        ],
+    )
     def test_that_is_not_a_whole_number_is_refused(
         self, given: Callable[[str], str], value: str, least: int
     ):
@@ -440,7 +484,23 @@ class TestAVariable:
             site.database()
         assert "secret" not in str(refused.value)
 
-    @pytest.mark.parametrize("value", ["nothing", "http://a:secret@b", "redis://a:secret@b:x/0"])
+    @pytest.mark.parametrize(
+        "value",
+        [
+            "nothing",
+            "http://a:secret@b",
+            "redis://a:secret@b:x/0",
+            "a:secret@b:6379",
+            "redis://",
+            "redis:///0",
+            "redis://:secret@/0",
+            "redis://b:6379/secret",
+            "redis://a:secret@b c",
+            "redis://*:6379",
+            "unix://",
+            "unix://b/secret",
+        ],
+    )
     def test_of_an_unknown_redis_is_refused_without_its_password(
         self, monkeypatch: pytest.MonkeyPatch, value: str
     ):
@@ -450,7 +510,20 @@ class TestAVariable:
         assert "secret" not in str(refused.value)
 
     @pytest.mark.parametrize(
-        "value", ["quotes.example:443", "quotes.example/", "::1", "*.example", "two words", "ä.de"]
+        "value",
+        [
+            "quotes.example:443",
+            "quotes.example/",
+            "quotes.example.",
+            "quotes..example",
+            "quotes_board.example",
+            "::1",
+            "[0:0:0:0:0:0:0:1]",
+            "[::zz]",
+            "*.example",
+            "two words",
+            "ä.de",
+        ],
     )
     def test_of_hosts_that_django_would_never_match_is_refused(
         self, given: Callable[[str], str], value: str
@@ -464,7 +537,19 @@ class TestAVariable:
         assert site.hosts(given(""), "localhost,[::1]") == ["localhost", "[::1]"]
 
     @pytest.mark.parametrize(
-        "value", ["quotes.example", "https://quotes.example/", "ftp://a.example", "https://"]
+        "value",
+        [
+            "quotes.example",
+            "https://quotes.example/",
+            "https://Quotes.example",
+            "https://quotes.example:99999",
+            "https://quotes..example",
+            "https://[:::]",
+            "https://*",
+            "ftp://a.example",
+            "https://",
+            "null",
+        ],
     )
     def test_of_origins_that_django_would_never_match_is_refused(
         self, given: Callable[[str], str], value: str
@@ -481,6 +566,15 @@ class TestAVariable:
         ]
         assert site.origins(given(",".join(origins))) == origins
 
+    def test_of_origins_is_written_as_browsers_send_it(self, given: Callable[[str], str]):
+        origins = "https://a.example:443, http://b.example:80,https://c.example.,https://[0:0::1]"
+        assert site.origins(given(origins)) == [
+            "https://a.example",
+            "http://b.example",
+            "https://c.example",
+            "https://[::1]",
+        ]
+
     @pytest.mark.parametrize("name", ["DJANGO_SUPERUSER_PASSWORD", "DJANGO_COLORS", "HOME"])
     def test_of_another_program_is_not_refused(self, monkeypatch: pytest.MonkeyPatch, name: str):
         monkeypatch.setitem(site.env.ENVIRON, name, "anything")
@@ -490,8 +584,9 @@ class TestAVariable:
     def test_of_redis_may_be_any_of_its_addresses(
         self, monkeypatch: pytest.MonkeyPatch, value: str
     ):
-        monkeypatch.setitem(site.env.ENVIRON, "REDIS_URL", value)
-        assert site.redis() == value
+        for given in (value, f" {value} ", value.replace("redis", "Redis")):
+            monkeypatch.setitem(site.env.ENVIRON, "REDIS_URL", given)
+            assert site.redis() == value
 
 
 @pytest.mark.server

@@ -6,10 +6,12 @@ import logging
 from typing import Any
 
 import pytest
+from channels.testing import HttpCommunicator
 from hypothesis import given
 from hypothesis import strategies as st
 
 from quotes.limits import Allowance, Limits, Refused, address_of
+from tests.servers import PATIENCE
 from tests.sockets import Page
 
 HERE, THERE = ("192.0.2.1", 50_000), ("192.0.2.2", 50_000)
@@ -234,3 +236,21 @@ async def test_only_allowed_addresses_see_the_figures(
     assert (await async_client.get("/metrics")).status_code == 200
     settings.QUOTES = settings.QUOTES | {"METRICS_FROM": ["192.0.2.7"]}
     assert (await async_client.get("/metrics")).status_code == 404
+
+
+async def test_a_network_may_see_the_figures(live_parts: Any, settings: Any):
+    allowed = ["10.0.0.0/8", "2001:DB8:0::1", "::ffff:192.0.2.7"]
+    settings.QUOTES = settings.QUOTES | {"METRICS_FROM": allowed}
+    from quoteboard.asgi import application
+
+    async def sees(address: str) -> bool:
+        request = HttpCommunicator(application, "GET", "/metrics")
+        request.scope["client"] = (address, 1)
+        answer = await request.get_response(PATIENCE)
+        await request.wait(PATIENCE)
+        return answer["status"] == 200
+
+    for address in ("10.1.2.3", "::ffff:10.1.2.3", "2001:db8::1", "192.0.2.7"):
+        assert await sees(address), address
+    for address in ("11.0.0.1", "2001:db8::2", "::10.1.2.3", "unix", "10.1.2.3, 8.8.8.8", ""):
+        assert not await sees(address), address

@@ -63,7 +63,7 @@ class Coinbase(Provider):
     ) -> None:
         super().__init__()
         self.rest = self.make_client(rest_url, timeout=timeout)
-        self.ws_url = address(ws_url, "ws", "wss")
+        self.ws_url = address(ws_url, "ws", "wss", query=True)
         self.timeout, self.silence = timeout, silence
         self.cache = StreamCache("bid", "ask")
 

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 from urllib.parse import quote as escaped
 
 from quotes.providers import Instrument, Plan, Provider, ProviderError
-from quotes.providers.kit.client import address, host
+from quotes.providers.kit.client import address, host, shown
 from quotes.providers.kit.options import count, seconds
 from quotes.providers.kit.rows import FIELDS, read_rows
 from quotes.quote import Quote
@@ -152,18 +152,16 @@ class Template:
     """An address with a place for one code, for several, or for none."""
 
     def __init__(self, url: str) -> None:
-        # Errors must not quote the name and password of an address, nor its query.
         url = url.strip()
-        shown = re.sub("//[^/]*@", "//", url.partition("?")[0])
         try:
-            address(url, "http", "https")
+            address(url, "http", "https", query=True)
         except ValueError:
-            raise ValueError(f"Unexpected url {shown!r} of the http provider, {URL}") from None
+            raise ValueError(f"Unexpected url {shown(url)!r} of the http provider, {URL}") from None
         parts = urlsplit(url)
         places = re.findall(r"{[^{}]*}?|}", parts.path + parts.query)
         odd = [each for each in places if each not in (CODE, CODES)]
         if odd or len({*places}) > 1 or "{" in parts.netloc:
-            found = (odd or [*dict.fromkeys(places)] or [shown])[-1]
+            found = (odd or [*dict.fromkeys(places)] or [shown(url)])[-1]
             raise ValueError(f"Unexpected {found!r} in the url of the http provider, {URL}")
         self.base, self.path = f"{parts.scheme}://{parts.netloc}", parts.path
         self.takes = places[0] if places else ""  # CODE, CODES, or nothing

@@ -77,7 +77,7 @@ class Kraken(Provider):
     ) -> None:
         super().__init__()
         self.rest = self.make_client(rest_url, timeout=timeout)
-        self.ws_url = address(ws_url, "ws", "wss")
+        self.ws_url = address(ws_url, "ws", "wss", query=True)
         self.timeout, self.silence = timeout, silence
         self.codes = Codes(self._read_list, self.standing)
         # In REST the change is measured from 00:00 UTC, in the stream from 24 hours ago.

@@ -87,7 +87,7 @@ class Yahoo(Provider):
         super().__init__()
         agent = {"User-Agent": AGENT}
         self.rest = self.make_client(rest_url, timeout=timeout, headers=agent)
-        self.ws_url = address(ws_url, "ws", "wss")
+        self.ws_url = address(ws_url, "ws", "wss", query=True)
         self.timeout, self.silence, self.beat = timeout, silence, beat
         self.unheard_after = UNHEARD_AFTER
 

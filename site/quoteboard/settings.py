@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import zoneinfo
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,14 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
 from django.http.request import split_domain_port
 
+from quotes.conf import forms
 from quotes.providers import REGISTRY, provider_class
 
 ROOT = Path(__file__).resolve().parents[2]
 ENV_FILE = ROOT / ".env"
 TRUE = environ.Env.BOOLEAN_TRUE_STRINGS
 FALSE = ("false", "off", "n", "no", "0")
-REDIS = ("redis://", "rediss://", "unix://")
-ORIGIN = re.compile(r"https?://(\*\.)?([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
+MAX_DIGITS = 9  # of a number
 
 # A copy: the variables of the file must not get into the environment of child processes.
 environ.Env.ENVIRON = dict(os.environ)
@@ -68,9 +69,11 @@ def choice(name: str, allowed: tuple[str, ...], default: str) -> str:
 def number(name: str, least: int) -> int | None:
     """Read a whole number from the environment if it is there; fail at once for anything else."""
     given = text(name).strip()
-    if given and not (given.isascii() and given.isdigit() and int(given) >= least):
+    is_number = given.isascii() and given.isdigit() and len(given) <= MAX_DIGITS
+    if given and not (is_number and int(given) >= least):
         raise ImproperlyConfigured(
-            f"Unexpected value {name}={given}, must be a whole number, {least} or larger"
+            f"Unexpected value {name}={given}, must be a whole number, {least} or larger, of at "
+            f"most {MAX_DIGITS} digits"
         )
     return int(given) if given else None
 
@@ -102,15 +105,28 @@ def database() -> dict[str, Any]:
 def redis() -> str:
     """Read REDIS_URL; fail at once for another kind of address, without its password."""
     given = text("REDIS_URL").strip()
-    try:
-        if not given or (given.startswith(REDIS) and urlsplit(given).port != 0):
-            return given
-    except ValueError:  # the port is not a number
-        pass
+    scheme, separator, rest = given.partition("://")
+    given = f"{scheme.lower()}{separator}{rest}"
+    if not given or is_redis(given):
+        return given
     raise ImproperlyConfigured(
         "Unexpected value of REDIS_URL, must be redis://host:6379/0, rediss://host:6379/0 "
         "or unix:///path"
     )
+
+
+def is_redis(url: str) -> bool:
+    """Return whether an address names a Redis: a client would take a default for the rest."""
+    try:
+        parts = urlsplit(url)
+        with_port = parts.port != 0
+    except ValueError:  # the port is not a number
+        return False
+    if parts.scheme == "unix":
+        return len(parts.path) > 1 and not parts.hostname
+    is_host = re.fullmatch(r"[\w.:-]+", parts.hostname or "") is not None
+    is_database = re.fullmatch(r"(/[0-9]*/?)?", parts.path) is not None
+    return parts.scheme in ("redis", "rediss") and is_host and with_port and is_database
 
 
 def time_zone() -> str:
@@ -134,7 +150,7 @@ def hosts(name: str, default: str) -> list[str]:
     """Read a list of host names; fail at once for one that Django would never match."""
     given = words(name) or default.split(",")
     for host in given:
-        if host != "*" and split_domain_port(host) != (host.lower(), ""):
+        if host != "*" and not is_host(host.removeprefix(".")):
             raise ImproperlyConfigured(
                 f"Unexpected value {host!r} in {name}, must be a list of host names without a "
                 "scheme, a port or a path: quotes.example, .quotes.example for all subdomains, or "
@@ -143,16 +159,29 @@ def hosts(name: str, default: str) -> list[str]:
     return given
 
 
+def is_host(given: str) -> bool:
+    """Return whether a host is written as Django reads it from requests, in any case."""
+    try:
+        return forms.host(given) == given.lower() == split_domain_port(given)[0]
+    except ValueError:
+        return False
+
+
 def origins(name: str) -> list[str]:
-    """Read a list of origins; fail at once for one that Django would never match."""
-    given = words(name)
-    for origin in given:
-        if not ORIGIN.fullmatch(origin):
-            raise ImproperlyConfigured(
-                f"Unexpected value {origin!r} in {name}, must be a list of origins, for example "
-                "https://quotes.example, in small letters and without a path"
-            )
-    return given
+    """Read a list of origins as Django matches them; fail at once for an invalid one."""
+    return [str(origin(name, each)) for each in words(name)]
+
+
+def origin(name: str, given: str) -> forms.Origin:
+    """Read one origin of a list; fail at once for another scheme, a path or a capital letter."""
+    with suppress(ValueError):
+        found = forms.origin(given, wildcard=True)
+        if found.scheme in forms.DEFAULT_PORTS:
+            return found
+    raise ImproperlyConfigured(
+        f"Unexpected value {given!r} in {name}, must be a list of origins, for example "
+        "https://quotes.example, in small letters and without a path"
+    )
 
 
 def refuse_unknown_variables() -> None:

@@ -359,6 +359,7 @@ async def test_a_key_may_be_a_name_and_password_in_the_address(stub: Stub) -> No
         ({"fields": "last=last"}, "needs rows (the path of a list) together with the field code"),
         ({"rows": "", "fields": "last=last"}, "can't know the code of a price: put {code}"),
         ({"interval": "0"}, "Unexpected interval '0', must be a number of seconds above 0"),
+        ({"interval": "1e6"}, "'1e6', must be a number of seconds above 0, at most 86400"),
         ({"per_minute": "x"}, "Unexpected per_minute 'x', must be a whole number above 0"),
         ({"batch": -1}, "Unexpected batch -1, must be a whole number above 0"),
         ({"colour": "blue"}, "Unknown option 'colour' of the http provider, must be one of: "),

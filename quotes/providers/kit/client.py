@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 import ssl
 import zlib
 from collections.abc import AsyncIterator, Mapping
@@ -25,6 +26,7 @@ from quotes.providers.kit.errors import ProviderError
 from quotes.quote import loads
 
 AGENT = "quoteboard"
+LOGIN = re.compile(r"(\w+://|)(.*@|)(.*)", re.DOTALL)  # scheme, name and password, the rest
 MAX_BYTES = 2 * 2**20  # of one answer, unless the provider has longer ones
 MAX_BYTES_OF_ERROR = 2**16
 REFUSED = (401, 403, 451)
@@ -214,17 +216,34 @@ def _seconds_until(given: str | None) -> float | None:
         return None
 
 
-def address(given: str, *schemes: str) -> str:
-    """Return an address without its last slash; raise ValueError for an invalid one."""
+def address(given: str, *schemes: str, query: bool = False) -> str:
+    """Return an address without spaces around it and without its last slash.
+
+    Raise ValueError for an invalid one, without the secrets that it may contain.
+    """
+    url = given.strip()
     try:
-        parts = urlsplit(given)
+        parts = urlsplit(url)
         usable = parts.scheme in schemes and parts.hostname and parts.port != 0
+        usable = usable and not set(" *") & set(parts.netloc) and url.isprintable()
+        usable = usable and (query or not set("?#") & set(url))
     except ValueError:
         usable = False
     if not usable:
         allowed = " or ".join(f"{scheme}://host" for scheme in schemes)
-        raise ValueError(f"Unexpected address {given!r}, must be like {allowed}")
-    return given.rstrip("/")
+        raise ValueError(f"Unexpected address {shown(url)!r}, must be like {allowed}")
+    return url.rstrip("/")
+
+
+def shown(url: str) -> str:
+    """Return an address with … in place of its name and password, and of the query's values."""
+    place, *query = re.split("[?#]", url, maxsplit=1)
+    scheme, login, rest = LOGIN.findall(place)[0]
+    if "@" in "".join(query):  # of a password that is not escaped
+        return f"{scheme}…"
+    pairs = [pair.rpartition("=")[0] for each in query for pair in each.split("&")]
+    values = "&".join(name.partition("=")[0] + "=…" if name else "…" for name in pairs)
+    return f"{scheme}{login and '…@'}{rest}{values and f'?{values}'}"
 
 
 def host(url: str) -> str:

@@ -13,7 +13,9 @@ def seconds(name: str, given: float | str) -> float:
         number = 0.0
     if 0 < number <= DAY:
         return number
-    raise ValueError(f"Unexpected {name} {given!r}, must be a number of seconds above 0")
+    raise ValueError(
+        f"Unexpected {name} {given!r}, must be a number of seconds above 0, at most {DAY}"
+    )
 
 
 def count(name: str, given: int | str) -> int:

@@ -306,8 +306,39 @@ def test_an_invalid_address_is_refused_at_the_start(given_: str) -> None:
         Client(given_)
 
 
+@pytest.mark.parametrize(
+    "given_",
+    [
+        "htp://me:hush@x",
+        "https://me:hush@x:99999",
+        "https://me:hush@",
+        "me:hush@x",
+        "https://me:hu/hush@x y",
+        "https://me:hu?hush@x",
+        "https://me:hu#hush@x",
+        "https://x?token=hush",
+        "https://x?hush",
+        "https://x#hush",
+        "https://x?to=a@hush",
+        "https://x y/?a=hush&hush&b=hush=hush",
+    ],
+)
+def test_an_invalid_address_is_refused_without_its_secrets(given_: str) -> None:
+    with pytest.raises(ValueError, match="Unexpected address") as refused:
+        Client(given_)
+    assert "hush" not in str(refused.value)
+    assert "…" in str(refused.value)
+
+
+@pytest.mark.parametrize("given_", ["https://*.x", "https://x y", "https://x\ny", "https://x/?a=1"])
+def test_an_address_that_no_request_could_use_is_refused(given_: str) -> None:
+    with pytest.raises(ValueError, match="Unexpected address"):
+        Client(given_)
+
+
 def test_an_address_ends_without_a_slash() -> None:
     assert address("wss://example.com/feed/", "wss") == "wss://example.com/feed"
+    assert address(" https://Example.com/ ", "https") == "https://Example.com"
 
 
 def test_a_host_is_shown_without_the_name_and_password() -> None:
