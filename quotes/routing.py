@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from io import BytesIO
 from typing import Any
-from urllib.parse import urlsplit
 
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.conf import settings
+from django.core.exceptions import DisallowedHost
+from django.core.handlers.asgi import ASGIRequest
 from django.db import DatabaseError
-from django.http.request import split_domain_port, validate_host
+from django.http.request import HttpRequest, split_domain_port
 from django.urls import path
 
 from quotes import conf, consumers
 from quotes.checks import refuse_wrong_settings
+from quotes.conf.forms import Origin
 from quotes.limits import Refused, address_of, refuse
 from quotes.live import daphne, ended, ensure_started, stop
 
-LOCAL_HOSTS = [".localhost", "127.0.0.1", "[::1]"]
+SCHEMES = {"ws": "http", "wss": "https"}  # of a socket, and of its page
 
 websocket_urlpatterns = [
     path("ws/cryptoupdates/", consumers.CryptoUpdatesConsumer.as_asgi()),
@@ -118,7 +121,7 @@ def same_origin(application: Callable[..., Any]) -> Callable[..., Any]:
             [value.decode("latin1") for name, value in scope["headers"] if name == wanted]
             for wanted in (b"origin", b"host")
         )
-        if len(origins) == len(hosts) == 1 and allowed(origins[0], hosts[0]):
+        if len(origins) == len(hosts) == 1 and allowed(origins[0], scope):
             await application(scope, receive, send)
             return
         if len(origins) != 1:
@@ -129,21 +132,35 @@ def same_origin(application: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
-def allowed(origin: str, host: str) -> bool:
-    """Return whether a page of this origin may open a socket to this host.
+def allowed(page: str, scope: Mapping[str, Any]) -> bool:
+    """Return whether a page of this origin may open a socket.
 
-    Allowed are pages of the same host and port, and the origins in QUOTES["ORIGINS"].
+    Allowed are the pages of this site, and the origins in QUOTES["ORIGINS"].
     """
-    if origin in conf.get("ORIGINS"):
-        return True
     try:
-        parts = urlsplit(origin)
+        origin = Origin.read(page)
     except ValueError:
         return False
-    if parts.scheme not in ("http", "https") or not parts.netloc:
-        return False
-    if parts.netloc.lower() != host.lower():
-        return False
-    hosts = settings.ALLOWED_HOSTS or (LOCAL_HOSTS if settings.DEBUG else [])
-    domain, _ = split_domain_port(host)
-    return bool(domain) and validate_host(domain, hosts)
+    partners = map(Origin.read, conf.get("ORIGINS"))
+    return origin in partners or origin in own_origins(django_request(scope))
+
+
+def own_origins(request: HttpRequest) -> list[Origin]:
+    """Return the origins of this site's pages, with the headers of proxies that Django trusts."""
+    try:
+        domain, port = split_domain_port(request.get_host())
+    except DisallowedHost:
+        return []
+    if not port and settings.USE_X_FORWARDED_PORT:
+        port = request.META.get("HTTP_X_FORWARDED_PORT", "")
+    # without TLS here, a proxy may still serve the pages with it
+    schemes = ["https"] if request.is_secure() else ["http", "https"]
+    with suppress(ValueError):
+        return [Origin.read(f"{scheme}://{domain}{port and f':{port}'}") for scheme in schemes]
+    return []
+
+
+def django_request(scope: Mapping[str, Any]) -> HttpRequest:
+    """Return the request for a socket as Django would read it for a page."""
+    scheme = SCHEMES.get(scope.get("scheme", "ws"), "http")
+    return ASGIRequest(dict(scope) | {"method": "GET", "scheme": scheme}, BytesIO())

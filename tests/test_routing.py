@@ -28,13 +28,20 @@ from tests.sockets import Page
 PARTNER = "https://partner.example"
 
 
-async def is_accepted(*origins: str | bytes, host: bytes = b"testserver") -> bool:
-    """Try to open a socket with these Origin headers; return whether it was accepted."""
+async def is_accepted(
+    *origins: str | bytes, host: bytes = b"testserver", scheme: str = "ws", **proxy: bytes
+) -> bool:
+    """Try to open a socket with these Origin headers; return whether it was accepted.
+
+    `proxy` are headers that a proxy adds: forwarded_host is X-Forwarded-Host.
+    """
     from quoteboard.asgi import application
 
     given = [o.encode("latin1") if isinstance(o, str) else o for o in origins]
-    headers = [(b"host", host), *((b"origin", origin) for origin in given)]
+    more = [(f"x-{name.replace('_', '-')}".encode(), value) for name, value in proxy.items()]
+    headers = [(b"host", host), *((b"origin", origin) for origin in given), *more]
     page = Page(application, "/ws/quotes/", headers=headers)
+    page.scope["scheme"] = scheme
     accepted, _ = await page.connect()
     await page.disconnect()
     return accepted
@@ -113,12 +120,104 @@ async def test_any_host_allowed_is_not_any_origin_allowed(live_parts: Any, setti
     assert not await is_accepted("null", host=b"board.example:8001")
 
 
+SAME = [  # an origin and a host of the same page
+    ("https://q.example", b"q.example:443"),
+    ("https://q.example:443", b"q.example"),
+    ("http://q.example:80", b"q.example"),
+    ("http://q.example", b"q.example:80"),
+    ("https://Q.Example", b"q.eXample"),
+    ("https://q.example.", b"q.example"),
+    ("https://q.example", b"q.example."),
+    ("https://q.example.:8443", b"q.example:8443"),
+    ("http://[::1]:8000", b"[::1]:8000"),
+    ("http://[::1]", b"[0:0:0:0:0:0:0:1]:80"),
+    ("http://127.0.0.1:8000", b"127.0.0.1:8000"),
+    ("https://a-b.q.example", b"a-b.q.example"),
+]
+DIFFERENT = [
+    ("http://q.example", b"q.example:443"),
+    ("https://q.example", b"q.example:80"),
+    ("https://q.example:8443", b"q.example"),
+    ("https://q.example", b"q.example:8443"),
+    ("https://q.example..", b"q.example"),
+    ("https://q.example", b"q.example.."),
+    ("https://q.example:0443", b"q.example:8443"),
+    ("https://q.example:0", b"q.example:0"),
+    ("https://q.example:65979", b"q.example:443"),  # 443 in 16 bits
+    ("https://user@q.example", b"q.example"),
+    ("https://q.example/", b"q.example"),
+    ("https://*.q.example", b"a.q.example"),
+    ("wss://q.example", b"q.example"),
+    ("null", b"null"),
+    ("http://[::1]:8000", b"[::2]:8000"),
+    ("http://[::1%25lo]", b"[::1]"),
+    ("http://\u212aq.example".encode(), b"kq.example"),  # the sign of kelvin, in small letters a k
+]
+
+
+async def test_origins_are_compared_as_browsers_mean_them(live_parts: Any, settings: Any):
+    settings.ALLOWED_HOSTS = [".q.example", "127.0.0.1", "[::1]", "[0:0:0:0:0:0:0:1]", "kq.example"]
+    assert [pair for pair in SAME if not await is_accepted(pair[0], host=pair[1])] == []
+    assert [pair for pair in DIFFERENT if await is_accepted(pair[0], host=pair[1])] == []
+
+
+async def test_a_listed_origin_is_compared_in_the_same_way(live_parts: Any, settings: Any):
+    settings.QUOTES = settings.QUOTES | {
+        "ORIGINS": ["https://a.example:443", "http://b.example.", "app://localhost"]
+    }
+    for origin in ("https://a.example", "http://B.example:80", "app://localhost"):
+        assert await is_accepted(origin), origin
+    for origin in ("http://a.example", "https://b.example", "app://localhost:80"):
+        assert not await is_accepted(origin), origin
+
+
+async def test_a_forwarded_host_counts_where_it_counts_for_pages(live_parts: Any, settings: Any):
+    settings.ALLOWED_HOSTS = ["q.example", "inside"]
+    proxied = {"host": b"inside:8001", "forwarded_host": b"q.example"}
+    assert not await is_accepted("https://q.example", **proxied)
+    assert await is_accepted("http://inside:8001", **proxied)
+    settings.USE_X_FORWARDED_HOST = True
+    assert await is_accepted("https://q.example", **proxied)
+    assert not await is_accepted("http://inside:8001", **proxied)
+    assert await is_accepted("http://inside:8001", host=b"inside:8001")
+    for false in (b"evil.example", b"q.example,evil.example", b"q.example/", b""):
+        evil = proxied | {"forwarded_host": false}
+        assert not await is_accepted("https://evil.example", **evil), false
+
+
+async def test_a_forwarded_port_counts_where_it_counts_for_pages(live_parts: Any, settings: Any):
+    proxied = {"forwarded_port": b"8443"}
+    assert not await is_accepted("https://testserver:8443", **proxied)
+    settings.USE_X_FORWARDED_PORT = True
+    assert await is_accepted("https://testserver:8443", **proxied)
+    assert not await is_accepted("https://testserver", **proxied)
+    assert await is_accepted("https://testserver:9443", host=b"testserver:9443", **proxied)
+    for false in (b"x", b"1:2", b"99999", b"443/", b"\xb2"):
+        assert not await is_accepted("https://testserver", forwarded_port=false), false
+
+
+async def test_pages_without_tls_are_foreign_where_the_site_has_it(live_parts: Any, settings: Any):
+    assert not await is_accepted("http://testserver", scheme="wss")
+    assert await is_accepted("https://testserver", scheme="wss")
+    forwarded = {"forwarded_proto": b"https"}
+    assert await is_accepted("http://testserver", **forwarded)  # a visitor could send it
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    assert not await is_accepted("http://testserver", **forwarded)
+    assert await is_accepted("https://testserver", **forwarded)
+    assert await is_accepted("http://testserver", forwarded_proto=b"http")
+
+
 @given(origin=st.text(max_size=40), host=st.text(max_size=40))
 @example(origin="http://[", host="[")
 @example(origin="http://[::1]:x", host="[::1]:x")
 @example(origin="http://℀", host="℀")
+@example(origin="http://evil.example", host="evil.example")
+@example(origin="http://[::1", host="testserver")
+@example(origin="http://testserver:" + "9" * 30, host="testserver")
 def test_no_origin_and_no_host_can_upset_the_check(origin: str, host: str):
-    assert allowed(origin, host) is False
+    headers = [(b"host", host.encode()), (b"origin", origin.encode())]
+    scope = {"type": "websocket", "path": "/ws/quotes/", "query_string": b"", "headers": headers}
+    assert allowed(origin, scope) is False
 
 
 # Addresses and prefixes
