@@ -69,7 +69,7 @@ class Address:
         """The path and query string of the socket."""
         path = f"/ws/boards/{quote(self.board)}/" if self.board else "/ws/quotes/"
         pairs = [(name, value) for name, value in self.pairs if name != "board"]
-        return f"{path}?{urlencode(pairs, safe=',^=:')}"
+        return f"{conf.prefix()}{path}?{urlencode(pairs, safe=',^=:')}"
 
     def watch(self, listed: Listed) -> Watch:
         """Return which active symbols the page watches, and which of its codes are not active."""

@@ -54,6 +54,7 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
         *_check_numbers_by_key(),
         *_check_access(),
         *_check_deployment(),
+        *_check_prefix(),
     ]
 
 
@@ -272,6 +273,20 @@ def _check_deployment() -> list[CheckMessage]:
             "digits, hyphens, dots and underscores, or empty",
             hint="In this project, correct QUOTES_DEPLOYMENT.",
             id="quotes.E012",
+        )
+    ]
+
+
+def _check_prefix() -> list[CheckMessage]:
+    given = settings.FORCE_SCRIPT_NAME
+    if given is None or _reads(forms.prefix, given):
+        return []
+    return [
+        Error(
+            f"Unexpected value {given!r} in FORCE_SCRIPT_NAME, must be a prefix such as /market, "
+            "without a slash at its end",
+            hint="In this project, correct DJANGO_SCRIPT_NAME.",
+            id="quotes.E016",
         )
     ]
 

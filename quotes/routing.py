@@ -53,8 +53,7 @@ def with_live_parts(application: Callable[..., Any]) -> Callable[..., Any]:
         if scope["type"] == "lifespan":
             await lifespan(receive, send)
             return
-        # under daphne, any client could set the prefix of all addresses with a header
-        scope["root_path"] = settings.FORCE_SCRIPT_NAME or ""
+        put_below_prefix(scope)
         if ended():
             await refuse(scope, send, Refused("ending", 503, "This server is about to end."))
             return
@@ -62,6 +61,16 @@ def with_live_parts(application: Callable[..., Any]) -> Callable[..., Any]:
         await application(scope, receive, send)
 
     return wrapped
+
+
+def put_below_prefix(scope: dict[str, Any]) -> None:
+    """Begin the path of a request with the prefix of the site, if a proxy has removed it.
+
+    The prefix comes from the settings alone: under daphne, any client can send one in a header.
+    """
+    scope["root_path"] = prefix = conf.prefix()
+    if not f"{scope['path']}/".startswith(f"{prefix}/"):
+        scope["path"] = prefix + scope["path"]
 
 
 async def lifespan(receive: Any, send: Any) -> None:

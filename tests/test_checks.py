@@ -234,6 +234,23 @@ class TestTheDict:
             assert error.id == "quotes.E012"
             assert error.msg.startswith(f"Unexpected value {given!r} in QUOTES['DEPLOYMENT'], must")
 
+    @pytest.mark.parametrize("given", [None, "", "/market", "/a/b-c_d.e~f"])
+    def test_a_site_may_be_below_a_prefix(self, settings: Any, given: Any):
+        settings.FORCE_SCRIPT_NAME = given
+        assert errors(settings) == []
+
+    @pytest.mark.parametrize(
+        "given", ["/", "market", "/market/", "//evil.example", "/a b", "/a/../b", "/m?x", "/ä", 7]
+    )
+    def test_a_prefix_that_addresses_can_not_begin_with_is_refused(self, settings: Any, given: Any):
+        settings.FORCE_SCRIPT_NAME = given
+        error = the_error(settings)
+        assert error.id == "quotes.E016"
+        assert error.msg == (
+            f"Unexpected value {given!r} in FORCE_SCRIPT_NAME, must be a prefix such as /market, "
+            "without a slash at its end"
+        )
+
 
 class TestTheApps:
     """Of a site, in INSTALLED_APPS."""
@@ -465,6 +482,25 @@ class TestAVariable:
         words = f"THE_NAME={value}, must be a whole number, {least} or larger"
         with pytest.raises(ImproperlyConfigured, match=words):
             site.number(given(value), least)
+
+    @pytest.mark.parametrize(
+        ("value", "prefix"),
+        [("", ""), ("/", ""), ("/market", "/market"), (" /market/ ", "/market"), ("/a/b", "/a/b")],
+    )
+    def test_of_a_prefix_is_read_without_its_last_slash(
+        self, monkeypatch: pytest.MonkeyPatch, value: str, prefix: str
+    ):
+        monkeypatch.setitem(site.env.ENVIRON, "DJANGO_SCRIPT_NAME", value)
+        assert site.prefix() == prefix
+
+    @pytest.mark.parametrize(
+        "value", ["market", "//evil", "/a//", "https://a.example/market", "/ä"]
+    )
+    def test_of_an_invalid_prefix_is_refused(self, monkeypatch: pytest.MonkeyPatch, value: str):
+        monkeypatch.setitem(site.env.ENVIRON, "DJANGO_SCRIPT_NAME", value)
+        words = f"DJANGO_SCRIPT_NAME={value}, must be a prefix such as /market"
+        with pytest.raises(ImproperlyConfigured, match=words):
+            site.prefix()
 
     def test_of_an_unknown_time_zone_is_refused(self, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setitem(site.env.ENVIRON, "DJANGO_TIME_ZONE", "Mars")

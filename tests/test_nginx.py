@@ -8,8 +8,12 @@ import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from html import unescape
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from websockets.exceptions import InvalidStatus
@@ -49,31 +53,41 @@ def documented(port: int, upstream: int) -> str:
     return config.replace("server 127.0.0.1:8002;", "")
 
 
+@contextmanager
+def nginx(folder: Path, *ports: int, servers: str) -> Iterator[None]:
+    """Run nginx with these servers, until all ports answer."""
+    program = shutil.which("nginx", path=os.pathsep.join([os.environ["PATH"], "/usr/sbin"]))
+    if program is None:
+        lacking("nginx", "nginx-light")
+    assert program is not None
+    config = folder / "nginx.conf"
+    user = "user root;" if os.getuid() == 0 else ""  # the folder is ours alone
+    config.write_text(AROUND.format(folder=folder, user=user, documented=servers))
+    daemon = Daemon([program, "-p", str(folder), "-c", str(config)])
+    daemon.start()
+    try:
+        eventually(lambda: all(map(listens, ports)), "nginx answers")
+        yield
+    finally:
+        daemon.stop()
+
+
 @pytest.fixture(scope="module")
 def proxied(
     tmp_path_factory: pytest.TempPathFactory, database_template: Path
 ) -> Iterator[tuple[int, Site]]:
     """The port of an nginx, and the site behind it, which lets an address open two sockets."""
-    program = shutil.which("nginx", path=os.pathsep.join([os.environ["PATH"], "/usr/sbin"]))
-    if program is None:
-        lacking("nginx", "nginx-light")
-    assert program is not None
     folder, port = tmp_path_factory.mktemp("nginx"), free_port()
     limit = {"QUOTES_MAX_SOCKETS_PER_ADDRESS": "2"}
-    with site(folder, database_template, "uvicorn", **limit) as running:
-        config = folder / "nginx.conf"
-        user = "user root;" if os.getuid() == 0 else ""  # the folder is ours alone
-        text = AROUND.format(folder=folder, user=user, documented=documented(port, running.port))
-        config.write_text(text)
-        nginx = Daemon([program, "-p", str(folder), "-c", str(config)])
-        nginx.start()
-        eventually(lambda: listens(port), "nginx answers")
+    with (
+        site(folder, database_template, "uvicorn", **limit) as running,
+        nginx(folder, port, servers=documented(port, running.port)),
+    ):
         yield port, running
-        nginx.stop()
 
 
-def open_socket(port: int, **more: Any) -> Any:
-    address = f"ws://127.0.0.1:{port}/ws/cryptoupdates/"
+def open_socket(port: int, path: str = "/ws/cryptoupdates/", **more: Any) -> Any:
+    address = f"ws://127.0.0.1:{port}{path}"
     return connect(address, origin=f"http://127.0.0.1:{port}", max_size=None, **more)
 
 
@@ -102,3 +116,50 @@ def test_figures_are_not_for_the_world(proxied: tuple[int, Site]):
     assert "quotes_sockets" in running.get("/metrics")
     with pytest.raises(urllib.error.HTTPError, match="404"):
         urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10)
+
+
+def test_a_site_below_a_prefix_works_if_the_prefix_is_passed_on_or_removed(
+    tmp_path: Path, database_template: Path
+):
+    passing, removing = ports = free_port(), free_port()
+    with site(tmp_path, database_template, "uvicorn", DJANGO_SCRIPT_NAME="/market/") as running:
+        config = documented(passing, running.port).replace("location / {", "location /market/ {")
+        _, again, server = config.partition("\nserver {")
+        server = server.replace(f":{passing};", f":{removing};")
+        other = again + server.replace("http://quoteboard;", "http://quoteboard/;")
+        with nginx(tmp_path, *ports, servers=config + other):
+            for port in ports:
+                use_site_below_market(port)
+
+
+def use_site_below_market(port: int) -> None:
+    """Open a board, load all that it names, follow its redirects, and wait for a price."""
+    root = f"http://127.0.0.1:{port}"
+    with urllib.request.urlopen(f"{root}/market/boards/crypto/", timeout=10) as answer:
+        page = answer.read().decode()
+    for address in re.findall(r'<(?:script|link|img)[^>]* (?:src|href)="([^"]*)"', page):
+        with urllib.request.urlopen(root + address, timeout=10) as answer:
+            assert answer.status == 200
+    [socket] = re.findall(r'hx-ws:connect="([^"]*)"', page)
+    with open_socket(port, unescape(socket)) as live:
+        eventually(lambda: "/market/symbols/" in live.recv(timeout=PATIENCE), "links to symbols")
+    with urllib.request.urlopen(f"{root}/market/admin/login/", timeout=10) as answer:
+        assert "; Path=/market;" in answer.headers["Set-Cookie"]
+    for given, place in {
+        "/market": "/market/",
+        "/market/symbols/AAPL": "/market/symbols/AAPL/",
+        "/market/admin/": "/market/admin/login/?next=/market/admin/",
+    }.items():
+        assert redirect(port, given) == place
+    for path in ("/market/metrics", "/boards/crypto/", "/marketing/"):
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            urllib.request.urlopen(root + path, timeout=10)
+
+
+def redirect(port: int, path: str) -> str:
+    """Return the path and query that a path redirects to."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("GET", path)
+    with closing(connection), connection.getresponse() as answer:
+        place = urlsplit(answer.headers["Location"] or "")
+        return place._replace(scheme="", netloc="").geturl()

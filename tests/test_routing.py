@@ -10,22 +10,27 @@ import sqlite3
 import subprocess
 import sys
 import urllib.error
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import closing, contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 from asgiref.testing import ApplicationCommunicator
+from channels.testing import HttpCommunicator
+from django.urls import set_script_prefix
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from quotes import live
+from quotes.models import Board, BoardSymbol, Symbol
 from quotes.routing import allowed
-from tests.servers import ROOT, Site, environment, eventually, free_port, site
-from tests.sockets import Page
+from tests.servers import PATIENCE, ROOT, Site, environment, eventually, free_port, site
+from tests.sockets import Page, opened
 
 PARTNER = "https://partner.example"
+NUMBERS = count(1)
 
 
 async def is_accepted(
@@ -292,10 +297,87 @@ async def test_a_prefix_from_the_server_is_ignored_and_one_from_the_settings_is_
         seen.append(scope["root_path"])
 
     wrapped = with_live_parts(application)
-    await wrapped({"type": "http", "root_path": "//evil.example"}, None, None)
+    await wrapped({"type": "http", "path": "/", "root_path": "//evil.example"}, None, None)
     settings.FORCE_SCRIPT_NAME = "/market"
-    await wrapped({"type": "http", "root_path": "//evil.example"}, None, None)
+    await wrapped({"type": "http", "path": "/", "root_path": "//evil.example"}, None, None)
     assert seen == ["", "/market"]
+
+
+@pytest.fixture
+async def prefix(settings: Any) -> AsyncIterator[None]:
+    """The prefix /market, for live parts that start after it."""
+    settings.FORCE_SCRIPT_NAME, settings.STATIC_URL = "/market", "/market/static/"
+    yield
+    set_script_prefix("/")
+
+
+@pytest.fixture
+async def below_market(prefix: None, live_parts: Any) -> str:
+    """The site below /market, with a symbol whose link no other test has made: its code."""
+    code = f"BELOW{next(NUMBERS)}-USD"
+    symbol = await Symbol.objects.acreate(code=code, name="Below", kind="crypto")
+    board = await Board.objects.acreate(slug="crypto", title="Crypto")
+    await BoardSymbol.objects.acreate(board=board, symbol=symbol)
+    await live_parts.reload()
+    return code
+
+
+async def fetch(path: str) -> tuple[int, str, str]:
+    """Fetch a page in this process; return its status, its text, and where it redirects to."""
+    from quoteboard.asgi import application
+
+    request = HttpCommunicator(application, "GET", path, headers=[(b"host", b"testserver")])
+    request.scope["client"] = ("127.0.0.1", 1)
+    answer = await request.get_response(PATIENCE)
+    await request.wait(PATIENCE)
+    places = [value.decode() for name, value in answer["headers"] if name == b"Location"]
+    return answer["status"], answer["body"].decode(), "".join(places)
+
+
+# A proxy may pass the prefix on or remove it, and monitors ask the process itself.
+PASSED_ON = ["/market", ""]
+
+
+@pytest.mark.parametrize("passed_on", PASSED_ON)
+async def test_all_addresses_of_a_page_below_a_prefix_begin_with_it(
+    below_market: str, passed_on: str
+):
+    symbol = f"/symbols/{below_market}/"
+    for path in ("/", "/boards/crypto/", symbol, f"/embed/quotes/?symbols={below_market}"):
+        status, page, _ = await fetch(passed_on + path)
+        assert status == 200
+        found = re.findall(r' (?:href|src|action|hx-get|hx-ws:connect)="([^"#?][^"]*)"', page)
+        assert [each for each in found if each.startswith("/market/ws/")], path
+        assert [each for each in found if not each.startswith(("/market/", "https://"))] == []
+    status, answer, _ = await fetch(f"{passed_on}/live/?board=crypto")
+    assert 'hx-ws:connect="/market/ws/boards/crypto/' in answer
+
+
+@pytest.mark.parametrize("passed_on", PASSED_ON)
+async def test_redirects_and_probes_below_a_prefix(
+    below_market: str, settings: Any, passed_on: str
+):
+    for path, place in {
+        "/boards/crypto": "/market/boards/crypto/",
+        "/admin/": "/market/admin/login/?next=/market/admin/",
+    }.items():
+        assert (await fetch(passed_on + path))[::2] in ((301, place), (302, place))
+    assert (await fetch(f"{passed_on}/healthz"))[0] == 200
+    assert "quotes_sockets" in (await fetch(f"{passed_on}/metrics"))[1]
+    settings.QUOTES = settings.QUOTES | {"METRICS_FROM": []}
+    assert (await fetch(f"{passed_on}/metrics"))[0] == 404
+    # of another site behind the same proxy
+    assert (await fetch("/marketing/"))[0] == 404
+    assert (await fetch("/market"))[::2] == (301, "/market/")
+
+
+@pytest.mark.parametrize("passed_on", PASSED_ON)
+async def test_a_socket_below_a_prefix_opens_and_its_messages_have_the_prefix(
+    below_market: str, passed_on: str
+):
+    page, message = await opened(f"{passed_on}/ws/quotes/?symbols={below_market}")
+    assert f'href="/market/symbols/{below_market}/"' in message
+    await page.disconnect()
 
 
 # Start and stop

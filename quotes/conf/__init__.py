@@ -51,6 +51,11 @@ def get(name: str) -> Any:
     return default | value if isinstance(value, dict) and isinstance(default, dict) else value
 
 
+def prefix() -> str:
+    """Return what all addresses of the site begin with, such as /market, or ""."""
+    return settings.FORCE_SCRIPT_NAME or ""
+
+
 def unknown_keys(unknown: list[str]) -> str:
     """Return the error message for unknown keys of QUOTES."""
     return f"Unknown key {unknown[0]!r} in QUOTES, must be one of: {', '.join(sorted(DEFAULTS))}"

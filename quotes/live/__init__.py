@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from django.urls import set_script_prefix
+
 from quotes import conf
 from quotes.live.live import Live
 
@@ -27,6 +29,8 @@ def ended() -> bool:
 async def ensure_started() -> Live:
     """Start the live parts of this process, once, and return them."""
     global _live, _starting, _server_ends  # noqa: PLW0603
+    # messages have links, and Django sets the prefix of links only for requests of pages
+    set_script_prefix(f"{conf.prefix()}/")
     if _live is None or _starting is None:
         _server_ends = False
         _live = Live()

@@ -21,7 +21,7 @@ GONE_AFTER = 90  # seconds without progress until the kernel disconnects; the hu
 
 def write_address(out: OutputWrapper, address: str) -> None:
     """Write the first line of a server and flush it, so that a file or a pipe has it at once."""
-    out.write(f"Serving on http://{address}/. Quit with CONTROL-C.")
+    out.write(f"Serving on http://{address}{conf.prefix()}/. Quit with CONTROL-C.")
     out.flush()
 
 

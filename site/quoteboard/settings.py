@@ -184,6 +184,17 @@ def origin(name: str, given: str) -> forms.Origin:
     )
 
 
+def prefix() -> str:
+    """Read DJANGO_SCRIPT_NAME without its last slash; fail at once for another form."""
+    given = text("DJANGO_SCRIPT_NAME").strip()
+    try:
+        return forms.prefix(given.removesuffix("/"))
+    except ValueError:
+        raise ImproperlyConfigured(
+            f"Unexpected value DJANGO_SCRIPT_NAME={given}, must be a prefix such as /market"
+        ) from None
+
+
 def refuse_unknown_variables() -> None:
     """Fail for an unknown variable QUOTES_…, and for DJANGO_… if its name is almost one of ours.
 
@@ -259,6 +270,8 @@ if not DEBUG:  # runserver serves static files by itself, and asgi.py does under
     INSTALLED_APPS.append("servestatic")
     MIDDLEWARE.insert(2, "servestatic.middleware.ServeStaticMiddleware")
 
+PREFIX = prefix()  # of all addresses
+FORCE_SCRIPT_NAME = PREFIX or None
 ROOT_URLCONF = "quoteboard.urls"
 ASGI_APPLICATION = "quoteboard.asgi.application"
 
@@ -354,7 +367,7 @@ USE_TZ = True
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 25_000
 
 # Absolute: to a relative one, the client of the first request could add a prefix for all pages.
-STATIC_URL = "/static/"
+STATIC_URL = f"{PREFIX}/static/"
 STATIC_ROOT = ROOT / "staticfiles"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -382,6 +395,7 @@ X_FRAME_OPTIONS = "DENY"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = PREFIX or "/"
 SESSION_COOKIE_SAMESITE = "Lax"
 hsts_seconds = number("DJANGO_HSTS_SECONDS", 0)
 if flag("DJANGO_HTTPS", False):
