@@ -81,7 +81,8 @@ def board_page(
 ) -> dict[str, Any]:
     """Return the context of a board's page, without the part that every live page has."""
     query = address.query
-    kinds = [("", _("All"))] + [(kind, Symbol.Kind(kind).label) for kind in selection.kinds]
+    labels = dict(Symbol.Kind.choices)  # a program may have stored another kind
+    kinds = [("", _("All"))] + [(kind, labels.get(kind, kind)) for kind in selection.kinds]
     return {
         "board": found,
         "query": query,

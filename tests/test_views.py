@@ -269,6 +269,16 @@ async def test_unknown_pages_are_not_found(board: Any, async_client: Any, path: 
     assert (await async_client.get(path)).status_code == 404
 
 
+async def test_a_symbol_of_a_kind_that_another_program_stored_stops_no_page(
+    board: Any, async_client: Any
+):
+    await Symbol.objects.filter(code="AAPL").aupdate(kind="")
+    await board.reload()
+    page = await read(async_client, "/boards/stock-market/")
+    assert "AAPL" in rows(page)
+    await read(async_client, "/symbols/AAPL/")
+
+
 async def test_a_symbol_switched_off_is_as_missing_as_one_that_never_was(
     board: Any, async_client: Any
 ):
