@@ -26,6 +26,7 @@ COUNTS = (
     "MAX_SOCKETS_PER_ADDRESS",
     "MAX_MESSAGES",
     "MAX_MESSAGE_BYTES",
+    "MAX_BODY_BYTES",
 )
 BY_KEY = ("MAX_JUMP", "STALE_AFTER", "RETENTION", "BACKFILL")  # dicts of numbers
 DEPLOYMENT = re.compile(r"[A-Za-z0-9._-]{0,64}")
@@ -198,6 +199,8 @@ def _check_numbers() -> list[CheckMessage]:
         errors.append(Error(text, id="quotes.E006"))
     for name in COUNTS:
         given = conf.get(name)
+        if given is None is conf.DEFAULTS[name]:
+            continue
         if not (_is_positive(given) and isinstance(given, int)):
             text = f"QUOTES[{name!r}] is {given!r}, must be a whole number above 0"
             errors.append(Error(text, id="quotes.E007"))

@@ -33,9 +33,25 @@ RESTARTS_DAPHNE = 4012  # the same under daphne, which can't send 1012
 SLOW = 4013  # the client is too slow, it may try again later
 TOO_MUCH = 4408  # the client sends more than pages do
 
+# The headers of every answer, if nothing else is stated for it. docs/operations.md has the table.
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": (
+        "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": (
+        "accelerometer=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), "
+        "magnetometer=(), microphone=(), midi=(), payment=(), usb=()"
+    ),
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
 
 class Refused(Exception):
-    """Raised when a socket is refused or must be closed.
+    """Raised when a request or a socket is refused, or a socket must be closed.
 
     It has a reason code, a text and an HTTP status.
     """
@@ -46,25 +62,38 @@ class Refused(Exception):
 
 
 class RareRefusals(logging.Filter):
-    """Filter of a handler: one line in ten seconds for each kind of request that Django refuses.
+    """Filter of a handler: one line in ten seconds for each kind of refusal, with their count.
 
     Any visitor can cause them, for example with a wrong Host, so they have no traceback.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.logged: dict[str, float] = {}  # when, by logger
+        self.logged: dict[str, float] = {}  # when, by kind
+        self.refused: Counter[str] = Counter()  # by kind
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether a record is logged, and remove the traceback of a refusal."""
-        if not record.name.startswith("django.security"):
+        """Return whether a record is logged; remove the traceback of a refusal and add a count."""
+        kind = _kind_of_refusal(record)
+        if not kind:
             return True
-        now, before = time.monotonic(), self.logged.get(record.name)
+        self.refused[kind] += 1
+        now, before = time.monotonic(), self.logged.get(kind)
         if before is not None and now - before < LOG_EVERY:
             return False
-        self.logged[record.name] = now
+        self.logged[kind] = now
         record.exc_info = record.exc_text = None
+        record.msg = f"{record.msg} (so far: {self.refused[kind]})"
         return True
+
+
+def _kind_of_refusal(record: logging.LogRecord) -> str:
+    """Return the kind of refusal that a record reports, or ""."""
+    if record.name.startswith("django.security"):
+        return record.name
+    by_server = record.name == "uvicorn.error" and record.levelno == logging.WARNING
+    by_daphne = record.name == "django.channels.server" and "WebSocket REJECT" in record.msg
+    return record.msg if by_server or by_daphne else ""
 
 
 class Limits:
@@ -99,7 +128,7 @@ class Limits:
             if not self.sockets:
                 self.empty.set()
 
-    def count(self, refused: Refused, address: str) -> None:
+    def count(self, refused: Refused, address: str, what: str = "a socket") -> None:
         """Count a refusal, and log it unless one with the same reason was logged just now."""
         self.refused[refused.reason] += 1
         now = self.clock()
@@ -109,7 +138,8 @@ class Limits:
         full = refused.status in (429, 503)  # the operator may want to raise these limits
         logger.log(
             logging.WARNING if full else logging.INFO,
-            "refused a socket from %s: %s (%s, refusals so far: %d)",
+            "refused %s from %s: %s (%s, refusals so far: %d)",
+            what,
             address,
             refused,
             refused.reason,
@@ -171,13 +201,20 @@ def address_of(scope: Mapping[str, Any]) -> str:
     return str(ipaddress.ip_network((address, 64), strict=False))
 
 
+def answer(refused: Refused) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    """Return the status, the headers and the body of the answer to a refused request or socket."""
+    body = str(refused).encode()
+    headers = HEADERS | {"Content-Type": "text/plain; charset=utf-8", "Connection": "close"}
+    headers["Content-Length"] = str(len(body))
+    return refused.status, [(k.lower().encode(), v.encode()) for k, v in headers.items()], body
+
+
 async def refuse(scope: Mapping[str, Any], send: Any, refused: Refused) -> None:
     """Refuse a request, or a socket before it is accepted, with the text if that can be sent."""
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"cache-control", b"no-store")]
     kind = "websocket.http" if scope["type"] == "websocket" else "http"
     if kind != "http" and "websocket.http.response" not in scope.get("extensions", {}):
         await send({"type": "websocket.close"})  # servers answer 403
         return
-    start = {"type": f"{kind}.response.start", "status": refused.status, "headers": headers}
-    await send(start)
-    await send({"type": f"{kind}.response.body", "body": str(refused).encode()})
+    status, headers, body = answer(refused)
+    await send({"type": f"{kind}.response.start", "status": status, "headers": headers})
+    await send({"type": f"{kind}.response.body", "body": body})

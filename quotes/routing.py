@@ -21,6 +21,7 @@ from quotes.checks import refuse_wrong_settings
 from quotes.conf.forms import Origin
 from quotes.limits import Refused, address_of, refuse
 from quotes.live import daphne, ended, ensure_started, stop
+from quotes.live.bodies import bounded
 
 SCHEMES = {"ws": "http", "wss": "https"}  # of a socket, and of its page
 
@@ -42,7 +43,7 @@ def live_application(http: Callable[..., Any]) -> Callable[..., Any]:
     """
     refuse_wrong_settings()
     sockets = limited(same_origin(found(URLRouter(websocket_urlpatterns))))
-    routes = {"http": http, "websocket": sockets}
+    routes = {"http": bounded(http), "websocket": sockets}
     return with_live_parts(ProtocolTypeRouter(routes))
 
 

@@ -21,6 +21,7 @@ DEFAULTS: dict[str, Any] = {
     "MAX_SOCKETS_PER_ADDRESS": 1_000,  # open in one process, from an address or an IPv6 /64
     "MAX_MESSAGES": 60,  # a minute from one socket; our own pages send none
     "MAX_MESSAGE_BYTES": 4096,  # of one message from a page
+    "MAX_BODY_BYTES": None,  # of one request to any page of the site; None: any number
     "ORIGINS": [],  # foreign origins that may open sockets: "https://partner.example"
     "EMBED_ORIGINS": [],  # origins that may frame /embed/ pages
     "METRICS_FROM": ["127.0.0.1", "::1"],  # addresses that may read /metrics

@@ -12,7 +12,7 @@ import uvicorn
 
 from quotes import live
 from quotes.limits import LOG_EVERY, RESTARTS, max_connections
-from quotes.management import idle
+from quotes.management import answers, idle
 
 logger = logging.getLogger(__name__)
 
@@ -102,9 +102,8 @@ class Server(uvicorn.Server):
     def _protocol(self) -> Any:
         protocol: Any = self.config.http_protocol_class
         state = self.lifespan.state
-        return idle.counting(
-            protocol(config=self.config, server_state=self.server_state, app_state=state)
-        )
+        made = protocol(config=self.config, server_state=self.server_state, app_state=state)
+        return answers.with_headers(idle.counting(made))
 
     def _ended(self, accepting: asyncio.Task[None]) -> None:
         if not accepting.cancelled() and (error := accepting.exception()):

@@ -132,6 +132,123 @@ def test_requests_that_are_refused_cause_few_lines_and_no_traceback(running_site
     assert len(lines) < 10
 
 
+def exchange(running: Site, *sent: bytes, enough: bytes = b"\0") -> bytes:
+    """Send bytes to a server, and return what it sends until it closes, or has sent enough."""
+    with socket.create_connection(("127.0.0.1", running.port), timeout=PATIENCE) as connection:
+        received = b""
+        with suppress(ConnectionError):
+            for piece in sent:
+                connection.sendall(piece)
+            while enough not in received and (data := connection.recv(65_536)):
+                received += data
+        return received
+
+
+def handshake(running: Site, *more: str, path: str = "/ws/quotes/?symbols=AAPL") -> bytes:
+    """A request for a socket, with more headers."""
+    lines = [
+        f"GET {path} HTTP/1.1",
+        f"Host: 127.0.0.1:{running.port}",
+        f"Origin: {running.url}",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        "Sec-WebSocket-Key: eHh4eHh4eHh4eHh4eHh4eA==",
+        "Sec-WebSocket-Version: 13",
+        *more,
+    ]
+    return "\r\n".join([*lines, "", ""]).encode("latin1")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        [b"Content-Length: 100000000\r\n\r\n"],  # a body that never comes
+        [b"Content-Length: 1048577\r\nExpect: 100-continue\r\n\r\n"],
+        [b"Transfer-Encoding: chunked\r\n\r\n", *[b"10000\r\n" + b"x" * 65_536 + b"\r\n"] * 17],
+    ],
+    ids=["never sent", "asked for", "without a length"],
+)
+def test_a_body_that_is_too_large_is_refused_before_it_is_read(
+    running_site: Site, sent: list[bytes]
+):
+    line = f"POST /admin/login/ HTTP/1.1\r\nHost: 127.0.0.1:{running_site.port}\r\n"
+    words = b"The body of a request may have at most 1,048,576 bytes."
+    received = exchange(running_site, line.encode(), *sent, enough=words)
+    assert received.startswith(b"HTTP/1.1 413 ")
+    assert received.count(b"HTTP/1.1") == 1
+    assert received.endswith(words)
+    assert 'quotes_refused_total{reason="body"}' in running_site.get("/metrics")
+    log = running_site.log.read_text()
+    assert "Traceback" not in log
+    assert log.count("refused a request from 127.0.0.1") <= 3
+
+
+def test_a_body_that_is_just_small_enough_reaches_the_page(running_site: Site):
+    body = b"x" * 1024 * 1024
+    head = f"POST /admin/login/ HTTP/1.1\r\nHost: 127.0.0.1:{running_site.port}\r\n"
+    head += f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    assert exchange(running_site, head.encode(), body).startswith(b"HTTP/1.1 403 ")
+
+
+INVALID = {
+    "no key": lambda site: handshake(site).replace(b"Sec-WebSocket-Key", b"X-Key"),
+    "another version": lambda site: handshake(site).replace(b"Version: 13", b"Version: 12"),
+    "letters of no alphabet": lambda site: handshake(site, "Sec-WebSocket-Protocol: \xe9"),
+    "600 headers": lambda site: handshake(site, *(f"X-{n}: 1" for n in range(600))),
+    "no request": lambda site: b"\x16\x03\x01\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("kind", INVALID)
+def test_an_invalid_handshake_is_answered_and_is_no_more_than_a_line_in_the_log(
+    running_site: Site, kind: str
+):
+    before = running_site.log.read_text()
+    for _ in range(20):
+        assert exchange(running_site, INVALID[kind](running_site)).startswith(b"HTTP/1.1 400 ")
+    new = running_site.log.read_text().removeprefix(before)
+    assert "Traceback" not in new
+    assert "ERROR" not in new
+    assert len(new.splitlines()) < 10, new
+
+
+def test_what_uvicorn_cannot_read_as_a_handshake_is_closed_all_the_same(running_site: Site):
+    # daphne accepts these
+    given = [
+        handshake(running_site, *(f"X-{n}: 1" for n in range(140))),
+        handshake(running_site, "X-Long: " + "x" * 9000),
+        handshake(running_site, "X-Control: a\x01b"),
+        handshake(running_site, "Content-Length: 5") + b"hello",
+    ]
+    if running_site.server == "uvicorn":
+        for each in given:
+            assert exchange(running_site, each).startswith(b"HTTP/1.1 400 ")
+        assert 'quotes_refused_total{reason="handshake"}' in running_site.get("/metrics")
+
+
+@pytest.mark.parametrize("frame", [b"\x81\x82\0\0\0\0\xff\xfe", b"\x88\x82\0\0\0\0\x03\xe8" * 2])
+def test_invalid_text_and_a_second_close_end_a_socket_without_a_traceback(
+    running_site: Site, frame: bytes
+):
+    before = running_site.log.read_text()
+    for _ in range(20):
+        with open_socket(running_site) as page:
+            page.socket.sendall(frame)
+            end(page)
+    new = running_site.log.read_text().removeprefix(before)
+    assert "Traceback" not in new
+    assert "ERROR" not in new
+
+
+def test_refused_sockets_are_a_line_now_and_then_under_each_server(running_site: Site):
+    before = running_site.log.read_text()
+    foreign = handshake(running_site).replace(b"Origin: ", b"Origin: http://evil.example/")
+    for _ in range(50):
+        assert exchange(running_site, foreign).startswith(b"HTTP/1.1 403 ")
+    new = running_site.log.read_text().removeprefix(before)
+    assert len(new.splitlines()) < 20, new
+
+
 def test_a_server_that_ends_sends_its_pages_away_so_that_they_come_back(running_site: Site):
     # the last of the tests that share it
     listed = RECONNECTS.search(html.unescape(running_site.get("/")))

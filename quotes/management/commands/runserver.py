@@ -1,4 +1,4 @@
-"""`manage.py runserver`: the command of daphne, with limits for clients that do not read.
+"""`manage.py runserver`: the command of daphne, with limits for clients.
 
 Django uses it if `quotes` comes before `django.contrib.staticfiles`, and before `daphne` if that is
 listed, in INSTALLED_APPS.
@@ -21,6 +21,7 @@ from django.db import DatabaseError, OperationalError
 
 from quotes.live import daphne
 from quotes.management import servers
+from quotes.management.daphne import Socket, extend
 
 PING_EVERY = 20  # seconds
 PONG_WITHIN = 10  # seconds; if it is longer than PING_EVERY, daphne loses track of its pings
@@ -28,11 +29,13 @@ FOREVER = -1  # daphne would end each socket after a day
 
 
 class BoundedServer(Server):
-    """Daphne's server, with limits for the memory of its sockets."""
+    """Daphne's server, with limits for its requests and its sockets."""
 
     def listen_success(self, port: Any) -> None:
-        """Limit the sockets that this port will accept."""
+        """Limit the requests and sockets that this port will accept."""
         servers.bound(port.socket)
+        extend(self.http_factory)
+        self.ws_factory.protocol = Socket
         super().listen_success(port)
 
 
@@ -44,6 +47,7 @@ class Command(runserver.Command):
         ping_interval=PING_EVERY,
         ping_timeout=PONG_WITHIN,
         websocket_timeout=FOREVER,
+        server_name="",  # no header that names the server
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

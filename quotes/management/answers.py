@@ -1,0 +1,40 @@
+"""Answers that a server gives by itself, with the headers of all other answers."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from quotes import limits, live
+from quotes.limits import Refused
+
+INVALID_HANDSHAKE = Refused("handshake", 400, "The request for a socket is not valid.")
+
+
+def raw(refused: Refused) -> bytes:
+    """Return a whole answer of HTTP/1.1, after which the connection is closed."""
+    status, headers, body = limits.answer(refused)
+    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode()]
+    return b"\r\n".join([*lines, *(b": ".join(header) for header in headers), b"", body])
+
+
+def count(refused: Refused, host: str) -> None:
+    """Count the refusal of a socket, if the live parts run."""
+    if running := live.current():
+        running.limits.count(refused, limits.address_of({"client": [host]}))
+
+
+def count_handshake(host: str) -> None:
+    """Count an invalid handshake of a client."""
+    count(INVALID_HANDSHAKE, host)
+
+
+def with_headers(protocol: Any) -> Any:
+    """Return a protocol of uvicorn whose own answers have the headers of all other answers."""
+
+    def send_400_response(words: str) -> None:
+        protocol.transport.write(raw(Refused("request", 400, words)))
+        protocol.transport.close()
+
+    protocol.send_400_response = send_400_response
+    return protocol

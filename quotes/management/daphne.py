@@ -1,0 +1,99 @@
+"""Daphne's requests and sockets: what is refused here never reaches the application.
+
+Daphne calls the application when the whole body of a request is in memory or in a file. So bodies
+are measured here, while they arrive.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from autobahn.websocket.types import ConnectionDeny
+from daphne.http_protocol import HTTPFactory, WebRequest
+from daphne.ws_protocol import WebSocketProtocol
+
+from quotes import limits
+from quotes.limits import Refused
+from quotes.live import bodies
+from quotes.management import answers
+
+
+def extend(factory: HTTPFactory) -> None:
+    """Let a factory of daphne make requests that are limited."""
+    build = factory.buildProtocol
+
+    def limited(address: Any) -> Any:
+        protocol = build(address)
+        protocol.requestFactory = Request
+        return protocol
+
+    factory.buildProtocol = limited
+
+
+class Request(WebRequest):
+    """A request that is answered as soon as its body is known to be too large."""
+
+    limit: int | None = None
+    refused = False
+
+    def gotLength(self, length: int | None) -> None:  # noqa: N802  Twisted's name
+        """Refuse a body by its length, before it arrives."""
+        self.limit = bodies.max_body({"path": self.channel._path.decode("latin1")})
+        super().gotLength(length)
+        if self.is_above_limit(length or 0):
+            self.refuse()
+
+    def handleContentChunk(self, data: bytes) -> None:  # noqa: N802
+        """Keep a part of the body, unless that would be too much."""
+        if not self.refused and self.is_above_limit(self.content.tell() + len(data)):
+            self.refuse()
+        if not self.refused:
+            super().handleContentChunk(data)
+
+    def requestReceived(self, *line: bytes) -> None:  # noqa: N802
+        """Call the application, unless the request was refused."""
+        if self.refused:
+            self.channel.loseConnection()
+        else:
+            super().requestReceived(*line)
+
+    def is_above_limit(self, length: int) -> bool:
+        """Return whether a body of this length is too large."""
+        return self.limit is not None and length > self.limit
+
+    def refuse(self) -> None:
+        """Answer, and discard the body for a while: many clients read the answer only after it."""
+        self.refused, refused = True, bodies.too_large(self.limit or 0)
+        bodies.count(refused, limits.address_of({"client": [self.client.host]}))
+        self.content.truncate(0)
+        self.requestHeaders.removeHeader(b"Expect")  # else the client is asked for the body
+        self.channel.transport.write(answers.raw(refused))
+        self.channel.callLater(bodies.DISCARD_FOR, self.channel.loseConnection)
+
+    def basic_error(self, status: int, status_text: bytes, body: str) -> None:
+        """Answer an error of daphne itself, with the headers of all other answers."""
+        status, headers, content = limits.answer(Refused("server", status, body))
+        start = {"type": "http.response.start", "status": status, "headers": headers}
+        self.handle_reply(start)
+        self.handle_reply({"type": "http.response.body", "body": content})
+
+
+class Socket(WebSocketProtocol):
+    """A socket whose invalid handshakes are counted, and have no traceback."""
+
+    def onConnect(self, request: Any) -> Any:  # noqa: N802  Autobahn's name
+        """Refuse a header that daphne could not decode."""
+        if not request.headers.get("sec-websocket-protocol", "").isascii():
+            raise ConnectionDeny(400, "Invalid Sec-WebSocket-Protocol")  # type: ignore[no-untyped-call]
+        return super().onConnect(request)
+
+    def failHandshake(self, reason: str, code: int = 400, *more: Any) -> None:  # noqa: N802
+        """Refuse a handshake, and count it unless the application did."""
+        if code not in (403, 500):
+            answers.count_handshake(self.transport.getPeer().host)
+        super().failHandshake(reason, code, *more)
+
+    def onClose(self, *how: Any) -> None:  # noqa: N802
+        """Report the end to daphne, if it knows this socket."""
+        if hasattr(self, "server"):
+            super().onClose(*how)
