@@ -11,6 +11,7 @@ from django.shortcuts import render
 from django.utils import translation
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
+from django.views.decorators.cache import cache_control
 from django.views.decorators.clickjacking import xframe_options_exempt
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -27,6 +28,7 @@ from quotes.models import Symbol, code_of
 FRONT_ROWS = 6  # symbols of each board on the front page
 THEMES = ("auto", "light", "dark")
 LIVE = "ok"
+fresh = cache_control(no_store=True)  # a browser that goes back would show old prices as live
 
 
 def language() -> str:
@@ -48,6 +50,7 @@ def page(live: Live, address: Address, **more: Any) -> dict[str, Any]:
     } | more
 
 
+@fresh
 @require_safe
 async def index(request: HttpRequest) -> HttpResponse:
     """Show all boards with their first symbols."""
@@ -63,6 +66,7 @@ async def index(request: HttpRequest) -> HttpResponse:
     return render(request, "quotes/index.html", context)
 
 
+@fresh
 @require_safe
 async def board(request: HttpRequest, slug: str) -> HttpResponse:
     """Show one page of a board, searched, filtered and sorted by the query string."""
@@ -127,6 +131,7 @@ def column(query: BoardQuery, name: str, heading: str) -> dict[str, str]:
     }
 
 
+@fresh
 @require_safe
 async def symbol(request: HttpRequest, code: str) -> HttpResponse:
     """Show one symbol."""
@@ -145,6 +150,7 @@ async def symbol(request: HttpRequest, code: str) -> HttpResponse:
     return render(request, "quotes/symbol.html", context)
 
 
+@fresh
 @require_safe
 async def live_again(request: HttpRequest) -> HttpResponse:
     """Update a page whose socket may have failed, and give it a new socket.
@@ -187,6 +193,7 @@ def embeddable(view: Any) -> Any:
     return xframe_options_exempt(wrapped)
 
 
+@fresh
 @require_safe
 @embeddable
 async def embed(request: HttpRequest) -> HttpResponse:
@@ -203,6 +210,7 @@ async def embed(request: HttpRequest) -> HttpResponse:
         return render(request, "quotes/embed.html", context)
 
 
+@fresh
 @require_safe
 async def healthz(request: HttpRequest) -> HttpResponse:
     """Answer 200 while this process works, with "ok" or with what is wrong.
@@ -212,6 +220,7 @@ async def healthz(request: HttpRequest) -> HttpResponse:
     return plain(await condition())
 
 
+@fresh
 @require_safe
 async def readyz(request: HttpRequest) -> HttpResponse:
     """Answer 200 with "ok" while the pages of this process are live, else 503 with the reason."""
@@ -232,6 +241,7 @@ def plain(words: str, status: int = 200) -> HttpResponse:
     return HttpResponse(words, status=status, content_type="text/plain")
 
 
+@fresh
 @require_safe
 async def metrics(request: HttpRequest) -> HttpResponse:
     """Return the figures of this process to the addresses in METRICS_FROM, to others a 404."""

@@ -253,6 +253,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "quoteboard.headers.add_headers",  # first, so that every answer has them
     "quotes.probes.answer_probes",  # before SecurityMiddleware, which would redirect to HTTPS
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.gzip.GZipMiddleware",
@@ -268,7 +269,7 @@ MIDDLEWARE = [
 ]
 if not DEBUG:  # runserver serves static files by itself, and asgi.py does under other servers
     INSTALLED_APPS.append("servestatic")
-    MIDDLEWARE.insert(2, "servestatic.middleware.ServeStaticMiddleware")
+    MIDDLEWARE.insert(3, "servestatic.middleware.ServeStaticMiddleware")
 
 PREFIX = prefix()  # of all addresses
 FORCE_SCRIPT_NAME = PREFIX or None
@@ -360,6 +361,7 @@ QUOTES = {
 }
 
 LANGUAGE_CODE = "en"
+LANGUAGE_COOKIE_NAME = ";"  # no cookie: pages depend on Accept-Language alone, as Vary states
 LANGUAGES = [("en", "English"), ("de", "Deutsch")]
 TIME_ZONE = time_zone()
 USE_TZ = True
@@ -399,12 +401,14 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = PREFIX or "/"
 SESSION_COOKIE_SAMESITE = "Lax"
 hsts_seconds = number("DJANGO_HSTS_SECONDS", 0)
+hsts_preload = flag("DJANGO_HSTS_PRELOAD", False)
+SILENCED_SYSTEM_CHECKS = ["security.W021"]  # recommends to preload, which can't be undone soon
 if flag("DJANGO_HTTPS", False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_SSL_REDIRECT = True
     SECURE_HSTS_SECONDS = 31536000 if hsts_seconds is None else hsts_seconds
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
-    SECURE_HSTS_PRELOAD = True
+    SECURE_HSTS_PRELOAD = hsts_preload
     SESSION_COOKIE_SECURE = True
     CSRF_COOKIE_SECURE = True
 
