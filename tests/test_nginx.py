@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from quotes.limits import HEADERS
 from tests.conftest import lacking
 from tests.servers import PATIENCE, ROOT, Daemon, Site, eventually, free_port, listens, site
 
@@ -50,6 +52,8 @@ def documented(port: int, upstream: int) -> str:
     assert found
     config = found[1].replace("listen 80;", f"listen 127.0.0.1:{port};")
     config = config.replace("server 127.0.0.1:8001;", f"server 127.0.0.1:{upstream};")
+    config = config.replace("_timeout 10s;", "_timeout 1s;")  # so that a test need not wait for it
+    config = config.replace("rate=20r/s", "rate=1r/s")  # so that a slow machine exceeds it too
     return config.replace("server 127.0.0.1:8002;", "")
 
 
@@ -111,11 +115,62 @@ def test_visitors_count_for_their_own_address_and_can_choose_no_other(proxied: t
             assert refused.value.response.status_code == 429
 
 
-def test_figures_are_not_for_the_world(proxied: tuple[int, Site]):
+@pytest.mark.parametrize("path", ["/metrics", "//metrics", "/%6detrics", "/market/prices/metrics"])
+def test_figures_are_not_for_the_world(proxied: tuple[int, Site], path: str):
     port, running = proxied
     assert "quotes_sockets" in running.get("/metrics")
-    with pytest.raises(urllib.error.HTTPError, match="404"):
-        urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10)
+    answer = exchange(port, request(port, path))
+    assert answer.startswith(b"HTTP/1.1 404 ")
+    assert b"nginx could not serve this request" in answer
+
+
+def request(port: int, path: str = "/healthz", more: str = "", method: str = "GET") -> bytes:
+    head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{more}"
+    return f"{head}Connection: close\r\n\r\n".encode()
+
+
+def exchange(port: int, sent: bytes) -> bytes:
+    """Send bytes to nginx, and return all that it sends."""
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
+        connection.sendall(sent)
+        return b"".join(iter(lambda: connection.recv(65_536), b""))
+
+
+@pytest.mark.parametrize(
+    ("status", "more", "path"),
+    [
+        (413, "Content-Length: 1048577\r\n", "/admin/login/"),
+        (414, "", "/" + "a" * 20_000),
+        (400, "X-Long: " + "a" * 20_000 + "\r\n", "/"),
+        (404, "", "/metrics"),
+    ],
+)
+def test_errors_of_nginx_have_the_headers_of_every_answer(
+    proxied: tuple[int, Site], status: int, more: str, path: str
+):
+    port, _ = proxied
+    answer = exchange(port, request(port, path, more))
+    assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+    head = answer.partition(b"\r\n\r\n")[0].decode()
+    for name, value in HEADERS.items():
+        assert head.count(f"\r\n{name}: {value}") == 1
+    assert "Server: nginx\r\n" in head
+
+
+def test_a_request_without_an_end_is_closed(proxied: tuple[int, Site]):
+    port, _ = proxied
+    exchange(port, b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n")
+    answer = exchange(port, request(port, "/admin/login/", "Content-Length: 9\r\n", "POST"))
+    assert answer.startswith(b"HTTP/1.1 408 ") or not answer
+
+
+def test_an_address_that_requests_too_often_is_slowed_down(proxied: tuple[int, Site]):
+    port, running = proxied
+    answers = [exchange(port, request(port)) for _ in range(150)]
+    refused = [answer for answer in answers if answer.startswith(b"HTTP/1.1 429 ")]
+    assert refused
+    assert b"X-Content-Type-Options: nosniff" in refused[0]
+    assert running.get("/healthz")  # without nginx
 
 
 def test_a_site_below_a_prefix_works_if_the_prefix_is_passed_on_or_removed(
