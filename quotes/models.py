@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from typing import Any, ClassVar
-from unicodedata import normalize
+from unicodedata import bidirectional, category, normalize
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator, RegexValidator
@@ -20,6 +20,8 @@ from quotes.fields import ExactField, SecondsField
 from quotes.quote import Quote
 
 MAX_CODE = 60  # characters
+HIDDEN = ("Cc", "Zl", "Zp")  # categories of characters that end a line or control a terminal
+TURNING = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")  # the text after them
 NOT_IN_PATHS = ("", ".", "..")  # between two slashes, browsers and proxies remove them
 
 
@@ -47,6 +49,19 @@ def validate_code(code: str) -> None:
     else:
         return
     raise ValidationError(message, params={"value": code})
+
+
+def validate_name(name: str) -> None:
+    """Raise ValidationError for a name that could forge lines or turn the text after it."""
+    for character in name:
+        if category(character) in HIDDEN or bidirectional(character) in TURNING:
+            raise ValidationError(
+                _(
+                    "Remove the character %(character)s. Names must not contain control characters "
+                    "or characters that change the direction of text."
+                ),
+                params={"character": f"U+{ord(character):04X}"},
+            )
 
 
 def venue_choices() -> list[tuple[str, str]]:
@@ -78,7 +93,7 @@ class Symbol(models.Model):
         validators=[validate_code],
         help_text=_("The code in pages and addresses: BTC-USD, AAPL, ^GSPC."),
     )
-    name = models.CharField(_("name"), max_length=100)
+    name = models.CharField(_("name"), max_length=100, validators=[validate_name])
     kind = models.CharField(_("kind"), max_length=10, choices=Kind)
     exchange = models.CharField(_("exchange"), max_length=30, blank=True)
     currency = models.CharField(

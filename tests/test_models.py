@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from urllib.parse import unquote
 
+import pytest
 from django.core.exceptions import ValidationError
 from django.http import QueryDict
 from django.urls import resolve, reverse
@@ -12,7 +13,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from quotes.addresses import Address
-from quotes.models import MAX_CODE, Symbol, code_of, validate_code
+from quotes.models import MAX_CODE, Symbol, code_of, validate_code, validate_name
 
 texts = st.text(min_size=1, max_size=MAX_CODE)
 
@@ -57,3 +58,23 @@ def test_a_code_has_no_characters_that_hide_or_turn_others(hidden: str) -> None:
 def test_the_codes_of_exchanges_are_possible() -> None:
     for code in ("BTC-USD", "BRK.B", "^GSPC", "EURUSD=X", "ES=F", "M&M.NS", "BTC/USD", "AAPL US"):
         Symbol(code=code, name=code, kind="stock", currency="USD").full_clean(validate_unique=False)
+
+
+TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+
+
+@given(texts, st.sampled_from(TURNING) | st.characters(categories=["Cc", "Zl", "Zp"]), texts)
+@example("", "\n", "")
+@example("", "\x1b", "[31m")
+def test_a_name_has_no_characters_that_end_a_line_or_turn_text(
+    before: str, hidden: str, after: str
+) -> None:
+    with pytest.raises(ValidationError):
+        validate_name(before + hidden + after)
+
+
+@given(st.text(st.characters(exclude_categories=["Cc", "Zl", "Zp"], exclude_characters=TURNING)))
+@example("می\u200cخواهم")  # a character that can't be seen, and is part of a Persian word
+@example("בנק \u200f(1)")
+def test_names_have_all_other_characters(name: str) -> None:
+    validate_name(name)
