@@ -84,6 +84,7 @@ class TestLoading:
         load(HEADER + APPLE)
         output = load(HEADER + APPLE.replace("Apple", "Apple Inc.") + BITCOIN)
         assert output.splitlines() == [
+            "mine.csv: UTF-8, commas, decimal point, 2 rows",
             "line 2: AAPL updated",
             "line 3: BTC-USD added",
             "mine.csv: 2 rows, 1 added, 1 updated, 0 unchanged",
@@ -158,6 +159,16 @@ class TestLoading:
         load(b"\xef\xbb\xbf" + text.encode())
         assert Symbol.objects.get().name == "Apple, Inc."
 
+    def test_a_sheet_of_a_german_excel_is_read_and_the_output_says_as_what(self, load: Loader):
+        text = (HEADER + APPLE).replace(",", ";").replace("0.01", "0,01").replace("200", "1.234,50")
+        output = load(f"sep=;\r\n{text.replace('stock', 'Stock').upper()}".encode("utf-16"))
+        assert output.splitlines()[:2] == [
+            "mine.csv: UTF-16, semicolons, decimal comma, 1 row",
+            "line 3: AAPL added",
+        ]
+        apple = Symbol.objects.get()
+        assert (apple.tick_size, apple.start) == (Decimal("0.01"), Decimal("1234.5"))
+
     def test_blank_lines_count_as_none(self, load: Loader):
         assert ": 1 row, 1 added" in load(HEADER + "\n" + APPLE + "\n\n")
 
@@ -165,7 +176,10 @@ class TestLoading:
 FAULTS = {
     "a wrong header": (
         "code,title\nAAPL,Apple\n",
-        "line 1: column 'symbol' is missing, the required columns are: symbol, name, ",
+        (
+            "line 1: columns 'symbol', 'name', 'kind', 'exchange', 'currency' are missing, "
+            "the required columns are: symbol, name, "
+        ),
     ),
     "an unknown column": (
         HEADER.replace("start", "price") + APPLE,
@@ -181,11 +195,6 @@ FAULTS = {
         "line 3: has 3 cells, must have as many as line 1",
     ),
     "a row of one cell": (HEADER + "AAPL\n", "line 2: has 1 cell, must have as many as line 1"),
-    "semicolons": (
-        (HEADER + APPLE).replace(",", ";"),
-        "line 1: the cells are separated by semicolons, must be separated by commas",
-    ),
-    "tabs": ((HEADER + APPLE).replace(",", "\t"), "line 1: the cells are separated by tabs, must"),
     "a long row": (
         HEADER + "AAPL,Apple,stock,NASDAQ,USD,,0.01,200,9\n",
         "line 2: has 9 cells, must have as many as line 1",
@@ -206,10 +215,13 @@ FAULTS = {
     "a bad currency": (HEADER + APPLE.replace("USD", "$"), "line 2: currency: “$” is not a valid"),
     "a tick of zero": (
         HEADER + APPLE.replace("0.01", "0"),
-        "line 2: tick_size is '0', must be a number above 0",
+        "line 2: tick_size: '0' is invalid, must be a number above 0",
     ),
-    "a bad tick": (HEADER + APPLE.replace("0.01", "1/8"), "line 2: tick_size is '1/8', must"),
-    "a tick of nan": (HEADER + APPLE.replace("0.01", "NaN"), "line 2: tick_size is 'NaN',"),
+    "a bad tick": (
+        HEADER + APPLE.replace("0.01", "1/8"),
+        "line 2: tick_size: '1/8' is invalid, must",
+    ),
+    "a tick of nan": (HEADER + APPLE.replace("0.01", "NaN"), "line 2: tick_size: 'NaN' is"),
     "a tick too fine": (HEADER + APPLE.replace("0.01", "1E-13"), "line 2: tick_size: Ensure"),
     "a start too high": (HEADER + APPLE.replace("200", "1E+30"), "line 2: start: Ensure"),
     "a long code": (
@@ -217,15 +229,25 @@ FAULTS = {
         "line 2: coinbase: En",
     ),
     "a duplicate": (HEADER + APPLE + BITCOIN + APPLE, "line 4: symbol 'AAPL' is already on line 2"),
-    "not UTF-8": ((HEADER + APPLE).replace("Apple", "Äpple").encode("latin-1"), "not UTF-8: "),
-    "UTF-16": ((HEADER + APPLE).encode("utf-16"), "not UTF-8: "),
-    "an open quote": (HEADER + APPLE.replace("Apple", '"Apple'), "not a CSV file: "),
-    "a huge cell": (HEADER + APPLE.replace("Apple", "A" * 200_000), "not a CSV file: field larger"),
-    "an empty file": ("", "line 1: column 'symbol' is missing"),
+    "two encodings": (
+        (HEADER + APPLE.replace("Apple", "Äpple")).encode() + "Ä".encode("cp1252"),
+        "line 3: is not UTF-8: ",
+    ),
+    "a spreadsheet": (b"PK\x03\x04", "the file is a spreadsheet (such as .xlsx or .ods) or an"),
+    "an open quote": (
+        HEADER + APPLE.replace("Apple", '"Apple'),
+        "line 2: invalid CSV: a cell begins with a quotation mark and has none at its end",
+    ),
+    "a huge cell": (
+        HEADER + APPLE.replace("Apple", "A" * 200_000),
+        "line 2: has more than 50,000 characters",
+    ),
+    "an empty file": ("", "the file is empty"),
     "a header alone": (HEADER, "the file has no rows below line 1"),
     "a NUL in the symbol": (HEADER + APPLE.replace("AAPL", "AA\0PL"), "line 2: "),
     "a NUL in the name": (HEADER + APPLE.replace("Apple", "App\0le"), "line 2: "),
-    "only NULs": (b"\0" * 100, "line 1: column 'symbol' is missing"),
+    "only NULs": (b"\0" * 100, "line 1: columns 'symbol', "),
+    "a direction in the name": (HEADER + APPLE.replace("Apple", "A\u202ee"), "line 2: name: Rem"),
 }
 
 
@@ -272,11 +294,18 @@ class TestFaults:
         assert line.startswith("line 2: name: This field cannot be blank; currency: “$” is not a")
         assert not line.endswith(".")
 
-    def test_of_very_many_errors_twenty_are_named_and_the_rest_counted(self, load: Loader):
+    def test_of_very_many_errors_fifty_are_named_and_the_rest_counted(self, load: Loader):
         with pytest.raises(CommandError) as refused:
-            load(HEADER + "aapl,Apple,stock,NASDAQ,USD,,,\n" * 50)
-        assert len(str(refused.value).splitlines()) == 22
+            load(HEADER + "aapl,Apple,stock,NASDAQ,USD,,,\n" * 80)
+        assert len(str(refused.value).splitlines()) == 52
         assert str(refused.value).endswith("… and 30 more")
+
+    def test_what_a_refused_file_was_read_as_is_printed(self, tmp_path: Path):
+        path, output = tmp_path / "mine.csv", StringIO()
+        path.write_text("symbol;title\n")
+        with pytest.raises(CommandError, match="unknown column 'title'"):
+            call_command("loadcatalogue", str(path), stdout=output)
+        assert output.getvalue() == "mine.csv: UTF-8, semicolons\n"
 
     def test_a_missing_file_is_reported(self, tmp_path: Path):
         path = tmp_path / "nowhere.csv"
@@ -286,6 +315,10 @@ class TestFaults:
     def test_a_folder_is_refused(self, tmp_path: Path):
         with pytest.raises(CommandError, match=r"Can't read .*: Is a directory"):
             call_command("loadcatalogue", str(tmp_path))
+
+    def test_a_file_that_the_system_does_not_give_is_refused(self):
+        with pytest.raises(CommandError, match=r"Can't read /proc/self/mem: \w"):
+            call_command("loadcatalogue", "/proc/self/mem")
 
     @pytest.mark.parametrize("slug", ["my favourites", "../etc", "<b>", "b" * 51])
     def test_a_board_needs_a_slug(self, load: Loader, slug: str):

@@ -120,8 +120,8 @@ def test_the_snippet_makes_codes_for_many_symbols() -> None:
 
 def test_it_names_the_providers_whose_codes_the_catalogue_has() -> None:
     [sentence] = re.findall(r"catalogue contains codes for([^.]+)\.", TEXT)
-    with catalogue.STARTER.open(encoding="utf-8") as file:
-        brought = {name for entry in catalogue.read(file) for name in entry.codes}
+    with catalogue.STARTER.open("rb") as file:
+        brought = {name for entry in catalogue.read(file).entries for name in entry.codes}
     assert set(re.findall(r"`(\w+)`", sentence)) == brought
 
 

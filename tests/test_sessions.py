@@ -446,8 +446,8 @@ class TestUnknownSessions:
         assert session.until == last + MINUTE
 
     def test_every_exchange_of_the_starter_catalogue_is_known(self):
-        with catalogue.STARTER.open(encoding="utf-8") as file:
-            listed = {entry.symbol.exchange for entry in catalogue.read(file)}
+        with catalogue.STARTER.open("rb") as file:
+            listed = {entry.symbol.exchange for entry in catalogue.read(file).entries}
         assert listed - {"CRYPTO"} <= VENUE_OF.keys()
 
     def test_all_known_names_of_exchanges_are_in_the_documents(self):

@@ -74,8 +74,8 @@ async def board(live_parts: Any, make_quote: Callable[..., Any]) -> Any:
 
 def list_starters() -> None:
     """Load the starter catalogue without a notice to the process."""
-    with catalogue.STARTER.open(encoding="utf-8", newline="") as file:
-        entries = catalogue.read(file)
+    with catalogue.STARTER.open("rb") as file:
+        entries = catalogue.read(file).entries
     symbols = Symbol.objects.bulk_create(entry.symbol for entry in entries)
     for slug, (title, kinds) in catalogue.STARTER_BOARDS.items():
         if not any(symbol.kind in kinds for symbol in symbols):

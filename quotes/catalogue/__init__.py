@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from quotes.catalogue.columns import PROVIDERS
 from quotes.catalogue.loading import STARTER_BOARDS, Outcome, load
-from quotes.catalogue.reading import PROVIDERS, Entry, InvalidCatalogue, read
+from quotes.catalogue.reading import Catalogue, Entry, read
+from quotes.catalogue.sheet import Format, InvalidCatalogue
 
 __all__ = [
     "PROVIDERS",
     "STARTER",
     "STARTER_BOARDS",
+    "Catalogue",
     "Entry",
+    "Format",
     "InvalidCatalogue",
     "Outcome",
     "load",

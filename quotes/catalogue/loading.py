@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from django.db import transaction
 
-from quotes.catalogue.reading import NUMBERS, Entry
+from quotes.catalogue.columns import NUMBERS
+from quotes.catalogue.reading import Entry
 from quotes.models import Board, BoardSymbol, ProviderSymbol, Symbol
 
 STARTER_BOARDS = {  # slug: title, kinds

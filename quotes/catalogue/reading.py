@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-import csv
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import TextIO
+from typing import BinaryIO
+from unicodedata import category
 
 from django.core.exceptions import ValidationError
 from django.db import models
 
+from quotes.catalogue import decimals
+from quotes.catalogue.columns import ALLOWED, NUMBERS, PROVIDERS, Columns
+from quotes.catalogue.sheet import Format, InvalidCatalogue, Row, open_sheet
 from quotes.formats import counted
 from quotes.models import ProviderSymbol, Symbol
-from quotes.providers import REGISTRY
-from quotes.quote import Unit, is_currency, price, unit_of
+from quotes.quote import Unit, is_currency, short, unit_of
 
-REQUIRED = ("symbol", "name", "kind", "exchange", "currency")
-NUMBERS = ("tick_size", "start")
-OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs"}
-PROVIDERS = {  # column: provider
-    "coingecko_id" if name == "coingecko" else name: name for name in REGISTRY
+MAX_CELL = 200  # characters
+HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # categories of characters; names may have some
+FAILED_FORMULA = re.compile(r"#(?:[\w/]+[!?]|N/A|NV)|Err:\d{3}")
+MONTHS = "Jan|Feb|Mar|Mär|Apr|May|Mai|Jun|Jul|Aug|Sep|Oct|Okt|Nov|Dec|Dez"
+REPLACEMENTS = {  # of codes in cells that are not formatted as text
+    "a number": re.compile(r"\d(?:[.,]\d+)?E[+-]\d\d+"),
+    "a date": re.compile(
+        r"\d{4}-\d\d-\d\d|\d{1,2}([./])\d{1,2}\1\d{2,4}"
+        rf"|\d{{1,2}}[-. ]+(?:{MONTHS})|(?:{MONTHS})[- ]\d\d"
+    ),
 }
-
-
-class InvalidCatalogue(Exception):
-    """Raised when a catalogue can't be loaded; `errors` has one line of text for each error."""
-
-    def __init__(self, errors: list[str]) -> None:
-        super().__init__("\n".join(errors))
-        self.errors = errors
 
 
 @dataclass(slots=True)
@@ -40,101 +41,126 @@ class Entry:
     codes: dict[str, str]  # by provider
 
 
-def read(file: TextIO) -> list[Entry]:
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """A valid file. As text: “UTF-16, semicolons, decimal comma, 12 rows”."""
+
+    format: Format
+    entries: list[Entry]
+
+    def __str__(self) -> str:
+        return f"{self.format}, {counted(len(self.entries), 'row')}"
+
+
+def read(file: BinaryIO) -> Catalogue:
     """Read and check a CSV file; raise InvalidCatalogue with all errors and their line numbers."""
-    try:
-        return _read(csv.DictReader(file, strict=True))
-    except UnicodeDecodeError as error:
-        raise InvalidCatalogue([f"not UTF-8: {error.reason} at byte {error.start}"]) from error
-    except csv.Error as error:
-        raise InvalidCatalogue([f"not a CSV file: {error}"]) from error
+    sheet = open_sheet(file, ALLOWED)
+    header, *rows = sheet.rows
+    columns = Columns.of(header)
+    if errors := list(columns.errors(rows)):
+        raise InvalidCatalogue(errors, sheet.format)
+    if not rows:
+        raise InvalidCatalogue([f"the file has no rows below line {header.line}"], sheet.format)
+    numbers = [columns.places[name] for name in NUMBERS if name in columns.places]
+    mark = decimals.mark_of(row.cell(place) for row in rows for place in numbers)
+    found = replace(sheet.format, mark=mark)
+    # numbers between commas have a decimal point, unless one of them shows a comma
+    entries, errors = _entries(rows, columns, mark or ("." if found.separator == "," else ""))
+    if errors:
+        raise InvalidCatalogue(errors, found)
+    return Catalogue(found, entries)
 
 
-def _read(rows: csv.DictReader[str]) -> list[Entry]:
-    columns = rows.fieldnames or []
-    for separator, named in OTHER_SEPARATORS.items():
-        if len(columns) == 1 and separator in columns[0]:
-            raise InvalidCatalogue(
-                [f"line 1: the cells are separated by {named}, must be separated by commas"]
-            )
-    allowed = (*REQUIRED, *PROVIDERS, *NUMBERS)
-    if missing := [name for name in REQUIRED if name not in columns]:
-        required = ", ".join(REQUIRED)
-        raise InvalidCatalogue(
-            [f"line 1: column {missing[0]!r} is missing, the required columns are: {required}"]
-        )
-    if twice := [name for name in columns if columns.count(name) > 1]:
-        raise InvalidCatalogue([f"line 1: column {twice[0]!r} appears twice"])
-    if unknown := [name for name in columns if name not in allowed]:
-        raise InvalidCatalogue(
-            [f"line 1: unknown column {unknown[0]!r}, must be one of: {', '.join(allowed)}"]
-        )
+def _entries(rows: list[Row], columns: Columns, mark: str) -> tuple[list[Entry], list[str]]:
     entries: list[Entry] = []
     errors: list[str] = []
     lines: dict[str, int] = {}
     for row in rows:
         try:
-            entry = _entry(rows.line_num, row)
+            entry = _entry(row, columns, mark)
             first = lines.setdefault(entry.symbol.code, entry.line)
             if first != entry.line:
                 raise ValueError(f"symbol {entry.symbol.code!r} is already on line {first}")
             entries.append(entry)
         except ValueError as error:
-            errors.append(f"line {rows.line_num}: {error}")
-    if not entries and not errors:
-        errors.append("the file has no rows below line 1")
-    if errors:
-        raise InvalidCatalogue(errors)
-    return entries
+            errors.append(f"line {row.line}: {error}")
+    return entries, errors
 
 
-def _entry(line: int, row: dict[str, str]) -> Entry:
-    if None in row or None in row.values():
-        count = sum(len(v) if isinstance(v, list) else v is not None for v in row.values())
-        raise ValueError(f"has {counted(count, 'cell')}, must have as many as line 1")
-    cells = {name: value.strip() for name, value in row.items()}
-    if any("\0" in value for value in cells.values()):
-        raise ValueError("contains a NUL character")
+def _entry(row: Row, columns: Columns, mark: str) -> Entry:
+    """Return the entry of a row; raise ValueError with all errors, under the file's own names."""
+    cells = columns.cells(row)
     given = cells["currency"]
     unit = unit_of(given) if is_currency(given) else Unit(given)  # the model names what it refuses
+    numbers, errors = _numbers(cells, unit, mark)
     symbol = Symbol(
         code=cells["symbol"],
         name=cells["name"],
-        kind=cells["kind"],
+        kind=cells["kind"].lower(),  # spreadsheets capitalise the first letter of a cell
         exchange=cells["exchange"],
         currency=unit.currency,
-        tick_size=_number("tick_size", cells, unit),
-        start=_number("start", cells, unit),
+        **numbers,
     )
-    _check(symbol, {"code": "symbol"})
-    codes = {}
-    for column, provider in PROVIDERS.items():
-        if code := cells.get(column):
-            _check(ProviderSymbol(provider=provider, code=code), {"code": column})
-            codes[provider] = code
-    return Entry(line, symbol, codes)
+    codes = {column: cells[column] for column in PROVIDERS if cells.get(column)}
+    errors |= _invalid(symbol, {"code": "symbol"})
+    for column, code in codes.items():
+        errors |= _invalid(ProviderSymbol(provider=PROVIDERS[column], code=code), {"code": column})
+    errors |= dict(_damaged(cells))
+    if errors:
+        places = sorted(errors, key=columns.places.__getitem__)
+        raise ValueError("; ".join(f"{columns.heading(name)}: {errors[name]}" for name in places))
+    return Entry(row.line, symbol, {PROVIDERS[column]: code for column, code in codes.items()})
 
 
-def _number(name: str, cells: dict[str, str], unit: Unit) -> Decimal | None:
-    if not (given := cells.get(name, "")):
-        return None
-    if (value := price(given)) is None:
-        raise ValueError(f"{name} is {given!r}, must be a number above 0")
-    return unit.convert(value)
+def _numbers(
+    cells: Mapping[str, str], unit: Unit, mark: str
+) -> tuple[dict[str, Decimal], dict[str, str]]:
+    """Return the numbers of a row in the currency, and the errors, by column."""
+    numbers: dict[str, Decimal] = {}
+    errors: dict[str, str] = {}
+    for name in NUMBERS:
+        if given := cells.get(name):
+            try:
+                numbers[name] = unit.convert(decimals.number(given, mark))
+            except ValueError as error:
+                errors[name] = str(error)
+    return numbers, errors
 
 
-def _check(row: models.Model, columns: dict[str, str]) -> None:
-    """Raise ValueError with all errors of a row's fields, under the names of the file's columns."""
+def _damaged(cells: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield the columns whose cells hold no text that a person typed, with an error."""
+    for name, cell in cells.items():
+        if len(cell) > MAX_CELL:
+            yield name, f"has {len(cell):,} characters, must have at most {MAX_CELL}"
+        elif FAILED_FORMULA.fullmatch(cell):
+            yield name, f"{cell!r} is the error of a formula: type the text in its place"
+        elif name != "name" and (hidden := [c for c in cell if category(c) in HIDDEN]):
+            yield name, f"remove the invisible character U+{ord(hidden[0]):04X}"
+        elif (name == "symbol" or name in PROVIDERS) and (what := _replacement(cell)):
+            yield (
+                name,
+                (
+                    f"{short(cell)} is {what} that a spreadsheet made of a code: format the column "
+                    "as text, and type the code again"
+                ),
+            )
+
+
+def _replacement(cell: str) -> str | None:
+    return next((what for what, form in REPLACEMENTS.items() if form.fullmatch(cell)), None)
+
+
+def _invalid(row: models.Model, columns: Mapping[str, str]) -> dict[str, str]:
+    """Return the errors of a row's fields, by the columns of a catalogue."""
     try:
         row.clean_fields(exclude=["symbol"])  # a provider code has its symbol later
     except ValidationError as error:
         texts = error.message_dict
         if isinstance(row, Symbol) and "kind" in texts:
             kinds = ", ".join(Symbol.Kind.values)
-            texts["kind"] = [f"{row.kind!r} is not a valid kind, must be one of: {kinds}"]
-        raise ValueError(
-            "; ".join(
-                f"{columns.get(name, name)}: {' '.join(found).removesuffix('.')}"
-                for name, found in texts.items()
-            )
-        ) from error
+            texts["kind"] = [f"{short(row.kind)} is not a valid kind, must be one of: {kinds}"]
+        return {
+            columns.get(name, name): " ".join(found).removesuffix(".")
+            for name, found in texts.items()
+        }
+    return {}

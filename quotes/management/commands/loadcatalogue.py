@@ -29,8 +29,9 @@ class Command(BaseCommand):
         """Add the file and the board."""
         parser.add_argument(
             "file", nargs="?", type=Path, default=catalogue.STARTER,
-            help="CSV file in UTF-8 with the columns symbol, name, kind, exchange and currency. "
-            "Optional columns: tick_size, start, and codes in " + ", ".join(catalogue.PROVIDERS),
+            help="CSV file, as spreadsheets save it, with the columns symbol, name, kind, exchange "
+            "and currency. Optional columns: tick_size, start, and codes in "
+            + ", ".join(catalogue.PROVIDERS),
         )  # fmt: skip
         parser.add_argument(
             "--board",
@@ -47,12 +48,15 @@ class Command(BaseCommand):
         if options["if_empty"] and Symbol.objects.exists():
             return
         path, board = options["file"], options["board"]
-        entries = self.read(path, board)
+        found = self.read(path, board)
+        if shown := path != catalogue.STARTER and options["verbosity"] > 0:
+            self.stdout.write(f"{path.name}: {found}")
+        entries = found.entries
         counts: Counter[str] = Counter()
         progress = ProgressLine(self.stderr)
         for outcome in catalogue.load(entries, board):
             counts[outcome.done] += 1
-            if options["verbosity"] > 1 or (path != catalogue.STARTER and options["verbosity"]):
+            if options["verbosity"] > 1 or shown:
                 self.stdout.write(f"line {outcome.line}: {outcome.code} {outcome.done}")
             else:
                 progress.show(f"{counts.total()} of {counted(len(entries), 'row')}")
@@ -62,12 +66,12 @@ class Command(BaseCommand):
             rows = counted(len(entries), "row")
             self.stdout.write(self.style.SUCCESS(f"{path.name}: {rows}, {done}"))
 
-    def read(self, path: Path, board: str) -> list[catalogue.Entry]:
+    def read(self, path: Path, board: str) -> catalogue.Catalogue:
         """Read the file; raise CommandError with all errors in it."""
         try:
             if board:
                 Board(slug=board).clean_fields(exclude=["title"])
-            with path.open(encoding="utf-8-sig", newline="") as file:
+            with path.open("rb") as file:
                 return catalogue.read(file)
         except ValidationError as error:
             raise CommandError(
@@ -76,8 +80,8 @@ class Command(BaseCommand):
         except OSError as error:
             raise CommandError(f"Can't read {path}: {error.strerror}") from error
         except catalogue.InvalidCatalogue as error:
-            shown = "\n".join(error.errors[:20])
-            more = f"\n… and {len(error.errors) - 20} more" if len(error.errors) > 20 else ""
+            if error.format:
+                self.stdout.write(f"{path.name}: {error.format}")
             raise CommandError(
-                f"{path} was not loaded and nothing was changed:\n{shown}{more}"
+                f"{path} was not loaded and nothing was changed:\n{error}"
             ) from error

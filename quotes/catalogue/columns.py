@@ -1,0 +1,79 @@
+"""The columns of a catalogue, found by their names in the first row of a sheet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from quotes.catalogue.sheet import Row, name_of
+from quotes.formats import counted
+from quotes.providers import REGISTRY
+from quotes.quote import short
+
+FILLED = ("symbol", "name", "kind", "currency")  # in every row
+REQUIRED = ("symbol", "name", "kind", "exchange", "currency")
+NUMBERS = ("tick_size", "start")
+PROVIDERS = {  # column: provider
+    "coingecko_id" if name == "coingecko" else name: name for name in REGISTRY
+}
+ALLOWED = (*REQUIRED, *PROVIDERS, *NUMBERS)
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The columns of a file: names in any case and order, and empty columns beside them."""
+
+    header: Row
+    places: dict[str, int]  # of columns with a name, in the order of the file
+
+    @classmethod
+    def of(cls, header: Row) -> Columns:
+        """Find the columns in the first row."""
+        named = ((name_of(cell), place) for place, cell in enumerate(header.cells))
+        return cls(header, {name: place for name, place in named if name})
+
+    def heading(self, name: str) -> str:
+        """Return the name of a column as the file has it."""
+        return self.header.cells[self.places[name]]
+
+    def errors(self, rows: Iterable[Row]) -> Iterator[str]:
+        """Yield all that is wrong with the first row, and with cells that have no column."""
+        yield from (f"line {self.header.line}: {error}" for error in self._names())
+        unnamed = {place for place, cell in enumerate(self.header.cells) if not cell}
+        for row in rows:
+            for place in sorted(place for place in unnamed if row.cell(place)):
+                unnamed.remove(place)
+                yield (
+                    f"line {row.line}: {short(row.cell(place))} is in column {place + 1}, which "
+                    f"has no name on line {self.header.line}"
+                )
+
+    def _names(self) -> Iterator[str]:
+        if missing := [repr(name) for name in REQUIRED if name not in self.places]:
+            words = (
+                f"columns {', '.join(missing)} are" if missing[1:] else f"column {missing[0]} is"
+            )
+            yield f"{words} missing, the required columns are: {', '.join(REQUIRED)}"
+        for place, cell in enumerate(self.header.cells):
+            name = name_of(cell)
+            if name and name not in ALLOWED:
+                yield f"unknown column {short(cell)}, must be one of: {', '.join(ALLOWED)}"
+            elif name and self.places[name] != place:
+                yield f"column {short(cell)} appears twice"
+
+    def cells(self, row: Row) -> dict[str, str]:
+        """Return the cells of a row by their columns; raise ValueError for too many or too few.
+
+        Cells may be missing at the end, because Excel omits empty ones, and empty cells may follow.
+        """
+        count = max(place for place, cell in enumerate(row.cells, 1) if cell)
+        if count > len(self.header.cells):
+            raise self._miscounted(count)
+        if len(row.cells) <= max(self.places[name] for name in FILLED):
+            raise self._miscounted(len(row.cells))
+        return {name: row.cell(place) for name, place in self.places.items()}
+
+    def _miscounted(self, count: int) -> ValueError:
+        return ValueError(
+            f"has {counted(count, 'cell')}, must have as many as line {self.header.line}"
+        )

@@ -1,0 +1,218 @@
+"""A CSV file as spreadsheets write it: its encoding, its separator and its rows."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from io import StringIO
+from itertools import islice
+from typing import BinaryIO
+
+from quotes.catalogue.decimals import MARKS
+from quotes.quote import one_line
+
+MAX_BYTES = 20 * 2**20
+MAX_ROWS = 10_000  # as many symbols can be on a board
+MAX_LINES = 1_100_000  # a sheet of Excel has 1,048,576 rows, and most of them may be empty
+MAX_CELLS = 50  # in a row
+MAX_LINE = 50_000  # characters
+MAX_SHOWN = 50  # errors
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+UTF_8, UTF_16, WINDOWS = "UTF-8", "UTF-16", "Windows-1252"
+UTF_16_CODECS = {  # by the first bytes; without a mark, the first two characters are ASCII
+    re.compile(rb"\xff\xfe|\xfe\xff"): "utf-16",
+    re.compile(rb"(?:[^\0]\0){2}"): "utf-16-le",
+    re.compile(rb"(?:\0[^\0]){2}"): "utf-16-be",
+}
+NOT_ASCII = re.compile(rb"[\x80-\xff]+")
+SEP = re.compile(r'\s*"?sep=(.)', re.IGNORECASE)  # Excel reads the separator from this first line
+SPACES = str.maketrans("\xa0\u2007\u202f", "   ")  # do not break a line
+OTHER_FILES = {
+    b"PK\x03\x04": "a spreadsheet (such as .xlsx or .ods) or another zip file",
+    b"\xd0\xcf\x11\xe0": "an old spreadsheet (.xls)",
+    b"%PDF-": "a PDF",
+}
+QUOTES = {  # words of Python's csv: ours
+    "unexpected end of data": "a cell begins with a quotation mark and has none at its end",
+    "field larger than": "a cell is too long; is there a quotation mark at its end?",
+    "expected after": "text follows a quotation mark; inside a cell, double the mark",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How a file is written. As text: “UTF-16, semicolons, decimal comma”."""
+
+    encoding: str
+    separator: str
+    mark: str = ""  # of decimals; empty if no number of the file shows it
+
+    def __str__(self) -> str:
+        words = (self.encoding, SEPARATORS[self.separator], MARKS.get(self.mark))
+        return ", ".join(filter(None, words))
+
+
+class InvalidCatalogue(Exception):
+    """Raised when a catalogue can't be loaded; `errors` has one line of text for each error."""
+
+    def __init__(self, errors: list[str], format: Format | None = None) -> None:  # noqa: A002
+        self.errors = [one_line(error, 1000) for error in errors]
+        self.format = format  # None if the file is not a readable CSV file
+        super().__init__("\n".join(self.shown))
+
+    @property
+    def shown(self) -> list[str]:
+        """The first errors, and the number of the others."""
+        more = len(self.errors) - MAX_SHOWN
+        return self.errors[:MAX_SHOWN] + ([f"… and {more:,} more"] if more > 0 else [])
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row with at least one cell that is not empty."""
+
+    line: int  # of the file, where the row begins
+    cells: list[str]  # without spaces around their texts
+
+    def cell(self, place: int) -> str:
+        """Return the text at a place; rows may end early, because Excel omits empty cells."""
+        return self.cells[place] if place < len(self.cells) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """The rows of a file. The first one has the names of the columns."""
+
+    format: Format
+    rows: list[Row]
+
+
+def open_sheet(file: BinaryIO, names: Collection[str]) -> Sheet:
+    """Read a CSV file, and find its separator by the names of its columns.
+
+    Raise InvalidCatalogue for a file of another type, an unknown encoding, invalid CSV, or a file
+    that is too large.
+    """
+    text, encoding = _decode(_content(file))
+    separator = _separator(text, names)
+    rows = list(islice(_rows(text, separator), MAX_ROWS + 3))
+    if SEP.match(text):
+        del rows[0]
+    if len(rows) > MAX_ROWS + 1:
+        raise InvalidCatalogue(
+            [f"the file has more than {MAX_ROWS:,} rows: divide it into several files"]
+        )
+    if not rows:
+        raise InvalidCatalogue(["the file is empty"])
+    return Sheet(Format(encoding, separator), rows)
+
+
+def _content(file: BinaryIO) -> bytes:
+    content = file.read(MAX_BYTES + 1)
+    for start, what in OTHER_FILES.items():
+        if content.startswith(start):
+            raise InvalidCatalogue(
+                [f"the file is {what}, must be CSV: open it and save it as “CSV UTF-8”"]
+            )
+    if len(content) > MAX_BYTES:
+        raise InvalidCatalogue(
+            [f"the file has more than {MAX_BYTES // 2**20} MB: divide it into several files"]
+        )
+    return content
+
+
+def _decode(content: bytes) -> tuple[str, str]:
+    """Return the text of a file and the name of its encoding.
+
+    Raise InvalidCatalogue unless the encoding is UTF-8, UTF-16 or Windows-1252.
+    """
+    codec = next((c for start, c in UTF_16_CODECS.items() if start.match(content)), "utf-8-sig")
+    try:
+        return content.decode(codec), UTF_8 if codec == "utf-8-sig" else UTF_16
+    except UnicodeDecodeError as error:
+        if codec != "utf-8-sig" or content.startswith(codecs.BOM_UTF8) or _some_utf_8(content):
+            name = UTF_8 if codec == "utf-8-sig" else UTF_16
+            raise _not(name, error) from error
+    try:
+        return content.decode("cp1252"), WINDOWS
+    except UnicodeDecodeError as error:
+        raise _not("UTF-8 or Windows-1252", error) from error
+
+
+def _some_utf_8(content: bytes) -> bool:
+    """Return whether a file that is not UTF-8 was, before a part of it was cut or replaced.
+
+    Letters in Windows-1252 almost never form a valid sequence of UTF-8.
+    """
+    for found in NOT_ASCII.finditer(content):
+        try:
+            found[0].decode()
+        except UnicodeDecodeError:
+            continue
+        return True
+    return False
+
+
+def _not(name: str, error: UnicodeDecodeError) -> InvalidCatalogue:
+    before = error.object[: error.start].replace(b"\0", b"").replace(b"\r\n", b"\n")
+    line = 1 + before.replace(b"\r", b"\n").count(b"\n")
+    return InvalidCatalogue(
+        [f"line {line}: is not {name}: {error.reason}; save the file as “CSV UTF-8”"]
+    )
+
+
+def _separator(text: str, names: Collection[str]) -> str:
+    """Return the separator that the first line states, or under which most names are found."""
+    if stated := SEP.match(text):
+        if stated[1] not in SEPARATORS:
+            allowed = "a comma, a semicolon or a tab"
+            raise InvalidCatalogue([f"line 1: sep={stated[1]} is not valid, must be {allowed}"])
+        return stated[1]
+
+    def found(separator: str) -> tuple[int, int]:
+        cells = _first(text, separator)
+        return sum(name_of(cell) in names for cell in cells), len(cells)
+
+    return max(SEPARATORS, key=found)
+
+
+def _first(text: str, separator: str) -> list[str]:
+    try:
+        return next(_rows(text, separator)).cells
+    except (InvalidCatalogue, StopIteration):
+        return []
+
+
+def name_of(heading: str) -> str:
+    """Return the name of the column with a heading: “Tick size” is tick_size."""
+    return "_".join(heading.casefold().split())
+
+
+def _lines(text: str) -> Iterator[str]:
+    for number, line in enumerate(StringIO(text, newline=""), 1):  # they end with LF, CR or both
+        if len(line) > MAX_LINE:
+            raise InvalidCatalogue([f"line {number}: has more than {MAX_LINE:,} characters"])
+        if number > MAX_LINES:
+            raise InvalidCatalogue(
+                [f"the file has more than {MAX_LINES:,} lines: remove empty ones"]
+            )
+        yield line
+
+
+def _rows(text: str, separator: str) -> Iterator[Row]:
+    reader = csv.reader(_lines(text), delimiter=separator, strict=True, skipinitialspace=True)
+    line = 1
+    try:
+        for cells in reader:
+            if any(cells[MAX_CELLS:]):
+                raise InvalidCatalogue([f"line {line}: has more than {MAX_CELLS} cells"])
+            row = Row(line, [cell.translate(SPACES).strip() for cell in cells[:MAX_CELLS]])
+            if any(row.cells):
+                yield row
+            line = reader.line_num + 1
+    except csv.Error as error:
+        words = next((ours for theirs, ours in QUOTES.items() if theirs in str(error)), str(error))
+        raise InvalidCatalogue([f"line {line}: invalid CSV: {words}"]) from error
