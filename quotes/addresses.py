@@ -20,8 +20,8 @@ from django.utils import translation
 
 from quotes import conf
 from quotes.boards import BoardQuery, Listed
+from quotes.codes import MAX_CODE, code_of
 from quotes.fragments import Watch
-from quotes.models import MAX_CODE, code_of
 
 WIDGETS = ("symbols", "price", "panel")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from decimal import Decimal
 from typing import Any, ClassVar
-from unicodedata import bidirectional, category, normalize
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator, RegexValidator
@@ -16,52 +15,9 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from quotes import kinds, sessions
+from quotes.codes import MAX_CODE, validate_code, validate_text
 from quotes.fields import ExactField, SecondsField
 from quotes.quote import Quote
-
-MAX_CODE = 60  # characters
-HIDDEN = ("Cc", "Zl", "Zp")  # categories of characters that end a line or control a terminal
-TURNING = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")  # the text after them
-NOT_IN_PATHS = ("", ".", "..")  # between two slashes, browsers and proxies remove them
-
-
-def code_of(text: str) -> str:
-    """Return a text as the code of a symbol is written: with capital letters and single spaces.
-
-    Equal texts have equal codes, in whichever form of Unicode they are given.
-    """
-    return normalize("NFC", " ".join(normalize("NFC", text).upper().split()))
-
-
-def validate_code(code: str) -> None:
-    """Raise ValidationError unless a code can stand in addresses and on pages."""
-    if code != code_of(code):
-        raise ValidationError(
-            _("Write “%(code)s” in place of “%(value)s”."),
-            params={"value": code, "code": code_of(code)},
-        )
-    if "," in code:
-        message = _("“%(value)s” contains a comma, which separates the symbols in an address.")
-    elif not code.isprintable():
-        message = _("“%(value)s” contains an invisible character.")
-    elif any(part in NOT_IN_PATHS for part in code.split("/")):
-        message = _("“%(value)s” needs more than dots before and after each slash.")
-    else:
-        return
-    raise ValidationError(message, params={"value": code})
-
-
-def validate_name(name: str) -> None:
-    """Raise ValidationError for a name that could forge lines or turn the text after it."""
-    for character in name:
-        if category(character) in HIDDEN or bidirectional(character) in TURNING:
-            raise ValidationError(
-                _(
-                    "Remove the character %(character)s. Names must not contain control characters "
-                    "or characters that change the direction of text."
-                ),
-                params={"character": f"U+{ord(character):04X}"},
-            )
 
 
 def venue_choices() -> list[tuple[str, str]]:
@@ -93,9 +49,11 @@ class Symbol(models.Model):
         validators=[validate_code],
         help_text=_("The code in pages and addresses: BTC-USD, AAPL, ^GSPC."),
     )
-    name = models.CharField(_("name"), max_length=100, validators=[validate_name])
+    name = models.CharField(_("name"), max_length=100, validators=[validate_text])
     kind = models.CharField(_("kind"), max_length=10, choices=Kind)
-    exchange = models.CharField(_("exchange"), max_length=30, blank=True)
+    exchange = models.CharField(
+        _("exchange"), max_length=30, blank=True, validators=[validate_text]
+    )
     currency = models.CharField(
         _("currency"),
         max_length=10,
@@ -201,7 +159,10 @@ class ProviderSymbol(models.Model):
     )
     provider = models.SlugField(_("provider"), max_length=20, help_text=_("coinbase, kraken, …"))
     code = models.CharField(
-        _("code"), max_length=60, help_text=_("The provider's name for the symbol: XXBTZUSD.")
+        _("code"),
+        max_length=60,
+        validators=[validate_text],
+        help_text=_("The provider's name for the symbol: XXBTZUSD."),
     )
     position = models.PositiveSmallIntegerField(
         _("position"),
@@ -239,7 +200,7 @@ class Board(models.Model):
         unique=True,
         help_text=_("Part of the address, as in /boards/crypto/."),
     )
-    title = models.CharField(_("title"), max_length=100)
+    title = models.CharField(_("title"), max_length=100, validators=[validate_text])
     position = models.PositiveIntegerField(
         _("position"), default=0, help_text=_("Boards are sorted by position, then by title.")
     )

@@ -19,11 +19,12 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from quotes import conf
 from quotes.addresses import Address, TooManySymbols
 from quotes.boards import SORTS, BoardQuery, BoardView, Selection
+from quotes.codes import code_of
 from quotes.conf.forms import is_within, origin
 from quotes.fragments import addressed
 from quotes.live import Live, ensure_started
 from quotes.metrics import exposition
-from quotes.models import Symbol, code_of
+from quotes.models import Symbol
 
 FRONT_ROWS = 6  # symbols of each board on the front page
 THEMES = ("auto", "light", "dark")

@@ -322,8 +322,9 @@ def test_a_saved_symbol_that_visitors_will_not_see_move_has_a_warning(
         ("stale_after", "0", "greater than or equal to 1"),
         ("kind", "house", "house is not one of the available choices."),
         ("name", "", "This field is required."),
-        ("name", "Tes\u202ela", "Remove the character U+202E. Names must not contain control"),
-        ("name", "Tes\nla", "Remove the character U+000A. Names must not contain control"),
+        ("name", "Tes\u202ela", "Remove the character U+202E. Texts must not contain control"),
+        ("exchange", "NAS\u202eDAQ", "Remove the character U+202E."),
+        ("name", "Tes\nla", "Remove the character U+000A. Texts must not contain control"),
     ],
 )
 def test_invalid_values_are_refused_with_a_reason(
@@ -338,7 +339,7 @@ def test_invalid_values_are_refused_with_a_reason(
 def test_a_name_that_turns_text_is_refused_in_german_too(alice: Client, listed: Board):
     form = symbol_form(name="Tes\u2067la")
     response = alice.post(f"{SYMBOLS}add/", form, headers={"accept-language": "de"})
-    assert "Entfernen Sie das Zeichen U+2067. Namen dürfen keine Steuerzeichen" in errors(response)
+    assert "Entfernen Sie das Zeichen U+2067. Texte dürfen keine Steuerzeichen" in errors(response)
 
 
 def test_a_symbol_has_one_code_per_provider(alice: Client, listed: Board):

@@ -15,7 +15,7 @@ QUOTES = ROOT / "quotes"
 ROOMS = """
 kinds
 quote conf sessions formats
-providers fields limits
+providers fields limits codes
 models
 feed store alerts catalogue
 candles shown boards checks

@@ -19,10 +19,10 @@ from django.utils.safestring import SafeString, mark_safe
 from quotes import conf
 from quotes.addresses import Address
 from quotes.boards import load_listed
+from quotes.codes import code_of
 from quotes.feed import records
 from quotes.fragments import Fragments, Watch
 from quotes.live import current
-from quotes.models import code_of
 from quotes.store import Store
 
 register = template.Library()

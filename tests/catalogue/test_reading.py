@@ -169,8 +169,8 @@ def errors(text: str) -> list[str]:
         ("Apple", "A" * 201, "Name: has 201 characters, must have at most 200"),
         ("NASDAQ", "A\0", "Exchange: remove the invisible character U+0000"),
         ("AAPL\n", "A\u202eL\n", "Yahoo: remove the invisible character U+202E"),
-        ("Apple", "A\u202ee", "Name: Remove the character U+202E. Names must not contain"),
-        ("Apple", '"A\ne"', "Name: Remove the character U+000A. Names must not contain"),
+        ("Apple", "A\u202ee", "Name: Remove the character U+202E. Texts must not contain"),
+        ("Apple", '"A\ne"', "Name: Remove the character U+000A. Texts must not contain"),
         ("AAPL\n", "AAPL;;more\n", "has 10 cells, must have as many as line 1"),
     ],
 )

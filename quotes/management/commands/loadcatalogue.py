@@ -37,7 +37,7 @@ class Command(BaseCommand):
             "--board",
             default="",
             help="slug of the board for these symbols, which is created if it is missing "
-            "(default: “crypto” for crypto, “stock-market” for all other kinds)",
+            "(default: a board for its kind, one of: " + ", ".join(catalogue.STARTER_BOARDS) + ")",
         )
         parser.add_argument(
             "--if-empty", action="store_true", help="do nothing if there are symbols already"

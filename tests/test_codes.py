@@ -1,4 +1,4 @@
-"""Models: which codes symbols may have, and where these codes must work."""
+"""Codes and names: which a symbol may have, and where they must work."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from quotes.addresses import Address
-from quotes.models import MAX_CODE, Symbol, code_of, validate_code, validate_name
+from quotes.codes import MAX_CODE, code_of, validate_code, validate_text
+from quotes.models import Symbol
 
 texts = st.text(min_size=1, max_size=MAX_CODE)
 
@@ -70,11 +71,11 @@ def test_a_name_has_no_characters_that_end_a_line_or_turn_text(
     before: str, hidden: str, after: str
 ) -> None:
     with pytest.raises(ValidationError):
-        validate_name(before + hidden + after)
+        validate_text(before + hidden + after)
 
 
 @given(st.text(st.characters(exclude_categories=["Cc", "Zl", "Zp"], exclude_characters=TURNING)))
 @example("می\u200cخواهم")  # a character that can't be seen, and is part of a Persian word
 @example("בנק \u200f(1)")
 def test_names_have_all_other_characters(name: str) -> None:
-    validate_name(name)
+    validate_text(name)
