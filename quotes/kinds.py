@@ -21,6 +21,7 @@ class Kind(NamedTuple):
     signed: bool = False  # whether its price may be below 0
     counts_volume: bool = True  # whether a volume of 0 is a number, not an unknown one
     figures: int | None = None  # significant figures of a price without a tick size
+    fraction: int | None = None  # 256 if prices may be multiples of 1/256, as those of Treasuries
 
     def is_price(self, number: Decimal) -> bool:
         """Return whether a number can be a price. 0 never is: sources send it for no price."""
@@ -44,9 +45,9 @@ KINDS = {
     "etf": Kind(900, 0.2),
     "index": Kind(900, 0.1, extended=False, counts_volume=False),
     "fund": Kind(PRICED_DAILY, 0.1, venue=NO_HOURS, extended=False, counts_volume=False),
-    "bond": Kind(PRICED_DAILY, 0.1, extended=False, counts_volume=False),
+    "bond": Kind(PRICED_DAILY, 0.1, extended=False, counts_volume=False, fraction=256),
     "currency": Kind(300, 0.05, venue="FX", extended=False, counts_volume=False, figures=6),
-    "future": Kind(900, 0.2, extended=False, signed=True),
+    "future": Kind(900, 0.2, extended=False, signed=True, fraction=256),
 }
 
 

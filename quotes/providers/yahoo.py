@@ -308,13 +308,13 @@ def apply_frame(frame: Frame, known: Known, now: datetime) -> Quote | None:
         moment = frame.time
     if quote.source_time and moment < quote.time:
         return None
-    last = market.unit.convert(frame.last)
+    last = market.convert(frame.last)
     if not market.kind.is_price(last):
         return replace(quote, last=last, received_at=now, source_time=frame.time)
     if market.day(moment) != market.day(quote.time):
         quote = replace(quote, **NEW_DAY)
     prices = {
-        name: market.unit.convert(number)
+        name: market.convert(number)
         for name, number in frame.prices.items()
         if market.kind.is_price(number)
     }
@@ -326,7 +326,7 @@ def apply_frame(frame: Frame, known: Known, now: datetime) -> Quote | None:
     reference, kind = quote.reference, quote.reference_kind
     before = market.kind.price(frame.reference)
     if before and (market.crypto or not frame.of_today):
-        reference = market.unit.convert(before)
+        reference = market.convert(before)
         kind = "rolling_24h" if market.crypto else "prev_close"
     high, low = prices.get("high", quote.high), prices.get("low", quote.low)
     if session in ("always", "regular"):

@@ -49,13 +49,14 @@ COLUMNS = ("open", "high", "low", "close")  # of a candle
 IN_MINOR = (".L", ".JO", ".TA")  # endings of codes whose prices are usually in hundredths
 # Minutes of delay, by the ending of a code (no ending: the United States and crypto), or by the
 # code of an index. They come from Yahoo's help page on exchanges and data delays
-# (https://help.yahoo.com/kb/SLN2310.html); those of London, Korea, ^FTSE, ^RUT and ^VIX from
-# exchangeDataDelayedBy in its quotes. All other delays are unknown.
+# (https://help.yahoo.com/kb/SLN2310.html); those of London, Korea, Toronto, Istanbul, Taiwan,
+# currencies, futures, ^FTSE and ^RUT from exchangeDataDelayedBy in its quotes. All other delays are
+# unknown.
 DELAYS = {"": 0, ".L": 15, ".AS": 15, ".PA": 15, ".DE": 15, ".HK": 15, ".AX": 20, ".T": 20}
-DELAYS |= {".KS": 20, ".SS": 30, ".SZ": 30}
-DELAYS |= {"^GSPC": 0, "^DJI": 0, "^IXIC": 0, "^FTSE": 15, "^RUT": 20, "^VIX": 20}
+DELAYS |= {".KS": 20, ".SS": 30, ".SZ": 30, ".TO": 15, ".IS": 15, ".TW": 20, ".TWO": 20}
+DELAYS |= {"^GSPC": 0, "^DJI": 0, "^IXIC": 0, "^FTSE": 15, "^RUT": 15, "=X": 0, "=F": 10}
 BARE = re.compile(r"^[\w-]+")  # a code without its ending
-OVER_THE_COUNTER, OTC_DELAY = "OTC", 15  # the start of such a market's name, and minutes
+NOT_BINARY = 1024  # from here on, most 32-bit floats are near a multiple of 1/256
 # the fields of a frame
 CODE, LAST, TIME, HOURS, VOLUME, CHANGE, PREVIOUS = 1, 2, 3, 7, 9, 12, 16
 PRICES = {"high": 10, "low": 11, "open": 15, "bid": 23, "ask": 25}
@@ -92,16 +93,21 @@ class Market:
     def price(self, value: Any) -> Decimal | None:
         """Return a price in the currency; None if the kind allows no such price."""
         number = self.kind.price(exact(value))
-        return None if number is None else self.unit.convert(number)
+        return None if number is None else self.convert(number)
 
     def last_price(self, value: Any) -> Decimal:
         """Return a last price in the currency, even an invalid one; 0 if not a number."""
         number = exact(value)
-        return self.unit.convert(number) if number else NO_PRICE
+        return self.convert(number) if number else NO_PRICE
+
+    def convert(self, number: Decimal) -> Decimal:
+        """Convert a number on the wire to the currency, with all digits of a binary fraction."""
+        fraction = self.kind.fraction
+        return self.unit.convert(binary(number, fraction) if fraction else number)
 
     def session(self, moment: datetime) -> str | None:
         """Return the session at a moment; None if the hours are unknown."""
-        if self.crypto or not self.hours:
+        if self.crypto or not self.hours or self.kind.venue == kinds.NO_HOURS:
             return "always" if self.crypto else None
         now = moment.timestamp()
         return next((name for name, start, end in self.hours if start <= now < end), "closed")
@@ -230,8 +236,8 @@ def read_market(meta: Mapping[str, Any], instrument: Instrument) -> Market:
 
 def read_delay(meta: Mapping[str, Any], code: str) -> int | None:
     """Return the delay of a code's prices in seconds; None if it is unknown."""
-    if str(meta.get("fullExchangeName")).startswith(OVER_THE_COUNTER):
-        return OTC_DELAY * MINUTE
+    if meta.get("instrumentType") == "OPTION":
+        return None
     minutes = DELAYS.get(BARE.sub("", code))
     return None if minutes is None else minutes * MINUTE
 
@@ -339,6 +345,17 @@ def exact(value: Any) -> Decimal | None:
     near = float(number)
     original = shortest(near) if to_32_bits(near) == near else number
     return number if original == number else original
+
+
+def binary(number: Decimal, fraction: int) -> Decimal:
+    """Return a number with all digits if it is a multiple of 1/fraction, as far as floats show.
+
+    103.50390625, a price in 1/256, would be 103.50391 with the fewest digits of a 32-bit float.
+    """
+    near = (number * fraction).to_integral_value() / fraction
+    if abs(number) >= NOT_BINARY or to_32_bits(float(near)) != to_32_bits(float(number)):
+        return number
+    return near
 
 
 def moment_of(count: Any, unit: timedelta) -> datetime | None:

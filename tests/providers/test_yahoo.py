@@ -374,8 +374,13 @@ def test_pence_become_pounds(unit: str, currency: str, last: str) -> None:
         ("RELIANCE.NS", None),
         ("M&M.NS", None),
         ("^BSESN", None),
-        ("EURUSD=X", None),
-        ("GC=F", None),
+        ("EURUSD=X", 0),
+        ("ES=F", 10),
+        ("^RUT", 15),
+        ("^VIX", None),
+        ("RY.TO", 15),
+        ("2330.TW", 20),
+        ("ENEL.MI", None),
     ],
 )
 def test_a_quote_has_the_delay_of_its_exchange(code: str, minutes: int | None) -> None:
@@ -384,11 +389,34 @@ def test_a_quote_has_the_delay_of_its_exchange(code: str, minutes: int | None) -
     assert quote.delay == (None if minutes is None else minutes * 60)
 
 
-@pytest.mark.parametrize("name", ["OTC Markets OTCPK", "OTC Markets OTCQX"])
-def test_over_the_counter_prices_are_delayed(name: str) -> None:
-    quote = read(fullExchangeName=name)
+def test_the_delay_of_an_option_is_unknown() -> None:
+    assert read(instrument("AAPL220121C00025000"), instrumentType="OPTION").delay is None
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "shown"),
+    [
+        ("103.50390625", "future", "103.50390625"),  # in 1/256, as two-year Treasuries
+        ("108.0078125", "future", "108.0078125"),
+        ("99.984375", "bond", "99.984375"),
+        ("-37.63", "future", "-37.63"),
+        ("61.369998931884766", "future", "61.37"),  # the nearest float of 32 bits
+        ("6012.25", "future", "6012.25"),
+        ("1024.00390625", "future", "1024.0039"),  # from here on, floats can't show it
+        ("103.50390625", "stock", "103.50391"),
+    ],
+)
+def test_a_price_in_parts_of_256_keeps_its_digits(number: str, kind: str, shown: str) -> None:
+    assert str(read(replace(AAPL, kind=kind), regularMarketPrice=Decimal(number)).last) == shown
+    market = replace(MARKET, kind=kinds.of(kind))
+    quote = after(Known(quote=QUOTE, market=market), price=float(number))
     assert quote
-    assert quote.delay == 900
+    assert str(quote.last) == shown
+
+
+def test_a_fund_has_no_session() -> None:
+    fund = read(instrument("VFIAX", kind="fund"))
+    assert fund.session is None
 
 
 def test_crypto_never_closes_and_its_volume_in_money_is_left_out() -> None:
