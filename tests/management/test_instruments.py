@@ -180,9 +180,9 @@ class TestChecking:
         )
 
 
-def test_control_characters_of_a_source_are_not_printed():
+def test_control_characters_of_a_source_are_escaped():
     named = Instrument(symbol="", code="X\n", name="\x1b[31mRed\rInc.", currency="")
-    assert columns(named) == ["X", "[31mRed Inc.", "-", "-", "crypto"]
+    assert columns(named) == ["X", r"\x1b[31mRed Inc.", "-", "-", "crypto"]
 
 
 def test_requests_of_a_monthly_plan_are_counted(settings: Any):
