@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import models
 
-from quotes.quote import EPOCH
+from quotes.quote.values import EPOCH
 
 if TYPE_CHECKING:
     Text = models.TextField[Any, Any]

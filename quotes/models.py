@@ -18,6 +18,7 @@ from quotes import kinds, sessions
 from quotes.codes import MAX_CODE, validate_code, validate_text
 from quotes.fields import ExactField, SecondsField
 from quotes.quote import Quote
+from quotes.quote.wire import from_wire
 
 
 def venue_choices() -> list[tuple[str, str]]:
@@ -249,7 +250,7 @@ class BoardSymbol(models.Model):
 class LastQuote(models.Model):
     """The newest quote of a symbol that the feed stored.
 
-    It is stored in its wire format (`Quote.to_wire`), because SQLite's decimals lose digits.
+    It is stored in its wire format (`quotes.quote.wire`), because SQLite's decimals lose digits.
     """
 
     symbol = models.OneToOneField(
@@ -269,7 +270,7 @@ class LastQuote(models.Model):
     @property
     def quote(self) -> Quote:
         """The stored quote."""
-        return Quote.from_wire(self.wire)
+        return from_wire(self.wire)
 
 
 class MarketDay(models.Model):

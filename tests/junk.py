@@ -8,7 +8,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from quotes.quote import Quote, loads
+from quotes.quote import Quote
+from quotes.quote.values import loads
 
 WORDS = st.text(max_size=12)
 VALUES = st.none() | st.booleans() | st.integers() | st.floats() | WORDS | st.decimals().map(str)

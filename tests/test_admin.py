@@ -33,6 +33,7 @@ from quotes.models import (
     Symbol,
 )
 from quotes.providers import REGISTRY
+from quotes.quote.wire import to_wire
 
 SYMBOLS = "/admin/quotes/symbol/"
 BOARDS = "/admin/quotes/board/"
@@ -148,7 +149,7 @@ def test_no_help_text_has_markup():
 def test_the_list_of_symbols_shows_prices_and_provider_codes(
     alice: Client, listed: Board, make_quote: Callable[..., Any]
 ):
-    wire = make_quote("AAPL", "119801.25", received_at=timezone.now()).to_wire()
+    wire = to_wire(make_quote("AAPL", "119801.25", received_at=timezone.now()))
     symbol = Symbol.objects.get(code="AAPL")
     LastQuote.objects.create(symbol=symbol, epoch=1, batch=1, wire=wire)
     response = alice.get(SYMBOLS)
@@ -185,7 +186,7 @@ def many(count: int, prefix: str, make_quote: Callable[..., Any]) -> None:
         code = f"{prefix}{number}"
         symbol = Symbol.objects.create(code=code, name=code, kind="etf", currency="USD")
         ProviderSymbol.objects.create(symbol=symbol, provider="coinbase", code=code)
-        wire = make_quote(code, "5", received_at=timezone.now()).to_wire()
+        wire = to_wire(make_quote(code, "5", received_at=timezone.now()))
         LastQuote.objects.create(symbol=symbol, epoch=1, batch=1, wire=wire)
         board = Board.objects.create(slug=code.lower(), title=code)
         BoardSymbol.objects.create(board=board, symbol=symbol)

@@ -22,7 +22,8 @@ from quotes.models import ProviderSymbol, Symbol
 from quotes.providers import REGISTRY, Instrument, make_provider, provider_class
 from quotes.providers.kit.budgets import Plan
 from quotes.providers.kit.rows import FIELDS
-from quotes.quote import MINOR_UNITS, PENCE, Quote
+from quotes.quote import Quote
+from quotes.quote.values import MINOR_UNITS, PENCE
 from tests.providers.contract import PROMPT, FaultContract, ProviderContract, stub_of
 from tests.servers import PATIENCE, ROOT, Postgres, Site, eventually
 from tests.stubs import database

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from quotes import formats
 from quotes.models import Symbol
-from quotes.quote import price as as_price
+from quotes.quote.values import price as as_price
 
 NBSP = "\N{NO-BREAK SPACE}"
 languages = st.sampled_from(["en", "de"])

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from quotes.fragments import TARGETS, TEMPLATES, Fragments, Watch, addressed
 from quotes.models import Symbol
 from quotes.providers import REGISTRY
-from quotes.quote import Quote, price
+from quotes.quote import Quote
+from quotes.quote.values import price
 from quotes.shown import provider_title
 from quotes.store import Store
 from tests.examples import examples

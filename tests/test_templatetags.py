@@ -18,6 +18,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone, translation
 
 from quotes.models import LastQuote, Symbol
+from quotes.quote.wire import to_wire
 
 HOSTILE = """<img src=x onerror=alert(1)>"'&"""
 
@@ -28,7 +29,7 @@ def listed(db: None, make_quote: Callable[..., Any]) -> None:
     for code, last in (("AAPL", "101"), ("BTC-USD", "64000.01"), ("MSFT", "")):
         symbol = Symbol.objects.create(code=code, name=f"{code} Inc.", kind="stock", currency="USD")
         if last:
-            wire = make_quote(code, last, received_at=timezone.now()).to_wire()
+            wire = to_wire(make_quote(code, last, received_at=timezone.now()))
             LastQuote.objects.create(symbol=symbol, epoch=1, batch=1, wire=wire)
 
 
@@ -88,7 +89,7 @@ def test_a_line_of_text_has_a_live_price(listed: None):
 def test_a_page_shows_at_once_the_sources_and_the_purpose_of_its_prices(
     listed: None, make_quote: Callable[..., Any], tag: str
 ):
-    wire = make_quote("AAPL", "101", provider="coinbase", received_at=timezone.now()).to_wire()
+    wire = to_wire(make_quote("AAPL", "101", provider="coinbase", received_at=timezone.now()))
     LastQuote.objects.filter(symbol__code="AAPL").update(wire=wire)
     page = html.unescape(render(f"{{% {tag} %}}{{% live_quote 'AAPL' %}}"))
     output = "Prices by Coinbase\N{NO-BREAK SPACE}· For information only, not for trading"
@@ -224,7 +225,7 @@ def test_without_live_parts_a_tag_of_50_symbols_needs_as_many_queries_as_one_of_
     codes = [f"S{number}" for number in range(50)]
     for code in codes:
         symbol = Symbol.objects.create(code=code, name=code, kind="etf", currency="USD")
-        wire = make_quote(code, "5", received_at=timezone.now()).to_wire()
+        wire = to_wire(make_quote(code, "5", received_at=timezone.now()))
         LastQuote.objects.create(symbol=symbol, epoch=1, batch=1, wire=wire)
     with CaptureQueriesContext(connection) as one:
         render("{% live_quotes codes %}", codes=codes[:1])

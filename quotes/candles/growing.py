@@ -13,7 +13,8 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from typing import NamedTuple
 
-from quotes.quote import EPOCH, Quote
+from quotes.quote import Quote
+from quotes.quote.values import EPOCH
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from quotes.catalogue.sheet import Row, name_of
 from quotes.formats import counted
 from quotes.providers import REGISTRY
-from quotes.quote import short
+from quotes.quote.texts import short
 
 FILLED = ("symbol", "name", "kind", "currency")  # in every row
 REQUIRED = ("symbol", "name", "kind", "exchange", "currency")

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable
 from decimal import Decimal
 
-from quotes.quote import price, short
+from quotes.quote.texts import short
+from quotes.quote.values import price
 
 MARKS = {".": "decimal point", ",": "decimal comma"}
 OTHER = {".": ",", ",": "."}

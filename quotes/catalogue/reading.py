@@ -17,7 +17,8 @@ from quotes.catalogue.columns import ALLOWED, NUMBERS, PROVIDERS, Columns
 from quotes.catalogue.sheet import Format, InvalidCatalogue, Row, open_sheet
 from quotes.formats import counted
 from quotes.models import ProviderSymbol, Symbol
-from quotes.quote import Unit, is_currency, short, unit_of
+from quotes.quote.texts import short
+from quotes.quote.values import Unit, is_currency, unit_of
 
 MAX_CELL = 200  # characters
 HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # categories of characters; names may have some

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import BinaryIO
 
 from quotes.catalogue.decimals import MARKS
-from quotes.quote import one_line
+from quotes.quote.texts import one_line
 
 MAX_BYTES = 20 * 2**20
 MAX_ROWS = 10_000  # as many symbols can be on a board

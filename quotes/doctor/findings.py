@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from quotes.quote import one_line
+from quotes.quote.texts import one_line
 
 OK, WARNING, FAILED = STATUSES = ("ok", "warning", "FAILED")  # from good to bad
 

@@ -13,6 +13,7 @@ from django.db.models import F, Q
 from quotes.feed.gate import CROSSED, Held
 from quotes.models import HeldPrice, LastQuote, ProviderUse, Symbol
 from quotes.quote import Quote
+from quotes.quote.wire import to_wire
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ def save_last_quotes(quotes: Mapping[str, tuple[Version, Quote]]) -> None:
         )
         ids = dict(cursor.fetchall())
         rows = [
-            (ids[code], *version, json.dumps(quote.to_wire()))
+            (ids[code], *version, json.dumps(to_wire(quote)))
             for code, (version, quote) in quotes.items()
             if code in ids
         ]

@@ -17,7 +17,8 @@ from channels.layers import InMemoryChannelLayer, get_channel_layer
 from quotes import conf
 from quotes.feed.batch import Batch
 from quotes.limits import LOG_EVERY
-from quotes.quote import Quote, short, wire_count, wire_text, wire_time
+from quotes.quote.texts import short
+from quotes.quote.wire import from_wire, to_wire, wire_count, wire_text, wire_time
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ async def send_batch(epoch: int, batch: Batch) -> None:
             "deployment": _deployment,
             "epoch": epoch,
             "number": batch.number,
-            "quotes": [quote.to_wire() for quote in batch.quotes],
+            "quotes": [to_wire(quote) for quote in batch.quotes],
             "outages": {name: since.isoformat() for name, since in batch.outages.items()},
         }
     )
@@ -164,7 +165,7 @@ def _read(message: dict[str, Any]) -> Message | None:
         wire_count(message["epoch"]),
         Batch(
             wire_count(message["number"]),
-            [Quote.from_wire(values) for values in message["quotes"]],
+            [from_wire(values) for values in message["quotes"]],
             {wire_text(name): wire_time(since) for name, since in outages},
         ),
     )

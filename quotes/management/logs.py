@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from types import TracebackType
 
-from quotes.quote import one_line, printable
+from quotes.quote.texts import one_line, printable
 
 MAX_MESSAGE = 2000  # characters
 INDENT = "    "  # of each line of a traceback

@@ -34,7 +34,8 @@ from quotes.providers.kit.errors import excerpt
 from quotes.providers.kit.merge import merge, repeat
 from quotes.providers.kit.options import needed_key
 from quotes.providers.kit.sockets import SilentError, Socket
-from quotes.quote import Quote, amount, price, utc
+from quotes.quote import Quote
+from quotes.quote.values import amount, price, utc
 
 IEX = "iex"
 FEEDS = {IEX: 0, "sip": 0, "delayed_sip": 900}  # delay in seconds, by feed

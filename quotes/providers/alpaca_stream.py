@@ -12,7 +12,8 @@ from typing import Any
 from quotes.providers import Instrument, ProviderError
 from quotes.providers.alpaca_trades import ALL, Effect, effect_of
 from quotes.providers.kit.errors import excerpt
-from quotes.quote import Quote, amount, last_price, price, utc
+from quotes.quote import Quote
+from quotes.quote.values import amount, last_price, price, utc
 
 CHUNK = 400  # symbols in one subscription: the stream ignores longer messages
 DAY = timedelta(days=1)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from quotes.quote import utc
+from quotes.quote.values import utc
 from quotes.sessions import is_out_of_hours
 
 

@@ -20,7 +20,8 @@ from quotes.providers.kit.client import address, of_kind
 from quotes.providers.kit.errors import excerpt
 from quotes.providers.kit.klines import read_klines
 from quotes.providers.kit.sockets import Socket
-from quotes.quote import MILLISECOND, Quote, amount, last_price, price, since_1970
+from quotes.quote import Quote
+from quotes.quote.values import MILLISECOND, amount, last_price, price, since_1970
 
 STEPS = {  # the exchange's name of a candle, by its seconds
     60: "1m", 180: "3m", 300: "5m", 900: "15m", 1800: "30m", 3600: "1h", 7200: "2h",

@@ -25,7 +25,8 @@ from quotes.providers.kit.errors import excerpt
 from quotes.providers.kit.klines import read_klines
 from quotes.providers.kit.sockets import EndedError, Socket
 from quotes.providers.kit.standing import Standing
-from quotes.quote import Quote, amount, last_price, price, utc
+from quotes.quote import Quote
+from quotes.quote.values import amount, last_price, price, utc
 
 STEPS = (60, 300, 900, 3600, 21_600, 86_400)  # seconds of a candle
 COLUMNS = ("time", "low", "high", "open", "close", "volume")  # of a candle

@@ -20,7 +20,8 @@ from quotes.providers.kit.client import NotFoundError, of_kind
 from quotes.providers.kit.errors import excerpt
 from quotes.providers.kit.klines import read_klines
 from quotes.providers.kit.options import needed_key
-from quotes.quote import MILLISECOND, Quote, decimal, last_price, price, utc
+from quotes.quote import Quote
+from quotes.quote.values import MILLISECOND, decimal, last_price, price, utc
 
 PUBLIC, PRO = "https://api.coingecko.com/api/v3", "https://pro-api.coingecko.com/api/v3"
 BATCH = 250  # coins in one request

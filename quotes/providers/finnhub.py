@@ -34,16 +34,8 @@ from quotes.providers.kit.errors import excerpt
 from quotes.providers.kit.merge import merge, repeat
 from quotes.providers.kit.options import needed_key
 from quotes.providers.kit.sockets import Socket
-from quotes.quote import (
-    MILLISECOND,
-    SECOND,
-    Quote,
-    last_price,
-    plausible,
-    price,
-    since_1970,
-    utc_now,
-)
+from quotes.quote import Quote, plausible, utc_now
+from quotes.quote.values import MILLISECOND, SECOND, last_price, price, since_1970
 from quotes.sessions import is_out_of_hours, price_label
 
 PER_MINUTE = 50  # requests; 60 are free, but Finnhub counts them on arrival

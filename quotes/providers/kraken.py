@@ -24,7 +24,8 @@ from quotes.providers.kit.errors import excerpt
 from quotes.providers.kit.klines import read_klines
 from quotes.providers.kit.sockets import Socket
 from quotes.providers.kit.standing import Standing
-from quotes.quote import Quote, amount, decimal, last_price, price, utc
+from quotes.quote import Quote
+from quotes.quote.values import amount, decimal, last_price, price, utc
 
 STEPS = (60, 300, 900, 1800, 3600, 14_400, 86_400)  # seconds of a candle
 COLUMNS = ("time", "open", "high", "low", "close", "average", "volume")  # of a candle

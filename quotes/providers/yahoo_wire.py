@@ -29,13 +29,13 @@ from quotes.providers.kit.protobuf import (
     text,
     to_32_bits,
 )
-from quotes.quote import (
+from quotes.quote import Quote
+from quotes.quote.values import (
     EPOCH,
     MAX_MAGNITUDE,
     MILLISECOND,
     NO_PRICE,
     SECOND,
-    Quote,
     Unit,
     amount,
     decimal,

@@ -106,6 +106,7 @@ def tick(count: int) -> Measured:
     from quotes.feed.gate import Gate
     from quotes.models import Symbol
     from quotes.quote import Quote
+    from quotes.quote.wire import from_wire, to_wire
     from quotes.store import Store
 
     store, gate = Store(), Gate()
@@ -125,8 +126,8 @@ def tick(count: int) -> Measured:
                     source_time=now,
                 )
             )
-        wire = [quote.to_wire() for quote in gate.take()]
-        store.put((1, next(batches)), [Quote.from_wire(values) for values in wire])
+        wire = [to_wire(quote) for quote in gate.take()]
+        store.put((1, next(batches)), [from_wire(values) for values in wire])
 
     return f"a tick from feed to store, {count:,} symbols", "µs", repeated(tick_all, count)
 

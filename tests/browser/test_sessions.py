@@ -22,6 +22,7 @@ from decimal import Decimal
 from quotes import sessions
 from quotes.models import LastQuote, ProviderSymbol, Symbol
 from quotes.quote import Quote
+from quotes.quote.wire import to_wire
 now = datetime.now(UTC)
 at = now - timedelta(days=3)
 late = {"delay": 900, "received_at": now}
@@ -42,7 +43,7 @@ for place, symbol in enumerate(Symbol.objects.order_by("kind", "pk")):
         last=symbol.start or Decimal(100), reference=(symbol.start or 100) * Decimal("1.2345"),
         reference_kind=kinds[place % 3] if crypto else "prev_close",
         **{"received_at": at, "provider": "finnhub"} | more)
-    LastQuote.objects.create(symbol=symbol, epoch=1, batch=1, wire=quote.to_wire())
+    LastQuote.objects.create(symbol=symbol, epoch=1, batch=1, wire=to_wire(quote))
 """
 NOWHERE = "127.0.0.1:1"
 WIDTHS = (320, 390, 500, 720, 980, 1090, 1280)

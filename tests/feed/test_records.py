@@ -15,6 +15,7 @@ from quotes.feed import records
 from quotes.feed.gate import Held
 from quotes.models import HeldPrice, LastQuote, Symbol
 from quotes.quote import Quote
+from quotes.quote.wire import to_wire
 
 pytestmark = pytest.mark.django_db
 
@@ -41,7 +42,7 @@ class TestLastQuotes:
         [(version, read)] = records.load_last_quotes()
         assert version == (3, 7)
         assert read == quote
-        assert read.to_wire() == quote.to_wire()
+        assert to_wire(read) == to_wire(quote)
 
     def test_a_newer_quote_replaces_an_older(self, make_quote: Callable[..., Quote]):
         listed("AAPL")

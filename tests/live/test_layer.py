@@ -13,13 +13,14 @@ from quotes.feed.batch import Batch
 from quotes.live import layer
 from quotes.live.live import Live
 from quotes.models import FeedLease, Symbol
-from quotes.quote import FIELDS, Quote
+from quotes.quote import Quote
+from quotes.quote.wire import FIELDS, to_wire
 from tests.servers import Redis, until
 
 
 def changed(quote: Quote, **values: Any) -> list[Any]:
     """Return the wire form of a quote with other values."""
-    given = dict(zip(FIELDS, quote.to_wire(), strict=True)) | values
+    given = dict(zip(FIELDS, to_wire(quote), strict=True)) | values
     return list(given.values())
 
 
@@ -68,7 +69,7 @@ async def test_an_invalid_message_is_counted_and_changes_nothing(
     ignored = layer.ignored["invalid"]
     message = {
         "type": "quotes.batch", "deployment": layer._deployment, "epoch": 1, "number": 1,
-        "quotes": [quote.to_wire()], "outages": {},
+        "quotes": [to_wire(quote)], "outages": {},
     }  # fmt: skip
     of_quote = values.keys() <= set(FIELDS)
     message |= {"quotes": [changed(quote, **values)]} if of_quote else values

@@ -15,6 +15,7 @@ from quotes.live import changes, layer
 from quotes.live.live import Live
 from quotes.models import HeldPrice, LastQuote, ProviderSymbol, Symbol
 from quotes.quote import Quote
+from quotes.quote.wire import to_wire
 from tests.sockets import Page
 from tests.stubs.coinbase import Coinbase
 from tests.test_consumers import lasts, opened, update
@@ -120,7 +121,7 @@ async def test_the_first_price_of_a_new_feed_may_not_jump_from_the_last_of_the_o
         received_at=datetime.now(UTC) - timedelta(hours=1),
     )
     symbol = await Symbol.objects.aget()
-    await LastQuote.objects.acreate(symbol=symbol, epoch=1, batch=1, wire=last.to_wire())
+    await LastQuote.objects.acreate(symbol=symbol, epoch=1, batch=1, wire=to_wire(last))
     async with Coinbase(heartbeat=0.02) as stub:
         settings.QUOTES = fetching_from(stub)
         await stub.tick("BTC-USD", "640002.50")

@@ -13,7 +13,7 @@ from quotes.management.logs import MAX_MESSAGE, LineFormatter
 from quotes.providers import ProviderError
 from quotes.providers.kit.budgets import Budget, Plan
 from quotes.providers.kit.standing import Standing
-from quotes.quote import one_line
+from quotes.quote.texts import one_line
 
 FORGED = "no\n2026-11-29 12:00:00,000 INFO quotes: all is well\x1b[2J\u202edne\x07\u2028x"
 

@@ -21,6 +21,7 @@ from quotes.providers import (
     provider_class,
 )
 from quotes.quote import REFERENCE_KINDS, SESSIONS, Quote
+from quotes.quote.wire import from_wire, to_wire
 from tests.servers import PATIENCE
 from tests.stubs.exchange import MODES, Bench
 
@@ -51,7 +52,7 @@ def check(quote: Quote, bench: Bench) -> None:
     assert quote.bid is None or quote.ask is None or quote.bid <= quote.ask
     for moment in (quote.received_at, quote.source_time):
         assert moment is None or moment.utcoffset() == timedelta(0)
-    assert Quote.from_wire(quote.to_wire()) == quote
+    assert from_wire(to_wire(quote)) == quote
 
 
 def check_candle(candle: Candle) -> None:

@@ -29,7 +29,8 @@ from quotes.providers.alpaca import (
     read_bars,
 )
 from quotes.providers.alpaca_stream import CHUNK, Connection, Snapshot
-from quotes.quote import Quote, loads
+from quotes.quote import Quote
+from quotes.quote.values import loads
 from tests.examples import examples
 from tests.junk import JSON, over_the_wire, sane
 from tests.servers import PATIENCE

@@ -29,7 +29,8 @@ from quotes.providers.binance import (
 )
 from quotes.providers.kit.batches import KEPT
 from quotes.providers.kit.klines import read_klines
-from quotes.quote import MILLISECOND, SECOND, Quote
+from quotes.quote import Quote
+from quotes.quote.values import MILLISECOND, SECOND
 from tests.junk import EVER, JSON, over_the_wire, sane
 from tests.servers import PATIENCE
 from tests.streams import open_stream

@@ -34,7 +34,8 @@ from quotes.providers.kit.budgets import Budget
 from quotes.providers.kit.klines import read_klines
 from quotes.providers.kit.sockets import read_frame
 from quotes.providers.kit.standing import Standing
-from quotes.quote import SECOND, Quote, loads
+from quotes.quote import Quote
+from quotes.quote.values import SECOND, loads
 from tests.examples import examples
 from tests.junk import EVER, JSON, over_the_wire, sane
 from tests.servers import PATIENCE

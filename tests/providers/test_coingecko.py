@@ -30,7 +30,8 @@ from quotes.providers.coingecko import (
     read_market,
     read_sparkline,
 )
-from quotes.quote import Quote, loads
+from quotes.quote import Quote
+from quotes.quote.values import loads
 from tests.junk import EVER, JSON, over_the_wire, sane
 from tests.servers import PATIENCE
 from tests.stubs.coingecko import CoinGecko as Stub

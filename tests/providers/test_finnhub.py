@@ -32,7 +32,8 @@ from quotes.providers.finnhub import (
     read_quote,
     read_trade,
 )
-from quotes.quote import Quote, loads
+from quotes.quote import Quote
+from quotes.quote.values import loads
 from tests.junk import JSON, over_the_wire, sane
 from tests.servers import PATIENCE
 from tests.streams import Reader, read_stream

@@ -16,7 +16,8 @@ from websockets.http11 import Response
 
 from quotes.providers import Instrument, ProviderError, make_provider
 from quotes.providers.http import QUARANTINE, Http, Template, follow, read_fields, read_path
-from quotes.quote import Quote, loads
+from quotes.quote import Quote
+from quotes.quote.values import loads
 from tests.servers import PATIENCE
 from tests.stubs.exchange import raw, reply
 from tests.stubs.http import Http as Stub

@@ -31,7 +31,8 @@ from quotes.providers.kraken import (
     read_tick,
     take,
 )
-from quotes.quote import SECOND, Quote, loads
+from quotes.quote import Quote
+from quotes.quote.values import SECOND, loads
 from tests.junk import EVER, JSON, over_the_wire, sane
 from tests.servers import PATIENCE
 from tests.streams import open_stream

@@ -19,6 +19,7 @@ from quotes.kinds import KINDS
 from quotes.providers import Instrument, make_provider
 from quotes.providers.simulated import MAX_BURST, Simulated
 from quotes.quote import Quote
+from quotes.quote.wire import from_wire, to_wire
 from tests.examples import examples
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -113,7 +114,7 @@ def values(quote: Quote) -> list[Any]:
 async def test_every_quote_is_positive_and_on_the_tick_grid(
     instrument: Instrument, seed: int, rate: float
 ) -> None:
-    tick = instrument.tick_size or Decimal("1E-12")
+    tick = instrument.tick_size or Decimal("1E-13")  # of a pair at 1E-8: six figures
     for quote in await take(simulated(seed, rate), [instrument], 60):
         for price in values(quote)[:-1]:
             assert price > 0
@@ -144,7 +145,7 @@ async def test_volume_and_sequence_rise_with_every_quote(instrument: Instrument,
 @given(instruments, seeds)
 async def test_every_quote_survives_the_wire(instrument: Instrument, seed: int) -> None:
     for quote in await take(simulated(seed), [instrument], 5):
-        assert Quote.from_wire(quote.to_wire()) == quote
+        assert from_wire(to_wire(quote)) == quote
 
 
 @fifty
@@ -446,7 +447,7 @@ async def test_it_has_no_list_of_instruments() -> None:
 async def test_candles_are_positive_consistent_and_on_the_tick_grid(
     instrument: Instrument, seed: int, step: int
 ) -> None:
-    tick = instrument.tick_size or Decimal("1E-12")
+    tick = instrument.tick_size or Decimal("1E-13")  # of a pair at 1E-8: six figures
     start = NOON - timedelta(seconds=50 * step)
     for candle in await simulated(seed).candles(instrument, step, start, NOON):
         assert 0 < candle.low <= min(candle.open, candle.close)

@@ -47,7 +47,8 @@ from quotes.providers.yahoo_wire import (
     read_spark,
     read_sparkline,
 )
-from quotes.quote import PRICES, Quote, Unit, loads, unit_of
+from quotes.quote import PRICES, Quote
+from quotes.quote.values import Unit, loads, unit_of
 from tests.servers import PATIENCE
 from tests.stubs.yahoo import FIELDS, encode, hours
 from tests.stubs.yahoo import Yahoo as Stub

@@ -19,7 +19,7 @@ from quotes.management.terminal import ProgressLine, stops_on_control_c
 from quotes.models import ProviderSymbol
 from quotes.providers import REGISTRY, Instrument, Provider, ProviderError, provider_class
 from quotes.providers.kit import options
-from quotes.quote import one_line
+from quotes.quote.texts import one_line
 
 SHOWN = 50  # instruments, without --limit
 

@@ -23,7 +23,7 @@ import httpx
 
 from quotes.providers.kit.budgets import Budget, Plan
 from quotes.providers.kit.errors import ProviderError
-from quotes.quote import loads
+from quotes.quote.values import loads
 
 AGENT = "quoteboard"
 LOGIN = re.compile(r"(\w+://|)(.*@|)(.*)", re.DOTALL)  # scheme, name and password, the rest

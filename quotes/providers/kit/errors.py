@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from quotes.quote import one_line
+from quotes.quote.texts import one_line
 
 MAX_CHARACTERS = 200  # of a source's own words in an error
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from quotes.providers import Candle
-from quotes.quote import SECOND, amount, price, since_1970
+from quotes.quote.values import SECOND, amount, price, since_1970
 
 PRICES = ("open", "high", "low", "close")
 

@@ -13,18 +13,9 @@ from typing import Any
 from quotes import kinds
 from quotes.providers import Instrument, ProviderError
 from quotes.providers.kit.standing import Standing
-from quotes.quote import (
-    EPOCH,
-    NO_DATE,
-    Quote,
-    Unit,
-    amount,
-    decimal,
-    last_price,
-    short,
-    unit_of,
-    utc,
-)
+from quotes.quote import Quote
+from quotes.quote.texts import short
+from quotes.quote.values import EPOCH, NO_DATE, Unit, amount, decimal, last_price, unit_of, utc
 
 PRICES = ("last", "bid", "ask", "open", "high", "low", "reference")
 FIELDS = ("code", *PRICES, "volume", "time", "currency")

@@ -26,7 +26,7 @@ from websockets.exceptions import InvalidStatus, WebSocketException
 from quotes.providers.kit.backlog import Backlog
 from quotes.providers.kit.client import AGENT, cause, host, status_error, timeout_error
 from quotes.providers.kit.errors import ProviderError
-from quotes.quote import loads
+from quotes.quote.values import loads
 
 MAX_BYTES = 2**20  # of one frame
 DRAIN_EVERY = 0.02  # seconds of work, after which a backlog reads what has arrived

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from quotes.providers.kit.budgets import Budget
-from quotes.quote import one_line
+from quotes.quote.texts import one_line
 
 
 class Standing:

@@ -16,6 +16,7 @@ from quotes.providers.kit.options import count, seconds
 from quotes.providers.kit.rows import FIELDS, read_row, read_rows, read_time
 from quotes.providers.kit.standing import Standing
 from quotes.quote import Quote
+from quotes.quote.wire import from_wire, to_wire
 from tests.junk import sane
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -254,7 +255,7 @@ def test_any_row_becomes_a_quote_or_a_reason(row: dict[str, Any]) -> None:
         return
     assert sane(quote)
     assert quote.source_time is None or quote.source_time.utcoffset() == timedelta(0)
-    assert Quote.from_wire(quote.to_wire()) == quote
+    assert from_wire(to_wire(quote)) == quote
 
 
 @given(DIGITS, st.sampled_from(["USD", "GBp"]))
