@@ -1,0 +1,24 @@
+"""The table of attempts to log in, which all processes share."""
+
+from __future__ import annotations
+
+from django.db import models
+
+
+class Attempts(models.Model):
+    """The failed attempts of one address within fifteen minutes, for one name or for all."""
+
+    address = models.CharField(max_length=64)  # or the /64 of IPv6
+    # a digest: people type passwords into the field of the name; empty for all names together
+    name = models.CharField(max_length=64, blank=True)
+    count = models.PositiveIntegerField(default=0)
+    since = models.DateTimeField(db_index=True)
+
+    class Meta:
+        """One row for each pair."""
+
+        constraints = [models.UniqueConstraint(fields=["address", "name"], name="one_of_a_pair")]
+
+    def __str__(self) -> str:
+        """Return the address with the count."""
+        return f"{self.address}: {self.count}"

@@ -1,0 +1,133 @@
+"""The limits of failed logins: a few for an address and a name, more for an address.
+
+An attempt is counted before its password is hashed, so that attempts at the same time can't pass
+together. Only attempts that are hashed are counted, so their speed limits the table.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections import Counter
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import F, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+
+from logins.models import Attempts
+from quotes.limits import LOG_EVERY, address_of
+
+logger = logging.getLogger(__name__)
+
+WINDOW = timedelta(minutes=15)
+MAX_FOR_NAME = 5  # failures of an address with one name
+MAX_FOR_ADDRESS = 20  # failures of an address with any name
+
+
+class Refused(Exception):
+    """Raised when a login is refused: why, with a status, and the seconds until the next try."""
+
+    def __init__(self, reason: str, status: int, seconds: float) -> None:
+        super().__init__(reason)
+        self.status, self.seconds = status, seconds
+
+
+class RareLines:
+    """Counts events by kind; each kind is logged at most once in ten seconds, with its count."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.logged: dict[str, float] = {}  # when, by kind
+
+    def is_due(self, kind: str) -> bool:
+        """Count an event, and return whether it is logged."""
+        self.counts[kind] += 1
+        now = time.monotonic()
+        if now - self.logged.get(kind, -LOG_EVERY) < LOG_EVERY:
+            return False
+        self.logged[kind] = now
+        return True
+
+
+lines = RareLines()
+
+
+def log_refusal(address: str, refused: Refused) -> None:
+    """Log a refused login; the name is left out, because it may be a password."""
+    if lines.is_due(str(refused)):
+        so_far = lines.counts[str(refused)]
+        logger.warning("refused a login from %s: %s (so far %d)", address, refused, so_far)
+
+
+def log_failure(address: str) -> None:
+    """Log a login with a wrong name or password."""
+    if lines.is_due("failed"):
+        logger.warning("a login from %s failed (so far %d)", address, lines.counts["failed"])
+
+
+def address(request: HttpRequest) -> str:
+    """Return the address under which attempts are counted, as that of a socket."""
+    return address_of({"client": [request.META.get("REMOTE_ADDR", "")]})[:64]
+
+
+def digest(name: str) -> str:
+    """Return what is stored of a name."""
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+def refuse_blocked(address: str, name: str) -> None:
+    """Raise Refused if the next attempt would be one too many; write nothing."""
+    _check(address, name, room=1)
+
+
+def count(address: str, name: str) -> None:
+    """Count an attempt as failed; raise Refused if others at the same time were faster."""
+    with transaction.atomic():
+        _expired().delete()
+        for each in ("", digest(name)):
+            Attempts.objects.get_or_create(
+                address=address, name=each, defaults={"since": timezone.now()}
+            )
+            Attempts.objects.filter(address=address, name=each).update(count=F("count") + 1)
+    _check(address, name, room=0)
+
+
+def forgive(address: str, name: str) -> None:
+    """Forget the failures of a name after a success, and that this attempt was counted."""
+    Attempts.objects.filter(address=address, name=digest(name)).delete()
+    Attempts.objects.filter(address=address, name="", count__gt=0).update(count=F("count") - 1)
+
+
+def blocked() -> list[Attempts]:
+    """Return the rows that block somebody now."""
+    now = timezone.now()
+    return [row for row in Attempts.objects.order_by("address") if _wait(row, 1, now)]
+
+
+def unblock(given: str) -> int:
+    """Forget the failures of an address, or of a name; return how many rows that were."""
+    found = Attempts.objects.filter(address=given) | Attempts.objects.filter(name=digest(given))
+    rows, _ = found.delete()
+    return rows
+
+
+def _check(address: str, name: str, room: int) -> None:
+    now, known = timezone.now(), ("", digest(name))
+    rows = list(Attempts.objects.filter(address=address, name__in=known))
+    seconds, name_of = max(((_wait(row, room, now), row.name) for row in rows), default=(0.0, ""))
+    if seconds:
+        reason = "too many failures with one name" if name_of else "too many failures"
+        raise Refused(reason, 429, seconds)
+
+
+def _wait(row: Attempts, room: int, now: datetime) -> float:
+    """Return the seconds for which a row blocks; 0 if it has room for so many attempts."""
+    most = MAX_FOR_NAME if row.name else MAX_FOR_ADDRESS
+    return max(0.0, (row.since + WINDOW - now).total_seconds()) if row.count + room > most else 0.0
+
+
+def _expired() -> QuerySet[Attempts]:
+    return Attempts.objects.filter(since__lte=timezone.now() - WINDOW)

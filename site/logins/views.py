@@ -1,0 +1,98 @@
+"""The login of the admin: attempts are checked one after the other.
+
+Hashing a password takes a quarter of a second of a processor. Many at once would leave no time for
+prices.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+
+from asgiref.sync import sync_to_async
+from channels.db import database_sync_to_async
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
+from django.template.response import TemplateResponse
+from django.utils.translation import get_language
+from django.views.decorators.cache import never_cache
+
+from logins import throttle
+from logins.throttle import Refused
+
+MAX_WAITING = 10  # logins
+MAX_DELAYED = 100  # answers
+DELAY = (1.0, 3.0)  # seconds: refused at once, an attacker would try again at once
+BUSY = 5.0  # seconds until the next try
+
+
+class Queue:
+    """Logins of this process, and answers that are delayed."""
+
+    def __init__(self) -> None:
+        self.thread = ThreadPoolExecutor(1, "logins")
+        self.waiting = self.delayed = 0
+
+    async def attempt(self, request: HttpRequest) -> HttpResponse:
+        """Check one login after the other; raise Refused if too many wait, or if it is blocked."""
+        if self.waiting >= MAX_WAITING:
+            raise Refused("too many logins at once", 503, BUSY)
+        self.waiting += 1
+        try:
+            check = database_sync_to_async(checked, thread_sensitive=False, executor=self.thread)
+            answer: HttpResponse = await check(request)
+            return answer
+        finally:
+            self.waiting -= 1
+
+    async def delay(self) -> None:
+        """Wait a moment, unless too many wait already."""
+        if self.delayed < MAX_DELAYED:
+            self.delayed += 1
+            try:
+                await asyncio.sleep(random.uniform(*DELAY))
+            finally:
+                self.delayed -= 1
+
+
+queue = Queue()
+
+
+def checked(request: HttpRequest) -> HttpResponse:
+    """Check a login; render its page here too, because many threads at once slow the pages down.
+
+    Then the thread rests as long as it worked, so that logins use half a processor at most.
+    """
+    began = time.monotonic()
+    try:
+        answer = admin.site.login(request)
+        return answer.render() if isinstance(answer, TemplateResponse) else answer
+    finally:
+        queue.thread.submit(time.sleep, time.monotonic() - began)
+
+
+@never_cache
+async def login(request: HttpRequest) -> HttpResponse:
+    """Show the admin's form, or check a name and a password."""
+    if request.method != "POST":
+        return await sync_to_async(admin.site.login)(request)
+    try:
+        return await queue.attempt(request)
+    except Refused as refused:
+        throttle.log_refusal(throttle.address(request), refused)
+        await queue.delay()
+        minutes = 0 if refused.status == 503 else math.ceil(refused.seconds / 60)
+        wait = {"Retry-After": str(math.ceil(refused.seconds))}
+        return HttpResponse(page(get_language(), minutes), status=refused.status, headers=wait)
+
+
+@lru_cache(100)
+def page(language: str, minutes: int) -> str:
+    """Return the page for a refused login in the active language; 0 minutes mean a moment."""
+    titles = {"site_title": admin.site.site_title, "site_header": admin.site.site_header}
+    return render_to_string("admin/login_refused.html", {**titles, "minutes": minutes})
