@@ -508,7 +508,14 @@ class TestAVariable:
             site.time_zone()
 
     @pytest.mark.parametrize(
-        "value", ["nothing", "mysql://a:secret@b/c", "postgres://a:secret@b:x/c"]
+        "value",
+        [
+            "nothing",
+            "mysql://a:secret@b/c",
+            "postgres://a:secret@b:x/c",
+            "postgres://a:1/secret@b/c",
+            "postgres://a:1#secret@b/c",
+        ],
     )
     def test_of_an_unknown_database_is_refused_without_its_password(
         self, monkeypatch: pytest.MonkeyPatch, value: str
@@ -519,6 +526,17 @@ class TestAVariable:
         ) as refused:
             site.database()
         assert "secret" not in str(refused.value)
+
+    def test_of_a_database_may_have_a_password(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setitem(site.env.ENVIRON, "DATABASE_URL", "postgres://a:1%2Fb@c:5433/d")
+        assert site.database()["PASSWORD"] == "1/b"
+        monkeypatch.setitem(site.env.ENVIRON, "DATABASE_URL", "sqlite:////srv/a@b.sqlite3")
+        assert site.database()["NAME"] == "/srv/a@b.sqlite3"
+
+    @pytest.mark.parametrize("value", ["unix:///run/a@b.sock", "rediss://a:b%2F@c:6379/0", ""])
+    def test_of_a_redis_may_have_a_password(self, monkeypatch: pytest.MonkeyPatch, value: str):
+        monkeypatch.setitem(site.env.ENVIRON, "REDIS_URL", value)
+        assert site.redis() == value
 
     @pytest.mark.parametrize(
         "value",
@@ -535,6 +553,7 @@ class TestAVariable:
             "redis://*:6379",
             "unix://",
             "unix://b/secret",
+            "redis://:1/secret@b/0",
         ],
     )
     def test_of_an_unknown_redis_is_refused_without_its_password(

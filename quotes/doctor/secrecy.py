@@ -6,6 +6,7 @@ import json
 import re
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
+from html import escape
 from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
@@ -20,8 +21,10 @@ WORD = 6  # characters: a shorter secret is only hidden if it is a word of its o
 class Secrecy:
     """Hides the secrets of the settings in other texts."""
 
-    def __init__(self) -> None:
-        found = {each for name in PLACES for each in _found(name, getattr(settings, name, None))}
+    def __init__(self, places: Mapping[str, Any] | None = None) -> None:
+        if places is None:
+            places = {name: getattr(settings, name, None) for name in PLACES}
+        found = {each for name, value in places.items() for each in _found(name, value)}
         forms = {form for secret in found for form in _forms(secret) if form}
         patterns = [
             re.escape(form) if len(form) >= WORD else rf"(?<!\w){re.escape(form)}(?!\w)"
@@ -63,9 +66,9 @@ def _in_address(address: str) -> Iterator[str]:
 
 
 def _forms(secret: str) -> set[str]:
-    # a secret as it is, without spaces around it, in addresses, in JSON and in a repr
+    # a secret as it is, without spaces around it, in addresses, in JSON, in a repr and in HTML
     plain = {secret, secret.strip(), unquote(secret)}
-    return plain | {
+    written = plain | {
         form
         for each in plain
         for form in (
@@ -76,3 +79,4 @@ def _forms(secret: str) -> set[str]:
             repr(each)[1:-1],
         )
     }
+    return written | {escape(each) for each in written}

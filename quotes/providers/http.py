@@ -224,8 +224,9 @@ def follow(answer: Any, path: Path, code: str = "") -> Any:
 def usable(key: str, header: str) -> str:
     """Return a key for a header; raise ValueError, which never quotes the key."""
     if not re.fullmatch(r"[\w-]+", header, re.ASCII):
+        name = header.partition(":")[0]  # the key may follow
         raise ValueError(
-            f"Unexpected key_header {header!r}, must be the name of a header, like X-Api-Key"
+            f"Unexpected key_header {name!r}, must be the name of a header, like X-Api-Key"
         )
     if not key.isascii() or not key.strip().isprintable():
         raise ValueError("Unexpected key of the http provider, must be visible ASCII on one line")

@@ -91,15 +91,21 @@ def database() -> dict[str, Any]:
     """
     given = text("DATABASE_URL") or f"sqlite:///{ROOT / 'db.sqlite3'}"
     try:
-        if given.partition("://")[0] in ("sqlite", "postgres", "postgresql"):
+        scheme = given.partition("://")[0]
+        if scheme == "sqlite" or (scheme in ("postgres", "postgresql") and not is_torn(given)):
             found: dict[str, Any] = env.db_url_config(given)
             return found
     except ValueError:  # the port is not a number
         pass
     raise ImproperlyConfigured(
         "Unexpected value of DATABASE_URL, must be sqlite:///path "
-        "or postgres://user:password@host/name"
+        "or postgres://user:password@host/name, with %2F for / in a password"
     )
+
+
+def is_torn(url: str) -> bool:
+    """Return whether a password has a / or the like, so that its rest is not part of the host."""
+    return "@" in url and "@" not in urlsplit(url).netloc
 
 
 def redis() -> str:
@@ -111,7 +117,7 @@ def redis() -> str:
         return given
     raise ImproperlyConfigured(
         "Unexpected value of REDIS_URL, must be redis://host:6379/0, rediss://host:6379/0 "
-        "or unix:///path"
+        "or unix:///path, with %2F for / in a password"
     )
 
 
@@ -124,6 +130,8 @@ def is_redis(url: str) -> bool:
         return False
     if parts.scheme == "unix":
         return len(parts.path) > 1 and not parts.hostname
+    if is_torn(url):
+        return False
     is_host = re.fullmatch(r"[\w.:-]+", parts.hostname or "") is not None
     is_database = re.fullmatch(r"(/[0-9]*/?)?", parts.path) is not None
     return parts.scheme in ("redis", "rediss") and is_host and with_port and is_database
@@ -313,6 +321,7 @@ else:
         "keepalives_interval": 2,
         "keepalives_count": 3,
     }
+DEFAULT_EXCEPTION_REPORTER = "quotes.management.reports.Reporter"
 AUTHENTICATION_BACKENDS = ["logins.backend.ThrottledBackend"]
 VALIDATION = "django.contrib.auth.password_validation"
 AUTH_PASSWORD_VALIDATORS = [

@@ -26,7 +26,6 @@ from quotes.providers.kit.errors import ProviderError
 from quotes.quote.values import loads
 
 AGENT = "quoteboard"
-LOGIN = re.compile(r"(\w+://|)(.*@|)(.*)", re.DOTALL)  # scheme, name and password, the rest
 MAX_BYTES = 2 * 2**20  # of one answer, unless the provider has longer ones
 MAX_BYTES_OF_ERROR = 2**16
 REFUSED = (401, 403, 451)
@@ -235,15 +234,21 @@ def address(given: str, *schemes: str, query: bool = False) -> str:
     return url.rstrip("/")
 
 
-def shown(url: str) -> str:
-    """Return an address with … in place of its name and password, and of the query's values."""
-    place, *query = re.split("[?#]", url, maxsplit=1)
-    scheme, login, rest = LOGIN.findall(place)[0]
-    if "@" in "".join(query):  # of a password that is not escaped
-        return f"{scheme}…"
-    pairs = [pair.rpartition("=")[0] for each in query for pair in each.split("&")]
-    values = "&".join(name.partition("=")[0] + "=…" if name else "…" for name in pairs)
-    return f"{scheme}{login and '…@'}{rest}{values and f'?{values}'}"
+def shown(given: str) -> str:
+    """Return an address for a message, without its name, password and values of the query.
+
+    It may be invalid: where the password can't be found for sure, only the scheme is left.
+    """
+    head, query = re.split("[?#]", f"{given}?", maxsplit=1)
+    scheme, mark, _ = given.partition("@")[0].partition("://")
+    begin = scheme + mark if mark else ""
+    if "@" in query:  # a password with ? or #
+        return f"{begin}…"
+    if "@" in head:
+        head = f"{begin}…@{head.rpartition('@')[2]}"
+    names = [each.rpartition("=")[0].partition("=")[0] for each in query[:-1].split("&")]
+    values = "&".join(f"{name}=…" if name else "…" for name in names)
+    return f"{head}?{values}" if query[:-1] else head
 
 
 def host(url: str) -> str:

@@ -336,6 +336,27 @@ def test_an_address_that_no_request_could_use_is_refused(given_: str) -> None:
         Client(given_)
 
 
+@pytest.mark.parametrize(
+    ("given_", "public"),
+    [
+        ("ftp://me:hush@example.com/v3?key=hush&hush", "ftp://…@example.com/v3?key=…&…"),
+        ("ftp://example.com?a=hush=hush#hush", "ftp://example.com?a=…"),
+        ("me:hush@example.com/v3", "…@example.com/v3"),
+        ("https:/me:hush@example.com", "…@example.com"),
+        ("hush@https://example.com", "…@https://example.com"),
+        ("https://me:hu/sh@example.com", "https://…@example.com"),
+        ("https://me:hu?sh@example.com", "https://…"),
+        ("https://me:hu#sh@example.com", "https://…"),
+        ("https://me:hu@sh?hush@example.com", "https://…"),
+        ("https://me:hu://sh@example.com", "https://…@example.com"),
+    ],
+)
+def test_an_invalid_address_is_shown_without_its_secrets(given_: str, public: str) -> None:
+    with pytest.raises(ValueError, match=r"^Unexpected address '") as refused:
+        address(given_, "wss")
+    assert str(refused.value) == f"Unexpected address {public!r}, must be like wss://host"
+
+
 def test_an_address_ends_without_a_slash() -> None:
     assert address("wss://example.com/feed/", "wss") == "wss://example.com/feed"
     assert address(" https://Example.com/ ", "https") == "https://Example.com"
