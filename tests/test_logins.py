@@ -23,7 +23,8 @@ from django.test import Client
 from logins import throttle, views
 from logins.models import Attempts
 
-from tests.servers import PATIENCE, until
+from tests.servers import PATIENCE, ROOT, until
+from tests.test_docs import snippets
 
 LOGIN = "/admin/login/"
 HERE, THERE = "192.0.2.1", "198.51.100.7"
@@ -261,6 +262,16 @@ class TestTheOperator:
             assert "192.0.2.1 with one name: 5 failures, until " in await unblock()
             assert await unblock(given) == f"{given} may log in again.\n"
             assert await unblock() == "Nobody is blocked.\n"
+            assert await visitor.enters()
+
+    async def test_lets_somebody_in_with_the_commands_of_the_document(self):
+        [block] = [
+            each for each in snippets("sh", ROOT / "docs" / "operations.md") if "unbl" in each
+        ]
+        async with at("192.0.2.7") as visitor:
+            await visitor.statuses(5)
+            for line in block.splitlines():
+                assert "192.0.2.7" in await unblock(*line.split()[3:])
             assert await visitor.enters()
 
     async def test_is_shown_what_has_no_failures(self):

@@ -107,3 +107,28 @@ def test_a_symbol_is_deleted_while_the_feed_writes_its_candles(
 ):
     lines = output(CANDLES, postgres_server, tmp_path)
     assert lines == ["the feed had to wait, and wrote", "0 left"]
+
+
+# As many threads as a pool has connections stand for the processes of a site.
+LOGINS = """
+from concurrent.futures import ThreadPoolExecutor
+from django.db import connection
+from logins import throttle
+
+def attempt(number):
+    try:
+        throttle.count("192.0.2.1", "alice")
+    except throttle.Refused:
+        return False
+    finally:
+        connection.close()
+    return True
+
+with ThreadPoolExecutor(8) as pool:
+    hashed = sum(pool.map(attempt, range(40)))
+print("some" if 0 < hashed <= 5 else f"{hashed} passwords", "hashed")
+"""
+
+
+def test_processes_count_failed_logins_together(postgres_server: Postgres, tmp_path: Path):
+    assert output(LOGINS, postgres_server, tmp_path) == ["some hashed"]

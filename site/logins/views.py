@@ -25,9 +25,10 @@ from django.views.decorators.cache import never_cache
 from logins import throttle
 from logins.throttle import Refused
 
-MAX_WAITING = 10  # logins
+MAX_WAITING = 30  # logins, for 15 seconds
 MAX_DELAYED = 100  # answers
 DELAY = (1.0, 3.0)  # seconds: refused at once, an attacker would try again at once
+MAX_REST = 1.0  # seconds
 BUSY = 5.0  # seconds until the next try
 
 
@@ -37,6 +38,7 @@ class Queue:
     def __init__(self) -> None:
         self.thread = ThreadPoolExecutor(1, "logins")
         self.waiting = self.delayed = 0
+        self.rests_until = 0.0  # by the monotonic clock
 
     async def attempt(self, request: HttpRequest) -> HttpResponse:
         """Check one login after the other; raise Refused if too many wait, or if it is blocked."""
@@ -44,11 +46,25 @@ class Queue:
             raise Refused("too many logins at once", 503, BUSY)
         self.waiting += 1
         try:
-            check = database_sync_to_async(checked, thread_sensitive=False, executor=self.thread)
+            check = database_sync_to_async(self.check, thread_sensitive=False, executor=self.thread)
             answer: HttpResponse = await check(request)
             return answer
         finally:
             self.waiting -= 1
+
+    def check(self, request: HttpRequest) -> HttpResponse:
+        """Check a login and render its page, both in the one thread: many slow the pages down.
+
+        Afterwards the thread rests as long as it worked: logins use half a processor at most.
+        """
+        time.sleep(max(0.0, self.rests_until - time.monotonic()))
+        began = time.monotonic()
+        try:
+            answer = admin.site.login(request)
+            return answer.render() if isinstance(answer, TemplateResponse) else answer
+        finally:
+            ended = time.monotonic()
+            self.rests_until = ended + min(ended - began, MAX_REST)
 
     async def delay(self) -> None:
         """Wait a moment, unless too many wait already."""
@@ -63,19 +79,6 @@ class Queue:
 queue = Queue()
 
 
-def checked(request: HttpRequest) -> HttpResponse:
-    """Check a login; render its page here too, because many threads at once slow the pages down.
-
-    Then the thread rests as long as it worked, so that logins use half a processor at most.
-    """
-    began = time.monotonic()
-    try:
-        answer = admin.site.login(request)
-        return answer.render() if isinstance(answer, TemplateResponse) else answer
-    finally:
-        queue.thread.submit(time.sleep, time.monotonic() - began)
-
-
 @never_cache
 async def login(request: HttpRequest) -> HttpResponse:
     """Show the admin's form, or check a name and a password."""
@@ -88,7 +91,8 @@ async def login(request: HttpRequest) -> HttpResponse:
         await queue.delay()
         minutes = 0 if refused.status == 503 else math.ceil(refused.seconds / 60)
         wait = {"Retry-After": str(math.ceil(refused.seconds))}
-        return HttpResponse(page(get_language(), minutes), status=refused.status, headers=wait)
+        body = await sync_to_async(page)(get_language(), minutes)
+        return HttpResponse(body, status=refused.status, headers=wait)
 
 
 @lru_cache(100)
