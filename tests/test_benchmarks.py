@@ -18,6 +18,7 @@ pytestmark = pytest.mark.server
     [
         ("inside", ["rendering a row", "server time of a 50-row page"]),
         ("adapters", [f"ticks from {name} to the layer, per core" for name in adapters.CODES]),
+        ("logins", ["20 login attackers: with: answer of the board: p99"]),
         ("hour", ["an hour of 500 symbols: candles that equal a naive rebuild"]),
     ],
 )

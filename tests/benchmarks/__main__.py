@@ -20,7 +20,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks import adapters, browser, fanout, hour, inside, latency, sockets
+from tests.benchmarks import adapters, browser, fanout, hour, inside, latency, logins, sockets
 from tests.benchmarks.bench import Bench
 from tests.servers import ROOT
 
@@ -36,6 +36,7 @@ GROUPS: dict[str, Group] = {
     "return": sockets.returning,
     "idle": sockets.idle,
     "stalled": latency.stalled,
+    "logins": logins.logins,
     "browser": browser.browser,
 }
 PACKAGES = ("channels", "daphne", "django", "uvicorn", "websockets")
