@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from math import inf
 from typing import Any
 
 from quotes import conf
@@ -61,6 +62,24 @@ class Refused(Exception):
         self.reason, self.status = reason, status
 
 
+class Rarely:
+    """Counts events by kind. Each kind is due for the log at most once in some seconds."""
+
+    def __init__(self, seconds: float = LOG_EVERY, clock: Clock = time.monotonic) -> None:
+        self.seconds, self.clock = seconds, clock
+        self.counts: Counter[str] = Counter()
+        self._logged: dict[str, float] = {}  # when, by kind
+
+    def is_due(self, kind: str) -> bool:
+        """Count an event, and return whether it is due for the log."""
+        self.counts[kind] += 1
+        now = self.clock()
+        if now - self._logged.get(kind, -inf) < self.seconds:
+            return False
+        self._logged[kind] = now
+        return True
+
+
 class RareRefusals(logging.Filter):
     """Filter of a handler: one line in ten seconds for each kind of refusal, with their count.
 
@@ -69,21 +88,17 @@ class RareRefusals(logging.Filter):
 
     def __init__(self) -> None:
         super().__init__()
-        self.logged: dict[str, float] = {}  # when, by kind
-        self.refused: Counter[str] = Counter()  # by kind
+        self.rarely = Rarely()
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether a record is logged; remove the traceback of a refusal and add a count."""
         kind = _kind_of_refusal(record)
         if not kind:
             return True
-        self.refused[kind] += 1
-        now, before = time.monotonic(), self.logged.get(kind)
-        if before is not None and now - before < LOG_EVERY:
+        if not self.rarely.is_due(kind):
             return False
-        self.logged[kind] = now
         record.exc_info = record.exc_text = None
-        record.msg = f"{record.msg} (so far: {self.refused[kind]})"
+        record.msg = f"{record.msg} (so far: {self.rarely.counts[kind]})"
         return True
 
 
@@ -100,10 +115,9 @@ class Limits:
     """Counts the open sockets of a process by address, and the refused ones by reason."""
 
     def __init__(self, clock: Clock = time.monotonic) -> None:
-        self.clock = clock
         self.sockets: Counter[str] = Counter()  # open, by address
-        self.refused: Counter[str] = Counter()  # by reason
-        self.logged: dict[str, float] = {}  # when, by reason
+        self.rarely = Rarely(clock=clock)
+        self.refused = self.rarely.counts  # by reason
         self.server_ends = False  # whether the server ends
         self.empty = asyncio.Event()  # set while no socket is open
         self.empty.set()
@@ -130,11 +144,8 @@ class Limits:
 
     def count(self, refused: Refused, address: str, what: str = "a socket") -> None:
         """Count a refusal, and log it unless one with the same reason was logged just now."""
-        self.refused[refused.reason] += 1
-        now = self.clock()
-        if now - self.logged.get(refused.reason, -LOG_EVERY) < LOG_EVERY:
+        if not self.rarely.is_due(refused.reason):
             return
-        self.logged[refused.reason] = now
         full = refused.status in (429, 503)  # the operator may want to raise these limits
         logger.log(
             logging.WARNING if full else logging.INFO,

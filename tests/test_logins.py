@@ -52,7 +52,7 @@ class CountingHasher(MD5PasswordHasher):
 async def alice(transactional_db: None, settings: Any, monkeypatch: pytest.MonkeyPatch) -> User:
     """Alice runs the site. Refusals come at once, so that the tests do not wait."""
     monkeypatch.setattr(views, "DELAY", (0.0, 0.0))
-    monkeypatch.setattr(throttle, "lines", throttle.RareLines())
+    monkeypatch.setattr(throttle, "rarely", throttle.Rarely())
     settings.PASSWORD_HASHERS = [f"{__name__}.CountingHasher"]
     CountingHasher.door.set()
     user = await sync_to_async(User.objects.create_superuser)("alice", password=RIGHT)

@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
+from quotes.limits import Rarely
 from quotes.providers import Instrument, Provider, ProviderError
 from quotes.quote import Quote, false_time
 from quotes.sessions import may_differ
@@ -52,7 +53,7 @@ class Source:
         self.got_at: dict[str, datetime] = {}  # when the last poll with a price came, by symbol
         self.sized: set[str] = set()  # codes whose tick sizes were requested
         self.lasted = 0.0  # seconds from the first to the last quote of the newest stream
-        self.mistimed_at = float("-inf")  # when a time that can't be true was logged
+        self.mistimed = Rarely(MISTIMED_AGAIN, clock)
         self.unpriced: dict[str, float] = {}  # since when there is no price, by symbol
         self.priced_since: dict[str, float] = {}  # since when there is a price again, by symbol
         self.streamed: set[str] = set()  # symbols with a quote from the open stream
@@ -190,8 +191,7 @@ class Source:
     def _take(self, quote: Quote, asked_at: datetime | None = None) -> None:
         if self.provider.standing.unknown.keys() - self.named:
             self._log_unknown()
-        if quote.mistimed and self.clock() - self.mistimed_at >= MISTIMED_AGAIN:
-            self.mistimed_at = self.clock()
+        if quote.mistimed and self.mistimed.is_due(self.provider.name):
             logger.warning(
                 "%s: the time of %s can't be true. Its usual cause is a local time without "
                 "its zone. Prices age from their last change: %s",

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from math import inf
 from typing import Any
 
 from channels.layers import InMemoryChannelLayer, get_channel_layer
 
 from quotes import conf
 from quotes.feed.batch import Batch
-from quotes.limits import LOG_EVERY
+from quotes.limits import Rarely
 from quotes.quote.texts import short
 from quotes.quote.wire import from_wire, to_wire, wire_count, wire_text, wire_time
 
@@ -27,9 +24,9 @@ REJOIN_EVERY = 60.0  # seconds; layers forget the members of a group after a whi
 JOIN_AGAIN = 1.0  # seconds between two attempts to join the group
 
 _failing: set[str] = set()  # failures that were logged and have not ended
-_logged_at: dict[str, float] = {}  # when an invalid message was logged
+rarely = Rarely()
 _deployment = ""
-ignored: Counter[str] = Counter()  # messages: "foreign" batches, and "invalid" ones
+ignored = rarely.counts  # messages: "foreign" batches, and "invalid" ones
 
 
 def enter(deployment: str) -> None:
@@ -108,10 +105,7 @@ async def _receive(channels: Any, channel: str) -> Message | None:
 
 
 def _ignore(error: Exception) -> None:
-    ignored["invalid"] += 1
-    now = time.monotonic()
-    if now - _logged_at.get("invalid", -inf) >= LOG_EVERY:
-        _logged_at["invalid"] = now
+    if rarely.is_due("invalid"):
         logger.warning(
             "ignored an invalid message of the layer, so far %d: %s: %s",
             ignored["invalid"],

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-import time
 from typing import Any
 
 import uvicorn
 
 from quotes import live
-from quotes.limits import LOG_EVERY, RESTARTS, max_connections
+from quotes.limits import RESTARTS, Rarely, max_connections
 from quotes.management import answers, idle
 
 logger = logging.getLogger(__name__)
@@ -33,7 +32,7 @@ class Server(uvicorn.Server):
         self.accepting: asyncio.Task[None] | None = None
         self.failed = False  # whether the application could not start
         self.most = max_connections()
-        self.logged_at = -LOG_EVERY
+        self.rarely = Rarely()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start the application, then accept connections; give up if a signal ends the server."""
@@ -92,9 +91,7 @@ class Server(uvicorn.Server):
 
     def _is_full(self) -> bool:
         full = len(self.server_state.connections) >= self.most
-        now = time.monotonic()
-        if full and now - self.logged_at > LOG_EVERY:
-            self.logged_at = now
+        if full and self.rarely.is_due("full"):
             words = "%d connections are open, the limit of open files allows no more: others wait"
             logger.warning(words, self.most)
         return full

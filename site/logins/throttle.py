@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import time
-from collections import Counter
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -18,7 +16,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from logins.models import Attempts
-from quotes.limits import LOG_EVERY, address_of
+from quotes.limits import Rarely, address_of
 
 logger = logging.getLogger(__name__)
 
@@ -35,37 +33,20 @@ class Refused(Exception):
         self.status, self.seconds = status, seconds
 
 
-class RareLines:
-    """Counts events by kind; each kind is logged at most once in ten seconds, with its count."""
-
-    def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
-        self.logged: dict[str, float] = {}  # when, by kind
-
-    def is_due(self, kind: str) -> bool:
-        """Count an event, and return whether it is logged."""
-        self.counts[kind] += 1
-        now = time.monotonic()
-        if now - self.logged.get(kind, -LOG_EVERY) < LOG_EVERY:
-            return False
-        self.logged[kind] = now
-        return True
-
-
-lines = RareLines()
+rarely = Rarely()
 
 
 def log_refusal(address: str, refused: Refused) -> None:
     """Log a refused login; the name is left out, because it may be a password."""
-    if lines.is_due(str(refused)):
-        so_far = lines.counts[str(refused)]
+    if rarely.is_due(str(refused)):
+        so_far = rarely.counts[str(refused)]
         logger.warning("refused a login from %s: %s (so far %d)", address, refused, so_far)
 
 
 def log_failure(address: str) -> None:
     """Log a login with a wrong name or password."""
-    if lines.is_due("failed"):
-        logger.warning("a login from %s failed (so far %d)", address, lines.counts["failed"])
+    if rarely.is_due("failed"):
+        logger.warning("a login from %s failed (so far %d)", address, rarely.counts["failed"])
 
 
 def address(request: HttpRequest) -> str:

@@ -83,7 +83,7 @@ async def test_an_invalid_message_is_counted_and_changes_nothing(
 async def test_many_invalid_messages_are_one_line_of_the_log(
     live_parts: Live, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(layer, "_logged_at", {})
+    monkeypatch.setattr(layer.rarely, "_logged", {})
     ignored = layer.ignored["invalid"]
     for epoch in ["\n\x1b[31mERROR forged"] * 50:
         message = {"type": "quotes.batch", "deployment": layer._deployment, "epoch": epoch}
