@@ -137,7 +137,7 @@ class SymbolAdmin(admin.ModelAdmin):
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Save the codes and places, and warn of a symbol that visitors won't see move."""
         super().save_related(request, form, formsets, change)
-        for hint in hints(form.instance):
+        for hint in hints(form.instance) if formsets else ():  # not for each row of a list
             self.message_user(request, hint, messages.WARNING)
 
     @admin.display(description=_("last"))

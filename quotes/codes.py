@@ -22,8 +22,11 @@ def code_of(text: str) -> str:
 
 
 def validate_code(code: str) -> None:
-    """Raise ValidationError unless a code can stand in addresses and on pages."""
-    if code != code_of(code):
+    """Raise ValidationError unless a code can stand in addresses and on pages.
+
+    Any form of Unicode is valid, because it can't be seen; `Symbol` stores one of them.
+    """
+    if normalize("NFC", code) != code_of(code):
         raise ValidationError(
             _("Write “%(code)s” in place of “%(value)s”."),
             params={"value": code, "code": code_of(code)},
@@ -33,7 +36,7 @@ def validate_code(code: str) -> None:
     elif not code.isprintable():
         message = _("“%(value)s” contains an invisible character.")
     elif any(part in NOT_IN_PATHS for part in code.split("/")):
-        message = _("“%(value)s” needs more than dots before and after each slash.")
+        message = _("Each part of “%(value)s” between slashes must have more than dots.")
     else:
         return
     raise ValidationError(message, params={"value": code})

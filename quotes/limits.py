@@ -95,11 +95,12 @@ class RareRefusals(logging.Filter):
         kind = _kind_of_refusal(record)
         if not kind:
             return True
-        if not self.rarely.is_due(kind):
-            return False
-        record.exc_info = record.exc_text = None
-        record.msg = f"{record.msg} (so far: {self.rarely.counts[kind]})"
-        return True
+        decided: bool | None = getattr(record, "is_due", None)
+        if decided is None:  # else by this filter, for the handler before
+            decided = record.is_due = self.rarely.is_due(kind)
+            record.exc_info = record.exc_text = None
+            record.msg = f"{record.msg} (so far: {self.rarely.counts[kind]})"
+        return decided
 
 
 def _kind_of_refusal(record: logging.LogRecord) -> str:
@@ -107,8 +108,8 @@ def _kind_of_refusal(record: logging.LogRecord) -> str:
     if record.name.startswith("django.security"):
         return record.name
     by_server = record.name == "uvicorn.error" and record.levelno == logging.WARNING
-    by_daphne = record.name == "django.channels.server" and "WebSocket REJECT" in record.msg
-    return record.msg if by_server or by_daphne else ""
+    by_daphne = record.name == "django.channels.server" and "WebSocket REJECT" in str(record.msg)
+    return str(record.msg) if by_server or by_daphne else ""
 
 
 class Limits:

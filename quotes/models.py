@@ -15,7 +15,7 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from quotes import kinds, sessions
-from quotes.codes import MAX_CODE, validate_code, validate_text
+from quotes.codes import MAX_CODE, code_of, validate_code, validate_text
 from quotes.fields import ExactField, SecondsField
 from quotes.quote import Quote
 from quotes.quote.wire import from_wire
@@ -120,6 +120,10 @@ class Symbol(models.Model):
     def get_absolute_url(self) -> str:
         """Return the address of its page."""
         return reverse("quotes:symbol", args=[self.code])
+
+    def clean(self) -> None:
+        """Write the code in the one form of Unicode in which it is found."""
+        self.code = code_of(self.code)
 
     def digits_near(self, price: Decimal) -> int | None:
         """Return the number of decimals of its prices near this one, by its tick size or its kind.

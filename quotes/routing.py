@@ -173,4 +173,5 @@ def own_origins(request: HttpRequest) -> list[Origin]:
 def django_request(scope: Mapping[str, Any]) -> HttpRequest:
     """Return the request for a socket as Django would read it for a page."""
     scheme = SCHEMES.get(scope.get("scheme", "ws"), "http")
-    return ASGIRequest(dict(scope) | {"method": "GET", "scheme": scheme}, BytesIO())
+    given = {"method": "GET", "scheme": scheme, "query_string": b""}  # it need not be valid
+    return ASGIRequest(dict(scope) | given, BytesIO())

@@ -87,7 +87,7 @@ def board_page(
     """Return the context of a board's page, without the part that every live page has."""
     query = address.query
     labels = dict(Symbol.Kind.choices)  # a program may have stored another kind
-    kinds = [("", _("All"))] + [(kind, labels.get(kind, kind)) for kind in selection.kinds]
+    kinds = [("", _("All"))] + [(kind, labels[kind]) for kind in selection.kinds if kind in labels]
     return {
         "board": found,
         "query": query,

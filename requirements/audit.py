@@ -22,12 +22,15 @@ NOT_READ = "can't read the advisory database, so nothing is known about"
 def main() -> int:
     """Write both files, print what was found, and return the exit status."""
     SBOM.parent.mkdir(exist_ok=True)
-    run(*LIST, "--output-file", str(SBOM)).check_returncode()
+    listed = run(*LIST, "--output-file", str(SBOM))
+    if listed.returncode:
+        print(f"can't list the packages: {last_line(listed.stderr)}")
+        return 2
     print(f"wrote {SBOM.relative_to(ROOT)}: the packages of requirements/prod.txt, as CycloneDX")
     REPORT.unlink(missing_ok=True)
     output = run(*AUDIT, "--progress-spinner", "off", "--format", "json", "--output", str(REPORT))
     if not REPORT.exists():
-        print(output.stderr.strip().splitlines()[-1])
+        print(last_line(output.stderr))
         print(f"{NOT_READ} all packages")
         return 2
     return judge(json.loads(REPORT.read_text())["dependencies"])
@@ -45,6 +48,11 @@ def judge(packages: list[dict[str, Any]]) -> int:
     elif not found:
         print(f"no advisory names one of the {len(packages)} locked packages")
     return 1 if found else 2 if skipped else 0
+
+
+def last_line(output: str) -> str:
+    """Return the last line of an output, which may be empty."""
+    return (output.strip().splitlines() or ["no reason given"])[-1]
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:

@@ -515,6 +515,7 @@ class TestAVariable:
             "postgres://a:secret@b:x/c",
             "postgres://a:1/secret@b/c",
             "postgres://a:1#secret@b/c",
+            "postgres://a:1@2/secret@b/c",
         ],
     )
     def test_of_an_unknown_database_is_refused_without_its_password(
@@ -554,6 +555,7 @@ class TestAVariable:
             "unix://",
             "unix://b/secret",
             "redis://:1/secret@b/0",
+            "redis://a:se@cr/secret@b/0",
         ],
     )
     def test_of_an_unknown_redis_is_refused_without_its_password(

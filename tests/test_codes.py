@@ -56,6 +56,13 @@ def test_a_code_has_no_characters_that_hide_or_turn_others(hidden: str) -> None:
     assert not is_code(f"A{hidden}B")
 
 
+@pytest.mark.django_db
+def test_a_code_in_another_form_of_unicode_is_stored_in_the_form_in_which_it_is_found() -> None:
+    symbol = Symbol(code="E\u0301", name="É", kind="stock", currency="USD")
+    symbol.full_clean()
+    assert symbol.code == "É" == code_of("e\u0301")
+
+
 def test_the_codes_of_exchanges_are_possible() -> None:
     for code in ("BTC-USD", "BRK.B", "^GSPC", "EURUSD=X", "ES=F", "M&M.NS", "BTC/USD", "AAPL US"):
         Symbol(code=code, name=code, kind="stock", currency="USD").full_clean(validate_unique=False)

@@ -10,7 +10,7 @@ from channels.testing import HttpCommunicator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quotes.limits import Allowance, Limits, Refused, address_of
+from quotes.limits import Allowance, Limits, RareRefusals, Refused, address_of
 from tests.servers import PATIENCE
 from tests.sockets import Page
 
@@ -254,3 +254,17 @@ async def test_a_network_may_see_the_figures(live_parts: Any, settings: Any):
         assert await sees(address), address
     for address in ("11.0.0.1", "2001:db8::2", "::10.1.2.3", "unix", "10.1.2.3, 8.8.8.8", ""):
         assert not await sees(address), address
+
+
+def test_a_refusal_is_decided_once_for_all_handlers_of_the_log():
+    rare = RareRefusals()
+
+    def record() -> logging.LogRecord:
+        name = "django.security.DisallowedHost"
+        return logging.LogRecord(name, logging.ERROR, "", 0, "Invalid host", (), None)
+
+    first, second = record(), record()
+    assert [rare.filter(first), rare.filter(first)] == [True, True]
+    assert first.getMessage() == "Invalid host (so far: 1)"
+    assert [rare.filter(second), rare.filter(second)] == [False, False]
+    assert rare.rarely.counts["django.security.DisallowedHost"] == 2

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import BinaryIO
-from unicodedata import category
+from unicodedata import category, normalize
 
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -95,7 +95,7 @@ def _entry(row: Row, columns: Columns, mark: str) -> Entry:
     unit = unit_of(given) if is_currency(given) else Unit(given)  # the model names what it refuses
     numbers, errors = _numbers(cells, unit, mark)
     symbol = Symbol(
-        code=cells["symbol"],
+        code=normalize("NFC", cells["symbol"]),
         name=cells["name"],
         kind=cells["kind"].lower(),  # spreadsheets capitalise the first letter of a cell
         exchange=cells["exchange"],

@@ -70,7 +70,7 @@ class _Body:
         if self._received <= self._limit:
             return message
         if not (self._answered or self._refused):
-            await self.refuse()
+            await self.refuse(more=message.get("more_body", False))
         return {"type": "http.disconnect"}
 
     async def send(self, message: Any) -> None:
@@ -79,7 +79,7 @@ class _Body:
             self._answered = True
             await self._send(message)
 
-    async def refuse(self) -> None:
+    async def refuse(self, *, more: bool = True) -> None:
         """Answer that the body is too large, and discard the rest of it for a while."""
         self._refused, refused = True, too_large(self._limit)
         count(refused, address_of(self._scope))
@@ -88,6 +88,6 @@ class _Body:
         await self._send({"type": "http.response.body", "body": body, "more_body": True})
         with suppress(TimeoutError):
             async with asyncio.timeout(DISCARD_FOR):
-                while (await self._receive()).get("more_body"):
-                    pass
+                while more:
+                    more = (await self._receive()).get("more_body", False)
         await self._send({"type": "http.response.body"})

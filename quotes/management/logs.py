@@ -20,6 +20,14 @@ class LineFormatter(logging.Formatter):
     what a terminal shows.
     """
 
+    def format(self, record: logging.LogRecord) -> str:
+        """Return a record as text, and not what another formatter made of its traceback."""
+        of_others, record.exc_text = record.exc_text, None
+        try:
+            return super().format(record)
+        finally:
+            record.exc_text = of_others
+
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  name of the library
         """Return the line of a record."""
         return one_line(super().formatMessage(record), MAX_MESSAGE)

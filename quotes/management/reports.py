@@ -8,6 +8,7 @@ from typing import Any
 from django.utils.safestring import SafeString
 from django.views.debug import ExceptionReporter, SafeExceptionReporterFilter
 
+NO_SECRETS = {"PASSWORD_HASHERS", "AUTH_PASSWORD_VALIDATORS"}  # names of classes
 ONE_LINE = 1_000_000  # characters: pprint breaks longer texts, and with them the secrets in them
 
 
@@ -32,7 +33,8 @@ class Reporter(ExceptionReporter):
         from quotes.doctor.secrecy import Secrecy  # noqa: PLC0415  needs Django set up
 
         super().__init__(*args, **given)
-        self.secrecy = Secrecy(AllSettings().get_safe_settings())
+        given = AllSettings().get_safe_settings()
+        self.secrecy = Secrecy({n: value for n, value in given.items() if n not in NO_SECRETS})
 
     def get_traceback_data(self) -> dict[str, Any]:
         """Return what a report shows."""

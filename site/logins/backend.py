@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import User
 from django.http import HttpRequest
@@ -14,6 +15,10 @@ from logins import throttle
 
 class ThrottledBackend(ModelBackend):
     """Checks names and passwords in the database."""
+
+    async def aauthenticate(self, *args: Any, **kwargs: Any) -> User | None:
+        """Do the same from asynchronous code: Django's own method would check no limit."""
+        return await sync_to_async(self.authenticate)(*args, **kwargs)
 
     @sensitive_variables("password")
     def authenticate(

@@ -10,7 +10,6 @@ import hashlib
 import logging
 from datetime import datetime, timedelta
 
-from django.db import transaction
 from django.db.models import F, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
@@ -66,13 +65,13 @@ def refuse_blocked(address: str, name: str) -> None:
 
 def count(address: str, name: str) -> None:
     """Count an attempt as failed; raise Refused if others at the same time were faster."""
-    with transaction.atomic():
-        _expired().delete()
-        for each in ("", digest(name)):
-            Attempts.objects.get_or_create(
-                address=address, name=each, defaults={"since": timezone.now()}
-            )
-            Attempts.objects.filter(address=address, name=each).update(count=F("count") + 1)
+    _expired().delete()
+    for each in ("", digest(name)):
+        row = Attempts.objects.filter(address=address, name=each)
+        while True:  # another process may delete it as expired
+            row.get_or_create(address=address, name=each, defaults={"since": timezone.now()})
+            if row.update(count=F("count") + 1):
+                break
     _check(address, name, room=0)
 
 
@@ -89,9 +88,16 @@ def blocked() -> list[Attempts]:
 
 
 def unblock(given: str) -> int:
-    """Forget the failures of an address, or of a name; return how many rows that were."""
-    found = Attempts.objects.filter(address=given) | Attempts.objects.filter(name=digest(given))
-    rows, _ = found.delete()
+    """Forget the failures of an address, or of a name; return how many rows that were.
+
+    Those of a name no longer count for its addresses either.
+    """
+    of_name = Attempts.objects.filter(name=digest(given))
+    for address, count in of_name.values_list("address", "count"):
+        at_address = Attempts.objects.filter(address=address, name="")
+        at_address.filter(count__lt=count).update(count=count)
+        at_address.update(count=F("count") - count)
+    rows, _ = (Attempts.objects.filter(address=given) | of_name).delete()
     return rows
 
 

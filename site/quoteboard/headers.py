@@ -1,4 +1,4 @@
-"""Headers: every answer of the site has the whole policy, whoever made it."""
+"""Headers of the site for every answer, errors and redirects included."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.decorators import async_only_middleware
 
 from quotes.limits import HEADERS
+
+EXEMPT = {  # the attributes by which decorators free an answer from a header
+    "Content-Security-Policy": "_csp_exempt",
+    "X-Frame-Options": "xframe_options_exempt",
+}
 
 Handler = Callable[[HttpRequest], Awaitable[HttpResponse]]
 
@@ -21,10 +26,9 @@ def add_headers(get_response: Handler) -> Handler:
 
     async def answered(request: HttpRequest) -> HttpResponse:
         response = await get_response(request)
-        may_be_framed = getattr(response, "xframe_options_exempt", False)
-        for name, value in HEADERS.items():
-            if not (name == "X-Frame-Options" and may_be_framed):
-                response.headers.setdefault(name, value)
+        exempt = {name for name, mark in EXEMPT.items() if getattr(response, mark, False)}
+        for name in HEADERS.keys() - exempt:
+            response.headers.setdefault(name, HEADERS[name])
         return response
 
     return answered

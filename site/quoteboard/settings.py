@@ -99,13 +99,15 @@ def database() -> dict[str, Any]:
         pass
     raise ImproperlyConfigured(
         "Unexpected value of DATABASE_URL, must be sqlite:///path "
-        "or postgres://user:password@host/name, with %2F for / in a password"
+        "or postgres://user:password@host/name; in a password, %2F, %3F, %23 and %40 for / ? # @"
     )
 
 
 def is_torn(url: str) -> bool:
-    """Return whether a password has a / or the like, so that its rest is not part of the host."""
-    return "@" in url and "@" not in urlsplit(url).netloc
+    """Return whether a password has a /, ? or #, so that its rest is not part of the host."""
+    parts = urlsplit(url)
+    before_host = "@" in parts.netloc
+    return "@" in parts.path + parts.fragment or ("@" in parts.query and not before_host)
 
 
 def redis() -> str:
@@ -117,7 +119,7 @@ def redis() -> str:
         return given
     raise ImproperlyConfigured(
         "Unexpected value of REDIS_URL, must be redis://host:6379/0, rediss://host:6379/0 "
-        "or unix:///path, with %2F for / in a password"
+        "or unix:///path; in a password, %2F, %3F, %23 and %40 for / ? # @"
     )
 
 

@@ -44,6 +44,18 @@ def test_a_traceback_can_not_look_like_a_record() -> None:
     assert all(line.startswith("    ") and line.isprintable() for line in others)
 
 
+def test_a_traceback_that_another_handler_has_written_is_written_again() -> None:
+    try:
+        raise ValueError(FORGED)
+    except ValueError as error:
+        raised = (ValueError, error, error.__traceback__)
+        record = logging.LogRecord("quotes", logging.INFO, "", 0, "failed", (), raised)
+    plain = logging.Formatter().format(record)
+    lines = LineFormatter().format(record).split("\n")[1:]
+    assert all(line.startswith("    ") and line.isprintable() for line in lines)
+    assert logging.Formatter().format(record) == plain
+
+
 def test_a_long_message_is_cut() -> None:
     [line] = written("%s", "x" * 10**6)
     assert len(line) == MAX_MESSAGE
