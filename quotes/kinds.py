@@ -1,4 +1,4 @@
-"""The kinds of instruments, and everything that differs between them."""
+"""The kinds of instruments: their hours, limits, prices and the base of their changes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Kind(NamedTuple):
         return number if number is not None and self.is_price(number) else None
 
 
-# Convention writes a pair of currencies with five significant figures, and one for a part of a pip.
+# By convention, pairs of currencies have five significant figures, and a sixth for tenths of a pip.
 KINDS = {
     "crypto": Kind(60, 0.3, venue=ALL_DAY, reference="rolling_24h"),
     "stock": Kind(900, 0.3),

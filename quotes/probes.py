@@ -20,7 +20,7 @@ Handler = Callable[[HttpRequest], Awaitable[HttpResponse]]
 
 @async_only_middleware
 def answer_probes(get_response: Handler) -> Handler:
-    """Answer probes at once. This is the first entry of MIDDLEWARE."""
+    """Answer probes at once. Put this before SecurityMiddleware in MIDDLEWARE."""
 
     async def answered(request: HttpRequest) -> HttpResponse:
         view = probe(request.path_info)

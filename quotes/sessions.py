@@ -246,7 +246,7 @@ class Year:
         return self.week.get(WEEK[day.weekday()], [])
 
     def hours(self, day: date) -> list[Start]:
-        """Return the sessions of a day; an empty list if the venue is closed."""
+        """Return the sessions of a day; an empty list if none begins or ends on it."""
         return self.days.get(f"{day:%m-%d}", self.usual(day))
 
 
@@ -316,7 +316,7 @@ def _calendar() -> dict[str, tuple[ZoneInfo, dict[int, Year]]]:
 
 
 def read_hours(text: str) -> list[Start]:
-    """Return a day's sessions from a text: "09:30 regular 16:00 closed", or "closed" for none."""
+    """Return a day's sessions from a text: "09:30 regular 16:00 closed", or "closed"."""
     words = text.split() if text != "closed" else []
     return [
         (time.fromisoformat(clock), name)

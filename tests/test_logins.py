@@ -274,6 +274,14 @@ class TestTheOperator:
                 assert "192.0.2.7" in await unblock(*line.split()[3:])
             assert await visitor.enters()
 
+    async def test_lets_a_name_in_although_its_address_has_too_many_failures(self):
+        async with at() as visitor:
+            for name in ("alice", "bob", "carol", "dora"):
+                assert await visitor.statuses(5, "wrong", name) == [200] * 5
+            assert (await visitor.attempt(RIGHT)).status_code == 429
+            await unblock("alice")
+            assert await visitor.enters()
+
     async def test_is_shown_what_has_no_failures(self):
         with pytest.raises(CommandError, match="'alcie' has no failed logins: run "):
             await unblock("alcie")

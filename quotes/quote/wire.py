@@ -41,7 +41,7 @@ def from_wire(values: list[Any]) -> Quote:
 def _number(value: Any) -> Decimal:
     number = Decimal(value) if type(value) is str else NAN
     if not number.is_finite() or abs(number.adjusted()) > MAX_MAGNITUDE:
-        raise ValueError(f"{short(value)} is no number of a market")
+        raise ValueError(f"{short(value)} is not a valid price or amount")
     return number
 
 
@@ -62,14 +62,14 @@ def _currency(value: Any) -> str:
 def wire_text(value: Any) -> str:
     """Return a text on the wire; raise ValueError unless it is short and on one line."""
     if not (isinstance(value, str) and len(value) <= MAX_WORD and value.isprintable()):
-        raise ValueError(f"{short(value)} is no text of up to {MAX_WORD} characters on one line")
+        raise ValueError(f"{short(value)} is not a text of up to {MAX_WORD} characters on one line")
     return value
 
 
 def wire_count(value: Any) -> int:
     """Return a number on the wire that counts something; raise ValueError for another value."""
     if type(value) is not int or not 0 <= value <= MAX_WHOLE:
-        raise ValueError(f"{short(value)} is no whole number from 0 to {MAX_WHOLE}")
+        raise ValueError(f"{short(value)} is not a whole number from 0 to {MAX_WHOLE}")
     return value
 
 

@@ -1,7 +1,7 @@
 """The limits of failed logins: a few for an address and a name, more for an address.
 
 An attempt is counted before its password is hashed, so that attempts at the same time can't pass
-together. Only attempts that are hashed are counted, so their speed limits the table.
+together. Blocked attempts are not counted, so the speed of hashing limits the table.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MAX_FOR_ADDRESS = 20  # failures of an address with any name
 
 
 class Refused(Exception):
-    """Raised when a login is refused: why, with a status, and the seconds until the next try."""
+    """Raised when a login is refused. It has a reason, a status, and seconds until the next try."""
 
     def __init__(self, reason: str, status: int, seconds: float) -> None:
         super().__init__(reason)

@@ -27,7 +27,7 @@ from logins.throttle import Refused
 
 MAX_WAITING = 30  # logins, for 15 seconds
 MAX_DELAYED = 100  # answers
-DELAY = (1.0, 3.0)  # seconds: refused at once, an attacker would try again at once
+DELAY = (1.0, 3.0)  # seconds: an attacker who gets the answer at once tries again at once
 MAX_REST = 1.0  # seconds
 BUSY = 5.0  # seconds until the next try
 
