@@ -38,7 +38,7 @@ CONDITIONS = {  # by tape; other conditions: average price, cash, next day, odd 
     "B": BOTH_TAPES,
     "C": BOTH_TAPES | dict.fromkeys("ABDSY1", ALL) | {"G": NOT_LAST},
 }
-EXTENDED = frozenset("TU")  # outside regular hours, in sequence or not
+EXTENDED = "T"  # outside regular hours; out of sequence it is U, which may set nothing
 MARKET = "XNYS"  # all stocks of Alpaca have these hours
 
 
@@ -53,9 +53,9 @@ def effect_of(trade: Mapping[str, Any]) -> Effect:
     )
     made = utc(trade.get("t"))
     out_of_hours = made is not None and is_out_of_hours(MARKET, "stock", made)
-    if letters & EXTENDED and not out_of_hours:
+    if EXTENDED in letters and not out_of_hours:
         return NOTHING
     table = CONDITIONS.get(str(trade.get("z")), BOTH_TAPES)
-    effects = [ALL, *(table.get(letter, NOTHING) for letter in letters - EXTENDED)]
+    effects = [ALL, *(table.get(letter, NOTHING) for letter in letters - {EXTENDED})]
     first, last, high_low = (all(each) for each in zip(*effects, strict=True))
     return Effect(first, last, high_low and not out_of_hours)

@@ -979,7 +979,11 @@ def test_the_conditions_of_a_trade_decide_what_it_sets(
         ("2026-11-23T21:03:00Z", ["@"], True, False),
         ("2026-11-23T22:00:00Z", ["@", "T"], True, False),
         ("2026-11-23T22:00:00Z", ["@", "T", "I"], False, False),
-        ("2026-11-24T02:30:00Z", ["@", "U"], True, False),  # at night
+        ("2026-11-24T02:30:00Z", ["@", "T"], True, False),  # at night
+        # Out of sequence: a late report, which the tapes let set neither last nor high and low.
+        ("2026-11-23T22:00:00Z", ["@", "U"], False, False),
+        ("2026-11-24T02:30:00Z", ["@", "U"], False, False),
+        ("2026-11-23T22:00:00Z", ["@", "T", "U"], False, False),
     ],
 )
 def test_a_trade_out_of_hours_is_not_part_of_the_day(
@@ -1002,6 +1006,14 @@ def test_rest_obeys_the_same_rules() -> None:
         {"latestTrade": {"t": "2026-11-23T22:01:00Z", "p": 171, "c": ["@", "I"], "z": "C"}}
     )
     assert read(known).last == 170
+
+
+def test_a_late_report_after_hours_does_not_replace_the_newest_price() -> None:
+    known = of_monday()
+    assert known.take(trade(163, "2026-11-23T21:30:00Z", c=["@", "T"], z="C"))
+    assert not known.take(trade(80, "2026-11-23T21:31:00Z", c=["@", "U"], z="C"))
+    known.update({"latestTrade": {"t": "2026-11-23T21:32:00Z", "p": 80, "c": ["U"], "z": "C"}})
+    assert (read(known).last, read(known).low) == (163, Decimal("159.76"))
 
 
 def test_a_late_trade_is_the_last_if_it_is_the_first_of_its_day() -> None:
