@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -143,8 +143,10 @@ CHANNELS: Message = {
 }  # fmt: skip
 
 
-def alpaca(code: str, kind: str, feed: str) -> tuple[Example, Example]:
-    """Return a snapshot, and a message of each channel of the stream."""
+def alpaca(
+    code: str, kind: str, feed: str, conditions: Sequence[str] = "@"
+) -> tuple[Example, Example]:
+    """Return a snapshot whose trade has these conditions, and a message of each channel."""
 
     def snapshot(row: Message) -> Snapshot:
         found = Snapshot(is_crypto(code))
@@ -155,18 +157,20 @@ def alpaca(code: str, kind: str, feed: str) -> tuple[Example, Example]:
         return found.quote(instrument(code, kind), FEEDS[feed], NOW)
 
     def update(messages: Message) -> Quote:
-        found = snapshot(over_the_wire(SNAPSHOT))
+        found = snapshot(over_the_wire(row))
         connection = AlpacaConnection("", {}, [code], {code: found})
         connection.take([each | {"S": code} for each in messages.values()])
         return read(found)
 
-    poll = Example(SNAPSHOT, lambda row: read(snapshot(row)))
+    row = put(SNAPSHOT, "latestTrade.c", list(conditions))
+    poll = Example(row, lambda row: read(snapshot(row)))
     texts = {} if is_crypto(code) else {"trades.c.0": "I"}  # an odd lot
     return poll, Example(CHANNELS, update, poll.quote, texts)
 
 
 ALPACA = [
     alpaca("AAPL", "stock", "iex"),
+    alpaca("AAPL", "stock", "iex", "@I"),  # an odd lot
     alpaca("AAPL", "stock", "delayed_sip"),
     alpaca("BTC/USD", "crypto", "iex"),
 ]

@@ -37,8 +37,8 @@ class Snapshot:
 
     def update(self, row: Row) -> None:
         """Update the parts of which REST has newer data than the stream."""
-        trade = newer(self.trade, row.get("latestTrade"))
-        if not self.trade or (price(trade.get("p")) and self._is_last(trade, self._effect(trade))):
+        trade = self._last_of(row)
+        if not self.trade or (price(trade.get("p")) and newer(self.trade, trade) is trade):
             self.trade = trade
         self.bid_ask = newer(self.bid_ask, row.get("latestQuote"))
         self.day = newer(self.day, row.get("dailyBar"))
@@ -92,6 +92,14 @@ class Snapshot:
         if is_last:
             self.trade = message
         return is_last or self.day != known
+
+    def _last_of(self, row: Row) -> Row:
+        trade, bar = part(row, "latestTrade"), part(row, "minuteBar")
+        if price(trade.get("p")) is None or self._is_last(trade, self._effect(trade)):
+            return trade
+        # The trade hides an earlier one that set the last price. So did the close of the bar, some
+        # time in its minute. The start of that minute is never too late a time.
+        return {"p": bar.get("c"), "t": bar.get("t")} if price(bar.get("c")) else {}
 
     def _is_last(self, trade: Row, effect: Effect) -> bool:
         is_first = not self.trade or self._days_after(trade) > self._days_after(self.trade)
@@ -194,6 +202,12 @@ class Connection:
             refused=number in REFUSED,
             retry_after=TAKEN if number == TOO_MANY_CONNECTIONS else None,
         )
+
+
+def part(row: Row, name: str) -> Row:
+    """Return a part of a snapshot; an empty one if it is missing."""
+    found = row.get(name)
+    return found if isinstance(found, dict) else {}
 
 
 def newer(known: Row, other: Any) -> Row:

@@ -1008,6 +1008,41 @@ def test_rest_obeys_the_same_rules() -> None:
     assert read(known).last == 170
 
 
+ODD_LOT = {"t": "2026-11-23T15:10:01Z", "p": 170, "c": ["@", "I"], "z": "C"}
+
+
+def minute(close: Any, time: str = "2026-11-23T15:09:00Z") -> dict[str, Any]:
+    """Return the part of a snapshot with its minute bar."""
+    return {"minuteBar": {"t": time, "o": 161, "h": 164, "l": 161, "c": close}}
+
+
+def test_a_trade_that_may_not_be_the_last_does_not_hide_the_last() -> None:
+    known = of_monday()
+    known.update({"latestTrade": ODD_LOT} | minute(163))
+    quote = read(known)
+    assert (quote.last, quote.high) == (163, 163)
+    assert quote.source_time == datetime(2026, 11, 23, 15, 9, tzinfo=UTC)
+    known.update({"latestTrade": ODD_LOT} | minute(164))  # later in the same minute
+    assert read(known).last == 164
+    assert known.take(trade(162, "2026-11-23T15:09:30Z"))
+    known.update({"latestTrade": ODD_LOT} | minute(164))  # perhaps from before that trade
+    assert read(known).last == 162
+
+
+def test_the_first_trade_of_all_is_not_the_last_if_it_may_not_be() -> None:
+    assert read(of_monday(latestTrade=ODD_LOT, **minute(163))).last == 163
+    assert read(of_monday(latestTrade=ODD_LOT, minuteBar=None)).last == 0
+    late = {"t": "2026-11-23T15:10:01Z", "p": 160, "c": ["@", "Z"], "z": "C"}
+    assert read(of_monday(latestTrade=late, **minute(163))).last == 160
+
+
+@pytest.mark.parametrize("bar", [None, [], {}, {"c": 0}, {"c": 163}])
+def test_a_bar_without_close_or_time_leaves_the_last_as_it_was(bar: Any) -> None:
+    known = of_monday()
+    known.update({"latestTrade": ODD_LOT, "minuteBar": bar})
+    assert read(known) == read(of_monday())
+
+
 def test_a_late_report_after_hours_does_not_replace_the_newest_price() -> None:
     known = of_monday()
     assert known.take(trade(163, "2026-11-23T21:30:00Z", c=["@", "T"], z="C"))
