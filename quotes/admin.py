@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import get_language, gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from quotes import conf, formats
+from quotes import conf, formats, sessions
 from quotes.live import current
 from quotes.models import Board, BoardSymbol, HeldPrice, MarketDay, ProviderSymbol, Symbol
 from quotes.providers import REGISTRY, provider_class
@@ -195,6 +195,12 @@ def hints(symbol: Symbol) -> list[str]:
             "(%(providers)s). Add one."
         )
         found.append(lacks % {**code, "providers": ", ".join(named)})
+    if not sessions.knows(symbol.exchange, symbol.kind):
+        unknown = gettext(
+            "The hours of the exchange “%(exchange)s” are not known. If it has another name in the "
+            "calendar, use that one."
+        )
+        found.append(unknown % {"exchange": symbol.exchange})
     if not symbol.places.exists():
         found.append(
             gettext("“%(code)s” is on no board. Add one, so that visitors find it.") % code

@@ -36,7 +36,7 @@ def validate_code(code: str) -> None:
 
     Any form of Unicode is valid, because it can't be seen; `Symbol` stores one of them.
     """
-    if normalize("NFC", code) != code_of(code):
+    if normalize("NFC", code) != code_of(code) and "," not in code:
         raise ValidationError(
             _("Write “%(code)s” in place of “%(value)s”."),
             params={"value": code, "code": code_of(code)},

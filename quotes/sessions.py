@@ -143,6 +143,11 @@ def zone(exchange: str, kind: str) -> ZoneInfo | None:
     return None if venue is None else _calendar()[venue][0]
 
 
+def knows(exchange: str, kind: str) -> bool:
+    """Return whether the hours of an exchange are known, or do not matter for the kind."""
+    return not exchange or kinds.of(kind).venue is not None or exchange.upper() in VENUE_OF
+
+
 def correct(corrections: Corrections) -> None:
     """Replace the regular hours of these days in this process, and no longer those of others.
 

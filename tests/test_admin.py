@@ -301,7 +301,7 @@ def test_a_saved_symbol_that_visitors_will_not_see_move_has_a_warning(
     ("field", "given", "output"),
     [
         ("code", "btc  usd", "Write “BTC USD” in place of “btc  usd”."),
-        ("code", "A,B", "“A,B” contains a comma, which separates the symbols in an address."),
+        ("code", "a,b", "“a,b” contains a comma, which separates the symbols in an address."),
         ("code", "A\u202eB", "contains an invisible character."),
         ("code", "A/../B", "Each part of “A/../B” between slashes must have more than dots."),
         ("code", "/A", "Each part of “/A” between slashes must have more than dots."),
@@ -381,6 +381,12 @@ def test_a_code_is_for_one_of_the_known_providers(
     assert errors(response) == "Unknown provider “coinbse”: choose a provider from the list."
     assert alice.post(path, code_form(row, provider="mint")).status_code == 302
     assert str(ProviderSymbol.objects.get()) == "mint:BTC-USD-AT-COINBASE"
+
+
+def test_a_symbol_of_an_unknown_exchange_has_a_warning(alice: Client, listed: Board):
+    response = alice.post(f"{SYMBOLS}add/", symbol_form(exchange="NASDAK"), follow=True)
+    texts = [str(each) for each in response.context["messages"]]
+    assert any("The hours of the exchange “NASDAK” are not known." in text for text in texts)
 
 
 def test_a_code_of_an_unknown_provider_is_shown_as_such_and_blocks_nothing(

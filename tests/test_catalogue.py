@@ -90,6 +90,11 @@ class TestLoading:
             "mine.csv: 2 rows, 1 added, 1 updated, 0 unchanged",
         ]
 
+    def test_it_names_exchanges_whose_hours_are_not_known(self, load: Loader):
+        output = load(HEADER + APPLE.replace("NASDAQ", "NASDAK") + BITCOIN)
+        assert "market hours are not known for: NASDAK (docs/operations.md has" in output
+        assert "not known" not in load(HEADER + APPLE + BITCOIN)
+
     def test_it_can_keep_silent(self, load: Loader):
         assert load(HEADER + APPLE, verbosity=0) == ""
 

@@ -137,6 +137,25 @@ async def test_static_files_are_kept_as_long_as_their_name_allows(
 
 @pytest.mark.parametrize(("asked", "expected"), [({}, "False"), ({"PRELOAD": "True"}, "True")])
 def test_a_host_is_preloaded_only_if_that_is_asked_for(asked: dict[str, str], expected: str):
-    env = {"DJANGO_HTTPS": "True"} | {f"DJANGO_HSTS_{k}": v for k, v in asked.items()}
-    code = "from django.conf import settings; print(settings.SECURE_HSTS_PRELOAD)"
-    assert python("-c", code, **env).stdout.strip() == expected
+    env = {f"DJANGO_HSTS_{k}": v for k, v in asked.items()}
+    assert https_setting("SECURE_HSTS_PRELOAD", **env) == expected
+
+
+@pytest.mark.parametrize(
+    ("env", "expected"),
+    [
+        ({}, "True"),
+        ({"DJANGO_SCRIPT_NAME": "/market"}, "False"),  # the subdomains are not ours then
+        ({"DJANGO_HSTS_SUBDOMAINS": "no"}, "False"),
+    ],
+)
+def test_subdomains_are_included_unless_the_site_is_below_a_prefix(
+    env: dict[str, str], expected: str
+):
+    assert https_setting("SECURE_HSTS_INCLUDE_SUBDOMAINS", **env) == expected
+
+
+def https_setting(name: str, **env: str) -> str:
+    """Return a setting of the site with HTTPS, as text."""
+    code = f"from django.conf import settings; print(settings.{name})"
+    return python("-c", code, DJANGO_HTTPS="True", **env).stdout.strip()

@@ -283,7 +283,7 @@ class TestTheOperator:
             assert await visitor.enters()
 
     async def test_is_shown_what_has_no_failures(self):
-        with pytest.raises(CommandError, match="'alcie' has no failed logins: run "):
+        with pytest.raises(CommandError, match="'alcie' has no failed logins: check the spelling"):
             await unblock("alcie")
 
 

@@ -269,6 +269,12 @@ async def test_unknown_pages_are_not_found(board: Any, async_client: Any, path: 
     assert (await async_client.get(path)).status_code == 404
 
 
+async def test_an_address_that_does_not_exist_is_described_in_words(async_client: Any, board: Any):
+    page = (await async_client.get("/nowhere/")).content.decode()
+    assert "There is no page at this address." in page
+    assert "Resolver404" not in page
+
+
 async def test_a_symbol_of_a_kind_that_another_program_stored_stops_no_page(
     board: Any, async_client: Any
 ):

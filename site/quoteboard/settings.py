@@ -421,13 +421,14 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = PREFIX or "/"
 SESSION_COOKIE_SAMESITE = "Lax"
 hsts_seconds = number("DJANGO_HSTS_SECONDS", 0)
+hsts_subdomains = flag("DJANGO_HSTS_SUBDOMAINS", not PREFIX)
 hsts_preload = flag("DJANGO_HSTS_PRELOAD", False)
 SILENCED_SYSTEM_CHECKS = ["security.W021"]  # recommends to preload, which can't be undone soon
 if flag("DJANGO_HTTPS", False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_SSL_REDIRECT = True
     SECURE_HSTS_SECONDS = 31536000 if hsts_seconds is None else hsts_seconds
-    SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = hsts_subdomains
     SECURE_HSTS_PRELOAD = hsts_preload
     SESSION_COOKIE_SECURE = True
     CSRF_COOKIE_SECURE = True

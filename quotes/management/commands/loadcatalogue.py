@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
-from quotes import catalogue
+from quotes import catalogue, sessions
 from quotes.formats import counted
 from quotes.management.terminal import ProgressLine
 from quotes.models import Board, Symbol
@@ -62,9 +63,20 @@ class Command(BaseCommand):
                 progress.show(f"{counts.total()} of {counted(len(entries), 'row')}")
         progress.clear()
         done = ", ".join(f"{counts[word]} {word}" for word in ("added", "updated", "unchanged"))
+        if shown:
+            self.warn_of_exchanges(entry.symbol for entry in entries)
         if options["verbosity"]:
             rows = counted(len(entries), "row")
             self.stdout.write(self.style.SUCCESS(f"{path.name}: {rows}, {done}"))
+
+    def warn_of_exchanges(self, symbols: Iterable[Symbol]) -> None:
+        """Name the exchanges whose hours are not known: they may be misspelt."""
+        unknown = {e.exchange for e in symbols if not sessions.knows(e.exchange, e.kind)}
+        if unknown:
+            self.stdout.write(
+                f"market hours are not known for: {', '.join(sorted(unknown))} "
+                "(docs/operations.md has the names of all known exchanges)"
+            )
 
     def read(self, path: Path, board: str) -> catalogue.Catalogue:
         """Read the file; raise CommandError with all errors in it."""

@@ -30,7 +30,8 @@ class Command(BaseCommand):
         for each in who:
             if not throttle.unblock(each):
                 raise CommandError(
-                    f"{each!r} has no failed logins: run  manage.py unblock  for a list"
+                    f"{each!r} has no failed logins: check the spelling of a name, and run  "
+                    "manage.py unblock  for a list of addresses"
                 )
             self.stdout.write(f"{each} may log in again.")
 
