@@ -502,9 +502,10 @@ class TestAVariable:
         with pytest.raises(ImproperlyConfigured, match=words):
             site.prefix()
 
-    def test_of_an_unknown_time_zone_is_refused(self, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setitem(site.env.ENVIRON, "DJANGO_TIME_ZONE", "Mars")
-        with pytest.raises(ImproperlyConfigured, match="DJANGO_TIME_ZONE=Mars, must be a name"):
+    @pytest.mark.parametrize("value", ["Mars", "Europe", "../UTC", "x" * 5000])
+    def test_of_an_unknown_time_zone_is_refused(self, monkeypatch: pytest.MonkeyPatch, value: str):
+        monkeypatch.setitem(site.env.ENVIRON, "DJANGO_TIME_ZONE", value)
+        with pytest.raises(ImproperlyConfigured, match=f"DJANGO_TIME_ZONE={value}, must be a name"):
             site.time_zone()
 
     @pytest.mark.parametrize(

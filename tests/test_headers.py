@@ -159,3 +159,16 @@ def https_setting(name: str, **env: str) -> str:
     """Return a setting of the site with HTTPS, as text."""
     code = f"from django.conf import settings; print(settings.{name})"
     return python("-c", code, DJANGO_HTTPS="True", **env).stdout.strip()
+
+
+@pytest.mark.parametrize("path", ["/", "/boards/crypto/", "/nowhere/", "/admin/login/"])
+async def test_a_form_in_another_encoding_is_refused_with_all_headers(
+    async_client: Any, live_parts: Any, path: str
+):
+    kind = "application/x-www-form-urlencoded; charset=utf-16"
+    headers = {"cookie": f"csrftoken={'a' * 32}"}
+    response = await async_client.post(path, b"a=1", content_type=kind, headers=headers)
+    assert response.status_code == 400
+    assert response.content == b"A form must be in UTF-8."
+    for name, value in HEADERS.items():
+        assert response.headers[name] == value

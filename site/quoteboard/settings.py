@@ -144,7 +144,7 @@ def time_zone() -> str:
     given = text("DJANGO_TIME_ZONE") or "UTC"
     try:
         zoneinfo.ZoneInfo(given)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError) as error:
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise ImproperlyConfigured(
             f"Unexpected value DJANGO_TIME_ZONE={given}, must be a name such as Europe/Berlin"
         ) from error
@@ -265,6 +265,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "quoteboard.headers.add_headers",  # first, so that every answer has them
+    "quoteboard.encodings.require_utf_8",
     "quotes.probes.answer_probes",  # before SecurityMiddleware, which would redirect to HTTPS
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.gzip.GZipMiddleware",
@@ -280,7 +281,7 @@ MIDDLEWARE = [
 ]
 if not DEBUG:  # runserver serves static files by itself, and asgi.py does under other servers
     INSTALLED_APPS.append("servestatic")
-    MIDDLEWARE.insert(3, "servestatic.middleware.ServeStaticMiddleware")
+    MIDDLEWARE.insert(4, "servestatic.middleware.ServeStaticMiddleware")
 
 PREFIX = prefix()  # of all addresses
 FORCE_SCRIPT_NAME = PREFIX or None
@@ -324,6 +325,7 @@ else:
         "keepalives_count": 3,
     }
 DEFAULT_EXCEPTION_REPORTER = "quotes.management.reports.Reporter"
+LOGIN_REDIRECT_URL = "admin:index"
 AUTHENTICATION_BACKENDS = ["logins.backend.ThrottledBackend"]
 VALIDATION = "django.contrib.auth.password_validation"
 AUTH_PASSWORD_VALIDATORS = [
