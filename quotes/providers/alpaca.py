@@ -163,7 +163,8 @@ class Alpaca(Provider):
     async def stream(self, instruments: Sequence[Instrument]) -> AsyncIterator[Quote]:
         """Yield a quote of each symbol at once, then one for every change.
 
-        If the plan does not stream all symbols, the others are polled. Raise ProviderError if a
+        If the plan does not stream all symbols, the others are polled. So is a symbol whose last
+        trade was cancelled, until the trade before it is known. Raise ProviderError if a
         connection ends or no longer responds, or if no symbol has a price.
         """
         if not instruments:
@@ -184,9 +185,13 @@ class Alpaca(Provider):
             all_streamed = not any(each.waiting for each in connections)
             return self.silence if all_streamed else min(self.poll_interval, self.silence)
 
+        async def recheck() -> list[Quote]:
+            return await self.quotes([each for each in instruments if self._is_doubtful(each)])
+
         polls = repeat(poll, interval, self.standing.back_off)
+        rechecks = repeat(recheck, lambda: self.poll_interval, self.standing.back_off)
         streams = [self._listen(each, groups) for each in connections]
-        async with aclosing(merge(polls, *streams)) as quotes:
+        async with aclosing(merge(polls, rechecks, *streams)) as quotes:
             async for quote in quotes:
                 yield quote
 
@@ -224,6 +229,10 @@ class Alpaca(Provider):
     def _quote(self, instrument: Instrument, now: datetime) -> Quote:
         code = instrument.code
         return self.snapshots[code].quote(instrument, self._market(code).delay, now)
+
+    def _is_doubtful(self, instrument: Instrument) -> bool:
+        known = self.snapshots.get(instrument.code)
+        return known is not None and known.is_doubtful
 
     async def _all(self, instruments: Sequence[Instrument]) -> list[Quote]:
         if quotes := await self.quotes(instruments):

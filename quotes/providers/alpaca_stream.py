@@ -5,21 +5,32 @@ Wire format: https://docs.alpaca.markets/docs/streaming-market-data; every frame
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from quotes.providers import Instrument, ProviderError
-from quotes.providers.alpaca_trades import ALL, Effect, effect_of
+from quotes.providers.alpaca_trades import (
+    ALL,
+    VOID,
+    Effect,
+    corrected,
+    effect_of,
+    is_same,
+    original_of,
+)
 from quotes.providers.kit.errors import excerpt
 from quotes.quote import Quote
 from quotes.quote.values import amount, last_price, price, utc
 
 CHUNK = 400  # symbols in one subscription: the stream ignores longer messages
-DAY = timedelta(days=1)
+MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 TAKEN = 30.0  # seconds until Alpaca notices that a connection was lost, and allows another one
 TOO_MANY_SYMBOLS, TOO_MANY_CONNECTIONS = 405, 406
+CANCELLED = 100  # cancelled trades of a symbol that are remembered
 REFUSED = (402, 409)  # a wrong key, a plan without this feed
 
 Row = Mapping[str, Any]
@@ -34,19 +45,34 @@ class Snapshot:
         self.bid_ask: Row = {}
         self.day: Row = {}  # of the trade's day, or of the one before if that has no bar yet
         self.day_before: Row = {}
+        # Low and high of the day's trades since REST sent its bar. The stream sends a bar after the
+        # end of a minute, so there may have been trades since.
+        self.since: tuple[Decimal, ...] = ()
+        self.cancelled: deque[Row] = deque(maxlen=CANCELLED)  # they were the last
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether the last trade was cancelled: only REST knows the one before it."""
+        return self._is_cancelled(self.trade)
 
     def update(self, row: Row) -> None:
         """Update the parts of which REST has newer data than the stream."""
-        trade = self._last_of(row)
-        if not self.trade or (price(trade.get("p")) and newer(self.trade, trade) is trade):
-            self.trade = trade
+        self._update_trade(row)
         self.bid_ask = newer(self.bid_ask, row.get("latestQuote"))
-        self.day = newer(self.day, row.get("dailyBar"))
+        bar = part(row, "dailyBar")
+        if bar and newer(self.day, bar) is bar:
+            self.day, self.since = bar, ()
         self.day_before = newer(self.day_before, row.get("prevDailyBar"))
 
     def take(self, message: Row) -> bool:
         """Update a part from a message of the stream; return whether it changed."""
-        takers = {"t": self._take_trade, "q": self._take_bid_ask, "d": self._take_day}
+        takers = {
+            "t": self._take_trade,
+            "x": self._take_cancel,
+            "c": self._take_correction,
+            "q": self._take_bid_ask,
+            "d": self._take_day,
+        }
         take = takers.get(str(message.get("T")))
         return take is not None and take(message)
 
@@ -58,20 +84,20 @@ class Snapshot:
             day, reference = {}, price(self.day.get("c"))
         high, low, volume = price(day.get("h")), price(day.get("l")), amount(day.get("v"))
         inside = (low or last) <= last <= (high or last)
-        if last > 0 and not inside and self._effect(self.trade).range:
-            high, low = high and max(high, last), low and min(low, last)
+        is_extreme = last > 0 and not inside and self._effect(self.trade).range
+        seen = (*self.since, last) if is_extreme else self.since
         return Quote(
             symbol=instrument.symbol,
             provider="alpaca",
             currency=currency(instrument.code),
             last=last,
             received_at=now,
-            source_time=utc(self.trade.get("t")),
+            source_time=self._known_at(),
             bid=price(self.bid_ask.get("bp")),
             ask=price(self.bid_ask.get("ap")),
             open=price(day.get("o")),
-            high=high,
-            low=low,
+            high=high and max((high, *seen)),
+            low=low and min((low, *seen)),
             reference=reference,
             reference_kind="prev_close" if reference else "none",
             volume=volume,
@@ -80,26 +106,65 @@ class Snapshot:
             delay=delay,
         )
 
+    def _update_trade(self, row: Row) -> None:
+        latest = part(row, "latestTrade")
+        if latest.get("u") in VOID and latest not in self.cancelled:
+            self.cancelled.append(latest)
+        trade = self._last_of(latest, part(row, "minuteBar"))
+        is_newer = newer(self.trade, trade) is trade or self.is_doubtful
+        if not self.trade or (price(trade.get("p")) and is_newer):
+            self.trade = trade
+
+    def _last_of(self, trade: Row, bar: Row) -> Row:
+        is_last = self._is_last(trade, self._effect(trade)) and not self._is_cancelled(trade)
+        if price(trade.get("p")) is None or is_last:
+            return trade
+        # The trade hides an earlier one that set the last price. So did the close of the bar, some
+        # time in its minute. The start of that minute is never too late a time.
+        return {} if self._has_cancelled_close(bar) else {"p": bar.get("c"), "t": bar.get("t")}
+
     def _take_trade(self, message: Row) -> bool:
         last, effect = price(message.get("p")), self._effect(message)
         if last is None:
             return False
         is_last = newer(self.trade, message) is message and self._is_last(message, effect)
         is_late = effect.first and not effect.last
-        known = self.day
-        if effect.range and (is_last or is_late) and known and self._days_after(message) == 0:
-            self.day = widened(known, {"h": last, "l": last}) | ({"c": last} if is_last else {})
+        known = self.since
+        if effect.range and (is_last or is_late) and self.day and self._days_after(message) == 0:
+            self.since = min((last, *known)), max((last, *known))
+            if is_last:
+                self.day = {**self.day, "c": last}
         if is_last:
             self.trade = message
-        return is_last or self.day != known
+        return is_last or self.since != known
 
-    def _last_of(self, row: Row) -> Row:
-        trade, bar = part(row, "latestTrade"), part(row, "minuteBar")
-        if price(trade.get("p")) is None or self._is_last(trade, self._effect(trade)):
-            return trade
-        # The trade hides an earlier one that set the last price. So did the close of the bar, some
-        # time in its minute. The start of that minute is never too late a time.
-        return {"p": bar.get("c"), "t": bar.get("t")} if price(bar.get("c")) else {}
+    def _take_cancel(self, message: Row) -> bool:
+        """Take back a trade. REST and the next bar know what it had replaced."""
+        known, wrong = self.since, price(message.get("p"))
+        if is_same(self.trade, message):
+            self.cancelled.append(self.trade)
+        if wrong in known:
+            self.since = ()
+        return self.since != known
+
+    def _take_correction(self, message: Row) -> bool:
+        wrong, trade = original_of(message), self.trade
+        changed = self._take_cancel(wrong)
+        return (is_same(trade, wrong) and self._take_trade(corrected(trade, message))) or changed
+
+    def _is_cancelled(self, trade: Row) -> bool:
+        return trade.get("u") in VOID or any(is_same(trade, each) for each in self.cancelled)
+
+    def _has_cancelled_close(self, bar: Row) -> bool:
+        close, begun = price(bar.get("c")), moment(bar)
+        inside = (each for each in self.cancelled if begun <= moment(each) < begun + MINUTE)
+        return any(price(each.get("p")) == close for each in inside)
+
+    def _known_at(self) -> datetime | None:
+        # A cancelled trade leaves the price before it. That was still the last at the time of the
+        # cancelled one. With an earlier time, the quote would be late to the feed.
+        times = (utc(each.get("t")) for each in (self.trade, *self.cancelled))
+        return max(filter(None, times), default=None)
 
     def _is_last(self, trade: Row, effect: Effect) -> bool:
         is_first = not self.trade or self._days_after(trade) > self._days_after(self.trade)
@@ -116,10 +181,10 @@ class Snapshot:
         if newer(self.day, message) is not message:
             return False
         if moment(message) > moment(self.day):
-            self.day_before, self.day = self.day or self.day_before, message
+            self.day_before, self.since = self.day or self.day_before, ()
+            self.day = message
         else:
-            # A bar comes after the end of a minute, so there may have been trades since.
-            self.day = widened(message, self.day)
+            self.day = completed(message, self.day)
         return True
 
     def _is_of_the_day(self, trade: Row) -> bool:
@@ -220,11 +285,9 @@ def moment(row: Row) -> datetime:
     return utc(row.get("t")) or LONG_AGO
 
 
-def widened(bar: Row, other: Row) -> dict[str, Any]:
-    """Return a bar whose range includes that of another one."""
-    highs = [high for each in (bar, other) if (high := price(each.get("h")))]
-    lows = [low for each in (bar, other) if (low := price(each.get("l")))]
-    return {**bar, "h": max(highs, default=None), "l": min(lows, default=None)}
+def completed(bar: Row, known: Row) -> Row:
+    """Return a bar of the day; if it lacks high or low, with that of the bar before it."""
+    return {**bar, **{name: known.get(name) for name in "hl" if price(bar.get(name)) is None}}
 
 
 def is_crypto(code: str) -> bool:

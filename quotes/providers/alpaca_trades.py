@@ -39,6 +39,7 @@ CONDITIONS = {  # by tape; other conditions: average price, cash, next day, odd 
     "C": BOTH_TAPES | dict.fromkeys("ABDSY1", ALL) | {"G": NOT_LAST},
 }
 EXTENDED = "T"  # outside regular hours; out of sequence it is U, which may set nothing
+VOID = ("canceled", "incorrect")  # the update (u) of a trade in REST that no longer counts
 MARKET = "XNYS"  # all stocks of Alpaca have these hours
 
 
@@ -59,3 +60,23 @@ def effect_of(trade: Mapping[str, Any]) -> Effect:
     effects = [ALL, *(table.get(letter, NOTHING) for letter in letters - {EXTENDED})]
     first, last, high_low = (all(each) for each in zip(*effects, strict=True))
     return Effect(first, last, high_low and not out_of_hours)
+
+
+def is_same(trade: Mapping[str, Any], named: Mapping[str, Any]) -> bool:
+    """Return whether a trade is the one that a message names by number, exchange and price.
+
+    The message may lack exchange and price.
+    """
+    number = named.get("i")
+    others = (named.get(each) in (None, trade.get(each)) for each in "xp")
+    return number is not None and number == trade.get("i") and all(others)
+
+
+def original_of(correction: Mapping[str, Any]) -> dict[str, Any]:
+    """Return number, exchange and price of the trade that a correction replaces."""
+    return {name: correction.get(key) for name, key in (("i", "oi"), ("x", "x"), ("p", "op"))}
+
+
+def corrected(trade: Mapping[str, Any], correction: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a trade with the values of a correction. It keeps its time."""
+    return {**trade, **{name: correction.get(f"c{name}") for name in "ipsc"}}

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from websockets.asyncio.client import connect
 from websockets.http11 import Response
 
+from quotes.feed.gate import Gate
 from quotes.providers import Instrument, ProviderError, make_provider
 from quotes.providers.alpaca import (
     BATCH,
@@ -654,6 +655,42 @@ async def test_messages_of_other_kinds_are_skipped(stub: Stub, provider: Alpaca)
         assert str((await anext(stream)).last) == "161.5"
 
 
+async def test_a_page_soon_shows_the_price_before_a_cancelled_trade(stub: Stub) -> None:
+    gate = Gate()
+    async with reading(stub) as provider:
+        provider.poll_interval = 0.05
+        async with listening(stub, provider, "AAPL") as stream:
+            await stub.tick("AAPL", "170")
+            traded = await anext(stream)
+            assert (traded.last, gate.add(traded)) == (170, True)
+            stub.snapshots["AAPL"]["minuteBar"]["c"] = 170
+            await stub.cancel("AAPL")
+            asked = stub.requests.total()
+            await stub.until(lambda: stub.requests.total() > asked + 1)  # REST is late
+            stub.forget("AAPL")
+            restored = await stream.until(lambda quote: quote.last != 170)
+            assert (str(restored.last), gate.add(restored)) == ("161.25", True)
+            assert (str(restored.high), restored.source_time) == ("161.92", traded.source_time)
+            await stub.tick("AAPL", "162")
+            assert gate.add(await stream.until(lambda quote: quote.last == 162))
+    assert stub.connects == 1
+
+
+async def test_a_cancel_costs_requests_only_until_the_last_is_known(stub: Stub) -> None:
+    async with reading(stub, silence=0.5) as provider:
+        provider.poll_interval = 0.05
+        provider.may_differ = lambda each, got_at: got_at is None
+        async with listening(stub, provider, "AAPL", "BTC/USD", "MSFT") as stream:
+            await stub.tick("AAPL", "170")
+            stub.queries.clear()
+            await stub.cancel("AAPL")
+            stub.forget("AAPL")
+            await stream.until(lambda quote: str(quote.last) == "161.25")
+            probes = len(stub.subscriptions) + 4
+            await stub.until(lambda: len(stub.subscriptions) > probes)
+    assert batches(stub) == [["AAPL"]]
+
+
 async def test_symbols_that_the_plan_does_not_stream_are_polled() -> None:
     codes = [f"S{number}" for number in range(100)]
     async with Stub(symbols=30) as stub, reading(stub) as provider:
@@ -1043,6 +1080,145 @@ def test_a_bar_without_close_or_time_leaves_the_last_as_it_was(bar: Any) -> None
     assert read(known) == read(of_monday())
 
 
+def cancel(number: int, price: Any = None, **more: Any) -> dict[str, Any]:
+    return {"T": "x", "S": "AAPL", "i": number, "x": "V", "p": price, "a": "C"} | more
+
+
+def correction(number: int, wrong: Any, price: Any, *conditions: str) -> dict[str, Any]:
+    new = {"ci": 8, "cp": price, "cs": 1, "cc": ["@", *conditions]}
+    return {"T": "c", "S": "AAPL", "x": "V", "oi": number, "op": wrong, "oc": ["@"]} | new
+
+
+DAILY = {"T": "d", "t": "2026-11-23T05:00:00Z", "o": 160, "h": 163, "l": 159, "c": 162, "v": 5}
+WRONG_AT = datetime(2026, 11, 23, 15, 10, 30, tzinfo=UTC)
+
+
+def with_wrong_trade(price: Any = 190, **more: Any) -> Snapshot:
+    """Return a snapshot of a Monday whose last trade is wrong: number 7, at 10:10:30."""
+    known = of_monday()
+    wrong = {"i": 7, "x": "V", "c": ["@"], "z": "C"} | more
+    assert known.take(trade(price, "2026-11-23T15:10:30Z", **wrong))
+    return known
+
+
+def rest(price: Any, time: str, **more: Any) -> dict[str, Any]:
+    """Return an answer of REST after the wrong trade."""
+    latest = {"t": time, "p": price, "c": ["@"], "i": 6, "x": "V", "z": "C"} | more
+    return {"latestTrade": latest, "dailyBar": DAILY}
+
+
+@pytest.mark.parametrize("price", [190, 130])
+def test_a_cancelled_trade_is_not_the_last_and_leaves_the_range_of_the_day(price: int) -> None:
+    known = with_wrong_trade(price)
+    known.take(cancel(7, price))
+    assert known.is_doubtful
+    known.take(DAILY)
+    known.update(rest(162, "2026-11-23T15:09:59Z"))
+    quote = read(known)
+    assert (quote.last, quote.high, quote.low, known.is_doubtful) == (162, 163, 159, False)
+    assert quote.source_time == WRONG_AT  # at that time, 162 was still the last
+    assert known.take(trade(161, "2026-11-23T15:10:31Z"))
+    assert (read(known).last, read(known).high) == (161, 163)
+
+
+def test_rest_may_learn_of_a_cancel_late() -> None:
+    known = with_wrong_trade()
+    known.take(cancel(7, 190))
+    late = rest(190, "2026-11-23T15:10:30Z", i=7)
+    for part in ({}, minute(190, "2026-11-23T15:10:00Z"), {"minuteBar": None}):
+        known.update(late | part)
+        assert known.is_doubtful
+    known.update(late | minute(162, "2026-11-23T15:09:00Z"))
+    assert (read(known).last, known.is_doubtful) == (162, False)
+    odd_lot = {"latestTrade": ODD_LOT | {"t": "2026-11-23T15:12:00Z"}}
+    known.update(odd_lot | minute(190, "2026-11-23T15:10:00Z"))  # its close is the cancelled trade
+    assert read(known).last == 162
+    known.update(odd_lot | minute(163, "2026-11-23T15:11:00Z"))
+    assert (read(known).last, read(known).high) == (163, 163)
+
+
+def test_the_next_trade_ends_the_doubt_about_a_cancelled_one() -> None:
+    known = with_wrong_trade()
+    known.take(cancel(7, 190))
+    assert known.take(trade(162, "2026-11-23T15:10:31Z"))
+    quote = read(known)
+    assert (quote.last, quote.high, known.is_doubtful) == (162, 162, False)
+
+
+@pytest.mark.parametrize("price", [190, 130])
+@pytest.mark.parametrize("in_a_bar", [False, True])
+def test_a_cancelled_trade_before_the_last_leaves_the_range_of_the_day(
+    price: int, in_a_bar: bool
+) -> None:
+    known = with_wrong_trade(price)
+    assert known.take(trade(162, "2026-11-23T15:10:31Z", i=8))
+    if in_a_bar:
+        known.take(DAILY | {"h": max(163, price), "l": min(159, price)})
+    assert known.take(cancel(7, price))
+    assert not known.is_doubtful
+    known.take(DAILY)
+    quote = read(known)
+    assert (quote.last, quote.high, quote.low) == (162, 163, 159)
+
+
+def test_a_cancelled_odd_lot_changes_nothing() -> None:
+    known = of_monday()
+    known.take(trade(190, "2026-11-23T15:10:30Z", i=7, x="V", c=["@", "I"]))
+    assert not known.take(cancel(7, 190))
+    assert (read(known), known.is_doubtful) == (read(of_monday()), False)
+
+
+@pytest.mark.parametrize(
+    "other", [cancel(9, 190), cancel(7, 190, x="D"), cancel(7, 180), {"T": "x", "p": 191}]
+)
+def test_only_the_trade_that_a_cancel_names_is_cancelled(other: dict[str, Any]) -> None:
+    known = with_wrong_trade()
+    known.take(other)
+    assert (read(known).last, known.is_doubtful) == (190, False)
+
+
+def test_a_correction_replaces_the_price_of_the_last_trade() -> None:
+    known = with_wrong_trade()
+    assert known.take(correction(7, 190, 164))
+    quote = read(known)
+    assert (quote.last, quote.high, quote.source_time) == (164, 164, WRONG_AT)
+    known.update(rest(190, "2026-11-23T15:10:30Z", i=7))  # REST does not know of it yet
+    assert (read(known).last, known.is_doubtful) == (164, False)
+
+
+def test_a_correction_may_leave_no_last() -> None:
+    known = with_wrong_trade()
+    known.take(correction(7, 190, 164, "I"))  # an odd lot now
+    assert known.is_doubtful
+    known.update(rest(162, "2026-11-23T15:09:59Z"))
+    assert (read(known).last, read(known).high) == (162, 163)
+
+
+def test_a_correction_of_an_earlier_trade_is_not_the_last() -> None:
+    known = with_wrong_trade()
+    known.take(trade(162, "2026-11-23T15:10:31Z", i=9))
+    assert known.take(correction(7, 190, 164))
+    assert (read(known).last, read(known).high) == (162, 162)
+
+
+@pytest.mark.parametrize("update", ["canceled", "incorrect"])
+@pytest.mark.parametrize("seen", [True, False])
+def test_rest_marks_a_trade_that_no_longer_counts(update: str, seen: bool) -> None:
+    known = with_wrong_trade() if seen else of_monday()
+    void = rest(190, "2026-11-23T15:10:30Z", i=7, u=update)
+    known.update(void | minute(162))
+    quote = read(known)
+    assert (quote.last, quote.high, quote.source_time) == (162, 163, WRONG_AT)
+    known.update(rest(161, "2026-11-23T15:10:00Z"))
+    assert read(known).last == 161
+
+
+def test_rest_marks_a_trade_that_was_corrected() -> None:
+    known = with_wrong_trade()
+    known.update(rest(164, "2026-11-23T15:10:30Z", i=7, u="corrected"))
+    assert (read(known).last, read(known).high) == (164, 164)
+
+
 def test_a_late_report_after_hours_does_not_replace_the_newest_price() -> None:
     known = of_monday()
     assert known.take(trade(163, "2026-11-23T21:30:00Z", c=["@", "T"], z="C"))
@@ -1115,8 +1291,30 @@ def test_a_symbol_without_an_answer_from_rest_begins_with_a_trade() -> None:
 TIMES = st.sampled_from(
     ["2022-03-18T14:34:00Z", "2022-03-18T04:00:00Z", "2022-03-21T04:00:00Z", "0001-01-01T00:00:00Z"]
 )
-FIELD = st.sampled_from(["T", "S", "p", "t", "c", "bp", "ap", "o", "h", "l", "v"])
-MESSAGE = st.dictionaries(FIELD, JSON | TIMES | st.sampled_from(["t", "q", "d", "AAPL"]))
+FIELD = st.sampled_from(
+    [
+        "T",
+        "S",
+        "p",
+        "t",
+        "c",
+        "bp",
+        "ap",
+        "o",
+        "h",
+        "l",
+        "v",
+        "i",
+        "u",
+        "oi",
+        "op",
+        "ci",
+        "cp",
+        "cc",
+    ]
+)
+WORD = st.sampled_from(["t", "x", "c", "q", "d", "AAPL", "canceled"])
+MESSAGE = st.dictionaries(FIELD, JSON | TIMES | WORD)
 
 
 @given(st.lists(MESSAGE | JSON))

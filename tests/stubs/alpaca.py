@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,7 +19,8 @@ from tests.stubs.exchange import Bench, Exchange, main
 
 KEY, SECRET = "PKSTUB", "stub-secret"
 CHANNELS = ("trades", "quotes", "dailyBars")
-KINDS = {"t": "trades", "q": "quotes", "d": "dailyBars"}
+# Those who subscribe to trades get their cancels (x) and corrections (c) too.
+KINDS = {"t": "trades", "x": "trades", "c": "trades", "q": "quotes", "d": "dailyBars"}
 CRYPTO = "/v1beta3/crypto/us"
 BARS = 1000  # in one page
 STEPS = {"Min": 60, "Hour": 3600, "Day": 86_400}
@@ -52,6 +54,7 @@ class Alpaca(Exchange):
         super().__init__(port, retry_after=retry_after)
         self.symbols, self.patience = symbols, patience
         self.snapshots = {code: _snapshot(*session) for code, session in MARKET.items()}
+        self.before: dict[str, Any] = {}  # snapshots before the last tick
         self.queries: list[dict[str, str]] = []  # of REST, in order
         self.listeners: dict[ServerConnection, dict[str, list[str]]] = {}  # after their login
 
@@ -79,11 +82,22 @@ class Alpaca(Exchange):
     async def tick(self, product: str, price: str, **fields: Any) -> None:
         """Trade a symbol at a price; other fields of the trade may be given too."""
         row, last = self.snapshots[product], float(price)
-        trade = {"p": last, "s": 1, "t": now(), "c": ["@"], "z": "C"} | fields
+        self.before[product] = deepcopy(row)
+        trade = {"p": last, "s": 1, "t": now(), "c": ["@"], "i": 40, "x": "V", "z": "C"} | fields
         day = row["dailyBar"]
         day |= {"h": max(day["h"], last), "l": min(day["l"], last), "c": last}
         row["latestTrade"] = trade
         await self.publish({"T": "t", "S": product} | trade)
+
+    async def cancel(self, product: str) -> None:
+        """Cancel the last tick of a symbol. REST returns it until `forget` is called."""
+        trade = self.snapshots[product]["latestTrade"]
+        named = {name: trade[name] for name in "ixpsz"}
+        await self.publish({"T": "x", "S": product, "a": "C", "t": now()} | named)
+
+    def forget(self, product: str) -> None:
+        """Return from REST what it returned before the last tick of a symbol."""
+        self.snapshots[product] = self.before.pop(product)
 
     async def publish(self, *messages: dict[str, Any]) -> None:
         """Send messages, in one frame, to the sockets that subscribed to all of them."""
@@ -137,7 +151,8 @@ class Alpaca(Exchange):
             await self._fail(connection, 405, "symbol limit exceeded")
         else:
             self.listeners[connection] = more
-            await self.send(connection, [{"T": "subscription", "bars": [], **more}])
+            with_trades = dict.fromkeys(("corrections", "cancelErrors"), more["trades"])
+            await self.send(connection, [{"T": "subscription", "bars": [], **more, **with_trades}])
             if path(connection) == "/v2/test" and self.mode != "empty":
                 await self.publish(
                     {"T": "q", "S": "FAKEPACA", "bp": 133.85, "ap": 135.77, "t": now()}
