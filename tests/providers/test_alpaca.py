@@ -677,18 +677,19 @@ async def test_a_page_soon_shows_the_price_before_a_cancelled_trade(stub: Stub) 
 
 
 async def test_a_cancel_costs_requests_only_until_the_last_is_known(stub: Stub) -> None:
-    async with reading(stub, silence=0.5) as provider:
+    async with reading(stub) as provider:
         provider.poll_interval = 0.05
         provider.may_differ = lambda each, got_at: got_at is None
         async with listening(stub, provider, "AAPL", "BTC/USD", "MSFT") as stream:
-            await stub.tick("AAPL", "170")
             stub.queries.clear()
-            await stub.cancel("AAPL")
-            stub.forget("AAPL")
-            await stream.until(lambda quote: str(quote.last) == "161.25")
-            probes = len(stub.subscriptions) + 4
-            await stub.until(lambda: len(stub.subscriptions) > probes)
-    assert batches(stub) == [["AAPL"]]
+            for code in ("AAPL", "MSFT"):
+                before = provider.snapshots[code].trade["p"]
+                await stub.tick(code, "310")
+                await stream.until(lambda quote: quote.last == 310)
+                await stub.cancel(code)
+                stub.forget(code)
+                await stream.until(lambda quote, before=before: quote.last == before)
+    assert batches(stub) == [["AAPL"], ["MSFT"]]
 
 
 async def test_symbols_that_the_plan_does_not_stream_are_polled() -> None:
