@@ -9,17 +9,8 @@ from django.utils.translation import gettext_lazy as _
 
 MAX_CODE = 60  # characters
 HIDDEN = ("Cc", "Zl", "Zp")  # categories of characters that end a line or control a terminal
-TURNING = (
-    "LRE",
-    "RLE",
-    "LRO",
-    "RLO",
-    "PDF",
-    "LRI",
-    "RLI",
-    "FSI",
-    "PDI",
-)  # they turn the text after them
+# bidirectional classes of characters that turn the text after them
+TURNING = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
 NOT_IN_PATHS = ("", ".", "..")  # between two slashes, browsers and proxies remove them
 
 

@@ -7,6 +7,7 @@ import asyncio
 from django.urls import set_script_prefix
 
 from quotes import conf
+from quotes.limits import Refused, address_of
 from quotes.live.live import Live
 
 __all__ = ["Live", "close_sockets", "current", "ended", "ensure_started", "stop"]
@@ -19,6 +20,12 @@ _server_ends = False  # whether the server of this process ends
 def current() -> Live | None:
     """Return the live parts of this process, or None if they do not run."""
     return _live
+
+
+def count_refusal(refused: Refused, host: str, what: str = "a socket") -> None:
+    """Count what a server refuses by itself to a client's address, if the live parts run."""
+    if _live is not None:
+        _live.limits.count(refused, address_of({"client": [host]}), what)
 
 
 def ended() -> bool:

@@ -8,18 +8,9 @@ from contextlib import suppress
 from typing import Any
 
 from quotes import conf, live
-from quotes.limits import Refused, address_of, answer
+from quotes.limits import Refused, answer
 
 DISCARD_FOR = 5.0  # seconds; many clients read the answer only when they have sent their body
-
-
-def max_body(scope: Mapping[str, Any]) -> int | None:
-    """Return how many bytes the body of a request may have; None means any number.
-
-    An address that takes larger bodies gets its own limit here, after a check of permissions.
-    """
-    limit: int | None = conf.get("MAX_BODY_BYTES")
-    return limit
 
 
 def too_large(limit: int) -> Refused:
@@ -27,17 +18,11 @@ def too_large(limit: int) -> Refused:
     return Refused("body", 413, f"The body of a request may have at most {limit:,} bytes.")
 
 
-def count(refused: Refused, address: str) -> None:
-    """Count the refusal of a request, if the live parts run."""
-    if running := live.current():
-        running.limits.count(refused, address, "a request")
-
-
 def bounded(application: Callable[..., Any]) -> Callable[..., Any]:
     """Refuse a body above the limit: at once if its length is known, else while it arrives."""
 
     async def wrapped(scope: dict[str, Any], receive: Any, send: Any) -> None:
-        limit = max_body(scope)
+        limit = conf.get("MAX_BODY_BYTES")
         if limit is None:
             await application(scope, receive, send)
             return
@@ -82,7 +67,7 @@ class _Body:
     async def refuse(self, *, more: bool = True) -> None:
         """Answer that the body is too large, and discard the rest of it for a while."""
         self._refused, refused = True, too_large(self._limit)
-        count(refused, address_of(self._scope))
+        live.count_refusal(refused, (self._scope.get("client") or [""])[0], "a request")
         status, headers, body = answer(refused)
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
         await self._send({"type": "http.response.body", "body": body, "more_body": True})

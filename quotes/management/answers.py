@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
-from quotes import limits, live
+from quotes import limits
 from quotes.limits import Refused
 
 INVALID_HANDSHAKE = Refused("handshake", 400, "The request for a socket is not valid.")
@@ -16,17 +16,6 @@ def raw(refused: Refused) -> bytes:
     status, headers, body = limits.answer(refused)
     lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode()]
     return b"\r\n".join([*lines, *(b": ".join(header) for header in headers), b"", body])
-
-
-def count(refused: Refused, host: str) -> None:
-    """Count the refusal of a socket, if the live parts run."""
-    if running := live.current():
-        running.limits.count(refused, limits.address_of({"client": [host]}))
-
-
-def count_handshake(host: str) -> None:
-    """Count an invalid handshake of a client."""
-    count(INVALID_HANDSHAKE, host)
 
 
 def with_headers(protocol: Any) -> Any:

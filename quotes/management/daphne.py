@@ -12,7 +12,7 @@ from autobahn.websocket.types import ConnectionDeny
 from daphne.http_protocol import HTTPFactory, WebRequest
 from daphne.ws_protocol import WebSocketProtocol
 
-from quotes import limits
+from quotes import conf, limits, live
 from quotes.limits import Refused
 from quotes.live import bodies
 from quotes.management import answers
@@ -38,7 +38,7 @@ class Request(WebRequest):
 
     def gotLength(self, length: int | None) -> None:  # noqa: N802  Twisted's name
         """Refuse a body by its length, before it arrives."""
-        self.limit = bodies.max_body({"path": self.channel._path.decode("latin1")})
+        self.limit = conf.get("MAX_BODY_BYTES")
         super().gotLength(length)
         if self.is_above_limit(length or 0):
             self.refuse()
@@ -64,7 +64,7 @@ class Request(WebRequest):
     def refuse(self) -> None:
         """Answer, and discard the body for a while: many clients read the answer only after it."""
         self.refused, refused = True, bodies.too_large(self.limit or 0)
-        bodies.count(refused, limits.address_of({"client": [self.client.host]}))
+        live.count_refusal(refused, self.client.host, "a request")
         self.content.truncate(0)
         self.requestHeaders.removeHeader(b"Expect")  # else the client is asked for the body
         self.channel.transport.write(answers.raw(refused))
@@ -90,7 +90,7 @@ class Socket(WebSocketProtocol):
     def failHandshake(self, reason: str, code: int = 400, *more: Any) -> None:  # noqa: N802
         """Refuse a handshake, and count it unless the application did."""
         if code not in (403, 500):
-            answers.count_handshake(self.transport.getPeer().host)
+            live.count_refusal(answers.INVALID_HANDSHAKE, self.transport.getPeer().host)
         super().failHandshake(reason, code, *more)
 
     def onClose(self, *how: Any) -> None:  # noqa: N802

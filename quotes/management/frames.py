@@ -8,6 +8,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 
+from quotes import live
 from quotes.limits import Refused
 from quotes.management import answers
 
@@ -44,7 +45,7 @@ class SharedFrames(WebSocketsSansIOProtocol):
 
     def _count(self, refused: Refused) -> None:
         host, _ = self.client or ("", 0)
-        answers.count(refused, host)
+        live.count_refusal(refused, host)
 
     async def send(self, message: Any) -> None:
         """Send a text at once if the socket is ready, and leave everything else to uvicorn."""

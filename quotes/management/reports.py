@@ -33,8 +33,8 @@ class Reporter(ExceptionReporter):
         from quotes.doctor.secrecy import Secrecy  # noqa: PLC0415  needs Django set up
 
         super().__init__(*args, **given)
-        given = AllSettings().get_safe_settings()
-        self.secrecy = Secrecy({n: value for n, value in given.items() if n not in NO_SECRETS})
+        values = AllSettings().get_safe_settings()
+        self.secrecy = Secrecy({name: values[name] for name in values.keys() - NO_SECRETS})
 
     def get_traceback_data(self) -> dict[str, Any]:
         """Return what a report shows."""

@@ -37,13 +37,12 @@ class Behaviour(NamedTuple):
     spread: float  # from bid to ask, as a share of the price
     trade: float  # money that changes hands in one trade, on average
     lot: Decimal = Decimal(1)  # the smallest step of its volume
-    reference: str = "prev_close"
     window: str = "session"
 
 
 STOCK = Behaviour(0.30, 0.0001, 10_000)
 BEHAVIOURS = {
-    "crypto": Behaviour(0.60, 0.0001, 2_000, Decimal("0.0001"), "rolling_24h", "24h"),
+    "crypto": Behaviour(0.60, 0.0001, 2_000, Decimal("0.0001"), "24h"),
     "stock": STOCK,
     "etf": Behaviour(0.18, 0.00005, 20_000),
     "index": Behaviour(0.15, 0.00005, 50_000),
@@ -88,6 +87,7 @@ class Walk:
         self.instrument = instrument
         self.rng = Random(f"{seed}:{instrument.symbol}")
         self.grid = Grid(instrument)
+        self.reference_kind = kinds.of(instrument.kind).reference
         self.width = max(1, round(self.grid.start * self.grid.behaviour.spread))
         self.day = max(1, round(DAY / pause))  # steps
         self.sequence = 0
@@ -107,7 +107,7 @@ class Walk:
         self.last = grid.start
         self.bid = max(1, self.last - (self.width + 1) // 2)
         self.reference = grid.move(self.rng.gauss(0, swing))
-        rolling = grid.behaviour.reference == "rolling_24h"
+        rolling = self.reference_kind == "rolling_24h"
         self.open = self.reference if rolling else grid.move(self.rng.gauss(0, swing / 2))
         self.high = max(self.open, self.last, grid.move(self.rng.random() * swing))
         self.low = min(self.open, self.last, grid.move(-self.rng.random() * swing))
@@ -150,7 +150,7 @@ class Walk:
             high=self.high * tick,
             low=self.low * tick,
             reference=self.reference * tick,
-            reference_kind=behaviour.reference,
+            reference_kind=self.reference_kind,
             volume=self.traded * behaviour.lot,
             volume_window=behaviour.window,
             session="always",  # this market never closes, even for stocks
