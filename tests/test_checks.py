@@ -12,7 +12,7 @@ from django.core.checks import CheckMessage
 from django.core.checks.registry import registry
 from django.core.exceptions import ImproperlyConfigured
 from pytest_django import DjangoDbBlocker
-from quoteboard import settings as site
+from quoteboard import environment as site
 
 from quotes import conf
 from quotes.checks import check_apps, check_queries, check_settings, refuse_wrong_settings

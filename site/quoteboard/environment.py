@@ -1,0 +1,227 @@
+"""The environment of the site, read variable by variable; an invalid value stops the start."""
+
+from __future__ import annotations
+
+import os
+import re
+import zoneinfo
+from contextlib import suppress
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+from django.http.request import split_domain_port
+
+from quotes.conf import forms
+from quotes.providers import provider_class
+
+ROOT = Path(__file__).resolve().parents[2]
+ENV_FILE = ROOT / ".env"
+TRUE = environ.Env.BOOLEAN_TRUE_STRINGS
+FALSE = ("false", "off", "n", "no", "0")
+MAX_DIGITS = 9  # of a number
+
+# A copy: the variables of the file must not get into the environment of child processes.
+environ.Env.ENVIRON = dict(os.environ)
+env = environ.Env()
+
+# A deployment has its key in the environment. The file is for a development machine.
+USES_ENV_FILE = "DJANGO_SECRET_KEY" not in os.environ and ENV_FILE.is_file()
+if USES_ENV_FILE:
+    env.read_env(ENV_FILE)
+
+
+READ: set[str] = set()  # the names of all variables that the site reads
+
+
+def text(name: str, default: str = "") -> str:
+    """Read a variable of the environment."""
+    READ.add(name)
+    given: str = env.str(name, default)
+    return given
+
+
+def flag(name: str, default: bool) -> bool:
+    """Read a boolean from the environment; fail at once for anything else."""
+    given = text(name).strip()
+    if given and given.lower() not in TRUE + FALSE:
+        raise ImproperlyConfigured(
+            f"Unexpected value {name}={given}, must be one of: {', '.join(TRUE + FALSE)}"
+        )
+    return given.lower() in TRUE if given else default
+
+
+def choice(name: str, allowed: tuple[str, ...], default: str) -> str:
+    """Read one of the allowed words from the environment; fail at once for anything else."""
+    given = text(name, default)
+    if given not in allowed:
+        raise ImproperlyConfigured(
+            f"Unexpected value {name}={given}, must be one of: {', '.join(allowed)}"
+        )
+    return given
+
+
+def number(name: str, least: int) -> int | None:
+    """Read a whole number from the environment if it is there; fail at once for anything else."""
+    given = text(name).strip()
+    is_number = given.isascii() and given.isdigit() and len(given) <= MAX_DIGITS
+    if given and not (is_number and int(given) >= least):
+        raise ImproperlyConfigured(
+            f"Unexpected value {name}={given}, must be a whole number, {least} or larger, of at "
+            f"most {MAX_DIGITS} digits"
+        )
+    return int(given) if given else None
+
+
+def limits(*names: str) -> dict[str, int]:
+    """Read those of QUOTES_MAX_… that are given."""
+    given = {name.removeprefix("QUOTES_"): number(name, 1) for name in names}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def database() -> dict[str, Any]:
+    """Read DATABASE_URL.
+
+    Fail at once for another kind of database, with a message that does not contain the password.
+    """
+    given = text("DATABASE_URL") or f"sqlite:///{ROOT / 'db.sqlite3'}"
+    try:
+        scheme = given.partition("://")[0]
+        if scheme == "sqlite" or (scheme in ("postgres", "postgresql") and not is_torn(given)):
+            found: dict[str, Any] = env.db_url_config(given)
+            return found
+    except ValueError:  # the port is not a number
+        pass
+    raise ImproperlyConfigured(
+        "Unexpected value of DATABASE_URL, must be sqlite:///path "
+        "or postgres://user:password@host/name; in a password, %2F, %3F, %23 and %40 for / ? # @"
+    )
+
+
+def is_torn(url: str) -> bool:
+    """Return whether a password has a /, ? or #, so that its rest is not part of the host."""
+    parts = urlsplit(url)
+    before_host = "@" in parts.netloc
+    return "@" in parts.path + parts.fragment or ("@" in parts.query and not before_host)
+
+
+def redis() -> str:
+    """Read REDIS_URL; fail at once for another kind of address, without its password."""
+    given = text("REDIS_URL").strip()
+    scheme, separator, rest = given.partition("://")
+    given = f"{scheme.lower()}{separator}{rest}"
+    if not given or is_redis(given):
+        return given
+    raise ImproperlyConfigured(
+        "Unexpected value of REDIS_URL, must be redis://host:6379/0, rediss://host:6379/0 "
+        "or unix:///path; in a password, %2F, %3F, %23 and %40 for / ? # @"
+    )
+
+
+def is_redis(url: str) -> bool:
+    """Return whether an address names a Redis: a client would take a default for the rest."""
+    try:
+        parts = urlsplit(url)
+        with_port = parts.port != 0
+    except ValueError:  # the port is not a number
+        return False
+    if parts.scheme == "unix":
+        return len(parts.path) > 1 and not parts.hostname
+    if is_torn(url):
+        return False
+    is_host = re.fullmatch(r"[\w.:-]+", parts.hostname or "") is not None
+    is_database = re.fullmatch(r"(/[0-9]*/?)?", parts.path) is not None
+    return parts.scheme in ("redis", "rediss") and is_host and with_port and is_database
+
+
+def time_zone() -> str:
+    """Read the name of a time zone; fail at once for an unknown one."""
+    given = text("DJANGO_TIME_ZONE") or "UTC"
+    try:
+        zoneinfo.ZoneInfo(given)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ImproperlyConfigured(
+            f"Unexpected value DJANGO_TIME_ZONE={given}, must be a name such as Europe/Berlin"
+        ) from error
+    return given
+
+
+def words(name: str, default: str = "") -> list[str]:
+    """Read a comma-separated list from the environment."""
+    return [word.strip() for word in text(name, default).split(",") if word.strip()]
+
+
+def hosts(name: str, default: str) -> list[str]:
+    """Read a list of host names; fail at once for one that Django would never match."""
+    given = words(name) or default.split(",")
+    for host in given:
+        if host != "*" and not is_host(host.removeprefix(".")):
+            raise ImproperlyConfigured(
+                f"Unexpected value {host!r} in {name}, must be a list of host names without a "
+                "scheme, a port or a path: quotes.example, .quotes.example for all subdomains, or "
+                "[::1]"
+            )
+    return given
+
+
+def is_host(given: str) -> bool:
+    """Return whether a host is written as Django reads it from requests, in any case."""
+    try:
+        return forms.host(given) == given.lower() == split_domain_port(given)[0]
+    except ValueError:
+        return False
+
+
+def origins(name: str) -> list[str]:
+    """Read a list of origins as Django matches them; fail at once for an invalid one."""
+    return [str(origin(name, each)) for each in words(name)]
+
+
+def origin(name: str, given: str) -> forms.Origin:
+    """Read one origin of a list; fail at once for another scheme, a path or a capital letter."""
+    with suppress(ValueError):
+        found = forms.origin(given, wildcard=True)
+        if found.scheme in forms.DEFAULT_PORTS:
+            return found
+    raise ImproperlyConfigured(
+        f"Unexpected value {given!r} in {name}, must be a list of origins, for example "
+        "https://quotes.example, in small letters and without a path"
+    )
+
+
+def prefix() -> str:
+    """Read DJANGO_SCRIPT_NAME without its last slash; fail at once for another form."""
+    given = text("DJANGO_SCRIPT_NAME").strip()
+    try:
+        return forms.prefix(given.removesuffix("/"))
+    except ValueError:
+        raise ImproperlyConfigured(
+            f"Unexpected value DJANGO_SCRIPT_NAME={given}, must be a prefix such as /market"
+        ) from None
+
+
+def refuse_unknown_variables() -> None:
+    """Fail for an unknown variable QUOTES_…, and for DJANGO_… if its name is almost one of ours.
+
+    Django and other programs have variables of their own that begin with DJANGO_.
+    """
+    for name in sorted(env.ENVIRON.keys() - READ):
+        prefix = name.partition("_")[0]
+        known = sorted(each for each in READ if each.startswith(f"{prefix}_"))
+        near = get_close_matches(name, known, n=1, cutoff=0.85)
+        if near and prefix in ("QUOTES", "DJANGO"):
+            raise ImproperlyConfigured(f"Unknown variable {name}, did you mean {near[0]}?")
+        if name.startswith("QUOTES_"):
+            raise ImproperlyConfigured(
+                f"Unknown variable {name}, must be one of: {', '.join(known)}"
+            )
+
+
+def provider_options(name: str) -> dict[str, str]:
+    """Read all options of a provider from the environment, for example <NAME>_REST_URL."""
+    names = provider_class(name).option_names()
+    given = {option: text(f"{name}_{option}".upper()) for option in names}
+    return {option: value for option, value in given.items() if value}
