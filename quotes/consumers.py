@@ -13,7 +13,8 @@ from django.core.exceptions import SuspiciousOperation
 from django.http import QueryDict
 
 from quotes.addresses import Address, TooManySymbols
-from quotes.limits import TOO_MUCH, Allowance, Refused, address_of
+from quotes.limits import TOO_MUCH, Allowance, address_of
+from quotes.limits.answers import Refused
 from quotes.live import ensure_started
 from quotes.live.hub import Subscriber
 

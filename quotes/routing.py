@@ -19,7 +19,8 @@ from django.urls import path
 from quotes import conf, consumers
 from quotes.checks import refuse_wrong_settings
 from quotes.conf.forms import Origin
-from quotes.limits import Refused, address_of, refuse
+from quotes.limits import address_of
+from quotes.limits.answers import Refused, refuse
 from quotes.live import daphne, ended, ensure_started, stop
 from quotes.live.bodies import bounded
 

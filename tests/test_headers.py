@@ -10,7 +10,7 @@ import pytest
 from django.core.management import call_command
 from django.urls import get_resolver
 
-from quotes.limits import HEADERS
+from quotes.limits.answers import HEADERS
 from quotes.models import Board, BoardSymbol, Symbol
 from tests.live.test_bodies import LIMIT, Request, length
 from tests.servers import PATIENCE, ROOT, python

@@ -10,7 +10,9 @@ from channels.testing import HttpCommunicator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quotes.limits import Allowance, Limits, RareRefusals, Refused, address_of
+from quotes.limits import Allowance, Limits, address_of
+from quotes.limits.answers import Refused
+from quotes.limits.rarely import RareRefusals
 from tests.servers import PATIENCE
 from tests.sockets import Page
 

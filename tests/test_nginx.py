@@ -20,7 +20,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from quotes.limits import HEADERS
+from quotes.limits.answers import HEADERS
 from tests.conftest import lacking
 from tests.servers import PATIENCE, ROOT, Daemon, Site, eventually, free_port, listens, site
 

@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from quotes.limits import Rarely
+from quotes.limits.rarely import Rarely
 from quotes.providers import Instrument, Provider, ProviderError
 from quotes.quote import Quote, false_time
 from quotes.sessions import may_differ

@@ -7,7 +7,8 @@ import asyncio
 from django.urls import set_script_prefix
 
 from quotes import conf
-from quotes.limits import Refused, address_of
+from quotes.limits import address_of
+from quotes.limits.answers import Refused
 from quotes.live.live import Live
 
 __all__ = ["Live", "close_sockets", "current", "ended", "ensure_started", "stop"]

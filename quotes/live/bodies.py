@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from quotes import conf, live
-from quotes.limits import Refused, answer
+from quotes.limits.answers import Refused, answer
 
 DISCARD_FOR = 5.0  # seconds; many clients read the answer only when they have sent their body
 

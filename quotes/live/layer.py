@@ -13,7 +13,7 @@ from channels.layers import InMemoryChannelLayer, get_channel_layer
 
 from quotes import conf
 from quotes.feed.batch import Batch
-from quotes.limits import Rarely
+from quotes.limits.rarely import Rarely
 from quotes.quote.texts import short
 from quotes.quote.wire import from_wire, to_wire, wire_count, wire_text, wire_time
 

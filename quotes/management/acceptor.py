@@ -10,7 +10,8 @@ from typing import Any
 import uvicorn
 
 from quotes import live
-from quotes.limits import RESTARTS, Rarely, max_connections
+from quotes.limits import RESTARTS, max_connections
+from quotes.limits.rarely import Rarely
 from quotes.management import answers, idle
 
 logger = logging.getLogger(__name__)

@@ -5,15 +5,14 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
-from quotes import limits
-from quotes.limits import Refused
+from quotes.limits.answers import Refused, answer
 
 INVALID_HANDSHAKE = Refused("handshake", 400, "The request for a socket is not valid.")
 
 
 def raw(refused: Refused) -> bytes:
     """Return a whole answer of HTTP/1.1, after which the connection is closed."""
-    status, headers, body = limits.answer(refused)
+    status, headers, body = answer(refused)
     lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode()]
     return b"\r\n".join([*lines, *(b": ".join(header) for header in headers), b"", body])
 

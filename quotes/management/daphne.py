@@ -12,8 +12,8 @@ from autobahn.websocket.types import ConnectionDeny
 from daphne.http_protocol import HTTPFactory, WebRequest
 from daphne.ws_protocol import WebSocketProtocol
 
-from quotes import conf, limits, live
-from quotes.limits import Refused
+from quotes import conf, live
+from quotes.limits.answers import Refused, answer
 from quotes.live import bodies
 from quotes.management import answers
 
@@ -72,7 +72,7 @@ class Request(WebRequest):
 
     def basic_error(self, status: int, status_text: bytes, body: str) -> None:
         """Answer an error of daphne itself, with the headers of all other answers."""
-        status, headers, content = limits.answer(Refused("server", status, body))
+        status, headers, content = answer(Refused("server", status, body))
         start = {"type": "http.response.start", "status": status, "headers": headers}
         self.handle_reply(start)
         self.handle_reply({"type": "http.response.body", "body": content})

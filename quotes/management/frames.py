@@ -9,7 +9,7 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 
 from quotes import live
-from quotes.limits import Refused
+from quotes.limits.answers import Refused
 from quotes.management import answers
 
 INVALID_TEXT = Refused("utf8", 400, "A message is not valid UTF-8.")

@@ -15,7 +15,8 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from logins.models import Attempts
-from quotes.limits import Rarely, address_of
+from quotes.limits import address_of
+from quotes.limits.rarely import Rarely
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from django.http import HttpRequest, HttpResponse
 from django.utils.decorators import async_only_middleware
 
-from quotes.limits import HEADERS
+from quotes.limits.answers import HEADERS
 
 EXEMPT = {  # the attributes by which decorators free an answer from a header
     "Content-Security-Policy": "_csp_exempt",

@@ -245,7 +245,7 @@ LOGGING = {
             "()": "django.utils.log.CallbackFilter",
             "callback": "ext://quotes.probes.is_error",
         },
-        "rare_refusals": {"()": "quotes.limits.RareRefusals"},
+        "rare_refusals": {"()": "quotes.limits.rarely.RareRefusals"},
     },
     "formatters": {
         "line": {

@@ -1,7 +1,6 @@
 """Limits of one process, one address and one page, and the refusals above them.
 
-Each refusal has a text for the client. Refusals are counted by reason code and logged, but not
-more often than LOG_EVERY allows.
+Each refusal has a text for the client. Refusals are counted by reason code, and logged rarely.
 """
 
 from __future__ import annotations
@@ -12,17 +11,16 @@ import logging
 import resource
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from math import inf
 from typing import Any
 
 from quotes import conf
+from quotes.limits.answers import Refused
+from quotes.limits.rarely import Clock, Rarely
 
 logger = logging.getLogger(__name__)
 
-Clock = Callable[[], float]
-LOG_EVERY = 10.0  # seconds between two log messages with the same reason
 MINUTE = 60.0  # seconds
 OTHER_FILES = 100  # open files besides the sockets, at most
 UNLIMITED = 1_000_000  # connections
@@ -33,83 +31,6 @@ RESTARTS = 1012  # the server restarts
 RESTARTS_DAPHNE = 4012  # the same under daphne, which can't send 1012
 SLOW = 4013  # the client is too slow, it may try again later
 TOO_MUCH = 4408  # the client sends more than pages do
-
-# The headers of every answer, if nothing else is stated for it. docs/operations.md has the table.
-HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": (
-        "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Permissions-Policy": (
-        "accelerometer=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), "
-        "magnetometer=(), microphone=(), midi=(), payment=(), usb=()"
-    ),
-    "Referrer-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
-
-
-class Refused(Exception):
-    """Raised when a request or a socket is refused, or a socket must be closed.
-
-    It has a reason code, a text and an HTTP status.
-    """
-
-    def __init__(self, reason: str, status: int, message: str) -> None:
-        super().__init__(message)
-        self.reason, self.status = reason, status
-
-
-class Rarely:
-    """Counts events by kind. Each kind is due for the log at most once in some seconds."""
-
-    def __init__(self, seconds: float = LOG_EVERY, clock: Clock = time.monotonic) -> None:
-        self.seconds, self.clock = seconds, clock
-        self.counts: Counter[str] = Counter()
-        self._logged: dict[str, float] = {}  # when, by kind
-
-    def is_due(self, kind: str) -> bool:
-        """Count an event, and return whether it is due for the log."""
-        self.counts[kind] += 1
-        now = self.clock()
-        if now - self._logged.get(kind, -inf) < self.seconds:
-            return False
-        self._logged[kind] = now
-        return True
-
-
-class RareRefusals(logging.Filter):
-    """Filter of a handler: one line in ten seconds for each kind of refusal, with their count.
-
-    Any visitor can cause them, for example with a wrong Host, so they have no traceback.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.rarely = Rarely()
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether a record is logged; remove the traceback of a refusal and add a count."""
-        kind = _kind_of_refusal(record)
-        if not kind:
-            return True
-        decided: bool | None = getattr(record, "is_due", None)
-        if decided is None:  # else by this filter, for the handler before
-            decided = record.is_due = self.rarely.is_due(kind)
-            record.exc_info = record.exc_text = None
-            record.msg = f"{record.msg} (so far: {self.rarely.counts[kind]})"
-        return decided
-
-
-def _kind_of_refusal(record: logging.LogRecord) -> str:
-    """Return the kind of refusal that a record reports, or ""."""
-    if record.name.startswith("django.security"):
-        return record.name
-    by_server = record.name == "uvicorn.error" and record.levelno == logging.WARNING
-    by_daphne = record.name == "django.channels.server" and "WebSocket REJECT" in str(record.msg)
-    return str(record.msg) if by_server or by_daphne else ""
 
 
 class Limits:
@@ -211,22 +132,3 @@ def address_of(scope: Mapping[str, Any]) -> str:
     if address.ipv4_mapped:
         return str(address.ipv4_mapped)
     return str(ipaddress.ip_network((address, 64), strict=False))
-
-
-def answer(refused: Refused) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-    """Return the status, the headers and the body of the answer to a refused request or socket."""
-    body = str(refused).encode()
-    headers = HEADERS | {"Content-Type": "text/plain; charset=utf-8", "Connection": "close"}
-    headers["Content-Length"] = str(len(body))
-    return refused.status, [(k.lower().encode(), v.encode()) for k, v in headers.items()], body
-
-
-async def refuse(scope: Mapping[str, Any], send: Any, refused: Refused) -> None:
-    """Refuse a request, or a socket before it is accepted, with the text if that can be sent."""
-    kind = "websocket.http" if scope["type"] == "websocket" else "http"
-    if kind != "http" and "websocket.http.response" not in scope.get("extensions", {}):
-        await send({"type": "websocket.close"})  # servers answer 403
-        return
-    status, headers, body = answer(refused)
-    await send({"type": f"{kind}.response.start", "status": status, "headers": headers})
-    await send({"type": f"{kind}.response.body", "body": body})
