@@ -3,6 +3,7 @@
 So a reconnect needs nothing else:
 
     /ws/boards/crypto/?symbols=BTC-USD,ETH-USD     rows of a board
+    /ws/boards/crypto/?mark=c0ffee00&rows=2,0,1    the same by their places on the board
     /ws/quotes/?symbols=BTC-USD,AAPL               rows of a {% live_quotes %} table
     /ws/quotes/?price=BTC-USD&panel=AAPL           inline prices, the panel of a symbol's page
 """
@@ -24,6 +25,7 @@ from quotes.codes import MAX_CODE, code_of
 from quotes.fragments import Watch
 
 WIDGETS = ("symbols", "price", "panel")
+MAX_QUERY = 8192  # bytes; servers refuse longer lines, too
 
 
 class TooManySymbols(ValueError):
@@ -36,6 +38,9 @@ class Address:
 
     board: str = ""
     mark: str = ""  # the board's mark when its rows were chosen; if it changed, they are outdated
+    rows: tuple[
+        int, ...
+    ] = ()  # places on the board with this mark: shorter than codes of any script
     query: BoardQuery = field(default_factory=BoardQuery)
     symbols: tuple[str, ...] = ()
     price: tuple[str, ...] = ()
@@ -45,22 +50,35 @@ class Address:
     @classmethod
     def read(cls, params: QueryDict, board: str = "") -> Address:
         """Read a query string; raise TooManySymbols if it has more than one socket may watch."""
-        codes = {name: _codes(params.getlist(name)) for name in WIDGETS}
-        limit = conf.get("MAX_SYMBOLS")
-        if (count := sum(map(len, codes.values()))) > limit:
-            raise TooManySymbols(f"{count} symbols requested, at most {limit} are allowed")
-        return cls(
+        address = cls(
             board=params.get("board", board),
             mark=params.get("mark", ""),
+            rows=_places(params.getlist("rows")),
             query=BoardQuery.read(params),
             language=_language(params.get("lang", "")),
-            **codes,
+            **{name: _codes(params.getlist(name)) for name in WIDGETS},
         )
+        limit = conf.get("MAX_SYMBOLS")
+        if address.count > limit:
+            raise TooManySymbols(f"{address.count} symbols requested, at most {limit} are allowed")
+        return address
+
+    @property
+    def count(self) -> int:
+        """The number of symbols, once for each widget that shows them."""
+        return len(self.rows) + sum(len(getattr(self, name)) for name in WIDGETS)
+
+    @property
+    def fits(self) -> bool:
+        """Whether one socket may watch this, and servers and proxies accept its address."""
+        _, _, query = self.socket.partition("?")
+        return self.count <= conf.get("MAX_SYMBOLS") and len(query) <= MAX_QUERY
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
         """The names and values of the query string that `read` reads."""
         pairs = {name: ",".join(getattr(self, name)) for name in WIDGETS}
+        pairs["rows"] = ",".join(map(str, self.rows))
         pairs |= {"board": self.board, "mark": self.mark, "lang": self.language}
         return [(name, value) for name, value in pairs.items() if value] + self.query.pairs
 
@@ -76,7 +94,9 @@ class Address:
         symbols = listed.symbols
         board = listed.boards.get(self.board)
         codes = self.symbols
-        if board and not codes and not self.mark:
+        if board and self.mark and self.mark == board.mark:
+            codes += tuple(board.codes[row] for row in self.rows if row < len(board.codes))
+        elif board and not codes and not self.mark:
             codes = board.codes[: conf.get("MAX_SYMBOLS")]
         shown = tuple(code for code in codes if code in (board.codes if board else symbols))
         wanted = {"row" if board else "entry": codes, "panel": self.panel, "price": self.price}
@@ -97,6 +117,11 @@ class Address:
 def _codes(values: Iterable[str]) -> tuple[str, ...]:
     codes = (code_of(code) for code in ",".join(values).split(","))
     return tuple(dict.fromkeys(_short(code) for code in codes if code))
+
+
+def _places(values: Iterable[str]) -> tuple[int, ...]:
+    given = (place for value in values for place in value.split(","))
+    return tuple(dict.fromkeys(int(p) for p in given if p.isascii() and p.isdigit() and len(p) < 6))
 
 
 def _short(code: str) -> str:

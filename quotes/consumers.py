@@ -12,13 +12,11 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.core.exceptions import SuspiciousOperation
 from django.http import QueryDict
 
-from quotes.addresses import Address, TooManySymbols
+from quotes.addresses import MAX_QUERY, Address, TooManySymbols
 from quotes.limits import TOO_MUCH, Allowance, address_of
 from quotes.limits.answers import Refused
 from quotes.live import ensure_started
 from quotes.live.hub import Subscriber
-
-MAX_QUERY = 8192  # bytes; servers refuse longer lines, too
 
 
 class QuotesConsumer(AsyncWebsocketConsumer):

@@ -54,17 +54,15 @@ def page(live: Live, address: Address, **more: Any) -> dict[str, Any]:
 @fresh
 @require_safe
 async def index(request: HttpRequest) -> HttpResponse:
-    """Show all boards with their first symbols."""
+    """Show all boards with their first symbols; those that one socket can't watch, by title."""
     live = await ensure_started()
-    boards = live.listed.boards.values()
-    codes = dict.fromkeys(code for board in boards for code in board.codes[:FRONT_ROWS])
-    address = Address(symbols=tuple(codes), language=language())
-    fronts = [
-        (board, [live.fragments.paint("entry", c, language()) for c in board.codes[:FRONT_ROWS]])
-        for board in boards
-    ]
-    context = page(live, address, fronts=fronts)
-    return render(request, "quotes/index.html", context)
+    address, fronts = Address(language=language()), []
+    for board in live.listed.boards.values():
+        codes = board.codes[:FRONT_ROWS]
+        longer = replace(address, symbols=tuple(dict.fromkeys((*address.symbols, *codes))))
+        address, codes = (longer, codes) if longer.fits else (address, ())
+        fronts.append((board, [live.fragments.paint("entry", code, language()) for code in codes]))
+    return render(request, "quotes/index.html", page(live, address, fronts=fronts))
 
 
 @fresh
@@ -92,7 +90,7 @@ def board_page(
         "board": found,
         "query": query,
         "selection": selection,
-        "rows": [live.fragments.paint("row", code, address.language) for code in address.symbols],
+        "rows": [live.fragments.paint("row", code, address.language) for code in selection.codes],
         "kinds": [
             (label, query.encode(kind=kind, page=1), kind == query.kind) for kind, label in kinds
         ],

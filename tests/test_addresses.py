@@ -21,8 +21,12 @@ LISTED = Listed(
     symbols={code: Symbol(code=code, name=code, kind=kind) for code, kind in KINDS.items()},
     boards={"crypto": BoardView("crypto", "Crypto", ("BTC-USD", "ETH-USD"), "c0ffee")},
 )
-NAMES = ["symbols", "price", "panel", "board", "mark", "lang", "q", "kind", "sort", "page"]
-words = st.text(max_size=40) | st.text(st.sampled_from("aA^ .=&+%,/ßŉ-"), max_size=40)
+NAMES = ["symbols", "price", "panel", "board", "mark", "rows", "lang", "q", "kind", "sort", "page"]
+words = (
+    st.text(max_size=40)
+    | st.text("0123456789,²-", max_size=40)
+    | st.text(st.sampled_from("aA^ .=&+%,/ßŉ-"), max_size=40)
+)
 query_strings = st.lists(st.tuples(st.sampled_from(NAMES), words), max_size=8).map(urlencode)
 
 
@@ -108,6 +112,11 @@ class TestLimits:
         with pytest.raises(TooManySymbols, match="220 symbols"):
             read(f"symbols={self.codes(100)}&price={self.codes(70)}&panel={self.codes(50)}")
 
+    def test_it_is_for_rows_of_a_board_too(self):
+        rows = ",".join(map(str, range(201)))
+        with pytest.raises(TooManySymbols, match="201 symbols requested"):
+            read(f"mark=c0ffee&rows={rows}", "crypto")
+
     def test_the_same_symbol_again_costs_nothing(self):
         assert read("symbols=" + "AAPL," * 500).symbols == ("AAPL",)
 
@@ -147,6 +156,16 @@ class TestWatching:
             "ETH-USD",
             "BTC-USD",
         )
+
+    def test_a_board_watches_its_rows_by_their_places(self):
+        address = read("mark=c0ffee&rows=1,0", "crypto")
+        assert address.watch(LISTED).row == ("ETH-USD", "BTC-USD")
+
+    @pytest.mark.parametrize("query", ["rows=0,1", "rows=0,1&mark=old", "rows=2,77777&mark=c0ffee"])
+    def test_places_of_another_board_or_beyond_its_end_are_no_rows(self, query: str):
+        watch = read(f"{query}&symbols=BTC-USD", "crypto").watch(LISTED)
+        assert watch.row == ("BTC-USD",)
+        assert watch.unknown == ()
 
     def test_a_boards_rows_are_only_of_that_board(self):
         watch = read("symbols=AAPL,BTC-USD", "crypto").watch(LISTED)

@@ -63,11 +63,16 @@ async def publish(parts: Any, *quotes: Any) -> None:
 def list_symbols() -> None:
     with transaction.atomic():
         for place, (slug, codes) in enumerate(LISTED.items()):
-            board = Board.objects.create(slug=slug, title=slug.title(), position=place)
-            for position, code in enumerate(codes, start=1):
-                kind = "crypto" if slug == "crypto" else "stock"
-                symbol = Symbol.objects.create(code=code, name=code, kind=kind, currency="USD")
-                BoardSymbol.objects.create(board=board, symbol=symbol, position=position)
+            fill(slug, *codes, place=place)
+
+
+def fill(slug: str, *codes: str, place: int = 9) -> None:
+    """Create a board with new symbols."""
+    board = Board.objects.create(slug=slug, title=slug.title(), position=place)
+    for position, code in enumerate(codes, start=1):
+        kind = "crypto" if slug == "crypto" else "stock"
+        symbol = Symbol.objects.create(code=code, name=code, kind=kind, currency="USD")
+        BoardSymbol.objects.create(board=board, symbol=symbol, position=position)
 
 
 async def list_boards(parts: Any) -> None:
@@ -164,6 +169,41 @@ async def test_a_row_on_the_wire_is_the_row_of_the_page(
     on_wire = re.findall(r"<tr .*?</tr>", first, re.DOTALL)
     assert len(on_page) == 3
     assert [row.replace(' hx-swap-oob="outerMorph"', "") for row in on_wire] == on_page
+    await page.disconnect()
+
+
+async def test_the_pages_of_codes_of_any_script_and_length_are_live(
+    listed: Any, now_quote: Any, async_client: Any
+):
+    codes = [f"{'証' * 58}{number}" for number in range(10, 60)]
+    await change(lambda: fill("kanji", *codes))
+    await listed.reload()
+    await publish(listed, *(now_quote(code, "1") for code in codes))
+    for path, rows in (("/boards/kanji/?sort=-symbol", codes[::-1]), ("/", codes[:6])):
+        paper = (await async_client.get(path)).content.decode()
+        address = re.search(r'hx-ws:connect="([^"]*)"', paper)
+        assert address
+        page, first = await opened(html.unescape(address[1]))
+        assert [html.unescape(code) for code in symbols(first)][-len(rows) :] == rows
+        await page.disconnect()
+
+
+async def test_the_front_page_is_live_with_more_boards_than_one_socket_can_watch(
+    listed: Any, async_client: Any
+):
+    def boards() -> None:
+        for board in range(10, 50):
+            fill(f"b{board}", *(f"S{board}.{n}" for n in range(6)))
+
+    await change(boards)
+    await listed.reload()
+    paper = (await async_client.get("/")).content.decode()
+    address = re.search(r'hx-ws:connect="([^"]*)"', paper)
+    assert address
+    page, first = await opened(html.unescape(address[1]))
+    assert set(symbols(first)) == set(symbols(paper))
+    assert len(symbols(first)) == 5 + 32 * 6
+    assert 'href="/boards/b49/"' in paper
     await page.disconnect()
 
 

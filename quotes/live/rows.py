@@ -29,8 +29,10 @@ class Rows:
     def choose(self, address: Address) -> tuple[Address, Selection]:
         """Choose the rows of a board's page; return the address that watches them, and the rows."""
         board = self._board(address)
-        rows = select(board, self.store.states, address.query, conf.get("PAGE_SIZE"))
-        return replace(address, symbols=rows.codes, mark=board.mark), rows
+        selection = select(board, self.store.states, address.query, conf.get("PAGE_SIZE"))
+        place = {code: place for place, code in enumerate(board.codes)}
+        rows = tuple(place[code] for code in selection.codes)
+        return replace(address, symbols=(), rows=rows, mark=board.mark), selection
 
     def foot(self, address: Address, selection: Selection) -> SafeString:
         """Return the part below the rows of a board: their number, and the links to its pages."""
@@ -69,7 +71,7 @@ class Rows:
 
     def _renewal(self, address: Address) -> Renewal:
         chosen, selection = self.choose(address)
-        rows = [self.fragments.paint("row", code, chosen.language) for code in chosen.symbols]
+        rows = [self.fragments.paint("row", code, chosen.language) for code in selection.codes]
         tbody = self.fragments.render("quotes/_rows.html", chosen.language, {"rows": rows})
         foot = self.foot(chosen, selection)
         return chosen, addressed(tbody, "outerMorph") + addressed(foot, "outerMorph")
