@@ -85,7 +85,8 @@ def write():
 
 def wait(**kwargs):
     feed.start()
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    # not pg_stat_activity: within a transaction, it stays as it was at first
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
     with connection.cursor() as cursor:
         while True:
             cursor.execute(waiting)
