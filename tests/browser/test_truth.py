@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -40,7 +43,10 @@ def fed(
         env[f"{name.upper()}_REST_URL"] = f"http://{exchange.host}"
         env[f"{name.upper()}_WS_URL"] = f"ws://{exchange.host}"
     folder = tmp_path_factory.mktemp("fed")
-    with site(folder, database_template, "daphne", **env) as running:
+    patient = shutil.copy(database_template, folder / "patient.sqlite3")
+    with closing(sqlite3.connect(patient)) as database, database:
+        database.execute("UPDATE quotes_symbol SET stale_after = 86400")  # on a busy machine, too
+    with site(folder, patient, "daphne", **env) as running:
         yield running
 
 
