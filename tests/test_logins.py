@@ -255,6 +255,20 @@ class TestTheOperator:
         ]
         assert "my password" not in caplog.text
 
+    async def test_sees_no_error_for_each_login_that_finds_the_queue_full(
+        self, caplog: pytest.LogCaptureFixture
+    ):
+        async with at() as visitor:
+            CountingHasher.door.clear()
+            tasks = [asyncio.create_task(visitor.attempt()) for _ in range(views.MAX_WAITING)]
+            await until(lambda: views.queue.waiting == views.MAX_WAITING)
+            assert await visitor.statuses(20) == [503] * 20
+            [line] = caplog.records
+            CountingHasher.door.set()
+            await asyncio.gather(*tasks)
+        words = f"refused a login from {HERE}: too many logins at once (so far 1)"
+        assert (line.levelno, line.getMessage()) == (logging.WARNING, words)
+
     @pytest.mark.parametrize("given", [HERE, "alice"])
     async def test_lets_somebody_in_again(self, given: str):
         async with at() as visitor:

@@ -243,7 +243,7 @@ LOGGING = {
     "filters": {
         "errors": {
             "()": "django.utils.log.CallbackFilter",
-            "callback": "ext://quotes.probes.is_error",
+            "callback": "ext://quoteboard.outages.is_error",
         },
         "rare_refusals": {"()": "quotes.limits.rarely.RareRefusals"},
     },
