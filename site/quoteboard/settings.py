@@ -80,6 +80,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "quoteboard.outages.AnswerOutages",
 ]
 if not DEBUG:  # runserver serves static files by itself, and asgi.py does under other servers
     INSTALLED_APPS.append("servestatic")

@@ -1,0 +1,137 @@
+"""While the database is locked or away, the admin and the login answer in words."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.contrib.auth.models import User
+from django.db import OperationalError, connection, connections
+from django.test import AsyncClient
+from quoteboard import outages
+
+from quotes.models import Board, HeldPrice
+from tests.test_logins import text
+
+RIGHT = "a long password for Alice"
+LOGIN = {"username": "alice", "password": RIGHT}
+WORDS = "The database does not answer. Try again in a moment."
+pytestmark = pytest.mark.usefixtures("live_parts")
+
+
+@pytest.fixture(autouse=True)
+async def alice(
+    transactional_db: None,
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    async_client: AsyncClient,
+) -> AsyncClient:
+    """Alice runs the site, and is logged in. Nobody waits for a lock."""
+    monkeypatch.setattr(outages, "rarely", outages.Rarely())
+    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "timeout", 0.01)
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    user = await sync_to_async(User.objects.create_superuser)("alice", password=RIGHT)
+    await async_client.aforce_login(user)
+    async_client.raise_request_exception = False
+    return async_client
+
+
+@contextmanager
+def locked() -> Iterator[None]:
+    """Lock the database as another process does that writes for long."""
+    other = sqlite3.connect(connection.settings_dict["NAME"], check_same_thread=False)
+    with closing(other):
+        other.execute("BEGIN IMMEDIATE")
+        yield
+
+
+@pytest.fixture
+async def away(alice: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[AsyncClient]:
+    """Alice, while the database is away."""
+    with monkeypatch.context() as patched:
+        patched.setitem(connection.settings_dict, "NAME", "/nowhere/quotes.sqlite3")
+        await sync_to_async(connections.close_all)()
+        yield alice
+
+
+def check(answer: Any) -> None:
+    """Check that an answer is the page for an outage."""
+    assert answer.status_code == 503
+    assert WORDS in text(answer)
+    assert answer["Retry-After"] == "5"
+    assert answer["Cache-Control"] == "no-store"
+    assert "frame-ancestors 'none'" in answer["Content-Security-Policy"]
+
+
+class TestALockedDatabase:
+    async def test_lets_nobody_log_in_and_is_described_in_words(self, async_client: AsyncClient):
+        with locked():
+            check(await async_client.post("/admin/login/", LOGIN))
+        answer = await async_client.post("/admin/login/", LOGIN)
+        assert answer.status_code == 302
+
+    async def test_lets_nobody_change_a_board_and_shows_it(self, async_client: AsyncClient):
+        form = {"title": "Crypto", "slug": "crypto", "position": "0"}
+        form |= {"places-TOTAL_FORMS": "0", "places-INITIAL_FORMS": "0"}
+        with locked():
+            check(await async_client.post("/admin/quotes/board/add/", form))
+            assert (await async_client.get("/admin/quotes/board/")).status_code == 200
+        assert not await Board.objects.aexists()
+
+
+class TestADatabaseThatIsAway:
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "/admin/",
+            "/admin/login/",
+            "/admin/quotes/board/",
+            "/admin/quotes/symbol/1/change/",
+            "/admin/auth/user/add/",
+            "/admin/password_change/",
+            "/admin/nowhere/",
+        ],
+    )
+    async def test_is_described_in_words_by_each_page_of_the_admin(
+        self, away: AsyncClient, path: str
+    ):
+        check(await away.get(path))
+
+    @pytest.mark.parametrize("path", ["/admin/login/", "/admin/logout/", "/admin/quotes/board/1/"])
+    async def test_is_described_in_words_to_forms(self, away: AsyncClient, path: str):
+        check(await away.post(path, LOGIN))
+
+    async def test_is_described_in_german_too(self, away: AsyncClient):
+        answer = await away.get("/admin/", headers={"Accept-Language": "de"})
+        assert "Die Datenbank antwortet nicht. Versuchen Sie es gleich noch einmal." in text(answer)
+
+    async def test_stops_no_page_with_prices(self, away: AsyncClient):
+        assert (await away.get("/")).status_code == 200
+
+    async def test_is_one_line_of_the_log_for_many_requests_without_a_traceback(
+        self, away: AsyncClient, caplog: pytest.LogCaptureFixture
+    ):
+        for _ in range(5):
+            await away.get("/admin/")
+            await away.post("/admin/login/", LOGIN)
+        [line] = [each for each in caplog.records if not each.name.startswith("quotes.")]
+        assert (line.name, line.levelno) == ("quoteboard.outages", logging.WARNING)
+        assert line.getMessage() == (
+            "refused a request without the database: unable to open database file (so far 1)"
+        )
+        assert not line.exc_info
+
+
+async def test_a_missing_table_is_an_error_with_its_traceback(
+    async_client: AsyncClient, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(HeldPrice._meta, "db_table", "nowhere")
+    assert (await async_client.get("/admin/quotes/heldprice/")).status_code == 500
+    [record] = [each for each in caplog.records if each.name == "django.request"]
+    assert record.exc_info
+    assert record.exc_info[0] is OperationalError
