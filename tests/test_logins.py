@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import html
 import logging
+import os
 import re
 import threading
 from collections.abc import AsyncIterator
@@ -299,6 +300,58 @@ class TestTheOperator:
     async def test_is_shown_what_has_no_failures(self):
         with pytest.raises(CommandError, match="'alcie' has no failed logins: check the spelling"):
             await unblock("alcie")
+
+    @pytest.mark.parametrize(
+        "given",
+        [
+            "2001:db8::/64",
+            "2001:DB8:0:0::/64",
+            "2001:db8::7",
+            "2001:0DB8::ffff:1",
+            "2001:db8::7/64",
+        ],
+    )
+    async def test_lets_a_64_of_ipv6_in_by_any_of_its_addresses(self, given: str):
+        async with at("2001:db8::1") as visitor:
+            await visitor.statuses(5)
+            assert "2001:db8::/64 with one name: 5 failures" in await unblock()
+            assert await unblock(given) == f"{given} may log in again.\n"
+            assert await visitor.enters()
+
+    async def test_lets_an_address_in_that_is_written_as_ipv6(self):
+        async with at() as visitor:
+            await visitor.statuses(5)
+            await unblock(f"::ffff:{HERE}")
+            assert await visitor.enters()
+
+    @pytest.mark.parametrize("given", ["2001:db8:0:1::1", "2001:db8::/48", "192.0.2.0/24"])
+    async def test_lets_no_other_network_in(self, given: str):
+        async with at("2001:db8::1") as visitor, at() as other:
+            await visitor.statuses(5)
+            await other.statuses(5)
+            with pytest.raises(CommandError, match="has no failed logins"):
+                await unblock(given)
+
+    async def test_is_shown_which_text_is_invalid_before_anybody_is_let_in(self):
+        async with at() as visitor:
+            await visitor.statuses(5)
+            with pytest.raises(CommandError, match=r"'b\\udcff' is not valid text: write an addr"):
+                await unblock(HERE, os.fsdecode(b"b\xff"))
+            assert HERE in await unblock()
+
+    @pytest.mark.parametrize("given", ["al\x1b[31mice", "al\u202eice", "al\nice", "a" * 5000])
+    async def test_gets_no_command_of_a_terminal_printed(self, given: str):
+        with pytest.raises(CommandError, match="has no failed logins") as refused:
+            await unblock(given)
+        async with at() as visitor:
+            await visitor.statuses(5, "wrong", given)
+            printed = await unblock(given)
+        for words in (str(refused.value), printed.rstrip()):
+            assert words.isprintable()
+            assert len(words) < 700
+        async with at("\x1b[31m") as visitor:
+            await visitor.statuses(5)
+            assert (await unblock()).startswith(r"\x1b[31m with one name: 5 failures")
 
 
 async def unblock(*given: str) -> str:

@@ -91,14 +91,16 @@ def blocked() -> list[Attempts]:
 def unblock(given: str) -> int:
     """Forget the failures of an address, or of a name; return how many rows that were.
 
-    Those of a name no longer count for its addresses either.
+    An address of IPv6 stands for its /64. The failures of a name no longer count for its addresses
+    either.
     """
     of_name = Attempts.objects.filter(name=digest(given))
-    for address, count in of_name.values_list("address", "count"):
-        at_address = Attempts.objects.filter(address=address, name="")
+    for of_address, count in of_name.values_list("address", "count"):
+        at_address = Attempts.objects.filter(address=of_address, name="")
         at_address.filter(count__lt=count).update(count=count)
         at_address.update(count=F("count") - count)
-    rows, _ = (Attempts.objects.filter(address=given) | of_name).delete()
+    address = address_of({"client": [given.removesuffix("/64")]})
+    rows, _ = (Attempts.objects.filter(address=address) | of_name).delete()
     return rows
 
 
