@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from quoteboard import environment as site
 from quotes import conf
 from quotes.checks import check_apps, check_queries, check_settings, refuse_wrong_settings
 from quotes.providers import REGISTRY
+from quotes.quote.texts import one_line
 from tests.servers import ROOT, manage
 from tests.stubs.database import QUERY, Table, sqlite
 
@@ -479,7 +481,7 @@ class TestAVariable:
     def test_that_is_not_a_whole_number_is_refused(
         self, given: Callable[[str], str], value: str, least: int
     ):
-        words = f"THE_NAME={value}, must be a whole number, {least} or larger"
+        words = f"THE_NAME={one_line(value)}, must be a whole number, {least} or larger"
         with pytest.raises(ImproperlyConfigured, match=words):
             site.number(given(value), least)
 
@@ -505,7 +507,7 @@ class TestAVariable:
     @pytest.mark.parametrize("value", ["Mars", "Europe", "../UTC", "x" * 5000])
     def test_of_an_unknown_time_zone_is_refused(self, monkeypatch: pytest.MonkeyPatch, value: str):
         monkeypatch.setitem(site.env.ENVIRON, "DJANGO_TIME_ZONE", value)
-        with pytest.raises(ImproperlyConfigured, match=f"DJANGO_TIME_ZONE={value}, must be a name"):
+        with pytest.raises(ImproperlyConfigured, match=f"E={one_line(value)}, must be a name"):
             site.time_zone()
 
     @pytest.mark.parametrize(
@@ -632,6 +634,38 @@ class TestAVariable:
             "https://c.example",
             "https://[::1]",
         ]
+
+    @pytest.mark.parametrize("value", ["\x1b[31mred", "a\u202eb", "a\nb", "x" * 10_000])
+    def test_that_is_refused_is_shown_on_one_line_that_a_terminal_can_print(
+        self, given: Callable[[str], str], monkeypatch: pytest.MonkeyPatch, value: str
+    ):
+        readers: list[Callable[[], object]] = [
+            lambda: site.flag(given(value), False),
+            lambda: site.choice(given(value), ("inline", "external"), "inline"),
+            lambda: site.number(given(value), 0),
+            lambda: site.hosts(given(f"{value} /"), "localhost"),
+            lambda: site.origins(given(value)),
+            site.prefix,
+            site.time_zone,
+            site.refuse_unknown_variables,
+        ]
+        for name in ("DJANGO_SCRIPT_NAME", "DJANGO_TIME_ZONE", f"QUOTES_{value}"):
+            monkeypatch.setitem(site.env.ENVIRON, name, value)
+        for read in readers:
+            with pytest.raises(ImproperlyConfigured, match=r"^Un\w+ v") as refused:
+                read()
+            assert str(refused.value).isprintable()
+            assert len(str(refused.value)) < 1000
+
+    def test_that_is_not_in_utf_8_is_refused_without_the_value(self, given: Callable[[str], str]):
+        with pytest.raises(ImproperlyConfigured) as refused:
+            site.text(given(os.fsdecode(b"hush\xff")))
+        assert str(refused.value) == "Unexpected value of THE_NAME, must be in UTF-8"
+
+    @pytest.mark.parametrize("value", ["Europe/Berlin", " Europe/Berlin "])
+    def test_may_have_spaces_around_it(self, monkeypatch: pytest.MonkeyPatch, value: str):
+        monkeypatch.setitem(site.env.ENVIRON, "DJANGO_TIME_ZONE", value)
+        assert site.time_zone() == "Europe/Berlin"
 
     @pytest.mark.parametrize("name", ["DJANGO_SUPERUSER_PASSWORD", "DJANGO_COLORS", "HOME"])
     def test_of_another_program_is_not_refused(self, monkeypatch: pytest.MonkeyPatch, name: str):

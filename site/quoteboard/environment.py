@@ -17,12 +17,18 @@ from django.http.request import split_domain_port
 
 from quotes.conf import forms
 from quotes.providers import provider_class
+from quotes.quote.texts import one_line
 
 ROOT = Path(__file__).resolve().parents[2]
 ENV_FILE = ROOT / ".env"
 TRUE = environ.Env.BOOLEAN_TRUE_STRINGS
 FALSE = ("false", "off", "n", "no", "0")
 MAX_DIGITS = 9  # of a number
+A_HOST = (
+    "host names without a scheme, a port or a path: quotes.example, .quotes.example for all "
+    "subdomains, or [::1]"
+)
+AN_ORIGIN = "origins, for example https://quotes.example, in small letters and without a path"
 
 # A copy: the variables of the file must not get into the environment of child processes.
 environ.Env.ENVIRON = dict(os.environ)
@@ -38,19 +44,33 @@ READ: set[str] = set()  # the names of all variables that the site reads
 
 
 def text(name: str, default: str = "") -> str:
-    """Read a variable of the environment."""
+    """Read a variable of the environment, without spaces around it; fail for invalid UTF-8."""
     READ.add(name)
-    given: str = env.str(name, default)
+    given: str = env.str(name, default).strip()
+    try:
+        given.encode()
+    except UnicodeEncodeError:
+        raise ImproperlyConfigured(f"Unexpected value of {name}, must be in UTF-8") from None
     return given
+
+
+def unexpected(name: str, given: str, allowed: str) -> ImproperlyConfigured:
+    """Return the error for an invalid value, which a terminal can print."""
+    return ImproperlyConfigured(f"Unexpected value {name}={one_line(given)}, must be {allowed}")
+
+
+def unexpected_in(name: str, given: str, allowed: str) -> ImproperlyConfigured:
+    """Return the error for an invalid value in a list."""
+    return ImproperlyConfigured(
+        f"Unexpected value {one_line(repr(given))} in {name}, must be a list of {allowed}"
+    )
 
 
 def flag(name: str, default: bool) -> bool:
     """Read a boolean from the environment; fail at once for anything else."""
-    given = text(name).strip()
+    given = text(name)
     if given and given.lower() not in TRUE + FALSE:
-        raise ImproperlyConfigured(
-            f"Unexpected value {name}={given}, must be one of: {', '.join(TRUE + FALSE)}"
-        )
+        raise unexpected(name, given, f"one of: {', '.join(TRUE + FALSE)}")
     return given.lower() in TRUE if given else default
 
 
@@ -58,21 +78,17 @@ def choice(name: str, allowed: tuple[str, ...], default: str) -> str:
     """Read one of the allowed words from the environment; fail at once for anything else."""
     given = text(name, default)
     if given not in allowed:
-        raise ImproperlyConfigured(
-            f"Unexpected value {name}={given}, must be one of: {', '.join(allowed)}"
-        )
+        raise unexpected(name, given, f"one of: {', '.join(allowed)}")
     return given
 
 
 def number(name: str, least: int) -> int | None:
     """Read a whole number from the environment if it is there; fail at once for anything else."""
-    given = text(name).strip()
+    given = text(name)
     is_number = given.isascii() and given.isdigit() and len(given) <= MAX_DIGITS
     if given and not (is_number and int(given) >= least):
-        raise ImproperlyConfigured(
-            f"Unexpected value {name}={given}, must be a whole number, {least} or larger, of at "
-            f"most {MAX_DIGITS} digits"
-        )
+        allowed = f"a whole number, {least} or larger, of at most {MAX_DIGITS} digits"
+        raise unexpected(name, given, allowed)
     return int(given) if given else None
 
 
@@ -110,7 +126,7 @@ def is_torn(url: str) -> bool:
 
 def redis() -> str:
     """Read REDIS_URL; fail at once for another kind of address, without its password."""
-    given = text("REDIS_URL").strip()
+    given = text("REDIS_URL")
     scheme, separator, rest = given.partition("://")
     given = f"{scheme.lower()}{separator}{rest}"
     if not given or is_redis(given):
@@ -143,9 +159,7 @@ def time_zone() -> str:
     try:
         zoneinfo.ZoneInfo(given)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ImproperlyConfigured(
-            f"Unexpected value DJANGO_TIME_ZONE={given}, must be a name such as Europe/Berlin"
-        ) from error
+        raise unexpected("DJANGO_TIME_ZONE", given, "a name such as Europe/Berlin") from error
     return given
 
 
@@ -159,11 +173,7 @@ def hosts(name: str, default: str) -> list[str]:
     given = words(name) or default.split(",")
     for host in given:
         if host != "*" and not is_host(host.removeprefix(".")):
-            raise ImproperlyConfigured(
-                f"Unexpected value {host!r} in {name}, must be a list of host names without a "
-                "scheme, a port or a path: quotes.example, .quotes.example for all subdomains, or "
-                "[::1]"
-            )
+            raise unexpected_in(name, host, A_HOST)
     return given
 
 
@@ -186,21 +196,16 @@ def origin(name: str, given: str) -> forms.Origin:
         found = forms.origin(given, wildcard=True)
         if found.scheme in forms.DEFAULT_PORTS:
             return found
-    raise ImproperlyConfigured(
-        f"Unexpected value {given!r} in {name}, must be a list of origins, for example "
-        "https://quotes.example, in small letters and without a path"
-    )
+    raise unexpected_in(name, given, AN_ORIGIN)
 
 
 def prefix() -> str:
     """Read DJANGO_SCRIPT_NAME without its last slash; fail at once for another form."""
-    given = text("DJANGO_SCRIPT_NAME").strip()
+    given = text("DJANGO_SCRIPT_NAME")
     try:
         return forms.prefix(given.removesuffix("/"))
     except ValueError:
-        raise ImproperlyConfigured(
-            f"Unexpected value DJANGO_SCRIPT_NAME={given}, must be a prefix such as /market"
-        ) from None
+        raise unexpected("DJANGO_SCRIPT_NAME", given, "a prefix such as /market") from None
 
 
 def refuse_unknown_variables() -> None:
@@ -213,10 +218,12 @@ def refuse_unknown_variables() -> None:
         known = sorted(each for each in READ if each.startswith(f"{prefix}_"))
         near = get_close_matches(name, known, n=1, cutoff=0.85)
         if near and prefix in ("QUOTES", "DJANGO"):
-            raise ImproperlyConfigured(f"Unknown variable {name}, did you mean {near[0]}?")
+            raise ImproperlyConfigured(
+                f"Unknown variable {one_line(name)}, did you mean {near[0]}?"
+            )
         if name.startswith("QUOTES_"):
             raise ImproperlyConfigured(
-                f"Unknown variable {name}, must be one of: {', '.join(known)}"
+                f"Unknown variable {one_line(name)}, must be one of: {', '.join(known)}"
             )
 
 
