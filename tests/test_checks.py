@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from quotes import conf
 from quotes.checks import check_apps, check_queries, check_settings, refuse_wrong_settings
 from quotes.providers import REGISTRY
 from quotes.quote.texts import one_line
-from tests.servers import ROOT, manage
+from tests.conftest import lacking
+from tests.servers import ROOT, Redis, manage, python
 from tests.stubs.database import QUERY, Table, sqlite
 
 
@@ -537,6 +539,80 @@ class TestAVariable:
         monkeypatch.setitem(site.env.ENVIRON, "DATABASE_URL", "sqlite:////srv/a@b.sqlite3")
         assert site.database()["NAME"] == "/srv/a@b.sqlite3"
 
+    @pytest.mark.parametrize(
+        ("value", "words"),
+        [
+            ("postgres://u:secret@h", ": the name of the database is missing, must be sqlite"),
+            ("postgres://u:secret@h/", ": the name of the database is missing, must be sqlite"),
+            ("postgres:///", ": the name of the database is missing, must be sqlite"),
+            ("postgres://u:secret@h:0/d", ", must be sqlite"),
+            ("postgres://u:p@h/d#secret", ", must be sqlite"),
+            ("postgres://u:p@h/d?pass@word=secret", ", must be sqlite"),
+            ("postgres://u:p@h/d?foo=secret", ": unknown option 'foo', must be one of: app"),
+            ("postgres://u:p@h/d?\x1b[31m=1", r": unknown option '\x1b[31m', must be one of: app"),
+            ("postgres://u:p@h/d?conn_max_age=5", ": unknown option 'conn_max_age', must be"),
+            ("postgres://u:p@h/d?sslmode=secret", ": invalid value of the option sslmode, must be"),
+            ("postgres://u:p@h/d?sslmode=", ": invalid value of the option sslmode, must be one"),
+            ("postgres://u:p@h/d?sslrootcert=/secret", ": invalid value of the option sslrootcert"),
+            ("sqlite://", ", must be sqlite"),
+            ("sqlite:///", ": the name of the database is missing"),
+            ("sqlite:///:memory:", ": the name of the database is missing"),
+            ("sqlite://:memory:", ", must be sqlite"),
+            ("sqlite://host/secret", ", must be sqlite"),
+            ("sqlite:////tmp/a#b", ", must be sqlite"),
+            ("sqlite:////tmp/a?timeout=1", ": unknown option 'timeout', must be without options"),
+            ("sqlite:////no/where/a", ": the folder /no/where does not exist: create it, or"),
+            ("sqlite:////no\x1b[31m/a", r": the folder /no\x1b[31m does not exist: create"),
+            ("sqlite:////", ": / is a folder, must be the path of a file"),
+        ],
+    )
+    def test_of_a_database_that_can_not_work_is_refused_with_what_is_allowed(
+        self, monkeypatch: pytest.MonkeyPatch, value: str, words: str
+    ):
+        monkeypatch.setitem(site.env.ENVIRON, "DATABASE_URL", value)
+        with pytest.raises(ImproperlyConfigured) as refused:
+            site.database()
+        assert str(refused.value).startswith(f"Unexpected value of DATABASE_URL{words}")
+        assert "secret" not in str(refused.value)
+
+    @pytest.mark.parametrize(
+        ("value", "words"),
+        [
+            ("redis://h?foo=secret", ": unknown option 'foo', must be one of: db"),
+            ("redis://h?socket_timeout=abc", ": unknown option 'socket_timeout', must be"),
+            ("redis://h?decode_responses=1", ": unknown option 'decode_responses', must be"),
+            ("redis://h?ssl_cert_reqs=none", ": unknown option 'ssl_cert_reqs', must be"),
+            ("redis://h?\x1b[31m=1", r": unknown option '\x1b[31m', must be one of: db"),
+            ("redis://h?db=secret", ": invalid value of the option db, must be a whole number"),
+            ("rediss://h?ssl_cert_reqs=secret", ": invalid value of the option ssl_cert_reqs,"),
+            ("rediss://h?ssl_ca_certs=/secret", ": invalid value of the option ssl_ca_certs, must"),
+            ("unix:///s?foo=1", ": unknown option 'foo', must be one of: db"),
+            ("redis://h/9999999999", ", must be redis"),
+            ("redis://h#secret", ", must be redis"),
+        ],
+    )
+    def test_of_a_redis_that_can_not_work_is_refused_with_what_is_allowed(
+        self, monkeypatch: pytest.MonkeyPatch, value: str, words: str
+    ):
+        monkeypatch.setitem(site.env.ENVIRON, "REDIS_URL", value)
+        with pytest.raises(ImproperlyConfigured) as refused:
+            site.redis()
+        assert str(refused.value).startswith(f"Unexpected value of REDIS_URL{words}")
+        assert "secret" not in str(refused.value)
+
+    def test_of_a_database_and_of_a_redis_may_have_options(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ):
+        authorities = tmp_path / "ca.pem"
+        authorities.touch()
+        given = f"postgres://u:p@h/d?sslmode=verify-full&sslrootcert={authorities}"
+        monkeypatch.setitem(site.env.ENVIRON, "DATABASE_URL", given)
+        options = {"sslmode": "verify-full", "sslrootcert": str(authorities)}
+        assert site.database()["OPTIONS"] == options
+        for given in (f"rediss://h?db=1&ssl_ca_certs={authorities}", "unix:///s?db=1"):
+            monkeypatch.setitem(site.env.ENVIRON, "REDIS_URL", given)
+            assert site.redis() == given
+
     @pytest.mark.parametrize("value", ["unix:///run/a@b.sock", "rediss://a:b%2F@c:6379/0", ""])
     def test_of_a_redis_may_have_a_password(self, monkeypatch: pytest.MonkeyPatch, value: str):
         monkeypatch.setitem(site.env.ENVIRON, "REDIS_URL", value)
@@ -679,6 +755,49 @@ class TestAVariable:
         for given in (value, f" {value} ", value.replace("redis", "Redis")):
             monkeypatch.setitem(site.env.ENVIRON, "REDIS_URL", given)
             assert site.redis() == value
+
+
+@pytest.mark.server
+def test_a_database_gets_the_options_of_its_address():
+    code = "from django.conf import settings; print(settings.DATABASES['default']['OPTIONS'])"
+    ran = python("-c", code, DATABASE_URL="postgres://u:p@h/d?sslmode=require")
+    assert "'sslmode': 'require'" in ran.stdout
+    assert "'connect_timeout': 5" in ran.stdout
+
+
+LAYER = """
+import asyncio
+from channels.layers import get_channel_layer
+
+async def send():
+    layer = get_channel_layer()
+    channel = await layer.new_channel()
+    await layer.group_add("a", channel)
+    await layer.group_send("a", {"type": "hello"})
+    print(await asyncio.wait_for(layer.receive(channel), 60))
+    await layer.flush()
+
+asyncio.run(send())
+"""
+
+
+@pytest.mark.server
+def test_a_redis_is_reached_through_a_socket_of_the_file_system(tmp_path: Path):
+    program = shutil.which("redis-server")
+    if program is None:
+        lacking("Redis", "redis-server")
+    assert program is not None
+    path = tmp_path / "redis.sock"
+    server = Redis(program)
+    server.command += ["--unixsocket", str(path)]
+    server.start()
+    try:
+        ran = python(
+            "-c", f"import django; django.setup()\n{LAYER}", REDIS_URL=f"unix://{path}?db=1"
+        )
+        assert ran.stdout.strip() == "{'type': 'hello'}", ran.stderr
+    finally:
+        server.stop()
 
 
 @pytest.mark.server

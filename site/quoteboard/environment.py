@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import os
-import re
 import zoneinfo
+from collections.abc import Callable
 from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, TypeVar
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
 from django.http.request import split_domain_port
 
+from quoteboard import addresses
 from quotes.conf import forms
 from quotes.providers import provider_class
 from quotes.quote.texts import one_line
+
+T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parents[2]
 ENV_FILE = ROOT / ".env"
@@ -99,58 +101,23 @@ def limits(*names: str) -> dict[str, int]:
 
 
 def database() -> dict[str, Any]:
-    """Read DATABASE_URL.
-
-    Fail at once for another kind of database, with a message that does not contain the password.
-    """
-    given = text("DATABASE_URL") or f"sqlite:///{ROOT / 'db.sqlite3'}"
-    try:
-        scheme = given.partition("://")[0]
-        if scheme == "sqlite" or (scheme in ("postgres", "postgresql") and not is_torn(given)):
-            found: dict[str, Any] = env.db_url_config(given)
-            return found
-    except ValueError:  # the port is not a number
-        pass
-    raise ImproperlyConfigured(
-        "Unexpected value of DATABASE_URL, must be sqlite:///path "
-        "or postgres://user:password@host/name; in a password, %2F, %3F, %23 and %40 for / ? # @"
-    )
-
-
-def is_torn(url: str) -> bool:
-    """Return whether a password has a /, ? or #, so that its rest is not part of the host."""
-    parts = urlsplit(url)
-    before_host = "@" in parts.netloc
-    return "@" in parts.path + parts.fragment or ("@" in parts.query and not before_host)
+    """Read DATABASE_URL; fail at once for an address that can't work, without its password."""
+    return address("DATABASE_URL", f"sqlite:///{ROOT / 'db.sqlite3'}", addresses.database)
 
 
 def redis() -> str:
-    """Read REDIS_URL; fail at once for another kind of address, without its password."""
-    given = text("REDIS_URL")
-    scheme, separator, rest = given.partition("://")
-    given = f"{scheme.lower()}{separator}{rest}"
-    if not given or is_redis(given):
-        return given
-    raise ImproperlyConfigured(
-        "Unexpected value of REDIS_URL, must be redis://host:6379/0, rediss://host:6379/0 "
-        "or unix:///path; in a password, %2F, %3F, %23 and %40 for / ? # @"
-    )
+    """Read REDIS_URL; fail at once for an address that can't work, without its password."""
+    return address("REDIS_URL", "", addresses.redis) if text("REDIS_URL") else ""
 
 
-def is_redis(url: str) -> bool:
-    """Return whether an address names a Redis: a client would take a default for the rest."""
+def address(name: str, default: str, read: Callable[[str], T]) -> T:
+    """Read an address; fail at once with what is allowed."""
     try:
-        parts = urlsplit(url)
-        with_port = parts.port != 0
-    except ValueError:  # the port is not a number
-        return False
-    if parts.scheme == "unix":
-        return len(parts.path) > 1 and not parts.hostname
-    if is_torn(url):
-        return False
-    is_host = re.fullmatch(r"[\w.:-]+", parts.hostname or "") is not None
-    is_database = re.fullmatch(r"(/[0-9]*/?)?", parts.path) is not None
-    return parts.scheme in ("redis", "rediss") and is_host and with_port and is_database
+        return read(text(name) or default)
+    except ValueError as error:
+        words = str(error)
+        separator = ", " if words.startswith("must ") else ": "
+        raise ImproperlyConfigured(f"Unexpected value of {name}{separator}{words}") from None
 
 
 def time_zone() -> str:

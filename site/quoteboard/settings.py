@@ -119,7 +119,7 @@ else:
     # Persistent connections leak under ASGI; a pool does not.
     DATABASES["default"]["CONN_MAX_AGE"] = 0
     # The pool tries to connect again within two seconds, and gives up a server that hangs.
-    DATABASES["default"]["OPTIONS"] = {
+    DATABASES["default"]["OPTIONS"] = DATABASES["default"].get("OPTIONS", {}) | {
         "pool": {"min_size": 1, "max_size": 8, "timeout": 5, "reconnect_timeout": 2},
         "connect_timeout": 5,
         "tcp_user_timeout": 10_000,  # milliseconds
@@ -151,9 +151,10 @@ if REDIS_URL:
                         "address": REDIS_URL,
                         "socket_connect_timeout": 2,
                         "socket_timeout": 2,
-                        "socket_keepalive": True,
                         "health_check_interval": 5,
                     }
+                    # a socket of the file system has none, and its client would refuse the option
+                    | ({} if REDIS_URL.startswith("unix:") else {"socket_keepalive": True})
                 ],
             },
         }
