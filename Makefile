@@ -45,7 +45,7 @@ clocks: dev  ## the fast tests under other clocks, time zones and locales
 check: dev  ## style, types and settings; it builds a wheel in var/dist/, too
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/djade --check $$(git ls-files 'templates/*.html')
+	$(BIN)/djade --check $$(git ls-files 'templates/*.html' 'site/*.html')
 	$(BIN)/mypy
 	$(BIN)/python manage.py check
 	$(BIN)/python manage.py makemigrations --check --dry-run

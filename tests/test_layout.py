@@ -29,7 +29,8 @@ urls
 LEVEL = {room: level for level, line in enumerate(ROOMS.split("\n")) for room in line.split()}
 YET_TO_COME = {"alerts", "charts", "visitors", "embeds", "staff"}
 MODULES = [path for path in sorted(QUOTES.rglob("*.py")) if "migrations" not in path.parts]
-MARKUP = [*sorted((ROOT / "templates").rglob("*.html")), *MODULES]
+TEMPLATES = [each for name in ("templates", "site") for each in (ROOT / name).rglob("*.html")]
+MARKUP = [*sorted(TEMPLATES), *MODULES]
 EVENTS = "click|load|error|change|input|submit|focus|blur|key[a-z]+|mouse[a-z]+|pointer[a-z]+"
 
 

@@ -1,4 +1,4 @@
-"""The German catalogue: every text has a translation, and the compiled file is up to date."""
+"""The German catalogues: every text has a translation, and the compiled files are up to date."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from tests.conftest import lacking
 from tests.servers import ROOT
 
 CATALOGUE = Path("locale/de/LC_MESSAGES/django.po")
+APPS = (ROOT / "quotes", ROOT / "site" / "logins")
 COMPILED = CATALOGUE.with_suffix(".mo")
 
 
@@ -27,19 +28,26 @@ def run(*command: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
+def copy_with_templates(app: Path, folder: Path) -> None:
+    """Copy an app. The templates of the site, outside of its apps, count as those of `quotes`."""
+    shutil.copytree(app, folder)
+    if app.name == "quotes":
+        shutil.copytree(ROOT / "templates", folder / "templates")
+
+
+@pytest.mark.parametrize("app", APPS, ids=lambda app: app.name)
 def test_every_text_is_translated_and_nothing_else(
-    gettext: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    gettext: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, app: Path
 ):
-    shutil.copytree(ROOT / "quotes", tmp_path / "quotes")
-    shutil.copytree(ROOT / "templates", tmp_path / "quotes" / "templates")
-    monkeypatch.chdir(tmp_path / "quotes")
+    copy_with_templates(app, tmp_path / app.name)
+    monkeypatch.chdir(tmp_path / app.name)
     call_command("makemessages", locale=["de"], verbosity=0)
     for kind in ("--untranslated", "--only-fuzzy", "--only-obsolete"):
         assert run("msgattrib", kind, "--no-wrap", str(CATALOGUE)) == "", kind
 
 
-def test_the_compiled_catalogue_is_up_to_date(gettext: None, tmp_path: Path):
+@pytest.mark.parametrize("app", APPS, ids=lambda app: app.name)
+def test_the_compiled_catalogue_is_up_to_date(gettext: None, tmp_path: Path, app: Path):
     compiled = tmp_path / "django.mo"
-    written = ROOT / "quotes" / CATALOGUE
-    run("msgfmt", "--check-format", "--output-file", str(compiled), str(written))
-    assert run("msgunfmt", str(ROOT / "quotes" / COMPILED)) == run("msgunfmt", str(compiled))
+    run("msgfmt", "--check-format", "--output-file", str(compiled), str(app / CATALOGUE))
+    assert run("msgunfmt", str(app / COMPILED)) == run("msgunfmt", str(compiled))

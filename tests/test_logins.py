@@ -21,8 +21,8 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.db.models import F
 from django.test import Client
-from logins import throttle, views
-from logins.models import Attempts
+from logins import hashing, throttle
+from logins.models import FailedLogins
 
 from tests.servers import PATIENCE, ROOT, until
 from tests.test_docs import snippets
@@ -52,7 +52,7 @@ class CountingHasher(MD5PasswordHasher):
 @pytest.fixture(autouse=True)
 async def alice(transactional_db: None, settings: Any, monkeypatch: pytest.MonkeyPatch) -> User:
     """Alice runs the site. Refusals come at once, so that the tests do not wait."""
-    monkeypatch.setattr(views, "DELAY", (0.0, 0.0))
+    monkeypatch.setattr(hashing, "DELAY", (0.0, 0.0))
     monkeypatch.setattr(throttle, "rarely", throttle.Rarely())
     settings.PASSWORD_HASHERS = [f"{__name__}.CountingHasher"]
     CountingHasher.door.set()
@@ -101,7 +101,7 @@ def text(response: httpx.Response) -> str:
 
 def pass_time() -> None:
     """Let fifteen minutes pass for all that was counted."""
-    Attempts.objects.update(since=F("since") - throttle.WINDOW)
+    FailedLogins.objects.update(since=F("since") - throttle.WINDOW)
 
 
 class TestTooManyFailures:
@@ -179,11 +179,11 @@ class TestTooManyFailures:
         async with at() as visitor:
             for number in range(40):
                 await visitor.attempt(name=f"name {number}")
-            assert await Attempts.objects.acount() == 21  # of twenty names, and of the address
+            assert await FailedLogins.objects.acount() == 21  # of twenty names, and of the address
             await sync_to_async(pass_time)()
         async with at(THERE) as other:
             await other.attempt()
-        assert await Attempts.objects.acount() == 2
+        assert await FailedLogins.objects.acount() == 2
 
     async def test_at_the_same_time_are_no_way_around_it(self):
         async with at() as visitor:
@@ -198,7 +198,7 @@ class TestManyLogins:
             CountingHasher.door.clear()
             visitors = [one, other] * 4
             tasks = [asyncio.create_task(each.attempt()) for each in visitors]
-            await until(lambda: views.queue.waiting == 8)
+            await until(lambda: hashing.queue.waiting == 8)
             await until(lambda: CountingHasher.at_once)
             CountingHasher.door.set()
             assert {each.status_code for each in await asyncio.gather(*tasks)} == {200}
@@ -220,8 +220,8 @@ class TestManyLogins:
     async def test_that_wait_are_few_and_others_are_refused(self):
         async with at() as visitor:
             CountingHasher.door.clear()
-            tasks = [asyncio.create_task(visitor.attempt()) for _ in range(views.MAX_WAITING)]
-            await until(lambda: views.queue.waiting == views.MAX_WAITING)
+            tasks = [asyncio.create_task(visitor.attempt()) for _ in range(hashing.MAX_WAITING)]
+            await until(lambda: hashing.queue.waiting == hashing.MAX_WAITING)
             refused = await visitor.attempt(RIGHT)
             CountingHasher.door.set()
             await asyncio.gather(*tasks)
@@ -261,8 +261,8 @@ class TestTheOperator:
     ):
         async with at() as visitor:
             CountingHasher.door.clear()
-            tasks = [asyncio.create_task(visitor.attempt()) for _ in range(views.MAX_WAITING)]
-            await until(lambda: views.queue.waiting == views.MAX_WAITING)
+            tasks = [asyncio.create_task(visitor.attempt()) for _ in range(hashing.MAX_WAITING)]
+            await until(lambda: hashing.queue.waiting == hashing.MAX_WAITING)
             assert await visitor.statuses(20) == [503] * 20
             [line] = caplog.records
             CountingHasher.door.set()

@@ -119,7 +119,7 @@ from logins import throttle
 def attempt(number):
     try:
         throttle.count("192.0.2.1", "alice")
-    except throttle.Refused:
+    except throttle.LoginRefused:
         return False
     finally:
         connection.close()

@@ -28,7 +28,7 @@ class ThrottledBackend(ModelBackend):
         password: str | None = None,
         **kwargs: Any,
     ) -> User | None:
-        """Return the user, or None; raise Refused after too many failures.
+        """Return the user, or None; raise LoginRefused after too many failures.
 
         A refused attempt hashes nothing. Names that do not exist are counted, too.
         """

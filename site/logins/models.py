@@ -1,12 +1,12 @@
-"""The table of attempts to log in, which all processes share."""
+"""The table of failed logins, which all processes share."""
 
 from __future__ import annotations
 
 from django.db import models
 
 
-class Attempts(models.Model):
-    """The failed attempts of one address within fifteen minutes, for one name or for all."""
+class FailedLogins(models.Model):
+    """How many logins of one address failed in fifteen minutes, with one name or with all."""
 
     address = models.CharField(max_length=64)  # or the /64 of IPv6
     # a digest: people type passwords into the field of the name; empty for all names together

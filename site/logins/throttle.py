@@ -14,7 +14,7 @@ from django.db.models import F, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from logins.models import Attempts
+from logins.models import FailedLogins
 from quotes.limits import address_of
 from quotes.limits.rarely import Rarely
 
@@ -25,7 +25,7 @@ MAX_FOR_NAME = 5  # failures of an address with one name
 MAX_FOR_ADDRESS = 20  # failures of an address with any name
 
 
-class Refused(Exception):
+class LoginRefused(Exception):
     """Raised when a login is refused. It has a reason, a status, and seconds until the next try."""
 
     def __init__(self, reason: str, status: int, seconds: float) -> None:
@@ -36,7 +36,7 @@ class Refused(Exception):
 rarely = Rarely()
 
 
-def log_refusal(address: str, refused: Refused) -> None:
+def log_refusal(address: str, refused: LoginRefused) -> None:
     """Log a refused login; the name is left out, because it may be a password."""
     if rarely.is_due(str(refused)):
         so_far = rarely.counts[str(refused)]
@@ -60,15 +60,15 @@ def digest(name: str) -> str:
 
 
 def refuse_blocked(address: str, name: str) -> None:
-    """Raise Refused if the next attempt would be one too many; write nothing."""
+    """Raise LoginRefused if the next attempt would be one too many; write nothing."""
     _check(address, name, room=1)
 
 
 def count(address: str, name: str) -> None:
-    """Count an attempt as failed; raise Refused if others at the same time were faster."""
+    """Count an attempt as failed; raise LoginRefused if others at the same time were faster."""
     _expired().delete()
     for each in ("", digest(name)):
-        row = Attempts.objects.filter(address=address, name=each)
+        row = FailedLogins.objects.filter(address=address, name=each)
         while True:  # another process may delete it as expired
             row.get_or_create(address=address, name=each, defaults={"since": timezone.now()})
             if row.update(count=F("count") + 1):
@@ -78,14 +78,14 @@ def count(address: str, name: str) -> None:
 
 def forgive(address: str, name: str) -> None:
     """Forget the failures of a name after a success, and that this attempt was counted."""
-    Attempts.objects.filter(address=address, name=digest(name)).delete()
-    Attempts.objects.filter(address=address, name="", count__gt=0).update(count=F("count") - 1)
+    FailedLogins.objects.filter(address=address, name=digest(name)).delete()
+    FailedLogins.objects.filter(address=address, name="", count__gt=0).update(count=F("count") - 1)
 
 
-def blocked() -> list[Attempts]:
+def blocked() -> list[FailedLogins]:
     """Return the rows that block somebody now."""
     now = timezone.now()
-    return [row for row in Attempts.objects.order_by("address") if _wait(row, 1, now)]
+    return [row for row in FailedLogins.objects.order_by("address") if _wait(row, 1, now)]
 
 
 def unblock(given: str) -> int:
@@ -94,30 +94,30 @@ def unblock(given: str) -> int:
     An address of IPv6 stands for its /64. The failures of a name no longer count for its addresses
     either.
     """
-    of_name = Attempts.objects.filter(name=digest(given))
+    of_name = FailedLogins.objects.filter(name=digest(given))
     for of_address, count in of_name.values_list("address", "count"):
-        at_address = Attempts.objects.filter(address=of_address, name="")
+        at_address = FailedLogins.objects.filter(address=of_address, name="")
         at_address.filter(count__lt=count).update(count=count)
         at_address.update(count=F("count") - count)
     address = address_of({"client": [given.removesuffix("/64")]})
-    rows, _ = (Attempts.objects.filter(address=address) | of_name).delete()
+    rows, _ = (FailedLogins.objects.filter(address=address) | of_name).delete()
     return rows
 
 
 def _check(address: str, name: str, room: int) -> None:
     now, known = timezone.now(), ("", digest(name))
-    rows = list(Attempts.objects.filter(address=address, name__in=known))
+    rows = list(FailedLogins.objects.filter(address=address, name__in=known))
     seconds, name_of = max(((_wait(row, room, now), row.name) for row in rows), default=(0.0, ""))
     if seconds:
         reason = "too many failures with one name" if name_of else "too many failures"
-        raise Refused(reason, 429, seconds)
+        raise LoginRefused(reason, 429, seconds)
 
 
-def _wait(row: Attempts, room: int, now: datetime) -> float:
+def _wait(row: FailedLogins, room: int, now: datetime) -> float:
     """Return the seconds for which a row blocks; 0 if it has room for so many attempts."""
     most = MAX_FOR_NAME if row.name else MAX_FOR_ADDRESS
     return max(0.0, (row.since + WINDOW - now).total_seconds()) if row.count + room > most else 0.0
 
 
-def _expired() -> QuerySet[Attempts]:
-    return Attempts.objects.filter(since__lte=timezone.now() - WINDOW)
+def _expired() -> QuerySet[FailedLogins]:
+    return FailedLogins.objects.filter(since__lte=timezone.now() - WINDOW)

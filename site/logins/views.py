@@ -1,82 +1,20 @@
-"""The login of the admin: attempts are checked one after the other.
-
-Hashing a password takes a quarter of a second of a processor. Many at once would leave no time for
-prices.
-"""
+"""The login of the admin: its form, and the answers to attempts."""
 
 from __future__ import annotations
 
-import asyncio
 import math
-import random
-import time
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
 from asgiref.sync import sync_to_async
-from channels.db import database_sync_to_async
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
-from django.template.response import TemplateResponse
 from django.utils.translation import get_language
 from django.views.decorators.cache import never_cache
 
 from logins import throttle
-from logins.throttle import Refused
-
-MAX_WAITING = 30  # logins, for 15 seconds
-MAX_DELAYED = 100  # answers
-DELAY = (1.0, 3.0)  # seconds: an attacker who gets the answer at once tries again at once
-MAX_REST = 1.0  # seconds
-BUSY = 5.0  # seconds until the next try
-
-
-class Queue:
-    """Logins of this process, and answers that are delayed."""
-
-    def __init__(self) -> None:
-        self.thread = ThreadPoolExecutor(1, "logins")
-        self.waiting = self.delayed = 0
-        self.rests_until = 0.0  # by the monotonic clock
-
-    async def attempt(self, request: HttpRequest) -> HttpResponse:
-        """Check one login after the other; raise Refused if too many wait, or if it is blocked."""
-        if self.waiting >= MAX_WAITING:
-            raise Refused("too many logins at once", 503, BUSY)
-        self.waiting += 1
-        try:
-            check = database_sync_to_async(self.check, thread_sensitive=False, executor=self.thread)
-            answer: HttpResponse = await check(request)
-            return answer
-        finally:
-            self.waiting -= 1
-
-    def check(self, request: HttpRequest) -> HttpResponse:
-        """Check a login and render its page, both in the one thread: many slow the pages down.
-
-        Afterwards the thread rests as long as it worked: logins use half a processor at most.
-        """
-        time.sleep(max(0.0, self.rests_until - time.monotonic()))
-        began = time.monotonic()
-        try:
-            answer = admin.site.login(request)
-            return answer.render() if isinstance(answer, TemplateResponse) else answer
-        finally:
-            ended = time.monotonic()
-            self.rests_until = ended + min(ended - began, MAX_REST)
-
-    async def delay(self) -> None:
-        """Wait a moment, unless too many wait already."""
-        if self.delayed < MAX_DELAYED:
-            self.delayed += 1
-            try:
-                await asyncio.sleep(random.uniform(*DELAY))
-            finally:
-                self.delayed -= 1
-
-
-queue = Queue()
+from logins.hashing import queue
+from logins.throttle import LoginRefused
 
 
 @never_cache
@@ -86,7 +24,7 @@ async def login(request: HttpRequest) -> HttpResponse:
         return await sync_to_async(admin.site.login)(request)
     try:
         return await queue.attempt(request)
-    except Refused as refused:
+    except LoginRefused as refused:
         throttle.log_refusal(throttle.address(request), refused)
         await queue.delay()
         minutes = 0 if refused.status == 503 else math.ceil(refused.seconds / 60)
@@ -99,4 +37,4 @@ async def login(request: HttpRequest) -> HttpResponse:
 def page(language: str, minutes: int) -> str:
     """Return the page for a refused login in the active language; 0 minutes mean a moment."""
     titles = {"site_title": admin.site.site_title, "site_header": admin.site.site_header}
-    return render_to_string("admin/login_refused.html", {**titles, "minutes": minutes})
+    return render_to_string("logins/refused.html", {**titles, "minutes": minutes})
