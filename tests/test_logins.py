@@ -116,6 +116,8 @@ class TestTooManyFailures:
             await visitor.statuses(5)
             refused = await visitor.attempt()
             assert "Too many logins failed. Try again in 15 minutes." in text(refused)
+            assert "ask the people who run this server. They can let you in" in text(refused)
+            assert "<code>manage.py unblock</code>" in refused.text
             assert 0 < int(refused.headers["Retry-After"]) <= 900
             assert 'id="site-name"' in refused.text
             assert "admin/css/login.css" in refused.text
@@ -126,7 +128,9 @@ class TestTooManyFailures:
         async with at(language="de-AT") as visitor:
             await visitor.statuses(5)
             words = "Zu viele Anmeldungen sind gescheitert. Versuchen Sie es in 15 Minuten erneut."
-            assert words in text(await visitor.attempt())
+            refused = text(await visitor.attempt())
+            assert words in refused
+            assert "wenden Sie sich an die Betreiber dieses Servers" in refused
 
     async def test_are_answered_alike_whether_the_name_exists_or_not(self):
         async with at(HERE) as visitor, at(THERE) as other:
@@ -228,6 +232,7 @@ class TestManyLogins:
             assert refused.status_code == 503
             assert refused.headers["Retry-After"] == "5"
             assert "Too many logins at this moment. Try again in a few seconds." in text(refused)
+            assert "unblock" not in refused.text
 
     async def test_do_not_delay_pages(self):
         async with at() as visitor:
