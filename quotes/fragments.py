@@ -40,6 +40,11 @@ TARGETS = {
 # The same for a symbol that is no longer active: rows of a board are deleted, all others stay.
 GONE = TARGETS | {"row": "delete:tr.quote:not(.quote-entry)[data-symbol='{code}']"}
 
+# A new turn starts the clocks in the stylesheet again. Those of pulses alternate. A sign between
+# pulses has its own, because it does not know which one its page had last.
+TURNS = (1, 2)
+BETWEEN = 3
+
 MAX_REMEMBERED = 1000  # notes and sources: without a limit, unknown symbols would fill the memory
 
 
@@ -131,17 +136,13 @@ class Fragments:
         """Return a message with the notes and sources of a page."""
         return addressed(self.notes(watch)) + addressed(self.sources(watch))
 
-    def sign(
-        self, language: str, condition: str = "live", turn: int = 1, *, again: bool = False
-    ) -> str:
+    def sign(self, language: str, condition: str = "live", turn: int = BETWEEN) -> str:
         """Return a message with the pulse of every place on a page, its retry and its announcement.
 
-        Screen readers announce when prices stop, and when they are live `again`.
+        Screen readers announce when prices stop, and when they are live again.
         """
         pulse = addressed(self.pulse(language, condition, turn), "outerMorph:.quotes-pulse")
-        announcement = addressed(
-            self.announcement(language, condition, turn, again=again), "outerMorph"
-        )
+        announcement = addressed(self.announcement(language, condition, turn), "outerMorph")
         return pulse + announcement + addressed(self.retry(language))
 
     def pulse(self, language: str, condition: str = "live", turn: int = 1) -> SafeString:
@@ -149,14 +150,11 @@ class Fragments:
 
         The condition is "live" in messages, "opening" on a page whose socket is not open yet, and
         "late" in the answer to a page whose socket was silent. While this process does not hear
-        its feed, it is "stopped" everywhere. The turn, 1 or 2, alternates from pulse to pulse: a
-        new turn starts the clocks in the stylesheet again.
+        its feed, it is "stopped" everywhere.
         """
-        if condition == "live" and not self.store.heard:
-            condition = "opening"
         at, now = self.store.stopped_at or timezone.now(), timezone.now()
         context = {
-            "condition": "stopped" if self.store.stopped_at else condition,
+            "condition": self._actual(condition),
             "turn": turn,
             "fast": conf.get("PULSE") == conf.FAST,
             "at": at,
@@ -165,22 +163,21 @@ class Fragments:
         }
         return self.render("quotes/_pulse.html", language, context)
 
-    def announcement(
-        self, language: str, condition: str = "live", turn: int = 1, *, again: bool = False
-    ) -> SafeString:
+    def announcement(self, language: str, condition: str = "live", turn: int = 1) -> SafeString:
         """Return the announcement for screen readers: that prices stopped, or are live again.
 
         Each page has one such element. While pulses arrive, it has no visible text. When they end,
-        the stylesheet shows its text to screen readers.
+        the stylesheet shows its text to screen readers. After that, it shows for some seconds that
+        prices are live again, whatever had stopped them.
         """
-        at = self.store.stopped_at
+        at, condition = self.store.stopped_at, self._actual(condition)
         # A page whose socket fails requests this again and again. With a new text each time, screen
         # readers would repeat it.
         context = {
             "stopped": at is not None,
             "written": _written(at, language) if at else "",
             "late": condition == "late",
-            "again": again,
+            "again": condition == "live" and turn == BETWEEN,
             "turn": turn,
             "fast": conf.get("PULSE") == conf.FAST,
         }
@@ -244,6 +241,11 @@ class Fragments:
         with translation.override(language):
             html = get_template(template).render(context).strip()
         return mark_safe(html.encode("ascii", "xmlcharrefreplace").decode())  # noqa: S308
+
+    def _actual(self, condition: str) -> str:
+        if self.store.stopped_at:
+            return "stopped"
+        return "opening" if condition == "live" and not self.store.heard else condition
 
     def _quotes(self, codes: Iterable[str]) -> list[Quote | None]:
         states = self.store.states

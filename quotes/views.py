@@ -21,7 +21,7 @@ from quotes.addresses import Address, TooManySymbols
 from quotes.boards import SORTS, BoardQuery, BoardView, Selection
 from quotes.codes import code_of
 from quotes.conf.forms import is_within, origin
-from quotes.fragments import addressed
+from quotes.fragments import TURNS, addressed
 from quotes.live import Live, ensure_started
 from quotes.metrics import exposition
 from quotes.models import Symbol
@@ -169,7 +169,7 @@ async def live_again(request: HttpRequest) -> HttpResponse:
     fragments = live.fragments
     answer = [
         rows + fragments.about(watch) if rows else fragments.everything(watch),
-        fragments.sign(address.language, late),
+        fragments.sign(address.language, late, TURNS[0]),
         addressed(fragments.render("quotes/_socket.html", address.language, {"address": address})),
     ]
     return HttpResponse("".join(answer))

@@ -16,7 +16,7 @@ from django.utils.timezone import localtime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quotes.fragments import TARGETS, TEMPLATES, Fragments, Watch, addressed
+from quotes.fragments import BETWEEN, TARGETS, TEMPLATES, TURNS, Fragments, Watch, addressed
 from quotes.models import Symbol
 from quotes.providers import REGISTRY
 from quotes.quote import Quote
@@ -844,26 +844,38 @@ def test_after_a_while_a_page_says_for_how_long_prices_have_stopped(
     assert " ".join(classes[1].split()[3:]) == shown
 
 
-def announcements(fragments: Fragments, *given: str, **more: bool) -> list[str]:
-    """Return what screen readers announce, of all elements of a message."""
-    sent = fragments.sign("en", *given, **more)
-    found = re.findall(r'class="([^"]*)" role="status">((?:[^<]|<span.*?</span>)*)</span>', sent)
-    # the stylesheet hides it
-    silence = '<span class="announced-silence">Prices are not live.</span>'
-    assert all(silence in text or "stopped" in text for _, text in found)
-    return [re.sub("<[^>]*>", "", t if "late" in c else t.replace(silence, "")) for c, t in found]
+def announcement(fragments: Fragments, *given: str | int) -> tuple[str, str, bool]:
+    """Return what screen readers announce at the end and during a silence, and if that is now."""
+    sent = fragments.sign("en", *given)
+    (found,) = re.findall(
+        r'class="([^"]*)" role="status">(?:<[^>]*>){3}(.*?)(?:<[^>]*>){2}(.*?)<', sent
+    )
+    return found[1], found[2], "announced-now" in found[0]
 
 
 def test_screen_readers_announce_once_a_page_that_prices_stopped_and_are_live_again(
     fragments: Fragments,
 ):
-    assert announcements(fragments) == announcements(fragments, "opening") == [""]
+    silence = "Prices are not live."
+    assert announcement(fragments, "opening") == ("", silence, False)
+    assert announcement(fragments, "late", 1) == ("", silence, True)
+    assert announcement(fragments) == ("Prices are live again.", silence, False)
+    for turn in TURNS:  # a page that notices a silence after a pulse must not announce its end
+        assert announcement(fragments, "live", turn) == ("", silence, False)
+    fragments.store.heard = False
+    assert announcement(fragments) == ("", silence, False)
     fragments.store.stopped_at = timezone.now() - timedelta(seconds=7)
     words = f"Prices stopped at {localtime(fragments.store.stopped_at):%H:%M:%S}"
-    assert announcements(fragments) == [words]
-    fragments.store.stopped_at = None
-    assert announcements(fragments, again=True) == ["Prices are live again. "]
-    assert announcements(fragments, "late") == ["Prices are not live."]
+    assert announcement(fragments) == ("", words, True)
+
+
+def test_an_opening_starts_the_clocks_again_whatever_pulse_its_page_had_last(
+    fragments: Fragments,
+):
+    opening = fragments.opening(watch(panel=["AAPL"]))
+    assert 'class="quotes-pulse pulse-live turn-3"' in opening
+    assert "announced-3" in opening
+    assert BETWEEN not in TURNS
 
 
 def test_the_next_pulse_has_other_names_of_animations(fragments: Fragments):
@@ -874,8 +886,8 @@ def test_the_next_pulse_has_other_names_of_animations(fragments: Fragments):
 @pytest.mark.parametrize(
     ("every", "names", "trigger"),
     [
-        (5.0, "quotes-pulse pulse-live turn-1", "every 15s"),
-        (0.5, "quotes-pulse pulse-live turn-1 pulse-fast", "every 2s"),
+        (5.0, "quotes-pulse pulse-live turn-3", "every 15s"),
+        (0.5, "quotes-pulse pulse-live turn-3 pulse-fast", "every 2s"),
     ],
 )
 def test_a_sign_brings_the_clocks_that_go_with_its_pace(

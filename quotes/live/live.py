@@ -23,7 +23,7 @@ from quotes.feed import records
 from quotes.feed.batch import Batch
 from quotes.feed.chains import load_chains
 from quotes.feed.records import NOTHING, Version
-from quotes.fragments import Fragments, Watch
+from quotes.fragments import BETWEEN, TURNS, Fragments, Watch
 from quotes.limits import Limits
 from quotes.live import changes, layer, lease
 from quotes.live.beat import Beat
@@ -290,14 +290,14 @@ class Live:
 
         Pages that get it at the same moment also send requests at the same moment after a silence.
         """
-        for turn, cohort in cycle(product((1, 2), range(COHORTS))):
+        for turn, cohort in cycle(product(TURNS, range(COHORTS))):
             await asyncio.sleep(conf.get("PULSE") / COHORTS)
             self.send_sign(turn, cohort)
 
-    def send_sign(self, turn: int = 1, cohort: int | None = None, *, again: bool = False) -> None:
+    def send_sign(self, turn: int = BETWEEN, cohort: int | None = None) -> None:
         """Send every page, or a cohort, the pulse of the process as it is now."""
         languages = {watch.language for watch in self.hub.watches}
-        signs = {each: self.fragments.sign(each, turn=turn, again=again) for each in languages}
+        signs = {each: self.fragments.sign(each, turn=turn) for each in languages}
         self.hub.send(partial(_in_language, signs), cohort)
 
     async def watch_beat(self) -> None:
@@ -327,7 +327,7 @@ class Live:
             logger.info("batches of the feed arrive again, after %.0f s", silence)
         if had_stopped or first:
             self.store.stopped_at, self.store.heard = None, True
-            self.send_sign(again=had_stopped)
+            self.send_sign()
 
 
 def _connect() -> None:

@@ -35,6 +35,22 @@ new PerformanceObserver((list) => {
   }
 }).observe({type: "layout-shift", buffered: true});
 """
+# Records what screen readers get from the announcement, at each message and each end of a clock.
+LISTEN = """() => {
+  const place = document.querySelector("#quotes-announcement"), heard = window.quotesHeard = [];
+  const listen = () => {
+    const walker = document.createTreeWalker(place, NodeFilter.SHOW_TEXT), texts = [];
+    while (walker.nextNode()) {
+      const {data, parentElement} = walker.currentNode;
+      if (getComputedStyle(parentElement).visibility === "visible") texts.push(data);
+    }
+    const text = texts.join(" ").trim();
+    if (text && text !== heard.at(-1)) heard.push(text);
+  };
+  new MutationObserver(listen).observe(place,
+    {subtree: true, childList: true, characterData: true, attributes: true});
+  place.addEventListener("animationend", listen);
+}"""
 MOVED = re.compile(r"<(?:tr|span|section)[^>]*data-symbol=\"([^\"]+)\"[^>]*>")
 
 
@@ -131,6 +147,15 @@ class Tab:
         """Return a symbol's price as machines read it."""
         value = self.row(code).locator("data").first.get_attribute("value")
         return value or ""
+
+    def listen(self) -> Tab:
+        """Begin to record what screen readers announce."""
+        self.page.evaluate(LISTEN)
+        return self
+
+    def heard(self) -> list[str]:
+        """Return what screen readers announced since `listen`, in order."""
+        return [str(text) for text in self.page.evaluate("quotesHeard")]
 
     def mark(self, code: str) -> None:
         """Mark the document and a symbol's element, so that `same` can recognise them."""

@@ -167,6 +167,45 @@ def test_without_sockets_a_page_refreshes_itself_and_does_not_call_that_live(
         heal({board: "BTC-USD"})
 
 
+@pytest.mark.parametrize("what", ["nothing passes", "sockets are refused", "the server is killed"])
+def test_the_end_of_a_silence_that_only_the_page_noticed_is_announced(
+    servers: dict[str, Site], tab: OpenTab, what: str
+):
+    server = servers["uvicorn"]
+    with proxy(server.port) as wire:
+        page = tab(wire.url + "/symbols/BTC-USD/").live().listen()
+        page.mark("BTC-USD")
+        page.after_frames(4)
+        assert page.heard() == []  # neither at the opening nor at a pulse
+        if what == "nothing passes":
+            wire.hang()
+        elif what == "sockets are refused":
+            wire.refuses_sockets = True
+            wire.cut()
+        else:
+            server.kill()
+        doubt({page: "BTC-USD"})
+        if server.process is None:
+            server.start()
+        wire.refuses_sockets = False
+        wire.heal()
+        page.until(lambda: len(page.heard()) > 1, "another announcement")
+        assert page.heard() == ["Prices are not live.", "Prices are live again."]
+        heal({page: "BTC-USD"})
+        page.after_frames(4)
+        assert len(page.heard()) == 2
+
+
+def test_a_break_that_no_page_noticed_is_not_announced(market: Site, tab: OpenTab, wire: Proxy):
+    # with the clocks that visitors have; a browser also closes the socket of a hidden page
+    page = tab(wire.url + "/symbols/BTC-USD/").live().listen()
+    wire.cut()
+    page.until(lambda: len(page.sockets) == 2, "a second socket")
+    page.frames.clear()
+    page.until(lambda: any("quotes-pulse" in frame for frame in page.frames), "a pulse")
+    assert page.heard() == []
+
+
 def test_a_server_that_froze_and_thawed_is_live_again(servers: dict[str, Site], tab: OpenTab):
     pages = opened(tab, servers)
     frozen = [each.process for each in servers.values() if each.process]

@@ -39,7 +39,7 @@ def test_when_the_feed_is_killed_every_place_says_so_in_sight_and_in_grey(
         served = running.enter_context(site(tmp_path, database_template, "uvicorn", **SEEDED | env))
         feed = Runfeed(served, "feed").ready()
         running.callback(feed.stop)
-        pages = {tab(served.url + path).live(): places for path, places in PLACES.items()}
+        pages = {tab(served.url + path).live().listen(): n for path, n in PLACES.items()}
         for page in pages:
             page.until(lambda page=page: not grey(page), "prices have colours")
         board = next(iter(pages))
@@ -60,3 +60,6 @@ def test_when_the_feed_is_killed_every_place_says_so_in_sight_and_in_grey(
             page.until(lambda page=page: not grey(page), "the colours are back")
             assert page.loads == 1
             assert not page.says_not_live()
+            stopped, end = page.heard()
+            assert stopped.startswith("Prices stopped at ")
+            assert end == "Prices are live again."
