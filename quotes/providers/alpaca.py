@@ -26,7 +26,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from quotes.providers import Candle, Instrument, Plan, Provider, ProviderError
-from quotes.providers.alpaca_stream import Connection, Snapshot, currency, is_crypto
+from quotes.providers.alpaca_stream import Connection, Snapshot, currency, is_crypto, ticks_in
+from quotes.providers.kit.backlog import Backlog
 from quotes.providers.kit.batches import Groups, by_code
 from quotes.providers.kit.client import Client, address, of_kind, timeout_error
 from quotes.providers.kit.cooldown import cooldown
@@ -241,7 +242,8 @@ class Alpaca(Provider):
 
     async def _listen(self, connection: Connection, groups: Groups) -> AsyncGenerator[Quote]:
         url, quiet = f"{self.ws_url}{connection.path}", False
-        async with Socket(url, self.timeout, self.silence, of=list) as socket:
+        backlog = Backlog(ticks_in, self.standing)
+        async with Socket(url, self.timeout, self.silence, list, backlog) as socket:
             while True:
                 while connection.due:
                     await socket.send(connection.due.pop(0))

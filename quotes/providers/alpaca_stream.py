@@ -5,6 +5,7 @@ Wire format: https://docs.alpaca.markets/docs/streaming-market-data; every frame
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -32,6 +33,10 @@ TAKEN = 30.0  # seconds until Alpaca notices that a connection was lost, and all
 TOO_MANY_SYMBOLS, TOO_MANY_CONNECTIONS = 405, 406
 CANCELLED = 100  # cancelled trades of a symbol that are remembered
 REFUSED = (402, 409)  # a wrong key, a plan without this feed
+
+# Trades, quotes and daily bars in a frame, each a flat object. Only a trade with the same
+# conditions supersedes a trade, because the conditions decide whether it sets the last price.
+TICK = re.compile(r'\{"T":\s*"([tqd])"[^{}]*?"S":\s*"([^"]*)"(?:[^{}]*?"c":\s*\[([^\]]*)\])?')
 
 Row = Mapping[str, Any]
 
@@ -267,6 +272,14 @@ class Connection:
             refused=number in REFUSED,
             retry_after=TAKEN if number == TOO_MANY_CONNECTIONS else None,
         )
+
+
+def ticks_in(frame: str) -> list[str]:
+    """Return the code and kind of each tick; nothing if the frame has other messages, too."""
+    found = TICK.findall(frame)
+    if len(found) != frame.count("{"):
+        return []
+    return [f"{code} {kind} {of if kind == 't' else ''}" for kind, code, of in found]
 
 
 def part(row: Row, name: str) -> Row:

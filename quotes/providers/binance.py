@@ -7,6 +7,7 @@ A price of BTCUSDT is in USDT, never in dollars, even if it is shown for the sym
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from math import ceil
 from typing import Any
 
 from quotes.providers import Candle, Instrument, Plan, Provider, ProviderError
+from quotes.providers.kit.backlog import Backlog, found_by
 from quotes.providers.kit.batches import Codes, Groups, RejectedError
 from quotes.providers.kit.client import address, of_kind
 from quotes.providers.kit.errors import excerpt
@@ -36,6 +38,7 @@ STREAMS = 256  # in one message: four messages are enough, five a second are all
 PULSE = "btcusdt@miniTicker"  # comes every second, even if no other symbol is traded
 MAX_AGE = 23 * 3600.0  # seconds: the exchange ends a connection after 24 hours
 REJECTED = (-1100, -1121)  # illegal characters, invalid symbol
+FRAME = re.compile(r'^\{"stream":\s*"[^"]*@ticker",\s*"data":\s*\{[^{}]*?"s":\s*"([^"]*)"')
 PRICES = ("bid", "ask", "open", "high", "low")
 ROW = {  # of the ticker over REST
     "last": "lastPrice", "bid": "bidPrice", "ask": "askPrice", "open": "openPrice",
@@ -115,7 +118,8 @@ class Binance(Provider):
             raise ProviderError(f"binance streams at most {most} symbols, not {len(groups)}")
         until = self.clock() + MAX_AGE
         url = f"{self.ws_url}/stream?streams={PULSE}"
-        async with Socket(url, self.timeout, self.silence) as socket:
+        backlog = Backlog(found_by(FRAME), self.standing)
+        async with Socket(url, self.timeout, self.silence, backlog=backlog) as socket:
             for message in subscriptions(list(groups)):
                 await socket.send(message)
             # The stream sends a symbol at its next change, which may be hours later.

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import quote as escaped
 
 from quotes.providers import Candle, Instrument, Plan, Provider, ProviderError
-from quotes.providers.kit.backlog import Backlog
+from quotes.providers.kit.backlog import Backlog, found_by
 from quotes.providers.kit.batches import Groups, by_code
 from quotes.providers.kit.cache import StreamCache
 from quotes.providers.kit.client import NotFoundError, address, of_kind
@@ -120,7 +120,7 @@ class Coinbase(Provider):
         raise ProviderError("coinbase knows none of the products")
 
     def _socket(self) -> Socket:
-        backlog = Backlog(TICK, self.standing)
+        backlog = Backlog(found_by(TICK), self.standing)
         return Socket(self.ws_url, self.timeout, self.silence, backlog=backlog)
 
     async def _get(self, path: str, kind: type, **params: str | int) -> Any:

@@ -8,6 +8,7 @@ need a paid plan. Wire format: https://finnhub.io/docs/api (quote, websocket-tra
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import (
     AsyncGenerator,
@@ -27,6 +28,7 @@ from typing import Any
 from urllib.parse import quote as escaped
 
 from quotes.providers import Instrument, Plan, Provider, ProviderError
+from quotes.providers.kit.backlog import Backlog
 from quotes.providers.kit.batches import Groups, by_code
 from quotes.providers.kit.client import address, of_kind
 from quotes.providers.kit.cooldown import cooldown
@@ -47,6 +49,7 @@ QUARANTINE = 900.0  # seconds without a request for a symbol that has no price
 MARKET = "XNYS"  # all stocks have the hours of this market
 MARKETS = ("XNYS", "XNAS", "XASE", "ARCX", "BATS")  # the exchanges; over the counter is left out
 REMEMBERED = timedelta(minutes=2)  # age of the quotes that a new stream repeats
+TRADE = re.compile(r'"s":\s*"([^"]*)"')  # in a frame of any number of trades
 NIGHT = timedelta(hours=5)  # from midnight UTC to that in New York; in summer 4, without trades
 
 
@@ -184,7 +187,8 @@ class Finnhub(Provider):
     async def _listen(self, codes: Sequence[str], groups: Groups) -> AsyncGenerator[Quote]:
         # Finnhub reads the key only here. No error and no log message shows an address's query.
         url = f"{self.ws_url}?token={escaped(self.key, safe='')}"
-        async with Socket(url, self.timeout, self.silence) as socket:
+        backlog = Backlog(TRADE.findall, self.standing)
+        async with Socket(url, self.timeout, self.silence, backlog=backlog) as socket:
             for code in codes:
                 await socket.send({"type": "subscribe", "symbol": code})
             while True:

@@ -15,7 +15,7 @@ from math import ceil
 from typing import Any
 
 from quotes.providers import Candle, Instrument, Plan, Provider, ProviderError
-from quotes.providers.kit.backlog import Backlog
+from quotes.providers.kit.backlog import Backlog, found_by
 from quotes.providers.kit.batches import Codes, Groups, RejectedError
 from quotes.providers.kit.cache import StreamCache
 from quotes.providers.kit.client import address, of_kind
@@ -51,7 +51,7 @@ PLACES = {  # in a row of Ticker: a key and an index; index 0 is today, 1 the la
 # Frames with one pair only. One with several pairs must never be left out.
 TICK = re.compile(
     r'^\{"channel":\s*"ticker",\s*"type":\s*"update",\s*'
-    r'"data":\s*\[\{"symbol":\s*"([^"]*)"[^{]*\}\]'
+    r'"data":\s*\[\{[^{}]*?"symbol":\s*"([^"]*)"[^{}]*\}\]'
 )
 
 day_quote = partial(Quote, provider="kraken", volume_window="24h", session="always", delay=0)
@@ -144,7 +144,7 @@ class Kraken(Provider):
         raise ProviderError("kraken knows none of the pairs")
 
     def _socket(self) -> Socket:
-        backlog = Backlog(TICK, self.standing)
+        backlog = Backlog(found_by(TICK), self.standing)
         return Socket(self.ws_url, self.timeout, self.silence, backlog=backlog)
 
     async def _get(self, what: str, **params: str | int) -> dict[str, Any]:

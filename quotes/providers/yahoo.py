@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote as escaped
 
 from quotes.providers import Candle, Instrument, Plan, Provider, ProviderError, Sparkline
+from quotes.providers.kit.backlog import Backlog
 from quotes.providers.kit.batches import by_code
 from quotes.providers.kit.client import NotFoundError, address, of_kind
 from quotes.providers.kit.cooldown import cooldown
@@ -28,6 +29,7 @@ from quotes.providers.yahoo_wire import (
     Known,
     Market,
     Row,
+    code_in,
     complaint,
     dig,
     read_candles,
@@ -152,7 +154,8 @@ class Yahoo(Provider):
 
     async def _listen(self, connection: Connection, codes: list[str]) -> AsyncGenerator[Quote]:
         markets = {connection.known[code].market for code in codes}
-        async with Socket(self.ws_url, self.timeout, self.silence) as socket:
+        backlog = Backlog(code_in, self.standing)
+        async with Socket(self.ws_url, self.timeout, self.silence, backlog=backlog) as socket:
             beats = asyncio.create_task(self._keep_subscribed(socket, codes))
             try:
                 while True:

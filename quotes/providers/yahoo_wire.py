@@ -57,6 +57,7 @@ DELAYS |= {".KS": 20, ".SS": 30, ".SZ": 30, ".TO": 15, ".IS": 15, ".TW": 20, ".T
 DELAYS |= {"^GSPC": 0, "^DJI": 0, "^IXIC": 0, "^FTSE": 15, "^RUT": 15, "=X": 0, "=F": 10}
 BARE = re.compile(r"^[\w-]+")  # a code without its ending
 NOT_BINARY = 1024  # from here on, most 32-bit floats are near a multiple of 1/256
+HEAD = re.compile(r'"message":\s*"((?:[A-Za-z0-9+/]{4}){1,24})')  # of a frame: 72 bytes at most
 # the fields of a frame
 CODE, LAST, TIME, HOURS, VOLUME, CHANGE, PREVIOUS = 1, 2, 3, 7, 9, 12, 16
 PRICES = {"high": 10, "low": 11, "open": 15, "bid": 23, "ask": 25}
@@ -177,6 +178,16 @@ def read_frame(message: Mapping[str, Any]) -> Frame | None:
         session=SESSIONS[hours] if hours in (0, 1, 2) else "post",
         volume=price(signed(fields.get(VOLUME))),
     )
+
+
+def code_in(frame: str) -> list[str]:
+    """Return the code in a frame that was not read yet, if it comes first, else nothing."""
+    if not (found := HEAD.search(frame)):
+        return []
+    head = b64decode(found[1])
+    tag, length, code = head[0], head[1], head[2 : 2 + head[1]]
+    is_whole = tag == CODE << 3 | 2 and len(code) == length  # 2: a text
+    return [code.decode(errors="replace")] if is_whole and code else []
 
 
 def read_number(field: Field | None) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -18,6 +19,7 @@ class Standing:
     def __init__(self, budget: Budget) -> None:
         self.budget = budget
         self.skipped = 0  # ticks that were superseded before they could be read
+        self.skipped_of: Counter[str] = Counter()  # the same, by code
         self._refusals: dict[str, str] = {}
         self._unknown: dict[str, str] = {}
         self.refusals: Mapping[str, str] = MappingProxyType(self._refusals)  # reasons, by request
@@ -51,9 +53,10 @@ class Standing:
         """Forget the unknown codes: without requests, nothing would show that they became known."""
         self._unknown.clear()
 
-    def skip(self, ticks: int) -> None:
-        """Record that superseded ticks were not read."""
-        self.skipped += ticks
+    def skip(self, ticks: Mapping[str, int]) -> None:
+        """Record how many superseded ticks of each code were not read."""
+        self.skipped += sum(ticks.values())
+        self.skipped_of.update(ticks)
 
     def back_off(self, seconds: float) -> None:
         """Send no request for some seconds."""

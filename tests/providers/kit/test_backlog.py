@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from base64 import b64encode
+from dataclasses import replace
+from decimal import Decimal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from websockets.frames import Frame, Opcode
 
+from quotes.providers import REGISTRY
+from quotes.providers.alpaca_stream import ticks_in
+from quotes.providers.binance import FRAME
 from quotes.providers.coinbase import TICK
-from quotes.providers.kit.backlog import MAX_IN_FULL, Backlog
+from quotes.providers.finnhub import TRADE
+from quotes.providers.kit.backlog import MAX_IN_FULL, Backlog, found_by
 from quotes.providers.kit.budgets import Budget, Plan
 from quotes.providers.kit.standing import Standing
 from quotes.providers.kraken import TICK as KRAKEN_TICK
+from quotes.providers.yahoo_wire import code_in
+from tests.providers.contract import stub_of
+from tests.servers import PATIENCE
+from tests.streams import read_stream
+from tests.stubs.exchange import Exchange
 
 
 def tick(product: str, number: int) -> str:
@@ -19,7 +34,7 @@ def tick(product: str, number: int) -> str:
 
 
 def backlog_of(*frames: str) -> Backlog:
-    backlog = Backlog(TICK, Standing(Budget(Plan())))
+    backlog = Backlog(found_by(TICK), Standing(Budget(Plan())))
     for frame in frames:
         backlog.add(frame)
     return backlog
@@ -83,3 +98,79 @@ def test_large_frames_fill_it_by_their_size():
     assert backlog.is_full()
     backlog.pop()
     assert not backlog.is_full()
+
+
+STREAMING = [name for name in REGISTRY if hasattr(stub_of(name), "MANY")]
+FLOOD = 8 * MAX_IN_FULL  # ticks that arrive at once
+
+
+async def flood(stub: Exchange, codes: list[str]) -> None:
+    """Send many ticks at once, the last one of the first code at 10.99."""
+    [connection] = stub.connections
+    frames: list[str] = []
+
+    async def keep(frame: str, **_: object) -> None:
+        frames.append(frame)
+
+    send, connection.send = connection.send, keep  # type: ignore[method-assign]
+    for number in range(FLOOD):
+        await stub.tick(codes[number % len(codes)], f"10.{number // len(codes) % 90:02}")
+    await stub.tick(codes[0], "10.99")
+    connection.send = send  # type: ignore[method-assign]
+    sent = (Frame(Opcode.TEXT, each.encode()).serialize(mask=False) for each in frames)
+    connection.transport.write(b"".join(sent))
+
+
+@pytest.mark.parametrize("name", STREAMING)
+async def test_every_stream_leaves_out_superseded_ticks_in_a_flood(name: str):
+    codes = stub_of(name).MANY[:5]
+    async with stub_of(name).bench(PATIENCE) as bench:
+        assert bench.stub
+        bench.stub.enlist(*codes)
+        wanted = [replace(bench.known[0], symbol=code, code=code) for code in codes]
+        async with read_stream(bench.provider, *wanted) as quotes:
+            await bench.stub.until(lambda: bench.stub and bench.stub.connections)
+            heard = asyncio.create_task(quotes.until(lambda quote: quote.last == Decimal("10.98")))
+            while not heard.done():  # until all codes are subscribed
+                await bench.stub.tick(codes[-1], "10.98")
+                await asyncio.sleep(0.01)
+            await flood(bench.stub, codes)
+            newest = await quotes.until(lambda quote: quote.last == Decimal("10.99"))
+            assert newest.symbol == codes[0]
+    assert bench.provider.standing.skipped > FLOOD / 4
+    assert len(bench.provider.standing.skipped_of) == len(codes)
+
+
+def test_trades_of_finnhub_are_superseded_only_together():
+    one, both = '{"data":[{"s":"A","p":1}],"type":"trade"}', '{"data":[{"s":"A"},{"s":"B"}]}'
+    ping = '{"type":"ping"}'
+    backlog = Backlog(TRADE.findall, Standing(Budget(Plan())))
+    for frame in [both, ping, *[one] * MAX_IN_FULL]:
+        backlog.add(frame)
+    assert popped(backlog) == [both, ping, one]
+    assert backlog.standing.skipped_of == {"A": MAX_IN_FULL - 1}
+
+
+def test_a_trade_of_alpaca_is_superseded_only_by_one_with_the_same_conditions():
+    trade, odd_lot = (json.dumps({"T": "t", "S": "A", "p": 1, "c": c}) for c in (["@"], ["@", "I"]))
+    quote, cancel = (json.dumps({"T": kind, "S": "A"}) for kind in "qx")
+    assert ticks_in(f"[{trade},{quote}]") == ['A t "@"', "A q "]
+    assert ticks_in(f"[{odd_lot}]") == ['A t "@", "I"']
+    assert ticks_in(f"[{trade},{cancel}]") == []
+    assert ticks_in('[{"T":"d","S":"A","c":10.5}]') == ["A d "]
+
+
+def test_a_code_of_yahoo_is_found_at_the_beginning_of_its_frame():
+    def frame(head: bytes) -> str:
+        return json.dumps({"type": "pricing", "message": b64encode(head).decode()})
+
+    assert code_in(frame(b"\x0a\x04AAPL\x15\x00\x00\x80\x3f")) == ["AAPL"]
+    assert code_in(frame(b"\x15\x00\x00\x80\x3f\x0a\x04AAPL")) == []
+    assert code_in(frame(b"\x0a\x7fAAPL")) == []
+    assert code_in('{"type":"pricing","message":"?"}') == []
+
+
+def test_an_update_of_binance_is_named_by_its_symbol():
+    update = {"stream": "btcusdt@ticker", "data": {"e": "24hrTicker", "s": "BTCUSDT", "c": "1"}}
+    assert list(found_by(FRAME)(json.dumps(update))) == ["BTCUSDT"]
+    assert not found_by(FRAME)(json.dumps(update | {"stream": "btcusdt@miniTicker"}))
