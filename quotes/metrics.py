@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
@@ -12,6 +13,8 @@ from prometheus_client.registry import Collector
 from quotes.live import layer
 from quotes.live.beat import Beat
 from quotes.live.live import Live
+
+MOST_SKIPPED = 10  # codes that are named
 
 
 class LiveCollector(Collector):
@@ -35,6 +38,7 @@ class LiveCollector(Collector):
         if writer := self.live.writer:
             words = "Quotes, candles and held prices that wait to be written"
             yield gauges("unwritten", words, "what", writer.waiting())
+            yield skipped(writer.feed.skipped(MOST_SKIPPED))
         yield counter("frames", "Frames sent to pages", hub.counts["frames"])
         yield counter("slow", "Frames that had to wait for a slow page", hub.counts["slow"])
         yield counter(
@@ -64,6 +68,38 @@ def exposition(live: Live) -> bytes:
     registry.register(LiveCollector(live))
     ProcessCollector(registry=registry)
     return generate_latest(registry)
+
+
+class InLoop(Collector):
+    """Lets another thread collect figures, which only the loop of the process may read."""
+
+    def __init__(self, collector: Collector) -> None:
+        self.collector, self.loop = collector, asyncio.get_running_loop()
+
+    def collect(self) -> Iterable[Metric]:
+        """Return all figures, read in the loop."""
+
+        async def read() -> list[Metric]:
+            return list(self.collector.collect())
+
+        return asyncio.run_coroutine_threadsafe(read(), self.loop).result()
+
+
+def listen(live: Live, address: str, port: int) -> None:
+    """Answer Prometheus on a port of its own, in a process without pages; raise OSError."""
+    registry = CollectorRegistry()
+    registry.register(InLoop(LiveCollector(live)))
+    ProcessCollector(registry=registry)
+    start_http_server(port, address, registry)
+
+
+def skipped(counts: dict[tuple[str, str], int]) -> Metric:
+    """Return the counter of superseded ticks, by provider and code."""
+    words = "Superseded ticks that were left out, for the codes with the most of them"
+    family = CounterMetricFamily("quotes_skipped", words, labels=["provider", "code"])
+    for labels, count in counts.items():
+        family.add_metric(labels, count)
+    return family
 
 
 def gauge(name: str, text: str, value: float) -> Metric:

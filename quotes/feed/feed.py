@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -148,6 +149,16 @@ class Feed:
             for symbol, name in self.in_use.items()
             if name not in failing
         }
+
+    def skipped(self, limit: int) -> dict[tuple[str, str], int]:
+        """Return how many superseded ticks were left out, for the codes with the most of them.
+
+        The keys are pairs of a provider and its code.
+        """
+        counts: Counter[tuple[str, str]] = Counter()
+        for name, source in self.sources.items():
+            counts.update({(name, c): n for c, n in source.provider.standing.skipped_of.items()})
+        return dict(counts.most_common(limit))
 
     def max_jump(self, symbol: str) -> Decimal | None:
         """Return the largest change of a price, as a fraction, that needs no confirmation."""

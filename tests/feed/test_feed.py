@@ -26,7 +26,7 @@ from quotes.feed.batch import Batch
 from quotes.feed.feed import Feed, in_session
 from quotes.feed.gate import Gate, uncrossed
 from quotes.feed.sources import MAX_BACK_OFF, back_off
-from quotes.providers import Instrument, Provider, ProviderError
+from quotes.providers import Instrument, Provider, ProviderError, make_provider
 from quotes.quote import Quote
 from tests.servers import PATIENCE, until
 
@@ -1261,3 +1261,15 @@ class TestWhatCannotBeBelieved:
                 assert near or abs(last - given[-1]) <= given[-1] / 10
                 shown.append(Decimal(last))
             given.append(Decimal(last))
+
+
+async def test_the_codes_with_the_most_superseded_ticks_are_named():
+    provider = make_provider("simulated", {})
+
+    async def nothing(_: object) -> None:
+        pass
+
+    feed = Feed(nothing, nothing)
+    feed.follow([provider], {})
+    provider.standing.skip({f"C{number}": number for number in range(1, 30)})
+    assert feed.skipped(2) == {("simulated", "C29"): 29, ("simulated", "C28"): 28}

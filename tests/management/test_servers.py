@@ -11,6 +11,7 @@ import signal
 import socket
 import sqlite3
 import sys
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
 from http.client import HTTPConnection
@@ -566,6 +567,26 @@ def test_one_address_gets_a_number_of_sockets_and_a_reason_for_no_more(
         eventually(lambda: "quotes_sockets 1.0" in running.get("/metrics"), "one socket has gone")
         pages.enter_context(open_socket(running))
     assert running.log.read_text().count("refused a socket from 127.0.0.1: Too many sockets") == 1
+
+
+def test_a_feed_of_its_own_answers_prometheus_on_a_port(tmp_path: Path, database_template: Path):
+    url = f"sqlite:///{tmp_path / 'feed.sqlite3'}"
+    (tmp_path / "feed.sqlite3").write_bytes(database_template.read_bytes())
+    env = {"QUOTES_FEED": "external", "DATABASE_URL": url, "REDIS_URL": "redis://127.0.0.1:1"}
+    port = free_port()
+    feed = Command("manage.py", "runfeed", "--metrics-port", str(port), **env)
+
+    def figures() -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            return answer.read().decode()
+
+    try:
+        eventually(lambda: 'quotes_unwritten{what="quotes"}' in figures(), "figures of the feed")
+        assert "quotes_live 1.0" in figures()
+        refused = manage("runfeed", "--metrics-port", str(port), check=False, **env)
+        assert f"--metrics-port={port}: " in refused.stderr
+    finally:
+        feed.stop()
 
 
 def test_runfeed_without_an_end_is_ended_by_a_signal(tmp_path: Path, database_template: Path):

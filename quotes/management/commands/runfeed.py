@@ -6,9 +6,9 @@ import asyncio
 import signal
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from quotes import conf
+from quotes import conf, metrics
 from quotes.live.live import Live
 
 
@@ -21,21 +21,37 @@ class Command(BaseCommand):
         "first one ends."
     )
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Take the port of /metrics."""
+        parser.add_argument(
+            "--metrics-port",
+            type=int,
+            help="answer Prometheus on this port of 127.0.0.1; without it, nothing listens",
+        )
+
+    def handle(self, *args: Any, metrics_port: int | None, **options: Any) -> None:
         """Run until SIGINT or SIGTERM."""
         if conf.get("FEED") != "external":
             raise CommandError(
                 "QUOTES_FEED is 'inline', so the web process runs the feed. Set "
                 "QUOTES_FEED=external and REDIS_URL for this command and for all web processes."
             )
-        asyncio.run(self.run())
+        asyncio.run(self.run(metrics_port))
 
-    async def run(self) -> None:
+    async def run(self, metrics_port: int | None) -> None:
         """Take the feed's lease, or wait for it, until a signal comes."""
         stopped = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stopped.set)
         live = Live()
+        if metrics_port is not None:
+            try:
+                metrics.listen(live, "127.0.0.1", metrics_port)
+            except (OSError, OverflowError) as error:
+                raise CommandError(
+                    f"--metrics-port={metrics_port}: {error}. Give a port from 1 to 65535 that no "
+                    "other program uses."
+                ) from error
         running = asyncio.create_task(self.start(live))
         stopping = asyncio.create_task(stopped.wait())
         await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
