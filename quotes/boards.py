@@ -10,6 +10,9 @@ from typing import Any
 from urllib.parse import urlencode
 from zlib import crc32
 
+from django.utils.translation import gettext
+
+from quotes.catalogue import STARTER_BOARDS
 from quotes.models import Board, BoardSymbol, Symbol
 from quotes.quote import Quote
 from quotes.store import State
@@ -36,6 +39,15 @@ class BoardView:
     title: str = ""
     codes: tuple[str, ...] = ()
     mark: str = "gone"
+
+    @property
+    def heading(self) -> str:
+        """The title for visitors: in their language if the starter catalogue brought it.
+
+        A title that an operator wrote is shown as it is, in every language.
+        """
+        starter, _ = STARTER_BOARDS.get(self.slug, (None, ()))
+        return gettext(self.title) if self.title == starter else self.title
 
 
 @dataclass(frozen=True, slots=True)

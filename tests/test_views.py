@@ -180,6 +180,31 @@ async def test_a_board_shows_the_reference_of_its_changes(
     assert "· Änderung: 24 Std.</p>" in german
 
 
+async def test_starter_boards_have_titles_in_the_language_of_the_visitor(
+    board: Any, async_client: Any
+):
+    german = {"Accept-Language": "de"}
+    for path in ("/", "/boards/crypto/", "/symbols/BTC-USD/"):
+        page = await read(async_client, path, **german)
+        assert ">Krypto<" in page, path
+        assert ">Aktienmarkt<" in page, path
+        assert "Crypto" not in page, path
+        assert ">Crypto<" in await read(async_client, path), path
+    assert "<title>Krypto –" in await read(async_client, "/boards/crypto/", **german)
+
+
+@pytest.mark.parametrize(
+    ("slug", "title"), [("crypto", "Stock market"), ("crypto", "Coins"), ("mine", "Crypto")]
+)
+async def test_a_title_that_an_operator_wrote_is_not_translated(
+    board: Any, async_client: Any, slug: str, title: str
+):
+    await Board.objects.filter(slug="crypto").aupdate(slug=slug, title=title)
+    await board.reload()
+    page = await read(async_client, f"/boards/{slug}/", **{"Accept-Language": "de"})
+    assert f"<h1>{title}</h1>" in page
+
+
 async def test_debug_mode_does_not_keep_all_statements_of_a_process(board: Any, settings: Any):
     # no request ends in the thread of the database: Django does not delete its statements
     settings.DEBUG = True

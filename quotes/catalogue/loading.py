@@ -6,17 +6,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from django.db import transaction
+from django.utils.translation import gettext_noop
 
 from quotes.catalogue.columns import NUMBERS
 from quotes.catalogue.reading import Entry
 from quotes.models import Board, BoardSymbol, ProviderSymbol, Symbol
 
 STARTER_BOARDS = {  # slug: title, kinds
-    "crypto": ("Crypto", ("crypto",)),
-    "stock-market": ("Stock market", ("stock", "etf", "index", "fund")),
-    "bonds": ("Bonds", ("bond",)),
-    "currencies": ("Currencies", ("currency",)),
-    "futures": ("Futures", ("future",)),
+    "crypto": (gettext_noop("Crypto"), ("crypto",)),
+    "stock-market": (gettext_noop("Stock market"), ("stock", "etf", "index", "fund")),
+    "bonds": (gettext_noop("Bonds"), ("bond",)),
+    "currencies": (gettext_noop("Currencies"), ("currency",)),
+    "futures": (gettext_noop("Futures"), ("future",)),
 }
 
 
