@@ -23,6 +23,7 @@ from quotes.quote import Quote
 from quotes.store import State
 
 BLANK = "—"
+SHORT_CODE = 10  # characters that fit beside the price on a phone, on one line or two
 SINCE = {
     "prev_close": gettext_noop("vs prev. close"),
     "rolling_24h": gettext_noop("24 h"),
@@ -85,6 +86,11 @@ class Shown:
     def url(self) -> str:
         """The address of the symbol's page."""
         return _url(self.symbol.code)
+
+    @property
+    def long(self) -> bool:
+        """Whether its code needs a line of its own on a phone."""
+        return len(self.symbol.code) > SHORT_CODE
 
     @property
     def value(self) -> str:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
+import shutil
+from collections.abc import Iterator
 from html import unescape
+from itertools import product
+from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
@@ -11,10 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import STAFF, OpenTab
+from tests.browser.conftest import SEEDED, STAFF, OpenTab
 from tests.browser.tab import Tab, symbols_in
 from tests.examples import examples
-from tests.servers import Site
+from tests.servers import Site, manage, site
 
 pytestmark = [pytest.mark.browser, pytest.mark.server]
 
@@ -152,6 +156,70 @@ def test_a_name_is_whole_where_there_is_room(market: Site, tab: OpenTab, width: 
     for code in ("MSFT", "NVDA", "GOOGL"):
         name = page.row(code).locator(".quotes-name")
         assert name.evaluate("(name) => name.scrollWidth <= name.clientWidth"), code
+
+
+CODES = ["US0378331005", "WMWMWMWMWMWM", "BRK.B-PREF-A"]
+LONGEST = "LONG-" * 11 + "LONG"  # 59 characters
+CUT = """[...document.querySelectorAll(".c-symbol a, .top nav, .top nav a")].filter((place) => {
+    const {left, right} = place.getBoundingClientRect();
+    return place.scrollWidth > place.clientWidth + 1 && place.clientWidth
+        || left < 0 || right > innerWidth;
+}).map((place) => place.textContent)"""
+LINES = """(code) => {
+    const text = document.createRange();
+    text.selectNodeContents(code);
+    return text.getClientRects().length;
+}"""
+COVERED = """[...document.querySelectorAll(".quote .c-symbol a")].filter((code) => {
+    const text = document.createRange();
+    text.selectNodeContents(code);
+    const {bottom, right} = text.getBoundingClientRect();
+    const row = code.closest("tr");
+    return [".quotes-name", "data"].some((other) => {
+        const box = row.querySelector(other).getBoundingClientRect();
+        return box.left < right && box.top < bottom - 2;
+    });
+}).map((code) => code.textContent)"""
+MANY = f"""
+from quotes.models import Board, BoardSymbol, Symbol
+for place, code in enumerate({[*CODES, LONGEST]}):
+    symbol = Symbol.objects.create(
+        code=code, name="A name of a symbol", kind="stock", currency="USD", start=1234567
+    )
+    for number in range(7):
+        board, _ = Board.objects.get_or_create(
+            slug=f"long-{{number}}", defaults={{"title": f"Title of the board {{number}}"}}
+        )
+        BoardSymbol.objects.create(board=board, symbol=symbol, position=place)
+"""
+
+
+@pytest.fixture(scope="module")
+def long_codes(tmp_path_factory: pytest.TempPathFactory, few_symbols: Path) -> Iterator[Site]:
+    """The site with long codes, and seven boards more."""
+    folder = tmp_path_factory.mktemp("long")
+    listed = shutil.copy(few_symbols, folder / "listed.sqlite3")
+    manage("shell", "--verbosity", "0", "-c", MANY, DATABASE_URL=f"sqlite:///{listed}")
+    with site(folder, listed, "daphne", **SEEDED) as running:
+        yield running
+
+
+def test_no_code_and_no_board_is_cut_at_any_width(long_codes: Site, tab: OpenTab):
+    page = tab()
+    for path in ("/boards/long-0/", "/"):
+        page.open(long_codes.url + path)
+        expect(page.row(LONGEST).locator("data").first).to_have_text(re.compile(r"\d"))
+        for width in (320, 390, 480, 705, 768, 1280):
+            page.page.set_viewport_size({"width": width, "height": 900})
+            assert page.page.evaluate(CUT) == [], (path, width)
+            assert page.page.evaluate(COVERED) == [], (path, width)
+            assert page.page.locator(".top nav a").count() == 9
+            wide = page.page.evaluate("document.documentElement.scrollWidth")
+            assert wide == width, (path, width)
+        for width, code in product((320, 390), CODES):
+            page.page.set_viewport_size({"width": width, "height": 900})
+            lines = page.row(code).locator(".c-symbol a").first.evaluate(LINES)
+            assert lines == 1, (path, width, code)
 
 
 def test_a_row_of_a_board_shows_its_time_on_a_phone(market: Site, tab: OpenTab):
