@@ -242,8 +242,12 @@ class Shown:
 
     @property
     def remarks(self) -> str:
-        """The state of the price on one line, without that of the market."""
-        return " · ".join(text for text in (self.wrong, *self.asides) if text)
+        """The state of the price on one line, without that of the market.
+
+        A simulated price does not name its source, because `simulated` states it beside.
+        """
+        asides = self.asides[1:] if self.simulated and self.state.fallback else self.asides
+        return " · ".join(text for text in (self.wrong, *asides) if text)
 
     @cached_property
     def wrong(self) -> str:

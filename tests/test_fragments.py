@@ -341,6 +341,13 @@ class TestWhatARowSays:
         stale = [head] if "old" in head else []
         assert line.endswith(" · ".join(stale + asides))
 
+    def test_a_line_states_once_that_its_price_is_simulated(self, fragments: Fragments):
+        fragments.store.chains = {"AAPL": ("yahoo", "simulated")}
+        self.at(fragments, "2026-11-23 16:00", "NYSE", provider="simulated", delay=900)
+        line = re.sub("<[^>]*>", "", fragments.paint("price", "AAPL", "en"))
+        assert line.casefold().count("simulated") == 1
+        assert "Delayed 15 min" in line
+
     def test_germans_read_the_source_and_the_delay_in_german(self, fragments: Fragments):
         fragments.store.chains = {"AAPL": ("yahoo", "kraken")}
         self.at(fragments, "2026-11-23 16:00", "NYSE", provider="kraken", delay=900)

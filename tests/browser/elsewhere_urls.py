@@ -23,6 +23,8 @@ LINE = """{% load quotes %}<!doctype html>
 <p>Apple stands at {% live_quote "AAPL" %}.</p>
 </body></html>"""
 
+LINE_AND_TABLE = LINE.replace("</body>", '{% live_quotes "BTC-USD" %}</body>')
+
 
 def article(request: HttpRequest) -> HttpResponse:
     """Show an article."""
@@ -34,9 +36,15 @@ def line(request: HttpRequest) -> HttpResponse:
     return HttpResponse(Template(LINE).render(RequestContext(request)))
 
 
+def line_and_table(request: HttpRequest) -> HttpResponse:
+    """Show a line of text, then a table."""
+    return HttpResponse(Template(LINE_AND_TABLE).render(RequestContext(request)))
+
+
 urlpatterns = [
     path("article/", article),
     path("line/", line),
+    path("line-and-table/", line_and_table),
     path("strange/<str:style>/", strange),
     path("", include("quotes.urls")),
 ]

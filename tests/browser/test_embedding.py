@@ -166,6 +166,14 @@ def test_a_price_in_a_line_shows_as_text_what_a_finger_can_not_point_at(
     expect(line.get_by_text("not for trading")).to_be_visible()
 
 
+def test_a_sentence_states_once_that_its_price_is_simulated(framed: Site, tab: OpenTab):
+    for path in ("/line/", "/line-and-table/"):
+        page = tab(framed.url + path)
+        page.moves("AAPL")
+        sentence = page.page.locator("p").first.inner_text()
+        assert sentence.casefold().count("simulated") == 1, path
+
+
 def test_tags_of_a_strange_page_are_complete_without_javascript(framed: Site, tab: OpenTab):
     page = tab(framed.url + "/article/", java_script_enabled=False)
     for code in ("BTC-USD", "AAPL", "ETH-USD"):
