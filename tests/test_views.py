@@ -14,8 +14,10 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.contrib.auth.models import User
 from django.contrib.staticfiles import finders
 from django.db import connection
+from django.test import AsyncClient
 from django.utils.html import escape
 from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
@@ -298,6 +300,71 @@ async def test_an_address_that_does_not_exist_is_described_in_words(async_client
     page = (await async_client.get("/nowhere/")).content.decode()
     assert "There is no page at this address." in page
     assert "Resolver404" not in page
+
+
+def broken(board: Any, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let pages fail."""
+    client.raise_request_exception = False
+    monkeypatch.setattr(board.rows, "choose", None)
+
+
+@pytest.mark.parametrize(
+    ("status", "path", "heading"),
+    [
+        (404, "/nowhere/", "Seite nicht gefunden"),
+        (404, "/symbols/DOGE/", "Seite nicht gefunden"),
+        (400, "/admin/?" + "&".join(["a"] * 30_000), "Ungültige Anfrage"),
+        (403, "/admin/login/", "Formular nicht angenommen"),
+        (500, "/boards/crypto/", "Fehler des Servers"),
+    ],
+)
+async def test_a_page_of_an_error_has_the_navigation_and_the_language_of_the_site(
+    board: Any, monkeypatch: pytest.MonkeyPatch, status: int, path: str, heading: str
+):
+    client = AsyncClient(enforce_csrf_checks=True)
+    broken(board, client, monkeypatch)
+    german = {"Accept-Language": "de"}
+    request = client.post if "login" in path else client.get
+    async with queries(board) as asked:
+        response = await request(path, headers=german)
+    page = unescape(response.content.decode())
+    assert response.status_code == status
+    assert asked == []
+    assert '<html lang="de">' in page
+    assert f"<h1>{heading}</h1>" in page
+    navigation = re.search(r'<nav.*href="/boards/crypto/">Krypto</a>.*</nav>', page)
+    assert bool(navigation) == (status != 500)  # its page contains nothing that may have failed
+    assert re.search(r'<p class="more">.*<a href="/">', page)
+    assert len(re.findall(r'<link rel="stylesheet"', page)) == 3
+
+
+async def test_an_account_without_permission_gets_a_page_that_leads_on(
+    board: Any, async_client: Any
+):
+    user = await User.objects.acreate(username="ann", is_staff=True)
+    await async_client.aforce_login(user)
+    response = await async_client.get("/admin/quotes/symbol/")
+    page = response.content.decode()
+    assert response.status_code == 403
+    assert "Access denied" in page
+    assert '<a href="/boards/crypto/">Crypto</a>' in page
+
+
+async def test_the_page_of_an_unknown_symbol_searches_for_it_on_each_board(
+    board: Any, async_client: Any
+):
+    page = (await async_client.get("/symbols/DOGE/")).content.decode()
+    [link] = re.findall(r'<a href="(/boards/crypto/\?q=[^"]*)"', page)
+    assert "DOGE-USD" in rows(await read(async_client, link))
+    strange = (await async_client.get("/symbols/A%26B/C%22/")).content.decode()
+    assert 'href="/boards/crypto/?q=A%26B%2FC%22"' in strange
+
+
+async def test_debug_mode_has_the_error_pages_of_django(board: Any, settings: Any):
+    settings.DEBUG = True
+    client = AsyncClient(enforce_csrf_checks=True)
+    assert "CSRF verification failed" in (await client.post("/admin/login/")).content.decode()
+    assert "Using the URLconf" in (await client.get("/nowhere/")).content.decode()
 
 
 async def test_a_symbol_of_a_kind_that_another_program_stored_stops_no_page(

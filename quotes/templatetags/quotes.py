@@ -18,7 +18,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from quotes import conf
 from quotes.addresses import Address
-from quotes.boards import load_listed
+from quotes.boards import BoardView, load_listed
 from quotes.codes import code_of
 from quotes.feed import records
 from quotes.fragments import Fragments, Watch
@@ -62,6 +62,13 @@ def quotes_socket(context: Context, address: Address) -> SafeString:
     )
     socket = render_to_string("quotes/_socket.html", {"address": merged})
     return SafeString(socket + _fragments(page).page_end(address.language))
+
+
+@register.simple_tag
+def quotes_boards() -> Iterable[BoardView]:
+    """Return the boards as this process knows them, for the navigation of a page without quotes."""
+    live = current()
+    return () if live is None else live.listed.boards.values()
 
 
 @register.simple_tag(takes_context=True)

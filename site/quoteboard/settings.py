@@ -89,6 +89,7 @@ if not DEBUG:  # runserver serves static files by itself, and asgi.py does under
 PREFIX = prefix()  # of all addresses
 FORCE_SCRIPT_NAME = PREFIX or None
 ROOT_URLCONF = "quoteboard.urls"
+CSRF_FAILURE_VIEW = "quoteboard.errors.csrf_failure"
 ASGI_APPLICATION = "quoteboard.asgi.application"
 
 TEMPLATES = [
