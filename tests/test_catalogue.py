@@ -90,6 +90,18 @@ class TestLoading:
             "mine.csv: 2 rows, 1 added, 1 updated, 0 unchanged",
         ]
 
+    def test_it_states_which_known_symbols_are_new_on_a_board(self, load: Loader):
+        load(HEADER + APPLE + BITCOIN)
+        changed = HEADER + APPLE + BITCOIN.replace("Bitcoin", "Coin") + APPLE.replace("AAPL", "B")
+        output = load(changed, "--board", "mine")
+        assert output.splitlines()[1:] == [
+            "line 2: AAPL unchanged, put on board mine",
+            "line 3: BTC-USD updated, put on board mine",
+            "line 4: B added",
+            "mine.csv: 3 rows, 1 added, 1 updated, 1 unchanged, 2 put on a board",
+        ]
+        assert load(changed, "--board", "mine").endswith("0 added, 0 updated, 3 unchanged\n")
+
     def test_it_names_exchanges_whose_hours_are_not_known(self, load: Loader):
         output = load(HEADER + APPLE.replace("NASDAQ", "NASDAK") + BITCOIN)
         assert "market hours are not known for: NASDAK (docs/operations.md has" in output
@@ -180,7 +192,7 @@ class TestLoading:
 
 FAULTS = {
     "a wrong header": (
-        "code,title\nAAPL,Apple\n",
+        "ticker,title\nAAPL,Apple\n",
         (
             "line 1: columns 'symbol', 'name', 'kind', 'exchange', 'currency' are missing, "
             "the required columns are: symbol, name, "

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
+from itertools import product
+from typing import Any
+
+from django.utils import translation
 
 from quotes.catalogue.sheet import Row, name_of
 from quotes.formats import counted
+from quotes.models import Symbol
 from quotes.providers import REGISTRY
 from quotes.quote.texts import short
 
@@ -17,6 +23,24 @@ PROVIDERS = {  # column: provider
     "coingecko_id" if name == "coingecko" else name: name for name in REGISTRY
 }
 ALLOWED = (*REQUIRED, *PROVIDERS, *NUMBERS)
+LANGUAGES = ("en", "de")  # of the admin, whose names of the fields may head columns too
+
+
+@cache
+def names() -> dict[str, str]:
+    """Return the columns by all names that a file may use: ours, and those of the admin."""
+    found = {name: name for name in ALLOWED}
+    for language, column in product(LANGUAGES, (*REQUIRED, *NUMBERS)):
+        field: Any = Symbol._meta.get_field("code" if column == "symbol" else column)
+        with translation.override(language):
+            found |= {field.name: column, name_of(str(field.verbose_name)): column}
+    return found
+
+
+def column_of(heading: str) -> str:
+    """Return the column with a heading, or the heading as a name if there is none."""
+    name = name_of(heading)
+    return names().get(name, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +53,7 @@ class Columns:
     @classmethod
     def of(cls, header: Row) -> Columns:
         """Find the columns in the first row."""
-        named = ((name_of(cell), place) for place, cell in enumerate(header.cells))
+        named = ((column_of(cell), place) for place, cell in enumerate(header.cells))
         return cls(header, {name: place for name, place in named if name})
 
     def heading(self, name: str) -> str:
@@ -55,11 +79,13 @@ class Columns:
             )
             yield f"{words} missing, the required columns are: {', '.join(REQUIRED)}"
         for place, cell in enumerate(self.header.cells):
-            name = name_of(cell)
+            name = column_of(cell)
             if name and name not in ALLOWED:
                 yield f"unknown column {short(cell)}, must be one of: {', '.join(ALLOWED)}"
             elif name and self.places[name] != place:
-                yield f"column {short(cell)} appears twice"
+                other = short(self.heading(name))
+                same = name_of(cell) == name_of(self.heading(name))
+                yield f"column {short(cell)} appears twice" + ("" if same else f": as {other} too")
 
     def cells(self, row: Row) -> dict[str, str]:
         """Return the cells of a row by their columns; raise ValueError for too many or too few.

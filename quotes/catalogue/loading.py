@@ -28,6 +28,11 @@ class Outcome:
     line: int
     code: str
     done: str  # "added", "updated" or "unchanged"
+    board: str = ""  # slug of the board on which the symbol is new
+
+    def __str__(self) -> str:
+        placed = f", put on board {self.board}" if self.board and self.done != "added" else ""
+        return f"line {self.line}: {self.code} {self.done}{placed}"
 
 
 @dataclass(slots=True)
@@ -53,11 +58,7 @@ def load(entries: list[Entry], board: str = "") -> Iterator[Outcome]:
         for entry in entries:
             done = _save(entry, known)
             placed = places(known.symbols[entry.symbol.code])
-            yield Outcome(
-                entry.line,
-                entry.symbol.code,
-                "updated" if placed and done == "unchanged" else done,
-            )
+            yield Outcome(entry.line, entry.symbol.code, done, placed)
 
 
 def _save(entry: Entry, known: Known) -> str:
@@ -96,8 +97,11 @@ def _save_code(symbol: Symbol, provider: str, code: str, known: Known) -> bool:
     return True
 
 
-def _places(board: str) -> Callable[[Symbol], bool]:
-    """Return a function that puts a symbol on its board, and returns whether that is new."""
+def _places(board: str) -> Callable[[Symbol], str]:
+    """Return a function that puts a symbol on its board.
+
+    That one returns the slug of the board, or "" if the symbol was there before.
+    """
     boards: dict[str, tuple[Board, dict[int, int]]] = {}
 
     def find(slug: str, title: str) -> tuple[Board, dict[int, int]]:
@@ -108,14 +112,14 @@ def _places(board: str) -> Callable[[Symbol], bool]:
             boards[slug] = (found, dict(found.places.values_list("symbol_id", "position")))
         return boards[slug]
 
-    def place(symbol: Symbol) -> bool:
+    def place(symbol: Symbol) -> str:
         slug = board or next(s for s, (_, kinds) in STARTER_BOARDS.items() if symbol.kind in kinds)
         title = STARTER_BOARDS[slug][0] if slug in STARTER_BOARDS else slug.replace("-", " ")
         found, there = find(slug, title[:1].upper() + title[1:])
         if symbol.pk in there:
-            return False
+            return ""
         there[symbol.pk] = max(there.values(), default=0) + 1
         BoardSymbol.objects.create(board=found, symbol=symbol, position=there[symbol.pk])
-        return True
+        return slug
 
     return place

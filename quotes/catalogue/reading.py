@@ -13,7 +13,7 @@ from django.core.exceptions import ValidationError
 from django.db import models
 
 from quotes.catalogue import decimals
-from quotes.catalogue.columns import ALLOWED, NUMBERS, PROVIDERS, Columns
+from quotes.catalogue.columns import NUMBERS, PROVIDERS, Columns, names
 from quotes.catalogue.sheet import Format, InvalidCatalogue, Row, open_sheet
 from quotes.formats import counted
 from quotes.models import ProviderSymbol, Symbol
@@ -55,7 +55,7 @@ class Catalogue:
 
 def read(file: BinaryIO) -> Catalogue:
     """Read and check a CSV file; raise InvalidCatalogue with all errors and their line numbers."""
-    sheet = open_sheet(file, ALLOWED)
+    sheet = open_sheet(file, names())
     header, *rows = sheet.rows
     columns = Columns.of(header)
     if errors := list(columns.errors(rows)):
@@ -77,14 +77,15 @@ def _entries(rows: list[Row], columns: Columns, mark: str) -> tuple[list[Entry],
     errors: list[str] = []
     lines: dict[str, int] = {}
     for row in rows:
+        found = []
         try:
-            entry = _entry(row, columns, mark)
-            first = lines.setdefault(entry.symbol.code, entry.line)
-            if first != entry.line:
-                raise ValueError(f"symbol {entry.symbol.code!r} is already on line {first}")
-            entries.append(entry)
+            entries.append(_entry(row, columns, mark))
         except ValueError as error:
-            errors.append(f"line {row.line}: {error}")
+            found.append(str(error))
+        code = normalize("NFC", row.cell(columns.places["symbol"]))
+        if code and (first := lines.setdefault(code, row.line)) != row.line:
+            found.append(f"symbol {short(code)} is already on line {first}")
+        errors += [f"line {row.line}: {'; '.join(found)}"] if found else []
     return entries, errors
 
 

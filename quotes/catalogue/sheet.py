@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from io import StringIO
 from itertools import islice
 from typing import BinaryIO
+from unicodedata import normalize
 
 from quotes.catalogue.decimals import MARKS
 from quotes.quote.texts import one_line
@@ -188,7 +189,7 @@ def _first(text: str, separator: str) -> list[str]:
 
 def name_of(heading: str) -> str:
     """Return the name of the column with a heading: “Tick size” is tick_size."""
-    return "_".join(heading.casefold().split())
+    return "_".join(normalize("NFC", heading).casefold().split())
 
 
 def _lines(text: str) -> Iterator[str]:

@@ -185,8 +185,44 @@ def test_an_invalid_cell_is_refused_under_the_name_of_its_column(old: str, new: 
 def test_all_errors_of_all_rows_are_found_at_once():
     first = APPLE.replace("stock", "house").replace("200", "x").replace("AAPL\n", "2026-09-01\n")
     found = errors(HEADER + first + "\n" + APPLE + APPLE)
-    assert [error.partition(":")[0] for error in found] == ["line 2", "line 5"]
+    assert [error.partition(":")[0] for error in found] == ["line 2", "line 4", "line 5"]
     assert [part.partition(":")[0] for part in found[0].split("; ")] == ["line 2", "Start", "Yahoo"]
+
+
+def test_a_duplicate_is_found_with_all_other_errors():
+    house = APPLE.replace("stock", "house")
+    again = "symbol 'AAPL' is already on line 2"
+    first, second, third = errors(HEADER + house + house + APPLE)
+    assert first.startswith("line 2: Kind: ")
+    assert again not in first
+    assert second.startswith("line 3: Kind: ")
+    assert second.endswith(f"; {again}")
+    assert third == f"line 4: {again}"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Symbol;Name;Art;Börse;Währung;Kursschritt;Startkurs",
+        "CODE;name;ART;Bo\u0308rse;währung;KURSSCHRITT;Start",
+        "code;name;kind;exchange;currency;tick size;start price",
+    ],
+)
+def test_columns_may_have_the_names_that_the_admin_has_in_each_language(header: str):
+    text = f"{header}\nSAP;SAP SE;stock;XETRA;EUR;0,01;150,5\n"
+    for codec in ("utf-8", "utf-16"):
+        [entry] = read(text.encode(codec)).entries
+        symbol = entry.symbol
+        assert (symbol.code, symbol.exchange, symbol.currency) == ("SAP", "XETRA", "EUR")
+        assert (symbol.tick_size, symbol.start) == (Decimal("0.01"), Decimal("150.5"))
+
+
+def test_an_error_has_the_name_that_the_file_gives_to_its_column():
+    header = "Code;Name;Art;Börse;Währung\n"
+    [error] = errors(header + "SAP;SAP SE;Aktien;XETRA;EUR\n")
+    assert error.startswith("line 2: Art: 'aktien' is not a valid kind, must be one of: crypto, ")
+    [twice] = errors(header.replace("Name", "Name;Symbol") + "A;A;A;stock;;EUR\n")
+    assert twice == "line 1: column 'Code' appears twice: as 'Symbol' too"
 
 
 def test_all_errors_of_the_header_are_found_at_once():

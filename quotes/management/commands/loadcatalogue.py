@@ -54,15 +54,18 @@ class Command(BaseCommand):
             self.stdout.write(f"{path.name}: {found}")
         entries = found.entries
         counts: Counter[str] = Counter()
+        placed = 0  # symbols that were known, and are new on a board
         progress = ProgressLine(self.stderr)
         for outcome in catalogue.load(entries, board):
             counts[outcome.done] += 1
+            placed += bool(outcome.board) and outcome.done != "added"
             if options["verbosity"] > 1 or shown:
-                self.stdout.write(f"line {outcome.line}: {outcome.code} {outcome.done}")
+                self.stdout.write(str(outcome))
             else:
                 progress.show(f"{counts.total()} of {counted(len(entries), 'row')}")
         progress.clear()
         done = ", ".join(f"{counts[word]} {word}" for word in ("added", "updated", "unchanged"))
+        done += f", {placed} put on a board" if placed else ""
         if shown:
             self.warn_of_exchanges(entry.symbol for entry in entries)
         if options["verbosity"]:
