@@ -11,6 +11,7 @@ import ipaddress
 import resource
 import socket
 
+from django.conf import settings
 from django.core.management.base import CommandError, OutputWrapper
 
 from quotes import conf
@@ -21,7 +22,10 @@ GONE_AFTER = 90  # seconds without progress until the kernel disconnects; the hu
 
 def write_address(out: OutputWrapper, address: str) -> None:
     """Write the first line of a server and flush it, so that a file or a pipe has it at once."""
-    out.write(f"Serving on http://{address}{conf.prefix()}/. Quit with CONTROL-C.")
+    place = f"http://{address}{conf.prefix()}/"
+    if settings.SECURE_SSL_REDIRECT:  # a browser without the proxy would be sent to HTTPS here
+        place = f"{address}, behind a proxy that speaks HTTPS"
+    out.write(f"Serving on {place}. Quit with CONTROL-C.")
     out.flush()
 
 

@@ -15,16 +15,19 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
 from http.client import HTTPConnection
+from io import StringIO
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 
 import pytest
+from django.core.management.base import OutputWrapper
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as connect_async
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
+from quotes.management import servers
 from tests.servers import PATIENCE, ROOT, Command, Site, Stub, eventually, free_port, manage, site
 
 pytestmark = pytest.mark.server
@@ -103,6 +106,17 @@ def test_each_request_is_logged_once_and_the_address_first(running_site: Site):
     log = running_site.log.read_text()
     assert log.startswith(f"Serving on {running_site.url}/. Quit with CONTROL-C.\n")
     assert log.removeprefix(before).count("/ws/stock-market/") <= 1
+
+
+@pytest.mark.parametrize(
+    ("https", "place"),
+    [(False, "http://127.0.0.1:80/"), (True, "127.0.0.1:80, behind a proxy that speaks HTTPS")],
+)
+def test_the_address_is_not_that_of_http_behind_a_proxy(settings: Any, https: bool, place: str):
+    settings.SECURE_SSL_REDIRECT = https
+    output = StringIO()
+    servers.write_address(OutputWrapper(output), "127.0.0.1:80")
+    assert output.getvalue() == f"Serving on {place}. Quit with CONTROL-C.\n"
 
 
 def test_what_one_client_sends_breaks_nothing_for_the_others(running_site: Site):
