@@ -27,7 +27,7 @@ AFTER = ("post", "closed")  # sessions that can follow the end of regular tradin
 TRADING = ("regular", "break")  # sessions from the first opening of a day to its close
 DAY = timedelta(days=1)
 POLL_AHEAD = timedelta(minutes=1)  # polls begin this long before the next session
-WARN_AHEAD = timedelta(days=60)  # the log warns this long before the calendar ends
+WARN_AHEAD = timedelta(days=31)  # the log warns in December, when venues publish their holidays
 SETTLED = timedelta(minutes=30)  # after trading: auctions are over, late prices have arrived
 CLOSING = timedelta(minutes=3)  # around the end of trading: last trades and the closing auction
 INDEX_SETTLED = timedelta(hours=2)  # after trading: Nasdaq publishes index values until 17:16
@@ -167,7 +167,7 @@ def years(venue: str) -> tuple[int, int]:
 
 
 def last_days(markets: Iterable[tuple[str, str]], today: date) -> dict[str, date]:
-    """Return the last day in the calendar of each market for which it ends within 60 days.
+    """Return the last day in the calendar of each market for which it ends within 31 days.
 
     A market is the exchange and the kind of a symbol. It is named by the exchange, or by the
     venue if the kind has one.

@@ -535,10 +535,10 @@ class TestPricesThatMayDiffer:
 
 
 class TestEndOfTheCalendar:
-    def test_it_is_reported_from_sixty_days_before(self):
+    def test_it_is_reported_from_31_days_before(self):
         last = date(YEARS["XNYS"][-1], 12, 31)
-        assert sessions.last_days([("NYSE", "stock")], last - 61 * DAY) == {}
-        assert sessions.last_days([("NYSE", "stock")], last - 60 * DAY) == {"NYSE": last}
+        assert sessions.last_days([("NYSE", "stock")], last - 32 * DAY) == {}
+        assert sessions.last_days([("NYSE", "stock")], last - 31 * DAY) == {"NYSE": last}
         assert sessions.last_days([("NYSE", "stock")], last + 60 * DAY) == {"NYSE": last}
 
     def test_it_is_reported_only_for_the_given_markets_that_are_known(self):
@@ -548,7 +548,7 @@ class TestEndOfTheCalendar:
         assert list(found) == ["ASX", "FX", "TSX"]
 
     @pytest.mark.django_db(transaction=True)
-    @pytest.mark.parametrize("days", [60, 61])
+    @pytest.mark.parametrize("days", [31, 32])
     async def test_it_is_logged_when_a_process_starts(
         self, caplog: pytest.LogCaptureFixture, days: int
     ):
@@ -559,7 +559,7 @@ class TestEndOfTheCalendar:
         await parts.start(pages=False)
         await parts.stop()
         warning = f"the calendar of market hours ends soon: NYSE ({last})"
-        assert (warning in caplog.messages) == (days == 60)
+        assert (warning in caplog.messages) == (days == 31)
 
 
 class TestTheCommand:
