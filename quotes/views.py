@@ -94,6 +94,7 @@ def board_page(
         "kinds": [
             (label, query.encode(kind=kind, page=1), kind == query.kind) for kind, label in kinds
         ],
+        "others": live.rows.others(address),
         "columns": [column(query, name, heading) for name, heading in columns()],
         "foot": live.rows.foot(address, selection),
     }

@@ -360,6 +360,22 @@ async def test_the_page_of_an_unknown_symbol_searches_for_it_on_each_board(
     assert 'href="/boards/crypto/?q=A%26B%2FC%22"' in strange
 
 
+async def test_a_board_without_rows_leads_to_the_other_boards(board: Any, async_client: Any):
+    await Board.objects.acreate(slug="mine", title="Mine")
+    await board.reload()
+    found = await read(async_client, "/boards/stock-market/?q=doge%26")
+    assert '<a href="/boards/crypto/?q=doge%26">Crypto</a>' in found
+    assert "Search for “doge&” in:" in unescape(found)
+    empty = await read(async_client, "/boards/mine/", **{"Accept-Language": "de"})
+    [row] = re.findall(r'<tr class="empty">.*', unescape(empty))
+    assert "Andere Kurslisten: " in row
+    assert '<a href="/boards/crypto/">Krypto</a>' in row
+    assert "/boards/mine/" not in row
+    await Symbol.objects.filter(kind="crypto").aupdate(active=False)
+    await board.reload()
+    assert 'href="/boards/stock-market/"' in (await read(async_client, "/boards/crypto/"))
+
+
 async def test_debug_mode_has_the_error_pages_of_django(board: Any, settings: Any):
     settings.DEBUG = True
     client = AsyncClient(enforce_csrf_checks=True)

@@ -47,6 +47,10 @@ class Rows:
         }
         return self.fragments.render("quotes/_foot.html", address.language, context)
 
+    def others(self, address: Address) -> list[BoardView]:
+        """Return the other boards, to which a board without rows leads."""
+        return [board for board in self.listed.boards.values() if board.slug != address.board]
+
     def renew(self, address: Address) -> Renewal | None:
         """Choose the rows again if the board changed since; return None if it did not.
 
@@ -72,7 +76,8 @@ class Rows:
     def _renewal(self, address: Address) -> Renewal:
         chosen, selection = self.choose(address)
         rows = [self.fragments.paint("row", code, chosen.language) for code in selection.codes]
-        tbody = self.fragments.render("quotes/_rows.html", chosen.language, {"rows": rows})
+        context = {"rows": rows, "query": chosen.query, "others": self.others(chosen)}
+        tbody = self.fragments.render("quotes/_rows.html", chosen.language, context)
         foot = self.foot(chosen, selection)
         return chosen, addressed(tbody, "outerMorph") + addressed(foot, "outerMorph")
 
