@@ -19,6 +19,7 @@ BACK_OFF = 1.0  # seconds, doubled with each failure in a row
 MAX_BACK_OFF = 20.0  # seconds
 REPORT_AGAIN = 60.0  # seconds between two lines about skipped ticks
 MISTIMED_AGAIN = 3600.0  # seconds between two lines about times that can't be true
+NAMED_AGAIN = 3600.0  # seconds between two lines about a code that comes and goes
 STEADY = 5.0  # seconds that a stream must last to end an outage
 
 Take = Callable[[Quote, datetime | None], None]
@@ -57,7 +58,8 @@ class Source:
         self.unpriced: dict[str, float] = {}  # since when there is no price, by symbol
         self.priced_since: dict[str, float] = {}  # since when there is a price again, by symbol
         self.streamed: set[str] = set()  # symbols with a quote from the open stream
-        self.named: set[str] = set()  # unknown codes that are logged
+        self.named: set[str] = set()  # codes without a price that are logged
+        self.naming = Rarely(NAMED_AGAIN, clock)
         self.logged: dict[str, str] = {}  # the last failure in the log, of "stream" and "poll"
 
     def lacks(self, code: str) -> bool:
@@ -239,8 +241,10 @@ class Source:
     def _log_unknown(self) -> None:
         unknown = self.provider.standing.unknown
         for code in unknown.keys() - self.named:
-            logger.warning("%s: unknown code %s: %s", self.provider.name, code, unknown[code])
-        self.named |= unknown.keys()
+            if self.naming.is_due(code):
+                words = "%s: no price for code %s: %s"
+                logger.warning(words, self.provider.name, code, unknown[code])
+        self.named = set(unknown)
         self.changed()
 
 

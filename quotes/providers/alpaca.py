@@ -23,6 +23,7 @@ from collections.abc import (
 )
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, NamedTuple
 
 from quotes.providers import Candle, Instrument, Plan, Provider, ProviderError
@@ -32,6 +33,7 @@ from quotes.providers.kit.batches import Groups, by_code
 from quotes.providers.kit.client import Client, address, of_kind, timeout_error
 from quotes.providers.kit.cooldown import cooldown
 from quotes.providers.kit.errors import excerpt
+from quotes.providers.kit.faults import Faults
 from quotes.providers.kit.merge import merge, repeat
 from quotes.providers.kit.options import needed_key
 from quotes.providers.kit.sockets import SilentError, Socket
@@ -51,7 +53,6 @@ STEPS = {  # seconds of a candle
 ROWS = 10_000  # bars in one answer, at most
 BATCH = 100  # symbols in one request
 COOL_DOWN = 60.0  # seconds to back off after too many requests: Alpaca counts by the minute
-QUARANTINE = 900.0  # seconds without a request for a symbol that spoilt a batch
 COLUMNS = ("open", "high", "low", "close")  # of a candle; Alpaca uses the first letters
 
 Params = dict[str, str | int]
@@ -114,10 +115,10 @@ class Alpaca(Provider):
             "/v2/stocks", f"/v2/{feed}", {"feed": feed}, bar_params, delay=FEEDS[feed]
         )
         self.crypto = Market("/v1beta3/crypto/us", "/v1beta3/crypto/us", key="snapshots")
-        self.timeout, self.silence, self.clock = timeout, silence, clock
+        self.timeout, self.silence = timeout, silence
         self.snapshots: dict[str, Snapshot] = {}  # by code
         self.got_at: dict[str, datetime] = {}  # code: when its last snapshot came
-        self.quarantine: dict[str, float] = {}  # code: until when
+        self.faults = Faults(self.standing, clock)
 
     @classmethod
     def title_for(cls, kind: str, options: Mapping[str, Any]) -> str:
@@ -216,11 +217,11 @@ class Alpaca(Provider):
         return self.crypto if is_crypto(code) else self.stocks
 
     def _due(self, market: Market, codes: Iterable[str]) -> list[str]:
-        now, here = self.clock(), [code for code in codes if self._market(code) is market]
+        here = [code for code in codes if self._market(code) is market]
         for code in here:
             if "," in code:  # Alpaca would read several symbols
                 self._set_aside(code)
-        return [code for code in here if self.quarantine.get(code, now) <= now]
+        return self.faults.accepted(here)
 
     def _connection(self, market: Market, groups: Groups) -> Connection:
         # Codes without a snapshot come last: they must not take the place of one that has a price.
@@ -263,8 +264,12 @@ class Alpaca(Provider):
 
     async def _read(self, market: Market, codes: Sequence[str]) -> set[str]:
         rows: dict[str, Any] = {}
-        for first in range(0, len(codes), BATCH):
-            rows |= await self._rows(market, codes[first : first + BATCH])
+        answered: list[str] = []
+        due = self.faults.due(codes)
+        batches = (due[first : first + BATCH] for first in range(0, len(due), BATCH))
+        async for batch, found_rows in self.faults.answers(batches, partial(self._rows, market)):
+            rows |= found_rows
+            answered += batch
         found = {code for code in codes if isinstance(rows.get(code), dict)}
         now = datetime.now(UTC)
         for code in found:
@@ -272,7 +277,7 @@ class Alpaca(Provider):
             self.snapshots.setdefault(code, Snapshot(is_crypto(code))).update(rows[code])
             self.standing.found(code)
         if found:  # an empty answer proves nothing about a single code
-            for code in self._due(market, codes):
+            for code in self._due(market, answered):
                 if code not in found:
                     self.standing.drop(code, f"{code} has no snapshot")
         return found
@@ -321,8 +326,7 @@ class Alpaca(Provider):
         return bad
 
     def _set_aside(self, code: str) -> None:
-        self.standing.drop(code, f"{code} is not a valid symbol")
-        self.quarantine[code] = self.clock() + QUARANTINE
+        self.faults.set_aside(code, f"{code} is not a valid symbol")
 
     async def _get(self, client: Client, path: str, kind: type, params: Params) -> Any:
         secrets = self.login.values()

@@ -33,6 +33,7 @@ from quotes.providers.kit.batches import Groups, by_code
 from quotes.providers.kit.client import address, of_kind
 from quotes.providers.kit.cooldown import cooldown
 from quotes.providers.kit.errors import excerpt
+from quotes.providers.kit.faults import Faults
 from quotes.providers.kit.merge import merge, repeat
 from quotes.providers.kit.options import needed_key
 from quotes.providers.kit.sockets import Socket
@@ -45,7 +46,6 @@ SHARE = 10  # requests in one call of `quotes`, so that the minute is spent even
 COOL_DOWN = 60.0  # seconds to back off after too many requests: Finnhub counts by the minute
 PACE = 1 / 30  # seconds from one request to the next
 STREAMED = 50  # symbols that a free key may stream
-QUARANTINE = 900.0  # seconds without a request for a symbol that has no price
 MARKET = "XNYS"  # all stocks have the hours of this market
 MARKETS = ("XNYS", "XNAS", "XASE", "ARCX", "BATS")  # the exchanges; over the counter is left out
 REMEMBERED = timedelta(minutes=2)  # age of the quotes that a new stream repeats
@@ -84,10 +84,10 @@ class Finnhub(Provider):
         headers = {"X-Finnhub-Token": self.key}
         self.rest = self.make_client(rest_url, timeout=timeout, headers=headers)
         self.ws_url = address(ws_url, "ws", "wss")
-        self.timeout, self.silence, self.clock, self.now = timeout, silence, clock, now
+        self.timeout, self.silence, self.now = timeout, silence, now
         self.polled: dict[str, Quote] = {}  # by code: the last quote from REST
         self.known: dict[str, Quote] = {}  # the same, updated by the trades since
-        self.quarantine: dict[str, float] = {}  # code: until when
+        self.faults = Faults(self.standing, clock)
         self.turns: dict[str, int] = {}  # code: the number of its last request
         self.turn = count(1)
 
@@ -123,7 +123,7 @@ class Finnhub(Provider):
                 yield quote
         for quote in [q for code in fresh for q in quotes_of(self.known[code], groups[code])]:
             yield quote
-        codes = self._due(groups)
+        codes = self.faults.accepted(groups)
         if not codes:
             raise ProviderError("finnhub knows none of the symbols")
 
@@ -139,29 +139,30 @@ class Finnhub(Provider):
         polled = self.polled.get(instrument.code)
         return self.may_differ(instrument, polled.received_at if polled else None)
 
-    def _due(self, codes: Iterable[str]) -> list[str]:
-        now = self.clock()
-        return [code for code in codes if self.quarantine.get(code, now) <= now]
-
     def _next(self, codes: Iterable[str]) -> list[str]:
-        due = sorted(self._due(codes), key=lambda code: self.turns.get(code, 0))
+        due = sorted(self.faults.due(codes), key=lambda code: self.turns.get(code, 0))
         new = sum(code not in self.turns for code in due)
         left = max(0, PER_MINUTE - self.standing.budget.spent_in_minute())
         return due[: min(left, max(new, SHARE))]
 
     async def _poll(self, groups: Groups) -> AsyncGenerator[Quote]:
-        for number, code in enumerate(self._next(groups)):
-            await asyncio.sleep(PACE if number else 0)
-            self.turns[code] = next(self.turn)
-            try:
-                body = await self._get("/quote", dict, symbol=code)
-            except ProviderError as error:
-                if not is_beyond_the_plan(error):
-                    raise
-                self._set_aside(code, f"{code} is not part of the plan")
-                continue
-            for quote in self._take_quote(code, body, groups[code]):
+        batches = ([code] for code in self._next(groups))
+        async for (code,), body in self.faults.answers(batches, self._fetch):
+            for quote in self._take_quote(code, body, groups[code]) if body else ():
                 yield quote
+
+    async def _fetch(self, codes: Sequence[str]) -> dict[str, Any] | None:
+        (code,) = codes
+        await asyncio.sleep(PACE)
+        self.turns[code] = next(self.turn)
+        try:
+            found: dict[str, Any] = await self._get("/quote", dict, symbol=code)
+        except ProviderError as error:
+            if not is_beyond_the_plan(error):
+                raise
+            self.faults.set_aside(code, f"{code} is not part of the plan")
+            return None
+        return found
 
     def _take_quote(
         self, code: str, body: Mapping[str, Any], instruments: Iterable[Instrument]
@@ -170,7 +171,7 @@ class Finnhub(Provider):
         polled, known = read_quote(code, body, now), self.known.get(code)
         if polled is None:
             if body.keys() >= {"c", "t"}:  # Finnhub answers zeros for an unknown symbol
-                self._set_aside(code, f"{code} has no price")
+                self.faults.set_aside(code, f"{code} has no price")
             return []
         self.standing.found(code)
         if polled.last <= 0:  # the feed reports it; here it changes nothing
@@ -179,10 +180,6 @@ class Finnhub(Provider):
         if known and known.time > polled.time:
             self._move(code, known.last, known.time, now)
         return quotes_of(self.known[code], instruments)
-
-    def _set_aside(self, code: str, why: str) -> None:
-        self.standing.drop(code, why)
-        self.quarantine[code] = self.clock() + QUARANTINE
 
     async def _listen(self, codes: Sequence[str], groups: Groups) -> AsyncGenerator[Quote]:
         # Finnhub reads the key only here. No error and no log message shows an address's query.

@@ -15,6 +15,7 @@ from urllib.parse import quote as escaped
 
 from quotes.providers import Instrument, Plan, Provider, ProviderError
 from quotes.providers.kit.client import address, host, shown
+from quotes.providers.kit.faults import Faults
 from quotes.providers.kit.options import count, seconds
 from quotes.providers.kit.rows import FIELDS, read_rows
 from quotes.quote import Quote
@@ -22,7 +23,6 @@ from quotes.quote import Quote
 CODE, CODES = "{code}", "{codes}"
 HERE = "."  # the path of the whole answer
 REJECTED = (400, 404, 422)  # statuses with which sources answer to an unknown code
-QUARANTINE = 900.0  # seconds without a request for a rejected code
 URL = "must be like https://example.com/prices/{code} or https://example.com/prices?of={codes}"
 PATH = "must be names and numbers with dots between them, like data.0.price"
 LAST = "last=data.price, time=data.at"
@@ -30,6 +30,7 @@ LIST = "rows=data and fields=code=symbol, last=price"
 
 Path = tuple[str, ...]
 Row = dict[str, Any]
+Rows = tuple[dict[str, Row], dict[str, ProviderError]]  # by code: its row, or its rejection
 
 
 class Http(Provider):
@@ -66,8 +67,8 @@ class Http(Provider):
         super().__init__()
         headers = {key_header: usable(key, key_header)} if key else {}
         self.rest = self.make_client(self.template.base, timeout=timeout, headers=headers)
-        self.clock, self.turn = clock, 0  # the first code of the next poll, if one is not enough
-        self.quarantine: dict[str, float] = {}  # until when, by code
+        self.turn = 0  # the first code of the next poll, if one is not enough
+        self.faults = Faults(self.standing, clock)
 
     async def quotes(self, instruments: Sequence[Instrument]) -> list[Quote]:
         """Return a quote for each code that the source has.
@@ -75,12 +76,20 @@ class Http(Provider):
         If there are more codes than the plan allows in a minute, they take turns.
         """
         codes = self._due(list(dict.fromkeys(each.code for each in instruments)))
-        rows, rejected = await self._rows(codes)
+        size = self.size if self.template.takes else max(1, len(codes))
+        batches = (codes[i : i + size] for i in range(0, len(codes), size))
+        rows: dict[str, Row] = {}
+        rejected: dict[str, ProviderError] = {}
+        answered: set[str] = set()
+        async for batch, answer in self.faults.answers(batches, self._rows):
+            rows |= answer[0]
+            rejected |= answer[1]
+            answered.update(batch)
         if rejected and not rows:  # then the address or the source has a fault, not a code
             raise next(iter(rejected.values()))
         for code, error in rejected.items():
-            self._set_aside(code, str(error))
-        accepted = set(codes) - rejected.keys()
+            self.faults.set_aside(code, str(error))
+        accepted = answered - rejected.keys()
         requested = [each for each in instruments if each.code in accepted]
         return read_rows(self.name, rows, requested, self.standing)
 
@@ -104,35 +113,26 @@ class Http(Provider):
             return codes
         for code in codes:
             if code in (".", "..") or (self.template.takes == CODES and "," in code):
-                self._set_aside(code, f"{code} can't be part of an address")
-        codes = [code for code in codes if self.quarantine.get(code, 0) <= self.clock()]
+                self.faults.set_aside(code, f"{code} can't be part of an address")
+        codes = self.faults.due(codes)
         if (most := self.most * self.size) >= len(codes):
             return codes
         start, self.turn = self.turn % len(codes), self.turn + most
         return (codes[start:] + codes[:start])[:most]
 
-    def _set_aside(self, code: str, why: str) -> None:
-        self.standing.drop(code, why)
-        self.quarantine[code] = self.clock() + QUARANTINE
-
-    async def _rows(self, codes: list[str]) -> tuple[dict[str, Row], dict[str, ProviderError]]:
-        rows: dict[str, Row] = {}
-        rejected: dict[str, ProviderError] = {}
-        size = self.size if self.template.takes else max(1, len(codes))
-        due = [codes[i : i + size] for i in range(0, len(codes), size)]
-        while due:
-            batch = due.pop(0)
-            try:
-                rows |= self._read(await self.rest.get(*self.template.fill(batch)), batch)
-            except ProviderError as error:
-                if not self.template.takes or error.status not in REJECTED:
-                    raise
-                if len(batch) == 1:
-                    rejected[batch[0]] = error
-                    continue
-                middle = len(batch) // 2
-                due[:0] = [batch[:middle], batch[middle:]]
-        return rows, rejected
+    async def _rows(self, codes: Sequence[str]) -> Rows:
+        try:
+            return self._read(await self.rest.get(*self.template.fill(codes)), codes), {}
+        except ProviderError as error:
+            if not self.template.takes or error.status not in REJECTED:
+                raise
+            if len(codes) == 1:
+                return {}, {codes[0]: error}
+        middle = len(codes) // 2
+        (first, bad), (second, worse) = [
+            await self._rows(half) for half in (codes[:middle], codes[middle:])
+        ]
+        return first | second, bad | worse
 
     def _read(self, answer: Any, codes: Sequence[str]) -> dict[str, Row]:
         if self.list is None:

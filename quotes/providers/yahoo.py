@@ -21,6 +21,7 @@ from quotes.providers.kit.backlog import Backlog
 from quotes.providers.kit.batches import by_code
 from quotes.providers.kit.client import NotFoundError, address, of_kind
 from quotes.providers.kit.cooldown import cooldown
+from quotes.providers.kit.faults import Faults
 from quotes.providers.kit.merge import merge, repeat
 from quotes.providers.kit.sockets import Socket
 from quotes.providers.yahoo_wire import (
@@ -92,6 +93,7 @@ class Yahoo(Provider):
         self.ws_url = address(ws_url, "ws", "wss", query=True)
         self.timeout, self.silence, self.beat = timeout, silence, beat
         self.unheard_after = UNHEARD_AFTER
+        self.faults = Faults(self.standing)
 
     async def quotes(self, instruments: Sequence[Instrument]) -> list[Quote]:
         """Return the last price of the regular session; for crypto, the last price of the day."""
@@ -138,6 +140,8 @@ class Yahoo(Provider):
         if not instruments:
             return
         connection = Connection(instruments, await self._known(instruments))
+        if self.faults.failures:  # their markets are not known, so they could not be streamed
+            raise ProviderError("yahoo did not answer for all symbols")
         if not connection.known:
             raise ProviderError("yahoo knows none of the symbols")
         for quote in connection.quotes():
@@ -195,20 +199,22 @@ class Yahoo(Provider):
 
     async def _rows(self, codes: Sequence[str]) -> dict[str, Row]:
         found: dict[str, Row] = {}
-        distinct = list(dict.fromkeys(codes))
-        for chunk in (distinct[i : i + BATCH] for i in range(0, len(distinct), BATCH)):
-            params = {"symbols": ",".join(chunk), "range": "1d", "interval": "5m"}
-            try:
-                rows = read_spark(await self._get("/v7/finance/spark", **params))
-            except NotFoundError:
-                rows, unknown = {}, chunk
-            else:
-                # An empty answer proves nothing about a single code.
-                unknown = [code for code in chunk if code not in rows] if rows else []
+        distinct = self.faults.due(dict.fromkeys(codes))
+        chunks = (distinct[i : i + BATCH] for i in range(0, len(distinct), BATCH))
+        async for chunk, rows in self.faults.answers(chunks, self._spark):
+            # An empty answer proves nothing about a single code.
+            unknown = [] if rows == {} else [code for code in chunk if code not in (rows or {})]
             for code in unknown:
                 self.standing.drop(code, f"{code} is not known to Yahoo")
-            found |= rows
+            found |= rows or {}
         return found
+
+    async def _spark(self, codes: Sequence[str]) -> dict[str, Row] | None:
+        params = {"symbols": ",".join(codes), "range": "1d", "interval": "5m"}
+        try:
+            return read_spark(await self._get("/v7/finance/spark", **params))
+        except NotFoundError:
+            return None
 
     async def _chart(self, code: str, step: int, first: int, stop: int) -> Any:
         path, slack = f"/v8/finance/chart/{escaped(code, safe='')}", DAY if step == DAY else 0

@@ -835,7 +835,21 @@ class TestUnknownCodes:
         async with running((bourse, [AAPL])) as published:
             await until(lambda: bourse.polls >= 5 and published.prices("AAPL"))
         texts = [record.getMessage() for record in caplog.records]
-        assert texts == ["bourse: unknown code YAHO.US: not listed here"]
+        assert texts == ["bourse: no price for code YAHO.US: not listed here"]
+
+    async def test_a_code_that_comes_and_goes_is_logged_once_an_hour(
+        self, caplog: pytest.LogCaptureFixture
+    ):
+        bourse = Bourse([quote("AAPL", "101")])
+        async with running((bourse, [AAPL])):
+            for _ in range(3):
+                bourse.standing.drop("YAHO.US", "answered 500 internal server error")
+                polls = bourse.polls
+                await until(lambda polls=polls: bourse.polls > polls + 1)
+                bourse.standing.found("YAHO.US")
+                polls = bourse.polls
+                await until(lambda polls=polls: bourse.polls > polls + 1)
+        assert caplog.text.count("no price for code YAHO.US") == 1
 
     async def test_a_code_that_turns_out_unknown_later_is_logged_then(
         self, caplog: pytest.LogCaptureFixture
@@ -846,7 +860,7 @@ class TestUnknownCodes:
             await until(lambda: published.prices("AAPL"))
             wire.standing.drop("LUNA", "delisted")
             wire.wire.put_nowait(quote("AAPL", "102"))
-            await until(lambda: "wire: unknown code LUNA: delisted" in caplog.text)
+            await until(lambda: "wire: no price for code LUNA: delisted" in caplog.text)
 
 
 class TestProgrammingErrors:

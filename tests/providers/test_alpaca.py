@@ -24,12 +24,12 @@ from quotes.providers.alpaca import (
     BATCH,
     COOL_DOWN,
     FEEDS,
-    QUARANTINE,
     Alpaca,
     read_asset,
     read_bars,
 )
 from quotes.providers.alpaca_stream import CHUNK, Connection, Snapshot
+from quotes.providers.kit.faults import QUARANTINE
 from quotes.quote import Quote
 from quotes.quote.values import loads
 from tests.examples import examples
@@ -238,6 +238,21 @@ async def test_many_symbols_come_in_batches(stub: Stub, provider: Alpaca) -> Non
     assert len(await provider.quotes([instrument(code) for code in codes])) == len(codes)
     assert [len(batch) for batch in batches(stub)] == [BATCH, BATCH, 1]
     assert provider.standing.budget.spent_in_minute() == 3
+
+
+async def test_a_batch_that_fails_does_not_stop_the_others() -> None:
+    class Partly(Stub):
+        def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
+            failed = "BAD" in query["symbols"].split(",")
+            return (500, {}) if failed else super().rest(path, query)
+
+    codes = ["BAD", *(f"S{number}" for number in range(2 * BATCH - 1))]
+    async with Partly() as stub, reading(stub) as provider:
+        stub.enlist(*codes)
+        for unknown in (set(), set(codes[:BATCH])):
+            quotes = await provider.quotes([instrument(code) for code in codes])
+            assert {quote.symbol for quote in quotes} == set(codes[BATCH:])
+            assert set(provider.standing.unknown) == unknown
 
 
 async def test_a_bad_symbol_is_dropped_and_set_aside(stub: Stub) -> None:

@@ -22,7 +22,6 @@ from quotes.providers.finnhub import (
     COOL_DOWN,
     MARKETS,
     PER_MINUTE,
-    QUARANTINE,
     REMEMBERED,
     SHARE,
     STREAMED,
@@ -32,6 +31,7 @@ from quotes.providers.finnhub import (
     read_quote,
     read_trade,
 )
+from quotes.providers.kit.faults import QUARANTINE, REST
 from quotes.quote import Quote
 from quotes.quote.values import loads
 from tests.junk import JSON, over_the_wire, sane
@@ -220,6 +220,23 @@ async def test_a_symbol_outside_of_the_plan_is_set_aside(stub: Stub) -> None:
             assert await symbols(provider, "^GSPC", "AAPL") == ["AAPL"]
     assert provider.standing.unknown == {"^GSPC": "^GSPC is not part of the plan"}
     assert stub.requests == {"/quote": 4}
+
+
+@pytest.mark.parametrize("document", [[], "sorry"])
+async def test_a_symbol_that_fails_does_not_stop_the_others(document: Any) -> None:
+    class Partly(Stub):
+        def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
+            return (200, document) if query["symbol"] == "BAD" else super().rest(path, query)
+
+    async with Partly() as stub, on_a_clock(stub) as (provider, clock):
+        stub.enlist("BAD")
+        assert await symbols(provider, "BAD", "AAPL") == ["AAPL"]
+        assert await symbols(provider, "BAD", "AAPL") == ["AAPL"]
+        assert list(provider.standing.unknown) == ["BAD"]
+        clock.now += REST
+        document = {"c": 5, "d": 0, "dp": 0, "h": 5, "l": 5, "o": 5, "pc": 5, "t": 1}
+        assert set(await symbols(provider, "BAD", "AAPL")) == {"AAPL", "BAD"}
+        assert provider.standing.unknown == {}
 
 
 async def test_an_empty_answer_drops_no_code() -> None:

@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from websockets.http11 import Response
+from websockets.asyncio.server import ServerConnection
+from websockets.http11 import Request, Response
 
 from quotes.providers import Instrument, ProviderError, make_provider
-from quotes.providers.http import QUARANTINE, Http, Template, follow, read_fields, read_path
+from quotes.providers.http import Http, Template, follow, read_fields, read_path
+from quotes.providers.kit.faults import QUARANTINE, REST
 from quotes.quote import Quote
 from quotes.quote.values import loads
 from tests.servers import PATIENCE
@@ -255,6 +257,72 @@ async def test_a_failure_of_the_source_ends_the_poll(stub: Stub, shape: str, fau
     assert error.refused is (fault == "unauthorized")
     assert error.retry_after == (7 if fault == "rate_limited" else None)
     assert provider.standing.unknown == {}
+
+
+class Partly(Stub):
+    """Answers some codes as in another mode, or with a status."""
+
+    def __init__(self, faults: dict[str, str | int]) -> None:
+        super().__init__()
+        self.faults = faults
+        self.market |= {code: {"last": "5"} for code in faults}
+
+    async def _request(self, connection: ServerConnection, request: Request) -> Response | None:
+        fault = self.faults.get(request.path.rpartition("/")[2], "ok")
+        self.mode = fault if isinstance(fault, str) else "ok"
+        return await super()._request(connection, request)
+
+    def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
+        status, document = super().rest(path, query)
+        fault = self.faults.get(path.rpartition("/")[2])
+        return (fault if isinstance(fault, int) else status), document
+
+
+@pytest.mark.parametrize("fault", [500, 503, 403, "slow", "garbage", "truncated"])
+async def test_a_code_that_fails_costs_only_its_own_quote(fault: str | int) -> None:
+    now = 0.0
+    async with (
+        Partly({"BAD": fault}) as stub,
+        reading(stub, "one", timeout=0.5, clock=lambda: now) as provider,
+    ):
+        for unknown in ([], ["BAD"], ["BAD"]):  # twice in a row is no accident
+            quotes = await poll(provider, "AAPL", "BAD", "BTC-EUR")
+            assert [quote.symbol for quote in quotes] == ["AAPL", "BTC-EUR"]
+            assert list(provider.standing.unknown) == unknown
+        assert f"127.0.0.1:{stub.port}/price/BAD " in provider.standing.unknown["BAD"]
+        assert stub.requests["/price/BAD"] == 2  # it rests
+        stub.faults.clear()
+        now = REST
+        assert len(await poll(provider, "AAPL", "BAD", "BTC-EUR")) == 3
+        assert not provider.standing.unknown
+
+
+@pytest.mark.parametrize("fault", [403, 503])
+async def test_a_refusal_of_the_first_code_ends_a_poll_and_the_next_begins_with_others(
+    fault: int,
+) -> None:
+    async with Partly({"BAD": fault}) as stub, reading(stub, "one") as provider:
+        assert (await failure(provider, "BAD", "AAPL")).status == fault
+        assert [quote.symbol for quote in await poll(provider, "BAD", "AAPL")] == ["AAPL"]
+
+
+async def test_codes_that_fail_do_not_keep_the_others_waiting() -> None:
+    codes = [f"C{number}" for number in range(9)]
+    faults: dict[str, str | int] = dict.fromkeys(codes, 500)
+    async with Partly(faults) as stub, reading(stub, "one") as provider:
+        assert "/price/C0 answered 500" in str(await failure(provider, *codes, "AAPL"))
+        assert stub.requests.total() == 3
+        stub.requests.clear()
+        stub.faults = dict.fromkeys(codes[:3], 500)
+        quotes = await poll(provider, *codes, "AAPL")
+        assert [quote.symbol for quote in quotes] == [*codes[3:], "AAPL"]
+        assert list(stub.requests)[-3:] == [f"/price/C{number}" for number in range(3)]
+
+
+async def test_too_many_requests_end_a_poll_although_others_were_answered() -> None:
+    async with Partly({"BAD": 429}) as stub, reading(stub, "one") as provider:
+        assert (await failure(provider, "AAPL", "BAD", "BTC-EUR")).status == 429
+    assert stub.requests.total() == 2
 
 
 async def test_a_redirect_is_not_followed() -> None:

@@ -543,6 +543,25 @@ async def test_a_batch_of_unknown_symbols_does_not_affect_the_others(
     assert "NOPE3" not in provider.standing.unknown
 
 
+async def test_a_batch_that_fails_does_not_stop_the_others_and_is_not_streamed_without_them() -> (
+    None
+):
+    class Partly(Stub):
+        def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
+            failed = "BAD" in query["symbols"].split(",")
+            return (500, {}) if failed else super().rest(path, query)
+
+    codes = ["BAD", *(f"S{number}" for number in range(2 * BATCH - 1))]
+    instruments = [instrument(code) for code in codes]
+    async with Partly() as stub, reading(stub) as provider:
+        stub.enlist(*codes)
+        assert len(await provider.quotes(instruments)) == BATCH
+        with pytest.raises(ProviderError, match="yahoo did not answer for all symbols"):
+            async with streaming(provider, *instruments) as stream:
+                await anext(stream)
+        assert set(provider.standing.unknown) == set(codes[:BATCH])
+
+
 async def test_an_empty_answer_drops_no_code(stub: Stub, provider: Yahoo) -> None:
     stub.mode = "empty"
     assert await provider.quotes([AAPL]) == []

@@ -10,10 +10,12 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 from quotes.providers import Instrument
 from quotes.providers.kit.errors import ProviderError
+from quotes.providers.kit.faults import Faults
 from quotes.providers.kit.standing import Standing
 
 KEPT = 900.0  # seconds until the list is read again
@@ -46,6 +48,7 @@ class Codes:
         self.read, self.standing, self.clock = read, standing, clock
         self.known: dict[str, Instrument] = {}  # by every name that the source uses for it
         self.good_until = clock()
+        self.faults = Faults(standing, clock)
 
     async def find(self, instruments: Sequence[Instrument]) -> Groups:
         """Group instruments by the source's own code, with its name and currency.
@@ -57,7 +60,8 @@ class Codes:
         groups: Groups = {}
         for each in instruments:
             if known := self.known.get(each.code):
-                self.standing.found(each.code)
+                if not self.faults.rests(known.code):
+                    self.standing.found(each.code)
                 found = replace(each, name=known.name, currency=known.currency)
                 groups.setdefault(known.code, []).append(found)
             else:
@@ -72,19 +76,23 @@ class Codes:
         A rejected code is dropped, and not requested until the list is read again.
         """
         rows: dict[str, Any] = {}
-        codes = list(groups)
-        due = [codes[i : i + size] for i in range(0, len(codes), size)]
-        while due:
-            batch = due.pop(0)
+        requests = count()
+
+        async def read(codes: Sequence[str]) -> dict[str, Any]:
+            await asyncio.sleep(pace if next(requests) else 0)
             try:
-                rows |= await fetch(batch)
+                return await fetch(codes)
             except RejectedError as error:
-                if len(batch) == 1:
-                    self._drop(batch[0], groups, str(error))
-                else:
-                    middle = len(batch) // 2
-                    due[:0] = [batch[:middle], batch[middle:]]
-            await asyncio.sleep(pace if due else 0)
+                if len(codes) == 1:
+                    self._drop(codes[0], groups, str(error))
+                    return {}
+            middle = len(codes) // 2
+            return await read(codes[:middle]) | await read(codes[middle:])
+
+        codes = self.faults.due(groups)
+        batches = (codes[i : i + size] for i in range(0, len(codes), size))
+        async for _, found in self.faults.answers(batches, read):
+            rows |= found
         return rows
 
     async def _read_again(self) -> None:

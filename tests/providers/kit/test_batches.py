@@ -133,6 +133,20 @@ async def test_any_other_error_is_an_error() -> None:
         await Down("A", "B").rows()
 
 
+async def test_a_batch_that_fails_does_not_stop_the_others() -> None:
+    class Partly(Source):
+        async def fetch(self, codes: Sequence[str]) -> dict[str, Any]:
+            if "C" in codes:
+                raise ProviderError("too busy")
+            return await super().fetch(codes)
+
+    source = Partly(*"ABCDEF")
+    for unknown in ({}, dict.fromkeys("CD", "too busy"), dict.fromkeys("CD", "too busy")):
+        assert await source.rows(size=2) == {code: code.lower() for code in "ABEF"}
+        assert source.standing.unknown == unknown
+    assert not source.codes.faults.due("CD")  # they rest
+
+
 async def test_batches_keep_the_pace() -> None:
     source, began = Source(*"ABC"), time.monotonic()
     await source.rows(size=1, pace=0.05)
