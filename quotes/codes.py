@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from unicodedata import bidirectional, category, normalize
 
 from django.core.exceptions import ValidationError
@@ -9,9 +10,14 @@ from django.utils.translation import gettext_lazy as _
 
 MAX_CODE = 60  # characters
 HIDDEN = ("Cc", "Zl", "Zp")  # categories of characters that end a line or control a terminal
+INVISIBLE = (*HIDDEN, "Cf", "Cs")  # the same, and those that texts may need, but no code
+BLANK = "\u115f\u1160\u2800\u3164\uffa0"  # letters and signs that show nothing
+# marks that show nothing: they choose the form of the letter before them, or keep letters apart
+SILENT = re.compile("[\u034f\u17b4\u17b5\u180b-\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 # bidirectional classes of characters that turn the text after them
 TURNING = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
 NOT_IN_PATHS = ("", ".", "..")  # between two slashes, browsers and proxies remove them
+BEGINS_WITH_MARK = _("“%(value)s” begins with a mark that needs a letter before it.")
 
 
 def code_of(text: str) -> str:
@@ -22,20 +28,29 @@ def code_of(text: str) -> str:
     return normalize("NFC", " ".join(normalize("NFC", text).upper().split()))
 
 
+def invisible(text: str) -> str:
+    """Return the first character of a text that shows nothing, or ""."""
+    return next((c for c in text if category(c) in INVISIBLE or c in BLANK or SILENT.match(c)), "")
+
+
 def validate_code(code: str) -> None:
     """Raise ValidationError unless a code can stand in addresses and on pages.
 
-    Any form of Unicode is valid, because it can't be seen; `Symbol` stores one of them.
+    Any canonical form of Unicode is valid, because it can't be seen; `Symbol` stores one of them.
+    Other forms of ASCII, such as full-width letters, are not.
     """
-    if normalize("NFC", code) != code_of(code) and "," not in code:
+    wanted = code_of(_ascii(code))
+    if normalize("NFC", code) != wanted and "," not in wanted:
         raise ValidationError(
             _("Write “%(code)s” in place of “%(value)s”."),
-            params={"value": code, "code": code_of(code)},
+            params={"value": code, "code": wanted},
         )
-    if "," in code:
+    if "," in wanted:
         message = _("“%(value)s” contains a comma, which separates the symbols in an address.")
-    elif not code.isprintable():
+    elif invisible(code) or not code.isprintable():
         message = _("“%(value)s” contains an invisible character.")
+    elif _begins_with_mark(code):
+        message = BEGINS_WITH_MARK
     elif any(part in NOT_IN_PATHS for part in code.split("/")):
         message = _("Each part of “%(value)s” between slashes must have more than dots.")
     else:
@@ -44,13 +59,27 @@ def validate_code(code: str) -> None:
 
 
 def validate_text(text: str) -> None:
-    """Raise ValidationError for a text that could forge lines, or turn the text after it."""
+    """Raise ValidationError for a text that could forge or turn lines, or that shows nothing."""
     for character in text:
-        if category(character) in HIDDEN or bidirectional(character) in TURNING:
+        turns = bidirectional(character) in TURNING
+        if turns or category(character) in HIDDEN or character in BLANK:
             raise ValidationError(
                 _(
-                    "Remove the character %(character)s. Texts must not contain control characters "
-                    "or characters that change the direction of text."
+                    "Remove the character %(character)s. Texts must not contain control "
+                    "characters, characters that change the direction of text, or letters that "
+                    "show nothing."
                 ),
                 params={"character": f"U+{ord(character):04X}"},
             )
+    if _begins_with_mark(text):
+        raise ValidationError(BEGINS_WITH_MARK, params={"value": text})
+
+
+def _ascii(text: str) -> str:
+    """Return a text in ASCII if it consists of other forms of ASCII characters."""
+    plain = normalize("NFKC", text)
+    return plain if plain.isascii() else text
+
+
+def _begins_with_mark(text: str) -> bool:
+    return category(text[:1] or " ").startswith("M")

@@ -56,6 +56,36 @@ def test_a_code_has_no_characters_that_hide_or_turn_others(hidden: str) -> None:
     assert not is_code(f"A{hidden}B")
 
 
+BLANK = "\u115f\u1160\u2800\u3164\uffa0"  # letters and signs that show nothing
+SILENT = "\u034f\u17b4\u180b\u180f\ufe00\ufe0f\U000e0100\U000e01ef"  # marks that show nothing
+
+
+@given(texts, st.sampled_from(BLANK + SILENT), texts)
+@example("AAPL", "\ufe0f", "")  # it would look like AAPL
+@example("", "\u3164", "")
+def test_a_code_has_no_characters_that_show_nothing(before: str, silent: str, after: str) -> None:
+    assert not is_code(before + silent + after)
+
+
+@given(st.characters(categories=["Mc", "Me", "Mn"]), texts)
+@example("\u0301", "A")
+def test_no_text_begins_with_a_mark_of_the_letter_before_it(mark: str, rest: str) -> None:
+    assert not is_code(mark + rest)
+    with pytest.raises(ValidationError):
+        validate_text(mark + rest)
+
+
+@pytest.mark.parametrize("code", ["ＡＡＰＬ", "ａａｐｌ", "AAPＬ", "𝐀𝐀𝐏𝐋", "ⒶAPL"])
+def test_another_form_of_an_ascii_code_is_refused_with_the_code(code: str) -> None:
+    with pytest.raises(ValidationError, match=f"Write “AAPL” in place of “{code}”"):
+        validate_code(code)
+
+
+@pytest.mark.parametrize("code", ["株式", "株式Ａ", "ΑΒΓ", "한국", "ÅRE", "हिन्दी", "نفت"])
+def test_codes_of_all_scripts_are_possible(code: str) -> None:
+    validate_code(code)
+
+
 @pytest.mark.django_db
 def test_a_code_in_another_form_of_unicode_is_stored_in_the_form_in_which_it_is_found() -> None:
     symbol = Symbol(code="E\u0301", name="É", kind="stock", currency="USD")
@@ -71,7 +101,9 @@ def test_the_codes_of_exchanges_are_possible() -> None:
 TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
-@given(texts, st.sampled_from(TURNING) | st.characters(categories=["Cc", "Zl", "Zp"]), texts)
+@given(
+    texts, st.sampled_from(TURNING + BLANK) | st.characters(categories=["Cc", "Zl", "Zp"]), texts
+)
 @example("", "\n", "")
 @example("", "\x1b", "[31m")
 def test_a_name_has_no_characters_that_end_a_line_or_turn_text(
@@ -81,8 +113,12 @@ def test_a_name_has_no_characters_that_end_a_line_or_turn_text(
         validate_text(before + hidden + after)
 
 
-@given(st.text(st.characters(exclude_categories=["Cc", "Zl", "Zp"], exclude_characters=TURNING)))
+others = st.characters(exclude_categories=["Cc", "Zl", "Zp"], exclude_characters=TURNING + BLANK)
+
+
+@given(st.text(others).map(lambda text: f"A{text}"))
 @example("می\u200cخواهم")  # a character that can't be seen, and is part of a Persian word
 @example("בנק \u200f(1)")
+@example("❤\ufe0f")
 def test_names_have_all_other_characters(name: str) -> None:
     validate_text(name)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import BinaryIO
-from unicodedata import category, normalize
+from unicodedata import normalize
 
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -15,13 +15,13 @@ from django.db import models
 from quotes.catalogue import decimals
 from quotes.catalogue.columns import NUMBERS, PROVIDERS, Columns, names
 from quotes.catalogue.sheet import Format, InvalidCatalogue, Row, open_sheet
+from quotes.codes import invisible
 from quotes.formats import counted
 from quotes.models import ProviderSymbol, Symbol
 from quotes.quote.texts import short
 from quotes.quote.values import Unit, is_currency, unit_of
 
 MAX_CELL = 200  # characters
-HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # categories of characters; names may have some
 FAILED_FORMULA = re.compile(r"#(?:[\w/]+[!?]|N/A|NV)|Err:\d{3}")
 MONTHS = "Jan|Feb|Mar|Mär|Apr|May|Mai|Jun|Jul|Aug|Sep|Oct|Okt|Nov|Dec|Dez"
 REPLACEMENTS = {  # of codes in cells that are not formatted as text
@@ -136,8 +136,8 @@ def _damaged(cells: Mapping[str, str]) -> Iterator[tuple[str, str]]:
             yield name, f"has {len(cell):,} characters, must have at most {MAX_CELL}"
         elif FAILED_FORMULA.fullmatch(cell):
             yield name, f"{cell!r} is the error of a formula: type the text in its place"
-        elif name != "name" and (hidden := [c for c in cell if category(c) in HIDDEN]):
-            yield name, f"remove the invisible character U+{ord(hidden[0]):04X}"
+        elif name != "name" and (hidden := invisible(cell)):
+            yield name, f"remove the invisible character U+{ord(hidden):04X}"
         elif (name == "symbol" or name in PROVIDERS) and (what := _replacement(cell)):
             yield (
                 name,
