@@ -8,10 +8,11 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from math import inf, nextafter
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from quotes.quote import REFERENCE_KINDS, SESSIONS, Quote
@@ -53,6 +54,21 @@ quotes = st.builds(
     delay=st.none() | st.integers(0, 3600),
     sequence=st.none() | st.integers(0, 2**53),
 )
+
+decimals = st.builds(
+    lambda digits, places: Decimal(digits).scaleb(-places),
+    st.integers(1, 10**12 - 1),
+    st.integers(1, 12),
+)
+
+
+def is_noise(written: Decimal, read: Decimal) -> bool:
+    """Return whether a number may be written by a float that means a much shorter one."""
+    lengths = len(written.as_tuple().digits), len(read.as_tuple().digits)
+    return (
+        lengths[0] in (16, 17) and lengths[1] <= 12 and abs(read / written - 1) < Decimal("1e-14")
+    )
+
 
 NO_PRICES = [
     0, "0", "0.00", "", " ", None, "NaN", "sNaN", "-1", -1, "-0.01", "Infinity", "-Infinity",
@@ -135,7 +151,41 @@ class TestJson:
 
     @given(prices)
     def test_a_price_is_read_as_it_was_written(self, last: Decimal):
-        assert price(loads(f'{{"last": {last:f}}}')["last"]) == last
+        assert price(loads(f'{{"last": "{last:f}"}}')["last"]) == last
+        read = price(loads(f'{{"last": {last:f}}}')["last"])
+        assert read == last or (read and is_noise(last, read))
+
+    @given(decimals, st.integers(-1000, 1000))
+    @example(Decimal("64250.12"), -1)
+    @example(Decimal("0.3"), 1)  # 0.1 + 0.2
+    @example(Decimal("1E-7"), 3)
+    def test_a_float_is_read_as_the_decimal_that_it_means(self, meant: Decimal, steps: int):
+        noisy = float(meant)
+        for _ in range(abs(steps) % 4):
+            noisy = nextafter(noisy, inf if steps > 0 else -inf)
+        for written in (json.dumps(noisy), f"{noisy:.17g}"):
+            read = price(loads(f'{{"last": {written}}}')["last"])
+            if f"{noisy:.15g}" == f"{float(meant):.15g}" and "." in written:
+                assert read == meant
+                assert price(loads(f'{{"last": "{written}"}}')["last"]) == Decimal(written)
+
+    @pytest.mark.parametrize(
+        ("written", "read"),
+        [
+            ("64250.119999999995", "64250.12"),
+            ("0.30000000000000004", "0.3"),
+            ("0.29999999999999999", "0.3"),
+            ("-37.630000000000003", "-37.63"),
+            ("1.2299999999999998e-07", "1.23E-7"),
+            ("64250.123333333335", "64250.123333333335"),  # an average, not noise
+            ("123456789.12345678", "123456789.12345678"),
+            ("101.0000000000000", "101.0000000000000"),
+            ("0.300000000000000044", "0.300000000000000044"),  # floats have fewer digits
+            ("1e400", "1E+400"),
+        ],
+    )
+    def test_only_noise_is_removed(self, written: str, read: str):
+        assert str(loads(written)) == read
 
 
 class TestTimes:

@@ -25,6 +25,7 @@ from quotes.providers.kit.client import timeout_error
 from quotes.providers.kit.options import seconds
 from quotes.providers.kit.rows import FIELDS, Rows, read_rows
 from quotes.quote import Quote
+from quotes.quote.values import fraction
 
 NEEDED = FIELDS[:2]
 CODES = "%(codes)s"
@@ -200,5 +201,5 @@ def check_that_it_reads(query: str) -> None:
 
 
 def exact(value: Any) -> Any:
-    """Return a floating-point number as its shortest text, which has at least 15 digits."""
-    return str(value) if isinstance(value, float) else value
+    """Return a floating-point number as the decimal that it means, with at least 15 digits."""
+    return fraction(str(value)) if isinstance(value, float) else value

@@ -27,7 +27,7 @@ def plausible(moment: datetime, now: datetime) -> bool:
 class Quote:
     """The newest prices of a symbol from one provider.
 
-    Prices are Decimals in `currency`, with every digit that the source sent. They are above 0,
+    Prices are Decimals in `currency`, with every digit that the source meant. They are above 0,
     but those of some kinds may be below it. Values that the source did not send are None. Times
     are aware UTC. Providers pass on an invalid last price (such as 0 or a negative number) and a
     bid above the ask: only the feed holds quotes back.

@@ -15,7 +15,9 @@ NO_DATE = date(1, 1, 1)  # of an empty time in programs written in Go
 NO_PRICE = Decimal(0)
 EXACT = Context(prec=MAX_PREC)  # rounds no digit away
 MAX_MAGNITUDE = 30  # powers of ten from -30 to 30 are valid
-JSON = json.JSONDecoder(parse_float=Decimal)
+FLOAT_DIGITS = 15  # significant digits that a binary float always keeps
+NOISY = (16, 17)  # significant digits of a float that is written with its noise
+MAX_MEANT = 12  # significant digits of a number that can safely be taken for the meant one
 
 
 class Unit(NamedTuple):
@@ -39,8 +41,25 @@ MINOR_UNITS = {
 }
 
 
+def fraction(text: str) -> Decimal:
+    """Return a fraction with all its digits, but without the noise of a binary float.
+
+    The float 64250.119999999995 means 64250.12: rounded to 15 digits, it is much shorter.
+    """
+    number = Decimal(text)
+    if len(text) <= FLOAT_DIGITS or (digits := len(number.as_tuple().digits)) not in NOISY:
+        return number
+    binary = float(number)
+    meant = Decimal(f"{binary:.{FLOAT_DIGITS}g}")
+    was_float = Decimal(f"{binary:.{digits}g}") == number != meant
+    return meant if was_float and len(meant.as_tuple().digits) <= MAX_MEANT else number
+
+
+JSON = json.JSONDecoder(parse_float=fraction)
+
+
 def loads(raw: str | bytes) -> Any:
-    """Parse JSON with every fraction as a Decimal, so that no digit is lost.
+    """Parse JSON with every fraction as a Decimal, without the noise of binary floats.
 
     Raise ValueError for invalid JSON.
     """
