@@ -16,6 +16,7 @@ from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
     Callable,
+    Collection,
     Iterable,
     Iterator,
     Mapping,
@@ -27,7 +28,14 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from quotes.providers import Candle, Instrument, Plan, Provider, ProviderError
-from quotes.providers.alpaca_stream import Connection, Snapshot, currency, is_crypto, ticks_in
+from quotes.providers.alpaca_stream import (
+    Connection,
+    Row,
+    Snapshot,
+    currency,
+    is_crypto,
+    ticks_in,
+)
 from quotes.providers.kit.backlog import Backlog
 from quotes.providers.kit.batches import Groups, by_code
 from quotes.providers.kit.client import Client, address, of_kind, timeout_error
@@ -117,6 +125,7 @@ class Alpaca(Provider):
         self.crypto = Market("/v1beta3/crypto/us", "/v1beta3/crypto/us", key="snapshots")
         self.timeout, self.silence = timeout, silence
         self.snapshots: dict[str, Snapshot] = {}  # by code
+        self.cancelled: dict[str, Collection[Row]] = {}  # by code: trades of earlier streams
         self.got_at: dict[str, datetime] = {}  # code: when its last snapshot came
         self.faults = Faults(self.standing, clock)
 
@@ -171,6 +180,7 @@ class Alpaca(Provider):
         """
         if not instruments:
             return
+        self.cancelled |= {code: each.cancelled for code, each in self.snapshots.items()}
         self.snapshots.clear()
         for quote in await self._all(instruments):
             yield quote
@@ -232,6 +242,11 @@ class Alpaca(Provider):
         code = instrument.code
         return self.snapshots[code].quote(instrument, self._market(code).delay, now)
 
+    def _snapshot(self, code: str) -> Snapshot:
+        if code not in self.snapshots:
+            self.snapshots[code] = Snapshot(is_crypto(code), self.cancelled.get(code, ()))
+        return self.snapshots[code]
+
     def _is_doubtful(self, instrument: Instrument) -> bool:
         known = self.snapshots.get(instrument.code)
         return known is not None and known.is_doubtful
@@ -274,7 +289,7 @@ class Alpaca(Provider):
         now = datetime.now(UTC)
         for code in found:
             self.got_at[code] = now
-            self.snapshots.setdefault(code, Snapshot(is_crypto(code))).update(rows[code])
+            self._snapshot(code).update(rows[code])
             self.standing.found(code)
         if found:  # an empty answer proves nothing about a single code
             for code in self._due(market, answered):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -44,7 +44,7 @@ Row = Mapping[str, Any]
 class Snapshot:
     """The newest trade, quote and daily bars of one symbol, as Alpaca writes them."""
 
-    def __init__(self, crypto: bool = False) -> None:
+    def __init__(self, crypto: bool = False, cancelled: Iterable[Row] = ()) -> None:
         self.crypto = crypto
         self.trade: Row = {}
         self.bid_ask: Row = {}
@@ -53,7 +53,7 @@ class Snapshot:
         # Low and high of the day's trades since REST sent its bar. The stream sends a bar after the
         # end of a minute, so there may have been trades since.
         self.since: tuple[Decimal, ...] = ()
-        self.cancelled: deque[Row] = deque(maxlen=CANCELLED)  # they were the last
+        self.cancelled = deque(cancelled, maxlen=CANCELLED)  # trades that were the last
 
     @property
     def is_doubtful(self) -> bool:

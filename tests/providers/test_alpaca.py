@@ -691,6 +691,24 @@ async def test_a_page_soon_shows_the_price_before_a_cancelled_trade(stub: Stub) 
     assert stub.connects == 1
 
 
+async def test_a_new_stream_remembers_a_cancelled_trade(stub: Stub) -> None:
+    gate = Gate()
+    async with reading(stub) as provider:
+        async with listening(stub, provider, "AAPL") as stream:
+            await stub.tick("AAPL", "170")
+            traded = await anext(stream)
+            assert gate.add(traded)
+            await stub.cancel("AAPL")
+            await stub.until(lambda: provider.snapshots["AAPL"].is_doubtful)
+        stub.forget("AAPL")
+        stub.snapshots["AAPL"]["latestQuote"] |= {"bp": 161.2, "ap": 161.3}
+        async with streaming(provider, "AAPL") as stream:  # before the next trade
+            first = await anext(stream)
+            assert (str(first.last), first.source_time) == ("161.25", traded.source_time)
+            assert gate.add(first)
+    assert (str(gate.latest["AAPL"].bid), str(gate.latest["AAPL"].ask)) == ("161.2", "161.3")
+
+
 async def test_a_cancel_costs_requests_only_until_the_last_is_known(stub: Stub) -> None:
     async with reading(stub) as provider:
         provider.poll_interval = 0.05
