@@ -10,9 +10,10 @@ from quotes.limits.answers import Refused, answer
 INVALID_HANDSHAKE = Refused("handshake", 400, "The request for a socket is not valid.")
 
 
-def raw(refused: Refused) -> bytes:
-    """Return a whole answer of HTTP/1.1, after which the connection is closed."""
+def raw(refused: Refused, *, with_body: bool = True) -> bytes:
+    """Return an answer of HTTP/1.1, after which the connection is closed; to HEAD without body."""
     status, headers, body = answer(refused)
+    body = body if with_body else b""
     lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode()]
     return b"\r\n".join([*lines, *(b": ".join(header) for header in headers), b"", body])
 

@@ -198,6 +198,27 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_read(
     assert log.count("refused a request from 127.0.0.1") <= 3
 
 
+def test_a_refused_head_has_no_body(running_site: Site):
+    line = f"HEAD /admin/login/ HTTP/1.1\r\nHost: 127.0.0.1:{running_site.port}\r\n"
+    received = exchange(
+        running_site, line.encode(), b"Content-Length: 100000000\r\n\r\n", enough=b"\r\n\r\n"
+    )
+    assert received.startswith(b"HTTP/1.1 413 ")
+    assert received.endswith(b"\r\n\r\n")
+
+
+def test_a_body_in_very_small_chunks_is_refused_by_daphne(running_site: Site):
+    line = f"POST /admin/login/ HTTP/1.1\r\nHost: 127.0.0.1:{running_site.port}\r\n"
+    head = f"{line}Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+    small, normal = b"1\r\nx\r\n", b"40\r\n" + b"x" * 64 + b"\r\n"
+    answers = {"daphne": b"HTTP/1.1 400 ", "uvicorn": b"HTTP/1.1 403 "}  # the latter by the page
+    received = exchange(running_site, head, small * 1100, b"0\r\n\r\n")
+    assert received.startswith(answers[running_site.server])
+    for chunks in (small * 1000, normal * 5000):
+        received = exchange(running_site, head, chunks, b"0\r\n\r\n")
+        assert received.startswith(b"HTTP/1.1 403 ")
+
+
 def test_a_body_that_is_just_small_enough_reaches_the_page(running_site: Site):
     body = b"x" * 1024 * 1024
     head = f"POST /admin/login/ HTTP/1.1\r\nHost: 127.0.0.1:{running_site.port}\r\n"
