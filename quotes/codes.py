@@ -8,7 +8,9 @@ from unicodedata import bidirectional, category, normalize
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
-MAX_CODE = 60  # characters
+from quotes.quote.wire import MAX_WORD
+
+MAX_CODE = MAX_WORD  # characters: a quote carries the code of its symbol
 HIDDEN = ("Cc", "Zl", "Zp")  # categories of characters that end a line or control a terminal
 INVISIBLE = (*HIDDEN, "Cf", "Cs")  # the same, and those that texts may need, but no code
 BLANK = "\u115f\u1160\u2800\u3164\uffa0"  # letters and signs that show nothing

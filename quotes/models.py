@@ -165,7 +165,7 @@ class ProviderSymbol(models.Model):
     provider = models.SlugField(_("provider"), max_length=20, help_text=_("coinbase, kraken, …"))
     code = models.CharField(
         _("code"),
-        max_length=60,
+        max_length=MAX_CODE,
         validators=[validate_text],
         help_text=_("The provider's name for the symbol: XXBTZUSD."),
     )

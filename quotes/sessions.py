@@ -30,7 +30,6 @@ POLL_AHEAD = timedelta(minutes=1)  # polls begin this long before the next sessi
 WARN_AHEAD = timedelta(days=31)  # the log warns in December, when venues publish their holidays
 SETTLED = timedelta(minutes=30)  # after trading: auctions are over, late prices have arrived
 CLOSING = timedelta(minutes=3)  # around the end of trading: last trades and the closing auction
-INDEX_SETTLED = timedelta(hours=2)  # after trading: Nasdaq publishes index values until 17:16
 
 # Names of exchanges, by the venue with the same hours. An index has the hours of its shares.
 # Two venues are open from Sunday to Friday: the futures of the CME group (without those of grain),
@@ -131,7 +130,10 @@ def price_label(exchange: str, kind: str, now: datetime, made_at: datetime, as_o
         return ""
     (began, ended), after = day, line.at(day[1])
     has_post = after is not None and after.name == "post"
-    settled = INDEX_SETTLED if kind == "index" else CLOSING if has_post else SETTLED
+    settles_in = kinds.of(kind).settles_in
+    settled = CLOSING if has_post else SETTLED
+    if settles_in is not None:
+        settled = timedelta(seconds=settles_in)
     if began <= made_at < ended + settled:
         return "close" if as_of >= ended - CLOSING else ""
     return "post" if has_post and line.at(made_at) == after else ""
