@@ -222,6 +222,27 @@ class TestAgainstExchangeCalendars:
         assert made == [tuple(row.values()) for row in ROWS if row["venue"] == venue]
 
 
+@pytest.mark.parametrize(
+    ("exchange", "kind", "minutes", "label"),
+    [
+        ("NASDAQ", "index", 76, "close"),  # Nasdaq publishes index values until 17:16
+        ("NASDAQ", "index", 119, "close"),
+        ("NASDAQ", "index", 120, ""),
+        ("NASDAQ", "stock", 2, "close"),
+        ("NASDAQ", "stock", 76, "post"),
+        ("XETRA", "stock", 29, "close"),
+        ("XETRA", "stock", 30, ""),
+    ],
+)
+def test_a_close_may_come_some_time_after_trading(
+    exchange: str, kind: str, minutes: int, label: str
+):
+    frankfurt = datetime(2026, 11, 20, 17, 30, tzinfo=ZoneInfo("Europe/Berlin"))
+    closes = new_york(2026, 11, 20, 16) if exchange == "NASDAQ" else frankfurt
+    night, made_at = closes + timedelta(hours=5), closes + timedelta(minutes=minutes)
+    assert price_label(exchange, kind, night, made_at, night) == label
+
+
 class TestDays:
     def test_summer_time_changes_the_opening_in_utc_and_not_in_new_york(self):
         friday, monday = new_york(2026, 3, 6, 9, 30), new_york(2026, 3, 9, 9, 30)
