@@ -42,6 +42,7 @@ class Backlog:
         self.size = 0  # bytes of the waiting frames; of text, characters
         self.arrived = 0  # frames so far
         self.thin_at = MAX_IN_FULL
+        self.due = 0  # frames to be read before superseded ones are searched again
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -57,9 +58,15 @@ class Backlog:
         return len(self.frames) >= MAX_FRAMES or self.size >= MAX_BYTES
 
     def pop(self) -> Frame:
-        """Remove and return the oldest frame; leave out superseded ones if too many wait."""
-        if len(self.frames) > self.thin_at:
+        """Remove and return the oldest frame; leave out superseded ones if too many wait.
+
+        All frames that a search kept are read before the next search. Otherwise, in a flood that
+        does not end, a process with little time would only search.
+        """
+        if not self.due and len(self.frames) > self.thin_at:
             self._thin()
+            self.due = len(self.frames)
+        self.due = max(0, self.due - 1)
         frame = self.frames.popleft()
         self.size -= len(frame)
         return frame

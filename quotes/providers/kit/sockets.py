@@ -111,7 +111,7 @@ class Socket:
             raise SilentError(f"no message for {self.silence:g} s") from error
 
     async def _oldest(self, backlog: Backlog, reading: asyncio.Task[None]) -> str | bytes:
-        if time.monotonic() - self.drained_at > DRAIN_EVERY:
+        if not backlog.due and time.monotonic() - self.drained_at > DRAIN_EVERY:
             await self._drain(backlog)
         while not backlog:
             if reading.done():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from base64 import b64encode
+from collections import Counter
 from dataclasses import replace
 from decimal import Decimal
 
@@ -98,6 +99,18 @@ def test_large_frames_fill_it_by_their_size():
     assert backlog.is_full()
     backlog.pop()
     assert not backlog.is_full()
+
+
+def test_in_a_flood_without_end_each_search_lets_all_symbols_out():
+    codes = [f"S{number}" for number in range(40)]
+    backlog = Backlog(TRADE.findall, Standing(Budget(Plan())))
+    out = Counter[str]()
+    for _ in range(400):
+        for code in codes * (1 + MAX_IN_FULL // len(codes)):  # more than may wait
+            backlog.add(f'{{"s":"{code}"}}')
+        out[backlog.pop()] += 1
+    assert len(out) == len(codes)
+    assert max(out.values()) - min(out.values()) <= 1
 
 
 STREAMING = [name for name in REGISTRY if hasattr(stub_of(name), "MANY")]
