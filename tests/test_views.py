@@ -338,6 +338,16 @@ async def test_a_page_of_an_error_has_the_navigation_and_the_language_of_the_sit
     assert len(re.findall(r'<link rel="stylesheet"', page)) == 3
 
 
+async def test_the_page_of_a_server_error_needs_no_boards(
+    board: Any, async_client: Any, monkeypatch: pytest.MonkeyPatch
+):
+    async_client.raise_request_exception = False
+    monkeypatch.setattr(board.rows, "listed", None)
+    response = await async_client.get("/boards/crypto/")
+    assert response.status_code == 500
+    assert "<h1>Server error</h1>" in response.content.decode()
+
+
 async def test_an_account_without_permission_gets_a_page_that_leads_on(
     board: Any, async_client: Any
 ):
