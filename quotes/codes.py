@@ -75,6 +75,10 @@ def validate_text(text: str) -> None:
             )
     if _begins_with_mark(text):
         raise ValidationError(BEGINS_WITH_MARK, params={"value": text})
+    if text and all(character.isspace() or invisible(character) for character in text):
+        raise ValidationError(
+            _("This text has only spaces and invisible characters. Add one that can be seen.")
+        )
 
 
 def _ascii(text: str) -> str:

@@ -113,6 +113,20 @@ def test_a_name_has_no_characters_that_end_a_line_or_turn_text(
         validate_text(before + hidden + after)
 
 
+@given(st.text(st.sampled_from(" \u00a0\u00ad\u200b\u200d\u2060\ufe0f\ufeff"), min_size=1))
+@example("\u200b")
+@example("\u00ad")
+@example("\u2060 \u00a0")
+@example("\u200d\ufe0f")
+def test_a_name_has_a_character_that_can_be_seen(name: str) -> None:
+    with pytest.raises(ValidationError):
+        validate_text(name)
+
+
+def test_an_optional_name_may_be_empty() -> None:
+    validate_text("")
+
+
 others = st.characters(exclude_categories=["Cc", "Zl", "Zp"], exclude_characters=TURNING + BLANK)
 
 
