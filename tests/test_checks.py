@@ -564,6 +564,13 @@ class TestAVariable:
             ("sqlite:////no/where/a", ": the folder /no/where does not exist: create it, or"),
             ("sqlite:////no\x1b[31m/a", r": the folder /no\x1b[31m does not exist: create"),
             ("sqlite:////", ": / is a folder, must be the path of a file"),
+            (f"sqlite:////{'a' * 300}", f": /{'a' * 300} can't be read: File name too long"),
+            (f"sqlite:////{'a' * 300}/b", f": /{'a' * 300}/b can't be read: File name too long"),
+            (
+                f"postgres://u:p@h/d?sslkey=/secret{'a' * 300}",
+                ": the file of the option sslkey can't be read: File name too long",
+            ),
+            ("postgres://u:p@h/d?sslkey=/secret%00", ": invalid value of the option sslkey, must"),
         ],
     )
     def test_of_a_database_that_can_not_work_is_refused_with_what_is_allowed(
@@ -586,6 +593,10 @@ class TestAVariable:
             ("redis://h?db=secret", ": invalid value of the option db, must be a whole number"),
             ("rediss://h?ssl_cert_reqs=secret", ": invalid value of the option ssl_cert_reqs,"),
             ("rediss://h?ssl_ca_certs=/secret", ": invalid value of the option ssl_ca_certs, must"),
+            (
+                f"rediss://h?ssl_keyfile=/secret{'a' * 300}",
+                ": the file of the option ssl_keyfile can't be read: File name too long",
+            ),
             ("unix:///s?foo=1", ": unknown option 'foo', must be one of: db"),
             ("redis://h/9999999999", ", must be redis"),
             ("redis://h#secret", ", must be redis"),

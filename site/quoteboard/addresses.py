@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
@@ -112,24 +113,34 @@ def refuse_options(parts: SplitResult, allowed: Allowed) -> None:
         if name not in allowed:
             raise ValueError(f"unknown option {one_line(repr(name))}, {names}")
         choices = allowed[name]
-        if not is_allowed(value, choices):
+        if not is_allowed(name, value, choices):
             words = choices if isinstance(choices, str) else f"one of: {', '.join(choices)}"
             raise ValueError(f"invalid value of the option {name}, must be {words}")
 
 
-def is_allowed(value: str, allowed: tuple[str, ...] | str) -> bool:
-    """Return whether an option may have a value."""
+def is_allowed(name: str, value: str, allowed: tuple[str, ...] | str) -> bool:
+    """Return whether an option may have a value; raise ValueError for an unreadable file."""
     if allowed == A_FILE:
-        return Path(value).is_file()
+        return S_ISREG(mode_of(Path(value), f"the file of the option {name}"))
     if allowed == A_NUMBER:
         return re.fullmatch("[0-9]{1,9}", value) is not None
     return bool(value) if allowed == TEXT else value in allowed
 
 
+def mode_of(path: Path, shown: str) -> int:
+    """Return the mode of a file, or 0 if there is none; raise ValueError if it can't be read."""
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # a name with a NUL, for example
+        return 0
+    except OSError as error:  # its text may contain the value of an option
+        raise ValueError(f"{shown} can't be read: {error.strerror}") from None
+
+
 def refuse_path(path: Path) -> None:
     """Raise ValueError for the path of a file that SQLite can't make."""
-    if path.is_dir():
-        raise ValueError(f"{one_line(str(path))} is a folder, must be the path of a file")
-    if not path.parent.is_dir():
-        folder = one_line(str(path.parent))
+    shown, folder = one_line(str(path)), one_line(str(path.parent))
+    if S_ISDIR(mode_of(path, shown)):
+        raise ValueError(f"{shown} is a folder, must be the path of a file")
+    if not S_ISDIR(mode_of(path.parent, f"the folder {folder}")):
         raise ValueError(f"the folder {folder} does not exist: create it, or correct the path")
