@@ -11,10 +11,10 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from quotes.live import layer
-from quotes.live.beat import Beat
 from quotes.live.live import Live
 
 MOST_SKIPPED = 10  # codes that are named
+LOOP_ANSWERS_WITHIN = 5.0  # seconds; else it hangs
 
 
 class LiveCollector(Collector):
@@ -33,7 +33,7 @@ class LiveCollector(Collector):
         yield gauge("stale_symbols", "Symbols whose price is stale", stale)
         yield gauge("outages", "Providers that fail now", len(store.outages))
         beat = self.live.beat
-        yield gauge("live", "1 while this process hears the feed, else 0", _live(beat))
+        yield live_gauge(beat.heard_at is not None and not beat.stopped)
         yield gauge("silence_seconds", "Seconds since the newest batch", beat.silence)
         if writer := self.live.writer:
             words = "Quotes, candles and held prices that wait to be written"
@@ -58,10 +58,6 @@ class LiveCollector(Collector):
         )
 
 
-def _live(beat: Beat) -> int:
-    return int(beat.heard_at is not None and not beat.stopped)
-
-
 def exposition(live: Live) -> bytes:
     """Return all figures of this process in the Prometheus text format."""
     registry = CollectorRegistry()
@@ -77,12 +73,17 @@ class InLoop(Collector):
         self.collector, self.loop = collector, asyncio.get_running_loop()
 
     def collect(self) -> Iterable[Metric]:
-        """Return all figures, read in the loop."""
+        """Return all figures, read in the loop; if it hangs, only that the process is not live."""
 
         async def read() -> list[Metric]:
             return list(self.collector.collect())
 
-        return asyncio.run_coroutine_threadsafe(read(), self.loop).result()
+        reading = asyncio.run_coroutine_threadsafe(read(), self.loop)
+        try:
+            return reading.result(LOOP_ANSWERS_WITHIN)
+        except TimeoutError:
+            reading.cancel()  # else each request leaves a thread
+            return [live_gauge(False)]
 
 
 def listen(live: Live, address: str, port: int) -> None:
@@ -100,6 +101,11 @@ def skipped(counts: dict[tuple[str, str], int]) -> Metric:
     for labels, count in counts.items():
         family.add_metric(labels, count)
     return family
+
+
+def live_gauge(live: bool) -> Metric:
+    """Return the figure that is 1 while this process hears the feed."""
+    return gauge("live", "1 while this process hears the feed, else 0", int(live))
 
 
 def gauge(name: str, text: str, value: float) -> Metric:

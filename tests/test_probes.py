@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import urllib.request
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.test import AsyncClient
 
+from quotes import metrics
 from quotes.probes import is_error
+from tests.servers import PATIENCE, free_port
 
 pytestmark = pytest.mark.usefixtures("live_parts")
 PROBES = ("/healthz", "/readyz", "/metrics")
@@ -51,3 +56,27 @@ async def test_a_probe_that_fails_is_in_the_log_with_its_traceback(
     [record] = caplog.records
     assert record.exc_info
     assert is_error(record)
+
+
+async def test_a_feed_that_hangs_is_not_live_and_its_figures_come_back(
+    live_parts: Any, monkeypatch: pytest.MonkeyPatch
+):
+    port = free_port()
+    metrics.listen(live_parts, "127.0.0.1", port)
+
+    def figures() -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=PATIENCE) as answer:
+            return answer.read().decode()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(metrics, "LOOP_ANSWERS_WITHIN", 0.01)
+        hanging = figures()  # in the loop, which reads nothing meanwhile
+    assert "quotes_live 0.0" in hanging
+    assert "quotes_sockets" not in hanging
+    assert "quotes_sockets 0.0" in await asyncio.to_thread(figures)
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "-1", "a", "9" * 5000])
+def test_a_port_that_can_not_be_is_refused_with_what_is_allowed(port: str):
+    with pytest.raises(CommandError, match="is not a valid port, must be 1 to 65535"):
+        call_command("runfeed", f"--metrics-port={port}")

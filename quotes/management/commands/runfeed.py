@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from argparse import ArgumentTypeError
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from quotes import conf, metrics
 from quotes.live.live import Live
+from quotes.quote.texts import short
+
+MAX_PORT = 65535
 
 
 class Command(BaseCommand):
@@ -25,7 +29,7 @@ class Command(BaseCommand):
         """Take the port of /metrics."""
         parser.add_argument(
             "--metrics-port",
-            type=int,
+            type=port,
             help="answer Prometheus on this port of 127.0.0.1; without it, nothing listens",
         )
 
@@ -47,10 +51,10 @@ class Command(BaseCommand):
         if metrics_port is not None:
             try:
                 metrics.listen(live, "127.0.0.1", metrics_port)
-            except (OSError, OverflowError) as error:
+            except OSError as error:
                 raise CommandError(
-                    f"--metrics-port={metrics_port}: {error}. Give a port from 1 to 65535 that no "
-                    "other program uses."
+                    f"--metrics-port={metrics_port}: {error}. Give a port that no other program "
+                    "uses."
                 ) from error
         running = asyncio.create_task(self.start(live))
         stopping = asyncio.create_task(stopped.wait())
@@ -65,3 +69,11 @@ class Command(BaseCommand):
         """Start the feed. Wait for its database if that is not there yet."""
         await live.start(pages=False, feed=True)
         self.stdout.write("This process runs the feed, or waits to run it. Quit with CONTROL-C.")
+
+
+def port(given: str) -> int:
+    """Read the number of a port; raise ArgumentTypeError for any other text."""
+    is_number = given.isascii() and given.isdigit() and len(given) < 6
+    if not is_number or not 0 < int(given) <= MAX_PORT:
+        raise ArgumentTypeError(f"{short(given)} is not a valid port, must be 1 to {MAX_PORT}")
+    return int(given)
