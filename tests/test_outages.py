@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
+from django.contrib.auth.signals import user_logged_in
+from django.contrib.sessions.models import Session
 from django.db import OperationalError, connection, connections
 from django.test import AsyncClient
 from quoteboard import outages
@@ -75,6 +77,22 @@ class TestALockedDatabase:
         answer = await async_client.post("/admin/login/", LOGIN)
         assert answer.status_code == 302
 
+    @pytest.mark.parametrize("cookies", [True, False], ids=["again", "first"])
+    async def test_is_described_in_words_if_it_locks_after_the_password(
+        self, async_client: AsyncClient, cookies: bool
+    ):
+        if not cookies:
+            async_client.cookies.clear()
+        with ExitStack() as stack:
+
+            def lock(**given: Any) -> None:
+                stack.enter_context(locked())
+
+            user_logged_in.connect(lock)
+            stack.callback(user_logged_in.disconnect, lock)
+            check(await async_client.post("/admin/login/", LOGIN))
+        assert (await async_client.post("/admin/login/", LOGIN)).status_code == 302
+
     async def test_lets_nobody_change_a_board_and_shows_it(self, async_client: AsyncClient):
         form = {"title": "Crypto", "slug": "crypto", "position": "0"}
         form |= {"places-TOTAL_FORMS": "0", "places-INITIAL_FORMS": "0"}
@@ -125,6 +143,31 @@ class TestADatabaseThatIsAway:
             "refused a request without the database: unable to open database file (so far 1)"
         )
         assert not line.exc_info
+
+
+async def test_a_session_that_was_deleted_meanwhile_is_no_outage(async_client: AsyncClient):
+    def delete(**given: Any) -> None:
+        Session.objects.all().delete()
+
+    user_logged_in.connect(delete)
+    try:
+        answer = await async_client.post("/admin/login/", LOGIN)
+    finally:
+        user_logged_in.disconnect(delete)
+    assert answer.status_code == 400
+
+
+async def test_a_database_that_may_not_be_written_is_an_error_until_somebody_mends_it(
+    async_client: AsyncClient, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    path = connection.settings_dict["NAME"]
+    with monkeypatch.context() as patched:
+        patched.setitem(connection.settings_dict, "NAME", f"file:{path}?mode=ro")
+        await sync_to_async(connections.close_all)()
+        assert (await async_client.post("/admin/login/", LOGIN)).status_code == 500
+    await sync_to_async(connections.close_all)()
+    [record] = [each for each in caplog.records if each.name == "django.request"]
+    assert "attempt to write a readonly database" in str(record.exc_info)
 
 
 async def test_a_missing_table_is_an_error_with_its_traceback(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import sqlite3
 
-from django.db import InterfaceError, OperationalError
+from django.contrib.sessions.exceptions import SessionInterrupted
+from django.contrib.sessions.middleware import SessionMiddleware
+from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.utils.deprecation import MiddlewareMixin
@@ -15,6 +17,7 @@ from quotes.limits.rarely import Rarely
 logger = logging.getLogger(__name__)
 
 RETRY_AFTER = "5"  # seconds
+LASTING = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_READONLY)  # until somebody mends the cause
 
 rarely = Rarely()
 
@@ -27,13 +30,34 @@ class AnswerOutages(MiddlewareMixin):
         return unavailable(error) if is_outage(error) else None
 
 
+class Sessions(SessionMiddleware):
+    """Sessions that are saved after the view, where `process_exception` is not called any more."""
+
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        """Save the session, or return the page for an outage."""
+        try:
+            return super().process_response(request, response)
+        except (DatabaseError, InterfaceError, SessionInterrupted) as error:
+            if not (outage := outage_behind(error)):
+                raise
+            return unavailable(outage)
+
+
+def outage_behind(error: BaseException | None) -> BaseException | None:
+    """Return the outage that caused an error: a locked session is reported as a deleted one."""
+    while error and not is_outage(error):
+        error = error.__context__
+    return error
+
+
 def is_outage(error: BaseException) -> bool:
     """Return whether a database does not answer now: it is locked, away or full.
 
-    SQLite reports a fault of a query, such as an unknown table, by the same exception.
+    SQLite reports lasting faults by the same exception, such as an unknown table or a file that
+    may not be written.
     """
-    is_fault = getattr(error.__cause__, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
-    return isinstance(error, OperationalError | InterfaceError) and not is_fault
+    code = getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF  # without its details
+    return isinstance(error, OperationalError | InterfaceError) and code not in LASTING
 
 
 def unavailable(error: BaseException) -> HttpResponse:
