@@ -38,9 +38,8 @@ class Address:
 
     board: str = ""
     mark: str = ""  # the board's mark when its rows were chosen; if it changed, they are outdated
-    rows: tuple[
-        int, ...
-    ] = ()  # places on the board with this mark: shorter than codes of any script
+    # places on the board with this mark: shorter than codes of any script
+    rows: tuple[int, ...] = ()
     query: BoardQuery = field(default_factory=BoardQuery)
     symbols: tuple[str, ...] = ()
     price: tuple[str, ...] = ()
@@ -95,7 +94,8 @@ class Address:
         board = listed.boards.get(self.board)
         codes = self.symbols
         if board and self.mark and self.mark == board.mark:
-            codes += tuple(board.codes[row] for row in self.rows if row < len(board.codes))
+            places = (board.codes[row] for row in self.rows if row < len(board.codes))
+            codes = tuple(dict.fromkeys((*codes, *places)))
         elif board and not codes and not self.mark:
             codes = board.codes[: conf.get("MAX_SYMBOLS")]
         shown = tuple(code for code in codes if code in (board.codes if board else symbols))

@@ -161,6 +161,10 @@ class TestWatching:
         address = read("mark=c0ffee&rows=1,0", "crypto")
         assert address.watch(LISTED).row == ("ETH-USD", "BTC-USD")
 
+    def test_a_row_that_has_its_code_and_its_place_in_the_address_is_watched_once(self):
+        address = read("symbols=BTC-USD&mark=c0ffee&rows=0,1", "crypto")
+        assert address.watch(LISTED).row == ("BTC-USD", "ETH-USD")
+
     @pytest.mark.parametrize("query", ["rows=0,1", "rows=0,1&mark=old", "rows=2,77777&mark=c0ffee"])
     def test_places_of_another_board_or_beyond_its_end_are_no_rows(self, query: str):
         watch = read(f"{query}&symbols=BTC-USD", "crypto").watch(LISTED)
