@@ -8,6 +8,7 @@ from functools import cache
 from itertools import product
 from typing import Any
 
+from django.conf import settings
 from django.utils import translation
 
 from quotes.catalogue.sheet import Row, name_of
@@ -23,14 +24,16 @@ PROVIDERS = {  # column: provider
     "coingecko_id" if name == "coingecko" else name: name for name in REGISTRY
 }
 ALLOWED = (*REQUIRED, *PROVIDERS, *NUMBERS)
-LANGUAGES = ("en", "de")  # of the admin, whose names of the fields may head columns too
 
 
 @cache
 def names() -> dict[str, str]:
-    """Return the columns by all names that a file may use: ours, and those of the admin."""
+    """Return the columns by all names that a file may use: ours, and those of the admin.
+
+    The admin names the fields in each language of the site.
+    """
     found = {name: name for name in ALLOWED}
-    for language, column in product(LANGUAGES, (*REQUIRED, *NUMBERS)):
+    for language, column in product(dict(settings.LANGUAGES), (*REQUIRED, *NUMBERS)):
         field: Any = Symbol._meta.get_field("code" if column == "symbol" else column)
         with translation.override(language):
             found |= {field.name: column, name_of(str(field.verbose_name)): column}
@@ -85,7 +88,10 @@ class Columns:
             elif name and self.places[name] != place:
                 other = short(self.heading(name))
                 same = name_of(cell) == name_of(self.heading(name))
-                yield f"column {short(cell)} appears twice" + ("" if same else f": as {other} too")
+                if same:
+                    yield f"column {short(cell)} appears twice"
+                else:
+                    yield f"columns {short(cell)} and {other} are both the column {name}"
 
     def cells(self, row: Row) -> dict[str, str]:
         """Return the cells of a row by their columns; raise ValueError for too many or too few.

@@ -237,7 +237,7 @@ def test_an_error_has_the_name_that_the_file_gives_to_its_column():
     [error] = errors(header + "SAP;SAP SE;Aktien;XETRA;EUR\n")
     assert error.startswith("line 2: Art: 'aktien' is not a valid kind, must be one of: crypto, ")
     [twice] = errors(header.replace("Name", "Name;Symbol") + "A;A;A;stock;;EUR\n")
-    assert twice == "line 1: column 'Code' appears twice: as 'Symbol' too"
+    assert twice == "line 1: columns 'Code' and 'Symbol' are both the column symbol"
 
 
 def test_all_errors_of_the_header_are_found_at_once():
