@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -13,7 +14,7 @@ from tests.conftest import lacking
 from tests.servers import ROOT
 
 CATALOGUE = Path("locale/de/LC_MESSAGES/django.po")
-APPS = (ROOT / "quotes", ROOT / "site" / "logins")
+APPS = (ROOT / "quotes", ROOT / "site" / "logins", ROOT / "site" / "quoteboard")
 COMPILED = CATALOGUE.with_suffix(".mo")
 
 
@@ -29,16 +30,20 @@ def run(*command: str) -> str:
 
 
 def copy_with_templates(app: Path, folder: Path) -> None:
-    """Copy an app. The templates of the site, outside of its apps, count as those of `quotes`."""
+    """Copy an app and its templates, which are outside of it: those of `quotes`, or the others."""
     shutil.copytree(app, folder)
     if app.name == "quotes":
-        shutil.copytree(ROOT / "templates", folder / "templates")
+        shutil.copytree(ROOT / "templates" / "quotes", folder / "templates")
+    elif app.name == "quoteboard":
+        others = shutil.ignore_patterns("quotes")
+        shutil.copytree(ROOT / "templates", folder / "templates", ignore=others)
 
 
 @pytest.mark.parametrize("app", APPS, ids=lambda app: app.name)
 def test_every_text_is_translated_and_nothing_else(
-    gettext: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, app: Path
+    gettext: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Any, app: Path
 ):
+    settings.LOCALE_PATHS = []  # else the catalogue there would be written
     copy_with_templates(app, tmp_path / app.name)
     monkeypatch.chdir(tmp_path / app.name)
     call_command("makemessages", locale=["de"], verbosity=0)

@@ -190,6 +190,7 @@ QUOTES = {
 LANGUAGE_CODE = "en"
 LANGUAGE_COOKIE_NAME = ";"  # no cookie: pages depend on Accept-Language alone, as Vary states
 LANGUAGES = [("en", "English"), ("de", "Deutsch")]
+LOCALE_PATHS = [ROOT / "site" / "quoteboard" / "locale"]
 TIME_ZONE = time_zone()
 USE_TZ = True
 
