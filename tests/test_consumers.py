@@ -202,6 +202,7 @@ async def test_the_front_page_is_live_with_more_boards_than_one_socket_can_watch
     assert address
     page, first = await opened(html.unescape(address[1]))
     assert set(symbols(first)) == set(symbols(paper))
+    # of 200: the first boards have 5 symbols, and the 6 of another board after 32 are too many
     assert len(symbols(first)) == 5 + 32 * 6
     assert 'href="/boards/b49/"' in paper
     await page.disconnect()

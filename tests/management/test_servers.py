@@ -207,7 +207,7 @@ def test_a_refused_head_has_no_body(running_site: Site):
     assert received.endswith(b"\r\n\r\n")
 
 
-def test_a_body_in_very_small_chunks_is_refused_by_daphne(running_site: Site):
+def test_a_body_in_very_small_chunks_is_refused_by_daphne_and_read_by_uvicorn(running_site: Site):
     line = f"POST /admin/login/ HTTP/1.1\r\nHost: 127.0.0.1:{running_site.port}\r\n"
     head = f"{line}Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
     small, normal = b"1\r\nx\r\n", b"40\r\n" + b"x" * 64 + b"\r\n"
