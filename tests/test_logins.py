@@ -21,7 +21,7 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.db.models import F
 from django.test import Client
-from logins import hashing, throttle
+from logins import throttle, waiting
 from logins.models import FailedLogins
 
 from tests.servers import PATIENCE, ROOT, until
@@ -52,7 +52,7 @@ class CountingHasher(MD5PasswordHasher):
 @pytest.fixture(autouse=True)
 async def alice(transactional_db: None, settings: Any, monkeypatch: pytest.MonkeyPatch) -> User:
     """Alice runs the site. Refusals come at once, so that the tests do not wait."""
-    monkeypatch.setattr(hashing, "DELAY", (0.0, 0.0))
+    monkeypatch.setattr(waiting, "DELAY", (0.0, 0.0))
     monkeypatch.setattr(throttle, "rarely", throttle.Rarely())
     settings.PASSWORD_HASHERS = [f"{__name__}.CountingHasher"]
     CountingHasher.door.set()
@@ -202,7 +202,7 @@ class TestManyLogins:
             CountingHasher.door.clear()
             visitors = [one, other] * 4
             tasks = [asyncio.create_task(each.attempt()) for each in visitors]
-            await until(lambda: hashing.queue.waiting == 8)
+            await until(lambda: waiting.queue.waiting == 8)
             await until(lambda: CountingHasher.at_once)
             CountingHasher.door.set()
             assert {each.status_code for each in await asyncio.gather(*tasks)} == {200}
@@ -224,8 +224,8 @@ class TestManyLogins:
     async def test_that_wait_are_few_and_others_are_refused(self):
         async with at() as visitor:
             CountingHasher.door.clear()
-            tasks = [asyncio.create_task(visitor.attempt()) for _ in range(hashing.MAX_WAITING)]
-            await until(lambda: hashing.queue.waiting == hashing.MAX_WAITING)
+            tasks = [asyncio.create_task(visitor.attempt()) for _ in range(waiting.MAX_WAITING)]
+            await until(lambda: waiting.queue.waiting == waiting.MAX_WAITING)
             refused = await visitor.attempt(RIGHT)
             CountingHasher.door.set()
             await asyncio.gather(*tasks)
@@ -266,8 +266,8 @@ class TestTheOperator:
     ):
         async with at() as visitor:
             CountingHasher.door.clear()
-            tasks = [asyncio.create_task(visitor.attempt()) for _ in range(hashing.MAX_WAITING)]
-            await until(lambda: hashing.queue.waiting == hashing.MAX_WAITING)
+            tasks = [asyncio.create_task(visitor.attempt()) for _ in range(waiting.MAX_WAITING)]
+            await until(lambda: waiting.queue.waiting == waiting.MAX_WAITING)
             assert await visitor.statuses(20) == [503] * 20
             [line] = caplog.records
             CountingHasher.door.set()

@@ -13,8 +13,8 @@ from django.utils.translation import get_language
 from django.views.decorators.cache import never_cache
 
 from logins import throttle
-from logins.hashing import queue
 from logins.throttle import LoginRefused
+from logins.waiting import queue
 
 
 @never_cache

@@ -1,7 +1,7 @@
-"""The queue of logins: passwords are hashed one after the other, in a thread of its own.
+"""Logins that wait for their turn, and answers that are delayed.
 
-Hashing a password takes a quarter of a second of a processor. Many at once would leave no time for
-prices.
+Passwords are hashed one after the other, in a thread of its own. Hashing a password takes a quarter
+of a second of a processor. Many at once would leave no time for prices.
 """
 
 from __future__ import annotations
