@@ -145,7 +145,7 @@ class Fragments:
         announcement = addressed(self.announcement(language, condition, turn), "outerMorph")
         return pulse + announcement + addressed(self.retry(language))
 
-    def pulse(self, language: str, condition: str = "live", turn: int = 1) -> SafeString:
+    def pulse(self, language: str, condition: str = "live", turn: int = TURNS[0]) -> SafeString:
         """Return the pulse of one place. Without pulses, a page shows "Not live" and loses colour.
 
         The condition is "live" in messages, "opening" on a page whose socket is not open yet, and
@@ -163,7 +163,9 @@ class Fragments:
         }
         return self.render("quotes/_pulse.html", language, context)
 
-    def announcement(self, language: str, condition: str = "live", turn: int = 1) -> SafeString:
+    def announcement(
+        self, language: str, condition: str = "live", turn: int = TURNS[0]
+    ) -> SafeString:
         """Return the announcement for screen readers: that prices stopped, or are live again.
 
         Each page has one such element. While pulses arrive, it has no visible text. When they end,
