@@ -76,8 +76,12 @@ class Request(WebRequest):
         return self.limit is not None and length > self.limit
 
     def refuse(self, refused: Refused) -> None:
-        """Answer, and discard the body for a while: many clients read the answer only after it."""
-        self.refused, is_head = True, self.channel._command == b"HEAD"  # self.method is set later
+        """Answer now, and close after a while, unless the caller closes at once.
+
+        Many clients read the answer only after they have sent the body.
+        """
+        # Twisted sets self.method only after the body, so only its channel knows the method here.
+        self.refused, is_head = True, self.channel._command == b"HEAD"
         live.count_refusal(refused, self.client.host, "a request")
         self.content.truncate(0)
         self.requestHeaders.removeHeader(b"Expect")  # else the client is asked for the body
