@@ -116,7 +116,7 @@ class TestTooManyFailures:
             await visitor.statuses(5)
             refused = await visitor.attempt()
             assert "Too many logins failed. Try again in 15 minutes." in text(refused)
-            assert "ask the people who run this server. They can let you in" in text(refused)
+            assert "ask an operator of this server. They can let you in" in text(refused)
             assert "<code>manage.py unblock</code>" in refused.text
             assert 0 < int(refused.headers["Retry-After"]) <= 900
             assert 'id="site-name"' in refused.text

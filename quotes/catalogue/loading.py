@@ -100,7 +100,7 @@ def _save_code(symbol: Symbol, provider: str, code: str, known: Known) -> bool:
 def _places(board: str) -> Callable[[Symbol], str]:
     """Return a function that puts a symbol on its board.
 
-    That one returns the slug of the board, or "" if the symbol was there before.
+    The function returns the slug of the board, or "" if the symbol was there before.
     """
     boards: dict[str, tuple[Board, dict[int, int]]] = {}
 

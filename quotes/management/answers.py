@@ -11,7 +11,10 @@ INVALID_HANDSHAKE = Refused("handshake", 400, "The request for a socket is not v
 
 
 def raw(refused: Refused, *, with_body: bool = True) -> bytes:
-    """Return an answer of HTTP/1.1, after which the connection is closed; to HEAD without body."""
+    """Return an answer of HTTP/1.1, after which the connection is closed.
+
+    Pass with_body=False for a HEAD request.
+    """
     status, headers, body = answer(refused)
     body = body if with_body else b""
     lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode()]

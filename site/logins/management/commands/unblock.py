@@ -23,7 +23,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "who",
             nargs="*",
-            help="an address, which for IPv6 stands for its /64, or a user's name",
+            help="an address (any address of an IPv6 /64), or a user's name",
         )
 
     def handle(self, *args: Any, who: list[str], **options: Any) -> None:
@@ -39,7 +39,7 @@ class Command(BaseCommand):
             if not throttle.unblock(each):
                 raise CommandError(
                     f"{one_line(repr(each))} has no failed logins: check the spelling of a name, "
-                    "and run  manage.py unblock  for a list of addresses"
+                    "and run “manage.py unblock” for a list of addresses"
                 )
             self.stdout.write(f"{one_line(each)} may log in again.")
 
