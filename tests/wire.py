@@ -158,7 +158,7 @@ def alpaca(
 
     def update(messages: Message) -> Quote:
         found = snapshot(over_the_wire(row))
-        connection = AlpacaConnection("", {}, [code], {code: found})
+        connection = AlpacaConnection("", {}, [code], lambda code: found)
         connection.take([each | {"S": code} for each in messages.values()])
         return read(found)
 

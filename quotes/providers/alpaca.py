@@ -213,7 +213,7 @@ class Alpaca(Provider):
         It shows that the keys and the stream work. Raise ProviderError if they do not.
         """
         fake = Instrument(symbol="FAKEPACA", code="FAKEPACA", kind="stock")
-        connection = Connection("/v2/test", self.login, [fake.code], self.snapshots)
+        connection = Connection("/v2/test", self.login, [fake.code], self._snapshot)
         try:
             async with (
                 asyncio.timeout(self.timeout),
@@ -236,7 +236,7 @@ class Alpaca(Provider):
     def _connection(self, market: Market, groups: Groups) -> Connection:
         # Codes without a snapshot come last: they must not take the place of one that has a price.
         codes = sorted(self._due(market, groups), key=lambda code: code not in self.snapshots)
-        return Connection(market.stream, self.login, codes, self.snapshots)
+        return Connection(market.stream, self.login, codes, self._snapshot)
 
     def _quote(self, instrument: Instrument, now: datetime) -> Quote:
         code = instrument.code

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -209,9 +209,9 @@ class Connection:
         path: str,
         login: Mapping[str, str],
         codes: Sequence[str],
-        snapshots: dict[str, Snapshot],
+        snapshot: Callable[[str], Snapshot],  # of a code
     ) -> None:
-        self.path, self.login, self.snapshots = path, login, snapshots
+        self.path, self.login, self.snapshot = path, login, snapshot
         self.codes = frozenset(codes)
         self.waiting = list(codes)  # not subscribed, or not yet
         self.requested: list[str] = []  # in the subscription that is not acknowledged yet
@@ -228,16 +228,13 @@ class Connection:
             code = message.get("S")
             if not isinstance(code, str):
                 self._heed(message)
-            elif code in self.codes and self._snapshot(code).take(message):
+            elif code in self.codes and self.snapshot(code).take(message):
                 moved[code] = None
         return list(moved)
 
     def probe(self) -> None:
         """Repeat a subscription: its acknowledgement shows that the connection works."""
         self.due.append({"action": "subscribe", "trades": self.given[:1]})
-
-    def _snapshot(self, code: str) -> Snapshot:
-        return self.snapshots.setdefault(code, Snapshot(is_crypto(code)))
 
     def _heed(self, message: Row) -> None:
         match message.get("T"), message.get("msg"):

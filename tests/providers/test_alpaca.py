@@ -884,7 +884,8 @@ async def test_the_check_has_a_deadline(stub: Stub, mode: str) -> None:
 
 
 def connection(*codes: str) -> Connection:
-    found = Connection("/v2/iex", LOGIN, codes, {})
+    snapshots = {code: Snapshot() for code in codes}
+    found = Connection("/v2/iex", LOGIN, codes, snapshots.__getitem__)
     found.take([{"T": "success", "msg": "connected"}, {"T": "success", "msg": "authenticated"}])
     assert found.due.pop(0) == {"action": "auth"} | LOGIN
     return found
@@ -932,7 +933,7 @@ def test_documented_frames_are_read() -> None:
     assert stream.take(loads(DAILY_BAR)) == ["SPY"]
     trade = {"T": "t", "S": "SPY", "p": Decimal("389.12"), "t": "2021-02-16T20:59:59Z"}
     assert stream.take([trade]) == ["SPY"]
-    apple, amd, spy = (read(stream.snapshots[code], code) for code in ("AAPL", "AMD", "SPY"))
+    apple, amd, spy = (read(stream.snapshot(code), code) for code in ("AAPL", "AMD", "SPY"))
     assert (str(apple.last), apple.bid, apple.open) == ("126.55", None, None)
     assert apple.source_time == datetime(2021, 2, 22, 15, 51, 44, 208000, tzinfo=UTC)
     assert (amd.last, str(amd.bid), str(amd.ask)) == (0, "87.66", "87.68")
@@ -1354,7 +1355,7 @@ MESSAGE = st.dictionaries(FIELD, JSON | TIMES | WORD)
 @given(st.lists(MESSAGE | JSON))
 def test_no_frame_leads_to_an_invalid_price(frame: list[Any]) -> None:
     known = {"AAPL": snapshot()}
-    mine = Connection("/v2/iex", LOGIN, ["AAPL"], known)
+    mine = Connection("/v2/iex", LOGIN, ["AAPL"], known.__getitem__)
     seen = [each | {"S": "AAPL"} if isinstance(each, dict) else each for each in frame]
     for each in (over_the_wire(frame), over_the_wire(seen)):
         try:
