@@ -191,7 +191,7 @@ class ProviderCheck:
         if not missing:
             self.report.ok(f"it has prices for all {requested}")
             return
-        why = [self.provider.standing.unknown.get(code, f"{code} has no price") for code in missing]
+        why = [self.provider.standing.why(code) or f"{code} has no price" for code in missing]
         more = f"; and {len(why) - MAX_NAMED} more" if len(why) > MAX_NAMED else ""
         reasons = f"{'; '.join(why[:MAX_NAMED])}{more}"
         self.report.warn(f"no price for {len(why)} of {requested}: {reasons}", CORRECT_CODES)

@@ -207,7 +207,7 @@ class Feed:
         troubles = (source.failing_since, source.unpriced.get(instrument.symbol))
         failing = any(since is not None and now - since >= FALL_BACK_AFTER for since in troubles)
         refused = source.refused and not source.streaming
-        return not (failing or refused or source.lacks(instrument.code))
+        return not (failing or refused or source.has_no_price(instrument.code))
 
     def _has_rested(self, name: str, symbol: str) -> bool:
         source = self.sources[name]

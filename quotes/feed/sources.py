@@ -58,13 +58,13 @@ class Source:
         self.unpriced: dict[str, float] = {}  # since when there is no price, by symbol
         self.priced_since: dict[str, float] = {}  # since when there is a price again, by symbol
         self.streamed: set[str] = set()  # symbols with a quote from the open stream
-        self.named: set[str] = set()  # codes without a price that are logged
+        self.named: set[tuple[str, str]] = set()  # logged codes without a price, with their kind
         self.naming = Rarely(NAMED_AGAIN, clock)
         self.logged: dict[str, str] = {}  # the last failure in the log, of "stream" and "poll"
 
-    def lacks(self, code: str) -> bool:
-        """Return whether the provider is known to lack a code."""
-        return self.provider.standing.lacks(code)
+    def has_no_price(self, code: str) -> bool:
+        """Return whether the provider lacks a code, or does not answer for it."""
+        return bool(self.provider.standing.why(code))
 
     @property
     def refused(self) -> str:
@@ -74,6 +74,7 @@ class Source:
     def act(self) -> None:
         """Try a provider again that refused requests, because the operator changed something."""
         self.provider.standing.act()
+        self.naming = Rarely(NAMED_AGAIN, self.clock)
         self.acted.set()
 
     def poll_again(self, symbol: str) -> None:
@@ -165,6 +166,7 @@ class Source:
             try:
                 await self._poll()
             except ProviderError as error:
+                self.got_at.clear()  # an answer for any code shows that the source works
                 if not self.streaming:
                     self.fail()
                 await self._back_off("poll", error, failures)
@@ -183,16 +185,17 @@ class Source:
             if self.is_price(quote):
                 self.got_at[quote.symbol] = asked_at
             self._take(quote, asked_at)
-        self.got_at |= {each.symbol: asked_at for each in due if self.lacks(each.code)}
-        self._log_unknown()
+        self.got_at |= {
+            each.symbol: asked_at for each in due if self.provider.standing.lacks(each.code)
+        }
+        self._log_unpriced()
         self._up()
 
     def _may_differ(self, each: Instrument, got_at: datetime | None) -> bool:
         return self.provider.invented or may_differ(each.exchange, each.kind, self.now(), got_at)
 
     def _take(self, quote: Quote, asked_at: datetime | None = None) -> None:
-        if self.provider.standing.unknown.keys() - self.named:
-            self._log_unknown()
+        self._log_unpriced()
         if quote.mistimed and self.mistimed.is_due(self.provider.name):
             logger.warning(
                 "%s: the time of %s can't be true. Its usual cause is a local time without "
@@ -238,14 +241,18 @@ class Source:
         self.logged[what] = str(error)
         logger.log(level, message, self.provider.name, what, error)
 
-    def _log_unknown(self) -> None:
-        unknown = self.provider.standing.unknown
-        for code in unknown.keys() - self.named:
-            if self.naming.is_due(code):
+    def _log_unpriced(self) -> None:
+        standing = self.provider.standing
+        kinds = {"unknown": standing.unknown, "resting": standing.resting}
+        unpriced = {(kind, code) for kind, reasons in kinds.items() for code in reasons}
+        for kind, code in sorted(unpriced - self.named):
+            # Not by the reason: it may contain a value that differs at each poll.
+            if self.naming.is_due(f"{kind} {code}"):
                 words = "%s: no price for code %s: %s"
-                logger.warning(words, self.provider.name, code, unknown[code])
-        self.named = set(unknown)
-        self.changed()
+                logger.warning(words, self.provider.name, code, kinds[kind][code])
+        if unpriced != self.named:
+            self.named = unpriced
+            self.changed()
 
 
 def back_off(failures: int, error: ProviderError) -> float:

@@ -64,7 +64,8 @@ class Provider(ABC):
 
     Each method leaves out the given instruments that the source lacks. It raises ProviderError,
     and nothing else, if the source can't be read. It drops an unknown code in `standing`, with a
-    reason, and still returns the quotes of the other codes.
+    reason, and still returns the quotes of the other codes. If one of several requests fails, it
+    returns the quotes of the others. All codes of a batch that failed twice rest in `standing`.
     """
 
     name: ClassVar[str]  # as in QUOTES_PROVIDERS: "coinbase"

@@ -24,7 +24,6 @@ from collections.abc import (
 )
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any, NamedTuple
 
 from quotes.providers import Candle, Instrument, Plan, Provider, ProviderError
@@ -137,9 +136,7 @@ class Alpaca(Provider):
 
     async def quotes(self, instruments: Sequence[Instrument]) -> list[Quote]:
         """Return the last trade of each symbol, its session, and the close of the one before."""
-        found: set[str] = set()
-        for market in (self.stocks, self.crypto):
-            found |= await self._read(market, self._due(market, by_code(instruments)))
+        found = await self._read(by_code(instruments))
         now = datetime.now(UTC)
         found &= self.snapshots.keys()  # a stream that began meanwhile cleared them
         return [self._quote(each, now) for each in instruments if each.code in found]
@@ -190,7 +187,7 @@ class Alpaca(Provider):
 
         async def poll() -> list[Quote]:
             due = [i for i in instruments if self.may_differ(i, self.got_at.get(i.code))]
-            known = [each for each in due if not self.standing.lacks(each.code)]
+            known = [each for each in due if not self.standing.why(each.code)]
             return await (self._all(due) if known else self.quotes(due))
 
         def interval() -> float:
@@ -277,27 +274,32 @@ class Alpaca(Provider):
                 for each in [each for code in connection.take(frame) for each in groups[code]]:
                     yield self._quote(each, now)
 
-    async def _read(self, market: Market, codes: Sequence[str]) -> set[str]:
+    async def _read(self, codes: Iterable[str]) -> set[str]:
         rows: dict[str, Any] = {}
         answered: list[str] = []
-        due = self.faults.due(codes)
-        batches = (due[first : first + BATCH] for first in range(0, len(due), BATCH))
-        async for batch, found_rows in self.faults.answers(batches, partial(self._rows, market)):
+        due = [self._due(market, codes) for market in (self.stocks, self.crypto)]
+        batches = [batch for each in due for batch in self.faults.batches(each, BATCH)]
+        async for batch, found_rows in self.faults.answers(batches, self._rows):
             rows |= found_rows
             answered += batch
-        found = {code for code in codes if isinstance(rows.get(code), dict)}
+        found = {code for code in answered if isinstance(rows.get(code), dict)}
         now = datetime.now(UTC)
         for code in found:
             self.got_at[code] = now
             self._snapshot(code).update(rows[code])
             self.standing.found(code)
-        if found:  # an empty answer proves nothing about a single code
-            for code in self._due(market, answered):
-                if code not in found:
-                    self.standing.drop(code, f"{code} has no snapshot")
+        for market in (self.stocks, self.crypto):
+            self._drop_missing(self._due(market, answered), found)
         return found
 
-    async def _rows(self, market: Market, codes: Sequence[str]) -> dict[str, Any]:
+    def _drop_missing(self, answered: Sequence[str], found: Collection[str]) -> None:
+        missing = [code for code in answered if code not in found]
+        if len(missing) < len(answered):  # an empty answer proves nothing about a single code
+            for code in missing:
+                self.standing.drop(code, f"{code} has no snapshot")
+
+    async def _rows(self, codes: Sequence[str]) -> dict[str, Any]:
+        market = self._market(codes[0])
         path = f"{market.path}/snapshots"
         while codes:
             params = market.snapshot_params | {"symbols": ",".join(codes)}

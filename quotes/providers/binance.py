@@ -17,9 +17,9 @@ from typing import Any
 
 from quotes.providers import Candle, Instrument, Plan, Provider, ProviderError
 from quotes.providers.kit.backlog import Backlog, found_by
-from quotes.providers.kit.batches import Codes, Groups, RejectedError
+from quotes.providers.kit.batches import Codes, Groups
 from quotes.providers.kit.client import address, of_kind
-from quotes.providers.kit.errors import excerpt
+from quotes.providers.kit.errors import RejectedError, excerpt
 from quotes.providers.kit.klines import read_klines
 from quotes.providers.kit.sockets import Socket
 from quotes.quote import Quote

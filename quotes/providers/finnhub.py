@@ -146,7 +146,7 @@ class Finnhub(Provider):
         return due[: min(left, max(new, SHARE))]
 
     async def _poll(self, groups: Groups) -> AsyncGenerator[Quote]:
-        batches = ([code] for code in self._next(groups))
+        batches = self.faults.batches(self._next(groups), 1)
         async for (code,), body in self.faults.answers(batches, self._fetch):
             for quote in self._take_quote(code, body, groups[code]) if body else ():
                 yield quote

@@ -15,6 +15,7 @@ from urllib.parse import quote as escaped
 
 from quotes.providers import Instrument, Plan, Provider, ProviderError
 from quotes.providers.kit.client import address, host, shown
+from quotes.providers.kit.errors import RejectedError
 from quotes.providers.kit.faults import Faults
 from quotes.providers.kit.options import count, seconds
 from quotes.providers.kit.rows import FIELDS, read_rows
@@ -77,7 +78,7 @@ class Http(Provider):
         """
         codes = self._due(list(dict.fromkeys(each.code for each in instruments)))
         size = self.size if self.template.takes else max(1, len(codes))
-        batches = (codes[i : i + size] for i in range(0, len(codes), size))
+        batches = self.faults.batches(codes, size)
         rows: dict[str, Row] = {}
         rejected: dict[str, ProviderError] = {}
         answered: set[str] = set()
@@ -128,11 +129,7 @@ class Http(Provider):
                 raise
             if len(codes) == 1:
                 return {}, {codes[0]: error}
-        middle = len(codes) // 2
-        (first, bad), (second, worse) = [
-            await self._rows(half) for half in (codes[:middle], codes[middle:])
-        ]
-        return first | second, bad | worse
+            raise RejectedError(str(error), status=error.status) from error
 
     def _read(self, answer: Any, codes: Sequence[str]) -> dict[str, Row]:
         if self.list is None:

@@ -16,11 +16,11 @@ from typing import Any
 
 from quotes.providers import Candle, Instrument, Plan, Provider, ProviderError
 from quotes.providers.kit.backlog import Backlog, found_by
-from quotes.providers.kit.batches import Codes, Groups, RejectedError
+from quotes.providers.kit.batches import Codes, Groups
 from quotes.providers.kit.cache import StreamCache
 from quotes.providers.kit.client import address, of_kind
 from quotes.providers.kit.cooldown import cooldown
-from quotes.providers.kit.errors import excerpt
+from quotes.providers.kit.errors import RejectedError, excerpt
 from quotes.providers.kit.klines import read_klines
 from quotes.providers.kit.sockets import Socket
 from quotes.providers.kit.standing import Standing

@@ -395,6 +395,11 @@ class TestProvidersWithoutAnAnswer:
             each async for each in Kept.objects.filter(provider="bourse", symbol__code="C")
         ] == []
 
+    async def test_candles_of_a_code_whose_polls_failed_are_requested(self, two: Bench):
+        two.bourse.standing.rest("C", "answered 500 internal server error")
+        await two.fill()
+        assert two.bourse.requested == set("ABCDE")
+
     async def test_a_provider_without_candles_gets_no_requests(self, two: Bench):
         two.providers = {"silent": Silent()}
         assert await two.fill() == set()  # nothing is missing that a provider could send

@@ -27,8 +27,10 @@ from quotes.feed.feed import Feed, in_session
 from quotes.feed.gate import Gate, uncrossed
 from quotes.feed.sources import MAX_BACK_OFF, back_off
 from quotes.providers import Instrument, Provider, ProviderError, make_provider
+from quotes.providers.kit.faults import REST
 from quotes.quote import Quote
 from tests.servers import PATIENCE, until
+from tests.stubs.http import Partly
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 AAPL = Instrument(symbol="AAPL", code="AAPL.US", kind="stock", tick_size=Decimal("0.01"))
@@ -769,6 +771,36 @@ class TestClosedMarkets:
             await until(lambda: len(published.batches) > count + 10)
         assert bourse.polls == 3
 
+    async def test_a_code_that_failed_is_polled_again_and_the_others_are_not(self):
+        now, codes = 0.0, ("AAPL", "BAD")
+        wanted = [replace(self.APPLE, symbol=code, code=code) for code in codes]
+        async with Partly({"BAD": 500}) as stub:
+            provider = make_provider("http", stub.one | {"clock": lambda: now, "interval": 0.01})
+            sunday = self.CLOSE + timedelta(days=1)
+            async with running((provider, wanted), now=sunday) as published:
+                await until(lambda: "BAD" in provider.standing.resting)
+                stub.faults.clear()
+                now = REST
+                await until(lambda: published.changes("BAD") == ["5"])
+        assert stub.requests["/price/AAPL"] == 1
+
+    async def test_a_code_that_fails_alone_is_no_outage(self):
+        now = 0.0
+        apple, coin = replace(self.APPLE, code="AAPL"), replace(BTC, code="BAD")
+        async with Partly({"BAD": "ok"}) as stub:
+            provider = make_provider("http", stub.one | {"clock": lambda: now, "interval": 0.01})
+            sunday = self.CLOSE + timedelta(days=1)
+            async with running((provider, [apple, coin]), now=sunday) as published:
+                await until(lambda: stub.requests["/price/BAD"] > 2)
+                stub.faults["BAD"] = 500
+                await until(lambda: "BAD" in provider.standing.resting and not published.outages)
+                turns = published.feed.sources["http"].turns
+                for _ in range(3):
+                    now = due = provider.faults.resting["BAD"]
+                    await until(lambda due=due: provider.faults.resting["BAD"] > due)
+                assert published.feed.sources["http"].turns == turns
+        assert stub.requests["/price/AAPL"] == 2  # the second showed that the source works
+
     async def test_they_are_polled_until_their_last_prices_came(self):
         bourse = Bourse([quote("AAPL", "101"), quote("BTC-USD", "64000")])
         async with running((bourse, [self.APPLE, BTC]), now=self.CLOSE) as published:
@@ -850,6 +882,39 @@ class TestUnknownCodes:
                 polls = bourse.polls
                 await until(lambda polls=polls: bourse.polls > polls + 1)
         assert caplog.text.count("no price for code YAHO.US") == 1
+
+    async def test_a_failure_of_a_code_does_not_hide_that_it_is_unknown(
+        self, caplog: pytest.LogCaptureFixture
+    ):
+        bourse = Bourse([quote("AAPL", "101")])
+        bourse.standing.rest("YAHO.US", "timed out")
+        async with running((bourse, [AAPL])):
+            await until(lambda: "no price for code YAHO.US: timed out" in caplog.text)
+            bourse.standing.found("YAHO.US")
+            bourse.standing.drop("YAHO.US", "not a valid product")
+            await until(lambda: "no price for code YAHO.US: not a valid product" in caplog.text)
+
+    async def test_a_code_that_comes_and_goes_is_logged_again_after_the_operator_acted(
+        self, caplog: pytest.LogCaptureFixture
+    ):
+        bourse = Bourse([quote("AAPL", "101")])
+        async with running((bourse, [AAPL])) as published:
+            for count in (1, 2):
+                bourse.standing.drop("YAHO.US", "not listed here")
+                await until(lambda count=count: caplog.text.count("code YAHO.US") == count)
+                bourse.standing.found("YAHO.US")
+                polls = bourse.polls
+                await until(lambda polls=polls: bourse.polls > polls + 1)
+                published.follow()
+
+    async def test_a_code_that_fails_falls_back_until_it_is_answered(self):
+        first, second = Bourse([quote("AAPL", "101")]), Bourse([quote("AAPL", "102")])
+        second.name = "second"  # type: ignore[misc]
+        first.standing.rest("AAPL.US", "timed out")
+        async with running((first, [AAPL]), (second, [AAPL])) as published:
+            await until(lambda: published.changes("AAPL") == ["102"])
+            first.standing.wake("AAPL.US")
+            await until(lambda: published.changes("AAPL") == ["102", "101"])
 
     async def test_a_code_that_turns_out_unknown_later_is_logged_then(
         self, caplog: pytest.LogCaptureFixture

@@ -36,7 +36,7 @@ from tests.examples import examples
 from tests.junk import JSON, over_the_wire, sane
 from tests.servers import PATIENCE
 from tests.streams import Reader, read_stream
-from tests.stubs.alpaca import KEY, SECRET, midnight
+from tests.stubs.alpaca import KEY, SECRET, midnight, now
 from tests.stubs.alpaca import Alpaca as Stub
 from tests.stubs.exchange import process, reply
 
@@ -249,10 +249,10 @@ async def test_a_batch_that_fails_does_not_stop_the_others() -> None:
     codes = ["BAD", *(f"S{number}" for number in range(2 * BATCH - 1))]
     async with Partly() as stub, reading(stub) as provider:
         stub.enlist(*codes)
-        for unknown in (set(), set(codes[:BATCH])):
+        for resting in (set(), set(codes[:BATCH])):
             quotes = await provider.quotes([instrument(code) for code in codes])
             assert {quote.symbol for quote in quotes} == set(codes[BATCH:])
-            assert set(provider.standing.unknown) == unknown
+            assert set(provider.standing.resting) == resting
 
 
 async def test_a_bad_symbol_is_dropped_and_set_aside(stub: Stub) -> None:
@@ -707,6 +707,33 @@ async def test_a_new_stream_remembers_a_cancelled_trade(stub: Stub) -> None:
             assert (str(first.last), first.source_time) == ("161.25", traded.source_time)
             assert gate.add(first)
     assert (str(gate.latest["AAPL"].bid), str(gate.latest["AAPL"].ask)) == ("161.2", "161.3")
+
+
+async def test_a_stream_that_began_without_a_snapshot_remembers_a_cancelled_trade() -> None:
+    class Partly(Stub):
+        fails = False
+
+        def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
+            failed = self.fails and "AAPL" in query["symbols"].split(",")
+            return (500, {}) if failed else super().rest(path, query)
+
+    async with Partly() as stub, reading(stub) as provider:
+        async with listening(stub, provider, "AAPL") as stream:
+            await stub.tick("AAPL", "170")
+            traded = await anext(stream)
+            await stub.cancel("AAPL")
+            await stub.until(lambda: provider.snapshots["AAPL"].is_doubtful)
+        stub.forget("AAPL")
+        stub.fails = True
+        async with streaming(provider, "AAPL", "BTC/USD") as stream:
+            assert (await anext(stream)).symbol == "BTC/USD"
+            await stub.until(lambda: "AAPL" in subscribed(stub))
+            await stub.publish({"T": "q", "S": "AAPL", "bp": 161.2, "ap": 161.3, "t": now()})
+            await stream.until(lambda quote: quote.symbol == "AAPL")
+        stub.fails = False
+        async with streaming(provider, "AAPL") as stream:
+            first = await anext(stream)
+            assert (str(first.last), first.source_time) == ("161.25", traded.source_time)
 
 
 async def test_a_cancel_costs_requests_only_until_the_last_is_known(stub: Stub) -> None:

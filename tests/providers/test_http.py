@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from websockets.asyncio.server import ServerConnection
-from websockets.http11 import Request, Response
+from websockets.http11 import Response
 
 from quotes.providers import Instrument, ProviderError, make_provider
 from quotes.providers.http import Http, Template, follow, read_fields, read_path
@@ -23,6 +22,7 @@ from quotes.quote.values import loads
 from tests.servers import PATIENCE
 from tests.stubs.exchange import raw, reply
 from tests.stubs.http import Http as Stub
+from tests.stubs.http import Partly
 
 URL = "https://example.com/prices?of={codes}"
 LISTED = {"rows": "quotes", "fields": "code=symbol, last=last, bid=bid, currency=currency"}
@@ -259,42 +259,78 @@ async def test_a_failure_of_the_source_ends_the_poll(stub: Stub, shape: str, fau
     assert provider.standing.unknown == {}
 
 
-class Partly(Stub):
-    """Answers some codes as in another mode, or with a status."""
-
-    def __init__(self, faults: dict[str, str | int]) -> None:
-        super().__init__()
-        self.faults = faults
-        self.market |= {code: {"last": "5"} for code in faults}
-
-    async def _request(self, connection: ServerConnection, request: Request) -> Response | None:
-        fault = self.faults.get(request.path.rpartition("/")[2], "ok")
-        self.mode = fault if isinstance(fault, str) else "ok"
-        return await super()._request(connection, request)
-
-    def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
-        status, document = super().rest(path, query)
-        fault = self.faults.get(path.rpartition("/")[2])
-        return (fault if isinstance(fault, int) else status), document
-
-
-@pytest.mark.parametrize("fault", [500, 503, 403, "slow", "garbage", "truncated"])
+@pytest.mark.parametrize("fault", [500, 503, 403, "garbage", "truncated"])
 async def test_a_code_that_fails_costs_only_its_own_quote(fault: str | int) -> None:
     now = 0.0
     async with (
         Partly({"BAD": fault}) as stub,
-        reading(stub, "one", timeout=0.5, clock=lambda: now) as provider,
+        reading(stub, "one", clock=lambda: now) as provider,
     ):
-        for unknown in ([], ["BAD"], ["BAD"]):  # twice in a row is no accident
+        for resting in ([], ["BAD"], ["BAD"]):  # twice in a row is no accident
             quotes = await poll(provider, "AAPL", "BAD", "BTC-EUR")
             assert [quote.symbol for quote in quotes] == ["AAPL", "BTC-EUR"]
-            assert list(provider.standing.unknown) == unknown
-        assert f"127.0.0.1:{stub.port}/price/BAD " in provider.standing.unknown["BAD"]
+            assert list(provider.standing.resting) == resting
+        assert f"127.0.0.1:{stub.port}/price/BAD " in provider.standing.resting["BAD"]
         assert stub.requests["/price/BAD"] == 2  # it rests
         stub.faults.clear()
         now = REST
         assert len(await poll(provider, "AAPL", "BAD", "BTC-EUR")) == 3
-        assert not provider.standing.unknown
+        assert not provider.standing.resting
+        assert not provider.standing.unknown  # the source never lacked it
+
+
+async def test_a_code_whose_polls_time_out_rests_if_others_were_answered_since() -> None:
+    async with Partly({"BAD": 500}) as stub, reading(stub, "one") as provider:
+        assert len(await poll(provider, "AAPL", "BAD")) == 1
+        stub.faults["BAD"], provider.rest.timeout = "slow", 0.05
+        assert await poll(provider, "BAD") == []  # as if the market of the others were closed
+        assert "0.05 s" in provider.standing.resting["BAD"]
+        stub.faults.clear()
+        stub.mode = "ok"
+
+
+async def test_codes_fail_as_a_source_if_none_was_answered_since() -> None:
+    async with Partly(dict.fromkeys(["A", "B"], 500)) as stub, reading(stub, "one") as provider:
+        assert len(await poll(provider, "AAPL")) == 1
+        for _ in range(3):
+            assert "answered 500" in str(await failure(provider, "A", "B"))
+        assert provider.standing.resting == {}
+
+
+@pytest.mark.parametrize("faults", [[500, 401], [401, 500], [500, 451, 500]])
+async def test_a_refusal_is_reported_rather_than_a_failure(faults: list[str | int]) -> None:
+    codes = dict(zip("ABC", faults, strict=False))
+    async with Partly(codes) as stub, reading(stub, "one") as provider:
+        assert (await failure(provider, *codes)).refused
+
+
+async def test_a_code_that_is_forbidden_in_an_outage_is_no_refusal_of_all() -> None:
+    async with Partly({"A": 500, "B": 403}) as stub, reading(stub, "one") as provider:
+        error = await failure(provider, "A", "B")
+        assert (error.status, error.refused) == (500, False)
+
+
+async def test_codes_that_fail_come_last_in_their_turn() -> None:
+    async with Partly({"C0": 500}) as stub, reading(stub, "one", per_minute=2) as provider:
+        provider.standing.budget.clock = iter(range(0, 6000, 60)).__next__
+        for code in ("C1", "C2", "C3"):
+            await stub.tick(code, "5")
+        for _ in range(3):
+            await poll(provider, "C0", "C1", "C2", "C3")
+    assert stub.requested == [["C0"], ["C1"], ["C2"], ["C3"], ["C1"], ["C0"]]
+
+
+async def test_the_good_half_of_a_rejected_batch_is_kept_when_the_other_half_fails() -> None:
+    class Odd(Stub):
+        def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
+            sick = query["symbols"] == "SICK"
+            return (500, {}) if sick else super().rest(path, query)
+
+    async with Odd(rejects=404) as stub, reading(stub) as provider:
+        await stub.tick("SICK", "5")
+        quotes = await poll(provider, "AAPL", "BTC-EUR", "NOPE", "SICK")
+        assert [quote.symbol for quote in quotes] == ["AAPL", "BTC-EUR"]
+        assert set(provider.standing.unknown) == {"NOPE"}
 
 
 @pytest.mark.parametrize("fault", [403, 503])
@@ -310,7 +346,7 @@ async def test_codes_that_fail_do_not_keep_the_others_waiting() -> None:
     codes = [f"C{number}" for number in range(9)]
     faults: dict[str, str | int] = dict.fromkeys(codes, 500)
     async with Partly(faults) as stub, reading(stub, "one") as provider:
-        assert "/price/C0 answered 500" in str(await failure(provider, *codes, "AAPL"))
+        assert "/price/C2 answered 500" in str(await failure(provider, *codes, "AAPL"))
         assert stub.requests.total() == 3
         stub.requests.clear()
         stub.faults = dict.fromkeys(codes[:3], 500)
@@ -319,10 +355,26 @@ async def test_codes_that_fail_do_not_keep_the_others_waiting() -> None:
         assert list(stub.requests)[-3:] == [f"/price/C{number}" for number in range(3)]
 
 
-async def test_too_many_requests_end_a_poll_although_others_were_answered() -> None:
+@pytest.mark.parametrize(("fault", "seconds"), [(429, REST), ("rate_limited", 7)])
+async def test_too_many_requests_end_a_poll_and_the_quotes_before_are_returned(
+    fault: str | int, seconds: float
+) -> None:
+    async with Partly({"BAD": fault}) as stub, reading(stub, "one") as provider:
+        budget = provider.standing.budget
+        budget.clock = lambda: 0.0
+        quotes = await poll(provider, "AAPL", "BAD", "BTC-EUR")
+        assert [quote.symbol for quote in quotes] == ["AAPL"]
+        assert "answered 429" in provider.standing.resting["BAD"]
+        assert stub.requests.total() == 2
+        assert (await failure(provider, "AAPL", "BTC-EUR")).retry_after == seconds
+        assert stub.requests.total() == 2
+        budget.clock = lambda: seconds
+        assert len(await poll(provider, "AAPL", "BTC-EUR")) == 2
+
+
+async def test_too_many_requests_fail_a_poll_if_none_was_answered() -> None:
     async with Partly({"BAD": 429}) as stub, reading(stub, "one") as provider:
-        assert (await failure(provider, "AAPL", "BAD", "BTC-EUR")).status == 429
-    assert stub.requests.total() == 2
+        assert (await failure(provider, "BAD", "AAPL")).status == 429
 
 
 async def test_a_redirect_is_not_followed() -> None:

@@ -559,7 +559,7 @@ async def test_a_batch_that_fails_does_not_stop_the_others_and_is_not_streamed_w
         with pytest.raises(ProviderError, match="yahoo did not answer for all symbols"):
             async with streaming(provider, *instruments) as stream:
                 await anext(stream)
-        assert set(provider.standing.unknown) == set(codes[:BATCH])
+        assert set(provider.standing.resting) == set(codes[:BATCH])
 
 
 async def test_an_empty_answer_drops_no_code(stub: Stub, provider: Yahoo) -> None:

@@ -11,6 +11,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from websockets.asyncio.server import ServerConnection
+from websockets.http11 import Request, Response
+
 from quotes.providers import Instrument, make_provider
 from tests.servers import PATIENCE
 from tests.stubs.exchange import Bench, Exchange, main
@@ -58,6 +61,31 @@ class Http(Exchange):
             return self.rejects, {"message": f"unknown symbol {bad}"}
         found = sorted(set(codes) & self.market.keys())
         return 200, {"quotes": [{"symbol": code, **self.market[code]} for code in found]}
+
+
+class Partly(Http):
+    """Answers some codes as in another mode, or with a status."""
+
+    def __init__(self, faults: dict[str, str | int]) -> None:
+        super().__init__()
+        self.faults = faults
+        self.market |= {code: {"last": "5"} for code in faults}
+
+    @property
+    def one(self) -> dict[str, Any]:
+        """The options of a provider that requests each code alone."""
+        url = f"{self.rest_url}/price/{{code}}"
+        return {"url": url, "fields": "last=data.last", "per_minute": 10_000, "timeout": PATIENCE}
+
+    async def _request(self, connection: ServerConnection, request: Request) -> Response | None:
+        fault = self.faults.get(request.path.rpartition("/")[2], "ok")
+        self.mode = fault if isinstance(fault, str) else "ok"
+        return await super()._request(connection, request)
+
+    def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
+        status, document = super().rest(path, query)
+        fault = self.faults.get(path.rpartition("/")[2])
+        return (fault if isinstance(fault, int) else status), document
 
 
 @asynccontextmanager

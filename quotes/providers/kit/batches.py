@@ -14,7 +14,7 @@ from itertools import count
 from typing import Any
 
 from quotes.providers import Instrument
-from quotes.providers.kit.errors import ProviderError
+from quotes.providers.kit.errors import ProviderError, RejectedError
 from quotes.providers.kit.faults import Faults
 from quotes.providers.kit.standing import Standing
 
@@ -32,10 +32,6 @@ def by_code(instruments: Iterable[Instrument]) -> Groups:
     return groups
 
 
-class RejectedError(ProviderError):
-    """Raised when a source rejects a request for a code in it, and does not name the code."""
-
-
 class Codes:
     """The codes that a source lists, without those that it rejected since."""
 
@@ -48,7 +44,8 @@ class Codes:
         self.read, self.standing, self.clock = read, standing, clock
         self.known: dict[str, Instrument] = {}  # by every name that the source uses for it
         self.good_until = clock()
-        self.faults = Faults(standing, clock)
+        self.names: dict[str, list[str]] = {}  # by the source's own code: those of instruments
+        self.faults = Faults(standing, clock, lambda code: self.names[code])
 
     async def find(self, instruments: Sequence[Instrument]) -> Groups:
         """Group instruments by the source's own code, with its name and currency.
@@ -60,7 +57,7 @@ class Codes:
         groups: Groups = {}
         for each in instruments:
             if known := self.known.get(each.code):
-                if not self.faults.rests(known.code):
+                if not self.standing.rests(each.code):
                     self.standing.found(each.code)
                 found = replace(each, name=known.name, currency=known.currency)
                 groups.setdefault(known.code, []).append(found)
@@ -83,14 +80,13 @@ class Codes:
             try:
                 return await fetch(codes)
             except RejectedError as error:
-                if len(codes) == 1:
-                    self._drop(codes[0], groups, str(error))
-                    return {}
-            middle = len(codes) // 2
-            return await read(codes[:middle]) | await read(codes[middle:])
+                if len(codes) > 1:
+                    raise
+                self._drop(codes[0], groups, str(error))
+                return {}
 
-        codes = self.faults.due(groups)
-        batches = (codes[i : i + size] for i in range(0, len(codes), size))
+        self.names |= {code: [each.code for each in group] for code, group in groups.items()}
+        batches = self.faults.batches(groups, size)
         async for _, found in self.faults.answers(batches, read):
             rows |= found
         return rows

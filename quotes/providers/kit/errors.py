@@ -35,6 +35,10 @@ class ProviderError(Exception):
         return one_line(super().__str__())
 
 
+class RejectedError(ProviderError):
+    """Raised when a source rejects a request for a code in it, and does not name the code."""
+
+
 def excerpt(words: object, *secrets: str) -> str:
     """Return the beginning of a source's own text, without the keys that it may repeat."""
     text = str(words)

@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quotes.providers import Instrument, Plan, ProviderError
-from quotes.providers.kit.batches import KEPT, Codes, RejectedError
+from quotes.providers.kit.batches import KEPT, Codes
 from quotes.providers.kit.budgets import Budget
+from quotes.providers.kit.errors import RejectedError
+from quotes.providers.kit.faults import REST
 from quotes.providers.kit.standing import Standing
 from tests.examples import examples
 
@@ -141,10 +143,44 @@ async def test_a_batch_that_fails_does_not_stop_the_others() -> None:
             return await super().fetch(codes)
 
     source = Partly(*"ABCDEF")
-    for unknown in ({}, dict.fromkeys("CD", "too busy"), dict.fromkeys("CD", "too busy")):
+    for resting in ({}, dict.fromkeys("CD", "too busy"), dict.fromkeys("CD", "too busy")):
         assert await source.rows(size=2) == {code: code.lower() for code in "ABEF"}
-        assert source.standing.unknown == unknown
+        assert source.standing.resting == resting
     assert not source.codes.faults.due("CD")  # they rest
+
+
+async def test_the_good_half_of_a_rejected_batch_is_kept_when_the_other_half_fails() -> None:
+    class Partly(Source):
+        async def fetch(self, codes: Sequence[str]) -> dict[str, Any]:
+            if codes == list("ABCD"):
+                raise ProviderError("too busy")
+            return await super().fetch(codes)
+
+    source = Partly(*"ABCDEFGH", bad=["F"])
+    assert await source.rows() == {code: code.lower() for code in "EGH"}
+    assert source.standing.unknown == {"F": "one of them is bad"}
+
+
+async def test_a_code_that_rests_is_named_as_its_instrument() -> None:
+    class Partly(Source):
+        async def read(self) -> dict[str, Instrument]:
+            found = await super().read()
+            return found | {"ALIAS": found["B"]}
+
+        async def fetch(self, codes: Sequence[str]) -> dict[str, Any]:
+            if "B" in codes and self.bad:
+                raise ProviderError("too busy")
+            return {code: code.lower() for code in codes}
+
+    source = Partly(*"AB", bad="B")
+    groups = await source.codes.find([instrument("A"), instrument("ALIAS")])
+    for _ in range(2):
+        await source.codes.rows(source.fetch, groups, 1)
+    assert source.standing.resting == {"ALIAS": "too busy"}
+    source.bad.clear()
+    source.now = REST
+    await source.codes.rows(source.fetch, groups, 1)
+    assert source.standing.resting == {}
 
 
 async def test_batches_keep_the_pace() -> None:
