@@ -18,7 +18,7 @@ from urllib.parse import quote as escaped
 
 from quotes.providers import Candle, Instrument, Plan, Provider, ProviderError, Sparkline
 from quotes.providers.kit.backlog import Backlog
-from quotes.providers.kit.batches import by_code
+from quotes.providers.kit.batches import Groups, by_code
 from quotes.providers.kit.client import NotFoundError, address, of_kind
 from quotes.providers.kit.cooldown import cooldown
 from quotes.providers.kit.faults import Faults
@@ -140,7 +140,8 @@ class Yahoo(Provider):
         if not instruments:
             return
         connection = Connection(instruments, await self._known(instruments))
-        if self.faults.failures:  # their markets are not known, so they could not be streamed
+        # The market of a code that failed is not known, so the code could not be streamed.
+        if any(not self.faults.rests(code) for code in self._failed(instruments)):
             raise ProviderError("yahoo did not answer for all symbols")
         if not connection.known:
             raise ProviderError("yahoo knows none of the symbols")
@@ -148,7 +149,7 @@ class Yahoo(Provider):
             yield quote
         codes = list(connection.known)
         chunks = [codes[i : i + STREAMED] for i in range(0, len(codes), STREAMED)]
-        poll = partial(self._poll_unheard, connection)
+        poll = partial(self._poll_unheard, connection, instruments)
         polls = repeat(poll, lambda: self.unheard_after, self.standing.back_off)
         with cooldown(COOL_DOWN):
             streams = [self._listen(connection, chunk) for chunk in chunks]
@@ -169,9 +170,15 @@ class Yahoo(Provider):
             finally:
                 beats.cancel()
 
-    async def _poll_unheard(self, connection: Connection) -> list[Quote]:
-        unheard = connection.unheard(datetime.now(UTC))
-        return connection.renew(await self._known(unheard)) if unheard else []
+    def _failed(self, instruments: Iterable[Instrument]) -> Groups:
+        return by_code(each for each in instruments if self.faults.failures[each.code])
+
+    async def _poll_unheard(
+        self, connection: Connection, instruments: Iterable[Instrument]
+    ) -> list[Quote]:
+        failed = [group[0] for group in self._failed(instruments).values()]
+        due = [*connection.unheard(datetime.now(UTC)), *failed]
+        return connection.renew(await self._known(due)) if due else []
 
     async def _keep_subscribed(self, socket: Socket, codes: list[str]) -> None:
         with suppress(ProviderError):  # reading from the socket fails, too, and reports it
@@ -199,9 +206,8 @@ class Yahoo(Provider):
 
     async def _rows(self, codes: Sequence[str]) -> dict[str, Row]:
         found: dict[str, Row] = {}
-        distinct = self.faults.due(dict.fromkeys(codes))
-        chunks = (distinct[i : i + BATCH] for i in range(0, len(distinct), BATCH))
-        async for chunk, rows in self.faults.answers(chunks, self._spark):
+        batches = self.faults.batches(dict.fromkeys(codes), BATCH)
+        async for chunk, rows in self.faults.answers(batches, self._spark):
             # An empty answer proves nothing about a single code.
             unknown = [] if rows == {} else [code for code in chunk if code not in (rows or {})]
             for code in unknown:

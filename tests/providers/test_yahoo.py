@@ -11,6 +11,7 @@ from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from math import inf
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -543,23 +544,41 @@ async def test_a_batch_of_unknown_symbols_does_not_affect_the_others(
     assert "NOPE3" not in provider.standing.unknown
 
 
-async def test_a_batch_that_fails_does_not_stop_the_others_and_is_not_streamed_without_them() -> (
-    None
-):
-    class Partly(Stub):
-        def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
-            failed = "BAD" in query["symbols"].split(",")
-            return (500, {}) if failed else super().rest(path, query)
+class Partly(Stub):
+    """Answers 500 for a batch with BAD in it."""
 
+    fails = True
+
+    def rest(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
+        failed = self.fails and "BAD" in query["symbols"].split(",")
+        return (500, {}) if failed else super().rest(path, query)
+
+
+async def test_a_batch_that_fails_twice_rests_and_the_others_are_streamed_without_it() -> None:
     codes = ["BAD", *(f"S{number}" for number in range(2 * BATCH - 1))]
     instruments = [instrument(code) for code in codes]
     async with Partly() as stub, reading(stub) as provider:
         stub.enlist(*codes)
-        assert len(await provider.quotes(instruments)) == BATCH
         with pytest.raises(ProviderError, match="yahoo did not answer for all symbols"):
             async with streaming(provider, *instruments) as stream:
                 await anext(stream)
-        assert set(provider.standing.resting) == set(codes[:BATCH])
+        assert provider.standing.resting == {}
+        provider.unheard_after = 0.01
+        async with streaming(provider, *instruments) as stream:
+            assert {(await anext(stream)).symbol for _ in range(BATCH)} == set(codes[BATCH:])
+            assert set(provider.standing.resting) == set(codes[:BATCH])
+            stub.fails = False
+            provider.faults.clock = lambda: inf  # they no longer rest
+            assert await anext(quote async for quote in stream if quote.symbol == "BAD")
+        assert provider.standing.resting == {}
+
+
+async def test_a_failure_of_a_code_that_is_gone_stops_no_stream() -> None:
+    async with Partly() as stub, reading(stub) as provider:
+        with pytest.raises(ProviderError):
+            await provider.quotes([instrument("BAD")])
+        async with streaming(provider, AAPL) as stream:
+            assert (await anext(stream)).symbol == "AAPL"
 
 
 async def test_an_empty_answer_drops_no_code(stub: Stub, provider: Yahoo) -> None:
