@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
@@ -10,15 +11,18 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
 from django.contrib.auth.signals import user_logged_in
 from django.contrib.sessions.models import Session
 from django.db import OperationalError, connection, connections
 from django.test import AsyncClient
+from logins import waiting
 from quoteboard import outages
 
 from quotes.models import Board, HeldPrice
-from tests.test_logins import text
+from tests.servers import until
+from tests.test_logins import CountingHasher, text
 
 RIGHT = "a long password for Alice"
 LOGIN = {"username": "alice", "password": RIGHT}
@@ -92,6 +96,25 @@ class TestALockedDatabase:
             stack.callback(user_logged_in.disconnect, lock)
             check(await async_client.post("/admin/login/", LOGIN))
         assert (await async_client.post("/admin/login/", LOGIN)).status_code == 302
+
+    async def test_is_waited_for_by_one_login_only_while_others_are_in_the_queue(
+        self, async_client: AsyncClient, settings: Any
+    ):
+        settings.PASSWORD_HASHERS = ["tests.test_logins.CountingHasher"]
+        CountingHasher.door.set()
+        await User.objects.filter(username="alice").aupdate(password=make_password(RIGHT))
+        CountingHasher.door.clear()
+        first, *others = (
+            asyncio.create_task(async_client.post("/admin/login/", LOGIN)) for _ in range(10)
+        )
+        await until(lambda: waiting.queue.waiting == 10 and CountingHasher.at_once)
+        with locked():
+            CountingHasher.door.set()
+            check(await first)
+        for answer in await asyncio.gather(*others):
+            check(answer)
+        answer = await async_client.post("/admin/login/", LOGIN)
+        assert answer.status_code == 302
 
     async def test_lets_nobody_change_a_board_and_shows_it(self, async_client: AsyncClient):
         form = {"title": "Crypto", "slug": "crypto", "position": "0"}

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from channels.db import database_sync_to_async
 from django.contrib import admin
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
@@ -32,29 +33,39 @@ class Queue:
         self.thread = ThreadPoolExecutor(1, "logins")
         self.waiting = self.delayed = 0
         self.rests_until = 0.0  # by the monotonic clock
+        self.outages = 0  # logins that the database did not answer
 
     async def attempt(self, request: HttpRequest) -> HttpResponse:
-        """Check one login after the other; raise LoginRefused if too many wait, or if blocked."""
+        """Check one login after the other; raise LoginRefused if too many wait, or if blocked.
+
+        Raise OperationalError if the database does not answer this login, or one before it.
+        """
         if self.waiting >= MAX_WAITING:
             raise LoginRefused("too many logins at once", 503, BUSY)
         self.waiting += 1
         try:
             check = database_sync_to_async(self.check, thread_sensitive=False, executor=self.thread)
-            answer: HttpResponse = await check(request)
+            answer: HttpResponse = await check(request, self.outages)
             return answer
         finally:
             self.waiting -= 1
 
-    def check(self, request: HttpRequest) -> HttpResponse:
+    def check(self, request: HttpRequest, outages: int) -> HttpResponse:
         """Check a login and render its page, both in the one thread: many slow the pages down.
 
         Afterwards the thread rests as long as it worked: logins use half a processor at most.
+        Logins that waited during an outage fail at once: each would wait for the database again.
         """
+        if outages != self.outages:
+            raise OperationalError("no answer to a login before this one")
         time.sleep(max(0.0, self.rests_until - time.monotonic()))
         began = time.monotonic()
         try:
             answer = admin.site.login(request)
             return answer.render() if isinstance(answer, TemplateResponse) else answer
+        except (InterfaceError, OperationalError):
+            self.outages += 1
+            raise
         finally:
             ended = time.monotonic()
             self.rests_until = ended + min(ended - began, MAX_REST)
