@@ -12,7 +12,7 @@ import uvicorn
 from quotes import live
 from quotes.limits import RESTARTS, max_connections
 from quotes.limits.rarely import Rarely
-from quotes.management import answers, idle
+from quotes.management import answers, chunks, idle
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ class Server(uvicorn.Server):
         protocol: Any = self.config.http_protocol_class
         state = self.lifespan.state
         made = protocol(config=self.config, server_state=self.server_state, app_state=state)
-        return answers.with_headers(idle.counting(made))
+        return answers.with_headers(idle.counting(chunks.limited(made)))
 
     def _ended(self, accepting: asyncio.Task[None]) -> None:
         if not accepting.cancelled() and (error := accepting.exception()):

@@ -15,12 +15,7 @@ from daphne.ws_protocol import WebSocketProtocol
 from quotes import conf, live
 from quotes.limits.answers import Refused, answer
 from quotes.live import bodies
-from quotes.management import answers
-
-# Twisted needs 4 µs for each chunk, however small: 4 s for a megabyte in chunks of one byte.
-MAX_CHUNKS = 1000  # of any length
-MIN_CHUNK = 64  # bytes, on average, of all further chunks
-TOO_MANY_CHUNKS = Refused("body", 400, "The body of a request has too many small chunks.")
+from quotes.management import answers, chunks
 
 
 def extend(factory: HTTPFactory) -> None:
@@ -58,8 +53,8 @@ class Request(WebRequest):
         length = self.content.tell() + len(data)
         if self.is_above_limit(length):
             self.refuse(bodies.too_large(self.limit or 0))
-        elif self.chunks > MAX_CHUNKS + length // MIN_CHUNK:
-            self.refuse(TOO_MANY_CHUNKS)
+        elif chunks.are_too_many(self.chunks, length):
+            self.refuse(chunks.TOO_MANY)
             self.channel.loseConnection()  # reading the rest would take the same time
         else:
             super().handleContentChunk(data)
