@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from django.core.checks import CheckMessage
@@ -539,9 +540,48 @@ class TestAVariable:
         monkeypatch.setitem(site.env.ENVIRON, "DATABASE_URL", "sqlite:////srv/a@b.sqlite3")
         assert site.database()["NAME"] == "/srv/a@b.sqlite3"
 
+    @pytest.mark.parametrize("form", ["postgres://u@{}:5433/d", "postgres://u@:5433/d?host={}"])
+    def test_of_a_database_may_have_the_folder_of_a_unix_socket(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, form: str
+    ):
+        folder = tmp_path / "Sockets"
+        folder.mkdir()
+        given = form.format(quote(str(folder), safe=""))
+        monkeypatch.setitem(site.env.ENVIRON, "DATABASE_URL", given)
+        found = site.database()
+        assert (found["HOST"], found["PORT"], found["USER"]) == (str(folder), 5433, "u")
+        assert "host" not in found.get("OPTIONS", {})
+
+    @pytest.mark.parametrize(
+        "option",
+        [
+            "sslrootcert=system",
+            "connect_timeout=5",
+            "keepalives=1",
+            "keepalives_idle=30",
+            "keepalives_interval=5",
+            "keepalives_count=3",
+            "gssencmode=disable",
+            f"passfile={__file__}",
+        ],
+    )
+    def test_of_a_database_may_have_the_options_of_libpq(
+        self, monkeypatch: pytest.MonkeyPatch, option: str
+    ):
+        monkeypatch.setitem(site.env.ENVIRON, "DATABASE_URL", f"postgres://u:p@h/d?{option}")
+        name, _, value = option.partition("=")
+        assert str(site.database()["OPTIONS"][name]) == value
+
+    def test_of_a_database_may_begin_with_capital_letters(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ):
+        monkeypatch.setitem(site.env.ENVIRON, "DATABASE_URL", f"SQLITE:///{tmp_path}/Q.sqlite3")
+        assert site.database()["NAME"] == f"{tmp_path}/Q.sqlite3"
+
     @pytest.mark.parametrize(
         ("value", "words"),
         [
+            ("postgres://u:p@h/d?host=secret", ": invalid value of the option host, must be the"),
             ("postgres://u:secret@h", ": the name of the database is missing, must be sqlite"),
             ("postgres://u:secret@h/", ": the name of the database is missing, must be sqlite"),
             ("postgres:///", ": the name of the database is missing, must be sqlite"),

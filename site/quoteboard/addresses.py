@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 from typing import Any
-from urllib.parse import SplitResult, parse_qsl, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import environ
 
@@ -21,6 +21,8 @@ A_DATABASE = f"sqlite:///path or postgres://user:password@host/name; {PASSWORD}"
 A_REDIS = f"redis://host:6379/0, rediss://host:6379/0 or unix:///path; {PASSWORD}"
 
 A_FILE = "the path of a file that exists"
+A_CERTIFICATE = f"system or {A_FILE}"
+A_FOLDER = "the path of a folder that exists, from / on"
 A_NUMBER = "a whole number"
 TEXT = "a text"
 Allowed = dict[str, tuple[str, ...] | str]  # by option
@@ -28,11 +30,19 @@ SESSIONS = ("any", "read-write", "read-only", "primary", "standby", "prefer-stan
 POSTGRES: Allowed = {
     "application_name": TEXT,
     "channel_binding": ("disable", "prefer", "require"),
+    "connect_timeout": A_NUMBER,
+    "gssencmode": ("disable", "prefer", "require"),
+    "host": A_FOLDER,
+    "keepalives": ("0", "1"),
+    "keepalives_count": A_NUMBER,
+    "keepalives_idle": A_NUMBER,
+    "keepalives_interval": A_NUMBER,
     "options": TEXT,
+    "passfile": A_FILE,
     "sslcert": A_FILE,
     "sslkey": A_FILE,
     "sslmode": ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
-    "sslrootcert": A_FILE,
+    "sslrootcert": A_CERTIFICATE,
     "target_session_attrs": SESSIONS,
 }
 REDIS: Allowed = {"db": A_NUMBER}
@@ -51,7 +61,7 @@ def database(given: str) -> dict[str, Any]:
     Raise ValueError, with what is allowed, for an address that can't work.
     """
     parts = split(given)
-    is_sqlite = parts.scheme == "sqlite" and given.startswith("sqlite:///")
+    is_sqlite = given[:10].lower() == "sqlite:///"
     is_postgres = parts.scheme in ("postgres", "postgresql") and not is_torn(parts)
     if not (is_sqlite or is_postgres) or parts.netloc.endswith((":", ":0")) or parts.fragment:
         raise ValueError(f"must be {A_DATABASE}")
@@ -64,7 +74,16 @@ def database(given: str) -> dict[str, Any]:
         raise ValueError(f"the name of the database is missing, must be {A_DATABASE}")
     if is_sqlite:
         refuse_path(Path(found["NAME"]))
+    else:
+        found["HOST"] = socket_folder(parts) or found["HOST"]
+        found.get("OPTIONS", {}).pop("host", None)
     return found
+
+
+def socket_folder(parts: SplitResult) -> str:
+    """Return the folder of a Unix socket, if an address has one as its host or as an option."""
+    host = re.sub(r":[0-9]+$", "", unquote(parts.netloc.rpartition("@")[2]))
+    return host if host.startswith("/") else dict(parse_qsl(parts.query)).get("host", "")
 
 
 def redis(given: str) -> str:
@@ -120,8 +139,13 @@ def refuse_options(parts: SplitResult, allowed: Allowed) -> None:
 
 def is_allowed(name: str, value: str, allowed: tuple[str, ...] | str) -> bool:
     """Return whether an option may have a value; raise ValueError for an unreadable file."""
-    if allowed == A_FILE:
-        return S_ISREG(mode_of(Path(value), f"the file of the option {name}"))
+    shown = f"the file of the option {name}"
+    if allowed == A_CERTIFICATE and value == "system":
+        return True
+    if allowed in (A_FILE, A_CERTIFICATE):
+        return S_ISREG(mode_of(Path(value), shown))
+    if allowed == A_FOLDER:
+        return value.startswith("/") and S_ISDIR(mode_of(Path(value), shown))
     if allowed == A_NUMBER:
         return re.fullmatch("[0-9]{1,9}", value) is not None
     return bool(value) if allowed == TEXT else value in allowed
