@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import sys
 from collections.abc import Iterable
+from typing import Any
 
+from django.http.request import split_domain_port
 from prometheus_client import CollectorRegistry, generate_latest, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.process_collector import ProcessCollector
@@ -13,6 +17,9 @@ from prometheus_client.registry import Collector
 from quotes.live import layer
 from quotes.live.live import Live
 
+logger = logging.getLogger(__name__)
+
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 MOST_SKIPPED = 10  # codes that are named
 LOOP_ANSWERS_WITHIN = 5.0  # seconds; else it hangs
 
@@ -91,7 +98,26 @@ def listen(live: Live, address: str, port: int) -> None:
     registry = CollectorRegistry()
     registry.register(InLoop(LiveCollector(live)))
     ProcessCollector(registry=registry)
-    start_http_server(port, address, registry)
+    server, _ = start_http_server(port, address, registry)
+    server.set_app(_of_this_machine(server.get_app()))
+    server.handle_error = _log_failure  # type: ignore[method-assign, assignment]
+
+
+def _of_this_machine(application: Any) -> Any:
+    """Refuse hosts that are not names of loopback: a page elsewhere may give its name to it."""
+
+    def wrapped(environ: dict[str, str], start_response: Any) -> Any:
+        host, _ = split_domain_port(environ.get("HTTP_HOST", "localhost"))
+        if host in LOOPBACK:
+            return application(environ, start_response)
+        start_response("400 Bad Request", [("Content-Type", "text/plain")])
+        return [b"The host must be localhost, 127.0.0.1 or [::1]."]
+
+    return wrapped
+
+
+def _log_failure(_: object, client: tuple[str, int]) -> None:
+    logger.debug("could not answer Prometheus: %r", sys.exception())
 
 
 def skipped(counts: dict[tuple[str, str], int]) -> Metric:

@@ -622,6 +622,9 @@ def test_a_feed_of_its_own_answers_prometheus_on_a_port(tmp_path: Path, database
         eventually(lambda: "quotes_live 1.0" in figures(), "the feed hears itself")
         refused = manage("runfeed", "--metrics-port", str(port), check=False, **env)
         assert f"--metrics-port={port}: " in refused.stderr
+        with closing(HTTPConnection("127.0.0.1", port, timeout=PATIENCE)) as connection:
+            connection.request("GET", "/metrics", headers={"Host": "evil.example"})
+            assert connection.getresponse().status == 400
     finally:
         feed.stop()
 
