@@ -108,7 +108,7 @@ def select(
 ) -> Selection:
     """Choose and order the rows of a board; a page number above the last gives the last page."""
     listed = [states[code] for code in board.codes if code in states]
-    wanted = _comparable(query.search)
+    wanted = comparable(query.search)
     found = [state for state in listed if _matches(state.symbol, query.kind, wanted)]
     pages = max(1, -(-len(found) // page_size))
     page = min(max(query.page, 1), pages)
@@ -146,11 +146,14 @@ def _matches(symbol: Symbol, kind: str, wanted: str) -> bool:
     if kind and symbol.kind != kind:
         return False
     texts = (symbol.code, symbol.name, symbol.exchange)
-    return not wanted or any(wanted in _comparable(text) for text in texts)
+    return not wanted or any(wanted in comparable(text) for text in texts)
 
 
-def _comparable(text: str) -> str:
-    # one form for all: an ä may be one character or two, and Asian keyboards write wide letters
+def comparable(text: str) -> str:
+    """Return a text in the one form in which searches compare.
+
+    An ä may be one character or two, and Asian keyboards write wide letters.
+    """
     return unicodedata.normalize("NFKC", text).casefold()
 
 

@@ -20,7 +20,7 @@ from django.utils.safestring import SafeString, mark_safe
 from quotes import conf, formats
 from quotes.providers import REGISTRY, provider_class
 from quotes.quote import Quote
-from quotes.shown import Shown, provider_title, since_in_english
+from quotes.shown import Shown, provider_title, since_in_english, summary
 from quotes.store import State, Store
 
 # The template of each widget, and how htmx finds the widget on a page. A row of a board is found by
@@ -134,7 +134,8 @@ class Fragments:
 
     def about(self, watch: Watch) -> str:
         """Return a message with the notes and sources of a page."""
-        return addressed(self.notes(watch)) + addressed(self.sources(watch))
+        shared = addressed(self.shared(watch)) if watch.row else ""
+        return addressed(self.notes(watch)) + shared + addressed(self.sources(watch))
 
     def sign(self, language: str, condition: str = "live", turn: int = BETWEEN) -> str:
         """Return a message with the pulse of every place on a page, its retry and its announcement.
@@ -209,6 +210,13 @@ class Fragments:
             "unknown": watch.unknown,
         }
         return self.render_once("quotes/_notes.html", watch.language, context)
+
+    def shared(self, watch: Watch) -> SafeString:
+        """Return what all rows of a board share, which a row then need not state."""
+        states = [self.store.states[code] for code in watch.row if code in self.store.states]
+        with translation.override(watch.language):
+            context = summary(states, watch.language)
+        return self.render_once("quotes/_shared.html", watch.language, context)
 
     def sources(self, watch: Watch) -> SafeString:
         """Return the attributions of the providers on a page, as the providers require them.

@@ -20,10 +20,9 @@ class Kind(NamedTuple):
     reference: str = "prev_close"  # its change is usually measured from this price
     signed: bool = False  # whether its price may be below 0
     counts_volume: bool = True  # whether a volume of 0 is a number, not an unknown one
-    settles_in: int | None = (
-        None  # seconds from the end of trading to its last prices; None: as the venue's
-    )
+    settles_in: int | None = None  # seconds from the end of trading to its last prices
     figures: int | None = None  # significant figures of a price without a tick size
+    points: bool = False  # whether its price is a number of points, not of money
     fraction: int | None = None  # 256 if prices may be multiples of 1/256, as those of Treasuries
 
     def is_price(self, number: Decimal) -> bool:
@@ -47,7 +46,7 @@ KINDS = {
     "stock": Kind(900, 0.3),
     "etf": Kind(900, 0.2),
     # Nasdaq publishes index values until 17:16.
-    "index": Kind(900, 0.1, extended=False, counts_volume=False, settles_in=7200),
+    "index": Kind(900, 0.1, extended=False, counts_volume=False, settles_in=7200, points=True),
     "fund": Kind(PRICED_DAILY, 0.1, venue=NO_HOURS, extended=False, counts_volume=False),
     "bond": Kind(PRICED_DAILY, 0.1, extended=False, counts_volume=False, fraction=256),
     "currency": Kind(300, 0.05, venue="FX", extended=False, counts_volume=False, figures=6),

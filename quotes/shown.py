@@ -5,7 +5,7 @@ They are formatted here once per state, because templates would format them for 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from functools import cache, cached_property
 from html import escape
@@ -14,7 +14,7 @@ from typing import Any
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString, mark_safe
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext, gettext_noop, pgettext
 
 from quotes import conf, formats, sessions
 from quotes.kinds import KINDS
@@ -23,7 +23,7 @@ from quotes.quote import Quote
 from quotes.store import State
 
 BLANK = "—"
-SHORT_CODE = 10  # characters that fit beside the price on a phone, on one line or two
+SHORT_CODE = 10  # characters that fit beside the price on the smallest phone
 SINCE = {
     "prev_close": gettext_noop("vs prev. close"),
     "rolling_24h": gettext_noop("24 h"),
@@ -45,6 +45,7 @@ SESSIONS = {
     "closed": gettext_noop("Closed"),
     "halted": gettext_noop("Halted"),
 }
+QUIET = ("always", "regular")  # sessions that a row does not state: its price moves
 LABELS = {"close": gettext_noop("At close"), "post": SESSIONS["post"]}
 # titles of providers, for the catalogues; all other titles are names
 TITLES = (gettext_noop("Simulated market"), gettext_noop("Database"))
@@ -89,7 +90,7 @@ class Shown:
 
     @property
     def long(self) -> bool:
-        """Whether its code needs a line of its own on a phone."""
+        """Whether its code may need more than one line on a phone."""
         return len(self.symbol.code) > SHORT_CODE
 
     @property
@@ -98,9 +99,19 @@ class Shown:
         return formats.plain(self.quote.last) if self.quote else ""
 
     @property
+    def points(self) -> bool:
+        """Whether the price is a number of points, and people call the symbol by its name."""
+        return self.symbol.kind_of.points
+
+    @property
     def currency(self) -> str:
         """The currency of the quote, which may differ from that of the symbol."""
         return self.quote.currency if self.quote else self.symbol.currency
+
+    @property
+    def unit(self) -> str:
+        """The currency, or points for an index."""
+        return pgettext("the unit of an index", "pts") if self.points else self.currency
 
     @cached_property
     def direction(self) -> str:
@@ -180,7 +191,10 @@ class Shown:
             return BLANK
         began = self.state.session.since if self.state.session else None
         of_now = self.session != "closed" and not self.called
-        if began is None or (began <= self.quote.time and of_now):
+        if began is None:
+            age = timedelta(minutes=self.state.stale_minutes or 0)
+            return formats.clock_or_day(self.quote.time, self.quote.received_at + age)
+        if began <= self.quote.time and of_now:
             return formats.clock(self.quote.time)
         return formats.day_and_time(self.quote.time, began)
 
@@ -223,12 +237,39 @@ class Shown:
 
     @property
     def status(self) -> str:
-        """The row's state as a short text: a problem with its price, or else its session."""
-        if self.wrong:  # this happens only while the market is open, so "Open" can be left out
-            return self.wrong
+        """The session as a short text, for rows: "" while the price moves."""
+        if self.session in QUIET:
+            return ""
         if self.session == "closed" and self.opens:
             return gettext("Opens %(when)s") % {"when": self.opens}
         return _translated(SESSIONS, self.session)
+
+    @property
+    def exception(self) -> str:
+        """The gravest thing that a row says of itself, for CSS; "" while its price moves."""
+        if self.wrong:
+            return "stale"
+        if self.session == "halted":
+            return "halted"
+        if self.called:
+            return "called"
+        return "session" if self.status else ""
+
+    @property
+    def remark(self) -> str:
+        """What else a row says of its price: its delay and source, or the base of its change."""
+        return " · ".join(text for text in (self.late, self.via) if text) or self.unlike
+
+    @property
+    def late(self) -> str:
+        """The delay of the price in its shortest form: “15 min”, or ""."""
+        delay = self.quote.delay if self.quote else None
+        return gettext("%(n)d min") % {"n": -(-delay // 60)} if delay else ""
+
+    @property
+    def via(self) -> str:
+        """The first word of the source's title if it is not the preferred source, or ""."""
+        return self.source.partition(" ")[0] if self.state.fallback else ""
 
     @property
     def status_in_full(self) -> str:
@@ -297,6 +338,39 @@ def since_in_english(quotes: Iterable[Quote | None]) -> str:
     found = {quote.reference_kind for quote in quotes if quote}
     texts = [text for reference, text in SINCE.items() if reference in USUAL & found]
     return MIXED if len(texts) > 1 else "".join(texts)
+
+
+def summary(states: Sequence[State], language: str) -> dict[str, Hashable]:
+    """Return what all rows share: the base of changes, the currency, the hours of the markets.
+
+    "same" is true if no row needs to state its session.
+    """
+    sessions = {state.session.name if state.session else "" for state in states}
+    units = {Shown(state, language).unit for state in states}
+    texts = [*units] if len(units) == 1 else []
+    if sessions == {"always"}:
+        texts.append(gettext("24/7"))
+    elif sessions <= {"always", "regular"} and sessions:
+        texts.append(gettext("all markets open"))
+    elif sessions == {"closed"}:
+        texts.append(_all_closed(states))
+    return {
+        "since": since_in_english(state.quote for state in states),
+        "texts": tuple(texts),
+        "same": len(sessions) == 1 and sessions != {"halted"},
+    }
+
+
+def _all_closed(states: Iterable[State]) -> str:
+    opens = [
+        (state.session.next_open, state.session.since)
+        for state in states
+        if state.session and state.session.next_open and state.session.since
+    ]
+    if not opens:
+        return gettext("all markets closed")
+    when = formats.day_and_time(*min(opens))
+    return gettext("all markets closed, the first opens %(when)s") % {"when": when}
 
 
 @cache

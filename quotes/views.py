@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import wraps
 from typing import Any
 
+from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.utils import translation
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 from django.views.decorators.cache import cache_control
@@ -18,15 +21,24 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from quotes import conf
 from quotes.addresses import Address, TooManySymbols
-from quotes.boards import SORTS, BoardQuery, BoardView, Selection
+from quotes.boards import (
+    SEARCH_LENGTH,
+    SORTS,
+    BoardQuery,
+    BoardView,
+    Selection,
+    comparable,
+)
 from quotes.codes import code_of
 from quotes.conf.forms import is_within, origin
 from quotes.fragments import TURNS, addressed
 from quotes.live import Live, ensure_started
 from quotes.metrics import exposition
 from quotes.models import Symbol
+from quotes.shown import Shown
 
 FRONT_ROWS = 6  # symbols of each board on the front page
+SUGGESTIONS = 8  # symbols below the field of the search
 THEMES = ("auto", "light", "dark")
 LIVE = "ok"
 fresh = cache_control(no_store=True)  # a browser that goes back would show old prices as live
@@ -46,6 +58,7 @@ def page(live: Live, address: Address, **more: Any) -> dict[str, Any]:
         "boards": live.listed.boards.values(),
         "notes": live.fragments.notes(watch),
         "sources": live.fragments.sources(watch),
+        "shared": live.fragments.shared(watch),
         "pulse": live.fragments.pulse(address.language, "opening"),
         "language": address.language,
     } | more
@@ -54,15 +67,67 @@ def page(live: Live, address: Address, **more: Any) -> dict[str, Any]:
 @fresh
 @require_safe
 async def index(request: HttpRequest) -> HttpResponse:
-    """Show all boards with their first symbols; those that one socket can't watch, by title."""
+    """Show all boards with their first symbols."""
     live = await ensure_started()
+    address, fronts = first_rows(live)
+    return render(request, "quotes/index.html", page(live, address, fronts=fronts))
+
+
+def first_rows(live: Live) -> tuple[Address, list[tuple[BoardView, list[SafeString]]]]:
+    """Return each board with its first rows, and the address that watches them.
+
+    A board whose rows one socket can't watch, too, has none.
+    """
     address, fronts = Address(language=language()), []
     for board in live.listed.boards.values():
         codes = board.codes[:FRONT_ROWS]
         longer = replace(address, symbols=tuple(dict.fromkeys((*address.symbols, *codes))))
         address, codes = (longer, codes) if longer.fits else (address, ())
-        fronts.append((board, [live.fragments.paint("entry", code, language()) for code in codes]))
-    return render(request, "quotes/index.html", page(live, address, fronts=fronts))
+        fronts.append((board, entries(live, codes)))
+    return address, fronts
+
+
+def entries(live: Live, codes: Iterable[str]) -> list[SafeString]:
+    """Return the rows of some symbols in a table without columns."""
+    return [live.fragments.paint("entry", code, language()) for code in codes]
+
+
+@fresh
+@require_safe
+async def search(request: HttpRequest) -> HttpResponse:
+    """Show the symbols of all boards that a search finds, or lead to the one with this code."""
+    live = await ensure_started()
+    wanted = searched(request)
+    codes = live.index.find(wanted)
+    if codes and comparable(codes[0]) == comparable(wanted):
+        return redirect("quotes:symbol", codes[0])
+    found = Paginator(codes, conf.get("PAGE_SIZE")).get_page(request.GET.get("page"))
+    address = Address(symbols=tuple(found), language=language())
+    context: dict[str, Any] = {"wanted": wanted, "found": found, "rows": entries(live, found)}
+    if not codes:
+        address, context["fronts"] = first_rows(live)
+    return render(request, "quotes/search.html", page(live, address, **context))
+
+
+@fresh
+@require_safe
+async def suggestions(request: HttpRequest) -> HttpResponse:
+    """Return the first symbols that a search finds, for the field in the header.
+
+    A single letter finds too many.
+    """
+    live = await ensure_started()
+    wanted = searched(request)
+    codes = live.index.find(wanted) if len(wanted) > 1 else []
+    states = live.store.states
+    shown = [Shown(states[code], language()) for code in codes[:SUGGESTIONS] if code in states]
+    context = {"wanted": wanted, "total": len(codes), "suggestions": shown}
+    return render(request, "quotes/_suggestions.html", context)
+
+
+def searched(request: HttpRequest) -> str:
+    """Return the text that a visitor searches for."""
+    return request.GET.get("q", "")[:SEARCH_LENGTH].strip()
 
 
 @fresh
@@ -104,9 +169,10 @@ def columns() -> list[tuple[str, str]]:
     """Return the names and headings of a board's columns; SORTS names the sortable ones."""
     return [
         ("symbol", _("Symbol")),
+        ("spark", ""),
         ("last", _("Last")),
-        ("change", pgettext("price", "Change")),
         ("percent", _("% Change")),
+        ("change", pgettext("price", "Change")),
         ("bid", _("Bid")),
         ("ask", _("Ask")),
         ("day", _("Day range")),
@@ -119,15 +185,17 @@ def columns() -> list[tuple[str, str]]:
 def column(query: BoardQuery, name: str, heading: str) -> dict[str, str]:
     """Return a heading with its link: it sorts descending first, but symbols ascending."""
     if name not in SORTS:
-        return {"heading": heading, "name": name, "link": "", "order": ""}
+        return {"heading": heading, "name": name, "link": "", "order": "", "mark": ""}
     first, second = (name, "-" + name) if name == "symbol" else ("-" + name, name)
     following = {first: second, second: ""}.get(query.sort, first)
-    orders = {name: "ascending", "-" + name: "descending"}
+    orders = {name: ("ascending", "↑"), "-" + name: ("descending", "↓")}
+    order, mark = orders.get(query.sort, ("", ""))
     return {
         "heading": heading,
         "name": name,
         "link": query.encode(sort=following, page=1),
-        "order": orders.get(query.sort, ""),
+        "order": order,
+        "mark": mark,
     }
 
 

@@ -179,9 +179,15 @@ class TestOneMessage:
     def test_an_opening_brings_all_that_a_page_shows(self, fragments: Fragments):
         sent = fragments.opening(watch(row=["AAPL", "^GSPC"]))
         ids = re.findall(r'id="([^"]+)"', sent)
-        assert ids[:4] == ["quote-1", "quote-3", "quotes-notes", "quotes-sources"]
-        assert ids[4:] == ["quotes-announcement", "quotes-retry"]
-        assert sent.count("hx-swap-oob=") == 7
+        assert ids[:5] == [
+            "quote-1",
+            "quote-3",
+            "quotes-notes",
+            "quotes-shared",
+            "quotes-sources",
+        ]
+        assert ids[5:] == ["quotes-announcement", "quotes-retry"]
+        assert sent.count("hx-swap-oob=") == 8
         assert sent.count('hx-swap-oob="outerMorph:.quotes-pulse"') == 1
 
     def test_a_symbol_that_was_unlisted_is_left_out(self, fragments: Fragments):
@@ -287,33 +293,33 @@ class TestWhatARowSays:
         self, fragments: Fragments, make_quote: Callable[..., Quote]
     ):
         fragments.store.put((1, 2), [make_quote("AAPL", "101", delay=900, session="regular")])
-        assert state(fragments.paint("row", "AAPL", "en")) == "Open\nDelayed 15 min"
+        assert state(fragments.paint("row", "AAPL", "en")) == "\n15 min"
 
     def test_a_delay_is_rounded_up(self, fragments: Fragments, make_quote: Callable[..., Quote]):
         fragments.store.put((1, 2), [make_quote("AAPL", "101", delay=61, session="regular")])
-        assert state(fragments.paint("row", "AAPL", "en")) == "Open\nDelayed 2 min"
+        assert state(fragments.paint("row", "AAPL", "en")) == "\n2 min"
 
     @pytest.mark.parametrize(
         ("moment", "exchange", "more", "head"),
         [
-            ("2026-11-23 16:00", "NYSE", {}, "Open"),
+            ("2026-11-23 16:00", "NYSE", {}, ""),
             ("2026-11-23 16:00", "NYSE", {"received_at": "2026-11-23 14:50"}, "1 h old"),
             ("2026-11-23 10:00", "NYSE", {}, "Pre-market"),
             ("2026-11-23 22:00", "NYSE", {}, "After hours"),
             ("2026-11-22 12:00", "NYSE", {}, "Opens Mon 14:30"),
             ("2026-11-24 03:00", "TSE", {}, "Break"),
             ("2026-11-23 16:00", "NYSE", {"session": "halted"}, "Halted"),
-            ("2026-11-23 16:00", "NYSE", {"session": "always"}, "24/7"),
+            ("2026-11-23 16:00", "NYSE", {"session": "always"}, ""),
             ("2026-11-23 16:00", "MOON", {"session": "closed"}, "Closed"),
             ("2026-11-23 16:00", "MOON", {}, ""),
         ],
     )
     @pytest.mark.parametrize(
-        ("fallback", "delay", "asides"),
+        ("fallback", "delay", "short", "asides"),
         [
-            (False, 900, ["Delayed 15 min"]),
-            (True, 0, ["via Kraken"]),
-            (True, 900, ["via Kraken", "Delayed 15 min"]),
+            (False, 900, "15 min", ["Delayed 15 min"]),
+            (True, 0, "Kraken", ["via Kraken"]),
+            (True, 900, "15 min · Kraken", ["via Kraken", "Delayed 15 min"]),
         ],
     )
     def test_a_price_shows_its_fallback_source_and_delay_in_every_session(
@@ -326,6 +332,7 @@ class TestWhatARowSays:
         *,
         fallback: bool,
         delay: int,
+        short: str,
         asides: list[str],
     ):
         fragments.store.stale_after = {"stock": 60}
@@ -334,7 +341,7 @@ class TestWhatARowSays:
         self.at(fragments, moment, exchange, provider="kraken", delay=delay, **more | times)
         for widget in ("row", "entry"):
             output = state(fragments.paint(widget, "AAPL", "en"))
-            assert output.replace("\N{NO-BREAK SPACE}", " ").split("\n") == [head, *asides]
+            assert output.replace("\N{NO-BREAK SPACE}", " ").split("\n") == [head, short]
         panel = state(fragments.paint("panel", "AAPL", "en"))
         assert panel.endswith(" · ".join(asides))
         line = read(fragments.paint("price", "AAPL", "en"))
@@ -352,7 +359,7 @@ class TestWhatARowSays:
         fragments.store.chains = {"AAPL": ("yahoo", "kraken")}
         self.at(fragments, "2026-11-23 16:00", "NYSE", provider="kraken", delay=900)
         output = "via Kraken", "15 Min. verzögert"
-        assert state(fragments.paint("row", "AAPL", "de")) == "\n".join(("Geöffnet", *output))
+        assert state(fragments.paint("row", "AAPL", "de")) == "\n15 Min. · Kraken"
         assert read(fragments.paint("price", "AAPL", "de")).endswith(" · ".join(output))
 
     def test_a_price_in_a_text_shows_no_state_if_all_is_well(self, fragments: Fragments):
@@ -376,26 +383,26 @@ class TestWhatARowSays:
         [
             ("2026-11-22 12:00", "NYSE", {}, "Opens Mon 15:30", "Closed, opens Mon 15:30"),
             ("2026-11-23 10:00", "NYSE", {}, "Pre-market", "Pre-market, opens Mon 15:30"),
-            ("2026-11-23 16:00", "NYSE", {}, "Open", "Open"),
+            ("2026-11-23 16:00", "NYSE", {}, "", "Open"),
             ("2026-11-23 22:00", "NYSE", {}, "After hours", "After hours"),
             ("2026-11-24 03:00", "TSE", {}, "Break", "Break, opens Tue 04:30"),
             ("2026-10-01 09:00", "SHANGHAI", {}, "Opens 8 Oct", "Closed, opens 8 Oct"),
             ("2026-11-22 12:00", "NYSE", {"session": "halted"}, "Halted", "Halted"),
-            ("2026-11-22 12:00", "NYSE", {"session": "always"}, "24/7", "24/7"),
+            ("2026-11-22 12:00", "NYSE", {"session": "always"}, "", "24/7"),
             ("2026-11-22 12:00", "MOON", {"session": "closed"}, "Closed", "Closed"),
             ("2026-11-22 12:00", "MOON", {}, "", ""),
             (
                 "2026-11-23 16:00",
                 "NYSE",
                 {"delay": 900},
-                "Open\nDelayed 15 min",
+                "\n15 min",
                 "Open · Delayed 15 min",
             ),
             (
                 "2026-11-22 12:00",
                 "NYSE",
                 {"delay": 900},
-                "Opens Mon 15:30\nDelayed 15 min",
+                "Opens Mon 15:30\n15 min",
                 "Closed, opens Mon 15:30 · Delayed 15 min",
             ),
         ],

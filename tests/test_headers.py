@@ -24,6 +24,8 @@ WALK = {
     "/": (200, PAGES),
     "/boards/crypto/": (200, PAGES),
     "/symbols/BTC-USD/": (200, PAGES),
+    "/search/?q=bit": (200, PAGES),
+    "/search/suggestions/?q=bit": (200, PAGES),
     "/live/?board=crypto": (200, PAGES),
     "/embed/quotes/?symbols=BTC-USD": (200, EMBED),
     "/embed/quotes/?" + "&".join(f"symbols=S{n}" for n in range(300)): (400, EMBED),

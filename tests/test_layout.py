@@ -19,6 +19,7 @@ providers fields limits codes
 models
 feed store alerts catalogue
 candles shown boards checks
+search
 fragments charts
 addresses
 live

@@ -331,29 +331,29 @@ class TestFlashes:
 
     def test_a_rise_flashes_up_and_a_fall_flashes_down(self, store: Store, clock: Clock):
         self.shown(store, 1, "101")
-        clock.pass_(1)
+        clock.pass_(2)
         assert self.shown(store, 2, "102").startswith("up-")
-        clock.pass_(1)
+        clock.pass_(2)
         assert self.shown(store, 3, "100").startswith("down-")
 
     def test_two_rises_have_two_names_so_that_both_flash(self, store: Store, clock: Clock):
         self.shown(store, 1, "101")
         names = []
         for version, price in enumerate(["102", "103", "104"], start=2):
-            clock.pass_(1)
+            clock.pass_(2)
             names.append(self.shown(store, version, price))
         assert names == ["up-1", "up-2", "up-1"]
 
-    def test_a_cell_flashes_at_most_twice_a_second(self, store: Store, clock: Clock):
+    def test_a_cell_flashes_at_most_once_in_two_seconds(self, store: Store, clock: Clock):
         self.shown(store, 1, "100")
         flashed_at = set()
-        for version in range(2, 42):  # ten moves a second, for four seconds
+        for version in range(2, 122):  # ten moves a second, for twelve seconds
             clock.pass_(0.1)
             self.shown(store, version, str(100 + version))
             flashed_at.add(store.moves["AAPL"].flashed_at)
         times = sorted(moment for moment in flashed_at if moment)
         gaps = [(b - a).total_seconds() for a, b in pairwise(times)]
-        assert 6 <= len(times) <= 8
+        assert 5 <= len(times) <= 6
         assert min(gaps) >= FLASH_EVERY
 
     def test_an_equal_price_starts_no_flash(self, store: Store, clock: Clock):

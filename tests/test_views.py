@@ -360,22 +360,27 @@ async def test_an_account_without_permission_gets_a_page_that_leads_on(
     assert '<a href="/boards/crypto/">Crypto</a>' in page
 
 
-async def test_the_page_of_an_unknown_symbol_searches_for_it_on_each_board(
+async def test_the_page_of_an_unknown_symbol_leads_to_a_search_for_it(
     board: Any, async_client: Any
 ):
     page = (await async_client.get("/symbols/DOGE/")).content.decode()
-    [link] = re.findall(r'<a href="(/boards/crypto/\?q=[^"]*)"', page)
+    [link] = re.findall(r'<a href="(/search/\?q=[^"]*)"', page)
     assert "DOGE-USD" in rows(await read(async_client, link))
     strange = (await async_client.get("/symbols/A%26B/C%22/")).content.decode()
-    assert 'href="/boards/crypto/?q=A%26B%2FC%22"' in strange
+    assert 'href="/search/?q=A%26B%2FC%22"' in strange
+
+
+async def test_a_filter_that_finds_nothing_leads_to_a_search_of_all_symbols(
+    board: Any, async_client: Any
+):
+    found = await read(async_client, "/boards/stock-market/?q=doge%26")
+    assert '<a href="/search/?q=doge%26">Search all symbols</a>' in found
+    assert "No symbol on this board matches “doge&”." in unescape(found)
 
 
 async def test_a_board_without_rows_leads_to_the_other_boards(board: Any, async_client: Any):
     await Board.objects.acreate(slug="mine", title="Mine")
     await board.reload()
-    found = await read(async_client, "/boards/stock-market/?q=doge%26")
-    assert '<a href="/boards/crypto/?q=doge%26">Crypto</a>' in found
-    assert "Search for “doge&” in:" in unescape(found)
     empty = await read(async_client, "/boards/mine/", **{"Accept-Language": "de"})
     [row] = re.findall(r'<tr class="empty">.*', unescape(empty))
     assert "Andere Kurslisten: " in row
@@ -384,6 +389,49 @@ async def test_a_board_without_rows_leads_to_the_other_boards(board: Any, async_
     await Symbol.objects.filter(kind="crypto").aupdate(active=False)
     await board.reload()
     assert 'href="/boards/stock-market/"' in (await read(async_client, "/boards/crypto/"))
+
+
+async def test_a_search_finds_symbols_of_all_boards_with_live_rows(board: Any, async_client: Any):
+    page = await read(async_client, "/search/?q=bitcoin")
+    found = rows(page)
+    assert {"BTC-USD", "IBIT"} <= found.keys()
+    assert fields(found["BTC-USD"])["last"].startswith("101")
+    assert "/ws/quotes/?symbols=" in page
+    assert f"{len(found)} results for “bitcoin”" in unescape(page)
+
+
+async def test_a_search_for_a_code_leads_to_its_page(board: Any, async_client: Any):
+    response = await async_client.get("/search/?q=btc-usd")
+    assert (response.status_code, response["Location"]) == (302, "/symbols/BTC-USD/")
+
+
+async def test_a_search_with_many_results_has_pages(board: Any, async_client: Any):
+    first = await read(async_client, "/search/?q=us")
+    second = await read(async_client, "/search/?q=us&page=2")
+    assert len(rows(first)) == 50
+    assert not rows(first).keys() & rows(second).keys()
+    assert 'href="?q=us&amp;page=2"' in first
+
+
+@pytest.mark.parametrize("path", ["/search/", "/search/?q=zzzz"])
+async def test_a_search_that_finds_nothing_shows_the_boards(
+    board: Any, async_client: Any, path: str
+):
+    page = await read(async_client, path)
+    assert {"BTC-USD", "AAPL"} <= rows(page).keys()
+    assert ("Nothing matches “zzzz”." in unescape(page)) == ("zzzz" in path)
+
+
+async def test_suggestions_are_the_likeliest_symbols_with_their_prices(
+    board: Any, async_client: Any
+):
+    found = await read(async_client, "/search/suggestions/?q=bit")
+    assert re.findall(r'<li><a href="/symbols/([^/]*)/"', found)[0] == "BCH-USD"
+    assert found.count("<li>") == 8
+    assert 'formaction="/symbols/BCH-USD/"' in found
+    assert "results for “bit”" in unescape(found)
+    assert "101" in found
+    assert (await read(async_client, "/search/suggestions/?q=b")).strip() == ""
 
 
 async def test_debug_mode_has_the_error_pages_of_django(board: Any, settings: Any):

@@ -36,6 +36,7 @@ from quotes.live.tasks import Tasks
 from quotes.live.writer import STORE_EVERY, Writer
 from quotes.models import MarketDay
 from quotes.quote import Quote
+from quotes.search import SymbolIndex
 from quotes.store import Store
 
 logger = logging.getLogger(__name__)
@@ -73,6 +74,7 @@ class Live:
         self.counts: Counter[str] = Counter()  # batches, gaps
         self.received = asyncio.Event()  # set with the first quotes from the layer
         self.notes: dict[Watch, str] = {}
+        self.indexed: Listed | None = None  # what the index was made of
         self.on_change: set[Callable[[], None]] = set()  # called when symbols or boards change
         self.changes = 0  # changes of symbols and boards, as the database counts them
         self.writer: Writer | None = None  # of the feed, while this process leads
@@ -81,6 +83,14 @@ class Live:
     def listed(self) -> Listed:
         """The active symbols and the boards."""
         return self.rows.listed
+
+    @property
+    def index(self) -> SymbolIndex:
+        """The active symbols, to be searched."""
+        if self.indexed is not self.listed:
+            self.indexed = self.listed
+            self._index = SymbolIndex(self.listed.symbols.values())
+        return self._index
 
     async def start(self, *, pages: bool = True, feed: bool = False) -> None:
         """Load symbols, boards and last quotes, then listen to the layer.

@@ -16,8 +16,9 @@ LOCAL = ("127.0.0.1", "localhost", "")  # hosts that a page may use; data: and b
 WATCH = """
 window.quotesTest = {violations: [], shifts: [], codes: [], flashes: []};
 document.addEventListener("animationstart", ({animationName: name, target}) => {
-  if (/^quotes-(up|down)/.test(name)) quotesTest.flashes.push(
-    `${target.closest("[data-symbol]").dataset.symbol} ${target.dataset.field} ${name}`);
+  const quote = target.closest("[data-symbol]");
+  if (name.startsWith("quotes-flash")) quotesTest.flashes.push(
+    `${quote.dataset.symbol} ${target.dataset.field} ${quote.dataset.flash}`);
 });
 window.WebSocket = class extends WebSocket {
   constructor(...given) {

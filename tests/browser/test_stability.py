@@ -83,7 +83,7 @@ def test_the_scroll_position_stays(market: Site, tab: OpenTab):
 
 def test_a_half_typed_search_stays(market: Site, tab: OpenTab):
     page = tab(market.url + "/boards/crypto/").live()
-    page.page.get_by_role("searchbox").press_sequentially("bitc")
+    page.page.get_by_role("searchbox", name="Filter this board").press_sequentially("bitc")
     page.after_frames(MANY // 2)
     page.page.keyboard.type("oin")
     page.page.keyboard.press("Enter")

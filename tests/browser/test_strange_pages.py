@@ -72,7 +72,8 @@ LOOKS = r"""([roots, condition]) => {
         if (element.matches(".quotes-whole")) found[label].bottom = "";
         if (element.matches("table, tr, th, td, a")) {
             const box = element.getBoundingClientRect();
-            found[label].box = [box.x - from.x, box.y - from.y, box.width, box.height].join(" ");
+            const sizes = [box.x - from.x, box.y - from.y, box.width, box.height];
+            found[label].box = sizes.map((size) => Math.round(8 * size) / 8).join(" ");
         }
     }
     return found;
