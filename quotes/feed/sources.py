@@ -181,15 +181,16 @@ class Source:
     async def _poll(self) -> None:
         asked_at = self.now()
         due = [e for e in self.instruments if self._may_differ(e, self.got_at.get(e.symbol))]
-        for quote in await self.provider.quotes(due) if due else ():
+        quotes = list(await self.provider.quotes(due) if due else ())
+        for quote in quotes:
             if self.is_price(quote):
                 self.got_at[quote.symbol] = asked_at
             self._take(quote, asked_at)
-        self.got_at |= {
-            each.symbol: asked_at for each in due if self.provider.standing.lacks(each.code)
-        }
+        lacking = [each for each in due if self.provider.standing.lacks(each.code)]
+        self.got_at |= {each.symbol: asked_at for each in lacking}
         self._log_unpriced()
-        self._up()
+        if quotes or lacking or not due:  # else no request was allowed, and nothing is known
+            self._up()
 
     def _may_differ(self, each: Instrument, got_at: datetime | None) -> bool:
         return self.provider.invented or may_differ(each.exchange, each.kind, self.now(), got_at)

@@ -606,6 +606,15 @@ class TestOutages:
         assert set(stated) == {stated[0]}  # the first failure, whatever failed since
         assert began <= stated[0] <= datetime.now(UTC)
 
+    async def test_a_poll_that_may_send_no_request_does_not_end_it(self):
+        # as when all requests of a minute are used
+        bourse = Bourse(ProviderError("timed out"), *[[]] * 5, ProviderError("timed out"), [])
+        async with running((bourse, [AAPL])) as published:
+            await until(lambda: bourse.polls > 10)
+        stated = [batch.outages.get("bourse") for batch in published.batches]
+        first = next(place for place, since in enumerate(stated) if since)
+        assert set(stated[first:]) == {stated[first]}
+
     async def test_one_cause_is_logged_once_and_so_is_the_end(
         self, caplog: pytest.LogCaptureFixture
     ):
