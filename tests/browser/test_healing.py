@@ -191,13 +191,12 @@ def test_the_end_of_a_silence_that_only_the_page_noticed_is_announced(
         wire.refuses_sockets = False
         wire.heal()
         page.until(lambda: len(page.heard()) > 1, "another announcement")
+        heal({page: "BTC-USD"})
+        page.after_frames(4)
         heard = page.heard()
         assert heard[:2] == ["Prices are not live.", "Prices are live again."]
         # on a busy machine, pulses may be late again: each silence is announced once
         assert all(before != after for before, after in pairwise(heard))
-        heal({page: "BTC-USD"})
-        page.after_frames(4)
-        assert len(page.heard()) == 2
 
 
 def test_a_break_that_no_page_noticed_is_not_announced(market: Site, tab: OpenTab, wire: Proxy):
