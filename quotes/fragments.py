@@ -212,7 +212,7 @@ class Fragments:
         return self.render_once("quotes/_notes.html", watch.language, context)
 
     def shared(self, watch: Watch) -> SafeString:
-        """Return what all rows of a board share, which a row then need not state."""
+        """Return what all rows of a board share, so that a row need not state it."""
         states = [self.store.states[code] for code in watch.row if code in self.store.states]
         with translation.override(watch.language):
             context = summary(states, watch.language)

@@ -20,7 +20,8 @@ class Kind(NamedTuple):
     reference: str = "prev_close"  # its change is usually measured from this price
     signed: bool = False  # whether its price may be below 0
     counts_volume: bool = True  # whether a volume of 0 is a number, not an unknown one
-    settles_in: int | None = None  # seconds from the end of trading to its last prices
+    # seconds from the end of trading to its last prices; None: as the venue's
+    settles_in: int | None = None
     figures: int | None = None  # significant figures of a price without a tick size
     points: bool = False  # whether its price is a number of points, not of money
     fraction: int | None = None  # 256 if prices may be multiples of 1/256, as those of Treasuries

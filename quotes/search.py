@@ -11,8 +11,8 @@ from quotes.models import Symbol
 
 MOST = 500  # symbols that are found: a visitor who finds more searches for a longer text
 BETWEEN = "\x1f"  # between code and name: neither has it, nor a line break
-# The likeliest first: this code, codes and names that begin with the text, words that do, the rest.
-RANKS = ("\n{}" + BETWEEN, "\n{}", BETWEEN + "{}", " {}", "{}")
+# The likeliest first: this code or name, those that begin so, words after a space, the rest
+RANKS = ("\n{}" + BETWEEN, BETWEEN + "{}\n", "\n{}", BETWEEN + "{}", " {}", "{}")
 
 
 class SymbolIndex:
@@ -24,7 +24,7 @@ class SymbolIndex:
         for symbol in symbols:
             self.codes.append(symbol.code)
             lines.append(f"\n{comparable(symbol.code)}{BETWEEN}{comparable(symbol.name)}")
-        self.text = "".join(lines)
+        self.text = "".join(lines) + "\n"
         self.starts = list(accumulate(map(len, lines), initial=0))
 
     def find(self, search: str) -> list[str]:

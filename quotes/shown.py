@@ -268,8 +268,10 @@ class Shown:
 
     @property
     def via(self) -> str:
-        """The first word of the source's title if it is not the preferred source, or ""."""
-        return self.source.partition(" ")[0] if self.state.fallback else ""
+        """The first word of the source's name if it is not the preferred source, or ""."""
+        if not self.state.fallback:
+            return ""
+        return self.source if self.simulated else self.source.partition(" ")[0]
 
     @property
     def status_in_full(self) -> str:
@@ -347,18 +349,17 @@ def summary(states: Sequence[State], language: str) -> dict[str, Hashable]:
     """
     sessions = {state.session.name if state.session else "" for state in states}
     units = {Shown(state, language).unit for state in states}
-    texts = [*units] if len(units) == 1 else []
+    texts: list[str] = [*units] if len(units) == 1 else []
     if sessions == {"always"}:
         texts.append(gettext("24/7"))
     elif sessions <= {"always", "regular"} and sessions:
         texts.append(gettext("all markets open"))
     elif sessions == {"closed"}:
         texts.append(_all_closed(states))
-    return {
-        "since": since_in_english(state.quote for state in states),
-        "texts": tuple(texts),
-        "same": len(sessions) == 1 and sessions != {"halted"},
-    }
+    since = since_in_english(state.quote for state in states)
+    if since:
+        texts.insert(0, gettext("Change: %(since)s") % {"since": gettext(since)})
+    return {"texts": tuple(texts), "same": sessions in ({"always"}, {"closed"})}
 
 
 def _all_closed(states: Iterable[State]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
 from django.utils import translation
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -22,19 +23,19 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from quotes import conf
 from quotes.addresses import Address, TooManySymbols
 from quotes.boards import (
-    SEARCH_LENGTH,
     SORTS,
     BoardQuery,
     BoardView,
     Selection,
     comparable,
 )
-from quotes.codes import code_of
+from quotes.codes import MAX_CODE, code_of
 from quotes.conf.forms import is_within, origin
 from quotes.fragments import TURNS, addressed
 from quotes.live import Live, ensure_started
 from quotes.metrics import exposition
 from quotes.models import Symbol
+from quotes.search import MOST
 from quotes.shown import Shown
 
 FRONT_ROWS = 6  # symbols of each board on the front page
@@ -98,12 +99,21 @@ async def search(request: HttpRequest) -> HttpResponse:
     """Show the symbols of all boards that a search finds, or lead to the one with this code."""
     live = await ensure_started()
     wanted = searched(request)
-    codes = live.index.find(wanted)
-    if codes and comparable(codes[0]) == comparable(wanted):
+    codes = [code for code in live.index.find(wanted) if code in live.store.states]
+    is_code = comparable(codes[0]) == comparable(wanted) if codes else False
+    is_first = request.GET.get("first") == wanted or is_code
+    if codes and "page" not in request.GET and is_first:
         return redirect("quotes:symbol", codes[0])
     found = Paginator(codes, conf.get("PAGE_SIZE")).get_page(request.GET.get("page"))
     address = Address(symbols=tuple(found), language=language())
-    context: dict[str, Any] = {"wanted": wanted, "found": found, "rows": entries(live, found)}
+    while not address.fits:
+        address = replace(address, symbols=address.symbols[:-1])
+    context: dict[str, Any] = {
+        "wanted": wanted,
+        "found": found,
+        "many": len(codes) == MOST,
+        "rows": entries(live, address.symbols),
+    }
     if not codes:
         address, context["fronts"] = first_rows(live)
     return render(request, "quotes/search.html", page(live, address, **context))
@@ -121,13 +131,15 @@ async def suggestions(request: HttpRequest) -> HttpResponse:
     codes = live.index.find(wanted) if len(wanted) > 1 else []
     states = live.store.states
     shown = [Shown(states[code], language()) for code in codes[:SUGGESTIONS] if code in states]
-    context = {"wanted": wanted, "total": len(codes), "suggestions": shown}
-    return render(request, "quotes/_suggestions.html", context)
+    total = len(codes)
+    context = {"wanted": wanted, "total": total, "many": total == MOST, "suggestions": shown}
+    html = render_to_string("quotes/_suggestions.html", context, request)
+    return HttpResponse(html.strip())  # the panel is hidden only if it is empty
 
 
 def searched(request: HttpRequest) -> str:
     """Return the text that a visitor searches for."""
-    return request.GET.get("q", "")[:SEARCH_LENGTH].strip()
+    return request.GET.get("q", "").strip()[:MAX_CODE].strip()
 
 
 @fresh

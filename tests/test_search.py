@@ -15,6 +15,7 @@ NAMES = {
     "TAO-USD": "Bittensor",
     "IBIT": "iShares Bitcoin Trust",
     "BIT": "Bit Digital",
+    "BTC": "Bitcoin",
     "ÄÖ": "Ärzte & Öl",
     "RBIT": "Orbital",
     "^GSPC": "S&P 500",
@@ -25,7 +26,8 @@ texts = st.text(st.sampled_from("aAbBiItT. &^"), min_size=1, max_size=6)
 
 def test_the_likeliest_symbol_is_the_first():
     # this code, names that begin with it, words that do, the rest
-    assert INDEX.find("bit") == ["BIT", "BCH-USD", "TAO-USD", "IBIT", "RBIT"]
+    assert INDEX.find("bit") == ["BIT", "BCH-USD", "TAO-USD", "BTC", "IBIT", "RBIT"]
+    assert INDEX.find("bitcoin")[0] == "BTC"
 
 
 @pytest.mark.parametrize("wanted", ["ärzte", "ÄRZTE", "a\u0308rzte", "  Öl ", "Ärzte & Öl"])

@@ -234,6 +234,12 @@ async def test_a_symbols_page_shows_all_that_is_known_of_it(board: Any, async_cl
     assert "vs prev. close" in page
 
 
+async def test_an_index_has_points_and_nobody_bids_for_it(board: Any, async_client: Any):
+    row = rows(await read(async_client, "/symbols/^GSPC/"))["^GSPC"]
+    assert "pts" in row
+    assert not {"bid", "ask"} & fields(row).keys()
+
+
 async def test_a_symbol_is_found_in_small_letters_too(board: Any, async_client: Any):
     assert "Bitcoin" in await read(async_client, "/symbols/btc-usd/")
 
@@ -426,12 +432,15 @@ async def test_suggestions_are_the_likeliest_symbols_with_their_prices(
     board: Any, async_client: Any
 ):
     found = await read(async_client, "/search/suggestions/?q=bit")
-    assert re.findall(r'<li><a href="/symbols/([^/]*)/"', found)[0] == "BCH-USD"
+    assert re.findall(r'<li><a href="/symbols/([^/]*)/"', found)[0] == "BTC-USD"
     assert found.count("<li>") == 8
-    assert 'formaction="/symbols/BCH-USD/"' in found
+    assert 'name="first" value="bit"' in found
+    response = await async_client.get("/search/?q=bit&first=bit")
+    assert response["Location"] == "/symbols/BTC-USD/"
+    assert (await async_client.get("/search/?q=eth&first=bit")).status_code == 200
     assert "results for “bit”" in unescape(found)
     assert "101" in found
-    assert (await read(async_client, "/search/suggestions/?q=b")).strip() == ""
+    assert await read(async_client, "/search/suggestions/?q=b") == ""
 
 
 async def test_debug_mode_has_the_error_pages_of_django(board: Any, settings: Any):

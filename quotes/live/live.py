@@ -75,6 +75,7 @@ class Live:
         self.received = asyncio.Event()  # set with the first quotes from the layer
         self.notes: dict[Watch, str] = {}
         self.indexed: Listed | None = None  # what the index was made of
+        self._index = SymbolIndex(())
         self.on_change: set[Callable[[], None]] = set()  # called when symbols or boards change
         self.changes = 0  # changes of symbols and boards, as the database counts them
         self.writer: Writer | None = None  # of the feed, while this process leads
@@ -89,7 +90,11 @@ class Live:
         """The active symbols, to be searched."""
         if self.indexed is not self.listed:
             self.indexed = self.listed
-            self._index = SymbolIndex(self.listed.symbols.values())
+            on_boards = [code for board in self.listed.boards.values() for code in board.codes]
+            symbols = self.listed.symbols
+            self._index = SymbolIndex(
+                symbols[code] for code in dict.fromkeys([*on_boards, *symbols])
+            )
         return self._index
 
     async def start(self, *, pages: bool = True, feed: bool = False) -> None:

@@ -58,6 +58,42 @@ def test_a_search_shows_and_receives_its_rows_only(market: Site, tab: OpenTab):
     assert len(page.rows()) == 50
 
 
+def test_a_filter_narrows_the_board_as_a_visitor_types(market: Site, tab: OpenTab):
+    page = tab(market.url + "/boards/stock-market/").live()
+    field = page.page.get_by_role("searchbox", name="Filter this board")
+    field.press_sequentially("microso")
+    expect(page.row("AAPL")).to_have_count(0)
+    assert page.rows() == ["MSFT"]
+    page.page.wait_for_url("**/boards/stock-market/?q=microso")
+    assert page.page.evaluate("document.activeElement.id") == "q"
+    assert field.input_value() == "microso"
+    page.frames.clear()
+    page.moves("MSFT")
+    assert sent(page) == {"MSFT"}
+    field.fill("")
+    expect(page.row("AAPL")).to_have_count(1)
+    assert len(page.rows()) == 50
+    page.moves("AAPL")
+    assert page.loads == 1
+    assert page.complaints == []
+
+
+def test_suggestions_come_as_a_visitor_types_and_enter_goes_to_the_first(
+    market: Site, tab: OpenTab
+):
+    page = tab(market.url + "/boards/crypto/").live()
+    field = page.page.get_by_role("searchbox", name="Search all symbols")
+    field.press_sequentially("micros")
+    first = page.page.locator(".suggestions").get_by_role("link").first
+    expect(first).to_contain_text("MSFT")
+    expect(first).to_be_visible()
+    page.page.locator("h1").click()
+    expect(first).to_be_hidden()
+    field.press("Enter")
+    page.page.wait_for_url("**/symbols/MSFT/**")
+    assert page.complaints == []
+
+
 def test_a_search_without_results_shows_that_and_leads_back(market: Site, tab: OpenTab):
     page = tab(market.url + "/boards/crypto/?q=zzzz").live()
     assert page.rows() == []
