@@ -27,6 +27,8 @@ PAGES = {
     "embed": "/embed/quotes/?symbols=BTC-USD,AAPL,SHIB-USD,NOPE",
     "nothing found": "/boards/crypto/?q=zzzz",
     "page two": "/boards/crypto/?page=2&sort=-percent",
+    "search": "/search/?q=bitcoin",
+    "no result": "/search/?q=zzzz",
 }
 WIDER = """() => {
     const {scrollWidth, clientWidth} = document.documentElement;
@@ -36,6 +38,12 @@ CUT = """() => [...document.querySelectorAll(
     ".quote :is(.c-last, .c-percent, .c-change, .c-state), .panel-last, .panel-move")]
     .filter((cell) => cell.offsetParent && cell.scrollWidth > cell.clientWidth)
     .map((cell) => cell.closest("[data-symbol]").dataset.symbol + " " + cell.innerText)"""
+TINY = """() => [...document.querySelectorAll("body *")]
+    .filter((place) => place.checkVisibility({visibilityProperty: true})
+        && !place.closest(".quotes-whole")
+        && [...place.childNodes].some((node) => node.nodeType == 3 && node.data.trim())
+        && parseFloat(getComputedStyle(place).fontSize) < 11)
+    .map((place) => `${place.className} ${getComputedStyle(place).fontSize} ${place.innerText}`)"""
 # numbers whose first character, such as a sign, is not to the left of their last one
 BACKWARDS = """() => [...document.querySelectorAll(".quote [data-field]")]
     .filter((place) => /^[+−]?[0-9]/.test(place.textContent) && place.dataset.field != "state")
@@ -116,8 +124,16 @@ def test_targets_are_large_enough_for_a_thumb(market: Site, tab: OpenTab):
     assert small == {}
 
 
+@pytest.mark.parametrize("name", PAGES)
+def test_no_text_is_smaller_than_11_px(market: Site, tab: OpenTab, name: str):
+    page = tab(market.url + PAGES[name]).live().page
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate(TINY) == [], f"{name} at {width} px"
+
+
 @pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("name", ["front", "board", "stocks", "symbol", "embed"])
+@pytest.mark.parametrize("name", ["front", "board", "stocks", "symbol", "embed", "search"])
 def test_axe_finds_nothing_serious(market: Site, tab: OpenTab, name: str, scheme: str):
     # without flashes, which would come and go under its eyes
     page = tab(market.url + PAGES[name], color_scheme=scheme, reduced_motion="reduce").live()
