@@ -25,9 +25,23 @@ def extend(factory: HTTPFactory) -> None:
     def limited(address: Any) -> Any:
         protocol = build(address)
         protocol.requestFactory = Request
+        answer_unreadable(protocol._channel)
         return protocol
 
     factory.buildProtocol = limited
+
+
+def answer_unreadable(channel: Any) -> None:
+    """Let Twisted answer what it can't read with the headers of all other answers.
+
+    It does so in a method of its channel that it calls private; a test shows that it still exists.
+    """
+
+    def respond() -> None:
+        channel.transport.write(answers.raw(Refused("request", 400, "The request is not valid.")))
+        channel.loseConnection()
+
+    channel._respondToBadRequestAndDisconnect = respond
 
 
 class Request(WebRequest):

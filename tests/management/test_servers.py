@@ -228,6 +228,24 @@ def test_a_body_that_is_just_small_enough_reaches_the_page(running_site: Site):
     assert exchange(running_site, head.encode(), body).startswith(b"HTTP/1.1 403 ")
 
 
+UNREADABLE = {
+    "no request": b"\x16\x03\x01\r\n\r\n",
+    "no colon": b"GET / HTTP/1.1\r\nHost 127.0.0.1\r\n\r\n",
+    "a form without a boundary": b"POST /admin/login/ HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    b"Content-Type: multipart/form-data\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx",
+}
+
+
+@pytest.mark.parametrize("kind", UNREADABLE)
+def test_what_a_server_cannot_read_is_refused_with_the_headers_of_every_answer(
+    running_site: Site, kind: str
+):
+    received = exchange(running_site, UNREADABLE[kind])
+    assert re.match(rb"HTTP/1.1 40[03] ", received)
+    assert b"default-src 'none'" in received
+    assert b"no-store" in received
+
+
 INVALID = {
     "no key": lambda site: handshake(site).replace(b"Sec-WebSocket-Key", b"X-Key"),
     "another version": lambda site: handshake(site).replace(b"Version: 13", b"Version: 12"),
