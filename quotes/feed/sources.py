@@ -58,7 +58,7 @@ class Source:
         self.unpriced: dict[str, float] = {}  # since when there is no price, by symbol
         self.priced_since: dict[str, float] = {}  # since when there is a price again, by symbol
         self.streamed: set[str] = set()  # symbols with a quote from the open stream
-        self.named: set[tuple[str, str]] = set()  # logged codes without a price, with their kind
+        self.named: dict[str, set[str]] = {"resting": set(), "unknown": set()}  # logged codes
         self.naming = Rarely(NAMED_AGAIN, clock)
         self.logged: dict[str, str] = {}  # the last failure in the log, of "stream" and "poll"
 
@@ -244,16 +244,17 @@ class Source:
 
     def _log_unpriced(self) -> None:
         standing = self.provider.standing
-        kinds = {"unknown": standing.unknown, "resting": standing.resting}
-        unpriced = {(kind, code) for kind, reasons in kinds.items() for code in reasons}
-        for kind, code in sorted(unpriced - self.named):
-            # Not by the reason: it may contain a value that differs at each poll.
-            if self.naming.is_due(f"{kind} {code}"):
-                words = "%s: no price for code %s: %s"
-                logger.warning(words, self.provider.name, code, kinds[kind][code])
-        if unpriced != self.named:
-            self.named = unpriced
-            self.changed()
+        unpriced = {"resting": standing.resting, "unknown": standing.unknown}
+        if all(reasons.keys() == self.named[kind] for kind, reasons in unpriced.items()):
+            return  # as at nearly every quote
+        for kind, reasons in unpriced.items():
+            for code in sorted(reasons.keys() - self.named[kind]):
+                # Not by the reason: it may contain a value that differs at each poll.
+                if self.naming.is_due(f"{kind} {code}"):
+                    words = "%s: no price for code %s: %s"
+                    logger.warning(words, self.provider.name, code, reasons[code])
+            self.named[kind] = set(reasons)
+        self.changed()
 
 
 def back_off(failures: int, error: ProviderError) -> float:
