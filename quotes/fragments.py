@@ -215,7 +215,7 @@ class Fragments:
         """Return what all rows of a board share, so that a row need not state it."""
         states = [self.store.states[code] for code in watch.row if code in self.store.states]
         with translation.override(watch.language):
-            context = summary(states, watch.language)
+            context = summary(states)
         return self.render_once("quotes/_shared.html", watch.language, context)
 
     def sources(self, watch: Watch) -> SafeString:

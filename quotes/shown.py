@@ -106,12 +106,12 @@ class Shown:
     @property
     def currency(self) -> str:
         """The currency of the quote, which may differ from that of the symbol."""
-        return self.quote.currency if self.quote else self.symbol.currency
+        return _currency(self.state)
 
     @property
     def unit(self) -> str:
         """The currency, or points for an index."""
-        return pgettext("the unit of an index", "pts") if self.points else self.currency
+        return _unit(self.state)
 
     @cached_property
     def direction(self) -> str:
@@ -342,13 +342,22 @@ def since_in_english(quotes: Iterable[Quote | None]) -> str:
     return MIXED if len(texts) > 1 else "".join(texts)
 
 
-def summary(states: Sequence[State], language: str) -> dict[str, Hashable]:
+def _currency(state: State) -> str:
+    return state.quote.currency if state.quote else state.symbol.currency
+
+
+def _unit(state: State) -> str:
+    points = state.symbol.kind_of.points
+    return pgettext("the unit of an index", "pts") if points else _currency(state)
+
+
+def summary(states: Sequence[State]) -> dict[str, Hashable]:
     """Return what all rows share: the base of changes, the currency, the hours of the markets.
 
     "same" is true if no row needs to state its session.
     """
     sessions = {state.session.name if state.session else "" for state in states}
-    units = {Shown(state, language).unit for state in states}
+    units = set(map(_unit, states))
     texts: list[str] = [*units] if len(units) == 1 else []
     if sessions == {"always"}:
         texts.append(gettext("24/7"))
