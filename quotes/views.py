@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import wraps
 from typing import Any
+from urllib.parse import urlencode
 
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
@@ -22,13 +23,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from quotes import conf
 from quotes.addresses import Address, TooManySymbols
-from quotes.boards import (
-    SORTS,
-    BoardQuery,
-    BoardView,
-    Selection,
-    comparable,
-)
+from quotes.boards import SORTS, BoardQuery, BoardView, Selection, comparable
 from quotes.codes import MAX_CODE, code_of
 from quotes.conf.forms import is_within, origin
 from quotes.fragments import TURNS, addressed
@@ -113,6 +108,8 @@ async def search(request: HttpRequest) -> HttpResponse:
         "found": found,
         "many": len(codes) == MOST,
         "rows": entries(live, address.symbols),
+        "previous": page_of(wanted, found.number - 1) if found.has_previous() else "",
+        "next": page_of(wanted, found.number + 1) if found.has_next() else "",
     }
     if not codes:
         address, context["fronts"] = first_rows(live)
@@ -135,6 +132,11 @@ async def suggestions(request: HttpRequest) -> HttpResponse:
     context = {"wanted": wanted, "total": total, "many": total == MOST, "suggestions": shown}
     html = render_to_string("quotes/_suggestions.html", context, request)
     return HttpResponse(html.strip())  # the panel is hidden only if it is empty
+
+
+def page_of(wanted: str, number: int) -> str:
+    """Return the query string of a page of results; with a page, no code leads to its symbol."""
+    return "?" + urlencode({"q": wanted, "page": number})
 
 
 def searched(request: HttpRequest) -> str:
