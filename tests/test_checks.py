@@ -430,6 +430,16 @@ def test_a_site_with_an_invalid_environment_does_not_start_and_shows_why(
     assert "Traceback" not in output.stderr
 
 
+def refusal_of(
+    name: str, value: str, read: Callable[[], object], monkeypatch: pytest.MonkeyPatch
+) -> str:
+    """Return the words with which the site refuses the value of a variable."""
+    monkeypatch.setitem(site.env.ENVIRON, name, value)
+    with pytest.raises(ImproperlyConfigured) as refused:
+        read()
+    return str(refused.value)
+
+
 class TestAVariable:
     """Of the environment, as the site's settings read it."""
 
@@ -616,11 +626,9 @@ class TestAVariable:
     def test_of_a_database_that_can_not_work_is_refused_with_what_is_allowed(
         self, monkeypatch: pytest.MonkeyPatch, value: str, words: str
     ):
-        monkeypatch.setitem(site.env.ENVIRON, "DATABASE_URL", value)
-        with pytest.raises(ImproperlyConfigured) as refused:
-            site.database()
-        assert str(refused.value).startswith(f"Unexpected value of DATABASE_URL{words}")
-        assert "secret" not in str(refused.value)
+        refusal = refusal_of("DATABASE_URL", value, site.database, monkeypatch)
+        assert refusal.startswith(f"Unexpected value of DATABASE_URL{words}")
+        assert "secret" not in refusal
 
     @pytest.mark.parametrize(
         ("value", "words"),
@@ -645,11 +653,9 @@ class TestAVariable:
     def test_of_a_redis_that_can_not_work_is_refused_with_what_is_allowed(
         self, monkeypatch: pytest.MonkeyPatch, value: str, words: str
     ):
-        monkeypatch.setitem(site.env.ENVIRON, "REDIS_URL", value)
-        with pytest.raises(ImproperlyConfigured) as refused:
-            site.redis()
-        assert str(refused.value).startswith(f"Unexpected value of REDIS_URL{words}")
-        assert "secret" not in str(refused.value)
+        refusal = refusal_of("REDIS_URL", value, site.redis, monkeypatch)
+        assert refusal.startswith(f"Unexpected value of REDIS_URL{words}")
+        assert "secret" not in refusal
 
     def test_of_a_database_and_of_a_redis_may_have_options(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
