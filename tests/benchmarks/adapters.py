@@ -77,7 +77,6 @@ class Venue:
     async def _flood(self, ticks: int) -> None:
         await self.stub.until(lambda: self.stub.connections)
         [connection] = self.stub.connections
-        self.stub.mode = "slow"  # polls get no answer: theirs would overtake the stream
         frames = await self._frames(connection, ticks)
         self.seen = 0  # those before came from polls
         for first in range(0, len(frames), PIECE):
@@ -89,14 +88,19 @@ class Venue:
 
     async def _frames(self, connection: Any, ticks: int) -> list[bytes]:
         frames: list[bytes] = []
+        send, ticking = connection.send, asyncio.current_task()
 
-        async def keep(data: Any, **_: Any) -> None:
-            frames.append(Frame(Opcode.TEXT, data.encode()).serialize(mask=False))
+        async def keep(data: Any, **options: Any) -> None:
+            if asyncio.current_task() is ticking:
+                frames.append(Frame(Opcode.TEXT, data.encode()).serialize(mask=False))
+            else:  # an answer to a login or to a subscription
+                await send(data, **options)
 
-        connection.send = keep  # from now on, the stub sends nothing by itself
+        connection.send = keep
         while not frames:  # until all codes are subscribed
             await asyncio.sleep(0.01)
             await self.stub.tick(self.instruments[-1].code, "10.00")
+        self.stub.mode = "slow"  # polls get no answer: theirs would overtake the stream
         for number in range(ticks - 1):
             code = self.instruments[number % len(self.instruments)].code
             await self.stub.tick(code, f"10.{number // len(self.instruments) % 90:02}")
