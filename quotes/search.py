@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
 from itertools import accumulate
 
 from quotes.boards import comparable
 from quotes.models import Symbol
 
 MOST = 500  # symbols that are found: a visitor who finds more searches for a longer text
+NEIGHBOURS = 250  # codes on each side of an unknown one that are compared with it: 5 ms
 BETWEEN = "\x1f"  # between code and name: neither has it, nor a line break
 # The likeliest first: this code or name, those that begin so, words after a space, the rest
 RANKS = ("\n{}" + BETWEEN, BETWEEN + "{}\n", "\n{}", BETWEEN + "{}", " {}", "{}")
+
+
+def matched(text: str, search: str) -> tuple[str, str, str]:
+    """Return a text in three: before what was searched for, the part that matches, and the rest."""
+    compared, wanted = comparable(text), comparable(search.strip())
+    place = compared.find(wanted)
+    if place < 0 or len(compared) != len(text):
+        return text, "", ""
+    return text[:place], text[place : place + len(wanted)], text[place + len(wanted) :]
 
 
 class SymbolIndex:
@@ -25,6 +36,7 @@ class SymbolIndex:
             self.codes.append(symbol.code)
             lines.append(f"\n{comparable(symbol.code)}{BETWEEN}{comparable(symbol.name)}")
         self.text = "".join(lines) + "\n"
+        self.ordered = sorted(self.codes)
         self.starts = list(accumulate(map(len, lines), initial=0))
 
     def find(self, search: str) -> list[str]:
@@ -39,6 +51,12 @@ class SymbolIndex:
                 if len(found) == MOST:
                     return [self.codes[line] for line in found]
         return [self.codes[line] for line in found]
+
+    def near(self, unknown: str) -> list[str]:
+        """Return at most three codes for which a visitor may have written an unknown one."""
+        place = bisect_left(self.ordered, unknown)
+        around = self.ordered[max(0, place - NEIGHBOURS) : place + NEIGHBOURS]
+        return get_close_matches(unknown, around)
 
     def _lines(self, wanted: str) -> Iterator[int]:
         """Yield the number of each symbol whose line has this text."""

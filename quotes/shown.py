@@ -49,6 +49,18 @@ QUIET = ("always", "regular")  # sessions that a row does not state: its price m
 LABELS = {"close": gettext_noop("At close"), "post": SESSIONS["post"]}
 # titles of providers, for the catalogues; all other titles are names
 TITLES = (gettext_noop("Simulated market"), gettext_noop("Database"))
+ATTRIBUTIONS = (  # of our providers, which know nothing of Django
+    gettext_noop("Prices by Alpaca. Stock prices are from IEX or from all US exchanges"),
+    gettext_noop("Prices by Binance"),
+    gettext_noop("Prices by Coinbase"),
+    gettext_noop("Data provided by CoinGecko (www.coingecko.com)"),
+    gettext_noop("Prices from a database of this site"),
+    gettext_noop("Prices by Finnhub"),
+    gettext_noop("Prices from this site’s own source"),
+    gettext_noop("Prices by Kraken"),
+    gettext_noop("SIMULATED prices, not a real market"),
+    gettext_noop("Prices by Yahoo Finance, read unofficially, for personal use only"),
+)
 
 
 class Shown:

@@ -30,7 +30,7 @@ from quotes.fragments import TURNS, addressed
 from quotes.live import Live, ensure_started
 from quotes.metrics import exposition
 from quotes.models import Symbol
-from quotes.search import MOST
+from quotes.search import MOST, matched
 from quotes.shown import Shown
 
 FRONT_ROWS = 6  # symbols of each board on the front page
@@ -128,8 +128,9 @@ async def suggestions(request: HttpRequest) -> HttpResponse:
     codes = live.index.find(wanted) if len(wanted) > 1 else []
     states = live.store.states
     shown = [Shown(states[code], language()) for code in codes[:SUGGESTIONS] if code in states]
+    suggested = [(each, matched(each.symbol.name, wanted)) for each in shown]
     total = len(codes)
-    context = {"wanted": wanted, "total": total, "many": total == MOST, "suggestions": shown}
+    context = {"wanted": wanted, "total": total, "many": total == MOST, "suggestions": suggested}
     html = render_to_string("quotes/_suggestions.html", context, request)
     return HttpResponse(html.strip())  # the panel is hidden only if it is empty
 
@@ -222,12 +223,15 @@ async def symbol(request: HttpRequest, code: str) -> HttpResponse:
     if found is None:
         raise Http404(_("There is no symbol “%(code)s”.") % {"code": code})
     address = Address(panel=(found.code,), language=language())
+    boards = [each for each in live.listed.boards.values() if found.code in each.codes]
+    kind = found.get_kind_display()
     context = page(
         live,
         address,
         symbol=found,
+        kind="" if kind in {each.heading for each in boards} else kind,
         panel=live.fragments.paint("panel", found.code, language()),
-        on_boards=[each for each in live.listed.boards.values() if found.code in each.codes],
+        on_boards=boards,
     )
     return render(request, "quotes/symbol.html", context)
 

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.utils import translation
 
+from quotes.providers import REGISTRY, provider_class
 from tests.conftest import lacking
 from tests.servers import ROOT
 
@@ -56,3 +58,10 @@ def test_the_compiled_catalogue_is_up_to_date(gettext: None, tmp_path: Path, app
     compiled = tmp_path / "django.mo"
     run("msgfmt", "--check-format", "--output-file", str(compiled), str(app / CATALOGUE))
     assert run("msgunfmt", str(app / COMPILED)) == run("msgunfmt", str(compiled))
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_the_attribution_of_each_provider_is_translated(name: str):
+    written = provider_class(name).attribution
+    with translation.override("de"):
+        assert translation.gettext(written) != written

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from quotes.boards import comparable
 from quotes.models import Symbol
-from quotes.search import MOST, SymbolIndex
+from quotes.search import MOST, SymbolIndex, matched
 
 NAMES = {
     "BCH-USD": "Bitcoin Cash",
@@ -54,6 +54,18 @@ def test_exactly_the_symbols_with_the_text_are_found(names: dict[str, str], want
     assert found[:1] == [code for code in found if comparable(code) == text][:1] or (
         text not in map(comparable, names)
     )
+
+
+@given(texts, texts)
+def test_the_part_of_a_text_that_matches_is_found_and_nothing_is_lost(text: str, wanted: str):
+    before, match, after = matched(text, wanted)
+    assert before + match + after == text
+    assert comparable(match) in ("", comparable(wanted.strip()))
+    assert bool(match) == (comparable(wanted.strip()) in comparable(text) and bool(wanted.strip()))
+
+
+def test_a_letter_that_is_compared_as_two_marks_nothing():
+    assert matched("Maß & Straße", "strasse") == ("Maß & Straße", "", "")
 
 
 def test_at_most_so_many_are_found():

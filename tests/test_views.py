@@ -378,6 +378,28 @@ async def test_the_page_of_an_unknown_symbol_leads_to_a_search_for_it(
     assert 'href="/search/?q=A%26B%2FC%22"' in strange
 
 
+@pytest.mark.parametrize(
+    ("unknown", "meant"),
+    [("BTCUSD", "BTC-USD"), ("aple", "AAPL"), ("GSPC", "^GSPC"), ("Z" * 2000, ""), ("%00", "")],
+)
+async def test_the_page_of_an_unknown_symbol_names_those_that_may_be_meant(
+    board: Any, async_client: Any, unknown: str, meant: str
+):
+    page = (await async_client.get(f"/symbols/{unknown}/")).content.decode()
+    named = re.findall(r'<a href="/symbols/[^"]*">([^<]*)</a>', page)
+    assert meant in named if meant else not named
+    assert len(named) <= 3
+
+
+async def test_a_symbol_page_states_the_kind_once(board: Any, async_client: Any):
+    [facts] = re.findall(
+        r'<p class="facts">(.*?)</p>', await read(async_client, "/symbols/BTC-USD/")
+    )
+    assert facts == 'USD · <a href="/boards/crypto/">Crypto</a>'
+    [facts] = re.findall(r'<p class="facts">(.*?)</p>', await read(async_client, "/symbols/AAPL/"))
+    assert facts.startswith("Stock · NASDAQ · USD · ")
+
+
 async def test_a_filter_that_finds_nothing_leads_to_a_search_of_all_symbols(
     board: Any, async_client: Any
 ):
@@ -441,6 +463,7 @@ async def test_suggestions_are_the_likeliest_symbols_with_their_prices(
     assert response["Location"] == "/symbols/BTC-USD/"
     assert (await async_client.get("/search/?q=eth&first=bit")).status_code == 200
     assert "results for “bit”" in unescape(found)
+    assert '<span class="suggestion-name"><b>Bit</b>coin</span>' in found
     assert "101" in found
     assert await read(async_client, "/search/suggestions/?q=b") == ""
 

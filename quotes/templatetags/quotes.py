@@ -19,10 +19,11 @@ from django.utils.safestring import SafeString, mark_safe
 from quotes import conf
 from quotes.addresses import Address
 from quotes.boards import BoardView, load_listed
-from quotes.codes import code_of
+from quotes.codes import MAX_CODE, code_of
 from quotes.feed import records
 from quotes.fragments import Fragments, Watch
 from quotes.live import current
+from quotes.models import Symbol
 from quotes.store import Store
 
 register = template.Library()
@@ -69,6 +70,15 @@ def quotes_boards() -> Iterable[BoardView]:
     """Return the boards as this process knows them, for the navigation of a page without quotes."""
     live = current()
     return () if live is None else live.listed.boards.values()
+
+
+@register.simple_tag
+def quotes_near(code: str) -> list[Symbol]:
+    """Return at most three symbols whose codes are like one that is unknown."""
+    live = current()
+    if live is None:
+        return []
+    return [live.listed.symbols[each] for each in live.index.near(code_of(code)[:MAX_CODE])]
 
 
 @register.simple_tag(takes_context=True)
