@@ -17,6 +17,7 @@ pytestmark = pytest.mark.server
     ("group", "names"),
     [
         ("inside", ["rendering a row", "server time of a 50-row page"]),
+        ("search", ["server time of suggestions for a word, 20,000 symbols"]),
         ("adapters", [f"ticks from {name} to the layer, per core" for name in adapters.CODES]),
         ("logins", ["20 login attackers: with: answer of the board: p99"]),
         ("hour", ["an hour of 500 symbols: candles that equal a naive rebuild"]),
@@ -38,4 +39,4 @@ def test_a_quick_run_prints_a_table_and_writes_all_values(
 def test_an_unknown_group_is_refused_with_those_there_are():
     ran = python("-m", "tests.benchmarks", "fanuot", timeout=60)
     assert ran.returncode == 2
-    assert "unknown group 'fanuot', must be one of: inside, adapters" in ran.stderr
+    assert "unknown group 'fanuot', must be one of: inside, search, adapters" in ran.stderr

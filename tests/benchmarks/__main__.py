@@ -20,13 +20,24 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks import adapters, browser, fanout, hour, inside, latency, logins, sockets
+from tests.benchmarks import (
+    adapters,
+    browser,
+    fanout,
+    hour,
+    inside,
+    latency,
+    logins,
+    search,
+    sockets,
+)
 from tests.benchmarks.bench import Bench
 from tests.servers import ROOT
 
 Group = Callable[[Bench], None]
 GROUPS: dict[str, Group] = {
     "inside": inside.inside,
+    "search": search.search,
     "adapters": adapters.adapters,
     "hour": hour.hour,
     "fanout": fanout.fanout,

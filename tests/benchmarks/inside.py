@@ -30,23 +30,28 @@ Measured = tuple[str, str, list[float]]  # name, unit, values
 def inside(bench: Bench) -> None:
     """Measure in a new process, which prints its figures as JSON."""
     with bench.attempt("a row, a page and a tick"):
-        env = PRODUCTION | {
-            "DATABASE_URL": f"sqlite:///{bench.database(ROWS)}",
-            "DJANGO_ALLOWED_HOSTS": "testserver",
-            "DJANGO_SETTINGS_MODULE": SETTINGS,
-        }
-        result = subprocess.run(
-            [sys.executable, "-m", "tests.benchmarks.inside"],
-            env=environment(**env),
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if result.returncode:
-            raise RuntimeError(result.stderr[-3000:])
-        for name, unit, values in json.loads(result.stdout):
-            bench.figures.add(name, unit, *values)
+        measure_apart(bench, "inside")
+
+
+def measure_apart(bench: Bench, module: str, **more: str) -> None:
+    """Run a module of benchmarks as a program, and keep the figures that it prints."""
+    env = PRODUCTION | {
+        "DATABASE_URL": f"sqlite:///{bench.database(ROWS)}",
+        "DJANGO_ALLOWED_HOSTS": "testserver",
+        "DJANGO_SETTINGS_MODULE": SETTINGS,
+    }
+    result = subprocess.run(
+        [sys.executable, "-m", f"tests.benchmarks.{module}"],
+        env=environment(**env | more),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if result.returncode:
+        raise RuntimeError(result.stderr[-3000:])
+    for name, unit, values in json.loads(result.stdout):
+        bench.figures.add(name, unit, *values)
 
 
 async def measure() -> list[Measured]:
@@ -71,7 +76,7 @@ async def measure() -> list[Measured]:
     return figures
 
 
-async def times(client: Any, path: str) -> list[float]:
+async def times(client: Any, path: str, status: int = 200) -> list[float]:
     """Return the milliseconds of some requests, the first ones aside."""
     taken = []
     for number in range(REQUESTS + 3):
@@ -79,7 +84,7 @@ async def times(client: Any, path: str) -> list[float]:
         response = await client.get(path)
         if number >= 3:
             taken.append((time.perf_counter() - began) * 1000)
-        assert response.status_code == 200
+        assert response.status_code == status
     return taken
 
 
