@@ -237,9 +237,10 @@ async def test_a_symbols_page_shows_all_that_is_known_of_it(board: Any, async_cl
 
 
 async def test_an_index_has_points_and_nobody_bids_for_it(board: Any, async_client: Any):
-    row = rows(await read(async_client, "/symbols/^GSPC/"))["^GSPC"]
-    assert "pts" in row
-    assert not {"bid", "ask"} & fields(row).keys()
+    for path in ("/symbols/^GSPC/", "/boards/stock-market/?kind=index"):
+        row = rows(await read(async_client, path))["^GSPC"]
+        assert "pts" in row
+        assert not {"bid", "ask"} & fields(row).keys()
 
 
 async def test_a_symbol_is_found_in_small_letters_too(board: Any, async_client: Any):
