@@ -1,10 +1,15 @@
-"""Uvicorn's sockets: one frame of a message for thousands of them, and short refusals."""
+"""Uvicorn's sockets: one frame, compressed, of a message for thousands, and short refusals."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from functools import lru_cache
+from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.extensions.permessage_deflate import (
+    PerMessageDeflate,
+    ServerPerMessageDeflateFactory,
+)
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 
@@ -12,17 +17,31 @@ from quotes import live
 from quotes.limits.answers import Refused
 from quotes.management import answers
 
+RECENT = 32  # frames that are kept: pages that return at one moment share their openings
+# Each message is compressed on its own, so that sockets can share it and none needs memory for it.
+COMPRESSION = ServerPerMessageDeflateFactory(
+    server_no_context_takeover=True, client_no_context_takeover=True
+)
 INVALID_TEXT = Refused("utf8", 400, "A message is not valid UTF-8.")
 
 
 class SharedFrames(WebSocketsSansIOProtocol):
-    """Uvicorn's sockets, but with one frame for an event that many sockets send in a row.
+    """Uvicorn's sockets, but with one frame for a text that many sockets send.
 
-    The hub sends the same event object to all of them, so that the object identifies its frame.
+    Those of browsers get it compressed by permessage-deflate (RFC 7692).
     """
 
-    event: ClassVar[Any] = None
-    frame: ClassVar[bytes] = b""
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.conn.available_extensions = [COMPRESSION]
+        self.window = 0
+
+    def handle_connect(self, event: Any) -> None:
+        """Accept or refuse a socket; from now on, it is known what it can read."""
+        super().handle_connect(event)
+        for extension in self.conn.extensions:
+            if isinstance(extension, PerMessageDeflate):
+                self.window = extension.local_max_window_bits
 
     def data_received(self, data: bytes) -> None:
         """Answer and count an invalid handshake; uvicorn answers only some of them."""
@@ -55,10 +74,14 @@ class SharedFrames(WebSocketsSansIOProtocol):
             if message["type"] == "websocket.http.response.body":
                 self.handshake_complete = True  # otherwise, each refusal is logged as an error
             return
-        if message is not SharedFrames.event:
-            SharedFrames.event = message
-            SharedFrames.frame = Frame(Opcode.TEXT, text.encode()).serialize(mask=False)
-        self.transport.write(SharedFrames.frame)
+        self.transport.write(frame(text, self.window))
+
+
+@lru_cache(RECENT)
+def frame(text: str, window: int) -> bytes:
+    """Return a message as a frame of a server, compressed if a window of 9 to 15 bits is given."""
+    extensions = [PerMessageDeflate(True, True, window, window)] if window else []
+    return Frame(Opcode.TEXT, text.encode()).serialize(mask=False, extensions=extensions)
 
 
 def _is_text(frames: bytes) -> bool:

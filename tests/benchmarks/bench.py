@@ -125,10 +125,12 @@ class Bench:
             yield Scene(server, visitors, self)
 
     @contextmanager
-    def crowded(self, server: Server, path: str, sockets: int) -> Iterator[Scene]:
+    def crowded(
+        self, server: Server, path: str, sockets: int, *, compressed: bool = False
+    ) -> Iterator[Scene]:
         """Run a server with a crowd that is connected and has settled."""
         with self.scene(server, sockets) as scene:
-            scene.visitors.open(server, path, sockets)
+            scene.visitors.open(server, path, sockets, compressed=compressed)
             server.begin()
             time.sleep(self.seconds(SETTLE))
             yield scene

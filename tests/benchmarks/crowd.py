@@ -27,8 +27,9 @@ HOST = "127.0.0.1"
 REQUEST = (
     "GET {path} HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\nUpgrade: websocket\r\n"
     "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{more}\r\n"
 )
+COMPRESSED = "Sec-WebSocket-Extensions: permessage-deflate\r\n"
 CLOSE, PING = 8, 9  # opcodes
 MASKED_PONG = b"\x8a%c\0\0\0\0"  # a mask of zeros changes nothing
 TICK = b'data-field="time" datetime="'  # in a row, before the time of its tick
@@ -118,10 +119,21 @@ class Crowd:
 
     # Commands
 
-    def do_open(self, port: int, path: str, sockets: int, in_flight: int, rows: int = 0) -> None:
-        """Connect visitors, a few at a time; respond when all have a frame with all rows."""
-        host = f"{HOST}:{port}"
-        request = REQUEST.format(host=host, path=path).encode()
+    def do_open(
+        self,
+        port: int,
+        path: str,
+        sockets: int,
+        in_flight: int,
+        rows: int = 0,
+        compressed: bool = False,
+    ) -> None:
+        """Connect visitors, a few at a time; respond when all have a frame with all rows.
+
+        Without rows, they may ask for compressed frames, as browsers do.
+        """
+        host, more = f"{HOST}:{port}", COMPRESSED if compressed else ""
+        request = REQUEST.format(host=host, path=path, more=more).encode()
         self.opening = Opening((HOST, port), request, sockets, rows, time.monotonic())
         for _ in range(min(in_flight, sockets)):
             self._connect(self.opening)

@@ -30,6 +30,7 @@ OURS = {
     "ours, daphne": DaphneAlone,
     "ours, uvicorn, feed inside": Uvicorn,
 }
+COMPRESSED = "ours, uvicorn, compressed"
 PEERS: dict[str, tuple[Callable[..., Server], str]] = {
     "textbook": (Textbook, "/"),
     "textbook on Redis": (TextbookOnRedis, "/"),
@@ -50,19 +51,24 @@ def fanout(bench: Bench) -> None:
     for name, ours in OURS.items():
         with bench.attempt(_frame(name)):
             size = _fan_out(bench, name, bench.ours(1, 60 * PACE, ours), PRICE)
+    with bench.attempt(_frame(COMPRESSED)):
+        server = bench.ours(1, 60 * PACE, UvicornAlone)
+        _fan_out(bench, COMPRESSED, server, PRICE, compressed=True)
     load = Load(visitors=SOCKETS, symbols=1, rate=PACE, size=size)
     for name, (peer, path) in PEERS.items():
         with bench.attempt(_frame(name)):
             _fan_out(bench, name, peer(bench.folder, load), path)
-    for name in (*OURS, *PEERS):
+    for name in (*OURS, COMPRESSED, *PEERS):
         for base in ("ours, uvicorn", "nginx with Nchan"):
             if name != base:
                 ratio = f"CPU of a frame, {name} / {base}"
                 bench.figures.compare(ratio, _frame(name), _frame(base))
 
 
-def _fan_out(bench: Bench, name: str, server: Server, path: str) -> int:
-    with bench.crowded(server, path, SOCKETS) as scene:
+def _fan_out(
+    bench: Bench, name: str, server: Server, path: str, *, compressed: bool = False
+) -> int:
+    with bench.crowded(server, path, SOCKETS, compressed=compressed) as scene:
         seen = scene.watch(WINDOW, _frame(name))
     frames = seen.crowd["frames"]
     bench.figures.add(_frame(name), "µs of CPU", seen.cpu / frames * 1e6)
@@ -78,17 +84,28 @@ def board(bench: Bench) -> None:
     """Show a board of which every row changes once a second."""
     textbook = Load(visitors=FEW, symbols=ROWS, rate=ROWS)
     _show(bench, "ours, uvicorn", MANY, lambda: bench.ours(ROWS, 60), BOARD)
+    _show(bench, COMPRESSED, MANY, lambda: bench.ours(ROWS, 60), BOARD, compressed=True)
     _show(bench, "ours, uvicorn", FEW, lambda: bench.ours(ROWS, 60), BOARD)
     _show(bench, "textbook", FEW, lambda: Textbook(bench.folder, textbook), "/")
+    ratio = f"CPU of a visitor, compressed / plain, {MANY:,} visitors"
+    bench.figures.compare(ratio, _board(COMPRESSED, MANY), _board("ours, uvicorn", MANY))
     for visitors in (FEW, MANY):
         ratio = f"CPU of a visitor, textbook with {FEW} / ours with {visitors:,}"
         bench.figures.compare(ratio, _board("textbook", FEW), _board("ours, uvicorn", visitors))
 
 
-def _show(bench: Bench, name: str, visitors: int, server: Callable[[], Server], path: str) -> None:
+def _show(
+    bench: Bench,
+    name: str,
+    visitors: int,
+    server: Callable[[], Server],
+    path: str,
+    *,
+    compressed: bool = False,
+) -> None:
     with (
         bench.attempt(_board(name, visitors)) as title,
-        bench.crowded(server(), path, visitors) as scene,
+        bench.crowded(server(), path, visitors, compressed=compressed) as scene,
     ):
         seen = scene.watch(WINDOW, title)
         cores = seen.cpu / seen.seconds

@@ -39,6 +39,8 @@ class MissingError(Exception):
 class Server:
     """A server process with what it starts, alive inside `with`."""
 
+    process: subprocess.Popen[bytes] | None = None
+
     def __init__(self, folder: Path, **env: str) -> None:
         self.folder, self.env, self.port = folder, env, free_port()
         self.log = folder / f"{type(self).__name__}-{self.port}.log"
@@ -62,7 +64,7 @@ class Server:
     @property
     def pids(self) -> list[int]:
         """All its processes."""
-        return with_children(self.process.pid)
+        return with_children(self.process.pid) if self.process else []
 
     def __enter__(self) -> Self:
         """Start it, so that the terminal's Ctrl-C does not reach it, and wait until it answers."""
@@ -84,12 +86,14 @@ class Server:
 
     def __exit__(self, *_error: object) -> None:
         """Kill it and all that it started."""
+        if self.process is None:
+            return
         with suppress(ProcessLookupError):  # it has ended by itself
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
     def _answers(self) -> bool:
-        if self.process.poll() is not None:
+        if self.process and self.process.poll() is not None:
             raise RuntimeError(f"the server ended:\n{self.log.read_text()[-3000:]}")
         return self.answers()
 
@@ -165,6 +169,10 @@ class FeedBeside(Ours):
         layer = {"REDIS_URL": f"redis://{HOST}:{self.redis.port}/0", "QUOTES_FEED": "external"}
         super().__init__(folder, database, rate, **(layer | env))
         self.feed = Runfeed(folder, **self.env)
+
+    def answers(self) -> bool:
+        """Whether it answers over HTTP; it is not well before its feed starts."""
+        return self._get("/healthz") != ""
 
     def __enter__(self) -> Self:
         """Start Redis, the pages, and then the feed."""

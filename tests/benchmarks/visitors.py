@@ -51,11 +51,11 @@ class Visitors:
         return result
 
     def open(
-        self, server: Server, path: str, sockets: int, in_flight: int = 32, rows: int = 0
+        self, server: Server, path: str, sockets: int, in_flight: int = 32, **more: Any
     ) -> dict[str, Any]:
-        """Let visitors in; fail unless all get in."""
+        """Let visitors in, with more that the crowd knows; fail unless all get in."""
         result = self.ask(
-            "open", port=server.port, path=path, sockets=sockets, in_flight=in_flight, rows=rows
+            "open", port=server.port, path=path, sockets=sockets, in_flight=in_flight, **more
         )
         if result["failed"]:
             raise RuntimeError(f"{result['failed']} of {sockets} sockets were refused")
