@@ -1,0 +1,157 @@
+"""Every page in every state, at each width, in both languages and schemes, and on paper."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from tests.browser import looks
+from tests.browser.conftest import OpenTab
+from tests.browser.states import states
+from tests.browser.tab import Tab
+from tests.servers import Site
+
+pytestmark = [pytest.mark.browser, pytest.mark.server]
+
+WIDTHS = (320, 390, 768, 1280, 1440, 1920, 2560)
+# the height that bars which do not scroll cover, in percent
+BARS = """[...document.querySelectorAll("body *")]
+    .filter((place) => ["fixed", "sticky"].includes(getComputedStyle(place).position)
+        && place.checkVisibility({visibilityProperty: true}) && place.clientHeight > 1
+        && !place.matches("th + *"))
+    .map((place) => place.getBoundingClientRect())
+    .filter(({top, bottom}) => bottom > 0 && top < innerHeight)
+    .reduce((sum, {height}) => sum + height, 0) / innerHeight * 100"""
+LATE = """document.querySelectorAll('.quotes-pulse').forEach((pulse) =>
+    pulse.className = 'quotes-pulse pulse-late over-10-minutes')"""
+PAGES = {
+    "front": "/",
+    "board": "/boards/all/",
+    "page two": "/boards/all/?page=2",
+    "sorted": "/boards/all/?sort=-percent",
+    "filtered": "/boards/all/?q=o&kind=stock",
+    "nothing filtered": "/boards/all/?q=zzzz",
+    "empty board": "/boards/none/",
+    "crypto": "/boards/few/",
+    "always open": "/symbols/BTC-JPY/",
+    "stale": "/symbols/SHIB-USD/",
+    "no price": "/symbols/XMR-USD/",
+    "closed": "/symbols/MSFT/",
+    "halted": "/symbols/005930.KS/",
+    "index": "/symbols/^IXIC/",
+    "pair": "/symbols/EUR%2FUSD/",
+    "long code": "/symbols/BOND 2.1 %25 15.06.2033 (EUR%2FUSD; MINI)/",
+    "results": "/search/?q=o",
+    "no result": "/search/?q=zzzz",
+    "search": "/search/",
+    "error": "/missing/",
+    "embed": "/embed/quotes/?symbols=BTC-JPY,ETH-BTC,SHIB-USD,US0378331005,005930.KS,^IXIC,NOPE",
+}
+ONE_EACH = ("front", "board", "nothing filtered", "stale", "results", "search", "error", "embed")
+
+
+@pytest.fixture(scope="module")
+def every_state(
+    tmp_path_factory: pytest.TempPathFactory, database_template: Path
+) -> Iterator[Site]:
+    """The site with every state of a row, and two sources that can't be reached."""
+    with states(tmp_path_factory.mktemp("states"), database_template) as running:
+        yield running
+
+
+def opened(page: Tab, site: Site, name: str) -> Page:
+    """Open a page and keep it as it is."""
+    page.open(site.url + PAGES[name])
+    page.page.evaluate("document.getElementById('quotes-socket')?.remove()")
+    return page.page
+
+
+def found(page: Page, **views: Any) -> dict[str, list[str]]:
+    """Return the faults at each width, in each of these views of the page."""
+    faults = {}
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        faults[f"{width} px"] = looks.faults(page)
+    page.emulate_media(color_scheme="dark")
+    faults["dark"] = looks.faults(page)
+    page.emulate_media(color_scheme="light", forced_colors="active")
+    faults["forced colours"] = looks.faults(page)
+    page.emulate_media(forced_colors="none", media="print")
+    faults["print"] = looks.faults(page)
+    page.emulate_media(media="screen")
+    page.evaluate("document.documentElement.dir = 'rtl'")
+    for width in (390, 1280):
+        page.set_viewport_size({"width": width, "height": 900})
+        faults[f"right to left, {width} px"] = looks.faults(page)
+    page.evaluate("document.documentElement.dir = 'ltr'")
+    page.evaluate(LATE)
+    for width in (320, 1280):
+        page.set_viewport_size({"width": width, "height": 900})
+        faults[f"not live, {width} px"] = looks.faults(page)
+    return {view: each for view, each in faults.items() if each}
+
+
+@pytest.mark.parametrize("locale", ["de-DE", "en-US"])
+def test_no_text_is_tiny_cut_covered_or_without_an_edge(
+    every_state: Site, tab: OpenTab, locale: str
+):
+    page = tab(locale=locale)
+    faults = {name: found(opened(page, every_state, name)) for name in PAGES}
+    assert {name: each for name, each in faults.items() if each} == {}
+
+
+def test_axe_finds_nothing(every_state: Site, tab: OpenTab):
+    page = tab(reduced_motion="reduce")
+    faults = {}
+    for name in ONE_EACH:
+        opened(page, every_state, name)
+        for width, scheme in ((1280, "light"), (390, "dark")):
+            page.page.set_viewport_size({"width": width, "height": 900})
+            page.page.emulate_media(color_scheme=scheme)
+            faults[f"{name}, {width} px, {scheme}"] = violations(page.page)
+        page.page.evaluate(LATE)
+        faults[f"{name}, not live"] = violations(page.page)
+    assert {view: each for view, each in faults.items() if each} == {}
+
+
+def test_suggestions_are_whole_and_large_enough(every_state: Site, tab: OpenTab):
+    page = tab(every_state.url + "/boards/all/", locale="de-DE")
+    expect(page.page.locator(".pulse-down")).to_be_visible()
+    page.page.get_by_role("searchbox", name="Alle Symbole").press_sequentially("co")
+    expect(page.page.locator(".suggestions a").first).to_be_visible()
+    assert looks.faults(page.page) == []
+    assert looks.small_targets(page.page, 36, ".suggestions") == []
+    assert violations(page.page) == []
+
+
+def test_bars_leave_most_of_a_page_at_400_percent_to_its_rows(every_state: Site, tab: OpenTab):
+    page = tab(viewport={"width": 320, "height": 256})
+    opened(page, every_state, "board").evaluate(LATE)
+    for width in (320, 1280):
+        page.page.set_viewport_size({"width": width, "height": 256})
+        page.page.evaluate("scrollTo(0, 300)")
+        assert page.page.evaluate(BARS) <= 50, width
+        assert looks.faults(page.page) == []
+
+
+def test_the_pager_stands_still(every_state: Site, tab: OpenTab):
+    page = tab()
+    places = """[...document.querySelectorAll('.pages > *')].map((place) => {
+        const {x, width, height} = place.getBoundingClientRect(); return [x, width, height]; })"""
+    first = opened(page, every_state, "board").evaluate(places)
+    assert len(first) == 3
+    assert opened(page, every_state, "page two").evaluate(places) == first
+
+
+def violations(page: Page) -> list[str]:
+    """Return all findings of axe."""
+    return [
+        f"{each['id']}: {node['html'][:100]}"
+        for each in Axe().run(page).response["violations"]
+        for node in each["nodes"][:3]
+    ]
