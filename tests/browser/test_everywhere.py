@@ -119,6 +119,17 @@ def test_axe_finds_nothing(every_state: Site, tab: OpenTab):
     assert {view: each for view, each in faults.items() if each} == {}
 
 
+@pytest.mark.parametrize(("width", "height"), [(320, 256), (390, 844), (768, 900), (1280, 800)])
+def test_each_place_with_the_focus_has_a_whole_ring(
+    every_state: Site, tab: OpenTab, width: int, height: int
+):
+    page = tab(viewport={"width": width, "height": height}, reduced_motion="reduce")
+    faults = {}
+    for name in ("front", "board", "nothing filtered", "closed", "results", "embed"):
+        faults[name] = looks.unfocused(opened(page, every_state, name))
+    assert {name: each for name, each in faults.items() if each} == {}
+
+
 def test_suggestions_are_whole_and_large_enough(every_state: Site, tab: OpenTab):
     page = tab(every_state.url + "/boards/all/", locale="de-DE")
     expect(page.page.locator(".pulse-down")).to_be_visible()
