@@ -130,6 +130,21 @@ def test_each_place_with_the_focus_has_a_whole_ring(
     assert {name: each for name, each in faults.items() if each} == {}
 
 
+# a row of 36 px has a line of one
+@pytest.mark.parametrize(
+    ("width", "least", "touch"),
+    [(320, 44, True), (820, 44, True), (1280, 36, False), (1440, 36, False)],
+)
+def test_targets_are_44_px_for_a_finger_and_36_for_a_mouse(
+    every_state: Site, tab: OpenTab, width: int, least: int, *, touch: bool
+):
+    page = tab(viewport={"width": width, "height": 844}, has_touch=touch, is_mobile=touch)
+    faults = {}
+    for name in ("front", "board", "nothing filtered", "closed", "results", "error", "embed"):
+        faults[name] = looks.small_targets(opened(page, every_state, name), least)
+    assert {name: each for name, each in faults.items() if each} == {}
+
+
 def test_suggestions_are_whole_and_large_enough(every_state: Site, tab: OpenTab):
     page = tab(every_state.url + "/boards/all/", locale="de-DE")
     expect(page.page.locator(".pulse-down")).to_be_visible()
