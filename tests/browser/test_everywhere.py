@@ -27,6 +27,12 @@ BARS = """[...document.querySelectorAll("body *")]
     .map((place) => place.getBoundingClientRect())
     .filter(({top, bottom}) => bottom > 0 && top < innerHeight)
     .reduce((sum, {height}) => sum + height, 0) / innerHeight * 100"""
+LINE = "(place) => getComputedStyle(place).textDecorationLine"
+PAINTED = """(place) => [place, "::before"].some((part) => {
+    const style = part === place ? getComputedStyle(place) : getComputedStyle(place, part);
+    return style.forcedColorAdjust === "none" && (style.backgroundImage !== "none"
+        || style.backgroundColor !== "rgba(0, 0, 0, 0)");
+})"""
 LATE = """document.querySelectorAll('.quotes-pulse').forEach((pulse) =>
     pulse.className = 'quotes-pulse pulse-late over-10-minutes')"""
 PAGES = {
@@ -163,6 +169,18 @@ def test_bars_leave_most_of_a_page_at_400_percent_to_its_rows(every_state: Site,
         page.page.evaluate("scrollTo(0, 300)")
         assert page.page.evaluate(BARS) <= 50, width
         assert looks.faults(page.page) == []
+
+
+def test_forced_colours_keep_every_state(every_state: Site, tab: OpenTab):
+    page = tab(forced_colors="active", viewport={"width": 1280, "height": 800})
+    shown = opened(page, every_state, "sorted")
+    for current in (".boards a[aria-current]", ".kinds a[aria-current]", "[aria-sort] a"):
+        assert shown.locator(current).evaluate(LINE) == "underline", current
+    for painted in (".pulse-down", "meter"):
+        assert shown.locator(painted).first.evaluate(PAINTED), painted
+    embed = opened(page, every_state, "embed")
+    for edged in (".note-outage", ".pulse-ill"):
+        assert embed.locator(edged).evaluate("(place) => place.offsetWidth > place.clientWidth")
 
 
 def test_the_pager_stands_still(every_state: Site, tab: OpenTab):
