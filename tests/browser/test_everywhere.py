@@ -33,6 +33,22 @@ PAINTED = """(place) => [place, "::before"].some((part) => {
     return style.forcedColorAdjust === "none" && (style.backgroundImage !== "none"
         || style.backgroundColor !== "rgba(0, 0, 0, 0)");
 })"""
+# Codes, names and states whose letters are not in the order of a page from left to right
+DISORDERED = """[...document.querySelectorAll(
+    ".quote :is(.quotes-code, .quotes-name, .quotes-title, .quotes-currency, .quotes-late)")]
+    .filter((place) => place.checkVisibility({visibilityProperty: true})
+        && /[a-z]/i.test(place.textContent))
+    .filter((place) => {
+        const [text, range] = [place.firstChild, document.createRange()];
+        const box = (at) => {
+            range.setStart(text, at);
+            range.setEnd(text, at + 1);
+            return range.getBoundingClientRect();
+        };
+        const [first, last] = [box(0), box(text.length - 1)];
+        return first.top === last.top && first.left > last.left;
+    })
+    .map((place) => place.textContent)"""
 LATE = """document.querySelectorAll('.quotes-pulse').forEach((pulse) =>
     pulse.className = 'quotes-pulse pulse-late over-10-minutes')"""
 PAGES = {
@@ -181,6 +197,17 @@ def test_forced_colours_keep_every_state(every_state: Site, tab: OpenTab):
     embed = opened(page, every_state, "embed")
     for edged in (".note-outage", ".pulse-ill"):
         assert embed.locator(edged).evaluate("(place) => place.offsetWidth > place.clientWidth")
+
+
+def test_texts_keep_their_order_in_a_page_from_right_to_left(every_state: Site, tab: OpenTab):
+    page = tab(viewport={"width": 1280, "height": 900})
+    shown = opened(page, every_state, "page two")
+    shown.evaluate("document.documentElement.dir = 'rtl'")
+    assert shown.evaluate(DISORDERED) == []
+    shown.set_viewport_size({"width": 390, "height": 900})
+    assert shown.evaluate(DISORDERED) == []
+    mask = "(place) => getComputedStyle(place).maskImage"
+    assert "to left" in shown.locator(".boards").evaluate(mask)
 
 
 def test_the_pager_stands_still(every_state: Site, tab: OpenTab):
