@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -197,6 +198,30 @@ def test_forced_colours_keep_every_state(every_state: Site, tab: OpenTab):
     embed = opened(page, every_state, "embed")
     for edged in (".note-outage", ".pulse-ill"):
         assert embed.locator(edged).evaluate("(place) => place.offsetWidth > place.clientWidth")
+
+
+def test_paper_has_the_prices_and_their_time_and_nothing_to_press(every_state: Site, tab: OpenTab):
+    page = tab(locale="de-DE", color_scheme="dark", viewport={"width": 794, "height": 1000})
+    shown = opened(page, every_state, "board")
+    paper = shown.locator(".pulse-paper")
+    expect(paper).to_be_hidden()
+    shown.emulate_media(media="print")
+    expect(paper).to_have_text(re.compile(r"Kurse vom \d+\. \w+ \d{4}, \d\d:\d\d:\d\d CES?T"))
+    expect(paper).to_be_in_viewport(ratio=1)
+    pressed = "input, button, summary, .more, .boards, .kinds, .pages, .pulse-down"
+    expect(shown.locator(pressed).locator("visible=true")).to_have_count(0)
+    assert shown.locator("thead").evaluate("(head) => getComputedStyle(head).display") == (
+        "table-header-group"  # which is repeated on each sheet
+    )
+    for part, name, value in (
+        ("thead th", "position", "static"),
+        ("tr.quote", "breakInside", "avoid"),
+        ("tr.quote .quotes-arrow", "color", "rgb(0, 0, 0)"),
+        ("tr.quote [data-field=change-percent]", "color", "rgb(0, 0, 0)"),
+        ("tr.quote .quotes-code", "color", "rgb(20, 23, 31)"),
+    ):
+        look = f"(place) => getComputedStyle(place).{name}"
+        assert shown.locator(part).first.evaluate(look) == value, (part, name)
 
 
 def test_texts_keep_their_order_in_a_page_from_right_to_left(every_state: Site, tab: OpenTab):
