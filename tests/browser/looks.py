@@ -84,6 +84,11 @@ drawn.forEach((one, index) => {
   }
 });
 
+for (const {data, left, right} of drawn) {
+  const cut = (edge) => left < edge - 0.5 && right > edge + 0.5;
+  if (cut(0) || cut(innerWidth)) found.push(`cut by the window: ${data}`);
+}
+
 const {scrollWidth, clientWidth} = document.documentElement;
 if (scrollWidth > clientWidth) found.push(`${scrollWidth - clientWidth} px wider than the window`);
 
