@@ -760,3 +760,25 @@ def test_a_change_is_saved_even_where_the_layer_is_down(
     assert alice.post(f"{SYMBOLS}add/", symbol_form()).status_code == 302
     assert Symbol.objects.filter(code="TSLA").exists()
     channel_layers.backends = {}
+
+
+# The site around our models
+
+
+def test_the_login_has_a_heading_and_names_the_site(client: Client, db: None):
+    page = client.get("/admin/login/").content.decode()
+    assert "<h1>Log in</h1>" in page
+    assert "<title>Log in | Quoteboard</title>" in page
+
+
+def test_our_models_come_first_and_are_in_the_header(alice: Client):
+    page = alice.get("/admin/").content.decode()
+    assert page.index('class="app-quotes') < page.index('class="app-auth')
+    names = ["Boards", "Held prices", "Market days", "Symbols"]
+    [sections] = re.findall(r'<nav id="models".*?</nav>', page, re.DOTALL)
+    assert re.findall(r"<a [^>]*>([^<]*)</a>", sections) == names
+
+
+def test_the_header_leads_only_to_what_somebody_may_see(db: None):
+    client = granted()
+    assert "/admin/quotes/" not in client.get("/admin/").content.decode()
