@@ -12,6 +12,7 @@ from django.db.models.signals import pre_delete
 from django.dispatch import receiver
 from django.urls import reverse
 from django.utils.functional import cached_property
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from quotes import kinds, sessions
@@ -248,7 +249,8 @@ class BoardSymbol(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.symbol} on {self.board}"
+        placed = {"symbol": self.symbol, "board": self.board}
+        return gettext("%(symbol)s on %(board)s") % placed
 
 
 class LastQuote(models.Model):

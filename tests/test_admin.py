@@ -451,6 +451,37 @@ def test_symbols_are_switched_in_the_list_itself(alice: Client, listed: Board):
     assert active() == ["BTC-USD", "MSFT"]
 
 
+def labels(page: str) -> list[str]:
+    """Return the labels of all controls that have no text beside them."""
+    return [unescape(label) for label in re.findall(r'aria-label="([^"]*)"', page)]
+
+
+def test_each_control_of_the_list_has_the_name_of_its_row(alice: Client, listed: Board):
+    page = alice.get(SYMBOLS).content.decode()
+    for code in ("AAPL", "BTC-USD", "MSFT", "NVDA"):
+        assert f"Active: {code}" in labels(page)
+    assert "Position: Stock market" in labels(alice.get(BOARDS).content.decode())
+    assert '<label for="searchbar">Symbol, name or a provider&#x27;s code</label>' in page
+
+
+def test_each_control_of_a_form_has_the_name_of_its_row(alice: Client, listed: Board):
+    bitcoin = Symbol.objects.get(code="BTC-USD")
+    BoardSymbol.objects.create(board=listed, symbol=bitcoin, position=4)
+    path = f"{SYMBOLS}{bitcoin.pk}/change/"
+    found = labels(alice.get(path).content.decode())
+    for name in ("Provider", "Code", "Position", "Delete"):
+        assert f"{name}: BTC-USD at coinbase" in found
+    for name in ("Board", "Position", "Delete"):
+        assert f"{name}: BTC-USD on Stock market" in found
+    assert "Code: new row" in found
+    board = alice.get(f"{BOARDS}{listed.pk}/change/").content.decode()
+    assert "Position: NVDA on Stock market" in labels(board)
+    assert 'data-placeholder="Choose a symbol"' in board
+    german = alice.get(path, headers={"accept-language": "de"}).content.decode()
+    assert "Kürzel: BTC-USD bei coinbase" in labels(german)
+    assert "Position: BTC-USD auf Stock market" in labels(german)
+
+
 # Boards
 
 

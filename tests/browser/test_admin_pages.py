@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from colorsys import rgb_to_hsv
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.sync_api import Page
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page
 
 from tests.browser.conftest import SEEDED, STAFF, OpenTab
 from tests.servers import Site, site
@@ -16,7 +20,45 @@ from tests.servers import Site, site
 pytestmark = [pytest.mark.browser, pytest.mark.server]
 
 SCHEMES = ("light", "dark")
+WIDTHS = (390, 1280)
 QUOTES = "/admin/quotes"
+LISTS = ("symbol", "board", "heldprice", "marketday")
+# few symbols, because axe takes long for hundreds of rows; a row of each model
+ROWS = """
+import json
+from datetime import date, time
+from django.utils import timezone
+from quotes.models import Board, HeldPrice, MarketDay, Symbol
+kept = ("BTC-USD", "ETH-USD", "SHIB-USD", "AAPL", "MSFT")
+Symbol.objects.exclude(code__in=kept).delete()
+bitcoin = Symbol.objects.get(code="BTC-USD")
+known = {"symbol": bitcoin, "provider": "coinbase", "currency": "USD"}
+held = HeldPrice.objects.create(
+    at=timezone.now(), last="119801.25", before="64123.4", outcome="waits", **known)
+hours = {"opens": time(10), "closes": time(16)}
+day = MarketDay.objects.create(venue="XKRX", day=date(2027, 11, 18), **hours)
+rows = {"symbol": bitcoin, "board": Board.objects.get(slug="crypto"), "heldprice": held}
+print(json.dumps({name: row.pk for name, row in {**rows, "marketday": day}.items()}))
+"""
+PAGES = {
+    "home": "/admin/",
+    "app": f"{QUOTES}/",
+    **{f"list of {name}": f"{QUOTES}/{name}/" for name in LISTS},
+    **{f"no {name} found": f"{QUOTES}/{name}/?q=zzzz" for name in LISTS[:3]},
+    "no marketday found": f"{QUOTES}/marketday/?venue=XTSE",
+    "search": f"{QUOTES}/symbol/?q=bitcoin&active__exact=1&o=-1.2",
+    **{f"new {name}": f"{QUOTES}/{name}/add/" for name in LISTS if name != "heldprice"},
+    **{name: f"{QUOTES}/{name}/{{{name}}}/change/" for name in LISTS},
+    "deletion": f"{QUOTES}/symbol/{{symbol}}/delete/",
+    "history": f"{QUOTES}/symbol/{{symbol}}/history/",
+    "password": "/admin/password_change/",
+    "users": "/admin/auth/user/",
+    "new user": "/admin/auth/user/add/",
+    "user": "/admin/auth/user/1/change/",
+    "password of a user": "/admin/auth/user/1/password/",
+    "groups": "/admin/auth/group/",
+    "new group": "/admin/auth/group/add/",
+}
 COLOURS = """() => [...new Set([...document.querySelectorAll("body, body *")]
     .filter((place) => place.checkVisibility())
     .map((place) => getComputedStyle(place))
@@ -32,6 +74,26 @@ def office(tmp_path_factory: pytest.TempPathFactory, database_template: Path) ->
     with site(folder, database_template, "daphne", **SEEDED, **STAFF) as running:
         running.manage("createsuperuser", "--noinput")
         yield running
+
+
+@pytest.fixture(scope="module")
+def keys(office: Site) -> dict[str, int]:
+    """The keys of a row of each model."""
+    lines = office.manage("shell", "--verbosity", "0", "-c", ROWS).stdout.splitlines()
+    found: dict[str, int] = json.loads(lines[-1])
+    return found
+
+
+@pytest.fixture(scope="module")
+def alice(office: Site, browser: Browser) -> Any:
+    """The cookies of Alice, who is signed in."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(office.url + "/admin/")
+    sign_in(page)
+    state = context.storage_state()
+    context.close()
+    return state
 
 
 def sign_in(page: Page) -> None:
@@ -104,3 +166,62 @@ def test_the_header_leads_to_our_models(office: Site, tab: OpenTab):
         sections.get_by_role("link", name=name).click()
         page.wait_for_load_state()
         assert sections.locator("[aria-current]").inner_text() == name
+
+
+# For everybody
+
+
+def findings(page: Page) -> list[str]:
+    """Return all that axe finds on a page, in both schemes, on a phone and on a desk."""
+    return [
+        text for width, scheme in product(WIDTHS, SCHEMES) for text in look(page, width, scheme)
+    ]
+
+
+def look(page: Page, width: int, scheme: Any) -> list[str]:
+    """Return all that axe finds on a page at a width and in a scheme."""
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme=scheme)
+    found: list[dict[str, Any]] = Axe().run(page).response["violations"]
+    nodes = [(each["id"], node) for each in found for node in each["nodes"]]
+    return [f"{scheme} {width} {name} {node['html']} {node['any'][:1]}" for name, node in nodes]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_axe_finds_nothing(office: Site, keys: dict[str, int], alice: Any, tab: OpenTab, name: str):
+    page = tab(office.url + PAGES[name].format(**keys), storage_state=alice).page
+    page.get_by_role("heading", level=1).wait_for()
+    assert not findings(page)
+
+
+def test_axe_finds_nothing_where_alice_comes_and_goes(office: Site, tab: OpenTab):
+    page = tab(office.url + "/admin/").page
+    assert not findings(page)
+    page.get_by_label("Username").fill("bob")
+    page.get_by_label("Password").fill("wrong")
+    page.get_by_role("button", name="Log in").click()
+    page.locator(".errornote").wait_for()
+    assert not findings(page)
+    sign_in(page)
+    page.get_by_role("button", name="Log out").click()
+    page.get_by_role("heading", name="Logged out").wait_for()
+    assert not findings(page)
+
+
+@pytest.mark.parametrize("name", ["new symbol", "new board", "new marketday"])
+def test_axe_finds_nothing_in_a_form_with_errors(office: Site, alice: Any, tab: OpenTab, name: str):
+    page = tab(office.url + PAGES[name], storage_state=alice).page
+    page.get_by_role("button", name="Save", exact=True).first.click()
+    page.locator(".errornote").wait_for()
+    assert not findings(page)
+
+
+def test_axe_finds_nothing_where_symbols_are_deleted_from_their_list(
+    office: Site, alice: Any, tab: OpenTab
+):
+    page = tab(office.url + f"{QUOTES}/symbol/?q=bitcoin", storage_state=alice).page
+    page.locator(".action-select").first.check()
+    page.get_by_label("Action:").select_option("delete_selected")
+    page.get_by_role("button", name="Go").click()
+    page.get_by_role("heading", name="Delete multiple objects").wait_for()
+    assert not findings(page)

@@ -1,0 +1,53 @@
+"""Boards in the admin, and the order of their symbols."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+from quotes.admin.labels import LabelledRows
+from quotes.admin.places import SymbolsInline
+from quotes.models import Board, BoardSymbol
+
+
+@admin.register(Board)
+class BoardAdmin(admin.ModelAdmin):
+    """Boards with their symbols, and the order of both."""
+
+    change_list_template = "quotes/admin/change_list.html"
+    list_display = ("title", "slug", "position", "size")
+    list_editable = ("position",)
+    search_fields = ("title", "slug")
+    searched = _("Title or slug")
+    prepopulated_fields = {"slug": ("title",)}
+    inlines = (SymbolsInline,)
+
+    class Media:
+        css: ClassVar = {"all": ("quotes/admin.css",)}
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Board]:
+        """Read the boards with their numbers of symbols."""
+        boards: QuerySet[Board] = super().get_queryset(request)
+        return boards.annotate(places_count=Count("places"))
+
+    def get_changelist_formset(self, request: HttpRequest, **options: Any) -> Any:
+        """Return the formset of the list, with labels."""
+        return super().get_changelist_formset(request, formset=LabelledRows, **options)
+
+    @admin.display(description=_("symbols"), ordering="places_count")
+    def size(self, board: Any) -> int:
+        """Return the number of the board's symbols."""
+        count: int = board.places_count
+        return count
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Number the places from 1 again, so that the next edit can move one between others."""
+        super().save_related(request, form, formsets, change)
+        places = list(form.instance.places.order_by("position", "pk"))
+        for number, place in enumerate(places, start=1):
+            place.position = number
+        BoardSymbol.objects.bulk_update(places, ["position"])

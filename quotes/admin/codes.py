@@ -1,0 +1,58 @@
+"""The provider codes of a symbol, as rows of its form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from quotes.admin.labels import LabelledInlineRows
+from quotes.models import ProviderSymbol
+from quotes.providers import REGISTRY
+
+
+class ProviderSymbolForm(forms.ModelForm):
+    """A symbol's code for one of the known providers, to which a site may add its own."""
+
+    provider = forms.ChoiceField(
+        label=_("provider"),
+        error_messages={
+            "invalid_choice": _("Unknown provider “%(value)s”: choose a provider from the list.")
+        },
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        names = {name: name for name in sorted(REGISTRY)}
+        kept = self.instance.provider
+        if kept and kept not in names:  # shown as it is, until an operator corrects it
+            names[kept] = _("%(name)s – unknown provider") % {"name": kept}
+        field: Any = self.fields["provider"]
+        field.choices = [("", "---------"), *names.items()]
+
+
+class CodeRows(LabelledInlineRows):
+    """The provider codes of a symbol, which are named by both."""
+
+    def row(self, instance: ProviderSymbol) -> str:
+        """Return the symbol and the provider."""
+        named = {"symbol": instance.symbol, "provider": instance.provider}
+        return gettext("%(symbol)s at %(provider)s") % named
+
+
+class ProviderSymbolInline(admin.TabularInline):
+    """The provider codes of a symbol."""
+
+    model = ProviderSymbol
+    form = ProviderSymbolForm
+    formset = CodeRows
+    extra = 1
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ProviderSymbol]:
+        """Read the codes together with their symbol."""
+        return super().get_queryset(request).select_related("symbol")

@@ -1,0 +1,27 @@
+"""Market days in the admin."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from quotes.models import MarketDay
+
+
+@admin.register(MarketDay)
+class MarketDayAdmin(admin.ModelAdmin):
+    """Days on which a market has other hours than in the calendar."""
+
+    change_list_template = "quotes/admin/change_list.html"
+    list_display = ("day", "venue", "hours")
+    list_filter = ("venue",)
+    date_hierarchy = "day"
+    fields = ("venue", "day", ("opens", "closes"))
+
+    @admin.display(description=_("hours"))
+    def hours(self, day: MarketDay) -> str:
+        """Return its regular hours on the clock of the exchange."""
+        if day.opens is None or day.closes is None:
+            return gettext("closed all day")
+        return f"{day.opens:%H:%M} – {day.closes:%H:%M}"

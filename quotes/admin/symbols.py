@@ -1,0 +1,127 @@
+"""Symbols in the admin."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any, ClassVar
+
+from django.contrib import admin, messages
+from django.db import transaction
+from django.db.models import Prefetch, QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.translation import get_language, gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+
+from quotes import conf, formats, sessions
+from quotes.admin.codes import ProviderSymbolInline
+from quotes.admin.labels import LabelledRows
+from quotes.admin.places import BoardsInline
+from quotes.live import current
+from quotes.models import ProviderSymbol, Symbol
+from quotes.providers import REGISTRY, provider_class
+
+
+@admin.register(Symbol)
+class SymbolAdmin(admin.ModelAdmin):
+    """Symbols, which can be searched, filtered and switched on and off."""
+
+    change_list_template = "quotes/admin/change_list.html"
+    list_display = ("code", "active", "name", "last", "codes", "kind")
+    list_display_links = ("code", "name")
+    list_filter = ("active", "kind", "boards", "currency", "exchange")
+    list_editable = ("active",)
+    search_fields = ("code", "name", "provider_symbols__code")
+    searched = _("Symbol, name or a provider's code")
+    list_per_page = 100
+    actions = ("switch_on", "switch_off")
+    inlines = (ProviderSymbolInline, BoardsInline)
+    fieldsets = (
+        (None, {"fields": ("code", "name", "kind", "exchange", "currency", "active")}),
+        (_("Prices"), {"fields": ("tick_size", "stale_after", "start")}),
+    )
+
+    class Media:
+        css: ClassVar = {"all": ("quotes/admin.css",)}
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Symbol]:
+        """Read the symbols together with their codes and last quotes."""
+        codes = Prefetch("provider_symbols", ProviderSymbol.objects.order_by("provider"))
+        return super().get_queryset(request).select_related("last_quote").prefetch_related(codes)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Save the codes and places, and warn of a symbol that visitors won't see move."""
+        super().save_related(request, form, formsets, change)
+        for hint in hints(form.instance) if formsets else ():  # not for each row of a list
+            self.message_user(request, hint, messages.WARNING)
+
+    def get_changelist_formset(self, request: HttpRequest, **options: Any) -> Any:
+        """Return the formset of the list, with labels."""
+        return super().get_changelist_formset(request, formset=LabelledRows, **options)
+
+    @admin.display(description=_("last"))
+    def last(self, symbol: Symbol) -> str:
+        """Return the newest price in this process, or else in the database."""
+        live = current()
+        state = live.store.states.get(symbol.code) if live else None
+        quote = state.quote if state else None
+        if quote is None and hasattr(symbol, "last_quote"):
+            with suppress(ValueError):  # another release wrote it
+                quote = symbol.last_quote.quote
+        if quote is None:
+            return "—"
+        digits = formats.price_digits(quote.last, symbol.digits_near(quote.last))
+        price = formats.number(quote.last, digits, get_language() or "en")
+        return f"{price} {quote.currency}"
+
+    @admin.display(description=_("codes"))
+    def codes(self, symbol: Symbol) -> str:
+        """Return the number of the symbol's codes for the known providers, with a list of them."""
+        rows = [each for each in symbol.provider_symbols.all() if each.provider in REGISTRY]
+        listed = ", ".join(f"{row.provider} {row.code}" for row in rows)
+        return format_html('<span title="{}">{}</span>', listed, len(rows))
+
+    @admin.action(description=_("Switch on"), permissions=["change"])
+    def switch_on(self, request: HttpRequest, chosen: QuerySet[Symbol]) -> None:
+        """Switch the chosen symbols on."""
+        self._switch(request, chosen, active=True)
+
+    @admin.action(description=_("Switch off"), permissions=["change"])
+    def switch_off(self, request: HttpRequest, chosen: QuerySet[Symbol]) -> None:
+        """Switch the chosen symbols off."""
+        self._switch(request, chosen, active=False)
+
+    def _switch(self, request: HttpRequest, chosen: QuerySet[Symbol], *, active: bool) -> None:
+        with transaction.atomic():
+            for symbol in chosen:
+                symbol.active = active
+                symbol.save(update_fields=["active"])
+                self.log_change(request, symbol, [{"changed": {"fields": ["active"]}}])
+        on = ngettext("%d symbol switched on.", "%d symbols switched on.", len(chosen))
+        off = ngettext("%d symbol switched off.", "%d symbols switched off.", len(chosen))
+        self.message_user(request, (on if active else off) % len(chosen))
+
+
+def hints(symbol: Symbol) -> list[str]:
+    """Return what an active symbol lacks to have a price, and to be found by visitors."""
+    if not symbol.active:
+        return []
+    found, named, code = [], conf.get("PROVIDERS"), {"code": symbol.code}
+    with_code = set(symbol.provider_symbols.values_list("provider", flat=True))
+    if not any(name in with_code or not provider_class(name).needs_code for name in named):
+        lacks = gettext(
+            "“%(code)s” has no price, because it has no code for a provider of this site "
+            "(%(providers)s). Add one."
+        )
+        found.append(lacks % {**code, "providers": ", ".join(named)})
+    if not sessions.knows(symbol.exchange, symbol.kind):
+        unknown = gettext(
+            "The hours of the exchange “%(exchange)s” are not known. If it has another name in the "
+            "calendar, use that one."
+        )
+        found.append(unknown % {"exchange": symbol.exchange})
+    if not symbol.places.exists():
+        found.append(
+            gettext("“%(code)s” is on no board. Add one, so that visitors find it.") % code
+        )
+    return found
