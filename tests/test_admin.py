@@ -78,6 +78,24 @@ def test_held_prices_are_listed_and_can_not_be_changed(alice: Client, listed: Bo
     )
 
 
+@pytest.mark.parametrize(
+    ("language", "shown"),
+    [
+        ("en", "1,198,012.50 0.000000012 5,103 / 5,101"),
+        ("de", "1.198.012,50 0,000000012 5.103 / 5.101"),
+    ],
+)
+def test_held_prices_have_separators_in_the_language_of_the_operator(
+    alice: Client, listed: Board, language: str, shown: str
+):
+    told = {"symbol": Symbol.objects.get(code="AAPL"), "provider": "coinbase", "currency": "USD"}
+    numbers = {"last": "1198012.50", "before": "0.000000012", "book": "5103 / 5101"}
+    held = HeldPrice.objects.create(at=timezone.now(), outcome="crossed", **numbers, **told)
+    for path in ("/admin/quotes/heldprice/", f"/admin/quotes/heldprice/{held.pk}/change/"):
+        page = alice.get(path, headers={"accept-language": language}).content.decode()
+        assert all(number in text(page) for number in shown.split(" ", 2)), path
+
+
 def text(page: str) -> str:
     """Return the visible text of a page, on one line."""
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", page)).split())
@@ -157,6 +175,37 @@ def test_the_list_of_symbols_shows_prices_and_provider_codes(
     page = response.content.decode()
     assert '<td class="field-last">119,801.25 USD</td>' in page
     assert '<td class="field-codes"><span title="coinbase BTC-USD-AT-COINBASE">1</span>' in page
+
+
+def test_the_list_of_symbols_shows_the_age_of_prices_and_points_of_an_index(
+    alice: Client, listed: Board, make_quote: Callable[..., Any]
+):
+    index = Symbol.objects.create(code="^GSPC", name="S&P 500", kind="index", currency="USD")
+    for symbol, age in ((Symbol.objects.get(code="AAPL"), 5), (index, 60 * 24 * 3)):
+        received = timezone.now() - timedelta(minutes=age)
+        wire = to_wire(make_quote(symbol.code, "6854.94", received_at=received))
+        LastQuote.objects.create(symbol=symbol, epoch=1, batch=1, wire=wire)
+    page = text(alice.get(SYMBOLS).content.decode())
+    assert "Symbol Active Name Kind Last Age Sources" in page
+    assert "AAPL Apple Stock 6,854.94 USD 5 min old 0" in page
+    assert "^GSPC S&P 500 Index 6,854.94 pts 3 days old 0" in page
+    assert "MSFT Microsoft Stock — 0" in page
+    german = text(alice.get(SYMBOLS, headers={"accept-language": "de"}).content.decode())
+    assert "Symbol Aktiv Name Art Letzter Kurs Alter Quellen" in german
+    assert "6.854,94 USD 5 Min. alt" in german
+
+
+def test_the_names_of_the_sources_are_text_too(alice: Client, listed: Board):
+    row = next(
+        row for row in alice.get(SYMBOLS).content.decode().split("<tr>") if ">BTC-USD<" in row
+    )
+    assert text(row).endswith("1 coinbase BTC-USD-AT-COINBASE")
+
+
+def test_a_price_that_another_release_wrote_is_left_out(alice: Client, listed: Board):
+    symbol = Symbol.objects.get(code="AAPL")
+    LastQuote.objects.create(symbol=symbol, epoch=1, batch=1, wire={"v": 999})
+    assert "AAPL Apple Stock — 0" in text(alice.get(SYMBOLS).content.decode())
 
 
 @pytest.mark.parametrize(
@@ -449,6 +498,28 @@ def switched_in_the_list(*off: str) -> dict[str, str]:
 def test_symbols_are_switched_in_the_list_itself(alice: Client, listed: Board):
     alice.post(SYMBOLS, switched_in_the_list("AAPL", "NVDA"))
     assert active() == ["BTC-USD", "MSFT"]
+
+
+@pytest.mark.parametrize(
+    ("stored", "shown"), [("0.010000000000", "0.01"), ("87508.83", "87508.83"), ("100", "100")]
+)
+def test_numbers_in_fields_have_no_zeros_at_their_end(
+    alice: Client, listed: Board, stored: str, shown: str
+):
+    Symbol.objects.filter(code="AAPL").update(tick_size=stored, start=stored)
+    symbol = Symbol.objects.get(code="AAPL")
+    page = alice.get(f"{SYMBOLS}{symbol.pk}/change/").content.decode()
+    values = re.findall(r'name="(?:tick_size|start)" value="([^"]*)"', page)
+    assert values == [shown, shown]
+    given = symbol_form(code="AAPL", name="Apple", tick_size=values[0], start=values[1])
+    assert alice.post(f"{SYMBOLS}{symbol.pk}/change/", given).status_code == 302
+    assert Symbol.objects.get(code="AAPL").tick_size == symbol.tick_size
+
+
+@pytest.mark.parametrize("path", [SYMBOLS, BOARDS])
+def test_a_long_form_is_saved_at_its_top_too(alice: Client, listed: Board, path: str):
+    pk = listed.pk if path == BOARDS else Symbol.objects.get(code="AAPL").pk
+    assert alice.get(f"{path}{pk}/change/").content.decode().count('name="_save"') == 2
 
 
 def labels(page: str) -> list[str]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
+from quotes import formats
 from quotes.admin.labels import LabelledRows
 from quotes.admin.places import SymbolsInline
 from quotes.models import Board, BoardSymbol
@@ -20,6 +23,7 @@ class BoardAdmin(admin.ModelAdmin):
 
     change_list_template = "quotes/admin/change_list.html"
     list_display = ("title", "slug", "position", "size")
+    save_on_top = True
     list_editable = ("position",)
     search_fields = ("title", "slug")
     searched = _("Title or slug")
@@ -39,10 +43,9 @@ class BoardAdmin(admin.ModelAdmin):
         return super().get_changelist_formset(request, formset=LabelledRows, **options)
 
     @admin.display(description=_("symbols"), ordering="places_count")
-    def size(self, board: Any) -> int:
+    def size(self, board: Any) -> str:
         """Return the number of the board's symbols."""
-        count: int = board.places_count
-        return count
+        return formats.number(Decimal(board.places_count), 0, get_language() or "en")
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Number the places from 1 again, so that the next edit can move one between others."""

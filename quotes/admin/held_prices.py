@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from decimal import Decimal, InvalidOperation
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.formats import date_format
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
+from quotes import formats
 from quotes.models import HeldPrice
+
+COLUMNS = ("moment", "symbol", "outcome", "price", "previous", "both", "provider", "currency")
 
 
 @admin.register(HeldPrice)
@@ -18,21 +23,36 @@ class HeldPriceAdmin(admin.ModelAdmin):
     """Prices that were held back. They can't be changed here."""
 
     change_list_template = "quotes/admin/change_list.html"
-    list_display = (
-        "moment", "symbol", "outcome", "last", "before", "book", "provider", "currency"
-    )  # fmt: skip
+    list_display = fields = readonly_fields = COLUMNS
     list_filter = ("outcome", "provider")
     search_fields = ("symbol__code",)
     searched = _("symbol")
     list_select_related = ("symbol",)
     date_hierarchy = "at"
-    empty_value_display = "–"
+
+    class Media:
+        css: ClassVar = {"all": ("quotes/admin.css",)}
 
     @admin.display(description=_("time"), ordering="at")
     def moment(self, held: HeldPrice) -> str:
         """Return the time to the second, which Django leaves out."""
         at = timezone.localtime(held.at)
         return f"{date_format(at, 'SHORT_DATE_FORMAT')} {at:%H:%M:%S}"
+
+    @admin.display(description=_("price"))
+    def price(self, held: HeldPrice) -> str:
+        """Return the held price with all digits."""
+        return formatted(held.last)
+
+    @admin.display(description=_("previous price"))
+    def previous(self, held: HeldPrice) -> str:
+        """Return the price before it."""
+        return formatted(held.before)
+
+    @admin.display(description=_("bid / ask"))
+    def both(self, held: HeldPrice) -> str:
+        """Return bid and ask if they were left out."""
+        return " / ".join(formatted(each) for each in held.book.split(" / "))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Return False: only the feed adds held prices."""
@@ -41,3 +61,17 @@ class HeldPriceAdmin(admin.ModelAdmin):
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Return False: nobody edits the record of held prices."""
         return False
+
+
+def formatted(text: str) -> str:
+    """Return a stored number in the operator's language; one that was cut stays as it is.
+
+    Return a dash if there is none.
+    """
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        return text or "–"
+    exponent = value.as_tuple().exponent
+    digits = -exponent if isinstance(exponent, int) and exponent < 0 else 0
+    return formats.number(value, digits, get_language() or "en")

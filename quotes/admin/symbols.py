@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from decimal import Decimal
 from typing import Any, ClassVar
 
+from django import forms
 from django.contrib import admin, messages
 from django.db import transaction
-from django.db.models import Prefetch, QuerySet
+from django.db.models import DecimalField, Prefetch, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.translation import get_language, gettext, ngettext
@@ -18,8 +20,19 @@ from quotes.admin.codes import ProviderSymbolInline
 from quotes.admin.labels import LabelledRows
 from quotes.admin.places import BoardsInline
 from quotes.live import current
-from quotes.models import ProviderSymbol, Symbol
+from quotes.models import LastQuote, ProviderSymbol, Symbol
 from quotes.providers import REGISTRY, provider_class
+from quotes.quote import utc_now
+from quotes.shown import BLANK, Shown
+from quotes.store import State
+
+
+class PlainDecimalField(forms.DecimalField):
+    """A number without the zeros that its column adds."""
+
+    def prepare_value(self, value: Any) -> Any:
+        """Return a stored 0.010000000000 as 0.01."""
+        return formats.plain(value.normalize()) if isinstance(value, Decimal) else value
 
 
 @admin.register(Symbol)
@@ -27,13 +40,15 @@ class SymbolAdmin(admin.ModelAdmin):
     """Symbols, which can be searched, filtered and switched on and off."""
 
     change_list_template = "quotes/admin/change_list.html"
-    list_display = ("code", "active", "name", "last", "codes", "kind")
+    list_display = ("code", "active", "name", "kind", "last", "age", "codes")
     list_display_links = ("code", "name")
     list_filter = ("active", "kind", "boards", "currency", "exchange")
     list_editable = ("active",)
     search_fields = ("code", "name", "provider_symbols__code")
     searched = _("Symbol, name or a provider's code")
     list_per_page = 100
+    save_on_top = True
+    formfield_overrides: ClassVar = {DecimalField: {"form_class": PlainDecimalField}}
     actions = ("switch_on", "switch_off")
     inlines = (ProviderSymbolInline, BoardsInline)
     fieldsets = (
@@ -61,25 +76,26 @@ class SymbolAdmin(admin.ModelAdmin):
 
     @admin.display(description=_("last"))
     def last(self, symbol: Symbol) -> str:
-        """Return the newest price in this process, or else in the database."""
-        live = current()
-        state = live.store.states.get(symbol.code) if live else None
-        quote = state.quote if state else None
-        if quote is None and hasattr(symbol, "last_quote"):
-            with suppress(ValueError):  # another release wrote it
-                quote = symbol.last_quote.quote
-        if quote is None:
-            return "—"
-        digits = formats.price_digits(quote.last, symbol.digits_near(quote.last))
-        price = formats.number(quote.last, digits, get_language() or "en")
-        return f"{price} {quote.currency}"
+        """Return the newest price as pages show it."""
+        shown = newest(symbol)
+        return format_html("{} {}", shown.last, shown.unit) if shown.quote else BLANK
 
-    @admin.display(description=_("codes"))
+    @admin.display(description=_("age"), empty_value="")
+    def age(self, symbol: Symbol) -> str:
+        """Return the age of the newest price, marked if it is stale."""
+        shown = newest(symbol)
+        if shown.quote is None:
+            return ""
+        text = formats.age((utc_now() - shown.quote.time).total_seconds(), shown.language)
+        return format_html('<span class="{}">{}</span>', "stale" if shown.state.stale else "", text)
+
+    @admin.display(description=_("sources"))
     def codes(self, symbol: Symbol) -> str:
         """Return the number of the symbol's codes for the known providers, with a list of them."""
         rows = [each for each in symbol.provider_symbols.all() if each.provider in REGISTRY]
         listed = ", ".join(f"{row.provider} {row.code}" for row in rows)
-        return format_html('<span title="{}">{}</span>', listed, len(rows))
+        count = '<span title="{}">{}</span> <span class="visually-hidden">{}</span>'
+        return format_html(count, listed, len(rows), listed)
 
     @admin.action(description=_("Switch on"), permissions=["change"])
     def switch_on(self, request: HttpRequest, chosen: QuerySet[Symbol]) -> None:
@@ -100,6 +116,17 @@ class SymbolAdmin(admin.ModelAdmin):
         on = ngettext("%d symbol switched on.", "%d symbols switched on.", len(chosen))
         off = ngettext("%d symbol switched off.", "%d symbols switched off.", len(chosen))
         self.message_user(request, (on if active else off) % len(chosen))
+
+
+def newest(symbol: Symbol) -> Shown:
+    """Return the newest state of a symbol in this process, or else its quote in the database."""
+    live = current()
+    state = live.store.states.get(symbol.code) if live else None
+    if state is None or state.quote is None:
+        state = State(symbol)
+        with suppress(LastQuote.DoesNotExist, ValueError):  # none yet, or another release wrote it
+            state = State(symbol, symbol.last_quote.quote)
+    return Shown(state, get_language() or "en")
 
 
 def hints(symbol: Symbol) -> list[str]:

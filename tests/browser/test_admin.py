@@ -38,7 +38,7 @@ def staff(house: Site, tab: OpenTab) -> Page:
 
 def save(page: Page) -> None:
     """Save the form that the admin shows."""
-    page.get_by_role("button", name="Save", exact=True).click()
+    page.get_by_role("button", name="Save", exact=True).first.click()
     expect(page.locator(".messagelist .success")).to_be_visible()
 
 

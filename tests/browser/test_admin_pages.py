@@ -168,6 +168,18 @@ def test_the_header_leads_to_our_models(office: Site, tab: OpenTab):
         assert sections.locator("[aria-current]").inner_text() == name
 
 
+@pytest.mark.parametrize("locale", ["en-US", "de-DE"])
+def test_all_columns_of_the_symbols_are_in_sight(
+    office: Site, keys: dict[str, int], alice: Any, tab: OpenTab, locale: str
+):
+    page = tab(storage_state=alice, locale=locale, viewport={"width": 1280, "height": 900}).page
+    page.goto(f"{office.url}{QUOTES}/symbol/")
+    assert page.locator("#result_list thead th").count() == 8
+    assert page.locator(".results").evaluate("(list) => list.scrollWidth <= list.clientWidth")
+    page.set_viewport_size({"width": 390, "height": 900})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
 # For everybody
 
 
