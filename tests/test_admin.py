@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import date, time, timedelta
 from html import unescape
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -285,6 +286,42 @@ def test_only_staff_may_look(client: Client, db: None):
         response = client.get(path)
         assert response.status_code == 302
         assert response["Location"].startswith("/admin/login/")
+
+
+EMPTY = {
+    SYMBOLS: ("There are no symbols yet.", "Add symbol", "add/"),
+    BOARDS: ("There are no boards yet.", "Add board", "add/"),
+    "/admin/quotes/marketday/": ("All markets keep the hours", "Add market day", "add/"),
+    "/admin/quotes/heldprice/": ("No price has been held back.", "All symbols", "../symbol/"),
+}
+
+
+@pytest.mark.parametrize("path", EMPTY)
+def test_an_empty_list_explains_itself_and_leads_on(alice: Client, path: str):
+    sentence, link, target = EMPTY[path]
+    page = alice.get(path).content.decode()
+    assert sentence in text(page)
+    [found] = re.findall(rf'<p><a href="([^"]*)">{link}</a></p>', page)
+    assert found == urljoin(path, target)
+    assert alice.get(found).status_code == 200
+    german = text(alice.get(path, headers={"accept-language": "de"}).content.decode())
+    assert sentence not in german
+
+
+@pytest.mark.parametrize("path", [SYMBOLS, BOARDS])
+def test_a_search_that_finds_nothing_leads_to_all(alice: Client, listed: Board, path: str):
+    page = alice.get(f"{path}?q=zzzz").content.decode()
+    count = {SYMBOLS: 4, BOARDS: 1}[path]
+    assert f"Nothing matches. Show all {count}" in text(page)
+    assert f'<p><a href="?">Show all {count}</a></p>' in page
+    assert "There are no" not in page
+
+
+def test_somebody_who_may_not_add_is_not_sent_there(db: None):
+    client = granted("view")
+    page = client.get("/admin/quotes/marketday/").content.decode()
+    assert "Add market day" not in page
+    assert ">All symbols</a>" in page
 
 
 # Symbols

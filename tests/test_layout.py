@@ -28,7 +28,7 @@ views admin routing management probes
 urls
 """  # a level on each line, from the ground up; some rooms do not exist yet
 LEVEL = {room: level for level, line in enumerate(ROOMS.split("\n")) for room in line.split()}
-YET_TO_COME = {"alerts", "charts", "visitors", "embeds", "staff"}
+YET_TO_COME = {"alerts", "charts", "visitors", "embeds"}
 MODULES = [path for path in sorted(QUOTES.rglob("*.py")) if "migrations" not in path.parts]
 TEMPLATES = [each for name in ("templates", "site") for each in (ROOT / name).rglob("*.html")]
 MARKUP = [*sorted(TEMPLATES), *MODULES]

@@ -22,6 +22,7 @@ class BoardAdmin(admin.ModelAdmin):
     """Boards with their symbols, and the order of both."""
 
     change_list_template = "quotes/admin/change_list.html"
+    nothing = _("There are no boards yet. A board is a page that shows symbols in its own order.")
     list_display = ("title", "slug", "position", "size")
     save_on_top = True
     list_editable = ("position",)

@@ -23,6 +23,10 @@ class HeldPriceAdmin(admin.ModelAdmin):
     """Prices that were held back. They can't be changed here."""
 
     change_list_template = "quotes/admin/change_list.html"
+    nothing = _(
+        "No price has been held back. Prices that jump further than the setting MAX_JUMP allows "
+        "wait here until a second price confirms them."
+    )
     list_display = fields = readonly_fields = COLUMNS
     list_filter = ("outcome", "provider")
     search_fields = ("symbol__code",)

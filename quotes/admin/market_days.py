@@ -14,6 +14,10 @@ class MarketDayAdmin(admin.ModelAdmin):
     """Days on which a market has other hours than in the calendar."""
 
     change_list_template = "quotes/admin/change_list.html"
+    nothing = _(
+        "All markets keep the hours of the calendar. Add a day on which a market is closed or has "
+        "other hours."
+    )
     list_display = ("day", "venue", "hours")
     list_filter = ("venue",)
     date_hierarchy = "day"

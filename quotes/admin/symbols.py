@@ -40,6 +40,10 @@ class SymbolAdmin(admin.ModelAdmin):
     """Symbols, which can be searched, filtered and switched on and off."""
 
     change_list_template = "quotes/admin/change_list.html"
+    nothing = _(
+        "There are no symbols yet. Add them one by one here, or load many at once with "
+        "“manage.py loadcatalogue”."
+    )
     list_display = ("code", "active", "name", "kind", "last", "age", "codes")
     list_display_links = ("code", "name")
     list_filter = ("active", "kind", "boards", "currency", "exchange")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.admin.apps import AdminConfig
 from django.http import HttpRequest
+
+from quotes.staff.state import remarks
 
 
 class Site(admin.AdminSite):
@@ -20,8 +21,8 @@ class Site(admin.AdminSite):
         apps = super().get_app_list(request, app_label)
         return sorted(apps, key=lambda app: app["app_label"] != "quotes")
 
-
-class SiteConfig(AdminConfig):
-    """Django's admin, with the site above."""
-
-    default_site = "quoteboard.admin.Site"
+    def index(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        """Show the home page, with the state of the prices for those who may see them."""
+        may_see = request.user.has_perm("quotes.view_symbol")
+        context = {"remarks": list(remarks()) if may_see else []}
+        return super().index(request, context | (extra_context or {}))

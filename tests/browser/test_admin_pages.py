@@ -237,3 +237,20 @@ def test_axe_finds_nothing_where_symbols_are_deleted_from_their_list(
     page.get_by_role("button", name="Go").click()
     page.get_by_role("heading", name="Delete multiple objects").wait_for()
     assert not findings(page)
+
+
+def test_axe_finds_nothing_on_a_site_without_symbols(
+    tmp_path: Path, database_template: Path, tab: OpenTab
+):
+    with site(tmp_path, database_template, "daphne", **SEEDED, **STAFF) as bare:
+        bare.manage("createsuperuser", "--noinput")
+        empty = "from quotes.models import Board, Symbol as S; S.objects.all().delete()"
+        bare.manage("shell", "--verbosity", "0", "-c", f"{empty}; Board.objects.all().delete()")
+        page = tab(bare.url + "/admin/").page
+        sign_in(page)
+        page.get_by_text("No symbol is active").wait_for()
+        assert not findings(page)
+        for name in LISTS:
+            page.goto(f"{bare.url}{QUOTES}/{name}/")
+            page.locator(".nothing").wait_for()
+            assert not findings(page), name

@@ -1,0 +1,1 @@
+"""What only the staff of a site sees, beside the admin of the models."""

@@ -1,0 +1,70 @@
+"""The state of the prices for operators: the feed, its sources, and symbols without a price."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from django.db.models import Count
+from django.db.models.functions import Now
+from django.urls import reverse
+from django.utils.translation import gettext, ngettext
+
+from quotes import formats
+from quotes.live import current
+from quotes.models import FeedLease, Symbol
+from quotes.shown import provider_title
+
+WITHOUT_PRICE = "?active__exact=1&last_quote__isnull=True"
+
+
+class Remark(NamedTuple):
+    """A sentence about the state, and where an operator sees more."""
+
+    text: str
+    good: bool = True
+    link: str = ""
+
+
+def remarks() -> Iterator[Remark]:
+    """Return one sentence each about the feed, its sources, and symbols without a price."""
+    yield feed()
+    yield from sources()
+    yield prices()
+
+
+def feed() -> Remark:
+    """Return whether this process hears the feed, or whether one runs at all."""
+    live = current()
+    if live and live.store.stopped_at:
+        stopped = gettext("Prices stopped at")
+        return Remark(f"{stopped} {formats.clock(live.store.stopped_at)}", good=False)
+    if FeedLease.objects.filter(expires_at__gt=Now()).exists():
+        return Remark(gettext("The feed runs"))
+    return Remark(gettext("No feed runs: “manage.py doctor” reports why"), good=False)
+
+
+def sources() -> Iterator[Remark]:
+    """Return the sources that fail, or that none does; nothing in a process without live parts."""
+    live = current()
+    failing = live.store.outages.items() if live else ()
+    for name, since in sorted(failing):
+        text = gettext("Prices from %(title)s unavailable since %(since)s")
+        named = {"title": gettext(provider_title(name)), "since": formats.clock(since)}
+        yield Remark(text % named, good=False)
+    if live and not failing:
+        yield Remark(gettext("All sources work"))
+
+
+def prices() -> Remark:
+    """Return how many active symbols have no price, with the list of them."""
+    active = Symbol.objects.filter(active=True)
+    found = active.aggregate(symbols=Count("pk"), priced=Count("last_quote"))
+    missing = found["symbols"] - found["priced"]
+    if not found["symbols"]:
+        return Remark(gettext("No symbol is active"), good=False)
+    if not missing:
+        return Remark(gettext("All symbols have a price"))
+    text = ngettext("%(n)d symbol has no price", "%(n)d symbols have no price", missing)
+    link = reverse("admin:quotes_symbol_changelist") + WITHOUT_PRICE
+    return Remark(text % {"n": missing}, good=False, link=link)

@@ -1,0 +1,125 @@
+"""The home page of the admin states whether prices arrive, from where, and what has none."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from html import unescape
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test import AsyncClient, Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from quotes import formats
+from quotes.feed.batch import Batch
+from quotes.live import beat, layer
+from quotes.models import FeedLease, LastQuote, Symbol
+from quotes.quote.wire import to_wire
+from tests.servers import until
+
+HOME = "/admin/"
+
+
+@pytest.fixture
+def operator(transactional_db: None) -> User:
+    """An operator of the site."""
+    return User.objects.create(username="alice", is_staff=True, is_superuser=True)
+
+
+@pytest.fixture
+def client(operator: User) -> Client:
+    """The operator's browser."""
+    client = Client()
+    client.force_login(operator)
+    return client
+
+
+@pytest.fixture
+def live_client(operator: User, live_parts: Any) -> AsyncClient:
+    """The operator's browser, at a process with live parts."""
+    client = AsyncClient()
+    client.force_login(operator)
+    return client
+
+
+def remarks(page: str) -> list[tuple[str, str]]:
+    """Return the remarks of a page, each with its state."""
+    found = re.findall(r'<li class="(good|bad)">(.*?)</li>', page, re.DOTALL)
+    return [(state, unescape(re.sub(r"<[^>]*>", "", text))) for state, text in found]
+
+
+def of_home(client: Client, **headers: str) -> list[tuple[str, str]]:
+    """Return the remarks of the home page."""
+    return remarks(client.get(HOME, headers=headers).content.decode())
+
+
+def lead() -> None:
+    """Let a feed run, as far as the database shows."""
+    later = timezone.now() + timedelta(minutes=1)
+    FeedLease.objects.update_or_create(pk=1, defaults={"holder": "feed", "expires_at": later})
+
+
+def test_without_a_feed_it_says_so_in_the_language_of_the_operator(client: Client):
+    assert ("bad", "No feed runs: “manage.py doctor” reports why") in of_home(client)
+    german = of_home(client, **{"accept-language": "de"})
+    assert ("bad", "Es läuft kein Feed: „manage.py doctor“ nennt den Grund") in german
+    lead()
+    assert ("good", "The feed runs") in of_home(client)
+
+
+def test_symbols_without_a_price_are_counted_and_listed(
+    client: Client, make_quote: Callable[..., Any]
+):
+    assert ("bad", "No symbol is active") in of_home(client)
+    for code in ("AAPL", "MSFT", "NVDA"):
+        Symbol.objects.create(code=code, name=code, kind="stock", currency="USD")
+    Symbol.objects.create(code="OFF", name="Off", kind="stock", currency="USD", active=False)
+    apple = Symbol.objects.get(code="AAPL")
+    LastQuote.objects.create(symbol=apple, epoch=1, batch=1, wire=to_wire(make_quote("AAPL", "5")))
+    assert ("bad", "2 symbols have no price") in of_home(client)
+    [link] = re.findall(r'<a href="([^"]*)">2 symbols', client.get(HOME).content.decode())
+    listed = client.get(unescape(link)).content.decode()
+    assert re.findall(r'field-code"><a [^>]*>([^<]*)<', listed) == ["MSFT", "NVDA"]
+    Symbol.objects.filter(code__in=("MSFT", "NVDA")).delete()
+    assert ("good", "All symbols have a price") in of_home(client)
+
+
+def test_it_costs_two_queries_of_any_number_of_symbols(client: Client):
+    with CaptureQueriesContext(connection) as queries:
+        client.get(HOME)
+    assert len([each for each in queries if "quotes_" in each["sql"]]) == 2
+
+
+def test_it_is_for_those_who_may_see_symbols(client: Client, operator: User):
+    User.objects.update(is_superuser=False)
+    assert of_home(client) == []
+    assert client.get(HOME).status_code == 200
+
+
+async def test_sources_that_fail_are_named_with_the_time(live_client: AsyncClient, live_parts: Any):
+    await layer.send_batch(1, Batch(1, [], {}))
+    await until(lambda: live_parts.beat.heard_at)
+    page = (await live_client.get(HOME)).content.decode()
+    assert ("good", "All sources work") in remarks(page)
+    since = timezone.now()
+    await layer.send_batch(1, Batch(2, [], {"coinbase": since}))
+    await until(lambda: live_parts.store.outages)
+    page = (await live_client.get(HOME)).content.decode()
+    words = f"Prices from Coinbase unavailable since {formats.clock(since)}"
+    assert ("bad", words) in remarks(page)
+    assert ("good", "All sources work") not in remarks(page)
+
+
+async def test_prices_that_stopped_are_reported_with_the_time(
+    live_client: AsyncClient, live_parts: Any, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(beat, "LIMIT", 0.0)
+    await until(lambda: live_parts.store.stopped_at)
+    page = (await live_client.get(HOME)).content.decode()
+    words = f"Prices stopped at {formats.clock(live_parts.store.stopped_at)}"
+    assert ("bad", words) in remarks(page)
