@@ -597,6 +597,16 @@ def order(board: Board) -> list[tuple[str, int]]:
     return list(board.places.order_by("position").values_list("symbol__code", "position"))
 
 
+def test_the_form_of_a_board_begins_with_its_title_and_explains_positions(
+    alice: Client, listed: Board
+):
+    page = alice.get(f"{BOARDS}{listed.pk}/change/").content.decode()
+    assert re.findall(r'<input [^>]*name="(title|slug|position)"', page) == [
+        "title", "slug", "position",
+    ]  # fmt: skip
+    assert "Without a position, a new symbol is the last one." in page
+
+
 def test_a_board_takes_the_order_of_its_form_and_numbers_it_again(alice: Client, listed: Board):
     path = f"{BOARDS}{listed.pk}/change/"
     assert alice.get(path).status_code == 200

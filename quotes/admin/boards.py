@@ -28,6 +28,7 @@ class BoardAdmin(admin.ModelAdmin):
     list_editable = ("position",)
     search_fields = ("title", "slug")
     searched = _("Title or slug")
+    fields = ("title", "slug", "position")
     prepopulated_fields = {"slug": ("title",)}
     inlines = (SymbolsInline,)
 

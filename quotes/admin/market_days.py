@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from django.contrib import admin
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -22,6 +24,9 @@ class MarketDayAdmin(admin.ModelAdmin):
     list_filter = ("venue",)
     date_hierarchy = "day"
     fields = ("venue", "day", ("opens", "closes"))
+
+    class Media:
+        css: ClassVar = {"all": ("quotes/admin.css",)}
 
     @admin.display(description=_("hours"))
     def hours(self, day: MarketDay) -> str:

@@ -45,6 +45,10 @@ class PlaceForm(forms.ModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.fields["position"].help_text = gettext(
+            "A symbol with a lower position comes first. Without a position, a new symbol is the "
+            "last one. When the board is saved, its symbols are numbered from 1."
+        )
         if not self.instance.pk:
             self.fields["position"].required = False
             self.fields["position"].initial = None
