@@ -21,6 +21,10 @@ COLOURS = """() => [...document.querySelectorAll(".quote[data-way] .quotes-arrow
     .map((arrow) => getComputedStyle(arrow).color
         === getComputedStyle(arrow.closest(".quote").querySelector(".quotes-currency")).color)"""
 
+MIDDLES = """(sign) => [...sign.querySelectorAll("time, .pulse-more")]
+    .map((text) => text.getBoundingClientRect())
+    .map((box) => box.top + box.height / 2)"""
+
 
 def grey(page: Tab) -> bool:
     """Return whether no price has the colour of a gain or a loss."""
@@ -53,6 +57,8 @@ def test_when_the_feed_is_killed_every_place_says_so_in_sight_and_in_grey(
                 expect(sign).to_contain_text("Prices stopped at")
             page.until(lambda page=page: grey(page), "no price has a colour")
         expect(board.page.locator(".pulse-ill")).to_be_in_viewport(ratio=1)
+        stopped_at, trying_again = board.page.locator(".pulse-ill").evaluate(MIDDLES)
+        assert stopped_at == pytest.approx(trying_again, abs=1), "both texts stand on one line"
         expect(board.page.locator(".quote").last).to_be_in_viewport(ratio=1)
         running.callback(Runfeed(served, "second").ready().stop)
         for page in pages:
