@@ -58,6 +58,25 @@ BACKWARDS = """() => [...document.querySelectorAll(".quote [data-field]")]
         return left(0) >= left(text.length - 1);
     })
     .map((place) => place.dataset.field + " " + place.innerText)"""
+# links in tables whose ring of focus is missing, cut off, or crosses their text
+BAD_RINGS = """() => [...document.querySelectorAll("table a")]
+    .filter((link) => link.checkVisibility())
+    .filter((link) => {
+        link.focus();
+        const around = [link];
+        while (around.at(-1).parentElement) around.push(around.at(-1).parentElement);
+        const ring = around.find((place) => getComputedStyle(place).outlineStyle !== "none");
+        if (!ring) return true;
+        const [box, text] = [ring.getBoundingClientRect(), document.createRange()];
+        text.selectNodeContents(link);
+        const {left, right} = text.getBoundingClientRect();
+        const offset = parseFloat(getComputedStyle(ring).outlineOffset);
+        const within = (place) => place.getBoundingClientRect().left <= box.left - offset - 2;
+        return left < box.left - offset + 2 || right > box.right + offset - 2
+            || around.slice(around.indexOf(ring) + 1)
+                .some((place) => getComputedStyle(place).overflow !== "visible" && !within(place));
+    })
+    .map((link) => link.innerText)"""
 SMALL = """() => [...document.querySelectorAll("a, button, input:not([type=hidden])")]
     .filter((target) => target.checkVisibility() && !target.closest("p, .quotes-whole, .skip"))
     .map((target) => [target.innerText || target.name, target.getBoundingClientRect()])
@@ -122,6 +141,15 @@ def test_targets_are_large_enough_for_a_thumb(market: Site, tab: OpenTab):
         if found := page.page.evaluate(SMALL):
             small[name] = found[:3]
     assert small == {}
+
+
+@pytest.mark.parametrize("name", ["front", "board", "search"])
+def test_the_ring_of_focus_is_whole_and_clear_of_the_text(market: Site, tab: OpenTab, name: str):
+    page = tab(market.url + PAGES[name]).live()
+    page.page.keyboard.press("Tab")  # so that the browser shows the focus
+    for width in (320, 1280):
+        page.page.set_viewport_size({"width": width, "height": 800})
+        assert page.page.evaluate(BAD_RINGS) == [], f"{name} at {width} px"
 
 
 @pytest.mark.parametrize("name", PAGES)
