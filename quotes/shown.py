@@ -45,6 +45,7 @@ SESSIONS = {
     "closed": gettext_noop("Closed"),
     "halted": gettext_noop("Halted"),
 }
+MILLION, HUNDRED_MILLION = 6, 8  # as powers of ten
 QUIET = ("always", "regular")  # sessions that a row does not state: its price moves
 LABELS = {"close": gettext_noop("At close"), "post": SESSIONS["post"]}
 # titles of providers, for the catalogues; all other titles are names
@@ -81,6 +82,24 @@ class Shown:
         if digits is None:  # as many as `last` has, or as this price has if these are more
             digits = max(self.digits, formats.price_digits(value.normalize(), None))
         return formats.price(value, digits, self.language)
+
+    @property
+    def row_low(self) -> str | SafeString:
+        """Low as a row has room for it: from a million on without decimals, then abbreviated."""
+        return self._in_a_row("low")
+
+    @property
+    def row_high(self) -> str | SafeString:
+        """High, written like `row_low`."""
+        return self._in_a_row("high")
+
+    def _in_a_row(self, name: str) -> str | SafeString:
+        value = getattr(self.quote, name) if self.quote else None
+        if value is None or value.adjusted() < MILLION:
+            return self.__getattr__(name)
+        if value.adjusted() < HUNDRED_MILLION:
+            return formats.price(value, 0, self.language)
+        return formats.compact(value, self.language)
 
     def __getitem__(self, name: str) -> Any:
         """Return an attribute: templates look up items before attributes.

@@ -97,6 +97,24 @@ def called(fragments: Fragments, widget: str, language: str = "en") -> str:
     return " ".join(found.groups()).replace("\N{NO-BREAK SPACE}", " ") if found else ""
 
 
+@pytest.mark.parametrize(
+    ("low", "row", "panel"),
+    [
+        ("805000.51", "805,000.51", "805,000.51"),
+        ("12745191.37", "12,745,191", "12,745,191.37"),
+        ("127451913.7", "127.45M", "127,451,913.70"),
+    ],
+)
+def test_a_range_has_the_digits_that_its_place_has_room_for(
+    fragments: Fragments, make_quote: Any, low: str, row: str, panel: str
+):
+    value = Decimal(low)
+    quote = make_quote(last=value, low=value, high=value + 1, reference=value)
+    fragments.store.put((1, 9), [quote])
+    assert field(fragments.paint("row", "AAPL", "en"), "low") == row
+    assert field(fragments.paint("panel", "AAPL", "en"), "low") == panel
+
+
 class TestRenderedOnce:
     @pytest.mark.parametrize("widget", WIDGETS)
     def test_a_state_is_rendered_once_per_widget_and_language(
