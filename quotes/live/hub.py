@@ -41,6 +41,13 @@ class Subscriber:
     sending: asyncio.Task[None] | None = None
 
 
+class Message(str):
+    """A text for many sockets; a server keeps the frames that it makes of it in `frames`."""
+
+    def __init__(self, text: str) -> None:
+        self.frames: dict[bool, bytes] = {}
+
+
 class Hub:
     """Knows the subscribers by watch and sends them their updates, at most once per pace."""
 
@@ -126,7 +133,7 @@ class Hub:
 
     def _opening(self, watch: Watch) -> str:
         if watch not in self.openings:
-            self.openings[watch] = self.fragments.opening(watch)
+            self.openings[watch] = Message(self.fragments.opening(watch))
         return self.openings[watch]
 
     def _begin(self, subscriber: Subscriber, message: str) -> None:
@@ -140,7 +147,8 @@ class Hub:
             self.watches.pop(subscriber.watch, None)
 
     def _send(self, to: list[Subscriber], message: str, codes: Collection[str]) -> None:
-        event = {"type": "websocket.send", "text": message}
+        shared = message if isinstance(message, Message) else Message(message)
+        event = {"type": "websocket.send", "text": shared}
         behind = [each for each in to if each.sending]
         for subscriber in behind:
             subscriber.owed.update(codes)

@@ -1,11 +1,12 @@
-"""Uvicorn's sockets: one frame, compressed, of a message for thousands, and short refusals."""
+"""Uvicorn's sockets: one compressed frame for thousands of them, and short refusals."""
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import NegotiationError
 from websockets.extensions.permessage_deflate import (
     PerMessageDeflate,
     ServerPerMessageDeflateFactory,
@@ -17,31 +18,58 @@ from quotes import live
 from quotes.limits.answers import Refused
 from quotes.management import answers
 
-RECENT = 32  # frames that are kept: pages that return at one moment share their openings
-# Each message is compressed on its own, so that sockets can share it and none needs memory for it.
-COMPRESSION = ServerPerMessageDeflateFactory(
-    server_no_context_takeover=True, client_no_context_takeover=True
-)
+WINDOW = 15  # bits
+LEVEL = {"level": 3}  # of zlib: half the time of its usual level, for a tenth more bytes
+
+
+class Compression(ServerPerMessageDeflateFactory):
+    """Negotiates compressed frames that all sockets can share (RFC 7692).
+
+    Each message is compressed on its own, so that no socket needs memory for those before it. A
+    client that wants a smaller window gets plain frames: each size would be compressed anew.
+    """
+
+    def process_request_params(self, params: Any, accepted: Any) -> Any:
+        """Return the answer to an offer; raise NegotiationError for one that can't share."""
+        answer, extension = super().process_request_params(params, accepted)
+        if extension.local_max_window_bits != WINDOW:
+            raise NegotiationError("unsupported server_max_window_bits")
+        return answer, extension
+
+
+COMPRESSION = Compression(server_no_context_takeover=True, client_no_context_takeover=True)
 INVALID_TEXT = Refused("utf8", 400, "A message is not valid UTF-8.")
+IN_PARTS = Refused("parts", 413, "Messages in parts are not accepted.")
 
 
 class SharedFrames(WebSocketsSansIOProtocol):
-    """Uvicorn's sockets, but with one frame for a text that many sockets send.
+    """Uvicorn's sockets, but with one frame for a message that many sockets get.
 
-    Those of browsers get it compressed by permessage-deflate (RFC 7692).
+    Clients that offer permessage-deflate get it compressed.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.conn.available_extensions = [COMPRESSION]
-        self.window = 0
 
-    def handle_connect(self, event: Any) -> None:
-        """Accept or refuse a socket; from now on, it is known what it can read."""
-        super().handle_connect(event)
-        for extension in self.conn.extensions:
-            if isinstance(extension, PerMessageDeflate):
-                self.window = extension.local_max_window_bits
+    def handle_text(self, event: Frame) -> None:
+        """Read a message that is whole. A page has no reason to send one in parts."""
+        self._read_whole(event, super().handle_text)
+
+    def handle_bytes(self, event: Frame) -> None:
+        """Read a message that is whole, too."""
+        self._read_whole(event, super().handle_bytes)
+
+    def handle_cont(self, event: Frame) -> None:
+        """Ignore the parts of a message that was refused with its first one."""
+
+    def _read_whole(self, event: Frame, read: Callable[[Frame], None]) -> None:
+        if event.fin:
+            read(event)
+        elif self.conn.state is State.OPEN:
+            self._count(IN_PARTS)
+            self.conn.send_close(1009)
+            self.handle_parser_exception()
 
     def data_received(self, data: bytes) -> None:
         """Answer and count an invalid handshake; uvicorn answers only some of them."""
@@ -67,21 +95,25 @@ class SharedFrames(WebSocketsSansIOProtocol):
         live.count_refusal(refused, host)
 
     async def send(self, message: Any) -> None:
-        """Send a text at once if the socket is ready, and leave everything else to uvicorn."""
+        """Send a text as the frame that its other sockets get, and leave the rest to uvicorn."""
         text = message.get("text") if message["type"] == "websocket.send" else None
-        if text is None or self.conn.state is not State.OPEN or not self.writable.is_set():
+        await self.writable.wait()  # at once, unless the socket is slow
+        if text is None or self.disconnected or self.conn.state is not State.OPEN:
             await super().send(message)
             if message["type"] == "websocket.http.response.body":
                 self.handshake_complete = True  # otherwise, each refusal is logged as an error
             return
-        self.transport.write(frame(text, self.window))
+        self.transport.write(frame(text, compressed=bool(self.conn.extensions)))
 
 
-@lru_cache(RECENT)
-def frame(text: str, window: int) -> bytes:
-    """Return a message as a frame of a server, compressed if a window of 9 to 15 bits is given."""
-    extensions = [PerMessageDeflate(True, True, window, window)] if window else []
-    return Frame(Opcode.TEXT, text.encode()).serialize(mask=False, extensions=extensions)
+def frame(text: str, *, compressed: bool) -> bytes:
+    """Return a message as a frame; a message of the hub keeps it for its other sockets."""
+    frames: dict[bool, bytes] = getattr(text, "frames", {})
+    if compressed not in frames:
+        extensions = [PerMessageDeflate(True, True, WINDOW, WINDOW, LEVEL)] if compressed else []
+        made = Frame(Opcode.TEXT, text.encode()).serialize(mask=False, extensions=extensions)
+        frames[compressed] = made
+    return frames[compressed]
 
 
 def _is_text(frames: bytes) -> bool:

@@ -14,18 +14,22 @@ from websockets.exceptions import ConnectionClosed
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 from websockets.sync.client import connect
 
-from tests.servers import PATIENCE, Site, site
+from quotes.live.hub import Message
+from quotes.management.frames import frame
+from tests.servers import PATIENCE, Site, eventually, site
 
 pytestmark = pytest.mark.server
 
 BOARD = "/ws/boards/crypto/"
-# what clients offer: browsers, Python's websockets, the smallest window, one that keeps a context
-OFFERS: dict[str, dict[str, Any]] = {
-    "of browsers": {"client_max_window_bits": True},
-    "a smaller window": {"server_max_window_bits": 12, "client_max_window_bits": 12},
-    "the smallest window": {"server_max_window_bits": 9},
-    "no context": {"server_no_context_takeover": True, "client_no_context_takeover": True},
+# what clients offer, and whether they get compressed frames
+OFFERS: dict[str, tuple[dict[str, Any], bool]] = {
+    "what browsers offer": ({"client_max_window_bits": True}, True),
+    "no context": ({"server_no_context_takeover": True, "client_no_context_takeover": True}, True),
+    "a small window to send": ({"client_max_window_bits": 9}, True),
+    "what Python's websockets offer": ({"server_max_window_bits": 12}, False),
+    "the smallest window": ({"server_max_window_bits": 8}, False),
 }
+BROWSER = OFFERS["what browsers offer"][0]
 
 
 @pytest.fixture(scope="module")
@@ -53,13 +57,23 @@ def codes(message: str) -> list[str]:
     return re.findall(r'data-symbol="([^"]*)"', message)
 
 
-@pytest.mark.parametrize("offer", OFFERS.values(), ids=OFFERS)
-def test_whoever_offers_compression_reads_what_others_read(served: Site, offer: dict[str, Any]):
+@pytest.mark.parametrize(("offer", "gets"), OFFERS.values(), ids=OFFERS)
+def test_whatever_a_client_offers_it_reads_what_others_read(
+    served: Site, offer: dict[str, Any], gets: bool
+):
     with open_board(served, None) as plain, open_board(served, offer) as page:
-        assert [each.name for each in page.protocol.extensions] == ["permessage-deflate"]
+        assert bool(page.protocol.extensions) == gets
         assert codes(page.recv(PATIENCE)) == codes(plain.recv(PATIENCE))
-        later = [page.recv(PATIENCE) for _ in range(5)]
-        assert any(codes(message) for message in later)
+        later = {page.recv(PATIENCE) for _ in range(8)}
+        # both hear the same pages' messages, if not from the same one on
+        eventually(lambda: plain.recv(PATIENCE) in later, "the same message")
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_message_is_made_a_frame_once(compressed: bool):
+    message = Message("<p>" * 1000)
+    assert frame(message, compressed=compressed) is frame(message, compressed=compressed)
+    assert len(frame(message, compressed=True)) < 100 < len(frame(message, compressed=False))
 
 
 def first_frame(served: Site, *headers: str) -> bytes:
@@ -94,7 +108,7 @@ def test_a_browser_gets_a_tenth_of_the_bytes(served: Site):
 
 def test_a_message_that_is_too_large_when_unpacked_ends_its_socket(served: Site):
     before = served.log.read_text()
-    with open_board(served, OFFERS["of browsers"]) as page:
+    with open_board(served, BROWSER) as page:
         page.send("0" * 10_000_000)
         assert end(page) == 1009
     assert "Traceback" not in served.log.read_text().removeprefix(before)
@@ -102,7 +116,17 @@ def test_a_message_that_is_too_large_when_unpacked_ends_its_socket(served: Site)
 
 def test_what_can_not_be_unpacked_ends_its_socket(served: Site):
     before = served.log.read_text()
-    with open_board(served, OFFERS["of browsers"]) as page:
+    with open_board(served, BROWSER) as page:
         page.socket.sendall(b"\xc1\x84\0\0\0\0\xff\xff\xff\xff")
         assert end(page) == 1002
     assert "Traceback" not in served.log.read_text().removeprefix(before)
+
+
+@pytest.mark.parametrize("part", [b"\x01\x80\0\0\0\0", b"\x41\x85\0\0\0\0\xca\x49\x4c\x4a\x06"])
+def test_a_message_in_parts_ends_its_socket_with_the_first_part(served: Site, part: bytes):
+    before = served.log.read_text()
+    with open_board(served, BROWSER) as page:
+        page.socket.sendall(part + b"\x00\x80\0\0\0\0" * 1000)
+        assert end(page) == 1009
+    assert "Traceback" not in served.log.read_text().removeprefix(before)
+    assert 'quotes_refused_total{reason="parts"}' in served.get("/metrics")

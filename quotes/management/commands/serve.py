@@ -68,7 +68,10 @@ class Command(BaseCommand):
 
 
 def configuration(application: Any) -> uvicorn.Config:
-    """Return uvicorn's options: no compression, only small messages from clients, and no pings."""
+    """Return uvicorn's options: only small messages from clients, and no pings.
+
+    `SharedFrames` negotiates the compression, so uvicorn must not.
+    """
     return uvicorn.Config(
         application,
         ws=SharedFrames,
