@@ -11,7 +11,8 @@ from quotes.boards import comparable
 from quotes.models import Symbol
 
 MOST = 500  # symbols that are found: a visitor who finds more searches for a longer text
-NEIGHBOURS = 250  # codes on each side of an unknown one that are compared with it: 5 ms
+NEIGHBOURS = 100  # codes on each side of an unknown one that are compared with it
+COMPARED = 24  # characters of an unknown code: with more, and few different ones, it takes long
 BETWEEN = "\x1f"  # between code and name: neither has it, nor a line break
 # The likeliest first: this code or name, those that begin so, words after a space, the rest
 RANKS = ("\n{}" + BETWEEN, BETWEEN + "{}\n", "\n{}", BETWEEN + "{}", " {}", "{}")
@@ -21,9 +22,15 @@ def matched(text: str, search: str) -> tuple[str, str, str]:
     """Return a text in three: before what was searched for, the part that matches, and the rest."""
     compared, wanted = comparable(text), comparable(search.strip())
     place = compared.find(wanted)
-    if place < 0 or len(compared) != len(text):
-        return text, "", ""
-    return text[:place], text[place : place + len(wanted)], text[place + len(wanted) :]
+    before, rest = text[:place], text[place:]
+    match, after = rest[: len(wanted)], rest[len(wanted) :]
+    # a letter that is compared as two, or two as one, moves those after it
+    return (before, match, after) if place >= 0 and comparable(match) == wanted else (text, "", "")
+
+
+def without_sign(code: str) -> str:
+    """Return a code as it is ordered: ^GSPC beside GSPC."""
+    return code.lstrip("^.$")
 
 
 class SymbolIndex:
@@ -36,7 +43,7 @@ class SymbolIndex:
             self.codes.append(symbol.code)
             lines.append(f"\n{comparable(symbol.code)}{BETWEEN}{comparable(symbol.name)}")
         self.text = "".join(lines) + "\n"
-        self.ordered = sorted(self.codes)
+        self.ordered = sorted(self.codes, key=without_sign)
         self.starts = list(accumulate(map(len, lines), initial=0))
 
     def find(self, search: str) -> list[str]:
@@ -54,9 +61,9 @@ class SymbolIndex:
 
     def near(self, unknown: str) -> list[str]:
         """Return at most three codes for which a visitor may have written an unknown one."""
-        place = bisect_left(self.ordered, unknown)
+        place = bisect_left(self.ordered, without_sign(unknown), key=without_sign)
         around = self.ordered[max(0, place - NEIGHBOURS) : place + NEIGHBOURS]
-        return get_close_matches(unknown, around)
+        return get_close_matches(unknown[:COMPARED], [c for c in around if len(c) <= COMPARED])
 
     def _lines(self, wanted: str) -> Iterator[int]:
         """Yield the number of each symbol whose line has this text."""

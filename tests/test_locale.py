@@ -12,6 +12,7 @@ from django.core.management import call_command
 from django.utils import translation
 
 from quotes.providers import REGISTRY, provider_class
+from quotes.shown import ATTRIBUTIONS
 from tests.conftest import lacking
 from tests.servers import ROOT
 
@@ -63,5 +64,6 @@ def test_the_compiled_catalogue_is_up_to_date(gettext: None, tmp_path: Path, app
 @pytest.mark.parametrize("name", REGISTRY)
 def test_the_attribution_of_each_provider_is_translated(name: str):
     written = provider_class(name).attribution
+    assert written in ATTRIBUTIONS
     with translation.override("de"):
         assert translation.gettext(written) != written

@@ -88,13 +88,14 @@ class Live:
     @property
     def index(self) -> SymbolIndex:
         """The active symbols, to be searched."""
-        if self.indexed is not self.listed:
-            self.indexed = self.listed
-            on_boards = [code for board in self.listed.boards.values() for code in board.codes]
-            symbols = self.listed.symbols
+        listed = self.listed  # templates of errors read it in other threads
+        if self.indexed is not listed:
+            on_boards = [code for board in listed.boards.values() for code in board.codes]
+            symbols = listed.symbols
             self._index = SymbolIndex(
                 symbols[code] for code in dict.fromkeys([*on_boards, *symbols])
             )
+            self.indexed = listed
         return self._index
 
     async def start(self, *, pages: bool = True, feed: bool = False) -> None:

@@ -19,7 +19,7 @@ from django.utils.safestring import SafeString, mark_safe
 from quotes import conf
 from quotes.addresses import Address
 from quotes.boards import BoardView, load_listed
-from quotes.codes import MAX_CODE, code_of
+from quotes.codes import code_of
 from quotes.feed import records
 from quotes.fragments import Fragments, Watch
 from quotes.live import current
@@ -78,7 +78,8 @@ def quotes_near(code: str) -> list[Symbol]:
     live = current()
     if live is None:
         return []
-    return [live.listed.symbols[each] for each in live.index.near(code_of(code)[:MAX_CODE])]
+    near, symbols = live.index.near(code_of(code)), live.listed.symbols
+    return [symbols[each] for each in near if each in symbols]
 
 
 @register.simple_tag(takes_context=True)
