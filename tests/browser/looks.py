@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from playwright.sync_api import Page
 
+MOST_PLACES = 500  # in a page that take the focus
+
 # Texts are compared only with texts in the same layer. A layer is what lies above the page on
 # purpose: a fixed bar, or an open panel.
 FAULTS = r"""(() => {
@@ -184,12 +186,13 @@ def unfocused(page: Page) -> list[str]:
     """Press Tab until the page ends; return each place whose ring is missing, cut or covered."""
     found = []
     page.evaluate("document.activeElement.blur()")
-    while True:
+    for _ in range(MOST_PLACES):
         page.keyboard.press("Tab")
         page.evaluate("new Promise(requestAnimationFrame)")  # until it has scrolled there
         if (fault := page.evaluate(RING)) is None:
             return list(filter(None, found))
         found.append(fault)
+    return [f"the focus never leaves the page, even after {MOST_PLACES} places"]
 
 
 def small_targets(page: Page, least: int, within: str = "body") -> list[str]:
