@@ -93,7 +93,7 @@ class Venue:
         async def keep(data: Any, **options: Any) -> None:
             if asyncio.current_task() is ticking:
                 frames.append(Frame(Opcode.TEXT, data.encode()).serialize(mask=False))
-            else:  # an answer to a login or to a subscription
+            elif not frames:  # an answer to a login or to a subscription
                 await send(data, **options)
 
         connection.send = keep
