@@ -197,7 +197,8 @@ class Fragments:
 
     def notes(self, watch: Watch) -> SafeString:
         """Return the notes of a page: simulated prices, failing providers, unknown symbols."""
-        providers = _providers(self._quotes(watch.codes))
+        # a page without rows still states that the prices of its site are simulated
+        providers = _providers(self._quotes(watch.codes or self.store.states))
         missing = {self._missing_provider(code) for code in watch.codes}
         outages = tuple(
             (provider_title(name), formats.clock(since))

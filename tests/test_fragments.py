@@ -773,7 +773,7 @@ class TestNotes:
     def test_an_outage_is_stated_once_with_its_source_and_time(self, fragments: Fragments):
         fragments.store.outages = {"simulated": NOON}
         notes = fragments.notes(watch(row=["AAPL", "BTC-USD"]))
-        assert notes.count("Prices from Simulated market unavailable since 12:00:00") == 1
+        assert read(notes).count("Prices from Simulated market unavailable since 12:00:00") == 1
         fragments.store.outages = {}
         assert "unavailable" not in fragments.notes(watch(row=["AAPL", "BTC-USD"]))
 

@@ -406,6 +406,7 @@ async def test_a_filter_that_finds_nothing_leads_to_a_search_of_all_symbols(
 ):
     found = await read(async_client, "/boards/stock-market/?q=doge%26")
     assert '<a href="/search/?q=doge%26">Search all symbols</a>' in found
+    assert ("SIMULATED" in found) == ("SIMULATED" in await read(async_client, "/"))
     assert "No symbol on this board matches “doge&”." in unescape(found)
 
 

@@ -488,7 +488,7 @@ def test_after_a_crash_the_first_page_has_the_last_prices_with_their_time_and_th
         assert prices(board)["BTC-USD"] == "65432.10"
         noted = eventually(
             lambda: re.search(
-                r"Prices from Coinbase unavailable since \d\d:\d\d:\d\d",
+                r"Prices from</span> Coinbase unavailable since \d\d:\d\d:\d\d",
                 running.get("/boards/crypto/"),
             ),
             "the page shows that prices are unavailable",
@@ -511,7 +511,7 @@ def test_prices_of_another_source_than_the_one_that_is_down_stay_with_a_note(
         running.start()
         assert prices(running.get("/boards/crypto/"))["BTC-USD"]
         eventually(
-            lambda: "Prices from Coinbase unavailable" in running.get("/boards/crypto/"),
+            lambda: "Prices from</span> Coinbase unavailable" in running.get("/boards/crypto/"),
             "the page shows that prices are unavailable",
         )
 
