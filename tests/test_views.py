@@ -302,7 +302,9 @@ async def test_pages_read_memory_and_not_the_database(board: Any, async_client: 
     ["/boards/bonds/", "/symbols/NONE/", "/symbols/%00/", "/nowhere/", "/live/?board=bonds"],
 )
 async def test_unknown_pages_are_not_found(board: Any, async_client: Any, path: str):
-    assert (await async_client.get(path)).status_code == 404
+    response = await async_client.get(path)
+    assert response.status_code == 404
+    assert "404" not in response.content.decode()  # neither the number nor a name of Django's
 
 
 async def test_an_address_that_does_not_exist_is_described_in_words(async_client: Any, board: Any):
