@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError
-from django.core.validators import MinValueValidator, RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models.signals import pre_delete
 from django.dispatch import receiver
@@ -29,6 +29,9 @@ def venue_choices() -> list[tuple[str, str]]:
 
 
 positive = MinValueValidator(Decimal("0.000000000001"))
+# SQLite keeps 15 digits: it would round a number of the largest size up to one that can't be read
+no_larger_tick = MaxValueValidator(Decimal(10_000_000))
+no_larger_price = MaxValueValidator(Decimal(100_000_000_000))
 
 
 class Symbol(models.Model):
@@ -76,7 +79,7 @@ class Symbol(models.Model):
         decimal_places=12,
         null=True,
         blank=True,
-        validators=[positive],
+        validators=[positive, no_larger_tick],
         help_text=_(
             "The smallest step of the price. It sets how many decimals are shown. "
             "If you leave this field empty, the provider's tick size is used."
@@ -88,7 +91,7 @@ class Symbol(models.Model):
         decimal_places=12,
         null=True,
         blank=True,
-        validators=[positive],
+        validators=[positive, no_larger_price],
         help_text=_("The first price of the simulated market. Real providers do not use it."),
     )
     stale_after = models.PositiveIntegerField(

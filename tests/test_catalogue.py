@@ -7,6 +7,7 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
 
 from quotes.models import Board, BoardSymbol, ProviderSymbol, Symbol
@@ -342,3 +343,21 @@ class TestFaults:
         with pytest.raises(CommandError, match="--board"):
             load(HEADER + APPLE, "--board", slug)
         assert not Symbol.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("field", "largest", "too_large"),
+    [
+        ("start", "99999999999.999999999999", "999999999999.999999999999"),
+        ("tick_size", "9999999.999999999999", "99999999.999999999999"),
+    ],
+)
+def test_a_number_that_is_accepted_can_be_read_again(field: str, largest: str, too_large: str):
+    symbol = Symbol(code="AAPL", name="Apple", kind="stock", currency="USD")
+    setattr(symbol, field, Decimal(too_large))
+    with pytest.raises(ValidationError, match=field):
+        symbol.full_clean()
+    setattr(symbol, field, Decimal(largest))
+    symbol.full_clean()
+    symbol.save()
+    assert getattr(Symbol.objects.get(), field) == pytest.approx(Decimal(largest))
