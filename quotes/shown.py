@@ -45,7 +45,7 @@ SESSIONS = {
     "closed": gettext_noop("Closed"),
     "halted": gettext_noop("Halted"),
 }
-MILLION, HUNDRED_MILLION = 6, 8  # as powers of ten
+ROW_ROOM = 11  # characters of a number in a row, beside the last price
 QUIET = ("always", "regular")  # sessions that a row does not state: its price moves
 LABELS = {"close": gettext_noop("At close"), "post": SESSIONS["post"]}
 # titles of providers, for the catalogues; all other titles are names
@@ -85,21 +85,40 @@ class Shown:
 
     @property
     def row_low(self) -> str | SafeString:
-        """Low as a row has room for it: from a million on without decimals, then abbreviated."""
-        return self._in_a_row("low")
+        """Low as a row has room for it: with fewer decimals, or abbreviated."""
+        return self._short("low", abbreviated=True)
 
     @property
     def row_high(self) -> str | SafeString:
         """High, written like `row_low`."""
-        return self._in_a_row("high")
+        return self._short("high", abbreviated=True)
 
-    def _in_a_row(self, name: str) -> str | SafeString:
-        value = getattr(self.quote, name) if self.quote else None
-        if value is None or value.adjusted() < MILLION:
-            return self.__getattr__(name)
-        if value.adjusted() < HUNDRED_MILLION:
-            return formats.price(value, 0, self.language)
-        return formats.compact(value, self.language)
+    @property
+    def row_bid(self) -> str | SafeString:
+        """Bid as a row has room for it: with fewer decimals, or empty."""
+        return self._short("bid")
+
+    @property
+    def row_ask(self) -> str | SafeString:
+        """Ask, written like `row_bid`."""
+        return self._short("ask")
+
+    @property
+    def row_change(self) -> str | SafeString:
+        """Change, written like `row_bid`."""
+        return self._short("change")
+
+    def _short(self, name: str, *, abbreviated: bool = False) -> str | SafeString:
+        text: str | SafeString = getattr(self, name)
+        if len(text) <= ROW_ROOM or "<" in text:  # a tiny price has few digits, and elements
+            return text
+        value = getattr(self.quote, name)
+        write = formats.price_change if name == "change" else formats.price
+        room = ROW_ROOM - len(write(value, 0, self.language))
+        if room < 0:
+            return formats.compact(value, self.language) if abbreviated else ""
+        shorter: str | SafeString = write(value, max(0, room - 1), self.language)
+        return shorter
 
     def __getitem__(self, name: str) -> Any:
         """Return an attribute: templates look up items before attributes.

@@ -98,21 +98,22 @@ def called(fragments: Fragments, widget: str, language: str = "en") -> str:
 
 
 @pytest.mark.parametrize(
-    ("low", "row", "panel"),
+    ("last", "bid", "low", "change"),
     [
-        ("805000.51", "805,000.51", "805,000.51"),
-        ("12745191.37", "12,745,191", "12,745,191.37"),
-        ("127451913.7", "127.45M", "127,451,913.70"),
+        ("805000.51", "805,000.51", "805,000.51", "+805,000.51"),
+        ("12745191.37", "12,745,191", "12,745,191", "+12,745,191"),
+        ("2347860449.13", "", "2.35B", ""),
     ],
 )
-def test_a_range_has_the_digits_that_its_place_has_room_for(
-    fragments: Fragments, make_quote: Any, low: str, row: str, panel: str
+def test_a_row_has_the_digits_that_it_has_room_for(
+    fragments: Fragments, make_quote: Any, last: str, bid: str, low: str, change: str
 ):
-    value = Decimal(low)
-    quote = make_quote(last=value, low=value, high=value + 1, reference=value)
+    value = Decimal(last)
+    quote = make_quote(last=value, bid=value, low=value, reference=Decimal("0.00000051"))
     fragments.store.put((1, 9), [quote])
-    assert field(fragments.paint("row", "AAPL", "en"), "low") == row
-    assert field(fragments.paint("panel", "AAPL", "en"), "low") == panel
+    row, panel = (fragments.paint(widget, "AAPL", "en") for widget in ("row", "panel"))
+    assert [read(field(row, name)) for name in ("bid", "low", "change")] == [bid, low, change]
+    assert read(field(panel, "bid")) == read(field(panel, "last"))
 
 
 class TestRenderedOnce:
