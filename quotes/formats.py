@@ -63,7 +63,7 @@ def rounded_to(value: Decimal, digits: int) -> Decimal:
 def number(value: Decimal, digits: int, language: str) -> str:
     """Write a number with this many decimals, rounded half up: 64123.4 as 64,123.40."""
     rounded = rounded_to(value, digits)
-    text = f"{abs(rounded):,f}"
+    text = f"{rounded.copy_abs():,f}"  # abs() rounds to 28 digits
     if rounded < 0:
         text = MINUS + text
     marks = notation(language)
@@ -188,8 +188,11 @@ def day_and_time(moment: datetime, seen_from: datetime) -> str:
 
 
 def age(seconds: float, language: str) -> str:
-    """Write an age in its largest unit, short enough for a narrow column: “5 min old”."""
-    span = timedelta(seconds=seconds)
+    """Write an age in its largest unit, short enough for a narrow column: “5 min old”.
+
+    A negative age is written as 0: the clock of a source may be ahead of ours.
+    """
+    span = timedelta(seconds=max(0, seconds))
     with translation.override(language):
         if span.days:
             return ngettext("%(n)d day old", "%(n)d days old", span.days) % {"n": span.days}

@@ -97,6 +97,16 @@ def test_held_prices_have_separators_in_the_language_of_the_operator(
         assert all(number in text(page) for number in shown.split(" ", 2)), path
 
 
+def test_a_held_number_that_may_have_been_cut_stays_as_it_is(alice: Client, listed: Board):
+    cut, book = "1234567." + "1" * 56, "5103 / " + "5101" * 20
+    texts = {"last": cut, "book": book[:64], "before": "0." + "1" * 61}  # the last one is whole
+    known = {"symbol": Symbol.objects.get(code="AAPL"), "provider": "coinbase", "currency": "USD"}
+    HeldPrice.objects.create(at=timezone.now(), outcome="crossed", **texts, **known)
+    page = alice.get("/admin/quotes/heldprice/", headers={"accept-language": "de"})
+    shown = text(page.content.decode())
+    assert f"{cut} 0,{'1' * 61} {book[:64]} coinbase" in shown
+
+
 def text(page: str) -> str:
     """Return the visible text of a page, on one line."""
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", page)).split())
@@ -194,6 +204,19 @@ def test_the_list_of_symbols_shows_the_age_of_prices_and_points_of_an_index(
     german = text(alice.get(SYMBOLS, headers={"accept-language": "de"}).content.decode())
     assert "Symbol Aktiv Name Art Letzter Kurs Alter Quellen" in german
     assert "6.854,94 USD 5 Min. alt" in german
+
+
+def test_the_list_of_symbols_marks_stale_prices_without_live_parts_and_of_inactive_symbols(
+    alice: Client, listed: Board, make_quote: Callable[..., Any]
+):
+    Symbol.objects.filter(code__in=("AAPL", "BTC-USD")).update(stale_after=60, active=False)
+    ahead = timezone.now() + timedelta(hours=1)  # the clock of the source
+    for code, received in (("BTC-USD", timezone.now() - timedelta(minutes=5)), ("AAPL", ahead)):
+        wire = to_wire(make_quote(code, received_at=received))
+        LastQuote.objects.create(symbol=Symbol.objects.get(code=code), epoch=1, batch=1, wire=wire)
+    page = alice.get(SYMBOLS).content.decode()
+    assert re.findall(r'<span class="stale">([^<]*)<', page) == ["5 min old"]
+    assert '<span class="">&lt;1 min old</span>' in page
 
 
 def test_the_names_of_the_sources_are_text_too(alice: Client, listed: Board):
@@ -315,6 +338,16 @@ def test_a_search_that_finds_nothing_leads_to_all(alice: Client, listed: Board, 
     assert f"Nothing matches. Show all {count}" in text(page)
     assert f'<p><a href="?">Show all {count}</a></p>' in page
     assert "There are no" not in page
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_a_search_counts_what_it_found_and_leads_back_to_all(
+    alice: Client, listed: Board, language: str
+):
+    page = alice.get(f"{SYMBOLS}?q=bitcoin", headers={"accept-language": language})
+    found, every = {"en": ("1 result", "4 total"), "de": ("1 Treffer", "4 insgesamt")}[language]
+    assert f'{found} (<a href="?">{every}</a>)' in page.content.decode()
+    assert every not in alice.get(SYMBOLS, headers={"accept-language": language}).content.decode()
 
 
 def test_somebody_who_may_not_add_is_not_sent_there(db: None):
@@ -581,10 +614,14 @@ def test_each_control_of_a_form_has_the_name_of_its_row(alice: Client, listed: B
         assert f"{name}: BTC-USD at coinbase" in found
     for name in ("Board", "Position", "Delete"):
         assert f"{name}: BTC-USD on Stock market" in found
-    assert "Code: new row" in found
+    assert "Code: new row" in found  # which Django copies
     board = alice.get(f"{BOARDS}{listed.pk}/change/").content.decode()
     assert "Position: NVDA on Stock market" in labels(board)
+    assert [each for each in labels(board) if each.startswith("Position: new")] == [
+        "Position: new row 1", "Position: new row 2", "Position: new row 3", "Position: new row",
+    ]  # fmt: skip
     assert 'data-placeholder="Choose a symbol"' in board
+    assert 'title="Choose a symbol"' not in board
     german = alice.get(path, headers={"accept-language": "de"}).content.decode()
     assert "Kürzel: BTC-USD bei coinbase" in labels(german)
     assert "Position: BTC-USD auf Stock market" in labels(german)

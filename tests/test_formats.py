@@ -52,6 +52,10 @@ class TestNumbers:
         assert formats.number(Decimal("1234567.5"), 2, "de") == "1.234.567,50"
         assert formats.number(Decimal("1234.56"), 2, "en") == "1,234.56"
 
+    def test_a_number_keeps_all_digits_of_a_long_one(self):
+        long = "0." + "1" * 61
+        assert formats.number(Decimal(long), 61, "en") == long
+
     def test_half_a_cent_is_rounded_up(self):
         assert formats.number(Decimal("0.125"), 2, "en") == "0.13"
         assert formats.number(Decimal("-0.125"), 2, "en") == f"{formats.MINUS}0.13"
@@ -254,6 +258,7 @@ class TestTimes:
         ("seconds", "words"),
         [
             (30, "<1 min old"),
+            (-2, "<1 min old"),  # a source whose clock is ahead
             (60, "1 min old"),
             (5 * 60, "5 min old"),
             (3600, "1 h old"),

@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from quotes import formats
 from quotes.models import HeldPrice
 
+MAX_TEXT = HeldPrice._meta.get_field("last").max_length or 0  # of the book, too
 COLUMNS = ("moment", "symbol", "outcome", "price", "previous", "both", "provider", "currency")
 
 
@@ -56,7 +57,8 @@ class HeldPriceAdmin(admin.ModelAdmin):
     @admin.display(description=_("bid / ask"))
     def both(self, held: HeldPrice) -> str:
         """Return bid and ask if they were left out."""
-        return " / ".join(formatted(each) for each in held.book.split(" / "))
+        whole = len(held.book) < MAX_TEXT
+        return " / ".join(map(formatted, held.book.split(" / "))) if whole else held.book
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Return False: only the feed adds held prices."""
@@ -68,10 +70,12 @@ class HeldPriceAdmin(admin.ModelAdmin):
 
 
 def formatted(text: str) -> str:
-    """Return a stored number in the operator's language; one that was cut stays as it is.
+    """Return a stored number in the operator's language, or a dash if there is none.
 
-    Return a dash if there is none.
+    A text of the full length stays as it is, because it may have been cut.
     """
+    if len(text) >= MAX_TEXT:
+        return text
     try:
         value = Decimal(text)
     except InvalidOperation:

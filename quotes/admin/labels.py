@@ -19,9 +19,15 @@ class LabelledRows(BaseModelFormSet):
     def add_fields(self, form: Any, index: int | None) -> None:
         """Add the hidden fields and the box to delete a row, then label all controls."""
         super().add_fields(form, index)
-        row = self.row(form.instance) if form.instance.pk else gettext("new row")
+        row = self.row(form.instance) if form.instance.pk else self.new_row(index)
         for field in form.fields.values():
             label(field.widget, f"{capfirst(field.label)}: {row}")
+
+    def new_row(self, index: int | None) -> str:
+        """Return the name of an empty row with its number; the row that Django copies has none."""
+        if index is None:
+            return gettext("new row")
+        return gettext("new row %(number)d") % {"number": index - self.initial_form_count() + 1}
 
 
 class LabelledInlineRows(LabelledRows, BaseInlineFormSet):

@@ -19,12 +19,12 @@ from quotes.models import BoardSymbol, Symbol
 
 
 class SymbolSelect(AutocompleteSelect):
-    """A search for a symbol, which says so while it is empty."""
+    """A search for a symbol, with a text while it is empty."""
 
     def build_attrs(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Return Django's attributes with our text in place of an empty one."""
         text = gettext("Choose a symbol")
-        return super().build_attrs(*args, **kwargs) | {"data-placeholder": text, "title": text}
+        return super().build_attrs(*args, **kwargs) | {"data-placeholder": text}
 
 
 class PlacedSymbol(forms.TextInput):

@@ -24,7 +24,7 @@ from quotes.models import LastQuote, ProviderSymbol, Symbol
 from quotes.providers import REGISTRY, provider_class
 from quotes.quote import utc_now
 from quotes.shown import BLANK, Shown
-from quotes.store import State
+from quotes.store import State, Store
 
 
 class PlainDecimalField(forms.DecimalField):
@@ -78,16 +78,22 @@ class SymbolAdmin(admin.ModelAdmin):
         """Return the formset of the list, with labels."""
         return super().get_changelist_formset(request, formset=LabelledRows, **options)
 
+    def _shown(self, symbol: Any) -> Shown:
+        if not hasattr(symbol, "shown"):
+            symbol.shown = newest(symbol)  # kept for the other columns of its row
+        shown: Shown = symbol.shown
+        return shown
+
     @admin.display(description=_("last"))
     def last(self, symbol: Symbol) -> str:
         """Return the newest price as pages show it."""
-        shown = newest(symbol)
+        shown = self._shown(symbol)
         return format_html("{} {}", shown.last, shown.unit) if shown.quote else BLANK
 
     @admin.display(description=_("age"), empty_value="")
     def age(self, symbol: Symbol) -> str:
         """Return the age of the newest price, marked if it is stale."""
-        shown = newest(symbol)
+        shown = self._shown(symbol)
         if shown.quote is None:
             return ""
         text = formats.age((utc_now() - shown.quote.time).total_seconds(), shown.language)
@@ -126,11 +132,17 @@ def newest(symbol: Symbol) -> Shown:
     """Return the newest state of a symbol in this process, or else its quote in the database."""
     live = current()
     state = live.store.states.get(symbol.code) if live else None
-    if state is None or state.quote is None:
-        state = State(symbol)
-        with suppress(LastQuote.DoesNotExist, ValueError):  # none yet, or another release wrote it
-            state = State(symbol, symbol.last_quote.quote)
-    return Shown(state, get_language() or "en")
+    return Shown(state if state and state.quote else stored(symbol), get_language() or "en")
+
+
+def stored(symbol: Symbol) -> State:
+    """Return the state of a symbol with its quote in the database, if it has one."""
+    store = Store(stale_after=conf.get("STALE_AFTER"))
+    store.keep([symbol])
+    with suppress(LastQuote.DoesNotExist, ValueError):  # none yet, or another release wrote it
+        row = symbol.last_quote
+        store.put((row.epoch, row.batch), [row.quote])
+    return store.states[symbol.code]
 
 
 def hints(symbol: Symbol) -> list[str]:

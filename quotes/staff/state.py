@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import NamedTuple
 
 from django.db.models import Count
 from django.db.models.functions import Now
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext, ngettext
 
 from quotes import formats
@@ -36,23 +38,25 @@ def remarks() -> Iterator[Remark]:
 def feed() -> Remark:
     """Return whether this process hears the feed, or whether one runs at all."""
     live = current()
-    if live and live.store.stopped_at:
-        stopped = gettext("Prices stopped at")
-        return Remark(f"{stopped} {formats.clock(live.store.stopped_at)}", good=False)
+    if live and (at := live.store.stopped_at):  # read once: the event loop may set it to None
+        return Remark(gettext("Prices stopped at %(at)s") % {"at": written(at)}, good=False)
     if FeedLease.objects.filter(expires_at__gt=Now()).exists():
         return Remark(gettext("The feed runs"))
     return Remark(gettext("No feed runs: “manage.py doctor” reports why"), good=False)
 
 
 def sources() -> Iterator[Remark]:
-    """Return the sources that fail, or that none does; nothing in a process without live parts."""
+    """Return the sources that fail, or that none does.
+
+    A process that does not hear the feed does not know whether all sources work.
+    """
     live = current()
-    failing = live.store.outages.items() if live else ()
-    for name, since in sorted(failing):
+    failing = sorted(live.store.outages.items()) if live else []
+    for name, since in failing:
         text = gettext("Prices from %(title)s unavailable since %(since)s")
-        named = {"title": gettext(provider_title(name)), "since": formats.clock(since)}
+        named = {"title": gettext(provider_title(name)), "since": written(since)}
         yield Remark(text % named, good=False)
-    if live and not failing:
+    if live and live.beat.heard_at and not live.store.stopped_at and not failing:
         yield Remark(gettext("All sources work"))
 
 
@@ -68,3 +72,8 @@ def prices() -> Remark:
     text = ngettext("%(n)d symbol has no price", "%(n)d symbols have no price", missing)
     link = reverse("admin:quotes_symbol_changelist") + WITHOUT_PRICE
     return Remark(text % {"n": missing}, good=False, link=link)
+
+
+def written(at: datetime) -> str:
+    """Return a time of today, or another day with the time."""
+    return formats.clock_or_day(at, timezone.now())

@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
+from quotes.models import Symbol
 from quotes.staff.state import remarks
 
 
@@ -23,6 +24,6 @@ class Site(admin.AdminSite):
 
     def index(self, request: HttpRequest, extra_context: Any = None) -> Any:
         """Show the home page, with the state of the prices for those who may see them."""
-        may_see = request.user.has_perm("quotes.view_symbol")
+        may_see = self.get_model_admin(Symbol).has_view_permission(request)
         context = {"remarks": list(remarks()) if may_see else []}
         return super().index(request, context | (extra_context or {}))

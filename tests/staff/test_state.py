@@ -6,10 +6,13 @@ import re
 from collections.abc import Callable
 from datetime import timedelta
 from html import unescape
+from math import inf
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.apps import apps
+from django.contrib.auth.management import create_permissions
+from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test import AsyncClient, Client
 from django.test.utils import CaptureQueriesContext
@@ -95,9 +98,15 @@ def test_it_costs_two_queries_of_any_number_of_symbols(client: Client):
     assert len([each for each in queries if "quotes_" in each["sql"]]) == 2
 
 
-def test_it_is_for_those_who_may_see_symbols(client: Client, operator: User):
+@pytest.mark.parametrize(("right", "shown"), [("view", True), ("change", True), ("add", False)])
+def test_it_is_for_those_who_may_see_symbols(
+    client: Client, operator: User, right: str, shown: bool
+):
+    create_permissions(apps.get_app_config("quotes"), verbosity=0)
     User.objects.update(is_superuser=False)
     assert of_home(client) == []
+    operator.user_permissions.set(Permission.objects.filter(codename=f"{right}_symbol"))
+    assert bool(of_home(client)) == shown
     assert client.get(HOME).status_code == 200
 
 
@@ -110,7 +119,8 @@ async def test_sources_that_fail_are_named_with_the_time(live_client: AsyncClien
     await layer.send_batch(1, Batch(2, [], {"coinbase": since}))
     await until(lambda: live_parts.store.outages)
     page = (await live_client.get(HOME)).content.decode()
-    words = f"Prices from Coinbase unavailable since {formats.clock(since)}"
+    at = formats.clock_or_day(since, timezone.now())
+    words = f"Prices from Coinbase unavailable since {at}"
     assert ("bad", words) in remarks(page)
     assert ("good", "All sources work") not in remarks(page)
 
@@ -121,5 +131,27 @@ async def test_prices_that_stopped_are_reported_with_the_time(
     monkeypatch.setattr(beat, "LIMIT", 0.0)
     await until(lambda: live_parts.store.stopped_at)
     page = (await live_client.get(HOME)).content.decode()
-    words = f"Prices stopped at {formats.clock(live_parts.store.stopped_at)}"
+    at = formats.clock_or_day(live_parts.store.stopped_at, timezone.now())
+    words = f"Prices stopped at {at}"
     assert ("bad", words) in remarks(page)
+    assert ("good", "All sources work") not in remarks(page)
+
+
+async def test_times_of_another_day_have_their_day(
+    live_client: AsyncClient, live_parts: Any, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(beat, "LIMIT", inf)  # it stopped long ago, not just now
+    at = live_parts.store.stopped_at = timezone.now() - timedelta(days=3)
+    live_parts.store.outages["coinbase"] = at
+    written = formats.day_and_time(at, timezone.now())
+    page = (await live_client.get(HOME)).content.decode()
+    assert ("bad", f"Prices stopped at {written}") in remarks(page)
+    assert ("bad", f"Prices from Coinbase unavailable since {written}") in remarks(page)
+
+
+async def test_a_process_that_has_not_heard_the_feed_does_not_vouch_for_sources(
+    live_client: AsyncClient, live_parts: Any
+):
+    assert live_parts.beat.heard_at is None
+    page = (await live_client.get(HOME)).content.decode()
+    assert ("good", "All sources work") not in remarks(page)
