@@ -185,7 +185,7 @@ def test_the_list_of_symbols_shows_prices_and_provider_codes(
     assert found(response) == ["AAPL", "BTC-USD", "MSFT", "NVDA"]
     page = response.content.decode()
     assert '<td class="field-last">119,801.25 USD</td>' in page
-    assert '<td class="field-codes"><span title="coinbase BTC-USD-AT-COINBASE">1</span>' in page
+    assert '<td class="field-sources"><span title="coinbase BTC-USD-AT-COINBASE">1</span>' in page
 
 
 def test_the_list_of_symbols_shows_the_age_of_prices_and_points_of_an_index(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import Any
 
 from django.contrib import admin
 from django.db.models import Count, QuerySet
@@ -12,37 +12,31 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from quotes import formats
-from quotes.admin.labels import LabelledRows
+from quotes.admin.lists import ListAdmin
 from quotes.admin.places import SymbolsInline
 from quotes.models import Board, BoardSymbol
 
 
 @admin.register(Board)
-class BoardAdmin(admin.ModelAdmin):
+class BoardAdmin(ListAdmin):
     """Boards with their symbols, and the order of both."""
 
-    change_list_template = "quotes/admin/change_list.html"
-    nothing = _("There are no boards yet. A board is a page that shows symbols in its own order.")
+    empty_text = _(
+        "There are no boards yet. A board is a page that shows symbols in its own order."
+    )
     list_display = ("title", "slug", "position", "size")
     save_on_top = True
     list_editable = ("position",)
     search_fields = ("title", "slug")
-    searched = _("Title or slug")
+    search_help_text = _("Title or slug")
     fields = ("title", "slug", "position")
     prepopulated_fields = {"slug": ("title",)}
     inlines = (SymbolsInline,)
-
-    class Media:
-        css: ClassVar = {"all": ("quotes/admin.css",)}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Board]:
         """Read the boards with their numbers of symbols."""
         boards: QuerySet[Board] = super().get_queryset(request)
         return boards.annotate(places_count=Count("places"))
-
-    def get_changelist_formset(self, request: HttpRequest, **options: Any) -> Any:
-        """Return the formset of the list, with labels."""
-        return super().get_changelist_formset(request, formset=LabelledRows, **options)
 
     @admin.display(description=_("symbols"), ordering="places_count")
     def size(self, board: Any) -> str:

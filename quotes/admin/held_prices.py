@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
-from typing import Any, ClassVar
+from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
@@ -13,30 +13,28 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from quotes import formats
+from quotes.admin.lists import ListAdmin
 from quotes.models import HeldPrice
 
 MAX_TEXT = HeldPrice._meta.get_field("last").max_length or 0  # of the book, too
-COLUMNS = ("moment", "symbol", "outcome", "price", "previous", "both", "provider", "currency")
+NUMBERS = ("held_last", "previous", "bid_and_ask")
+COLUMNS = ("moment", "symbol", "outcome", *NUMBERS, "provider", "currency")
 
 
 @admin.register(HeldPrice)
-class HeldPriceAdmin(admin.ModelAdmin):
+class HeldPriceAdmin(ListAdmin):
     """Prices that were held back. They can't be changed here."""
 
-    change_list_template = "quotes/admin/change_list.html"
-    nothing = _(
+    empty_text = _(
         "No price has been held back. Prices that jump further than the setting MAX_JUMP allows "
         "wait here until a second price confirms them."
     )
     list_display = fields = readonly_fields = COLUMNS
     list_filter = ("outcome", "provider")
     search_fields = ("symbol__code",)
-    searched = _("symbol")
+    search_help_text = _("symbol")
     list_select_related = ("symbol",)
     date_hierarchy = "at"
-
-    class Media:
-        css: ClassVar = {"all": ("quotes/admin.css",)}
 
     @admin.display(description=_("time"), ordering="at")
     def moment(self, held: HeldPrice) -> str:
@@ -45,20 +43,20 @@ class HeldPriceAdmin(admin.ModelAdmin):
         return f"{date_format(at, 'SHORT_DATE_FORMAT')} {at:%H:%M:%S}"
 
     @admin.display(description=_("price"))
-    def price(self, held: HeldPrice) -> str:
+    def held_last(self, held: HeldPrice) -> str:  # as `last`, Django would show the field
         """Return the held price with all digits."""
-        return formatted(held.last)
+        return in_own_digits(held.last)
 
     @admin.display(description=_("previous price"))
     def previous(self, held: HeldPrice) -> str:
         """Return the price before it."""
-        return formatted(held.before)
+        return in_own_digits(held.before)
 
     @admin.display(description=_("bid / ask"))
-    def both(self, held: HeldPrice) -> str:
+    def bid_and_ask(self, held: HeldPrice) -> str:
         """Return bid and ask if they were left out."""
         whole = len(held.book) < MAX_TEXT
-        return " / ".join(map(formatted, held.book.split(" / "))) if whole else held.book
+        return " / ".join(map(in_own_digits, held.book.split(" / "))) if whole else held.book
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Return False: only the feed adds held prices."""
@@ -69,7 +67,7 @@ class HeldPriceAdmin(admin.ModelAdmin):
         return False
 
 
-def formatted(text: str) -> str:
+def in_own_digits(text: str) -> str:
     """Return a stored number in the operator's language, or a dash if there is none.
 
     A text of the full length stays as it is, because it may have been cut.

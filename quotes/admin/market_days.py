@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from django.contrib import admin
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from quotes.admin.lists import ListAdmin
 from quotes.models import MarketDay
 
 
 @admin.register(MarketDay)
-class MarketDayAdmin(admin.ModelAdmin):
+class MarketDayAdmin(ListAdmin):
     """Days on which a market has other hours than in the calendar."""
 
-    change_list_template = "quotes/admin/change_list.html"
-    nothing = _(
+    empty_text = _(
         "All markets keep the hours of the calendar. Add a day on which a market is closed or has "
         "other hours."
     )
@@ -24,9 +22,6 @@ class MarketDayAdmin(admin.ModelAdmin):
     list_filter = ("venue",)
     date_hierarchy = "day"
     fields = ("venue", "day", ("opens", "closes"))
-
-    class Media:
-        css: ClassVar = {"all": ("quotes/admin.css",)}
 
     @admin.display(description=_("hours"))
     def hours(self, day: MarketDay) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
@@ -43,12 +43,16 @@ class PlacedSymbol(forms.TextInput):
 class PlaceForm(forms.ModelForm):
     """The position of a symbol on a board, which is the last one unless it is given."""
 
+    class Meta:
+        help_texts: ClassVar = {
+            "position": _(
+                "A symbol with a lower position comes first. Without a position, a new symbol is "
+                "the last one. When the board is saved, its symbols are numbered from 1."
+            )
+        }
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["position"].help_text = gettext(
-            "A symbol with a lower position comes first. Without a position, a new symbol is the "
-            "last one. When the board is saved, its symbols are numbered from 1."
-        )
         if not self.instance.pk:
             self.fields["position"].required = False
             self.fields["position"].initial = None

@@ -17,11 +17,12 @@ from django.utils.translation import gettext_lazy as _
 
 from quotes import conf, formats, sessions
 from quotes.admin.codes import ProviderSymbolInline
-from quotes.admin.labels import LabelledRows
+from quotes.admin.lists import ListAdmin
 from quotes.admin.places import BoardsInline
+from quotes.feed.chains import load_chain
 from quotes.live import current
 from quotes.models import LastQuote, ProviderSymbol, Symbol
-from quotes.providers import REGISTRY, provider_class
+from quotes.providers import REGISTRY
 from quotes.quote import utc_now
 from quotes.shown import BLANK, Shown
 from quotes.store import State, Store
@@ -36,20 +37,19 @@ class PlainDecimalField(forms.DecimalField):
 
 
 @admin.register(Symbol)
-class SymbolAdmin(admin.ModelAdmin):
+class SymbolAdmin(ListAdmin):
     """Symbols, which can be searched, filtered and switched on and off."""
 
-    change_list_template = "quotes/admin/change_list.html"
-    nothing = _(
+    empty_text = _(
         "There are no symbols yet. Add them one by one here, or load many at once with "
         "“manage.py loadcatalogue”."
     )
-    list_display = ("code", "active", "name", "kind", "last", "age", "codes")
+    list_display = ("code", "active", "name", "kind", "last", "age", "sources")
     list_display_links = ("code", "name")
     list_filter = ("active", "kind", "boards", "currency", "exchange")
     list_editable = ("active",)
     search_fields = ("code", "name", "provider_symbols__code")
-    searched = _("Symbol, name or a provider's code")
+    search_help_text = _("Symbol, name or a provider's code")
     list_per_page = 100
     save_on_top = True
     formfield_overrides: ClassVar = {DecimalField: {"form_class": PlainDecimalField}}
@@ -59,9 +59,6 @@ class SymbolAdmin(admin.ModelAdmin):
         (None, {"fields": ("code", "name", "kind", "exchange", "currency", "active")}),
         (_("Prices"), {"fields": ("tick_size", "stale_after", "start")}),
     )
-
-    class Media:
-        css: ClassVar = {"all": ("quotes/admin.css",)}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Symbol]:
         """Read the symbols together with their codes and last quotes."""
@@ -73,10 +70,6 @@ class SymbolAdmin(admin.ModelAdmin):
         super().save_related(request, form, formsets, change)
         for hint in hints(form.instance) if formsets else ():  # not for each row of a list
             self.message_user(request, hint, messages.WARNING)
-
-    def get_changelist_formset(self, request: HttpRequest, **options: Any) -> Any:
-        """Return the formset of the list, with labels."""
-        return super().get_changelist_formset(request, formset=LabelledRows, **options)
 
     def _shown(self, symbol: Any) -> Shown:
         if not hasattr(symbol, "shown"):
@@ -100,7 +93,7 @@ class SymbolAdmin(admin.ModelAdmin):
         return format_html('<span class="{}">{}</span>', "stale" if shown.state.stale else "", text)
 
     @admin.display(description=_("sources"))
-    def codes(self, symbol: Symbol) -> str:
+    def sources(self, symbol: Symbol) -> str:
         """Return the number of the symbol's codes for the known providers, with a list of them."""
         rows = [each for each in symbol.provider_symbols.all() if each.provider in REGISTRY]
         listed = ", ".join(f"{row.provider} {row.code}" for row in rows)
@@ -150,8 +143,7 @@ def hints(symbol: Symbol) -> list[str]:
     if not symbol.active:
         return []
     found, named, code = [], conf.get("PROVIDERS"), {"code": symbol.code}
-    with_code = set(symbol.provider_symbols.values_list("provider", flat=True))
-    if not any(name in with_code or not provider_class(name).needs_code for name in named):
+    if not load_chain(symbol, named):
         lacks = gettext(
             "“%(code)s” has no price, because it has no code for a provider of this site "
             "(%(providers)s). Add one."

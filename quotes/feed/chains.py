@@ -24,6 +24,12 @@ def load_chains(names: Sequence[str]) -> dict[str, dict[str, Instrument]]:
     return {code: chain for code, chain in chains if chain}
 
 
+def load_chain(symbol: Symbol, names: Iterable[str]) -> dict[str, Instrument]:
+    """Return the instruments of a symbol by provider, as `load_chains` does for all."""
+    rows = {row.provider: row for row in ProviderSymbol.objects.filter(symbol=symbol)}
+    return _chain(symbol, rows, map(provider_class, names))
+
+
 def _chain(
     symbol: Symbol, rows: Mapping[str, ProviderSymbol], providers: Iterable[type[Provider]]
 ) -> dict[str, Instrument]:

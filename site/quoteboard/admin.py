@@ -8,10 +8,10 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from quotes.models import Symbol
-from quotes.staff.state import remarks
+from quotes.staff.state import verdicts
 
 
-class Site(admin.AdminSite):
+class QuoteboardAdmin(admin.AdminSite):
     """An admin without a sidebar, because its header leads to our models."""
 
     site_header = site_title = "Quoteboard"
@@ -25,5 +25,5 @@ class Site(admin.AdminSite):
     def index(self, request: HttpRequest, extra_context: Any = None) -> Any:
         """Show the home page, with the state of the prices for those who may see them."""
         may_see = self.get_model_admin(Symbol).has_view_permission(request)
-        context = {"remarks": list(remarks()) if may_see else []}
+        context = {"verdicts": list(verdicts()) if may_see else []}
         return super().index(request, context | (extra_context or {}))

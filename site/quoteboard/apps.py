@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib.admin.apps import AdminConfig
 
 
-class SiteConfig(AdminConfig):
+class QuoteboardAdminConfig(AdminConfig):
     """Django's admin, with the site of `quoteboard.admin`."""
 
-    default_site = "quoteboard.admin.Site"
+    default_site = "quoteboard.admin.QuoteboardAdmin"

@@ -54,7 +54,7 @@ CSRF_TRUSTED_ORIGINS = origins("DJANGO_CSRF_TRUSTED_ORIGINS")
 
 INSTALLED_APPS = [
     "quotes",  # before staticfiles: its runserver is daphne, which serves the sockets too
-    "quoteboard.apps.SiteConfig",
+    "quoteboard.apps.QuoteboardAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

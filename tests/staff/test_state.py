@@ -50,15 +50,15 @@ def live_client(operator: User, live_parts: Any) -> AsyncClient:
     return client
 
 
-def remarks(page: str) -> list[tuple[str, str]]:
-    """Return the remarks of a page, each with its state."""
+def verdicts(page: str) -> list[tuple[str, str]]:
+    """Return the verdicts of a page, each with its state."""
     found = re.findall(r'<li class="(good|bad)">(.*?)</li>', page, re.DOTALL)
     return [(state, unescape(re.sub(r"<[^>]*>", "", text))) for state, text in found]
 
 
 def of_home(client: Client, **headers: str) -> list[tuple[str, str]]:
-    """Return the remarks of the home page."""
-    return remarks(client.get(HOME, headers=headers).content.decode())
+    """Return the verdicts of the home page."""
+    return verdicts(client.get(HOME, headers=headers).content.decode())
 
 
 def lead() -> None:
@@ -114,15 +114,15 @@ async def test_sources_that_fail_are_named_with_the_time(live_client: AsyncClien
     await layer.send_batch(1, Batch(1, [], {}))
     await until(lambda: live_parts.beat.heard_at)
     page = (await live_client.get(HOME)).content.decode()
-    assert ("good", "All sources work") in remarks(page)
+    assert ("good", "All sources work") in verdicts(page)
     since = timezone.now()
     await layer.send_batch(1, Batch(2, [], {"coinbase": since}))
     await until(lambda: live_parts.store.outages)
     page = (await live_client.get(HOME)).content.decode()
     at = formats.clock_or_day(since, timezone.now())
     words = f"Prices from Coinbase unavailable since {at}"
-    assert ("bad", words) in remarks(page)
-    assert ("good", "All sources work") not in remarks(page)
+    assert ("bad", words) in verdicts(page)
+    assert ("good", "All sources work") not in verdicts(page)
 
 
 async def test_prices_that_stopped_are_reported_with_the_time(
@@ -133,8 +133,8 @@ async def test_prices_that_stopped_are_reported_with_the_time(
     page = (await live_client.get(HOME)).content.decode()
     at = formats.clock_or_day(live_parts.store.stopped_at, timezone.now())
     words = f"Prices stopped at {at}"
-    assert ("bad", words) in remarks(page)
-    assert ("good", "All sources work") not in remarks(page)
+    assert ("bad", words) in verdicts(page)
+    assert ("good", "All sources work") not in verdicts(page)
 
 
 async def test_times_of_another_day_have_their_day(
@@ -145,8 +145,8 @@ async def test_times_of_another_day_have_their_day(
     live_parts.store.outages["coinbase"] = at
     written = formats.day_and_time(at, timezone.now())
     page = (await live_client.get(HOME)).content.decode()
-    assert ("bad", f"Prices stopped at {written}") in remarks(page)
-    assert ("bad", f"Prices from Coinbase unavailable since {written}") in remarks(page)
+    assert ("bad", f"Prices stopped at {written}") in verdicts(page)
+    assert ("bad", f"Prices from Coinbase unavailable since {written}") in verdicts(page)
 
 
 async def test_a_process_that_has_not_heard_the_feed_does_not_vouch_for_sources(
@@ -154,4 +154,4 @@ async def test_a_process_that_has_not_heard_the_feed_does_not_vouch_for_sources(
 ):
     assert live_parts.beat.heard_at is None
     page = (await live_client.get(HOME)).content.decode()
-    assert ("good", "All sources work") not in remarks(page)
+    assert ("good", "All sources work") not in verdicts(page)
