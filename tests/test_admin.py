@@ -64,12 +64,12 @@ def listed(db: None) -> Board:
 
 def test_held_prices_are_listed_and_can_not_be_changed(alice: Client, listed: Board) -> None:
     apple, now = Symbol.objects.get(code="AAPL"), timezone.now()
-    told = {"provider": "coinbase", "currency": "USD"}
+    known = {"provider": "coinbase", "currency": "USD"}
     held = HeldPrice.objects.create(
-        symbol=apple, at=now, last="0", before="101.25", outcome="no_price", **told
+        symbol=apple, at=now, last="0", before="101.25", outcome="no_price", **known
     )
     crossed = {"last": "102", "book": "103 / 101", "outcome": "crossed"}
-    HeldPrice.objects.create(symbol=apple, at=now - timedelta(minutes=1), **crossed, **told)
+    HeldPrice.objects.create(symbol=apple, at=now - timedelta(minutes=1), **crossed, **known)
     page = text(alice.get("/admin/quotes/heldprice/").content.decode())
     second = f"{timezone.localtime(now):%H:%M:%S}"
     assert f"{second} AAPL no price 0 101.25 – coinbase USD" in page
@@ -89,9 +89,9 @@ def test_held_prices_are_listed_and_can_not_be_changed(alice: Client, listed: Bo
 def test_held_prices_have_separators_in_the_language_of_the_operator(
     alice: Client, listed: Board, language: str, shown: str
 ):
-    told = {"symbol": Symbol.objects.get(code="AAPL"), "provider": "coinbase", "currency": "USD"}
+    known = {"symbol": Symbol.objects.get(code="AAPL"), "provider": "coinbase", "currency": "USD"}
     numbers = {"last": "1198012.50", "before": "0.000000012", "book": "5103 / 5101"}
-    held = HeldPrice.objects.create(at=timezone.now(), outcome="crossed", **numbers, **told)
+    held = HeldPrice.objects.create(at=timezone.now(), outcome="crossed", **numbers, **known)
     for path in ("/admin/quotes/heldprice/", f"/admin/quotes/heldprice/{held.pk}/change/"):
         page = alice.get(path, headers={"accept-language": language}).content.decode()
         assert all(number in text(page) for number in shown.split(" ", 2)), path
@@ -340,14 +340,23 @@ def test_a_search_that_finds_nothing_leads_to_all(alice: Client, listed: Board, 
     assert "There are no" not in page
 
 
-@pytest.mark.parametrize("language", ["en", "de"])
+@pytest.mark.parametrize(
+    ("language", "query", "found", "every"),
+    [
+        ("en", "bitcoin", "1 result", "1,204 total"),
+        ("en", "fund", "1,200 results", "1,204 total"),
+        ("de", "fund", "1.200 Treffer", "1.204 insgesamt"),
+    ],
+)
 def test_a_search_counts_what_it_found_and_leads_back_to_all(
-    alice: Client, listed: Board, language: str
+    alice: Client, listed: Board, language: str, query: str, found: str, every: str
 ):
-    page = alice.get(f"{SYMBOLS}?q=bitcoin", headers={"accept-language": language})
-    found, every = {"en": ("1 result", "4 total"), "de": ("1 Treffer", "4 insgesamt")}[language]
-    assert f'{found} (<a href="?">{every}</a>)' in page.content.decode()
-    assert every not in alice.get(SYMBOLS, headers={"accept-language": language}).content.decode()
+    known = {"name": "A fund", "kind": "fund", "currency": "USD"}
+    Symbol.objects.bulk_create(Symbol(code=f"F{number}", **known) for number in range(1200))
+    headers = {"accept-language": language}
+    page = alice.get(f"{SYMBOLS}?q={query}", headers=headers).content.decode()
+    assert f'{found} (<a href="?">{every}</a>)' in page
+    assert every not in alice.get(f"{SYMBOLS}?p=13", headers=headers).content.decode()
 
 
 def test_somebody_who_may_not_add_is_not_sent_there(db: None):

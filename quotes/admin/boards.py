@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
-from django.utils.translation import get_language
+from django.utils.formats import number_format
 from django.utils.translation import gettext_lazy as _
 
-from quotes import formats
 from quotes.admin.lists import ListAdmin
 from quotes.admin.places import SymbolsInline
 from quotes.models import Board, BoardSymbol
@@ -41,7 +39,7 @@ class BoardAdmin(ListAdmin):
     @admin.display(description=_("symbols"), ordering="places_count")
     def size(self, board: Any) -> str:
         """Return the number of the board's symbols."""
-        return formats.number(Decimal(board.places_count), 0, get_language() or "en")
+        return number_format(board.places_count, force_grouping=True)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Number the places from 1 again, so that the next edit can move one between others."""

@@ -26,8 +26,8 @@ class HeldPriceAdmin(ListAdmin):
     """Prices that were held back. They can't be changed here."""
 
     empty_text = _(
-        "No price has been held back. Prices that jump further than the setting MAX_JUMP allows "
-        "wait here until a second price confirms them."
+        "No price has been held back. The feed holds back a price that jumps further than MAX_JUMP "
+        "allows until a second one confirms it, and records it here."
     )
     list_display = fields = readonly_fields = COLUMNS
     list_filter = ("outcome", "provider")

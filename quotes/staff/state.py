@@ -10,6 +10,7 @@ from django.db.models import Count, Q
 from django.db.models.functions import Now
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.formats import number_format
 from django.utils.translation import gettext, ngettext
 
 from quotes import formats
@@ -36,17 +37,17 @@ def verdicts() -> Iterator[Verdict]:
 
 
 def feed() -> Verdict:
-    """Return whether this process hears the feed, or whether one runs at all."""
+    """Return a sentence about the feed: prices stopped in this process, one runs, or none does."""
     live = current()
     if live and (at := live.store.stopped_at):  # read once: the event loop may set it to None
         return Verdict(gettext("Prices stopped at %(at)s") % {"at": written(at)}, good=False)
     if FeedLease.objects.filter(expires_at__gt=Now()).exists():
         return Verdict(gettext("The feed runs"))
-    return Verdict(gettext("No feed runs: “manage.py doctor” reports why"), good=False)
+    return Verdict(gettext("No feed runs. “manage.py doctor” reports why."), good=False)
 
 
 def sources() -> Iterator[Verdict]:
-    """Return the sources that fail, or that none does.
+    """Return a sentence about each source that fails, or one that all sources work.
 
     A process that does not hear the feed does not know whether all sources work.
     """
@@ -61,7 +62,7 @@ def sources() -> Iterator[Verdict]:
 
 
 def prices() -> Verdict:
-    """Return how many active symbols have no price, with the list of them."""
+    """Return a sentence about the active symbols without a price, with a link to their list."""
     active, missing = Q(active=True), Q(**WITHOUT_PRICE)
     found = Symbol.objects.aggregate(
         symbols=Count("pk", filter=active), missing=Count("pk", filter=missing)
@@ -70,9 +71,10 @@ def prices() -> Verdict:
         return Verdict(gettext("No symbol is active"), good=False)
     if not found["missing"]:
         return Verdict(gettext("All symbols have a price"))
-    text = ngettext("%(n)d symbol has no price", "%(n)d symbols have no price", found["missing"])
+    text = ngettext("%(n)s symbol has no price", "%(n)s symbols have no price", found["missing"])
     link = reverse("admin:quotes_symbol_changelist", query=WITHOUT_PRICE)
-    return Verdict(text % {"n": found["missing"]}, good=False, link=link)
+    count = number_format(found["missing"], force_grouping=True)
+    return Verdict(text % {"n": count}, good=False, link=link)
 
 
 def written(at: datetime) -> str:

@@ -67,10 +67,10 @@ def lead() -> None:
     FeedLease.objects.update_or_create(pk=1, defaults={"holder": "feed", "expires_at": later})
 
 
-def test_without_a_feed_it_says_so_in_the_language_of_the_operator(client: Client):
-    assert ("bad", "No feed runs: “manage.py doctor” reports why") in of_home(client)
+def test_it_states_in_the_language_of_the_operator_that_no_feed_runs(client: Client):
+    assert ("bad", "No feed runs. “manage.py doctor” reports why.") in of_home(client)
     german = of_home(client, **{"accept-language": "de"})
-    assert ("bad", "Es läuft kein Feed: „manage.py doctor“ nennt den Grund") in german
+    assert ("bad", "Es läuft kein Feed. „manage.py doctor“ nennt den Grund.") in german
     lead()
     assert ("good", "The feed runs") in of_home(client)
 
@@ -90,6 +90,18 @@ def test_symbols_without_a_price_are_counted_and_listed(
     assert re.findall(r'field-code"><a [^>]*>([^<]*)<', listed) == ["MSFT", "NVDA"]
     Symbol.objects.filter(code__in=("MSFT", "NVDA")).delete()
     assert ("good", "All symbols have a price") in of_home(client)
+
+
+@pytest.mark.parametrize(
+    ("language", "shown"),
+    [("en", "1,200 symbols have no price"), ("de", "1.200 Symbole haben keinen Kurs")],
+)
+def test_many_symbols_without_a_price_are_counted_with_separators(
+    client: Client, language: str, shown: str
+):
+    known = {"name": "A fund", "kind": "fund", "currency": "USD"}
+    Symbol.objects.bulk_create(Symbol(code=f"F{number}", **known) for number in range(1200))
+    assert ("bad", shown) in of_home(client, **{"accept-language": language})
 
 
 def test_it_costs_two_queries_of_any_number_of_symbols(client: Client):
