@@ -662,6 +662,25 @@ def test_a_board_takes_the_order_of_its_form_and_numbers_it_again(alice: Client,
     assert order(listed) == [("MSFT", 1), ("NVDA", 2), ("AAPL", 3)]
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"NVDA": "1"}, ["NVDA", "AAPL", "MSFT"]),
+        ({"AAPL": "3"}, ["MSFT", "NVDA", "AAPL"]),
+        ({"MSFT": "1"}, ["MSFT", "AAPL", "NVDA"]),
+        ({"MSFT": "3"}, ["AAPL", "NVDA", "MSFT"]),
+    ],
+)
+def test_a_symbol_that_is_moved_to_the_place_of_another_gets_it(
+    alice: Client, listed: Board, given: dict[str, str], expected: list[str]
+):
+    for number, place in enumerate(listed.places.order_by("symbol__code"), start=1):
+        BoardSymbol.objects.filter(pk=place.pk).update(position=number)
+    form = board_form(listed, {"AAPL": "1", "MSFT": "2", "NVDA": "3"} | given)
+    alice.post(f"{BOARDS}{listed.pk}/change/", form)
+    assert [code for code, _ in order(listed)] == expected
+
+
 def test_new_symbols_without_a_position_follow_the_others_of_their_board(
     alice: Client, listed: Board
 ):

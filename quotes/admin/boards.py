@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.contrib import admin
@@ -42,9 +43,22 @@ class BoardAdmin(ListAdmin):
         return number_format(board.places_count, force_grouping=True)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        """Number the places from 1 again, so that the next edit can move one between others."""
+        """Number the places from 1 again, so that the next edit can move one between others.
+
+        A symbol that was given the position of another gets it: the others make room.
+        """
         super().save_related(request, form, formsets, change)
+        moved = {pk: way for formset in formsets for pk, way in moves(formset)}
         places = list(form.instance.places.order_by("position", "pk"))
+        places.sort(key=lambda place: (place.position, moved.get(place.pk, 0)))
         for number, place in enumerate(places, start=1):
             place.position = number
         BoardSymbol.objects.bulk_update(places, ["position"])
+
+
+def moves(formset: Any) -> Iterator[tuple[Any, int]]:
+    """Yield the places that an operator moved: -1 if to the front, 1 if to the end of the board."""
+    for form in formset.forms:
+        if "position" in form.changed_data and form.instance.pk:
+            before = form.initial.get("position")
+            yield form.instance.pk, 1 if before and before < form.instance.position else -1
