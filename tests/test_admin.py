@@ -595,12 +595,6 @@ def test_numbers_in_fields_have_no_zeros_at_their_end(
     assert Symbol.objects.get(code="AAPL").tick_size == symbol.tick_size
 
 
-@pytest.mark.parametrize("path", [SYMBOLS, BOARDS])
-def test_a_long_form_is_saved_at_its_top_too(alice: Client, listed: Board, path: str):
-    pk = listed.pk if path == BOARDS else Symbol.objects.get(code="AAPL").pk
-    assert alice.get(f"{path}{pk}/change/").content.decode().count('name="_save"') == 2
-
-
 def labels(page: str) -> list[str]:
     """Return the labels of all controls that have no text beside them."""
     return [unescape(label) for label in re.findall(r'aria-label="([^"]*)"', page)]

@@ -24,7 +24,6 @@ class BoardAdmin(ListAdmin):
         "There are no boards yet. A board is a page that shows symbols in its own order."
     )
     list_display = ("title", "slug", "position", "size")
-    save_on_top = True
     list_editable = ("position",)
     search_fields = ("title", "slug")
     search_help_text = _("Title or slug")

@@ -51,7 +51,6 @@ class SymbolAdmin(ListAdmin):
     search_fields = ("code", "name", "provider_symbols__code")
     search_help_text = _("Symbol, name or a provider's code")
     list_per_page = 100
-    save_on_top = True
     formfield_overrides: ClassVar = {DecimalField: {"form_class": PlainDecimalField}}
     actions = ("switch_on", "switch_off")
     inlines = (ProviderSymbolInline, BoardsInline)
