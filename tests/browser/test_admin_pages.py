@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import SEEDED, STAFF, OpenTab
+from tests.browser.tab import Tab
 from tests.servers import Site, site
 
 pytestmark = [pytest.mark.browser, pytest.mark.server]
@@ -23,6 +24,11 @@ SCHEMES = ("light", "dark")
 WIDTHS = (390, 1280)
 QUOTES = "/admin/quotes"
 LISTS = ("symbol", "board", "heldprice", "marketday")
+ALICE = """
+from django.core.management import call_command
+call_command("createsuperuser", "--noinput", verbosity=0)
+"""
+EMPTY = "Symbol.objects.all().delete(); Board.objects.all().delete()"
 # few symbols, because axe takes long for hundreds of rows; a row of each model
 ROWS = """
 import json
@@ -72,28 +78,36 @@ def office(tmp_path_factory: pytest.TempPathFactory, database_template: Path) ->
     """A site with an admin, which these tests only look at."""
     folder = tmp_path_factory.mktemp("office")
     with site(folder, database_template, "daphne", **SEEDED, **STAFF) as running:
-        running.manage("createsuperuser", "--noinput")
         yield running
+
+
+def run(place: Site, *code: str) -> list[str]:
+    """Add Alice and run code in the shell of a site; return the lines that it prints."""
+    shell = place.manage("shell", "--verbosity", "0", "-c", "\n".join((ALICE, *code)))
+    return shell.stdout.splitlines()
 
 
 @pytest.fixture(scope="module")
 def keys(office: Site) -> dict[str, int]:
     """The keys of a row of each model."""
-    lines = office.manage("shell", "--verbosity", "0", "-c", ROWS).stdout.splitlines()
-    found: dict[str, int] = json.loads(lines[-1])
+    found: dict[str, int] = json.loads(run(office, ROWS)[-1])
     return found
 
 
 @pytest.fixture(scope="module")
-def alice(office: Site, browser: Browser) -> Any:
-    """The cookies of Alice, who is signed in."""
-    context = browser.new_context()
-    page = context.new_page()
-    page.goto(office.url + "/admin/")
-    sign_in(page)
-    state = context.storage_state()
-    context.close()
-    return state
+def desk(office: Site, keys: dict[str, int], browser: Browser) -> Iterator[Page]:
+    """The tab in which Alice works, who is signed in. She opens all pages in it."""
+    with browser.new_context(reduced_motion="reduce", color_scheme="light") as context:
+        page = Tab(context).page
+        page.goto(office.url + "/admin/")
+        sign_in(page)
+        yield page
+
+
+@pytest.fixture(scope="module")
+def alice(desk: Page) -> Any:
+    """The cookies of Alice, for tabs that differ from hers."""
+    return desk.context.storage_state()
 
 
 def sign_in(page: Page) -> None:
@@ -104,39 +118,16 @@ def sign_in(page: Page) -> None:
     page.wait_for_url("**/admin/")
 
 
-def teal_or_yellow(page: Page) -> list[str]:
-    """Return the colours of a page that look like those of Django's own admin."""
-    return [text for text in page.evaluate(COLOURS) if is_teal_or_yellow(text)]
-
-
-def is_teal_or_yellow(colour: str) -> bool:
-    """Return whether a colour in the notation of CSS has one of Django's two hues."""
-    hue, saturation, _ = rgb_to_hsv(*map(float, re.findall(r"[\d.]+", colour)[:3]))
-    return saturation > 0.3 and (45 < hue * 360 < 75 or 175 < hue * 360 < 212)
-
-
-@pytest.mark.parametrize("scheme", SCHEMES)
-def test_no_page_has_the_colours_of_djangos_admin(office: Site, tab: OpenTab, scheme: str):
-    page = tab(office.url + "/admin/", color_scheme=scheme).page
-    assert teal_or_yellow(page) == []
-    sign_in(page)
-    for path in ("/admin/", f"{QUOTES}/symbol/", f"{QUOTES}/symbol/add/", "/admin/auth/user/1/"):
-        page.goto(office.url + path)
-        assert teal_or_yellow(page) == [], path
-    page.get_by_role("button", name="Log out").click()
-    page.get_by_role("heading", name="Logged out").wait_for()
-    assert teal_or_yellow(page) == []
-
-
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_its_header_and_its_text_look_as_on_the_public_pages(
-    office: Site, tab: OpenTab, scheme: str
+    office: Site, tab: OpenTab, alice: Any, scheme: str
 ):
     page = tab(office.url + "/", color_scheme=scheme).page
     header, text = page.evaluate(DRESS, ".top"), page.evaluate(DRESS, "body")
     page.goto(office.url + "/admin/")
     assert page.evaluate(DRESS, "body") == text  # the ground around the card of the login
-    sign_in(page)
+    page.context.add_cookies(alice["cookies"])
+    page.goto(office.url + "/admin/")
     assert page.evaluate(DRESS, "#header")[1:] == header[1:]
     assert page.evaluate(DRESS, "body")[0] == text[0]
 
@@ -156,21 +147,19 @@ def test_djangos_switch_changes_the_scheme_of_all_colours(office: Site, tab: Ope
     assert dark[:2] != light[:2]
 
 
-def test_the_header_leads_to_our_models(office: Site, tab: OpenTab):
-    page = tab(office.url + "/admin/").page
-    sign_in(page)
-    sections = page.get_by_role("navigation", name="Sections")
+def test_the_header_leads_to_our_models(office: Site, desk: Page):
+    desk.goto(office.url + "/admin/")
+    sections = desk.get_by_role("navigation", name="Sections")
     names = ["Boards", "Held prices", "Market days", "Symbols"]
     assert [name.strip() for name in sections.get_by_role("link").all_inner_texts()] == names
     for name in names:
         sections.get_by_role("link", name=name).click()
-        page.wait_for_load_state()
-        assert sections.locator("[aria-current]").inner_text() == name
+        expect(sections.locator("[aria-current]")).to_have_text(name)
 
 
 @pytest.mark.parametrize("locale", ["en-US", "de-DE"])
 def test_all_columns_of_the_symbols_are_in_sight(
-    office: Site, keys: dict[str, int], alice: Any, tab: OpenTab, locale: str
+    office: Site, alice: Any, tab: OpenTab, locale: str
 ):
     page = tab(storage_state=alice, locale=locale, viewport={"width": 1280, "height": 900}).page
     page.goto(f"{office.url}{QUOTES}/symbol/")
@@ -180,37 +169,73 @@ def test_all_columns_of_the_symbols_are_in_sight(
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-# For everybody
+# For everybody, and in our colours
 
 
 def findings(page: Page) -> list[str]:
-    """Return all that axe finds on a page, in both schemes, on a phone and on a desk."""
+    """Return all that axe finds on a page and Django's colours, in both schemes and widths."""
+    page.evaluate(Axe().axe_script)
     return [
         text for width, scheme in product(WIDTHS, SCHEMES) for text in look(page, width, scheme)
     ]
 
 
 def look(page: Page, width: int, scheme: Any) -> list[str]:
-    """Return all that axe finds on a page at a width and in a scheme."""
+    """Return all that axe finds on a page and Django's colours, at a width and in a scheme."""
     page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(color_scheme=scheme)
     # all other rules find the same in either scheme, and take most of the time
     options: dict[str, Any] = {"resultTypes": ["violations"]}
     if scheme == "dark":
         options["runOnly"] = ["color-contrast", "link-in-text-block"]
-    found: list[dict[str, Any]] = Axe().run(page, options=options).response["violations"]
+    found = page.evaluate("async (options) => (await axe.run(options)).violations", options)
     nodes = [(each["id"], node) for each in found for node in each["nodes"]]
-    return [f"{scheme} {width} {name} {node['html']} {node['any'][:1]}" for name, node in nodes]
+    return [f"{scheme} {width} {text} is Django's" for text in teal_or_yellow(page)] + [
+        f"{scheme} {width} {name} {node['html']} {node['any'][:1]}" for name, node in nodes
+    ]
+
+
+def teal_or_yellow(page: Page) -> list[str]:
+    """Return the colours of a page that look like those of Django's own admin."""
+    return [text for text in page.evaluate(COLOURS) if is_teal_or_yellow(text)]
+
+
+def is_teal_or_yellow(colour: str) -> bool:
+    """Return whether a colour has one of Django's two hues.
+
+    It is in the notation of CSS: rgb(121, 174, 200), or color(srgb 0.47 0.68 1e-05) of a mixture.
+    """
+    assert colour.startswith(("rgb", "color(srgb ")), colour
+    parts = re.findall(r"-?[\d.]+(?:e-?\d+)?", colour)
+    hue, saturation, _ = rgb_to_hsv(*map(float, parts[:3]))
+    return saturation > 0.3 and (45 < hue * 360 < 75 or 175 < hue * 360 < 212)
+
+
+@pytest.mark.parametrize(
+    ("colour", "django"),
+    [
+        ("rgb(121, 174, 200)", True),
+        ("rgba(245, 221, 93, 0.5)", True),
+        ("color(srgb 0.47 0.68 0.78)", True),
+        ("color(srgb 2.4e-05 0.4 0.5 / 0.3)", True),
+        ("rgb(29, 78, 216)", False),
+        ("rgb(255, 255, 255)", False),
+    ],
+)
+def test_djangos_colours_are_recognized(colour: str, django: bool):
+    assert is_teal_or_yellow(colour) == django
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_axe_finds_nothing(office: Site, keys: dict[str, int], alice: Any, tab: OpenTab, name: str):
-    page = tab(office.url + PAGES[name].format(**keys), storage_state=alice).page
-    page.get_by_role("heading", level=1).wait_for()
-    assert not findings(page)
+def test_no_page_has_a_fault(office: Site, keys: dict[str, int], desk: Page, name: str):
+    desk.goto(office.url + PAGES[name].format(**keys))
+    desk.get_by_role("heading", level=1).wait_for()
+    assert not findings(desk)
 
 
-def test_axe_finds_nothing_where_alice_comes_and_goes(office: Site, tab: OpenTab):
+def test_no_page_has_a_fault_where_alice_comes_and_goes(
+    office: Site, keys: dict[str, int], tab: OpenTab
+):
     page = tab(office.url + "/admin/").page
     assert not findings(page)
     page.get_by_label("Username").fill("bob")
@@ -225,31 +250,41 @@ def test_axe_finds_nothing_where_alice_comes_and_goes(office: Site, tab: OpenTab
 
 
 @pytest.mark.parametrize("name", ["new symbol", "new board", "new marketday"])
-def test_axe_finds_nothing_in_a_form_with_errors(office: Site, alice: Any, tab: OpenTab, name: str):
-    page = tab(office.url + PAGES[name], storage_state=alice).page
-    page.get_by_role("button", name="Save", exact=True).first.click()
-    page.locator(".errornote").wait_for()
-    assert not findings(page)
+def test_no_form_with_errors_has_a_fault(office: Site, desk: Page, name: str):
+    desk.goto(office.url + PAGES[name])
+    desk.get_by_role("button", name="Save", exact=True).first.click()
+    desk.locator(".errornote").wait_for()
+    assert not findings(desk)
 
 
-def test_axe_finds_nothing_where_symbols_are_deleted_from_their_list(
-    office: Site, alice: Any, tab: OpenTab
+def test_the_deletion_of_symbols_from_their_list_has_no_fault(office: Site, desk: Page):
+    desk.goto(f"{office.url}{QUOTES}/symbol/?q=bitcoin")
+    desk.locator(".action-select").first.check()
+    desk.get_by_label("Action:").select_option("delete_selected")
+    desk.get_by_role("button", name="Go").click()
+    desk.get_by_role("heading", name="Delete multiple objects").wait_for()
+    assert not findings(desk)
+
+
+def test_a_place_asks_for_a_symbol_until_one_is_chosen(
+    office: Site, keys: dict[str, int], desk: Page
 ):
-    page = tab(office.url + f"{QUOTES}/symbol/?q=bitcoin", storage_state=alice).page
-    page.locator(".action-select").first.check()
-    page.get_by_label("Action:").select_option("delete_selected")
-    page.get_by_role("button", name="Go").click()
-    page.get_by_role("heading", name="Delete multiple objects").wait_for()
-    assert not findings(page)
+    desk.goto(office.url + PAGES["board"].format(**keys))
+    place = desk.locator("#places-3 .select2-selection")
+    assert place.inner_text() == "Choose a symbol"
+    place.click()
+    desk.locator(".select2-search__field").fill("AAPL")
+    desk.get_by_role("option", name="AAPL").click()
+    assert place.inner_text() == "AAPL"
+    assert not desk.locator("#places-3").get_by_title("Choose a symbol").count()
+    assert not findings(desk)
 
 
-def test_axe_finds_nothing_on_a_site_without_symbols(
+def test_no_page_of_a_site_without_symbols_has_a_fault(
     tmp_path: Path, database_template: Path, tab: OpenTab
 ):
     with site(tmp_path, database_template, "daphne", **SEEDED, **STAFF) as bare:
-        bare.manage("createsuperuser", "--noinput")
-        empty = "from quotes.models import Board, Symbol as S; S.objects.all().delete()"
-        bare.manage("shell", "--verbosity", "0", "-c", f"{empty}; Board.objects.all().delete()")
+        run(bare, "from quotes.models import Board, Symbol", EMPTY)
         page = tab(bare.url + "/admin/").page
         sign_in(page)
         page.get_by_text("No symbol is active").wait_for()
