@@ -175,6 +175,7 @@ def board_page(
             (label, query.encode(kind=kind, page=1), kind == query.kind) for kind, label in kinds
         ],
         "others": live.rows.others(address),
+        "unsorted": query.encode(sort="", page=1),
         "columns": [column(query, name, heading) for name, heading in columns()],
         "foot": live.rows.foot(address, selection),
     }

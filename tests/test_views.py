@@ -425,6 +425,12 @@ async def test_a_board_without_rows_leads_to_the_other_boards(board: Any, async_
     assert 'href="/boards/stock-market/"' in (await read(async_client, "/boards/crypto/"))
 
 
+async def test_the_menu_of_orders_leads_back_to_that_of_the_board(board: Any, async_client: Any):
+    back = 'href="?kind=etf">Order of the board</a>'
+    assert back in await read(async_client, "/boards/stock-market/?kind=etf&sort=-last&page=2")
+    assert back not in await read(async_client, "/boards/stock-market/?kind=etf")
+
+
 async def test_a_search_finds_symbols_of_all_boards_with_live_rows(board: Any, async_client: Any):
     page = await read(async_client, "/search/?q=bitcoin")
     found = rows(page)
