@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
 import sys
 import threading
 import time
@@ -26,9 +25,8 @@ from quotes.feed.batch import Batch
 from quotes.feed.feed import Feed
 from quotes.providers import REGISTRY, Instrument, Provider
 from quotes.quote import Quote
-from tests.benchmarks.bench import Bench
+from tests.benchmarks.bench import Bench, run_apart
 from tests.providers.contract import stub_of
-from tests.servers import ROOT, environment
 from tests.stubs.exchange import Exchange
 
 # what each source that has a stream calls as many coins or shares as one connection takes
@@ -43,17 +41,7 @@ def adapters(bench: Bench) -> None:
     for name in CODES:
         with bench.attempt(f"ticks from {name} to the layer"):
             ticks = QUICK if bench.quick else TICKS
-            result = subprocess.run(
-                [sys.executable, "-m", "tests.benchmarks.adapters", name, str(ticks)],
-                env=environment(),
-                cwd=ROOT,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            if result.returncode:
-                raise RuntimeError(result.stderr[-3000:])
-            seen = json.loads(result.stdout)
+            seen = run_apart("adapters", name, str(ticks))
             shown = f"a tick from {name} to the layer, {seen['symbols']} symbols"
             bench.figures.add(shown, "µs", seen["micros"])
             bench.figures.add(f"ticks from {name} to the layer, per core", "1/s", seen["rate"])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import json
 import resource
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -16,7 +18,7 @@ from tests.benchmarks.figures import Figures
 from tests.benchmarks.servers import MissingError, Ours, Server, Uvicorn
 from tests.benchmarks.usage import cpu_seconds, resident_bytes
 from tests.benchmarks.visitors import Visitors
-from tests.servers import manage
+from tests.servers import ROOT, environment, manage
 
 BOARD = "/ws/boards/bench/"
 COLUMNS = "symbol,name,kind,exchange,currency,tick_size,start"
@@ -134,6 +136,21 @@ class Bench:
             server.begin()
             time.sleep(self.seconds(SETTLE))
             yield scene
+
+
+def run_apart(module: str, *arguments: str, **env: str) -> Any:
+    """Run a module of benchmarks in a process of its own; return what it prints as JSON."""
+    result = subprocess.run(
+        [sys.executable, "-m", f"tests.benchmarks.{module}", *arguments],
+        env=environment(**env),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if result.returncode:
+        raise RuntimeError(result.stderr[-3000:])
+    return json.loads(result.stdout)
 
 
 def allow_files(count: int) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -23,10 +22,9 @@ from asgiref.sync import sync_to_async
 from quotes.candles.growing import STEPS
 from quotes.feed.gate import Gate
 from quotes.quote import Quote
-from tests.benchmarks.bench import Bench
+from tests.benchmarks.bench import Bench, run_apart
 from tests.benchmarks.servers import PRODUCTION
 from tests.benchmarks.usage import resident_bytes
-from tests.servers import ROOT, environment
 
 SYMBOLS, TICKS_A_SECOND = 500, 2
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -39,17 +37,8 @@ def hour(bench: Bench) -> None:
     """Measure in a process of its own."""
     with bench.attempt(f"an hour of {SYMBOLS} symbols"):
         seconds = 5 if bench.quick else 3600
-        result = subprocess.run(
-            [sys.executable, "-m", "tests.benchmarks.hour", str(seconds)],
-            env=environment(**PRODUCTION, DATABASE_URL=f"sqlite:///{bench.database(SYMBOLS)}"),
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if result.returncode:
-            raise RuntimeError(result.stderr[-3000:])
-        for name, unit, value in json.loads(result.stdout):
+        env = PRODUCTION | {"DATABASE_URL": f"sqlite:///{bench.database(SYMBOLS)}"}
+        for name, unit, value in run_apart("hour", str(seconds), **env):
             bench.figures.add(f"an hour of {SYMBOLS} symbols: {name}", unit, value)
 
 

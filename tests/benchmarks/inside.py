@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -14,9 +12,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.bench import Bench
+from tests.benchmarks.bench import Bench, run_apart
 from tests.benchmarks.servers import PRODUCTION, SETTINGS
-from tests.servers import ROOT, environment
 
 ROWS = 50
 BOARD = "/boards/bench/"
@@ -40,17 +37,7 @@ def measure_apart(bench: Bench, module: str, **more: str) -> None:
         "DJANGO_ALLOWED_HOSTS": "testserver",
         "DJANGO_SETTINGS_MODULE": SETTINGS,
     }
-    result = subprocess.run(
-        [sys.executable, "-m", f"tests.benchmarks.{module}"],
-        env=environment(**env | more),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if result.returncode:
-        raise RuntimeError(result.stderr[-3000:])
-    for name, unit, values in json.loads(result.stdout):
+    for name, unit, values in run_apart(module, **env | more):
         bench.figures.add(name, unit, *values)
 
 

@@ -78,17 +78,24 @@ NOWHERE = "127.0.0.1:1"
 @contextmanager
 def states(folder: Path, template: Path) -> Iterator[Site]:
     """Run the site with every state of a row and with two sources that can't be reached."""
+    paged = {"DJANGO_SETTINGS_MODULE": "tests.browser.paged"}
+    with unreachable(folder, template, STATES, **paged) as running:
+        eventually(lambda: "2 sources" in running.get("/boards/all/"), "both sources are out")
+        yield running
+
+
+@contextmanager
+def unreachable(folder: Path, template: Path, script: str, **more: str) -> Iterator[Site]:
+    """Run the site in Berlin with the prices of a script, because no source can be reached."""
     listed = shutil.copy(template, folder / "listed.sqlite3")
-    manage("shell", "--verbosity", "0", "-c", STATES, DATABASE_URL=f"sqlite:///{listed}")
-    settings = {
-        "DJANGO_SETTINGS_MODULE": "tests.browser.paged",
+    manage("shell", "--verbosity", "0", "-c", script, DATABASE_URL=f"sqlite:///{listed}")
+    given = {
         "DJANGO_TIME_ZONE": "Europe/Berlin",
         "QUOTES_PROVIDERS": "finnhub,yahoo",
         "FINNHUB_API_KEY": "any",
         "YAHOO_ACCEPT": "personal-use",
     }
     for name in ("FINNHUB", "YAHOO"):
-        settings |= {f"{name}_REST_URL": f"http://{NOWHERE}", f"{name}_WS_URL": f"ws://{NOWHERE}"}
-    with site(folder, listed, "daphne", **settings) as running:
-        eventually(lambda: "2 sources" in running.get("/boards/all/"), "both sources are out")
+        given |= {f"{name}_REST_URL": f"http://{NOWHERE}", f"{name}_WS_URL": f"ws://{NOWHERE}"}
+    with site(folder, listed, "daphne", **given | more) as running:
         yield running

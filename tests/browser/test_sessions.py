@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
@@ -11,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.browser.conftest import OpenTab
-from tests.servers import Site, manage, site
+from tests.browser.states import unreachable
+from tests.servers import Site
 
 pytestmark = [pytest.mark.browser, pytest.mark.server]
 
@@ -45,7 +45,6 @@ for place, symbol in enumerate(Symbol.objects.order_by("kind", "pk")):
         **{"received_at": at, "provider": "finnhub"} | more)
     LastQuote.objects.create(symbol=symbol, epoch=1, batch=1, wire=to_wire(quote))
 """
-NOWHERE = "127.0.0.1:1"
 WIDTHS = (320, 390, 500, 720, 980, 1090, 1280)
 TIGHT = """[...document.querySelectorAll(
     `td:is(.c-state, .c-time, .c-percent, .c-last), .quotes-called, .quote .quotes-since,
@@ -82,17 +81,7 @@ DAY_AND_TIME = r"\w{2,3}\.?\s\d\d:\d\d"
 def exchanges(tmp_path_factory: pytest.TempPathFactory, database_template: Path) -> Iterator[Site]:
     """The site in Berlin with fixed prices, because its sources can't be reached."""
     folder = tmp_path_factory.mktemp("exchanges")
-    listed = shutil.copy(database_template, folder / "listed.sqlite3")
-    manage("shell", "--verbosity", "0", "-c", QUOTES, DATABASE_URL=f"sqlite:///{listed}")
-    settings = {
-        "DJANGO_TIME_ZONE": "Europe/Berlin",
-        "QUOTES_PROVIDERS": "finnhub,yahoo",
-        "FINNHUB_API_KEY": "any",
-        "YAHOO_ACCEPT": "personal-use",
-    }
-    for name in ("FINNHUB", "YAHOO"):
-        settings |= {f"{name}_REST_URL": f"http://{NOWHERE}", f"{name}_WS_URL": f"ws://{NOWHERE}"}
-    with site(folder, listed, "daphne", **settings) as running:
+    with unreachable(folder, database_template, QUOTES) as running:
         yield running
 
 

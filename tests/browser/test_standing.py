@@ -61,7 +61,7 @@ MarketDay.objects.update_or_create(
 
 
 class Market:
-    """The market of a share, which opens and closes when a test says so."""
+    """The market of a share, which opens and closes when a test wants it."""
 
     def __init__(self) -> None:
         for self.share, self.venue, zone in MARKETS:

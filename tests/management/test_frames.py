@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from socket import create_connection
 from typing import Any
 
 import pytest
-from websockets.exceptions import ConnectionClosed
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 from websockets.sync.client import connect
 
 from quotes.live.hub import Message
 from quotes.management.frames import frame
+from tests.clients import end, handshake
 from tests.servers import PATIENCE, Site, eventually, site
 
 pytestmark = pytest.mark.server
@@ -45,14 +44,6 @@ def open_board(served: Site, offer: dict[str, Any] | None) -> Any:
     return connect(served.ws + BOARD, origin=served.url, **given)
 
 
-def end(page: Any) -> int:
-    """Wait until a socket is closed; return the code."""
-    with suppress(ConnectionClosed):
-        while True:
-            page.recv(PATIENCE)
-    return page.close_code
-
-
 def codes(message: str) -> list[str]:
     return re.findall(r'data-symbol="([^"]*)"', message)
 
@@ -78,18 +69,8 @@ def test_a_message_is_made_a_frame_once(compressed: bool):
 
 def first_frame(served: Site, *headers: str) -> bytes:
     """Return the header of the first frame that a socket gets: two bytes, then its length."""
-    lines = [
-        f"GET {BOARD} HTTP/1.1",
-        f"Host: 127.0.0.1:{served.port}",
-        f"Origin: {served.url}",
-        "Upgrade: websocket",
-        "Connection: Upgrade",
-        "Sec-WebSocket-Key: eHh4eHh4eHh4eHh4eHh4eA==",
-        "Sec-WebSocket-Version: 13",
-        *headers,
-    ]
     with create_connection(("127.0.0.1", served.port), timeout=PATIENCE) as connection:
-        connection.sendall("\r\n".join([*lines, "", ""]).encode())
+        connection.sendall(handshake(served, *headers, path=BOARD))
         received = connection.makefile("rb")
         while received.readline() != b"\r\n":
             pass

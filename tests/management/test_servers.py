@@ -28,6 +28,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from quotes.management import servers
+from tests.clients import end, handshake
 from tests.servers import PATIENCE, ROOT, Command, Site, Stub, eventually, free_port, manage, site
 
 pytestmark = pytest.mark.server
@@ -52,15 +53,6 @@ def move(page: Any, shown: dict[str, str]) -> dict[str, str]:
         lambda: {c: last for c, last in prices(page.recv(PATIENCE)).items() if last != shown[c]},
         "a price moves",
     )
-
-
-def end(page: Any) -> int:
-    """Wait until a socket is closed; return the code."""
-    while True:
-        try:
-            page.recv(timeout=PATIENCE)
-        except ConnectionClosed:
-            return page.close_code
 
 
 def test_the_first_message_of_a_socket_has_everything_and_prices_move(running_site: Site):
@@ -157,21 +149,6 @@ def exchange(running: Site, *sent: bytes, enough: bytes = b"\0") -> bytes:
             while enough not in received and (data := connection.recv(65_536)):
                 received += data
         return received
-
-
-def handshake(running: Site, *more: str, path: str = "/ws/quotes/?symbols=AAPL") -> bytes:
-    """A request for a socket, with more headers."""
-    lines = [
-        f"GET {path} HTTP/1.1",
-        f"Host: 127.0.0.1:{running.port}",
-        f"Origin: {running.url}",
-        "Upgrade: websocket",
-        "Connection: Upgrade",
-        "Sec-WebSocket-Key: eHh4eHh4eHh4eHh4eHh4eA==",
-        "Sec-WebSocket-Version: 13",
-        *more,
-    ]
-    return "\r\n".join([*lines, "", ""]).encode("latin1")
 
 
 @pytest.mark.parametrize(
