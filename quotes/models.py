@@ -129,6 +129,11 @@ class Symbol(models.Model):
         """Write the code in the one form of Unicode in which it is found."""
         self.code = code_of(self.code)
 
+    @property
+    def traded_at(self) -> str:
+        """The exchange that pages name: none for crypto, which is traded on many."""
+        return "" if self.kind == self.Kind.CRYPTO else self.exchange
+
     def digits_near(self, price: Decimal) -> int | None:
         """Return the number of decimals of its prices near this one, by its tick size or its kind.
 

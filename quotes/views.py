@@ -94,7 +94,7 @@ async def search(request: HttpRequest) -> HttpResponse:
     """Show the symbols of all boards that a search finds, or lead to the one with this code."""
     live = await ensure_started()
     wanted = searched(request)
-    codes = [code for code in live.index.find(wanted) if code in live.store.states]
+    codes = find(live, wanted)
     is_code = comparable(codes[0]) == comparable(wanted) if codes else False
     is_first = request.GET.get("first") == wanted or is_code
     if codes and "page" not in request.GET and is_first:
@@ -125,14 +125,18 @@ async def suggestions(request: HttpRequest) -> HttpResponse:
     """
     live = await ensure_started()
     wanted = searched(request)
-    codes = live.index.find(wanted) if len(wanted) > 1 else []
-    states = live.store.states
-    shown = [Shown(states[code], language()) for code in codes[:SUGGESTIONS] if code in states]
+    codes = find(live, wanted) if len(wanted) > 1 else []
+    shown = [Shown(live.store.states[code], language()) for code in codes[:SUGGESTIONS]]
     suggested = [(each, matched(each.symbol.name, wanted)) for each in shown]
     total = len(codes)
     context = {"wanted": wanted, "total": total, "many": total == MOST, "suggestions": suggested}
     html = render_to_string("quotes/_suggestions.html", context, request)
     return HttpResponse(html.strip())  # the panel is hidden only if it is empty
+
+
+def find(live: Live, wanted: str) -> list[str]:
+    """Return the codes that a search finds, without those that became inactive just now."""
+    return [code for code in live.index.find(wanted) if code in live.store.states]
 
 
 def page_of(wanted: str, number: int) -> str:

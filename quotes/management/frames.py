@@ -26,7 +26,7 @@ class Compression(ServerPerMessageDeflateFactory):
     """Negotiates compressed frames that all sockets can share (RFC 7692).
 
     Each message is compressed on its own, so that no socket needs memory for those before it. A
-    client that wants a smaller window gets plain frames: each size would be compressed anew.
+    client that wants a smaller window gets plain frames: each size would be compressed again.
     """
 
     def process_request_params(self, params: Any, accepted: Any) -> Any:
@@ -67,9 +67,7 @@ class SharedFrames(WebSocketsSansIOProtocol):
         if event.fin:
             read(event)
         elif self.conn.state is State.OPEN:
-            self._count(IN_PARTS)
-            self.conn.send_close(1009)
-            self.handle_parser_exception()
+            self._close(1009, IN_PARTS)
 
     def data_received(self, data: bytes) -> None:
         """Answer and count an invalid handshake; uvicorn answers only some of them."""
@@ -83,12 +81,16 @@ class SharedFrames(WebSocketsSansIOProtocol):
 
     def send_receive_event_to_app(self) -> None:
         """Close a socket whose text is not valid; uvicorn would log a traceback."""
-        if self.curr_msg_data_type == "text" and not _is_text(b"".join(self.frames)):
-            self._count(INVALID_TEXT)
-            self.conn.send_close(1007)
-            self.handle_parser_exception()
+        [whole] = self.frames
+        if self.curr_msg_data_type == "text" and not _is_text(whole):
+            self._close(1007, INVALID_TEXT)
             return
         super().send_receive_event_to_app()
+
+    def _close(self, code: int, reason: Refused) -> None:
+        self._count(reason)
+        self.conn.send_close(code)
+        self.handle_parser_exception()
 
     def _count(self, refused: Refused) -> None:
         host, _ = self.client or ("", 0)
@@ -116,9 +118,9 @@ def frame(text: str, *, compressed: bool) -> bytes:
     return frames[compressed]
 
 
-def _is_text(frames: bytes) -> bool:
+def _is_text(message: bytes) -> bool:
     try:
-        frames.decode()
+        message.decode()
     except UnicodeDecodeError:
         return False
     return True
