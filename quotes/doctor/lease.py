@@ -75,7 +75,7 @@ class Listener:
                 async for message in messages:
                     self.joined = True
                     self.news.set()
-                    if message.batch is not None:
+                    if isinstance(message, layer.Published):
                         self.batches[message.epoch] = message.batch
         except Exception as error:  # another release may publish what this one can't read
             self.failure = f"{type(error).__name__}: {first_line(error)}"

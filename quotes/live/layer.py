@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from channels.layers import InMemoryChannelLayer, get_channel_layer
+from channels.layers import BaseChannelLayer, InMemoryChannelLayer, get_channel_layer
 
 from quotes import conf
 from quotes.feed.batch import Batch
 from quotes.limits.rarely import Rarely
+from quotes.quote import Quote
 from quotes.quote.texts import short
 from quotes.quote.wire import from_wire, to_wire, wire_count, wire_text, wire_time
 
@@ -46,11 +47,34 @@ def in_memory() -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
-    """One message of the layer: a batch, or the notice that symbols or boards may have changed."""
+class Change:
+    """The notice that symbols or boards may have changed."""
 
-    epoch: int = 0
-    batch: Batch | None = None
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A batch of the feed, and its epoch."""
+
+    epoch: int
+    batch: Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A process joined the group. It asks the feed on its channel for the unwritten quotes."""
+
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unwritten:
+    """The quotes that wait to be written: the feed's answer to a process that joined."""
+
+    epoch: int
+    quotes: list[tuple[int, Quote]]  # with the number of the batch that published each
+
+
+Message = Change | Published | Joined | Unwritten
 
 
 async def send_batch(epoch: int, batch: Batch) -> None:
@@ -72,10 +96,18 @@ async def send_change() -> None:
     await _send({"type": "quotes.change"})
 
 
-async def listen() -> AsyncIterator[Message]:
-    """Yield the messages of the feed and of changes, forever, and skip all others.
+async def send_unwritten(channel: str, epoch: int, quotes: Iterable[tuple[int, Quote]]) -> None:
+    """Send a process that joined the quotes that it can't read from the database yet."""
+    pairs = [(number, to_wire(quote)) for number, quote in quotes]
+    message = {"type": "quotes.unwritten", "deployment": _deployment, "epoch": epoch}
+    await _send(message | {"quotes": pairs}, to=channel)
 
-    After each join of the group, yield a notice first that symbols or boards may have changed.
+
+async def listen() -> AsyncIterator[Message]:
+    """Yield the messages of this deployment, forever, and skip all others.
+
+    After each join of the group, ask the feed for the quotes that are not written, and yield a
+    notice that symbols or boards may have changed.
     """
     channels = get_channel_layer(conf.get("CHANNEL_LAYER"))
     clock = asyncio.get_running_loop().time
@@ -85,7 +117,9 @@ async def listen() -> AsyncIterator[Message]:
             if clock() - joined > REJOIN_EVERY:
                 channel = await _join(channels, channel)
                 joined = clock()
-                yield Message()  # changes from before the join are not read yet
+                question = {"type": "quotes.joined", "deployment": _deployment}
+                await _send(question | {"channel": channel})
+                yield Change()  # changes from before the join are not read yet
             if message := await _receive(channels, channel):
                 yield message
     finally:
@@ -124,10 +158,15 @@ async def _join(channels: Any, channel: str) -> str:
         await asyncio.sleep(JOIN_AGAIN)
 
 
-async def _send(message: dict[str, Any]) -> None:
+async def _send(message: dict[str, Any], to: str = "") -> None:
+    """Send a message to one channel, or to the group."""
+    channels = get_channel_layer(conf.get("CHANNEL_LAYER"))
     with _logged("could not send to the layer", "can send to the layer again"):
         async with asyncio.timeout(SEND_WITHIN):
-            await get_channel_layer(conf.get("CHANNEL_LAYER")).group_send(group(), message)
+            if to:
+                await channels.send(to, message)
+            else:
+                await channels.group_send(group(), message)
 
 
 @contextmanager
@@ -148,14 +187,18 @@ def _logged(failure: str, end: str) -> Iterator[None]:
 def _read(message: dict[str, Any]) -> Message | None:
     """Read a message of any sender; raise an error of Python for one of another form."""
     if message["type"] == "quotes.change":
-        return Message()
-    if message["type"] != "quotes.batch":
+        return Change()
+    if message["type"] not in READERS:
         return None
     if message.get("deployment", "") != _deployment:
         ignored["foreign"] += 1
         return None
+    return READERS[message["type"]](message)
+
+
+def _batch(message: dict[str, Any]) -> Published:
     outages = message["outages"].items()
-    return Message(
+    return Published(
         wire_count(message["epoch"]),
         Batch(
             wire_count(message["number"]),
@@ -163,3 +206,23 @@ def _read(message: dict[str, Any]) -> Message | None:
             {wire_text(name): wire_time(since) for name, since in outages},
         ),
     )
+
+
+def _joined(message: dict[str, Any]) -> Joined:
+    channel = message["channel"]
+    if not (isinstance(channel, str) and len(channel) < BaseChannelLayer.MAX_NAME_LENGTH):
+        raise ValueError(f"{short(channel)} is not the name of a channel")
+    return Joined(channel)
+
+
+def _unwritten(message: dict[str, Any]) -> Unwritten:
+    pairs = message["quotes"]
+    quotes = [(wire_count(number), from_wire(values)) for number, values in pairs]
+    return Unwritten(wire_count(message["epoch"]), quotes)
+
+
+READERS: dict[str, Callable[[dict[str, Any]], Message]] = {
+    "quotes.batch": _batch,
+    "quotes.joined": _joined,
+    "quotes.unwritten": _unwritten,
+}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from itertools import cycle, product
@@ -45,6 +45,7 @@ REFUSED_FOR = 1.0  # seconds until an epoch that is not ours is looked up again
 LOOK_EVERY = 1.0  # seconds between two checks of ages and notes
 LISTEN_EVERY = 0.25  # seconds between two checks of the beat
 FIRST_BATCH = 2.0  # seconds that a process with the feed waits for its first batch
+CATCH_UP = 1.0  # seconds that a process without the feed waits for the unwritten quotes
 # seconds after which missed quotes are in the database: usually, and at the latest
 WRITTEN_BY = (STORE_EVERY + 0.3, STORE_EVERY * 4)
 READING = 1.0  # seconds that quotes wait until new symbols are read from the database
@@ -73,6 +74,7 @@ class Live:
         self.rereading: asyncio.Task[None] | None = None
         self.counts: Counter[str] = Counter()  # batches, gaps
         self.received = asyncio.Event()  # set with the first quotes from the layer
+        self.caught_up = asyncio.Event()  # set when the feed has answered this process
         self.notes: dict[Watch, str] = {}
         self.indexed: Listed | None = None  # what the index was made of
         self._index = SymbolIndex(())
@@ -117,6 +119,9 @@ class Live:
             self.tasks.keep(partial(stand, self))
             with suppress(TimeoutError):  # so that the very first page has prices
                 await asyncio.wait_for(self.received.wait(), FIRST_BATCH)
+        elif pages and not layer.in_memory():
+            with suppress(TimeoutError):  # so that pages that come from another process go on
+                await asyncio.wait_for(self.caught_up.wait(), CATCH_UP)
 
     async def begin(self) -> None:
         """Read all, again and again until that succeeds: a process may start before its database.
@@ -182,7 +187,11 @@ class Live:
 
     async def catch_up(self) -> None:
         """Read the last quotes from the database; newer ones in the store stay."""
-        for version, quote in await self.in_database(records.load_last_quotes):
+        self.put(await self.in_database(records.load_last_quotes))
+
+    def put(self, quotes: Iterable[tuple[Version, Quote]]) -> None:
+        """Show quotes that did not arrive in a batch; newer ones in the store stay."""
+        for version, quote in quotes:
             self.hub.publish(self.store.put(version, [quote]))
 
     def warn_of_calendar(self) -> None:
@@ -198,10 +207,15 @@ class Live:
     async def listen(self) -> None:
         """Read batches and notices of changes from the layer, forever."""
         async for message in layer.listen():
-            if message.batch is None:
-                await self.refresh()
-            else:
-                await self.take(message.epoch, message.batch)
+            match message:
+                case layer.Published(epoch, batch):
+                    await self.take(epoch, batch)
+                case layer.Unwritten(epoch, quotes):
+                    await self.take_unwritten(epoch, quotes)
+                case layer.Joined(channel) if self.writer:
+                    await self.writer.send_unwritten(channel)
+                case layer.Change():
+                    await self.refresh()
 
     async def take(self, epoch: int, batch: Batch, *, known: bool = False) -> None:
         """Put a batch into the store; after a gap, read the missed quotes from the database.
@@ -233,6 +247,21 @@ class Live:
             for wait in WRITTEN_BY:
                 asyncio.get_running_loop().call_later(wait, self.tasks.soon, self.refresh)
 
+    async def take_unwritten(self, epoch: int, quotes: list[tuple[int, Quote]]) -> None:
+        """Show the quotes that a feed could not write, and those that it wrote until now.
+
+        So a process that starts while the feed waits for its database shows no earlier prices
+        than the processes that were there before it.
+        """
+        if epoch > self.seen[0] and not await self.begins(epoch):
+            layer.ignored["foreign"] += 1
+            return
+        self.put([((epoch, number), quote) for number, quote in quotes])
+        with suppress(Error, TimeoutError):  # what can't be read is among the unwritten quotes
+            async with asyncio.timeout(READING):
+                await self.catch_up()
+        self.caught_up.set()
+
     async def begins(self, epoch: int) -> bool:
         """Return whether a new epoch belongs to our database.
 
@@ -256,8 +285,7 @@ class Live:
     def show(self, quotes: list[tuple[Version, Quote]]) -> None:
         """Show quotes from the database, of a feed that works but is not heard."""
         self.heard()
-        for version, quote in quotes:
-            self.hub.publish(self.store.put(version, [quote]))
+        self.put(quotes)
 
     async def refresh(self) -> None:
         """Read everything again; return after READING seconds even if it is not read yet."""

@@ -17,7 +17,7 @@ from quotes.candles.tending import CandleHistory
 from quotes.feed import records
 from quotes.feed.batch import Batch
 from quotes.feed.feed import Feed
-from quotes.live import lease
+from quotes.live import layer, lease
 from quotes.providers import Provider
 from quotes.quote import Quote
 
@@ -40,7 +40,7 @@ class Writer:
         self.in_database, self.epoch = in_database, epoch
         self.feed, self.providers, self.history = feed, providers, history
         self.quotes: dict[str, tuple[records.Version, Quote]] = {}
-        self.writing = 0  # quotes that are being written
+        self.writing: dict[str, tuple[records.Version, Quote]] = {}  # that are being written
         self.writes = {
             "last quotes": self._write_quotes,
             "held prices": self._write_held_prices,
@@ -57,10 +57,16 @@ class Writer:
     def waiting(self) -> dict[str, int]:
         """Return how many quotes, candles and held prices wait to be written."""
         return {
-            "quotes": len(self.quotes) + self.writing,
+            "quotes": len(self.quotes) + len(self.writing),
             "candles": self.history.unwritten(),
             "held_prices": len(self.feed.held_prices()),
         }
+
+    async def send_unwritten(self, channel: str) -> None:
+        """Send a process that joined the layer the quotes that it can't read yet."""
+        quotes = (self.writing | self.quotes).values()
+        numbered = ((number, quote) for (_, number), quote in quotes)
+        await layer.send_unwritten(channel, self.epoch, numbered)
 
     async def keep_writing(self) -> None:
         """Write everything every second, forever."""
@@ -96,17 +102,17 @@ class Writer:
             self.failing.discard(what)
 
     async def _write_quotes(self) -> None:
-        newest, quotes, self.quotes = self.feed.number, self.quotes, {}
-        self.writing = len(quotes)
+        newest = self.feed.number
+        self.writing, self.quotes = self.quotes, {}
         try:
-            if quotes:
-                await self.in_database(records.save_last_quotes, quotes)
+            if self.writing:
+                await self.in_database(records.save_last_quotes, self.writing)
             await self.in_database(lease.mark_stored, self.epoch, newest)
         except BaseException:
-            self.quotes = quotes | self.quotes
+            self.quotes = self.writing | self.quotes
             raise
         finally:
-            self.writing = 0
+            self.writing = {}
 
     async def _write_held_prices(self) -> None:
         if held := self.feed.held_prices():

@@ -27,7 +27,7 @@ import pytest
 from tests.conftest import lacking
 from tests.faults.oracle import times_that_went_back
 from tests.faults.pages import BUSY, RARE, Page, current, now, pause, read
-from tests.servers import Redis, Runfeed, Site, Stub, eventually
+from tests.servers import PATIENCE, Redis, Runfeed, Site, Stub, eventually
 
 logger = logging.getLogger(__name__)
 pytestmark = pytest.mark.server
@@ -231,6 +231,23 @@ def test_a_change_of_symbols_reaches_every_process(deployment: Deployment):
         eventually(
             lambda site=site: "ETH-USD" not in site.get("/boards/crypto/"), "ETH-USD has gone"
         )
+
+
+def test_a_process_that_starts_shows_quotes_that_wait_to_be_written(
+    deployment: Deployment, pages: list[Page]
+):
+    site = Site(deployment.sites[0].folder, "uvicorn", **deployment.sites[0].env)
+    with ExitStack() as stack:
+        database = sqlite3.connect(site.folder / "site.sqlite3", timeout=PATIENCE)
+        stack.callback(database.close)
+        database.execute("BEGIN IMMEDIATE")  # now nobody else can write
+        deployment.stub.tick("61500.01")
+        eventually(lambda: agree_on(pages, "61500.01"), "the pages show the price")
+        stack.callback(site.stop)
+        [row] = read(site.start().get(f"/symbols/{RARE}/"))
+        assert row.last == "61500.01"
+        database.rollback()
+    eventually(lambda: "61500.01" in deployment.written(RARE), "the price is written")
 
 
 # The feed ends

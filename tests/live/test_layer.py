@@ -80,6 +80,44 @@ async def test_an_invalid_message_is_counted_and_changes_nothing(
     assert live_parts.store.states["BTC-USD"].quote == quote
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"type": "quotes.joined"},
+        {"type": "quotes.joined", "channel": 7},
+        {"type": "quotes.joined", "channel": "c" * 100},
+        {"type": "quotes.unwritten", "epoch": 1},
+        {"type": "quotes.unwritten", "epoch": "1", "quotes": []},
+        {"type": "quotes.unwritten", "epoch": 1, "quotes": [[1]]},
+        {"type": "quotes.unwritten", "epoch": 1, "quotes": [[-1, []]]},
+    ],
+    ids=lambda v: str(v)[:70],
+)
+async def test_an_invalid_question_or_answer_is_counted_and_ends_nothing(
+    live_parts: Live, message: dict[str, Any]
+):
+    ignored = layer.ignored["invalid"]
+    await get_channel_layer().group_send(layer.group(), message | {"deployment": layer._deployment})
+    await layer.send_batch(1, Batch(1, [], {}))
+    await until(lambda: live_parts.seen == (1, 1))
+    assert layer.ignored["invalid"] == ignored + 1
+
+
+async def test_unwritten_quotes_of_another_deployment_are_not_shown(
+    live_parts: Live, make_quote: Callable[..., Quote]
+):
+    await Symbol.objects.acreate(code="BTC-USD", name="Bitcoin", kind="crypto", currency="USD")
+    await live_parts.reload()
+    quote, foreign = make_quote("BTC-USD", "64000.00"), layer.ignored["foreign"]
+    answer = {
+        "type": "quotes.unwritten", "deployment": layer._deployment, "epoch": 2**40,
+        "quotes": [(7, to_wire(quote))],
+    }  # fmt: skip
+    await get_channel_layer().group_send(layer.group(), answer)  # as from a copy of our database
+    await until(lambda: layer.ignored["foreign"] == foreign + 1)
+    assert live_parts.store.states["BTC-USD"].quote is None
+
+
 async def test_many_invalid_messages_are_one_line_of_the_log(
     live_parts: Live, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):
