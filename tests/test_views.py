@@ -346,7 +346,7 @@ async def test_a_page_of_an_error_has_the_navigation_and_the_language_of_the_sit
     navigation = re.search(r'<nav.*href="/boards/crypto/">Krypto</a>.*</nav>', page)
     assert bool(navigation) == (status != 500)  # its page contains nothing that may have failed
     assert re.search(r'<p class="more">.*<a href="/">', page)
-    assert len(re.findall(r'<link rel="stylesheet"', page)) == 3
+    assert len(re.findall(r'<link rel="stylesheet"', page)) == 1
 
 
 async def test_the_page_of_a_server_error_needs_no_boards(
@@ -648,10 +648,13 @@ async def test_style_and_scripts_weigh_less_than_25_kb_together(
 ):
     page = await read(async_client, "/")
     loaded = re.findall(r'(?:<script src|<link rel="stylesheet" href)="/static/([^"]*)"', page)
-    assert len(loaded) == len(set(loaded)) == 5  # three stylesheets, htmx and its extension
+    assert len(loaded) == len(set(loaded)) == 3  # one stylesheet, htmx and its extension
     collected = Storage(tmp_path)
     for name in loaded:
         collected.save(name, ContentFile(Path(finders.find(name)).read_bytes()))
+    [style] = [(tmp_path / name).read_text() for name in loaded if name.endswith(".css")]
+    assert "@import" not in style
+    assert style.index("--quotes-ground:") < style.index(".live-quotes") < style.index(".skip")
     assert sum(len(gzip.compress((tmp_path / name).read_bytes(), 6)) for name in loaded) < 25_000
 
 

@@ -30,13 +30,14 @@ register = template.Library()
 
 
 @register.simple_tag(takes_context=True)
-def quotes_head(context: Context, *, htmx: bool = True) -> SafeString:
+def quotes_head(context: Context, *, htmx: bool = True, page: bool = False) -> SafeString:
     """Add the stylesheets and htmx in the <head>, so that the first tag does not add them.
 
     `htmx=False` leaves htmx out, for a site that already has htmx 4 and its extension hx-ws.
+    `page=True` adds the stylesheet of our own pages, which contains the others.
     """
     _page(context)["head"] = True
-    return SafeString(render_to_string("quotes/_head.html", {"htmx": htmx}))
+    return SafeString(render_to_string("quotes/_head.html", {"htmx": htmx, "page": page}))
 
 
 @register.simple_tag(takes_context=True)
