@@ -6,6 +6,9 @@ So a reconnect needs nothing else:
     /ws/boards/crypto/?mark=c0ffee00&rows=2,0,1    the same by their places on the board
     /ws/quotes/?symbols=BTC-USD,AAPL               rows of a {% live_quotes %} table
     /ws/quotes/?price=BTC-USD&panel=AAPL           inline prices, the panel of a symbol's page
+
+How that is written, and how often it is sent, comes with it: `lang=de`, `zone=utc` or
+`zone=exchange` for the times, `rate=5` for a message in five seconds at most.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from django.utils import translation
 from quotes import conf
 from quotes.boards import BoardQuery, Listed
 from quotes.codes import MAX_CODE, code_of
-from quotes.fragments import Watch
+from quotes.watch import RATES, ZONES, Edition, Watch, Zone, places
 
 WIDGETS = ("symbols", "price", "panel")
 MAX_QUERY = 8192  # bytes; servers refuse longer lines, too
@@ -45,6 +48,8 @@ class Address:
     price: tuple[str, ...] = ()
     panel: tuple[str, ...] = ()
     language: str = ""
+    zone: Zone = ""
+    rate: int = 0
 
     @classmethod
     def read(cls, params: QueryDict, board: str = "") -> Address:
@@ -55,12 +60,19 @@ class Address:
             rows=_places(params.getlist("rows")),
             query=BoardQuery.read(params),
             language=_language(params.get("lang", "")),
+            zone=_zone(params.get("zone", "")),
+            rate=_rate(params.get("rate", "")),
             **{name: _codes(params.getlist(name)) for name in WIDGETS},
         )
         limit = conf.get("MAX_SYMBOLS")
         if address.count > limit:
             raise TooManySymbols(f"{address.count} symbols requested, at most {limit} are allowed")
         return address
+
+    @property
+    def edition(self) -> Edition:
+        """How the page is written."""
+        return Edition(self.language, self.zone)
 
     @property
     def count(self) -> int:
@@ -79,6 +91,7 @@ class Address:
         pairs = {name: ",".join(getattr(self, name)) for name in WIDGETS}
         pairs["rows"] = ",".join(map(str, self.rows))
         pairs |= {"board": self.board, "mark": self.mark, "lang": self.language}
+        pairs |= {"zone": self.zone, "rate": str(self.rate or "")}
         return [(name, value) for name, value in pairs.items() if value] + self.query.pairs
 
     @property
@@ -90,27 +103,23 @@ class Address:
 
     def watch(self, listed: Listed) -> Watch:
         """Return which active symbols the page watches, and which of its codes are not active."""
-        symbols = listed.symbols
-        board = listed.boards.get(self.board)
+        symbols, board = listed.symbols, listed.boards.get(self.board)
         codes = self.symbols
         if board and self.mark and self.mark == board.mark:
-            places = (board.codes[row] for row in self.rows if row < len(board.codes))
-            codes = tuple(dict.fromkeys((*codes, *places)))
+            on_board = (board.codes[row] for row in self.rows if row < len(board.codes))
+            codes = tuple(dict.fromkeys((*codes, *on_board)))
         elif board and not codes and not self.mark:
             codes = board.codes[: conf.get("MAX_SYMBOLS")]
-        shown = tuple(code for code in codes if code in (board.codes if board else symbols))
-        wanted = {"row" if board else "entry": codes, "panel": self.panel, "price": self.price}
+        table = "row" if board else "entry"
+        wanted = places(**{table: codes, "panel": self.panel, "price": self.price})
+        active = {"row": board.codes} if board else {}
         return Watch(
-            language=self.language,
-            row=shown if board else (),
-            entry=() if board else shown,
-            price=tuple(code for code in self.price if code in symbols),
-            panel=tuple(code for code in self.panel if code in symbols),
+            self.edition,
+            tuple(each for each in wanted if each.code in active.get(each.widget, symbols)),
             # with a mark, the rows are ours: a code that is not active was removed, and is not
             # unknown
-            missing=()
-            if self.mark
-            else tuple((w, code) for w in wanted for code in wanted[w] if code not in symbols),
+            missing=() if self.mark else tuple(p for p in wanted if p.code not in symbols),
+            rate=self.rate,
         )
 
 
@@ -134,3 +143,13 @@ def _language(given: str) -> str:
     with suppress(LookupError):
         return translation.get_supported_language_variant(given.lower())
     return translation.get_language() or settings.LANGUAGE_CODE
+
+
+def _zone(given: str) -> Zone:
+    """Return one of ZONES, else that of the site."""
+    return next((zone for zone in ZONES if zone == given.lower()), "")
+
+
+def _rate(given: str) -> int:
+    """Return one of RATES, else the pace of the site."""
+    return next((rate for rate in RATES if str(rate) == given), 0)

@@ -108,8 +108,8 @@ class QuotesConsumer(AsyncWebsocketConsumer):
         watch = self.address.watch(self.live.listed)
         if watch != subscriber.watch:
             fragments = self.live.fragments
-            left = [place for place in subscriber.watch.places() if place not in watch.places()]
-            gone = fragments.gone(left, watch.language)
+            left = [place for place in subscriber.watch.places if place not in watch.places]
+            gone = fragments.gone(left, watch.edition)
             self.live.hub.move(subscriber, watch, gone + fragments.snapshot(watch))
 
     async def dispatch(self, message: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Fragments: a quote as HTML, rendered once per state, widget and language for all pages.
+"""Fragments: a quote as HTML, rendered once per state, widget and edition for all pages.
 
 A page's first paint and every message to it come from the same templates. In a message the
 outermost element also has `hx-swap-oob`, from which htmx knows where to put it.
@@ -13,15 +13,17 @@ from datetime import datetime
 from typing import Any
 
 from django.template.loader import get_template
-from django.utils import timezone, translation
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from quotes import conf, formats
+from quotes.models import Symbol
 from quotes.providers import REGISTRY, provider_class
 from quotes.quote import Quote
 from quotes.shown import Shown, provider_title, since_in_english, summary
 from quotes.store import State, Store
+from quotes.watch import Edition, Place, Watch
 
 # The template of each widget, and how htmx finds the widget on a page. A row of a board is found by
 # its id, so that it stays the same element when rows are sorted. All others can occur repeatedly.
@@ -46,57 +48,26 @@ TURNS = (1, 2)
 BETWEEN = 3
 
 MAX_REMEMBERED = 1000  # notes and sources: without a limit, unknown symbols would fill the memory
-
-
-@dataclass(frozen=True, slots=True)
-class Watch:
-    """What one page shows: codes by widget, in order. Equal watches receive the same bytes."""
-
-    language: str
-    row: tuple[str, ...] = ()
-    entry: tuple[str, ...] = ()
-    panel: tuple[str, ...] = ()
-    price: tuple[str, ...] = ()
-    missing: tuple[tuple[str, str], ...] = ()  # (widget, code) that the page wants, but not active
-    codes: frozenset[str] = field(init=False, compare=False, repr=False)  # of all widgets
-
-    def __post_init__(self) -> None:
-        """Collect the codes once, because the hub needs them at every pace."""
-        object.__setattr__(self, "codes", frozenset(code for _, code in self.places()))
-
-    def places(self) -> list[tuple[str, str]]:
-        """Return (widget, code) pairs, table rows first: HTML parsers drop them elsewhere."""
-        return [(widget, code) for widget in TEMPLATES for code in getattr(self, widget)]
-
-    @property
-    def unknown(self) -> tuple[str, ...]:
-        """The codes that the page wants and that are not active."""
-        return tuple(dict.fromkeys(code for _, code in self.missing))
+MAX_RENDERED = 20_000  # fragments, of about 1 KB: without a limit, each edition would keep all
 
 
 @dataclass(slots=True)
 class Fragments:
-    """Renders each state once per widget and language, and joins fragments into messages."""
+    """Renders each state once per widget and edition, and joins fragments into messages."""
 
     store: Store
     renders: Counter[str] = field(default_factory=Counter)  # by template
-    rendered: dict[tuple[str, str, str], tuple[State, SafeString]] = field(default_factory=dict)
+    rendered: dict[tuple[Place, Edition], tuple[State, SafeString]] = field(default_factory=dict)
     remembered: dict[tuple[Hashable, ...], SafeString] = field(default_factory=dict)
 
-    def paint(self, widget: str, code: str, language: str) -> SafeString:
+    def paint(self, widget: str, code: str, edition: Edition) -> SafeString:
         """Return a symbol's fragment for the first paint of a page."""
-        state = self.store.states[code]
-        known = self.rendered.get((widget, code, language))
-        if known is not None and known[0] is state:
-            return known[1]
-        html = self.render(TEMPLATES[widget], language, {"shown": Shown(state, language)})
-        self.rendered[widget, code, language] = (state, html)
-        return html
+        return self._painted(Place(widget, code), edition)
 
-    def place(self, widget: str, code: str, language: str) -> SafeString:
+    def place(self, widget: str, code: str, edition: Edition) -> SafeString:
         """Return a symbol's fragment, or the fragment of an unknown symbol if it is not active."""
         listed = code in self.store.states
-        return (self.paint if listed else self.unknown)(widget, code, language)
+        return (self.paint if listed else self.unknown)(widget, code, edition)
 
     def update(self, watch: Watch, codes: Collection[str]) -> str:
         """Return a message with the fragments of these codes; changed prices flash."""
@@ -108,45 +79,45 @@ class Fragments:
 
     def opening(self, watch: Watch) -> str:
         """Return the first message to a socket, with all that its page needs to be current."""
-        return self.everything(watch) + self.sign(watch.language)
+        return self.everything(watch) + self.sign(watch.edition)
 
     def everything(self, watch: Watch) -> str:
         """Return a message with all fragments, notes and sources, and without inactive symbols."""
-        gone = self.gone(watch.missing, watch.language)
+        gone = self.gone(watch.missing, watch.edition)
         return gone + self.snapshot(watch) + self.about(watch)
 
-    def gone(self, places: Iterable[tuple[str, str]], language: str) -> str:
-        """Return a message that removes symbols from these (widget, code) places.
+    def gone(self, places: Iterable[Place], edition: Edition) -> str:
+        """Return a message that removes symbols from these places.
 
         The symbols are no longer active. Rows of a board are deleted. Other places show that the
         symbol is unknown, and show it again when it is active.
         """
         return "".join(
-            addressed(self.unknown(widget, code, language), _swap(GONE[widget], code))
-            for widget, code in places
+            addressed(self.unknown(widget, code, edition), _swap(GONE[widget], code))
+            for widget, code, _ in places
         )
 
-    def unknown(self, widget: str, code: str, language: str) -> SafeString:
+    def unknown(self, widget: str, code: str, edition: Edition) -> SafeString:
         """Return the fragment of a symbol that is not active."""
         if widget == "row":
             return format_html('<tr class="quote" data-symbol="{}"></tr>', code)
-        return self.render("quotes/_unknown.html", language, {"widget": widget, "code": code})
+        return self.render("quotes/_unknown.html", edition, {"widget": widget, "code": code})
 
     def about(self, watch: Watch) -> str:
         """Return a message with the notes and sources of a page."""
-        shared = addressed(self.shared(watch)) if watch.row else ""
+        shared = addressed(self.shared(watch)) if watch.of("row") else ""
         return addressed(self.notes(watch)) + shared + addressed(self.sources(watch))
 
-    def sign(self, language: str, condition: str = "live", turn: int = BETWEEN) -> str:
+    def sign(self, edition: Edition, condition: str = "live", turn: int = BETWEEN) -> str:
         """Return a message with the pulse of every place on a page, its retry and its announcement.
 
         Screen readers announce when prices stop, and when they are live again.
         """
-        pulse = addressed(self.pulse(language, condition, turn), "outerMorph:.quotes-pulse")
-        announcement = addressed(self.announcement(language, condition, turn), "outerMorph")
-        return pulse + announcement + addressed(self.retry(language))
+        pulse = addressed(self.pulse(edition, condition, turn), "outerMorph:.quotes-pulse")
+        announcement = addressed(self.announcement(edition, condition, turn), "outerMorph")
+        return pulse + announcement + addressed(self.retry(edition))
 
-    def pulse(self, language: str, condition: str = "live", turn: int = TURNS[0]) -> SafeString:
+    def pulse(self, edition: Edition, condition: str = "live", turn: int = TURNS[0]) -> SafeString:
         """Return the pulse of one place. Without pulses, a page shows "Not live" and loses colour.
 
         The condition is "live" in messages, "opening" on a page whose socket is not open yet, and
@@ -159,13 +130,13 @@ class Fragments:
             "turn": turn,
             "fast": conf.get("PULSE") == conf.FAST,
             "at": at,
-            "written": _written(at, language),
+            "written": _written(at, edition),
             "minutes": (now - at).total_seconds() // 60,
         }
-        return self.render("quotes/_pulse.html", language, context)
+        return self.render("quotes/_pulse.html", edition, context)
 
     def announcement(
-        self, language: str, condition: str = "live", turn: int = TURNS[0]
+        self, edition: Edition, condition: str = "live", turn: int = TURNS[0]
     ) -> SafeString:
         """Return the announcement for screen readers: that prices stopped, or are live again.
 
@@ -178,22 +149,22 @@ class Fragments:
         # readers would repeat it.
         context = {
             "stopped": at is not None,
-            "written": _written(at, language) if at else "",
+            "written": _written(at, edition) if at else "",
             "late": condition == "late",
             "again": condition == "live" and turn == BETWEEN,
             "turn": turn,
             "fast": conf.get("PULSE") == conf.FAST,
         }
-        return self.render_once("quotes/_announcement.html", language, context)
+        return self.render_once("quotes/_announcement.html", edition, context)
 
-    def page_end(self, language: str) -> SafeString:
+    def page_end(self, edition: Edition) -> SafeString:
         """Return the elements at the end of each page: its retry, and its announcement."""
-        return self.retry(language) + self.announcement(language, "opening")
+        return self.retry(edition) + self.announcement(edition, "opening")
 
-    def retry(self, language: str) -> SafeString:
+    def retry(self, edition: Edition) -> SafeString:
         """Return the element that requests quotes and a new socket unless a pulse replaces it."""
         not_live_after = conf.NOT_LIVE_AFTER[conf.get("PULSE")]
-        return self.render_once("quotes/_retry.html", language, {"not_live_after": not_live_after})
+        return self.render_once("quotes/_retry.html", edition, {"not_live_after": not_live_after})
 
     def notes(self, watch: Watch) -> SafeString:
         """Return the notes of a page: simulated prices, failing providers, unknown symbols."""
@@ -210,14 +181,14 @@ class Fragments:
             "outages": outages,
             "unknown": watch.unknown,
         }
-        return self.render_once("quotes/_notes.html", watch.language, context)
+        return self.render_once("quotes/_notes.html", watch.edition, context)
 
     def shared(self, watch: Watch) -> SafeString:
         """Return what all rows of a board share, so that a row need not state it."""
-        states = [self.store.states[code] for code in watch.row if code in self.store.states]
-        with translation.override(watch.language):
+        states = [self.store.states[code] for code in watch.of("row") if code in self.store.states]
+        with watch.edition.written():
             context = summary(states)
-        return self.render_once("quotes/_shared.html", watch.language, context)
+        return self.render_once("quotes/_shared.html", watch.edition, context)
 
     def sources(self, watch: Watch) -> SafeString:
         """Return the attributions of the providers on a page, as the providers require them.
@@ -228,30 +199,50 @@ class Fragments:
         names = [name for name in _providers(self._quotes(watch.codes)) if name != "simulated"]
         lines = tuple(provider_class(name).attribution for name in names if name in REGISTRY)
         context: dict[str, Hashable] = {
-            "since": since_in_english(self._quotes(watch.entry)),
+            "since": since_in_english(self._quotes(watch.of("entry"))),
             "attributions": lines,
         }
-        return self.render_once("quotes/_sources.html", watch.language, context)
+        return self.render_once("quotes/_sources.html", watch.edition, context)
 
-    def render_once(self, template: str, language: str, context: dict[str, Hashable]) -> SafeString:
+    def render_once(
+        self, template: str, edition: Edition, context: dict[str, Hashable]
+    ) -> SafeString:
         """Render a template that many pages need with the same context, and keep the result."""
-        key = (template, language, *context.values())
+        key = (template, edition, *context.values())
         if key not in self.remembered:
             if len(self.remembered) >= MAX_REMEMBERED:
                 self.remembered.clear()
-            self.remembered[key] = self.render(template, language, context)
+            self.remembered[key] = self.render(template, edition, context)
         return self.remembered[key]
 
-    def render(self, template: str, language: str, context: dict[str, Any]) -> SafeString:
-        """Render a template in a language, in ASCII and without the last line break.
+    def render(
+        self,
+        template: str,
+        edition: Edition,
+        context: dict[str, Any],
+        symbol: Symbol | None = None,
+    ) -> SafeString:
+        """Render a template in an edition, in ASCII and without the last line break.
 
         ASCII, because a server encodes a frame again for each socket: 25 rows take 1.5 µs, and
         34 µs with a single “▲” in them. Other characters become HTML character references.
         """
         self.renders[template] += 1
-        with translation.override(language):
+        with edition.written(symbol):
             html = get_template(template).render(context).strip()
         return mark_safe(html.encode("ascii", "xmlcharrefreplace").decode())  # noqa: S308
+
+    def _painted(self, place: Place, edition: Edition) -> SafeString:
+        state = self.store.states[place.code]
+        known = self.rendered.get((place, edition))
+        if known is not None and known[0] is state:
+            return known[1]
+        if known is None and len(self.rendered) >= MAX_RENDERED:
+            self.rendered.clear()
+        context = {"shown": Shown(state, edition.language)}
+        html = self.render(TEMPLATES[place.widget], edition, context, state.symbol)
+        self.rendered[place, edition] = (state, html)
+        return html
 
     def _actual(self, condition: str) -> str:
         if self.store.stopped_at:
@@ -273,17 +264,17 @@ class Fragments:
     def _join(self, watch: Watch, codes: Collection[str], flash: Callable[[str], str]) -> str:
         return "".join(
             addressed(
-                self.paint(widget, code, watch.language),
-                _swap(TARGETS[widget], code),
-                flash(code),
+                self._painted(place, watch.edition),
+                _swap(TARGETS[place.widget], place.code),
+                flash(place.code),
             )
-            for widget, code in watch.places()
-            if code in codes and code in self.store.states
+            for place in watch.places
+            if place.code in codes and place.code in self.store.states
         )
 
 
-def _written(at: datetime, language: str) -> str:
-    with translation.override(language):
+def _written(at: datetime, edition: Edition) -> str:
+    with edition.written():
         return formats.clock_or_day(at, timezone.now())
 
 

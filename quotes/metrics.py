@@ -35,6 +35,8 @@ class LiveCollector(Collector):
         hub, limits, store = self.live.hub, self.live.limits, self.live.store
         yield gauge("sockets", "Sockets open now", limits.sockets.total())
         yield gauge("watches", "Distinct sets of symbols that open pages watch", len(hub.watches))
+        rendered = len(self.live.fragments.rendered)
+        yield gauge("fragments", "Fragments that are kept in memory", rendered)
         yield gauge("symbols", "Active symbols", len(store.states))
         stale = sum(state.stale for state in store.states.values())
         yield gauge("stale_symbols", "Symbols whose price is stale", stale)

@@ -229,6 +229,12 @@ class Shown:
         return timezone.get_current_timezone_name()
 
     @property
+    def abroad(self) -> str:
+        """The short name of the time zone, “EST”, if it is not that of the site, else ""."""
+        here = timezone.get_current_timezone_name() == timezone.get_default_timezone_name()
+        return "" if here or not self.quote else timezone.localtime(self.quote.time).tzname() or ""
+
+    @property
     def reference_name(self) -> str:
         """The name of the reference."""
         kind = self.quote.reference_kind if self.quote else None

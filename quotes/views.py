@@ -32,6 +32,7 @@ from quotes.metrics import exposition
 from quotes.models import Symbol
 from quotes.search import MOST, matched
 from quotes.shown import Shown
+from quotes.watch import Edition
 
 FRONT_ROWS = 6  # symbols of each board on the front page
 SUGGESTIONS = 8  # symbols below the field of the search
@@ -45,6 +46,11 @@ def language() -> str:
     return translation.get_language() or "en"
 
 
+def edition() -> Edition:
+    """Return how our own pages are written: in the language of the request."""
+    return Edition(language())
+
+
 def page(live: Live, address: Address, **more: Any) -> dict[str, Any]:
     """Return the context that every live page needs in addition to its quotes."""
     watch = address.watch(live.listed)
@@ -55,7 +61,7 @@ def page(live: Live, address: Address, **more: Any) -> dict[str, Any]:
         "notes": live.fragments.notes(watch),
         "sources": live.fragments.sources(watch),
         "shared": live.fragments.shared(watch),
-        "pulse": live.fragments.pulse(address.language, "opening"),
+        "pulse": live.fragments.pulse(address.edition, "opening"),
         "language": address.language,
     } | more
 
@@ -85,7 +91,7 @@ def first_rows(live: Live) -> tuple[Address, list[tuple[BoardView, list[SafeStri
 
 def entries(live: Live, codes: Iterable[str]) -> list[SafeString]:
     """Return the rows of some symbols in a table without columns."""
-    return [live.fragments.paint("entry", code, language()) for code in codes]
+    return [live.fragments.paint("entry", code, edition()) for code in codes]
 
 
 @fresh
@@ -174,7 +180,7 @@ def board_page(
         "board": found,
         "query": query,
         "selection": selection,
-        "rows": [live.fragments.paint("row", code, address.language) for code in selection.codes],
+        "rows": [live.fragments.paint("row", code, address.edition) for code in selection.codes],
         "kinds": [
             (label, query.encode(kind=kind, page=1), kind == query.kind) for kind, label in kinds
         ],
@@ -235,7 +241,7 @@ async def symbol(request: HttpRequest, code: str) -> HttpResponse:
         address,
         symbol=found,
         kind="" if kind in {each.heading for each in boards} else kind,
-        panel=live.fragments.paint("panel", found.code, language()),
+        panel=live.fragments.paint("panel", found.code, edition()),
         on_boards=boards,
     )
     return render(request, "quotes/symbol.html", context)
@@ -261,8 +267,8 @@ async def live_again(request: HttpRequest) -> HttpResponse:
     fragments = live.fragments
     answer = [
         rows + fragments.about(watch) if rows else fragments.everything(watch),
-        fragments.sign(address.language, late, TURNS[0]),
-        addressed(fragments.render("quotes/_socket.html", address.language, {"address": address})),
+        fragments.sign(address.edition, late, TURNS[0]),
+        addressed(fragments.render("quotes/_socket.html", address.edition, {"address": address})),
     ]
     return HttpResponse("".join(answer))
 
@@ -295,7 +301,7 @@ async def embed(request: HttpRequest) -> HttpResponse:
     except TooManySymbols as error:
         return HttpResponse(str(error), status=400, content_type="text/plain")
     theme = request.GET.get("theme", "auto")
-    rows = [live.fragments.place("entry", c, address.language) for c in address.symbols]
+    rows = [live.fragments.place("entry", c, address.edition) for c in address.symbols]
     context = page(live, address, rows=rows, theme=theme if theme in THEMES else "auto")
     with translation.override(address.language):
         return render(request, "quotes/embed.html", context)

@@ -22,9 +22,11 @@ LISTED = Listed(
     boards={"crypto": BoardView("crypto", "Crypto", ("BTC-USD", "ETH-USD"), "c0ffee")},
 )
 NAMES = ["symbols", "price", "panel", "board", "mark", "rows", "lang", "q", "kind", "sort", "page"]
+NAMES += ["zone", "rate"]
 words = (
     st.text(max_size=40)
     | st.text("0123456789,²-", max_size=40)
+    | st.sampled_from(["utc", "EXCHANGE", "Mars/Base", "5", "30", "-1", "1e9"])
     | st.text(st.sampled_from("aA^ .=&+%,/ßŉ-"), max_size=40)
 )
 query_strings = st.lists(st.tuples(st.sampled_from(NAMES), words), max_size=8).map(urlencode)
@@ -35,6 +37,19 @@ def read(query_string: str, board: str = "") -> Address:
 
 
 class TestReading:
+    @pytest.mark.parametrize(
+        ("query_string", "zone", "rate"),
+        [
+            ("zone=utc&rate=5", "utc", 5),
+            ("zone=Exchange&rate=30", "exchange", 30),
+            ("zone=Mars/Base&rate=7", "", 0),
+            ("zone=&rate=-5", "", 0),
+        ],
+    )
+    def test_only_known_zones_and_rates_count(self, query_string: str, zone: str, rate: int):
+        watch = read(f"symbols=AAPL&{query_string}").watch(LISTED)
+        assert (watch.edition.zone, watch.rate) == (zone, rate)
+
     @one_site
     @given(query_strings | st.binary(max_size=200))
     def test_any_query_string_is_read_or_refused_for_its_length(self, query_string: str | bytes):
@@ -130,63 +145,63 @@ class TestLimits:
         longest = "ABCDEFGHIJKLMNOPQRSTUVWX"
         listed = Listed(symbols={longest: Symbol(code=longest)})
         watch = read(f"symbols={longest}-USD").watch(listed)
-        assert watch.entry == ()
+        assert watch.of("entry") == []
 
 
 class TestWatching:
     def test_a_table_watches_its_listed_symbols_and_names_the_others(self):
         watch = read("symbols=AAPL,YAHO,BTC-USD&lang=de").watch(LISTED)
-        assert watch.entry == ("AAPL", "BTC-USD")
-        assert watch.row == ()
+        assert watch.of("entry") == ["AAPL", "BTC-USD"]
+        assert watch.of("row") == []
         assert watch.unknown == ("YAHO",)
-        assert watch.language == "de"
+        assert watch.edition.language == "de"
 
     def test_unknown_symbols_of_every_widget_are_named_once(self):
         watch = read("symbols=YAHO&price=YAHO,AAPL&panel=GOGL").watch(LISTED)
         assert set(watch.unknown) == {"YAHO", "GOGL"}
         assert len(watch.unknown) == 2
-        assert watch.price == ("AAPL",)
-        assert watch.panel == ()
+        assert watch.of("price") == ["AAPL"]
+        assert watch.of("panel") == []
 
     def test_a_board_alone_watches_all_its_rows(self):
-        assert read("", "crypto").watch(LISTED).row == ("BTC-USD", "ETH-USD")
+        assert read("", "crypto").watch(LISTED).of("row") == ["BTC-USD", "ETH-USD"]
 
     def test_a_board_watches_the_rows_on_screen_in_their_order(self):
-        assert read("symbols=ETH-USD,BTC-USD", "crypto").watch(LISTED).row == (
+        assert read("symbols=ETH-USD,BTC-USD", "crypto").watch(LISTED).of("row") == [
             "ETH-USD",
             "BTC-USD",
-        )
+        ]
 
     def test_a_board_watches_its_rows_by_their_places(self):
         address = read("mark=c0ffee&rows=1,0", "crypto")
-        assert address.watch(LISTED).row == ("ETH-USD", "BTC-USD")
+        assert address.watch(LISTED).of("row") == ["ETH-USD", "BTC-USD"]
 
     def test_a_row_that_has_its_code_and_its_place_in_the_address_is_watched_once(self):
         address = read("symbols=BTC-USD&mark=c0ffee&rows=0,1", "crypto")
-        assert address.watch(LISTED).row == ("BTC-USD", "ETH-USD")
+        assert address.watch(LISTED).of("row") == ["BTC-USD", "ETH-USD"]
 
     @pytest.mark.parametrize("query", ["rows=0,1", "rows=0,1&mark=old", "rows=2,77777&mark=c0ffee"])
     def test_places_of_another_board_or_beyond_its_end_are_no_rows(self, query: str):
         watch = read(f"{query}&symbols=BTC-USD", "crypto").watch(LISTED)
-        assert watch.row == ("BTC-USD",)
+        assert watch.of("row") == ["BTC-USD"]
         assert watch.unknown == ()
 
     def test_a_boards_rows_are_only_of_that_board(self):
         watch = read("symbols=AAPL,BTC-USD", "crypto").watch(LISTED)
-        assert watch.row == ("BTC-USD",)
-        assert watch.entry == ()
+        assert watch.of("row") == ["BTC-USD"]
+        assert watch.of("entry") == []
 
     def test_a_board_shows_no_more_rows_than_one_socket_may_watch(self, settings: object):
         settings.QUOTES = {"MAX_SYMBOLS": 1}  # type: ignore[attr-defined]
-        assert read("", "crypto").watch(LISTED).row == ("BTC-USD",)
+        assert read("", "crypto").watch(LISTED).of("row") == ["BTC-USD"]
 
     def test_a_search_that_found_nothing_watches_nothing(self):
         # with the mark, no symbols means that no rows are shown, not that all are
-        assert read("mark=c0ffee&q=gold", "crypto").watch(LISTED).row == ()
+        assert read("mark=c0ffee&q=gold", "crypto").watch(LISTED).of("row") == []
 
     def test_a_symbol_that_was_unlisted_since_is_not_called_unknown(self):
         watch = read("symbols=BTC-USD,LUNA-USD&mark=c0ffee", "crypto").watch(LISTED)
-        assert watch.row == ("BTC-USD",)
+        assert watch.of("row") == ["BTC-USD"]
         assert watch.unknown == ()
 
     @one_site

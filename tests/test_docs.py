@@ -14,11 +14,12 @@ from django.core.management import call_command, get_commands
 from django.template import Context, Template
 
 from quotes import conf
-from quotes.fragments import Fragments, Watch
+from quotes.fragments import Fragments
 from quotes.models import Board, Symbol
 from quotes.quote import Quote
 from quotes.shown import Shown
 from quotes.store import State, Store
+from quotes.watch import Edition, Watch, places
 from tests.servers import ROOT
 from tests.test_layout import MODULES, QUOTES, ROOMS
 
@@ -210,7 +211,7 @@ def test_a_template_of_the_site_replaces_ours_and_updates_find_its_element(
     store = Store(stale_after=conf.get("STALE_AFTER"))
     store.keep(Symbol.objects.filter(code="BTC-USD"))
     store.put((1, 1), [quote_of("BTC-USD", "64000.5")])
-    watch = Watch("en", price=("BTC-USD",))
+    watch = Watch(Edition("en"), places(price=["BTC-USD"]))
     update = Fragments(store).snapshot(watch)
     assert re.match(
         r"<span hx-swap-oob=\"outerMorph:.quote-price\[data-symbol='BTC-USD'\]\" class=", update

@@ -16,15 +16,17 @@ from django.utils.timezone import localtime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quotes.fragments import BETWEEN, TARGETS, TEMPLATES, TURNS, Fragments, Watch, addressed
+from quotes.fragments import BETWEEN, TARGETS, TEMPLATES, TURNS, Fragments, addressed
 from quotes.models import Symbol
 from quotes.providers import REGISTRY
 from quotes.quote import Quote
 from quotes.quote.values import price
 from quotes.shown import provider_title
 from quotes.store import Store
+from quotes.watch import Edition, Watch, places
 from tests.examples import examples
 
+EN, DE = Edition("en"), Edition("de")
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted((ROOT / "templates" / "quotes").glob("*.html"))
@@ -52,8 +54,8 @@ def fragments(make_quote: Callable[..., Quote]) -> Fragments:
     return Fragments(store)
 
 
-def watch(language: str = "en", **places: Any) -> Watch:
-    return Watch(language, **{widget: tuple(codes) for widget, codes in places.items()})
+def watch(language: str = "en", **codes: Any) -> Watch:
+    return Watch(Edition(language), places(**codes))
 
 
 def move(fragments: Fragments, last: str, version: int = 2) -> None:
@@ -92,7 +94,7 @@ def utc(moment: str) -> datetime:
 
 def called(fragments: Fragments, widget: str, language: str = "en") -> str:
     """Return the label and the time of AAPL's price as a reader sees them, or ""."""
-    html = html_module.unescape(fragments.paint(widget, "AAPL", language))
+    html = html_module.unescape(fragments.paint(widget, "AAPL", Edition(language)))
     found = re.search(r'data-field="called">([^<]*)</span> <time[^>]*>([^<]*)</time>', html)
     return " ".join(found.groups()).replace("\N{NO-BREAK SPACE}", " ") if found else ""
 
@@ -111,7 +113,7 @@ def test_a_row_has_the_digits_that_it_has_room_for(
     value = Decimal(last)
     quote = make_quote(last=value, bid=value, low=value, reference=Decimal("0.00000051"))
     fragments.store.put((1, 9), [quote])
-    row, panel = (fragments.paint(widget, "AAPL", "en") for widget in ("row", "panel"))
+    row, panel = (fragments.paint(widget, "AAPL", EN) for widget in ("row", "panel"))
     assert [read(field(row, name)) for name in ("bid", "low", "change")] == [bid, low, change]
     assert read(field(panel, "bid")) == read(field(panel, "last"))
 
@@ -121,10 +123,10 @@ class TestRenderedOnce:
     def test_a_state_is_rendered_once_per_widget_and_language(
         self, fragments: Fragments, widget: str
     ):
-        first = fragments.paint(widget, "AAPL", "en")
-        assert all(fragments.paint(widget, "AAPL", "en") is first for _ in range(100))
+        first = fragments.paint(widget, "AAPL", EN)
+        assert all(fragments.paint(widget, "AAPL", EN) is first for _ in range(100))
         assert fragments.renders[TEMPLATES[widget]] == 1
-        fragments.paint(widget, "AAPL", "de")
+        fragments.paint(widget, "AAPL", DE)
         assert fragments.renders[TEMPLATES[widget]] == 2
 
     def test_a_hundred_different_pages_cost_one_rendering(self, fragments: Fragments):
@@ -133,9 +135,9 @@ class TestRenderedOnce:
         assert fragments.renders[TEMPLATES["row"]] == 1
 
     def test_a_new_price_is_rendered_again(self, fragments: Fragments):
-        before = fragments.paint("row", "AAPL", "en")
+        before = fragments.paint("row", "AAPL", EN)
         move(fragments, "102")
-        after = fragments.paint("row", "AAPL", "en")
+        after = fragments.paint("row", "AAPL", EN)
         assert (field(before, "last"), field(after, "last")) == ("101.00", "102.00")
         assert fragments.renders[TEMPLATES["row"]] == 2
 
@@ -153,7 +155,7 @@ class TestTheSameBytes:
     def test_a_snapshot_is_the_first_paint_with_an_address(
         self, fragments: Fragments, widget: str, code: str, language: str
     ):
-        painted = fragments.paint(widget, code, language)
+        painted = fragments.paint(widget, code, Edition(language))
         sent = fragments.snapshot(watch(language, **{widget: [code]}))
         swap = f' hx-swap-oob="{TARGETS[widget].format(code=code)}"'
         assert sent.count(swap) == 1
@@ -167,7 +169,7 @@ class TestTheSameBytes:
         sent = fragments.update(watch(**{widget: ["AAPL"]}), {"AAPL"})
         marks = f' hx-swap-oob="{TARGETS[widget].format(code="AAPL")}" data-flash="up-1"'
         assert sent.count(marks) == 1
-        assert sent.replace(marks, "") == fragments.paint(widget, "AAPL", "en")
+        assert sent.replace(marks, "") == fragments.paint(widget, "AAPL", EN)
 
     def test_a_snapshot_never_flashes(self, fragments: Fragments):
         move(fragments, "102")
@@ -193,7 +195,8 @@ class TestOneMessage:
     def test_table_rows_come_first_or_the_browser_would_drop_them(self, fragments: Fragments):
         sent = fragments.opening(watch(price=["BTC-USD"], panel=["AAPL"], entry=["AAPL"]))
         assert sent.startswith("<tr ")
-        assert sent.rindex("<tr ") < sent.index("<section ") < sent.index('class="quote quote-pri')
+        others = sent.index("<section "), sent.index('class="quote quote-price')
+        assert sent.rindex("<tr ") < min(others)
 
     def test_an_opening_brings_all_that_a_page_shows(self, fragments: Fragments):
         sent = fragments.opening(watch(row=["AAPL", "^GSPC"]))
@@ -228,13 +231,13 @@ class TestWhatARowSays:
         store.keep([Symbol(pk=4, code="CL", name="Oil", kind="future", currency="USD")])
         oil = make_quote("CL", "-37.63", reference=Decimal("18.27"), low=Decimal("-40.32"))
         store.put((1, 1), [oil])
-        row = Fragments(store).paint("row", "CL", "en")
+        row = Fragments(store).paint("row", "CL", EN)
         assert field(row, "last").startswith("−37.63")
         assert (field(row, "change"), field(row, "low")) == ("−55.90", "−40.32")
         assert field(row, "change-percent").endswith("−305.97%")
 
     def test_a_rise_has_a_sign_and_an_arrow_and_not_only_a_colour(self, fragments: Fragments):
-        row = fragments.paint("row", "AAPL", "en")
+        row = fragments.paint("row", "AAPL", EN)
         assert field(row, "change") == "+1.00"
         assert field(row, "change-percent") == "+1.00%"
         assert "▲" in html_module.unescape(row)
@@ -242,7 +245,7 @@ class TestWhatARowSays:
         assert 'title="vs prev. close"' in row
 
     def test_crypto_changes_over_a_day(self, fragments: Fragments):
-        assert 'title="24 h"' in fragments.paint("row", "BTC-USD", "en")
+        assert 'title="24 h"' in fragments.paint("row", "BTC-USD", EN)
 
     @pytest.mark.parametrize("widget", ["panel", "price"])
     @pytest.mark.parametrize(
@@ -257,7 +260,7 @@ class TestWhatARowSays:
     def test_a_single_price_shows_the_reference_of_its_change(
         self, fragments: Fragments, widget: str, code: str, language: str, output: str
     ):
-        shown = read(fragments.paint(widget, code, language)).replace("%) ", "% ")
+        shown = read(fragments.paint(widget, code, Edition(language))).replace("%) ", "% ")
         assert output in shown
 
     @pytest.mark.parametrize("widget", ["row", "entry"])
@@ -282,7 +285,7 @@ class TestWhatARowSays:
         output: str | None,
     ):
         fragments.store.put((1, 2), [make_quote(code, "101", reference_kind=kind)])
-        found = re.search(r'class="quotes-since">([^<]*)<', fragments.paint(widget, code, "en"))
+        found = re.search(r'class="quotes-since">([^<]*)<', fragments.paint(widget, code, EN))
         assert (found and found[1]) == output
 
     @pytest.mark.parametrize("widget", WIDGETS)
@@ -291,11 +294,11 @@ class TestWhatARowSays:
     ):
         unknown = make_quote("AAPL", "101", reference=None, reference_kind="utc_day")
         fragments.store.put((1, 2), [unknown])
-        assert "UTC" not in read(fragments.paint(widget, "AAPL", "en")).partition("as of")[0]
+        assert "UTC" not in read(fragments.paint(widget, "AAPL", EN)).partition("as of")[0]
 
     @pytest.mark.parametrize("widget", WIDGETS)
     def test_without_a_price_there_is_a_dash_and_no_zero(self, fragments: Fragments, widget: str):
-        html = fragments.paint(widget, "^GSPC", "en")
+        html = fragments.paint(widget, "^GSPC", EN)
         if widget == "panel":  # it has room for words
             assert "No price yet" in html
             assert "—" not in html_module.unescape(html)
@@ -308,7 +311,7 @@ class TestWhatARowSays:
     def test_a_stale_price_shows_its_age(self, fragments: Fragments):
         fragments.store.clock = lambda: NOON + timedelta(minutes=7)
         fragments.store.age()
-        row = fragments.paint("row", "BTC-USD", "en")
+        row = fragments.paint("row", "BTC-USD", EN)
         assert field(row, "state") == "7 min old"
         assert 'data-condition="stale"' in row
 
@@ -316,11 +319,11 @@ class TestWhatARowSays:
         self, fragments: Fragments, make_quote: Callable[..., Quote]
     ):
         fragments.store.put((1, 2), [make_quote("AAPL", "101", delay=900, session="regular")])
-        assert state(fragments.paint("row", "AAPL", "en")) == "\n15 min"
+        assert state(fragments.paint("row", "AAPL", EN)) == "\n15 min"
 
     def test_a_delay_is_rounded_up(self, fragments: Fragments, make_quote: Callable[..., Quote]):
         fragments.store.put((1, 2), [make_quote("AAPL", "101", delay=61, session="regular")])
-        assert state(fragments.paint("row", "AAPL", "en")) == "\n2 min"
+        assert state(fragments.paint("row", "AAPL", EN)) == "\n2 min"
 
     @pytest.mark.parametrize(
         ("moment", "exchange", "more", "head"),
@@ -363,18 +366,18 @@ class TestWhatARowSays:
         times = {name: utc(more[name]) for name in ("received_at",) if name in more}
         self.at(fragments, moment, exchange, provider="kraken", delay=delay, **more | times)
         for widget in ("row", "entry"):
-            output = state(fragments.paint(widget, "AAPL", "en"))
+            output = state(fragments.paint(widget, "AAPL", EN))
             assert output.replace("\N{NO-BREAK SPACE}", " ").split("\n") == [head, short]
-        panel = state(fragments.paint("panel", "AAPL", "en"))
+        panel = state(fragments.paint("panel", "AAPL", EN))
         assert panel.endswith(" · ".join(asides))
-        line = read(fragments.paint("price", "AAPL", "en"))
+        line = read(fragments.paint("price", "AAPL", EN))
         stale = [head] if "old" in head else []
         assert line.endswith(" · ".join(stale + asides))
 
     def test_a_line_states_once_that_its_price_is_simulated(self, fragments: Fragments):
         fragments.store.chains = {"AAPL": ("yahoo", "simulated")}
         self.at(fragments, "2026-11-23 16:00", "NYSE", provider="simulated", delay=900)
-        line = re.sub("<[^>]*>", "", fragments.paint("price", "AAPL", "en"))
+        line = re.sub("<[^>]*>", "", fragments.paint("price", "AAPL", EN))
         assert line.casefold().count("simulated") == 1
         assert "Delayed 15 min" in line
 
@@ -382,12 +385,12 @@ class TestWhatARowSays:
         fragments.store.chains = {"AAPL": ("yahoo", "kraken")}
         self.at(fragments, "2026-11-23 16:00", "NYSE", provider="kraken", delay=900)
         output = "via Kraken", "15 Min. verzögert"
-        assert state(fragments.paint("row", "AAPL", "de")) == "\n15 Min. · Kraken"
-        assert read(fragments.paint("price", "AAPL", "de")).endswith(" · ".join(output))
+        assert state(fragments.paint("row", "AAPL", DE)) == "\n15 Min. · Kraken"
+        assert read(fragments.paint("price", "AAPL", DE)).endswith(" · ".join(output))
 
     def test_a_price_in_a_text_shows_no_state_if_all_is_well(self, fragments: Fragments):
         self.at(fragments, "2026-11-23 16:00", "NYSE", reference=Decimal(100))
-        html = fragments.paint("price", "AAPL", "en")
+        html = fragments.paint("price", "AAPL", EN)
         assert read(html) == "101.00 USD ▲ +1.00%"
 
     def at(
@@ -442,7 +445,7 @@ class TestWhatARowSays:
     ):
         settings.TIME_ZONE = "Europe/Berlin"
         self.at(fragments, moment, exchange, **more)
-        output = [state(fragments.paint(w, "AAPL", "en")) for w in ("row", "entry", "panel")]
+        output = [state(fragments.paint(w, "AAPL", EN)) for w in ("row", "entry", "panel")]
         assert [text.replace("\N{NO-BREAK SPACE}", " ") for text in output] == [row, row, panel]
 
     @pytest.mark.parametrize(
@@ -457,7 +460,7 @@ class TestWhatARowSays:
         title: str,
     ):
         fragments.store.put((1, 2), [make_quote("AAPL", provider=provider)])
-        assert field(fragments.paint("panel", "AAPL", "de"), "source") == title
+        assert field(fragments.paint("panel", "AAPL", DE), "source") == title
 
     @pytest.mark.parametrize(
         ("options", "code", "title"),
@@ -479,15 +482,15 @@ class TestWhatARowSays:
     ):
         settings.QUOTES = settings.QUOTES | {"PROVIDER_OPTIONS": {"alpaca": options}}
         fragments.store.put((1, 2), [make_quote(code, provider="alpaca")])
-        assert field(fragments.paint("panel", code, "en"), "source") == title
-        assert title in fragments.paint("price", code, "en")
+        assert field(fragments.paint("panel", code, EN), "source") == title
+        assert title in fragments.paint("price", code, EN)
 
     def test_germans_read_when_it_opens_in_german(self, fragments: Fragments, settings: Any):
         settings.TIME_ZONE = "Europe/Berlin"
         self.at(fragments, "2026-11-21 12:00", "TSE")
-        output = field(fragments.paint("panel", "AAPL", "de"), "state")
+        output = field(fragments.paint("panel", "AAPL", DE), "state")
         assert output == "Geschlossen, öffnet Di\N{NO-BREAK SPACE}01:00"  # Monday is a holiday
-        output = field(fragments.paint("row", "AAPL", "de"), "state")
+        output = field(fragments.paint("row", "AAPL", DE), "state")
         assert output == "Öffnet Di\N{NO-BREAK SPACE}01:00"
 
     @pytest.mark.parametrize(
@@ -506,7 +509,7 @@ class TestWhatARowSays:
         settings.TIME_ZONE = "Europe/Berlin"
         self.at(fragments, moment, "NYSE", source_time=utc(traded))
         for widget in ("row", "entry", "panel"):
-            shown = field(fragments.paint(widget, "AAPL", "en"), "time")
+            shown = field(fragments.paint(widget, "AAPL", EN), "time")
             assert shown.replace("\N{NO-BREAK SPACE}", " ") == output
 
     @pytest.mark.parametrize(
@@ -639,7 +642,7 @@ class TestWhatARowSays:
 
     def test_the_tooltip_of_a_price_in_a_text_has_the_label_too(self, fragments: Fragments):
         self.at(fragments, "2026-11-22 12:00", "NYSE", source_time=utc("2026-11-20 20:59:58"))
-        html = fragments.paint("price", "AAPL", "en")
+        html = fragments.paint("price", "AAPL", EN)
         assert "At close Fri\N{NO-BREAK SPACE}20:59, Closed, opens" in html_module.unescape(html)
 
     def test_a_price_is_never_labelled_at_close_and_old(self, fragments: Fragments):
@@ -651,25 +654,25 @@ class TestWhatARowSays:
             now = closed + timedelta(minutes=minutes)
             fragments.store.clock = lambda now=now: now
             fragments.store.age()
-            old = "old" in field(fragments.paint("panel", "AAPL", "en"), "state")
+            old = "old" in field(fragments.paint("panel", "AAPL", EN), "state")
             seen.add((called(fragments, "panel"), old))
         assert seen == {("", False), ("At close Fri 20:59", False), ("", True)}
 
     def test_the_texts_of_a_closed_row_change_only_with_its_market(self, fragments: Fragments):
         self.at(fragments, "2026-11-21 02:00", "NYSE")
-        before = fragments.paint("row", "AAPL", "en")
+        before = fragments.paint("row", "AAPL", EN)
         for hours in range(1, 55):
             now = datetime(2026, 11, 21, 2, tzinfo=UTC) + timedelta(hours=hours)
             fragments.store.clock = lambda now=now: now
             assert fragments.store.age() == set()
-        assert fragments.paint("row", "AAPL", "en") is before
+        assert fragments.paint("row", "AAPL", EN) is before
 
     def test_a_price_carries_the_exchanges_own_time(
         self, fragments: Fragments, make_quote: Callable[..., Quote]
     ):
         traded = NOON - timedelta(seconds=5)
         fragments.store.put((1, 2), [make_quote("AAPL", "101", source_time=traded)])
-        html = fragments.paint("row", "AAPL", "en")
+        html = fragments.paint("row", "AAPL", EN)
         assert 'datetime="2026-03-02T11:59:55+00:00"' in html
         assert field(html, "time") == "11:59:55"
 
@@ -679,7 +682,7 @@ class TestWhatARowSays:
     ):
         unknown = make_quote("AAPL", "101", reference=None, reference_kind="none")
         fragments.store.put((1, 2), [unknown])
-        html = fragments.paint(widget, "AAPL", "en")
+        html = fragments.paint(widget, "AAPL", EN)
         if widget == "panel":  # a row needs something in its cell
             assert "change-percent" not in html
         else:
@@ -712,7 +715,7 @@ class TestWhatARowSays:
             ],
         )
         for widget in WIDGETS:
-            assert Fragments(store).paint(widget, "AAPL", "en")
+            assert Fragments(store).paint(widget, "AAPL", EN)
 
 
 class TestSafety:
@@ -728,7 +731,7 @@ class TestSafety:
             (1, 2), [make_quote("EVIL", provider=self.EVIL, currency=self.EVIL, session=self.EVIL)]
         )
         for html in (
-            fragments.paint(widget, "EVIL", "en"),
+            fragments.paint(widget, "EVIL", EN),
             fragments.opening(watch(**{widget: ["EVIL"]})),
         ):
             assert "<img" not in html
@@ -740,7 +743,7 @@ class TestSafety:
     ):
         fragments.store.put((1, 2), [make_quote("AAPL", provider=self.EVIL)])
         fragments.store.outages = {self.EVIL: NOON}
-        asked = Watch("en", row=("AAPL",), missing=(("entry", self.EVIL),))
+        asked = Watch(EN, places(row=["AAPL"]), missing=places(entry=[self.EVIL]))
         notes = fragments.notes(asked)
         assert notes.count("&lt;img") == 2
         assert "<img" not in notes + fragments.sources(asked)
@@ -758,6 +761,38 @@ class TestSafety:
     @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
     def test_no_template_marks_text_as_safe(self, page: Path):
         assert not re.search(r"\|\s*safe\b|autoescape off", page.read_text())
+
+
+class TestZones:
+    def test_times_are_those_of_the_exchange_and_say_so(self, make_quote: Callable[..., Quote]):
+        store = Store(clock=lambda: NOON)
+        symbol = {"name": "Apple", "kind": "stock", "currency": "USD", "exchange": "NASDAQ"}
+        store.keep([Symbol(pk=1, code="AAPL", **symbol)])
+        store.put((1, 1), [make_quote("AAPL", source_time=NOON)])
+        fragments = Fragments(store)
+        site, there = EN, Edition("en", "exchange")
+        for widget in ("row", "entry"):
+            assert field(fragments.paint(widget, "AAPL", site), "time") == "12:00:00"
+            assert field(fragments.paint(widget, "AAPL", there), "time") == "07:00:00 EST"
+        assert "America/New_York" in fragments.paint("panel", "AAPL", there)
+        assert "07:00:00 EST" in fragments.paint("price", "AAPL", there)
+
+    def test_a_symbol_without_known_hours_has_the_times_of_utc(self, fragments: Fragments):
+        for zone in ("utc", "exchange"):
+            assert field(fragments.paint("entry", "BTC-USD", Edition("en", zone)), "time")
+
+    def test_the_fragments_that_are_kept_are_bounded(
+        self, fragments: Fragments, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr("quotes.fragments.MAX_RENDERED", 5)
+        painted = [
+            fragments.paint(widget, code, Edition(language))
+            for widget in WIDGETS
+            for code in ("AAPL", "BTC-USD")
+            for language in ("en", "de")
+        ]
+        assert len(fragments.rendered) <= 5
+        assert len(set(painted)) == len(painted)
 
 
 class TestNotes:
@@ -792,7 +827,7 @@ class TestNotes:
         assert fragments.snapshot(watch(row=["AAPL"])) == before
 
     def test_symbols_that_are_not_listed_are_named(self, fragments: Fragments):
-        asked = Watch("en", entry=("AAPL",), missing=(("entry", "YAHO"), ("entry", "GOGL")))
+        asked = Watch(EN, places(entry=["AAPL"]), missing=places(entry=["YAHO", "GOGL"]))
         assert "Unknown symbols: YAHO, GOGL" in fragments.notes(asked)
 
     def test_a_quiet_page_has_an_empty_place_for_notes(
@@ -848,9 +883,9 @@ class TestNotes:
 
 
 def test_a_pulse_is_live_only_from_a_socket(fragments: Fragments):
-    assert "pulse-live" in fragments.pulse("en")
-    assert "pulse-opening" in fragments.pulse("en", "opening")
-    assert "pulse-late" in fragments.pulse("en", "late")
+    assert "pulse-live" in fragments.pulse(EN)
+    assert "pulse-opening" in fragments.pulse(EN, "opening")
+    assert "pulse-late" in fragments.pulse(EN, "late")
 
 
 @pytest.mark.parametrize("condition", ["live", "opening", "late"])
@@ -858,17 +893,17 @@ def test_a_pulse_is_stopped_everywhere_while_the_feed_is_silent(
     fragments: Fragments, condition: str
 ):
     fragments.store.stopped_at = timezone.now() - timedelta(seconds=7)
-    pulse = fragments.pulse("en", condition)
+    pulse = fragments.pulse(EN, condition)
     assert "pulse-stopped" in pulse
     assert f'<time datetime="{localtime(fragments.store.stopped_at).isoformat()[:19]}' in pulse
     assert f">{localtime(fragments.store.stopped_at):%H:%M:%S}</time>" in pulse
-    assert "Kurse stehen seit" in fragments.pulse("de", condition)
+    assert "Kurse stehen seit" in fragments.pulse(DE, condition)
 
 
 def test_prices_that_stopped_on_another_day_show_the_day(fragments: Fragments):
     fragments.store.stopped_at = timezone.now() - timedelta(days=3)
     written = f"{localtime(fragments.store.stopped_at):%a&#160;%H:%M}"
-    assert f">{written}</time>" in fragments.pulse("en")
+    assert f">{written}</time>" in fragments.pulse(EN)
 
 
 @pytest.mark.parametrize(
@@ -879,14 +914,14 @@ def test_after_a_while_a_page_says_for_how_long_prices_have_stopped(
     fragments: Fragments, minutes: float, shown: str
 ):
     fragments.store.stopped_at = timezone.now() - timedelta(minutes=minutes)
-    classes = re.search(r'class="([^"]*)"', fragments.pulse("en"))
+    classes = re.search(r'class="([^"]*)"', fragments.pulse(EN))
     assert classes
     assert " ".join(classes[1].split()[3:]) == shown
 
 
 def announcement(fragments: Fragments, *given: str | int) -> tuple[str, str, bool]:
     """Return what screen readers announce at the end and during a silence, and if that is now."""
-    sent = fragments.sign("en", *given)
+    sent = fragments.sign(EN, *given)
     (found,) = re.findall(
         r'class="([^"]*)" role="status">(?:<[^>]*>){3}(.*?)(?:<[^>]*>){2}(.*?)<', sent
     )
@@ -919,8 +954,8 @@ def test_an_opening_starts_the_clocks_again_whatever_pulse_its_page_had_last(
 
 
 def test_the_next_pulse_has_other_names_of_animations(fragments: Fragments):
-    assert 'class="quotes-pulse pulse-live turn-1"' in fragments.pulse("en")
-    assert 'class="quotes-pulse pulse-live turn-2"' in fragments.pulse("en", turn=2)
+    assert 'class="quotes-pulse pulse-live turn-1"' in fragments.pulse(EN)
+    assert 'class="quotes-pulse pulse-live turn-2"' in fragments.pulse(EN, turn=2)
 
 
 @pytest.mark.parametrize(
@@ -934,7 +969,7 @@ def test_a_sign_brings_the_clocks_that_go_with_its_pace(
     fragments: Fragments, settings: Any, every: float, names: str, trigger: str
 ):
     settings.QUOTES = {"PULSE": every}
-    sign = fragments.sign("en")
+    sign = fragments.sign(EN)
     assert f'class="{names}"' in sign
     assert f'hx-trigger="{trigger}"' in sign
 

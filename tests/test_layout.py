@@ -19,7 +19,7 @@ providers fields limits codes
 models
 feed store alerts catalogue
 candles shown boards checks
-search
+search watch
 fragments charts
 addresses
 live

@@ -19,6 +19,7 @@ from django.utils import timezone, translation
 
 from quotes.models import LastQuote, Symbol
 from quotes.quote.wire import to_wire
+from quotes.watch import Edition
 
 HOSTILE = """<img src=x onerror=alert(1)>"'&"""
 
@@ -262,4 +263,4 @@ async def test_the_table_and_the_price_are_the_bytes_that_the_socket_sends(
     live_parts.store.put((1, 1), [make_quote("AAPL", "102", received_at=live_parts.store.clock())])
     page = render('{% live_quotes "AAPL" %}<p>{% live_quote "AAPL" %}</p>')
     for widget in ("entry", "price"):
-        assert live_parts.fragments.paint(widget, "AAPL", "en") in page
+        assert live_parts.fragments.paint(widget, "AAPL", Edition("en")) in page

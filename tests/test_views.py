@@ -741,6 +741,16 @@ async def test_an_embed_has_its_symbols_theme_and_language_from_its_address(
     assert 'data-theme="auto"' in await read(async_client, "/embed/quotes/?theme=%22%3E%3Cb%3E")
 
 
+async def test_an_embed_has_the_times_of_the_exchange_and_its_rate_from_its_address(
+    board: Any, async_client: Any
+):
+    page = await read(async_client, "/embed/quotes/?symbols=BTC-USD&zone=exchange&rate=5")
+    assert "zone=exchange&amp;rate=5" in page
+    page = await read(async_client, "/embed/quotes/?symbols=BTC-USD&zone=Mars/Base&rate=1e9")
+    assert 'name="zone"' not in page
+    assert 'name="rate"' not in page
+
+
 async def test_links_of_an_embed_leave_its_frame(board: Any, async_client: Any):
     page = await read(async_client, "/embed/quotes/?symbols=BTC-USD")
     links = re.findall(r"<a [^>]*>", page)

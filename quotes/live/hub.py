@@ -17,8 +17,9 @@ from itertools import cycle
 from types import coroutine
 from typing import Any
 
-from quotes.fragments import Fragments, Watch
+from quotes.fragments import Fragments
 from quotes.limits import SLOW
+from quotes.watch import Watch
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +56,8 @@ class Hub:
         self.fragments = fragments
         self.watches: dict[Watch, set[Subscriber]] = {}
         self.changed: set[str] = set()
+        self.kept: dict[Watch, set[str]] = {}  # changes for watches with a rate, until they are due
+        self.due: dict[Watch, float] = {}  # when they are, by the clock of the event loop
         self.wake = asyncio.Event()
         self.openings: dict[Watch, str] = {}  # valid until the next message
         self.cohorts = cycle(range(COHORTS))
@@ -123,13 +126,27 @@ class Hub:
         self.openings.clear()
         self.fragments.store.mark_moves(codes)
         for watch in list(self.watches):
-            if shown := codes & watch.codes:
+            if shown := self._due_now(watch, codes & watch.codes):
                 try:
                     update = self.fragments.update(watch, shown)
                 except Exception:
                     logger.exception("could not render %s", ", ".join(sorted(shown)))
                 else:
                     self._send(list(self.watches[watch]), update, shown)
+
+    def _due_now(self, watch: Watch, codes: set[str]) -> set[str]:
+        """Return which symbols to send now; keep those of a watch with a rate until it is due."""
+        if not watch.rate:
+            return codes
+        kept = self.kept.setdefault(watch, set())
+        kept |= codes
+        loop = asyncio.get_running_loop()
+        if not kept or loop.time() < self.due.get(watch, 0.0):
+            return set()
+        self.due[watch] = loop.time() + watch.rate
+        loop.call_later(watch.rate, self.wake.set)
+        del self.kept[watch]
+        return kept
 
     def _opening(self, watch: Watch) -> str:
         if watch not in self.openings:
@@ -144,7 +161,8 @@ class Hub:
         watching = self.watches.get(subscriber.watch, set())
         watching.discard(subscriber)
         if not watching:
-            self.watches.pop(subscriber.watch, None)
+            for by_watch in (self.watches, self.kept, self.due):
+                by_watch.pop(subscriber.watch, None)
 
     def _send(self, to: list[Subscriber], message: str, codes: Collection[str]) -> None:
         shared = message if isinstance(message, Message) else Message(message)
@@ -191,7 +209,7 @@ class Hub:
     def _due(self, subscriber: Subscriber) -> str:
         codes, subscriber.owed, subscriber.behind = subscriber.owed, set(), False
         watch = subscriber.watch
-        sign = self.fragments.sign(watch.language)  # it may have missed one
+        sign = self.fragments.sign(watch.edition)  # it may have missed one
         return self.fragments.snapshot(watch, codes) + self.fragments.about(watch) + sign
 
 

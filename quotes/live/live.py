@@ -23,7 +23,7 @@ from quotes.feed import records
 from quotes.feed.batch import Batch
 from quotes.feed.chains import load_chains
 from quotes.feed.records import NOTHING, Version
-from quotes.fragments import BETWEEN, TURNS, Fragments, Watch
+from quotes.fragments import BETWEEN, TURNS, Fragments
 from quotes.limits import Limits
 from quotes.live import changes, layer, lease
 from quotes.live.beat import Beat
@@ -38,6 +38,7 @@ from quotes.models import MarketDay
 from quotes.quote import Quote
 from quotes.search import SymbolIndex
 from quotes.store import Store
+from quotes.watch import Watch
 
 logger = logging.getLogger(__name__)
 
@@ -340,9 +341,9 @@ class Live:
 
     def send_sign(self, turn: int = BETWEEN, cohort: int | None = None) -> None:
         """Send every page, or a cohort, the pulse of the process as it is now."""
-        languages = {watch.language for watch in self.hub.watches}
-        signs = {each: self.fragments.sign(each, turn=turn) for each in languages}
-        self.hub.send(partial(_in_language, signs), cohort)
+        editions = {watch.edition for watch in self.hub.watches}
+        signs = {each: self.fragments.sign(each, turn=turn) for each in editions}
+        self.hub.send(lambda watch: signs[watch.edition], cohort)
 
     async def watch_beat(self) -> None:
         """Notice when the feed falls silent, forever."""
@@ -376,7 +377,3 @@ class Live:
 
 def _connect() -> None:
     connection.ensure_connection()  # the connection of the thread that runs this
-
-
-def _in_language(texts: dict[str, str], watch: Watch) -> str:
-    return texts[watch.language]

@@ -45,7 +45,7 @@ class Rows:
             "previous": query.encode(page=selection.page - 1) if selection.page > 1 else "",
             "next": "" if last else query.encode(page=selection.page + 1),
         }
-        return self.fragments.render("quotes/_foot.html", address.language, context)
+        return self.fragments.render("quotes/_foot.html", address.edition, context)
 
     def others(self, address: Address) -> list[BoardView]:
         """Return the other boards, to which a board without rows leads."""
@@ -75,9 +75,9 @@ class Rows:
 
     def _renewal(self, address: Address) -> Renewal:
         chosen, selection = self.choose(address)
-        rows = [self.fragments.paint("row", code, chosen.language) for code in selection.codes]
+        rows = [self.fragments.paint("row", code, chosen.edition) for code in selection.codes]
         context = {"rows": rows, "query": chosen.query, "others": self.others(chosen)}
-        tbody = self.fragments.render("quotes/_rows.html", chosen.language, context)
+        tbody = self.fragments.render("quotes/_rows.html", chosen.edition, context)
         foot = self.foot(chosen, selection)
         return chosen, addressed(tbody, "outerMorph") + addressed(foot, "outerMorph")
 

@@ -21,10 +21,11 @@ from quotes.addresses import Address
 from quotes.boards import BoardView, load_listed
 from quotes.codes import code_of
 from quotes.feed import records
-from quotes.fragments import Fragments, Watch
+from quotes.fragments import Fragments
 from quotes.live import current
 from quotes.models import Symbol
 from quotes.store import Store
+from quotes.watch import Edition, Watch, places
 
 register = template.Library()
 
@@ -63,7 +64,7 @@ def quotes_socket(context: Context, address: Address) -> SafeString:
         price=(*address.price, *page["price"]),
     )
     socket = render_to_string("quotes/_socket.html", {"address": merged})
-    return SafeString(socket + _fragments(page).page_end(address.language))
+    return SafeString(socket + _fragments(page).page_end(address.edition))
 
 
 @register.simple_tag
@@ -91,23 +92,24 @@ def quotes_own_socket(context: Context) -> str:
 
 
 def _show(context: Context, widget: str, codes: tuple[str, ...]) -> SafeString:
-    language = translation.get_language() or "en"
+    edition = Edition(translation.get_language() or "en")
     page = _page(context)
     fragments = _fragments(page)
     codes = tuple(map(code_of, codes))
     page[widget].extend(codes)
-    listed: dict[str, Any] = {widget: tuple(c for c in codes if c in fragments.store.states)}
-    watch = Watch(language, **listed)  # the socket adds what the page's other tags need
+    listed = [code for code in codes if code in fragments.store.states]
+    # of this tag only: the socket adds what the page's other tags need
+    watch = Watch(edition, places(**{widget: listed}))
     shown = {
         "codes": ",".join(codes),
-        "rows": [fragments.place(widget, code, language) for code in codes],
+        "rows": [fragments.place(widget, code, edition) for code in codes],
         "head": not page["head"],
         "opener": not page["opener"],
         "notes": fragments.notes(watch),
         "sources": fragments.sources(watch),
-        "pulse": fragments.pulse(language, "opening"),
-        "retry": fragments.page_end(language),
-        "language": language,
+        "pulse": fragments.pulse(edition, "opening"),
+        "retry": fragments.page_end(edition),
+        "language": edition.language,
     }
     page["head"] = page["opener"] = True
     return mark_safe(render_to_string(f"quotes/live_{widget}.html", shown).strip())  # noqa: S308

@@ -91,12 +91,12 @@ def rendering(parts: Any) -> Iterator[Measured]:
 
     fragments, store = parts.fragments, parts.store
     watch = Address(board="bench", language="en").watch(parts.listed)
-    codes = [code for code in watch.row if store.states[code].quote]
+    codes = [code for code in watch.of("row") if store.states[code].quote]
 
     def render_all() -> None:
         fragments.rendered.clear()
         for code in codes:
-            fragments.paint("row", code, "en")
+            fragments.paint("row", code, watch.edition)
 
     yield "rendering a row", "µs", repeated(render_all, len(codes))
     sizes = [float(len(fragments.update(watch, [code]).encode())) for code in codes]

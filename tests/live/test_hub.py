@@ -14,18 +14,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quotes.fragments import Fragments, Watch
+from quotes.fragments import Fragments
 from quotes.live import hub as hub_module
 from quotes.live.hub import Hub, Subscriber
 from quotes.live.live import Live
 from quotes.models import Symbol
 from quotes.quote import Quote
 from quotes.store import Store
+from quotes.watch import Edition, Watch, places
 from tests.servers import until
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 CODES = ("AAPL", "BTC-USD", "TSLA")
-EVERYTHING = Watch("en", price=CODES)
+EN, DE = Edition("en"), Edition("de")
+EVERYTHING = Watch(EN, places(price=CODES))
 
 
 class Market:
@@ -105,7 +107,7 @@ async def test_a_page_begins_with_everything_it_watches():
 
 async def test_a_page_gets_its_symbols_and_no_others():
     market, page = Market(), Page()
-    market.hub.subscribe(Watch("en", price=("AAPL",)), page.send)
+    market.hub.subscribe(Watch(EN, places(price=("AAPL",))), page.send)
     market.trade("TSLA")
     market.hub.flush()
     assert len(page.received) == 1
@@ -137,7 +139,7 @@ async def test_pages_that_watch_the_same_get_the_same_object_rendered_once():
     market = Market()
     pages = [Page() for _ in range(50)]
     for page in pages:
-        market.hub.subscribe(Watch("en", price=("AAPL",)), page.send)
+        market.hub.subscribe(Watch(EN, places(price=("AAPL",))), page.send)
     before = market.hub.fragments.renders["quotes/_price.html"]
     market.trade("AAPL")
     market.hub.flush()
@@ -377,7 +379,7 @@ class TestAPageThatFails:
 
 
 class TestMoving:
-    APPLE, TESLA = Watch("en", price=("AAPL",)), Watch("en", price=("TSLA",))
+    APPLE, TESLA = Watch(EN, places(price=("AAPL",))), Watch(EN, places(price=("TSLA",)))
 
     async def test_a_page_that_moves_gets_what_it_watches_now_and_no_more_of_the_old(self):
         market, page = Market(), Page()
@@ -426,12 +428,39 @@ class TestMoving:
         assert any("unavailable" in text for text in newcomer.received)
 
 
+async def test_a_page_with_a_rate_gets_the_newest_prices_that_often_and_no_more():
+    market, slow, quick = Market(), Page(), Page()
+    clock, rate = asyncio.get_running_loop().time, 0.05
+    market.hub.subscribe(Watch(EN, places(price=CODES), rate=rate), slow.send)
+    market.hub.subscribe(EVERYTHING, quick.send)
+    running, began = asyncio.create_task(market.hub.run(0.001)), clock()
+    for _ in range(50):
+        market.trade("AAPL")
+        await until(lambda: quick.prices("AAPL")[-1] == market.newest["AAPL"])
+    await until(lambda: slow.prices("AAPL")[-1] == market.newest["AAPL"])
+    running.cancel()
+    updates = len(slow.received) - 1  # without the opening
+    assert updates <= 1 + (clock() - began) / rate
+    assert slow.prices("TSLA") == [3]  # nothing else is sent again
+
+
+async def test_a_watch_that_nobody_has_keeps_nothing():
+    market, page = Market(), Page()
+    subscriber = market.hub.subscribe(Watch(EN, places(price=CODES), rate=30), page.send)
+    for _ in range(2):
+        market.trade("AAPL")
+        market.hub.flush()
+    assert page.prices("AAPL") == [1, 4]
+    market.hub.unsubscribe(subscriber)
+    assert market.hub.kept == market.hub.due == {}
+
+
 class TestMessages:
     async def test_every_page_gets_the_message_of_its_watch(self):
         market, english, german = Market(), Page(), Page()
         market.hub.subscribe(EVERYTHING, english.send)
-        market.hub.subscribe(Watch("de", price=CODES), german.send)
-        market.hub.send(lambda watch: f"pulse in {watch.language}")
+        market.hub.subscribe(Watch(DE, places(price=CODES)), german.send)
+        market.hub.send(lambda watch: f"pulse in {watch.edition.language}")
         assert english.received[-1] == "pulse in en"
         assert german.received[-1] == "pulse in de"
 
@@ -473,7 +502,7 @@ class TestConflation:
     async def play(self, happenings: list[tuple[str, Any]]) -> None:
         market = Market()
         pages = [Page(), Page(), Page()]
-        watches = [EVERYTHING, EVERYTHING, Watch("de", price=CODES)]
+        watches = [EVERYTHING, EVERYTHING, Watch(DE, places(price=CODES))]
         subscribers = [
             market.hub.subscribe(watch, page.send)
             for watch, page in zip(watches, pages, strict=True)

@@ -1,0 +1,85 @@
+"""The watch: what one page shows, and how it is written. Equal watches receive the same bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+from zoneinfo import ZoneInfo
+
+from django.utils import timezone, translation
+
+from quotes import sessions
+from quotes.models import Symbol
+
+Zone = Literal["", "utc", "exchange"]
+ZONES: tuple[Zone, ...] = ("", "utc", "exchange")
+ROWS = ("row", "entry")  # widgets that are rows of tables
+RATES = (0, 5, 30)  # seconds; 0 is the pace of the site
+UTC = ZoneInfo("UTC")
+
+
+class Edition(NamedTuple):
+    """How the quotes of a page are written: their language, and the time zone of their times."""
+
+    language: str
+    zone: Zone = ""  # "" for the zone of the site, "exchange" for that of each symbol's exchange
+
+    @contextmanager
+    def written(self, symbol: Symbol | None = None) -> Iterator[None]:
+        """Use the language and the time zone inside the block.
+
+        A symbol whose exchange is not known has UTC for the zone of its exchange. Texts without a
+        symbol then have the zone of the site.
+        """
+        zone: ZoneInfo | None = UTC if self.zone == "utc" else None
+        if self.zone == "exchange" and symbol is not None:
+            zone = sessions.zone(symbol.exchange, symbol.kind) or UTC
+        with translation.override(self.language):
+            if zone is None:
+                yield
+            else:
+                with timezone.override(zone):
+                    yield
+
+
+class Place(NamedTuple):
+    """A widget of one symbol on a page, with its form if the widget has several."""
+
+    widget: str
+    code: str
+    form: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What one page shows: places in the order in which messages contain them."""
+
+    edition: Edition
+    places: tuple[Place, ...] = ()
+    missing: tuple[Place, ...] = ()  # that the page wants, but whose symbols are not active
+    rate: float = 0  # seconds between two messages with prices; pages may choose one of RATES
+    codes: frozenset[str] = field(init=False, compare=False, repr=False)  # of all widgets
+
+    def __post_init__(self) -> None:
+        """Collect the codes once, because the hub needs them at every pace."""
+        object.__setattr__(self, "codes", frozenset(place.code for place in self.places))
+
+    def of(self, widget: str) -> list[str]:
+        """Return the codes of a widget, in order."""
+        return [place.code for place in self.places if place.widget == widget]
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """The codes that the page wants and that are not active."""
+        return tuple(dict.fromkeys(place.code for place in self.missing))
+
+
+def places(**codes: Iterable[str]) -> tuple[Place, ...]:
+    """Return the places of widgets without forms: `places(row=["AAPL"], price=["TSLA"])`.
+
+    Rows of tables come first, because HTML parsers drop them elsewhere.
+    """
+    found = [Place(widget, code) for widget, given in codes.items() for code in given]
+    return tuple(sorted(found, key=lambda place: place.widget not in ROWS))
