@@ -34,8 +34,8 @@ MOVED = """quotesTest.shifts.flatMap(({value, nodes}) => nodes
     .filter(([, was, is]) => was.top !== is.top || was.bottom !== is.bottom
         || (was.left !== is.left && was.right !== is.right))
     .map(([node, was, is]) => [value, node, was.left, was.top, is.left, is.top]))"""
-# at any hour, it is day at one of the two
-MARKETS = (("AAPL", "XNYS", "America/New_York"), ("7203.T", "XTKS", "Asia/Tokyo"))
+# at any hour, it is day at one of the two; none of them has a break at noon
+MARKETS = (("AAPL", "XNYS", "America/New_York"), ("BHP.AX", "XASX", "Australia/Sydney"))
 LISTED = """
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -43,7 +43,7 @@ from quotes.models import Board, LastQuote, Symbol
 from quotes.quote import Quote
 from quotes.quote.wire import to_wire
 board = Board.objects.get(slug="crypto")
-Symbol.objects.filter(code__in=("BTC-USD", "ETH-USD", "AAPL", "7203.T")).update(stale_after=86400)
+Symbol.objects.filter(code__in=("BTC-USD", "ETH-USD", "AAPL", "BHP.AX")).update(stale_after=86400)
 Symbol.objects.filter(code="SOL-USD").update(stale_after=1)
 Symbol.objects.exclude(code__in=("BTC-USD", "ETH-USD", "SOL-USD", "{share}")).delete()
 share = Symbol.objects.get(code="{share}")
