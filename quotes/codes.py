@@ -54,7 +54,7 @@ def validate_code(code: str) -> None:
     elif _begins_with_mark(code):
         message = BEGINS_WITH_MARK
     elif any(part in NOT_IN_PATHS for part in code.split("/")):
-        message = _("Each part of “%(value)s” between slashes must have more than dots.")
+        message = _("No part of “%(value)s” between slashes may be empty, “.” or “..”.")
     else:
         return
     raise ValidationError(message, params={"value": code})
