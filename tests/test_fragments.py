@@ -850,7 +850,7 @@ class TestNotes:
             (
                 ["AAPL", "BTC-USD"],
                 "de",
-                "Änderung: über 24 Stunden bei Krypto, sonst seit dem Vortagesschluss · ",
+                "Änderung: in 24 Stunden bei Krypto, sonst seit dem Vortagesschluss · ",
             ),
             (["^GSPC"], "en", ""),
         ],

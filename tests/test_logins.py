@@ -127,7 +127,7 @@ class TestTooManyFailures:
     async def test_are_answered_in_german_too(self):
         async with at(language="de-AT") as visitor:
             await visitor.statuses(5)
-            words = "Zu viele Anmeldungen sind gescheitert. Versuchen Sie es in 15 Minuten erneut."
+            words = "Zu viele Anmeldeversuche sind fehlgeschlagen. Versuchen Sie es in 15 Minuten erneut."
             refused = text(await visitor.attempt())
             assert words in refused
             assert "wenden Sie sich an die Betreiber dieses Servers" in refused

@@ -326,7 +326,7 @@ def broken(board: Any, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         (404, "/symbols/DOGE/", "Seite nicht gefunden"),
         (400, "/admin/?" + "&".join(["a"] * 30_000), "Ungültige Anfrage"),
         (403, "/admin/login/", "Formular nicht angenommen"),
-        (500, "/boards/crypto/", "Fehler des Servers"),
+        (500, "/boards/crypto/", "Serverfehler"),
     ],
 )
 async def test_a_page_of_an_error_has_the_navigation_and_the_language_of_the_site(
