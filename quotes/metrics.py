@@ -61,7 +61,8 @@ class LiveCollector(Collector):
         yield counter("foreign", "Batches of other deployments that were ignored", foreign)
         invalid = layer.ignored["invalid"]
         yield counter("invalid", "Messages of the layer that were not ours in form", invalid)
-        yield counters("refused", "Sockets refused or closed, by reason", "reason", limits.refused)
+        words = "Sockets and requests refused, and sockets closed, by reason code"
+        yield counters("refused", words, "reason", limits.refused)
         yield counters(
             "renders", "Templates rendered, by template", "template", self.live.fragments.renders
         )

@@ -197,12 +197,12 @@ def test_the_list_of_symbols_shows_the_age_of_prices_and_points_of_an_index(
         wire = to_wire(make_quote(symbol.code, "6854.94", received_at=received))
         LastQuote.objects.create(symbol=symbol, epoch=1, batch=1, wire=wire)
     page = text(alice.get(SYMBOLS).content.decode())
-    assert "Symbol Active Name Kind Last Age Sources" in page
+    assert "Symbol Active Name Kind Last Age Providers" in page
     assert "AAPL Apple Stock 6,854.94 USD 5 min old 0" in page
     assert "^GSPC S&P 500 Index 6,854.94 pts 3 days old 0" in page
     assert "MSFT Microsoft Stock — 0" in page
     german = text(alice.get(SYMBOLS, headers={"accept-language": "de"}).content.decode())
-    assert "Symbol Aktiv Name Art Letzter Kurs Alter Quellen" in german
+    assert "Symbol Aktiv Name Art Letzter Kurs Alter Anbieter" in german
     assert "6.854,94 USD 5 Min. alt" in german
 
 

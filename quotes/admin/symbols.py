@@ -91,7 +91,7 @@ class SymbolAdmin(ListAdmin):
         text = formats.age((utc_now() - shown.quote.time).total_seconds(), shown.language)
         return format_html('<span class="{}">{}</span>', "stale" if shown.state.stale else "", text)
 
-    @admin.display(description=_("sources"))
+    @admin.display(description=_("providers"))
     def sources(self, symbol: Symbol) -> str:
         """Return the number of the symbol's codes for the known providers, with a list of them."""
         rows = [each for each in symbol.provider_symbols.all() if each.provider in REGISTRY]

@@ -112,7 +112,7 @@ class Binance(Provider):
             return
         groups = await self.codes.find(instruments)
         if not groups:
-            raise ProviderError("binance knows none of the symbols")
+            raise ProviderError("binance knows none of the codes")
         if len(groups) >= MAX_STREAMS:
             most = MAX_STREAMS - 1
             raise ProviderError(f"binance streams at most {most} symbols, not {len(groups)}")

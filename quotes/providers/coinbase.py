@@ -117,7 +117,7 @@ class Coinbase(Provider):
                     # again at once: every round has fewer products, so there are few rounds.
                     if not connection.refused:
                         raise
-        raise ProviderError("coinbase knows none of the products")
+        raise ProviderError("coinbase knows none of the codes")
 
     def _socket(self) -> Socket:
         backlog = Backlog(found_by(TICK), self.standing)

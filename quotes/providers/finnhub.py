@@ -125,7 +125,7 @@ class Finnhub(Provider):
             yield quote
         codes = self.faults.accepted(groups)
         if not codes:
-            raise ProviderError("finnhub knows none of the symbols")
+            raise ProviderError("finnhub knows none of the codes")
 
         def poll() -> Awaitable[list[Quote]]:
             return self.quotes([each for each in instruments if self._may_differ(each)])

@@ -141,7 +141,7 @@ class Kraken(Provider):
                         for quote in take(await socket.receive(), groups, self.standing):
                             self.cache.remember(quote)
                             yield quote
-        raise ProviderError("kraken knows none of the pairs")
+        raise ProviderError("kraken knows none of the codes")
 
     def _socket(self) -> Socket:
         backlog = Backlog(found_by(TICK), self.standing)

@@ -144,7 +144,7 @@ class Yahoo(Provider):
         if any(not self.faults.rests(code) for code in self._failed(instruments)):
             raise ProviderError("yahoo did not answer for all symbols")
         if not connection.known:
-            raise ProviderError("yahoo knows none of the symbols")
+            raise ProviderError("yahoo knows none of the codes")
         for quote in connection.quotes():
             yield quote
         codes = list(connection.known)

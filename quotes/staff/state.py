@@ -1,4 +1,4 @@
-"""The state of the prices for operators: the feed, its sources, and symbols without a price."""
+"""The state of the prices for operators: the feed, its providers, and symbols without a price."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Verdict(NamedTuple):
 
 
 def verdicts() -> Iterator[Verdict]:
-    """Return one sentence each about the feed, its sources, and symbols without a price."""
+    """Return one sentence each about the feed, its providers, and symbols without a price."""
     yield feed()
-    yield from sources()
+    yield from providers()
     yield prices()
 
 
@@ -46,10 +46,10 @@ def feed() -> Verdict:
     return Verdict(gettext("No feed runs. “manage.py doctor” reports why."), good=False)
 
 
-def sources() -> Iterator[Verdict]:
-    """Return a sentence about each source that fails, or one that all sources work.
+def providers() -> Iterator[Verdict]:
+    """Return a sentence about each provider that fails, or one that all providers work.
 
-    A process that does not hear the feed does not know whether all sources work.
+    A process that does not hear the feed does not know whether all providers work.
     """
     live = current()
     failing = sorted(live.store.outages.items()) if live else []
@@ -58,7 +58,7 @@ def sources() -> Iterator[Verdict]:
         named = {"title": gettext(provider_title(name)), "since": written(since)}
         yield Verdict(text % named, good=False)
     if live and live.beat.heard_at and not live.store.stopped_at and not failing:
-        yield Verdict(gettext("All sources work"))
+        yield Verdict(gettext("All providers work"))
 
 
 def prices() -> Verdict:

@@ -325,7 +325,9 @@ class TestAProvider:
         listed("kraken", BTC="XXBTZUSD", GONE="GONEUSD")
         found = examined(settings, "kraken", Kraken())
         assert found.status == WARNING
-        assert worst(found)[0] == ("no price for 1 of 2 requested codes: GONEUSD is not listed")
+        assert worst(found)[0] == (
+            "no price for 1 of 2 requested codes: GONEUSD is not in the list of instruments"
+        )
         assert "BTC-USD 64000" in words(found)
 
     def test_with_many_codes_gets_no_more_than_one_request_holds(self, settings: Any):

@@ -194,7 +194,7 @@ def sqlite_locked(logs: Path, quick: bool) -> list[Figure]:
 
 @case("sqlite-full")
 def sqlite_full(logs: Path, quick: bool) -> list[Figure]:
-    """The feed can't write to its database for 30 s: the system lets its files not grow."""
+    """The feed can't write to its database for 30 s, because its files can't grow."""
 
     @contextmanager
     def away(here: Scene) -> Iterator[None]:

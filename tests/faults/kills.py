@@ -235,11 +235,10 @@ class Kills:
         )
         add(Figure("until each page has a socket, as browsers wait", current.opened, "s"))
         back = self.crowd.take_back()
-        add(Figure("times on pages that went back", len(back), "", 0, tuple(back[:9])))
+        add(Figure("times that went back on a page", len(back), "", 0, tuple(back[:9])))
         unmoved, where = self.crowd.take_unmoved()
-        add(
-            Figure("longest a live page stood still", unmoved, "s", oracle.SILENT_AT_MOST, (where,))
-        )
+        stood = "longest time that a live page stood still"
+        add(Figure(stood, unmoved, "s", oracle.SILENT_AT_MOST, (where,)))
         found += self.logs(minutes + (time.monotonic() - began) / 60)
         found += self.candles(healed)
         unmarked = self.crowd.take_unmarked()

@@ -130,9 +130,10 @@ class Scene:
     def end(self) -> None:
         """Add what the oracle sees after each fault."""
         back = self.crowd.take_back()
-        self.add("times on pages that went back", len(back), "", 0, back)
+        self.add("times that went back on a page", len(back), "", 0, back)
         unmoved, where = self.crowd.take_unmoved()
-        self.add("longest a live page stood still", unmoved, "s", oracle.SILENT_AT_MOST, [where])
+        stood = "longest time that a live page stood still"
+        self.add(stood, unmoved, "s", oracle.SILENT_AT_MOST, [where])
         minutes = math.ceil((time.monotonic() - self.began) / 60)
         lines, traces = {}, []
         for process in self.deployment.site_processes:

@@ -52,7 +52,7 @@ def test_random_kills_are_judged_at_a_quiet_point(run: Run, tmp_path: Path):
     assert any("is started" in event or "goes on" in event for event in values["events"])
     figures = {each["what"]: each for each in values["figures"]}
     for what in (
-        "times on pages that went back",
+        "times that went back on a page",
         "candles that differ in the end",
         "processes that do not run again",
     ):

@@ -137,23 +137,24 @@ class TestRefusing:
 
 
 class TestChecking:
-    def test_names_the_codes_of_active_symbols_that_are_not_listed(self, coinbase: Stub):
+    def test_names_the_codes_of_active_symbols_that_are_in_no_list(self, coinbase: Stub):
         codes(BTC="BTC-USD", GONE="GONE-USD", HALTED="HALTED-USD", OFF="OFF-USD")
         Symbol.objects.filter(code="OFF").update(active=False)
         output = Output("--check")
         assert output.lines == [
-            "coinbase: 2 of 3 codes are not listed:",
+            "coinbase: 2 of 3 codes are not in its list:",
             "    GONE: GONE-USD",
             "    HALTED: HALTED-USD",
         ]
         assert output.error == (
-            "2 codes are not listed: correct them in the admin, or switch those symbols off."
+            "2 codes are not in the lists of their providers: "
+            "correct them in the admin, or switch those symbols off."
         )
 
-    def test_reports_that_all_are_listed(self, coinbase: Stub):
+    def test_reports_that_all_are_in_the_list(self, coinbase: Stub):
         codes(BTC="BTC-USD", ETH="ETH-USD")
         output = Output("--check", "coinbase")
-        assert output.lines == ["coinbase: all 2 codes of active symbols are listed"]
+        assert output.lines == ["coinbase: all 2 codes of active symbols are in its list"]
         assert output.error == ""
 
     def test_requests_nothing_if_there_is_nothing_to_check(self, coinbase: Stub):
@@ -168,8 +169,9 @@ class TestChecking:
         output = Output("--check", "kraken", "coinbase")
         words = r"kraken: 127\.0\.0\.1:\d+/0/public/AssetPairs could not be"
         assert re.match(words, output.lines[0])
-        assert output.lines[1] == "coinbase: 1 of 1 codes are not listed:"
-        assert output.error.startswith("kraken could not be checked. 1 code is not listed: ")
+        assert output.lines[1] == "coinbase: 1 of 1 codes are not in its list:"
+        words = "kraken could not be checked. 1 code is not in the list of its provider: "
+        assert output.error.startswith(words)
         assert CANARY not in str(vars(output))
 
     def test_needs_a_provider_with_a_list(self, settings: Any):
@@ -209,7 +211,7 @@ def test_in_a_shell_it_exits_with_1_if_it_found_something(
     assert (output.returncode, output.stdout.split()[0]) == (0, "BTC-EUR")
     output = manage("instruments", "--check", check=False, **env)
     assert output.returncode == 1
-    assert "codes are not listed:\n" in output.stdout
+    assert "codes are not in its list:\n" in output.stdout
     assert output.stderr.startswith("CommandError: ")
 
 

@@ -207,7 +207,7 @@ async def test_a_symbol_that_is_not_traded_is_dropped_before_the_request(
 ) -> None:
     assert len(await quotes(provider, "NOPEUSDT", "OLDUSDT", "A B", "BTCEUR")) == 1
     assert provider.standing.unknown == {
-        code: f"{code} is not listed" for code in ("NOPEUSDT", "OLDUSDT", "A B")
+        code: f"{code} is not in the list of instruments" for code in ("NOPEUSDT", "OLDUSDT", "A B")
     }
     assert stub.requested == [["BTCEUR"]]
 
@@ -488,7 +488,7 @@ async def test_too_many_symbols_for_a_stream_are_an_error(stub: Stub, provider: 
 
 async def test_a_stream_of_only_unknown_symbols_is_an_error(stub: Stub, provider: Binance) -> None:
     async with streaming(provider, "NOPEUSDT", "OLDUSDT") as stream:
-        with pytest.raises(ProviderError, match="binance knows none of the symbols"):
+        with pytest.raises(ProviderError, match="binance knows none of the codes"):
             await anext(stream)
     assert stub.connects == 0
 

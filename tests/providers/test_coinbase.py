@@ -420,7 +420,7 @@ async def test_a_bad_product_does_not_affect_the_other_chunks(stub: Stub, hangs_
 
 async def test_a_stream_of_only_bad_products_is_an_error(stub: Stub, provider: Coinbase) -> None:
     error = await failure(provider, "NOPE-USD", "OLD-USD")
-    assert str(error) == "coinbase knows none of the products"
+    assert str(error) == "coinbase knows none of the codes"
     assert stub.connects == 0
 
 
@@ -431,7 +431,7 @@ async def test_a_stream_of_only_bad_products_is_an_error_without_the_list(
     stub.hangs_up = hangs_up
     async with reading(stub, rest_url=NOBODY) as provider:
         error = await failure(provider, "NOPE-USD", "OLD-USD")
-    assert str(error) == "coinbase knows none of the products"
+    assert str(error) == "coinbase knows none of the codes"
     assert set(provider.standing.unknown) == {"NOPE-USD", "OLD-USD"}
 
 

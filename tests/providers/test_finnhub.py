@@ -663,7 +663,7 @@ async def test_unknown_symbols_are_not_subscribed_to(stub: Stub, provider: Finnh
 
 
 async def test_a_stream_of_only_unknown_symbols_is_an_error(stub: Stub, provider: Finnhub) -> None:
-    assert str(await failure(provider, "NOPE", "^GSPC")) == "finnhub knows none of the symbols"
+    assert str(await failure(provider, "NOPE", "^GSPC")) == "finnhub knows none of the codes"
     assert stub.connects == 0
 
 

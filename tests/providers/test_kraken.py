@@ -198,7 +198,7 @@ async def test_a_dead_market_has_no_price_but_is_known(provider: Kraken) -> None
 
 async def test_an_unknown_pair_is_dropped_before_the_request(stub: Stub, provider: Kraken) -> None:
     assert len(await quotes(provider, "NOPEUSD", "SOLUSD")) == 1
-    assert provider.standing.unknown == {"NOPEUSD": "NOPEUSD is not listed"}
+    assert provider.standing.unknown == {"NOPEUSD": "NOPEUSD is not in the list of instruments"}
     assert stub.requested == ["SOLUSD"]
 
 
@@ -514,7 +514,7 @@ async def test_a_stream_of_only_refused_pairs_is_an_error(
 ) -> None:
     stub.delisted.add("SOLUSD")
     async with streaming(provider, code) as stream:
-        with pytest.raises(ProviderError, match="kraken knows none of the pairs"):
+        with pytest.raises(ProviderError, match="kraken knows none of the codes"):
             await anext(stream)
     assert set(provider.standing.unknown) == {code}
 

@@ -871,7 +871,7 @@ async def test_unknown_symbols_are_not_subscribed_to(stub: Stub, provider: Yahoo
 
 
 async def test_a_stream_of_only_unknown_symbols_is_an_error(stub: Stub, provider: Yahoo) -> None:
-    assert str(await failure(provider, instrument("NOPE"))) == "yahoo knows none of the symbols"
+    assert str(await failure(provider, instrument("NOPE"))) == "yahoo knows none of the codes"
     assert stub.connects == 0
 
 

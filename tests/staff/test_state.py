@@ -126,7 +126,7 @@ async def test_sources_that_fail_are_named_with_the_time(live_client: AsyncClien
     await layer.send_batch(1, Batch(1, [], {}))
     await until(lambda: live_parts.beat.heard_at)
     page = (await live_client.get(HOME)).content.decode()
-    assert ("good", "All sources work") in verdicts(page)
+    assert ("good", "All providers work") in verdicts(page)
     since = timezone.now()
     await layer.send_batch(1, Batch(2, [], {"coinbase": since}))
     await until(lambda: live_parts.store.outages)
@@ -134,7 +134,7 @@ async def test_sources_that_fail_are_named_with_the_time(live_client: AsyncClien
     at = formats.clock_or_day(since, timezone.now())
     words = f"Prices from Coinbase unavailable since {at}"
     assert ("bad", words) in verdicts(page)
-    assert ("good", "All sources work") not in verdicts(page)
+    assert ("good", "All providers work") not in verdicts(page)
 
 
 async def test_prices_that_stopped_are_reported_with_the_time(
@@ -146,7 +146,7 @@ async def test_prices_that_stopped_are_reported_with_the_time(
     at = formats.clock_or_day(live_parts.store.stopped_at, timezone.now())
     words = f"Prices stopped at {at}"
     assert ("bad", words) in verdicts(page)
-    assert ("good", "All sources work") not in verdicts(page)
+    assert ("good", "All providers work") not in verdicts(page)
 
 
 async def test_times_of_another_day_have_their_day(
@@ -161,9 +161,9 @@ async def test_times_of_another_day_have_their_day(
     assert ("bad", f"Prices from Coinbase unavailable since {written}") in verdicts(page)
 
 
-async def test_a_process_that_has_not_heard_the_feed_does_not_vouch_for_sources(
+async def test_a_process_that_has_not_heard_the_feed_does_not_vouch_for_providers(
     live_client: AsyncClient, live_parts: Any
 ):
     assert live_parts.beat.heard_at is None
     page = (await live_client.get(HOME)).content.decode()
-    assert ("good", "All sources work") not in verdicts(page)
+    assert ("good", "All providers work") not in verdicts(page)

@@ -102,9 +102,10 @@ class Command(BaseCommand):
                 failed.append(name)
         troubles = [f"{', '.join(failed)} could not be checked."] if failed else []
         if missing:
-            are = "code is" if missing == 1 else "codes are"
+            one = "code is not in the list of its provider"
+            are = one if missing == 1 else "codes are not in the lists of their providers"
             to_do = "correct them in the admin, or switch those symbols off"
-            troubles.append(f"{missing} {are} not listed: {to_do}.")
+            troubles.append(f"{missing} {are}: {to_do}.")
         if troubles:
             raise CommandError(" ".join(troubles))
 
@@ -117,9 +118,9 @@ class Command(BaseCommand):
             return 0
         listed = {each.code for each in self.read_instruments(name)}
         missing = {symbol: code for symbol, code in codes.items() if code not in listed}
-        result = f"all {len(codes)} codes of active symbols are listed"
+        result = f"all {len(codes)} codes of active symbols are in its list"
         if missing:
-            result = f"{len(missing)} of {len(codes)} codes are not listed:"
+            result = f"{len(missing)} of {len(codes)} codes are not in its list:"
         self.stdout.write(f"{name}: {result}")
         for symbol, code in missing.items():
             self.stdout.write(f"    {symbol}: {code}")

@@ -38,7 +38,9 @@ class Command(BaseCommand):
             "--board",
             default="",
             help="slug of the board for these symbols, which is created if it is missing "
-            "(default: a board for its kind, one of: " + ", ".join(catalogue.STARTER_BOARDS) + ")",
+            "(default: for each symbol the board of its kind, one of: "
+            + ", ".join(catalogue.STARTER_BOARDS)
+            + ")",
         )
         parser.add_argument(
             "--if-empty", action="store_true", help="do nothing if there are symbols already"

@@ -62,7 +62,7 @@ class Codes:
                 found = replace(each, name=known.name, currency=known.currency)
                 groups.setdefault(known.code, []).append(found)
             else:
-                self.standing.drop(each.code, f"{each.code} is not listed")
+                self.standing.drop(each.code, f"{each.code} is not in the list of instruments")
         return groups
 
     async def rows(

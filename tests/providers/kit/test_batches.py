@@ -55,7 +55,7 @@ async def test_a_code_that_is_not_listed_is_dropped_and_not_requested() -> None:
     source = Source("A", "B")
     groups = await source.codes.find([instrument("NOPE"), instrument("B")])
     assert list(groups) == ["B"]
-    assert source.standing.unknown == {"NOPE": "NOPE is not listed"}
+    assert source.standing.unknown == {"NOPE": "NOPE is not in the list of instruments"}
 
 
 async def test_an_instrument_has_our_symbol_and_the_name_and_currency_of_the_list() -> None:

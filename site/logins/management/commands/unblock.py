@@ -14,28 +14,29 @@ class Command(BaseCommand):
     """Forget failed logins."""
 
     help = (
-        "Forgets the failed logins of addresses or names, so that they may log in again. Without "
-        "one, lists the blocked addresses."
+        "Forgets the failed logins of addresses or names. These may then log in again. Without an "
+        "address or a name, the command lists the blocked addresses."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Take addresses and names."""
         parser.add_argument(
-            "who",
+            "given",
             nargs="*",
+            metavar="ADDRESS_OR_NAME",
             help="an address (any address of an IPv6 /64), or a user's name",
         )
 
-    def handle(self, *args: Any, who: list[str], **options: Any) -> None:
+    def handle(self, *args: Any, given: list[str], **options: Any) -> None:
         """List, or unblock; raise CommandError for invalid text, or if there is nothing to forget.
 
         All arguments are read before the first is unblocked.
         """
-        if not who:
+        if not given:
             self._list()
-        for each in who:
+        for each in given:
             refuse_invalid(each)
-        for each in who:
+        for each in given:
             if not throttle.unblock(each):
                 raise CommandError(
                     f"{one_line(repr(each))} has no failed logins: check the spelling of a name, "
