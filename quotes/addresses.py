@@ -53,7 +53,7 @@ class Address:
 
     @classmethod
     def read(cls, params: QueryDict, board: str = "") -> Address:
-        """Read a query string; raise TooManySymbols if it has more than one socket may watch."""
+        """Read a query string; raise TooManySymbols if one socket may not watch so many symbols."""
         address = cls(
             board=params.get("board", board),
             mark=params.get("mark", ""),

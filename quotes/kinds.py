@@ -41,7 +41,7 @@ class Kind(NamedTuple):
         return number if number is not None and self.is_price(number) else None
 
 
-# By convention, pairs of currencies have five significant figures, and a sixth for tenths of a pip.
+# By convention, currency pairs have five significant figures, and a sixth for tenths of a pip.
 KINDS = {
     "crypto": Kind(60, 0.3, venue=ALL_DAY, reference="rolling_24h"),
     "stock": Kind(900, 0.3),

@@ -107,7 +107,10 @@ def listen(live: Live, address: str, port: int) -> None:
 
 
 def _of_this_machine(application: Any) -> Any:
-    """Refuse hosts that are not names of loopback: a page elsewhere may give its name to it."""
+    """Refuse requests whose host is not a name of loopback.
+
+    The name of a foreign page may lead to 127.0.0.1.
+    """
 
     def wrapped(environ: dict[str, str], start_response: Any) -> Any:
         host, _ = split_domain_port(environ.get("HTTP_HOST", "localhost"))

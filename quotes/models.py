@@ -35,7 +35,7 @@ no_larger_price = MaxValueValidator(Decimal(100_000_000_000))
 
 
 class Symbol(models.Model):
-    """An instrument with a price, such as a share, a pair of currencies or an index."""
+    """An instrument with a price, such as a share, a currency pair or an index."""
 
     class Kind(models.TextChoices):
         CRYPTO = "crypto", _("Crypto")

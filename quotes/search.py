@@ -10,7 +10,8 @@ from itertools import accumulate
 from quotes.boards import comparable
 from quotes.models import Symbol
 
-MOST = 500  # symbols that are found: a visitor who finds more searches for a longer text
+# symbols that a search finds, at most; to see others, a visitor must search for a longer text
+MOST = 500
 NEIGHBOURS = 100  # codes on each side of an unknown one that are compared with it
 COMPARED = 24  # characters of an unknown code: with more, and few different ones, it takes long
 BETWEEN = "\x1f"  # between code and name: neither has it, nor a line break

@@ -110,7 +110,7 @@ class Shown:
 
     def _short(self, name: str, *, abbreviated: bool = False) -> str | SafeString:
         text: str | SafeString = getattr(self, name)
-        if len(text) <= ROW_ROOM or "<" in text:  # a tiny price has few digits, and elements
+        if len(text) <= ROW_ROOM or "<" in text:  # a tiny price is short, and contains HTML
             return text
         value = getattr(self.quote, name)
         write = formats.price_change if name == "change" else formats.price
@@ -302,7 +302,7 @@ class Shown:
 
     @property
     def exception(self) -> str:
-        """The gravest thing that a row says of itself, for CSS; "" while its price moves."""
+        """The gravest thing that a row states, for CSS; "" while its price moves."""
         if self.wrong:
             return "stale"
         if self.session == "halted":
@@ -313,7 +313,7 @@ class Shown:
 
     @property
     def remark(self) -> str:
-        """What else a row says of its price: its delay and source, or the base of its change."""
+        """What else a row states of its price: its delay and source, or the base of its change."""
         return " · ".join(text for text in (self.late, self.via) if text) or self.unlike
 
     @property

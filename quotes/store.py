@@ -16,7 +16,7 @@ MINUTE = 60  # seconds
 OVERLAP = timedelta(seconds=30)  # in which two feeds may publish, the old one and the new one
 TRADED = ("regular", "always")  # sessions in which an old price counts as stale
 FROM_PROVIDER = ("halted", "always")  # sessions in which the provider overrides the calendar
-FLASH_EVERY = 2.0  # seconds between two flashes of a cell: what always flashes says nothing
+FLASH_EVERY = 2.0  # seconds between two flashes: a cell that always flashes shows nothing new
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,8 @@ async def index(request: HttpRequest) -> HttpResponse:
 def first_rows(live: Live) -> tuple[Address, list[tuple[BoardView, list[SafeString]]]]:
     """Return each board with its first rows, and the address that watches them.
 
-    A board whose rows one socket can't watch, too, has none.
+    A board gets no rows if one socket can't watch them in addition to those of the boards before
+    it.
     """
     address, fronts = Address(language=language()), []
     for board in live.listed.boards.values():
@@ -312,7 +313,7 @@ async def embed(request: HttpRequest) -> HttpResponse:
 async def healthz(request: HttpRequest) -> HttpResponse:
     """Answer 200 while this process works, with "ok" or with what is wrong.
 
-    A silent feed is no reason to restart a web process, so it does not change the status.
+    A silent feed is not a reason to restart a web process, so it does not change the status.
     """
     return plain(await condition())
 

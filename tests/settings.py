@@ -1,4 +1,4 @@
-"""The site's settings in the process of the tests, whatever the machine's .env says.
+"""The site's settings in the process of the tests, whatever the machine's .env contains.
 
 pytest-django loads them before any conftest.py.
 """

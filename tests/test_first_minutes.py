@@ -1,7 +1,7 @@
 """The first two minutes with a fresh clone: make, its errors, .env and the commands of the README.
 
 The clones are copies of the tree. Their .venv has the packages of the Python that runs the tests,
-so nothing is installed, except where a test says so.
+so nothing is installed, except where a test states it.
 """
 
 from __future__ import annotations

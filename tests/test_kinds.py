@@ -1,4 +1,4 @@
-"""Kinds: what differs between a share, a pair of currencies, a future and the others."""
+"""Kinds: what differs between a share, a currency pair, a future and the others."""
 
 from __future__ import annotations
 

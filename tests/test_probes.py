@@ -1,4 +1,4 @@
-"""Probes answer whichever host and scheme a monitor asks for; other addresses do not."""
+"""Probes answer whichever host and scheme a monitor requests; other addresses do not."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ DEFAULTS: dict[str, Any] = {
     "MAX_BODY_BYTES": None,  # of one request to any page of the site; None: any number
     "ORIGINS": [],  # foreign origins that may open sockets: "https://partner.example"
     "EMBED_ORIGINS": [],  # origins that may frame /embed/ pages
-    "METRICS_FROM": ["127.0.0.1", "::1"],  # addresses that may read /metrics
+    "METRICS_FROM": ["127.0.0.1", "::1"],  # addresses and networks that may read /metrics
     "LOOPBACK_ONLY": "",  # a reason for servers to listen on this machine only
     "DEPLOYMENT": "",  # the name of this deployment in the layer; "": one made in the database
     "CHANNEL_LAYER": "default",  # alias in CHANNEL_LAYERS

@@ -25,7 +25,7 @@ Uses = Mapping[str, tuple[str, int]]  # a month and the number of requests in it
 NOTHING: Version = (0, 0)  # before the first batch
 
 SYMBOLS = {"sqlite": "SELECT code, id FROM quotes_symbol WHERE code IN ({})"}
-# Who deletes a symbol locks it first, too, and then its quote.
+# Deleting a symbol also locks the symbol first, and then its quote.
 SYMBOLS["postgresql"] = SYMBOLS["sqlite"] + " ORDER BY id FOR KEY SHARE"
 WRITE = """
 INSERT INTO quotes_lastquote (symbol_id, epoch, batch, wire) VALUES {}

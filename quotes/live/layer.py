@@ -61,7 +61,7 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """A process joined the group. It asks the feed on its channel for the unwritten quotes."""
+    """A process joined the group. The feed sends the unwritten quotes to its channel."""
 
     channel: str
 
@@ -106,8 +106,8 @@ async def send_unwritten(channel: str, epoch: int, quotes: Iterable[tuple[int, Q
 async def listen() -> AsyncIterator[Message]:
     """Yield the messages of this deployment, forever, and skip all others.
 
-    After each join of the group, ask the feed for the quotes that are not written, and yield a
-    notice that symbols or boards may have changed.
+    After each join of the group, request from the feed the quotes that are not written, and yield
+    a notice that symbols or boards may have changed.
     """
     channels = get_channel_layer(conf.get("CHANNEL_LAYER"))
     clock = asyncio.get_running_loop().time
@@ -130,7 +130,7 @@ async def listen() -> AsyncIterator[Message]:
 
 
 async def _receive(channels: Any, channel: str) -> Message | None:
-    """Return the next message; None if it is none of ours."""
+    """Return the next message; None if it is not one of ours."""
     try:
         return _read(await channels.receive(channel))
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:

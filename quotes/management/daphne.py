@@ -1,4 +1,4 @@
-"""Daphne's requests and sockets: what is refused here never reaches the application.
+"""Requests and sockets of daphne. Refused ones never reach the application.
 
 Daphne calls the application when the whole body of a request is in memory or in a file. So bodies
 are measured here, while they arrive.
@@ -93,7 +93,7 @@ class Request(WebRequest):
         self.refused, is_head = True, self.channel._command == b"HEAD"
         live.count_refusal(refused, self.client.host, "a request")
         self.content.truncate(0)
-        self.requestHeaders.removeHeader(b"Expect")  # else the client is asked for the body
+        self.requestHeaders.removeHeader(b"Expect")  # else the body is requested from the client
         self.channel.transport.write(answers.raw(refused, with_body=not is_head))
         self.channel.callLater(bodies.DISCARD_FOR, self.channel.loseConnection)
 

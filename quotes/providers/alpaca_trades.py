@@ -2,7 +2,7 @@
 
 The consolidated tapes publish this for each sale condition. Tapes A and B are those of the New York
 Stock Exchange and of the regional exchanges, tape C is that of Nasdaq. A trade with several
-conditions may set only what all of them allow. A condition that is not listed allows nothing.
+conditions may set only what all of them allow. A condition that is not in a table allows nothing.
 https://docs.alpaca.markets/docs/real-time-stock-pricing-data (c and z of a trade),
 https://www.ctaplan.com and https://www.utpplan.com (sale conditions)
 """

@@ -37,7 +37,7 @@ COOL_DOWN = 10.0  # seconds to back off after too many requests
 PATIENCE = 3.0  # seconds that a stream waits for the list of products; then it starts without
 CHUNK = 50  # products in one subscription
 HANDFUL = 10  # with more products than this, only one of them sends heartbeats, one a second
-GONE = {"delisted": "is delisted", None: "is not a valid product"}  # by status; None: not listed
+GONE = {"delisted": "is delisted", None: "is not a valid product"}  # by status; None: missing
 TICK = re.compile(r'^\{"type":\s*"ticker",.*?"product_id":\s*"([^"]*)"')
 
 day_quote = partial(Quote, provider="coinbase", volume_window="24h", session="always", delay=0)

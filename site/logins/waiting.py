@@ -51,7 +51,7 @@ class Queue:
             self.waiting -= 1
 
     def check(self, request: HttpRequest, outages: int) -> HttpResponse:
-        """Check a login and render its page, both in the one thread: many slow the pages down.
+        """Check a login and render its page in the one thread: many at once would slow pages.
 
         Afterwards the thread rests as long as it worked: logins use half a processor at most.
         Logins that waited during an outage fail at once: each would wait for the database again.

@@ -1,7 +1,8 @@
 """The addresses of the database and of Redis, with their options.
 
-What a client would refuse only at its first connection is refused here, because a process waits for
-its database and its Redis without end. Errors contain no user, password or value of an option.
+Values that a client would refuse only at its first connection are refused here, because a process
+waits for its database and its Redis without end. Errors contain no user, password or value of an
+option.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ Handler = Callable[[HttpRequest], Awaitable[HttpResponse]]
 def require_utf_8(get_response: Handler) -> Handler:
     """Answer 400 to a form in another encoding.
 
-    Django raises an error where a form is first read. That is in the protection against forged
-    requests, and in its page for errors again, so that a visitor would cause a 500.
+    Django reads a form first in its protection against forged requests. If that raises an error,
+    the page of the error reads the form again, and a visitor would cause a 500.
     """
 
     async def answered(request: HttpRequest) -> HttpResponse:

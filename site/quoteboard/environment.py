@@ -1,4 +1,7 @@
-"""The environment of the site, read variable by variable; an invalid value stops the start."""
+"""The environment of the site, read variable by variable.
+
+An invalid value stops the site from starting.
+"""
 
 from __future__ import annotations
 

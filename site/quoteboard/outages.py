@@ -17,7 +17,7 @@ from quotes.limits.rarely import Rarely
 logger = logging.getLogger(__name__)
 
 RETRY_AFTER = "5"  # seconds
-LASTING = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_READONLY)  # until somebody mends the cause
+LASTING = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_READONLY)  # until an operator repairs the cause
 
 rarely = Rarely()
 
@@ -31,7 +31,7 @@ class AnswerOutages(MiddlewareMixin):
 
 
 class Sessions(SessionMiddleware):
-    """Sessions that are saved after the view, where `process_exception` is not called any more."""
+    """Sessions that are saved after the view, where `process_exception` is no longer called."""
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         """Save the session, or return the page for an outage."""

@@ -231,7 +231,7 @@ SESSION_COOKIE_SAMESITE = "Lax"
 hsts_seconds = number("DJANGO_HSTS_SECONDS", 0)
 hsts_subdomains = flag("DJANGO_HSTS_SUBDOMAINS", not PREFIX)
 hsts_preload = flag("DJANGO_HSTS_PRELOAD", False)
-SILENCED_SYSTEM_CHECKS = ["security.W021"]  # recommends to preload, which can't be undone soon
+SILENCED_SYSTEM_CHECKS = ["security.W021"]  # it recommends preloading, which can't be undone soon
 if flag("DJANGO_HTTPS", False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_SSL_REDIRECT = True

@@ -28,7 +28,7 @@ from tests.benchmarks.usage import resident_bytes
 
 SYMBOLS, TICKS_A_SECOND = 500, 2
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
-LEAD = 60  # seconds before noon: from there on, what was traded is known
+LEAD = 60  # seconds before noon: from there on, all trades are known
 WRITE_EVERY = 2  # seconds
 Price = tuple[Decimal, Decimal, Decimal, Decimal, Decimal | None]  # open, high, low, close, volume
 

@@ -34,7 +34,7 @@ class Load:
         return cls(rate=float(given["rate"]), **numbers)
 
     def env(self) -> dict[str, str]:
-        """Return the environment of a peer that shall send this."""
+        """Return the environment of a peer that must send this."""
         return {PREFIX + name.upper(): str(value) for name, value in asdict(self).items()}
 
     async def messages(self, visitors: Callable[[], int]) -> AsyncIterator[dict[str, str]]:

@@ -78,7 +78,7 @@ def heal(pages: dict[Tab, str]) -> None:
     rows = {page: page.rows() for page in pages}
     for page in pages:
         page.live()
-        page.until(lambda page=page: not page.says_not_live(), "no doubt any more")
+        page.until(lambda page=page: not page.says_not_live(), "no longer in doubt")
         expect(page.page.locator("#quotes-announcement .announced-silence")).to_be_hidden()
     move(pages)
     for page, code in pages.items():

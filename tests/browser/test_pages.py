@@ -287,7 +287,7 @@ def test_what_is_not_there_is_a_404(market: Site, tab: OpenTab, path: str):
 def test_unknown_symbols_are_named(market: Site, tab: OpenTab):
     page = tab(market.url + "/embed/quotes/?symbols=BTC-USD,NOPE,<b>x").live()
     page.moves("BTC-USD")
-    expect(page.page.locator(".note-unknown")).to_be_hidden()  # their rows say so
+    expect(page.page.locator(".note-unknown")).to_be_hidden()  # their rows state it
     assert page.rows() == ["BTC-USD", "NOPE", "<B>X"]
     for code in ("NOPE", "<B>X"):
         expect(page.row(code)).to_have_text(f"Unknown symbol: {code}")

@@ -75,7 +75,7 @@ class Broken:
     process: Process
     until: float  # when it goes on, or is started again after its end
     seconds: float
-    asked_at: float | None = None  # when it was asked to end
+    asked_at: float | None = None  # when it got SIGTERM
 
 
 @dataclass
@@ -162,7 +162,7 @@ class Kills:
     def repair(self) -> None:
         """Let processes go on whose pause is over, and start those that ended."""
         at = time.monotonic()
-        for process in self.deployment.processes:  # also those that ended without being asked
+        for process in self.deployment.processes:  # also those that ended by themselves
             if not process.alive and process.name not in self.broken:
                 self.say(f"{process.name} ended by itself")
                 self.broken[process.name] = Broken(process, at + 1.0, 1.0)

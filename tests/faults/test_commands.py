@@ -39,7 +39,7 @@ def test_a_quick_case_measures_its_promises_and_keeps_them(run: Run, tmp_path: P
     assert stopped["bound"] == 6
     assert figures["tracebacks in logs"]["value"] == 0
     assert stopped["what"] in ran.stdout
-    # a busy machine can miss a bound of time; then the command says so
+    # a busy machine can miss a bound of time; then the command reports it
     assert (ran.returncode == 0) == all(each["kept"] for each in figures.values())
 
 

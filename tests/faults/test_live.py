@@ -163,7 +163,7 @@ def test_a_deleted_file_is_reported_and_a_restored_one_is_used(running: ExitStac
     for each in listed.glob("site.sqlite3*"):
         each.unlink()
     gone = f"the file {file} is gone: restore a backup"
-    eventually(lambda: gone in site.log.read_text(), "the log says so")
+    eventually(lambda: gone in site.log.read_text(), "the log reports it")
     begun = now()
     eventually(lambda: page.live and current([page], begun), "prices move on")
     assert not file.exists()

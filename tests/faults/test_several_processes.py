@@ -288,7 +288,7 @@ def test_a_leader_that_was_paused_changes_nothing_and_waits_its_turn(
     paused.signal(signal.SIGCONT)
     eventually(
         lambda: re.search(rf"(lost|gives up).* epoch {epoch}\b", paused.output()),
-        "it notices that it does not lead any more",
+        "it notices that it no longer leads",
     )
     leads = deployment.lease()
     assert leads[0] > epoch

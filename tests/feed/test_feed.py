@@ -564,7 +564,7 @@ class TestStreamsAndPolls:
         wire.wire.put_nowait(ProviderError("connection reset"))
         async with running((wire, [AAPL])) as published:
             await until(lambda: published.prices("AAPL")[-1:] == ["101"])
-            assert published.outages == {}  # a poll that works is no outage
+            assert published.outages == {}  # a poll that works is not an outage
             source = published.feed.sources["wire"]
             await until(lambda: len(wire.opened) == 2)
             wire.wire.put_nowait(quote("AAPL", "102", 2))

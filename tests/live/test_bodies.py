@@ -1,4 +1,4 @@
-"""Bodies: what is too large is refused before it is read; what fits reaches the page."""
+"""Bodies: one that is too large is refused before it is read. Smaller ones reach the page."""
 
 from __future__ import annotations
 

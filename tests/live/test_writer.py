@@ -1,4 +1,7 @@
-"""Writer: what the feed accepts is written, or waits until it can be; an outage is logged once."""
+"""Writer: accepted quotes and candles are written, or wait until they can be.
+
+An outage is logged once.
+"""
 
 from __future__ import annotations
 

@@ -266,7 +266,7 @@ async def test_a_code_that_fails_costs_only_its_own_quote(fault: str | int) -> N
         Partly({"BAD": fault}) as stub,
         reading(stub, "one", clock=lambda: now) as provider,
     ):
-        for resting in ([], ["BAD"], ["BAD"]):  # twice in a row is no accident
+        for resting in ([], ["BAD"], ["BAD"]):  # twice in a row is not an accident
             quotes = await poll(provider, "AAPL", "BAD", "BTC-EUR")
             assert [quote.symbol for quote in quotes] == ["AAPL", "BTC-EUR"]
             assert list(provider.standing.resting) == resting

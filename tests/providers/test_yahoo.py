@@ -953,7 +953,7 @@ async def test_a_symbol_that_never_ticks_is_polled_while_its_market_is_open(
                 while quote.last != Decimal("215.5"):
                     quote = await anext(stream)
                 assert quote.symbol == "SAP.DE"
-                # AAPL ticks, so it is not polled any more; the newest poll may be from before
+                # AAPL ticks, so it is no longer polled; the newest poll may be from before
                 await stub.until(lambda: stub.queries[-1]["symbols"] == "SAP.DE")
             else:
                 with pytest.raises(TimeoutError):

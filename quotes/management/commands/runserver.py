@@ -1,7 +1,7 @@
 """`manage.py runserver`: the command of daphne, with limits for clients.
 
-Django uses it if `quotes` comes before `django.contrib.staticfiles`, and before `daphne` if that is
-listed, in INSTALLED_APPS.
+Django uses it if `quotes` comes before `django.contrib.staticfiles` in INSTALLED_APPS, and before
+`daphne`, which need not be there.
 """
 
 from __future__ import annotations
