@@ -460,8 +460,8 @@ class TestTheCommands:
         try:
             page = eventually(lambda: fetch(f"http://127.0.0.1:{port}/boards/crypto/"), "a page")
             assert 'data-symbol="BTC-USD"' in page
-            [theme] = re.findall(r'href="(/static/quotes/theme[^"]*)"', page)
-            assert "--quotes-gain" in fetch(f"http://127.0.0.1:{port}{theme}")
+            [style] = re.findall(r'href="(/static/quotes/page[^"]*)"', page)
+            assert "--quotes-gain" in fetch(f"http://127.0.0.1:{port}{style}")
         finally:
             served.terminate()
             served.wait(PATIENCE)
