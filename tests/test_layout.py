@@ -28,7 +28,7 @@ views admin routing management probes
 urls
 """  # a level on each line, from the ground up; some rooms do not exist yet
 LEVEL = {room: level for level, line in enumerate(ROOMS.split("\n")) for room in line.split()}
-YET_TO_COME = {"alerts", "charts", "visitors", "embeds"}
+YET_TO_COME = {"alerts", "visitors", "embeds"}
 MODULES = [path for path in sorted(QUOTES.rglob("*.py")) if "migrations" not in path.parts]
 TEMPLATES = [each for name in ("templates", "site") for each in (ROOT / name).rglob("*.html")]
 MARKUP = [*sorted(TEMPLATES), *MODULES]
@@ -112,6 +112,12 @@ def test_providers_know_nothing_of_django_or_the_database(module: str):
 @pytest.mark.parametrize("path", sorted((QUOTES / "quote").glob("*.py")), ids=name_of)
 def test_a_quote_knows_nothing_of_django(path: Path):
     assert not [name for name in imports(path) if name.startswith("django")]
+
+
+@pytest.mark.parametrize("path", sorted((QUOTES / "charts").glob("*.py")), ids=name_of)
+def test_charts_know_nothing_but_numbers_and_times(path: Path):
+    forbidden = re.compile(r"(?!quotes\.charts\b)(quotes|django|channels|asgiref)\b")
+    assert [name for name in imports(path) if forbidden.match(name)] == []
 
 
 def test_the_app_imports_nothing_from_the_site():

@@ -1,0 +1,1 @@
+"""Charts as geometry: prices and times in, strings for SVG out. Templates draw them."""

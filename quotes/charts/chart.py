@@ -1,0 +1,247 @@
+"""The chart of one symbol: a line or candles, with volume.
+
+A bar of the chart may be several stored bars, joined so that each has 3 px on a wide screen. For
+narrower screens, the drawing has the same bars a second time, joined once more.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from functools import cached_property
+
+from quotes.charts import drawing
+from quotes.charts.axes import FULL, Scale, scale_of
+from quotes.charts.bars import Bar
+from quotes.charts.drawing import (
+    Band,
+    Column,
+    Drawing,
+    Event,
+    Label,
+    Layout,
+    Now,
+    Reading,
+    Reference,
+    Summary,
+    Texts,
+    percent,
+)
+from quotes.charts.frame import Frame
+from quotes.charts.path import SLOT, Candles, Placed, Point, area, candles, line, points
+
+PRICES = 820  # how far down prices are drawn if there is volume below them
+VOLUMES = 840  # where the highest volume ends
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """How the bars of a frame are to be drawn.
+
+    Keep it while all bars but the last are the same. `now` draws what changes with the last bar,
+    `draw` draws everything.
+    """
+
+    frame: Frame
+    texts: Texts
+    kind: str = "candles"  # or "line"
+    logarithmic: bool = False
+    tick: Decimal = Decimal("0.01")  # the finest step of prices
+    previous: Decimal | None = None  # the previous close, for a chart of one day
+    events: Sequence[Event] = ()
+
+    def draw(self) -> Drawing:
+        """Return all that a template needs."""
+        frame, count = self.frame, self.frame.count
+        before, wider = frame.placed[:-1], frame.wider[:-1]
+        return Drawing(
+            kind=self.kind,
+            box=count * SLOT,
+            room=self._room,
+            fine=drawing.finest_size(count),
+            reading=sum(map(len, self._layout)),
+            column=percent(1, count),
+            values=self._values,
+            times=drawing.time_labels(frame, self.texts, self._room),
+            columns=tuple(self._columns()),
+            gaps=tuple(drawing.gap_label(*gap, count, self.texts.nothing) for gap in frame.gaps),
+            extended=tuple(self._extended()),
+            events=tuple(self._events()),
+            reference=self._reference,
+            line="".join(line(run) for run in self._settled),
+            area="".join(area(run, self.scale.bottom) for run in self._settled),
+            bars=self._candles(before, frame.placed),
+            joined=self._candles(wider, frame.wider) if frame.wider else None,
+            now=self._now(frame.placed[-1], frame.wider[-1] if frame.wider else None),
+        )
+
+    def now(self, newest: Bar) -> Now | None:
+        """Return what changes with the newest stored bar, which belongs to the last one drawn.
+
+        Return None if everything must be drawn again, because another bar began, or because the
+        price has left the scale.
+        """
+        grown = self.frame.grown(newest)
+        if grown is None or not (self.scale.holds(newest.low) and self.scale.holds(newest.high)):
+            return None
+        return self._now(*grown)
+
+    # Values
+
+    @cached_property
+    def scale(self) -> Scale:
+        """The heights of prices."""
+        placed = self.frame.placed
+        low, high = min(map(_low, placed)), max(map(_high, placed))
+        bottom = PRICES if _most(placed) else FULL
+        return scale_of(low, high, bottom=bottom, logarithmic=self.logarithmic)
+
+    @cached_property
+    def _values(self) -> tuple[Label, ...]:
+        last = self.frame.placed[-1].bar.close
+        return drawing.value_labels(self.scale, self.tick, self.texts.axis, last)
+
+    @cached_property
+    def _room(self) -> int:
+        last = self.texts.price(self.frame.placed[-1].bar.close)
+        return drawing.room([last, *(label.text for label in self._values)])
+
+    @property
+    def _base(self) -> Decimal:
+        """The price from which the chart counts its change."""
+        return self.frame.placed[0].bar.open if self.previous is None else self.previous
+
+    @property
+    def _reference(self) -> Reference | None:
+        if self.previous is None:
+            return None
+        below = "below" if self.previous < self.scale.low else ""
+        beyond = "above" if self.previous > self.scale.high else below
+        y = percent(self.scale.at(self.previous), FULL)
+        return Reference(y, self.texts.price(self.previous), beyond)
+
+    # Shapes
+
+    @cached_property
+    def _runs(self) -> list[list[Point]]:
+        """The points of the line, without those between which there is a gap."""
+        placed, begins = self.frame.placed, {last + 1 for _, last in self.frame.gaps}
+        runs: list[list[Point]] = []
+        for each, point in zip(placed, points(placed, self.scale), strict=True):
+            if not runs or each.first in begins:
+                runs.append([])
+            runs[-1].append(point)
+        return runs
+
+    @property
+    def _settled(self) -> list[list[Point]]:
+        """The same without the last point, which moves."""
+        *runs, last = self._runs
+        return [*runs, last[:-1]] if last[:-1] else runs
+
+    def _candles(self, drawn: Sequence[Placed], of: Sequence[Placed]) -> Candles:
+        """Draw bars; `of` are all bars that their volume is compared with."""
+        return candles(drawn, self.scale, VOLUMES, _most(of))
+
+    def _extended(self) -> Iterator[Band]:
+        """Yield the times before and after regular hours."""
+        starts = self.frame.starts
+        for period in self.frame.hours:
+            first, after = (bisect_left(starts, each) for each in (period.begins, period.ends))
+            if period.extended and first < after:
+                yield drawing.band(first, after - 1, len(starts))
+
+    def _events(self) -> Iterator[Label]:
+        """Yield the events, each where its bar begins, or the next one after it."""
+        starts = self.frame.starts
+        for moment, text in self.events:
+            place = bisect_left(starts, self.frame.start(moment))
+            if starts[0] <= moment and place < len(starts):
+                yield Label(percent(place, len(starts)), text, "s m l")
+
+    # Texts
+
+    @cached_property
+    def _readings(self) -> list[Reading]:
+        """The reading of each slot up to the last bar, also in gaps."""
+        bars = {each.first: each.bar for each in self.frame.placed}
+        found, before = [], self.previous
+        for place in range(self.frame.placed[-1].first + 1):
+            bar = bars.get(place)
+            found.append(self._reading(self.frame.starts[place], bar, before))
+            before = before if bar is None else bar.close
+        return found
+
+    def _reading(self, start: datetime, bar: Bar | None, before: Decimal | None) -> Reading:
+        change = None if bar is None or not before else (bar.close / before - 1) * 100
+        when = self.texts.when(start.astimezone(self.frame.drawn_zone), self.frame.drawn_step)
+        return self.texts.reading(when, bar, change)
+
+    @cached_property
+    def _layout(self) -> Layout:
+        return drawing.layout(self._readings)
+
+    def _columns(self) -> Iterator[Column]:
+        """Yield the columns, except for that of the last bar."""
+        for place, reading in enumerate(self._readings[:-1]):
+            yield drawing.column(place, self.frame.count, reading, self._layout)
+
+    # The last bar
+
+    def _now(self, last: Placed, wider: Placed | None) -> Now:
+        bar, placed = last.bar, self.frame.placed
+        before = placed[-2].bar.close if placed[1:] else self.previous
+        end = (last.middle, self.scale.at(bar.close))
+        segment = [*self._runs[-1][-2:-1], end]
+        reading = self._reading(bar.start, bar, before)
+        return Now(
+            way=_way(bar.close - self._base),
+            y=percent(end[1], FULL),
+            price=self.texts.price(bar.close),
+            bar=self._candles([last], [*placed, last]),
+            joined=self._candles([wider], [*self.frame.wider, wider]) if wider else None,
+            line=line(segment),
+            area=area(segment, self.scale.bottom),
+            column=drawing.column(last.first, self.frame.count, reading, self._layout),
+            summary=self._summary(last),
+        )
+
+    def _summary(self, last: Placed) -> Summary:
+        placed = [*self.frame.placed[:-1], last]
+        low, high = min(placed, key=_low).bar, max(placed, key=_high).bar
+        change = (last.bar.close / self._base - 1) * 100
+        return Summary(
+            last=self.texts.price(last.bar.close),
+            change=self.texts.percent(change),
+            way=_way(change),
+            reference=self.texts.price(self._base),
+            since="" if self.previous is not None else self._when(placed[0].bar),
+            low=self.texts.price(low.low),
+            low_at=self._when(low),
+            high=self.texts.price(high.high),
+            high_at=self._when(high),
+        )
+
+    def _when(self, bar: Bar) -> str:
+        start = bar.start.astimezone(self.frame.drawn_zone)
+        return self.texts.extreme(start, self.frame.drawn_step)
+
+
+def _low(placed: Placed) -> Decimal:
+    return placed.bar.low
+
+
+def _high(placed: Placed) -> Decimal:
+    return placed.bar.high
+
+
+def _most(placed: Sequence[Placed]) -> Decimal:
+    """Return the highest volume; 0 if none is known."""
+    return max((each.bar.volume or Decimal(0) for each in placed), default=Decimal(0))
+
+
+def _way(change: Decimal) -> str:
+    return "up" if change > 0 else "down" if change < 0 else "flat"

@@ -1,0 +1,259 @@
+"""What a template needs to draw a chart, as strings; and what all kinds of charts share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from itertools import accumulate
+from typing import NamedTuple, Protocol
+
+from quotes.charts.axes import FULL, LEAST_BAR, SIZES, Mark, Scale, Size, marks
+from quotes.charts.bars import Bar
+from quotes.charts.frame import Frame
+from quotes.charts.path import Candles
+from quotes.charts.widths import GAP, LABEL, lines, width
+
+MOST_SERIES = 5
+ROOMS = (56, 72, 88, 112)  # px at the right for the labels of values: chart.css has them, too
+PADDING = 10  # px around such a label
+TAG = 15  # px from the last price, where its tag covers a label
+READING_ROOM = 288  # px for the reading on the narrowest phone
+
+
+Write = Callable[[Decimal, Decimal], str]  # a value, with the digits of the step between two
+
+
+Reading = tuple[Sequence[str], ...]  # items; each sequence of them begins on a line of its own
+Layout = tuple[tuple[int, ...], ...]  # for each of these sequences, how many items its lines have
+
+
+class Texts(Protocol):
+    """How a language writes what a chart shows. All texts are plain, not markup."""
+
+    def price(self, value: Decimal) -> str:
+        """Write a price."""
+
+    def axis(self, value: Decimal, step: Decimal) -> str:
+        """Write a price on the axis, with the digits of the step between two labels."""
+
+    def percent(self, value: Decimal) -> str:
+        """Write a percentage without its sign."""
+
+    def percent_axis(self, value: Decimal, step: Decimal) -> str:
+        """Write a percentage on the axis with its sign."""
+
+    def mark(self, moment: datetime, unit: str) -> str:
+        """Write a time on the axis as its "time", "day", "month" or "year"."""
+
+    def when(self, start: datetime, step: int) -> str:
+        """Write when a bar of this step began, in full, with the zone of a time of day."""
+
+    def extreme(self, start: datetime, step: int) -> str:
+        """Write when a bar began in the text alternative: a time of day, or a date."""
+
+    @property
+    def nothing(self) -> str:
+        """Write that there is no bar."""
+
+    def reading(self, when: str, bar: Bar | None, change: Decimal | None) -> Reading:
+        """Write the values of a bar, item by item; the same number of items without a bar."""
+
+    def comparison(self, when: str, changes: Sequence[tuple[str, Decimal | None]]) -> Reading:
+        """Write the changes of symbols, item by item."""
+
+
+class Label(NamedTuple):
+    """A label of an axis."""
+
+    at: str  # percent of the width, or of the height from the top
+    text: str
+    sizes: str  # in which it is shown: "s m l"
+    edge: str = ""  # percent of the width where a day or a year begins; "" without a line there
+
+
+class Column(NamedTuple):
+    """The place where a bar is hovered, tapped or clicked, and what can be read then."""
+
+    x: str  # percent of the width
+    lines: tuple[str, ...]
+
+
+class Band(NamedTuple):
+    """A part of the width, in percent."""
+
+    x: str
+    width: str
+
+
+class Event(NamedTuple):
+    """What happened at a moment, such as a split."""
+
+    moment: datetime
+    text: str
+
+
+class Reference(NamedTuple):
+    """The previous close: its height, or the edge beyond which it is."""
+
+    y: str  # percent from the top
+    text: str
+    beyond: str  # "", "above" or "below" the drawing
+
+
+class Series(NamedTuple):
+    """The line of a symbol in a comparison."""
+
+    name: str
+    change: str  # up to the end, in percent
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The values of the text alternative."""
+
+    last: str
+    change: str  # in percent, without a sign
+    way: str  # "up", "down" or "flat"
+    reference: str  # from which it changed
+    since: str  # when that was; "" for the previous close
+    low: str
+    low_at: str
+    high: str
+    high_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """The last bar, and all that changes with it."""
+
+    way: str  # "up", "down" or "flat"
+    y: str  # of the last price, in percent from the top
+    price: str
+    bar: Candles
+    joined: Candles | None
+    line: str
+    area: str
+    column: Column
+    summary: Summary
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawing:
+    """A chart, for a template. Paths are in a box of `box` by 1000 units."""
+
+    kind: str  # "line", "candles" or "comparison"
+    box: int
+    room: int  # px at the right for the labels of values
+    fine: str  # the smallest size in which each bar has 3 px: "s", "m" or "l"
+    reading: int  # lines of the reading
+    column: str  # the width of a column, in percent
+    values: tuple[Label, ...]
+    times: tuple[Label, ...]
+    columns: tuple[Column, ...]
+    gaps: tuple[Label, ...] = ()
+    extended: tuple[Band, ...] = ()
+    events: tuple[Label, ...] = ()
+    reference: Reference | None = None
+    line: str = ""
+    area: str = ""
+    bars: Candles | None = None  # all but the last
+    joined: Candles | None = None  # the same, joined for narrower screens
+    now: Now | None = None
+    series: tuple[Series, ...] = ()
+
+
+def percent(part: float, whole: float) -> str:
+    """Write a part of the width or the height in percent, to a fortieth of a pixel."""
+    return f"{part / whole * 100:.2f}".rstrip("0").rstrip(".")
+
+
+def band(first: int, last: int, count: int) -> Band:
+    """Return the part of the width that is from one slot to another."""
+    return Band(percent(first, count), percent(last - first + 1, count))
+
+
+def value_labels(
+    scale: Scale, finest: Decimal, write: Write, last: Decimal | None = None
+) -> tuple[Label, ...]:
+    """Return the labels of values for all sizes; a label that the tag of `last` covers is empty.
+
+    `write` writes a value and its step.
+    """
+    sizes: dict[Decimal, list[Size]] = {}
+    steps: dict[Decimal, Decimal] = {}
+    for size in SIZES:
+        for value, step in scale.ticks(size.height * scale.bottom / FULL, finest):
+            sizes.setdefault(value, []).append(size)
+            steps[value] = min(step, steps.get(value, step))
+
+    def text(value: Decimal) -> str:
+        beside = FULL if last is None else abs(scale.at(value) - scale.at(last))
+        covered = beside * sizes[value][0].height < TAG * FULL
+        return "" if covered else write(value, steps[value])
+
+    return tuple(
+        Label(percent(scale.at(value), FULL), text(value), _names(sizes[value]))
+        for value in sorted(sizes)
+    )
+
+
+def time_labels(frame: Frame, texts: Texts, right: int) -> tuple[Label, ...]:
+    """Return the labels of times for all sizes, beside this room for the labels of values."""
+    local = [start.astimezone(frame.drawn_zone) for start in frame.starts]
+    sizes: dict[Mark, list[Size]] = {}
+    for size in SIZES:
+        wide = size.width if size is not SIZES[0] else READING_ROOM - right
+        for mark in marks(local, frame.drawn_step, wide, texts.mark):
+            sizes.setdefault(mark, []).append(size)
+    return tuple(
+        Label(
+            percent(mark.slot + 0.5 if mark.slot else 0, frame.count),
+            mark.text,
+            _names(shown),
+            percent(mark.slot, frame.count) if mark.higher and mark.slot else "",
+        )
+        for mark, shown in sorted(sizes.items())
+    )
+
+
+def layout(readings: Sequence[Reading]) -> Layout:
+    """Return how many items stand on each line, so that all readings fit on the narrowest phone."""
+    return tuple(tuple(lines(rows, READING_ROOM)) for rows in zip(*readings, strict=True))
+
+
+def column(place: int, count: int, reading: Reading, counts: Layout) -> Column:
+    """Return the column of a slot, with its reading set in lines."""
+    found = []
+    for items, numbers in zip(reading, counts, strict=True):
+        ends = accumulate(numbers)
+        found += [
+            GAP.join(filter(None, items[end - number : end]))
+            for number, end in zip(numbers, ends, strict=True)
+        ]
+    return Column(percent(place, count), tuple(found))
+
+
+def room(labels: Iterable[str]) -> int:
+    """Return how many pixels the labels of values need at the right, as much as the widest."""
+    widest = max((width(text, LABEL, bold=True) for text in labels), default=0) + PADDING
+    return next((each for each in ROOMS if each >= widest), ROOMS[-1])
+
+
+def finest_size(count: int) -> str:
+    """Return the smallest size in which so many bars have 3 px each; the largest if none has."""
+    wide = (size.name for size in SIZES if count * LEAST_BAR <= size.width)
+    return next(wide, SIZES[-1].name)
+
+
+def gap_label(first: int, last: int, count: int, text: str) -> Label:
+    """Return the text in the middle of a gap, in the sizes in which it has room there."""
+    needed = (width(text, LABEL) + PADDING) * count / (last - first + 1)
+    sizes = (size for size in SIZES if size.width >= needed)
+    return Label(percent((first + last + 1) / 2, count), text, _names(sizes))
+
+
+def _names(sizes: Iterable[Size]) -> str:
+    return " ".join(size.name for size in sizes)

@@ -1,0 +1,105 @@
+"""The frame of a chart: bars joined so that there is room for each, and their slots."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from functools import cached_property
+from itertools import pairwise
+
+from quotes.charts.axes import LEAST_BAR, SIZES
+from quotes.charts.bars import DAY, Bar, Period, join, joined, longer, start_of, zone_of
+from quotes.charts.path import Placed
+from quotes.charts.slots import fitting, slots, spans
+
+SHORTEST_GAP = 3  # slots of less than a day without a bar, across which no line is drawn
+FEWEST_BARS, MOST_BARS = (size.width // LEAST_BAR for size in (SIZES[0], SIZES[-1]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """The bars of a range, at least one, and their slots."""
+
+    bars: Sequence[Bar]  # of one step, in order
+    step: int  # seconds
+    zone: tzinfo  # of the exchange
+    hours: Sequence[Period] = ()  # of trading in the range; without any, gaps are not known
+
+    @cached_property
+    def _drawn(self) -> tuple[list[Bar], int]:
+        return fitting(self.bars, self.step, self.zone, self.hours, MOST_BARS)
+
+    @property
+    def drawn_step(self) -> int:
+        """The seconds of a bar as it is drawn."""
+        return self._drawn[1]
+
+    @property
+    def drawn_zone(self) -> tzinfo:
+        """The zone in which the starts of drawn bars are shown."""
+        return zone_of(self.drawn_step, self.zone)
+
+    @cached_property
+    def starts(self) -> list[datetime]:
+        """The starts of all slots."""
+        return slots(self.bars, self.step, self.drawn_step, self.zone, self.hours)
+
+    @property
+    def count(self) -> int:
+        """The number of slots."""
+        return len(self.starts)
+
+    @cached_property
+    def placed(self) -> list[Placed]:
+        """The bars as they are drawn, each in its slot."""
+        return self.place(self._drawn[0])
+
+    @cached_property
+    def wider(self) -> list[Placed]:
+        """The bars joined for narrow screens, or none if that is not necessary."""
+        if self.count <= FEWEST_BARS:
+            return []
+        for step in longer(self.drawn_step):
+            filled = spans(self.starts, step, self.drawn_zone)
+            if len(filled) <= FEWEST_BARS:
+                break
+        bars = joined((each.bar for each in self.placed), step, self.drawn_zone)
+        return [Placed(bar, *filled[bar.start]) for bar in bars]
+
+    @cached_property
+    def gaps(self) -> list[tuple[int, int]]:
+        """The first and the last slot of each gap."""
+        shortest = 1 if self.drawn_step >= DAY else SHORTEST_GAP
+        between = ((one.last + 1, other.first - 1) for one, other in pairwise(self.placed))
+        return [(first, last) for first, last in between if last - first + 1 >= shortest]
+
+    def place(self, bars: Iterable[Bar]) -> list[Placed]:
+        """Put bars of the drawn step into their slots; leave out those that have none."""
+        places = {start: place for place, start in enumerate(self.starts)}
+        found = ((bar, places.get(bar.start)) for bar in bars)
+        return [Placed(bar, place, place) for bar, place in found if place is not None]
+
+    def start(self, moment: datetime) -> datetime:
+        """Return the start of the drawn step that a stored bar belongs to."""
+        return start_of(moment, self.drawn_step, zone_of(self.step, self.zone))
+
+    def grown(self, newest: Bar) -> tuple[Placed, Placed | None] | None:
+        """Return the last bar, and that for narrow screens, with the newest stored bar in it.
+
+        Return None if the newest bar belongs to another bar than the last one.
+        """
+        last = self.placed[-1]
+        if self.start(newest.start) != last.bar.start:
+            return None
+        inside = [
+            bar
+            for bar in self.bars
+            if self.start(bar.start) == last.bar.start and bar.start < newest.start
+        ]
+        last = last._replace(bar=join(last.bar.start, [*inside, newest]))
+        if not self.wider:
+            return last, None
+        wide = self.wider[-1]
+        narrow = [each.bar for each in self.placed[:-1] if each.first >= wide.first]
+        return last, wide._replace(bar=join(wide.bar.start, [*narrow, last.bar]))

@@ -1,0 +1,43 @@
+"""How wide a text is at most, in any of the fonts that a chart may have.
+
+The bounds are above the glyphs of Inter, Helvetica, Arial, Roboto and DejaVu Sans, which is the
+widest font that a page falls back to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+BOUNDS = {
+    40: "iljftrI.,:;'’!|()/· \u00a0\u202f",
+    50: "-–\u2002",
+    66: "0123456789abcdeghknopqsuvxyzEFJLPSTäöüßé₀₁₂₃₄₅₆₇₈₉",
+    85: "+−wABCDGHKNOQRUVXYZÄÖÜ",
+}  # in hundredths of the font's size
+BOUND = {glyph: bound for bound, glyphs in BOUNDS.items() for glyph in glyphs}
+OTHER = 110
+BOLD = 1.12  # times as wide
+
+LABEL, READING = 11, 12  # px
+GAP = "\u2002\u2002"  # between two items of a line
+
+
+def width(text: str, size: int, *, bold: bool = False) -> float:
+    """Return the largest width of a text in a font of this size, both in pixels."""
+    hundredths = sum(BOUND.get(glyph, OTHER) for glyph in text)
+    return hundredths * size / 100 * (BOLD if bold else 1)
+
+
+def lines(rows: Sequence[Sequence[str]], room: int) -> list[int]:
+    """Return how many items of a row stand on each line, so that no row is wider than the room.
+
+    All rows have the same items, so that an item stands on the same line in each of them. As few
+    lines as possible are filled equally. An item alone may be wider than the room.
+    """
+    widest = [max(width(item, READING) for item in items) for items in zip(*rows, strict=True)]
+    for count in range(1, len(widest) + 1):
+        each = -(-len(widest) // count)
+        parts = [widest[at : at + each] for at in range(0, len(widest), each)]
+        if all(sum(part) + (len(part) - 1) * width(GAP, READING) <= room for part in parts):
+            break
+    return [len(part) for part in parts]

@@ -1,0 +1,69 @@
+"""Comparisons: up to five symbols, in percent from the start of the range."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from quotes.charts.bars import DAY, MINUTE, Bar
+from quotes.charts.comparison import Comparison
+from quotes.charts.frame import Frame
+from quotes.charts.widths import GAP
+from tests.charts.made import NEW_YORK, Plain, bar, minutes, series, year
+from tests.charts.paths import points
+
+
+def compare(*symbols: list[Bar], step: int = DAY) -> Comparison:
+    return Comparison(
+        frame=Frame(bars=symbols[0], step=step, zone=NEW_YORK),
+        texts=Plain(),
+        names=["AAPL", "SPY", "ETH", "BTC", "SOL", "XRP"][: len(symbols)],
+        others=symbols[1:],
+    )
+
+
+def doubled(bars: list[Bar]) -> list[Bar]:
+    return [bar(each.start, [each.close * 2]) for each in bars]
+
+
+def test_the_same_changes_are_the_same_line_at_any_price():
+    drawing = compare(year(), doubled(year())).draw()
+    first, second = drawing.series
+    assert first.path == second.path
+    assert (first.name, second.name) == ("AAPL", "SPY")
+    last = (year()[-1].close / year()[0].close - 1) * 100
+    assert first.change == f"{last:+.2f}%"
+    assert drawing.columns[0].lines == ("2024-12-02", f"AAPL +0.00%{GAP}SPY +0.00%")
+    assert len(drawing.columns) == 251
+
+
+def test_all_begin_at_zero_percent():
+    comparison = compare(year(), doubled(year())[20:])
+    first, late = comparison.draw().series
+    zero = comparison.scale.at(Decimal(0))
+    assert points(first.path)[0] == (5, zero)
+    assert points(late.path)[0] == (205, zero)
+    assert comparison.draw().columns[0].lines == ("2024-12-02", "AAPL +0.00%")
+
+
+@settings(max_examples=25)
+@given(st.lists(series(most=300), min_size=1, max_size=5))
+def test_everything_is_inside_the_box(symbols: list[list[Bar]]):
+    drawing = compare(*symbols, step=MINUTE).draw()
+    for each in drawing.series:
+        assert all(0 < x < drawing.box and 0 <= y <= 1000 for x, y in points(each.path))
+    assert len(drawing.series) == len(symbols)
+
+
+def test_bars_outside_the_hours_of_the_first_symbol_are_left_out():
+    drawing = compare(minutes(count=60), minutes(count=120), step=MINUTE).draw()
+    assert len(drawing.columns) == 60
+    assert points(drawing.series[1].path)[-1][0] == 595
+
+
+def test_six_symbols_are_refused():
+    with pytest.raises(ValueError, match="6 symbols to compare, at most 5 can be"):
+        compare(*[year()] * 6).draw()

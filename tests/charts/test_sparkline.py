@@ -1,0 +1,74 @@
+"""Sparklines: few points, no extreme lost, as long as the session."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quotes.charts.sparkline import HEIGHT, MOST_POINTS, WIDTH, sparkline, thinned
+from tests.charts.made import OPENING, minutes, prices
+from tests.charts.paths import points
+
+CLOSE = OPENING + timedelta(hours=8)
+sessions = st.dictionaries(st.integers(0, 8 * 3600), prices, max_size=400).map(
+    lambda found: [(OPENING + timedelta(seconds=at), found[at]) for at in sorted(found)]
+)
+
+
+@given(sessions)
+def test_at_most_60_points_are_left_and_every_extreme(found: list):
+    left = thinned(found, OPENING, CLOSE)
+    assert len(left) <= MOST_POINTS
+    assert left == sorted(left)
+    assert set(left) <= set(found)
+    if found:
+        assert (left[0], left[-1]) == (found[0], found[-1])
+        for pick in (min, max):
+            assert pick(value for _, value in left) == pick(value for _, value in found)
+
+
+@given(sessions, st.none() | prices)
+def test_the_line_and_its_reference_are_inside_the_box(found: list, reference: Decimal | None):
+    drawn = sparkline(found, OPENING, CLOSE, reference)
+    if len(found) < 3:
+        assert drawn is None
+        return
+    assert drawn is not None
+    heights = [y for _, y in points(drawn.path)]
+    places = [x for x, _ in points(drawn.path)]
+    assert places == sorted(places)
+    assert 0 <= places[0] <= places[-1] <= WIDTH
+    if reference is not None:
+        heights.append(drawn.reference)
+    assert (drawn.reference is None) == (reference is None)
+    assert 2 <= min(heights) <= max(heights) <= HEIGHT - 2
+    assert max(heights) - min(heights) in (0, HEIGHT - 4)
+
+
+def test_a_session_that_began_an_hour_ago_fills_an_eighth_of_the_box():
+    drawn = sparkline(
+        [(each.start, each.close) for each in minutes(count=61)], OPENING, CLOSE, Decimal(270)
+    )
+    assert drawn
+    assert points(drawn.path)[-1][0] == WIDTH // 8
+    assert len(drawn.path) < 400
+
+
+def test_the_direction_is_that_since_the_reference_or_else_since_the_first_price():
+    def way(first: int, last: int, reference: int | None) -> str:
+        found = [(OPENING, Decimal(first)), (OPENING, Decimal(first)), (OPENING, Decimal(last))]
+        drawn = sparkline(found, OPENING, CLOSE, None if reference is None else Decimal(reference))
+        assert drawn
+        return drawn.way
+
+    assert [way(3, 4, 5), way(3, 4, 2), way(3, 4, 4)] == ["down", "up", "flat"]
+    assert [way(3, 4, None), way(4, 3, None), way(3, 3, None)] == ["up", "down", "flat"]
+
+
+def test_prices_of_another_session_are_left_out():
+    early = [(OPENING - timedelta(hours=1), Decimal(1))] * 9
+    assert sparkline(early, OPENING, CLOSE) is None
+    assert sparkline(early, CLOSE, CLOSE) is None
