@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from django.template.loader import get_template
@@ -22,7 +23,7 @@ from quotes.models import Symbol
 from quotes.providers import REGISTRY, provider_class
 from quotes.quote import Quote
 from quotes.shown import Shown, provider_title, since_in_english, summary
-from quotes.store import State, Store
+from quotes.store import Store
 from quotes.watch import Edition, Place, Watch
 
 # The template of each widget, and how htmx finds the widget on a page. A row of a board is found by
@@ -40,6 +41,7 @@ TARGETS = {
     "price": "outerMorph:.quote-price[data-symbol='{code}']",
 }
 # The same for a symbol that is no longer active: rows of a board are deleted, all others stay.
+SPARK_TARGET = "outerMorph:.quotes-spark[data-symbol='{code}']"
 GONE = TARGETS | {"row": "delete:tr.quote:not(.quote-entry)[data-symbol='{code}']"}
 
 # A new turn starts the clocks in the stylesheet again. Those of pulses alternate. A sign between
@@ -51,18 +53,62 @@ MAX_REMEMBERED = 1000  # notes and sources: without a limit, unknown symbols wou
 MAX_RENDERED = 20_000  # fragments, of about 1 KB: without a limit, each edition would keep all
 
 
+# A sparkline is put there for the first paint. Ticks come without it, and htmx keeps the element.
+SPARK = '<td class="c-spark" hx-morph-skip>'
+EMPTY_SPARK = SPARK + "</td>"
+
+
+@dataclass(frozen=True, slots=True)
+class Spark:
+    """The prices of the last session as a line in a box of 120 by 48 units; empty without them."""
+
+    path: str = ""
+    reference: int | None = None  # the height of the reference in the box, from the top
+    way: str = "flat"
+    low: Decimal = Decimal(0)
+    high: Decimal = Decimal(0)
+
+
+NO_SPARK = Spark()
+
+
 @dataclass(slots=True)
 class Fragments:
     """Renders each state once per widget and edition, and joins fragments into messages."""
 
     store: Store
     renders: Counter[str] = field(default_factory=Counter)  # by template
-    rendered: dict[tuple[Place, Edition], tuple[State, SafeString]] = field(default_factory=dict)
+    rendered: dict[tuple[Place, Edition], tuple[object, SafeString]] = field(default_factory=dict)
     remembered: dict[tuple[Hashable, ...], SafeString] = field(default_factory=dict)
+    sparks: dict[str, Spark] = field(default_factory=dict)  # by code
 
     def paint(self, widget: str, code: str, edition: Edition) -> SafeString:
         """Return a symbol's fragment for the first paint of a page."""
-        return self._painted(Place(widget, code), edition)
+        html = self._painted(Place(widget, code), edition)
+        if widget != "row":
+            return html
+        filled = SPARK + self.spark(code, edition) + "</td>"
+        return mark_safe(html.replace(EMPTY_SPARK, filled, 1))  # noqa: S308  parts are escaped
+
+    def spark(self, code: str, edition: Edition) -> SafeString:
+        """Return the sparkline of a symbol, which is empty if there are no prices to draw."""
+        spark, state = self.sparks.get(code, NO_SPARK), self.store.states[code]
+
+        def render() -> SafeString:
+            shown = Shown(state, edition.language)
+            low, high = shown.as_text(spark.low), shown.as_text(spark.high)
+            context = {"code": code, "spark": spark, "low": low, "high": high}
+            return self.render("quotes/_spark.html", edition, context)
+
+        return self._kept(Place("spark", code), edition, spark, render)
+
+    def sparklines(self, codes: Collection[str], watch: Watch) -> str:
+        """Return a message with those sparklines of a page whose symbols are in `codes`."""
+        return "".join(
+            addressed(self.spark(code, watch.edition), _swap(SPARK_TARGET, code))
+            for code in watch.of("row")
+            if code in codes and code in self.store.states
+        )
 
     def place(self, widget: str, code: str, edition: Edition) -> SafeString:
         """Return a symbol's fragment, or the fragment of an unknown symbol if it is not active."""
@@ -234,14 +280,24 @@ class Fragments:
 
     def _painted(self, place: Place, edition: Edition) -> SafeString:
         state = self.store.states[place.code]
+
+        def render() -> SafeString:
+            context = {"shown": Shown(state, edition.language)}
+            return self.render(TEMPLATES[place.widget], edition, context, state.symbol)
+
+        return self._kept(place, edition, state, render)
+
+    def _kept(
+        self, place: Place, edition: Edition, of: object, render: Callable[[], SafeString]
+    ) -> SafeString:
+        """Return what was rendered of an object, or render it now if it is another object."""
         known = self.rendered.get((place, edition))
-        if known is not None and known[0] is state:
+        if known is not None and known[0] is of:
             return known[1]
         if known is None and len(self.rendered) >= MAX_RENDERED:
             self.rendered.clear()
-        context = {"shown": Shown(state, edition.language)}
-        html = self.render(TEMPLATES[place.widget], edition, context, state.symbol)
-        self.rendered[place, edition] = (state, html)
+        html = render()
+        self.rendered[place, edition] = (of, html)
         return html
 
     def _actual(self, condition: str) -> str:

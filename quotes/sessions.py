@@ -117,6 +117,15 @@ def may_differ(exchange: str, kind: str, now: datetime, fetched_at: datetime | N
     return fetched_at < session.since + SETTLED or now >= session.until - POLL_AHEAD
 
 
+def last_trading(exchange: str, kind: str, now: datetime) -> tuple[datetime, datetime] | None:
+    """Return the beginning and the end of the newest regular trading that has begun by `now`.
+
+    Times are aware. Return None if it is not known, or if the market never closes.
+    """
+    line = _timeline_of(exchange, kind)
+    return None if line is None else line.trading_before(now)
+
+
 def price_label(exchange: str, kind: str, now: datetime, made_at: datetime, as_of: datetime) -> str:
     """Return "close" for the last price of regular trading, "post" for a later one, or "".
 

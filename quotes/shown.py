@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from datetime import timedelta
+from decimal import Decimal
 from functools import cache, cached_property
 from html import escape
 from typing import Any
@@ -82,6 +83,10 @@ class Shown:
         if digits is None:  # as many as `last` has, or as this price has if these are more
             digits = max(self.digits, formats.price_digits(value.normalize(), None))
         return formats.price(value, digits, self.language)
+
+    def as_text(self, value: Decimal) -> str:
+        """Write a price with all its digits, for attributes, which can't contain elements."""
+        return formats.number(value, formats.price_digits(value, self.fixed), self.language)
 
     @property
     def row_low(self) -> str | SafeString:

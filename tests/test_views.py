@@ -287,7 +287,13 @@ async def test_a_search_finds_by_symbol_and_name_and_stays_in_its_field(
     assert escape(hostile) in page
 
 
+async def all_drawn(parts: Any) -> None:
+    """Wait until the process has read the candles for its sparklines, beside the pages."""
+    await until(lambda: parts.sparklines.shown() == parts.fragments.sparks.keys())
+
+
 async def test_pages_read_memory_and_not_the_database(board: Any, async_client: Any):
+    await all_drawn(board)
     for path in PAGES:
         async with queries(board) as asked:
             await read(async_client, path)
@@ -333,6 +339,7 @@ async def test_a_page_of_an_error_has_the_navigation_and_the_language_of_the_sit
     board: Any, monkeypatch: pytest.MonkeyPatch, status: int, path: str, heading: str
 ):
     client = AsyncClient(enforce_csrf_checks=True)
+    await all_drawn(board)
     broken(board, client, monkeypatch)
     german = {"Accept-Language": "de"}
     request = client.post if "login" in path else client.get

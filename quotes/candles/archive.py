@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta, tzinfo
-from typing import NamedTuple
+from decimal import Decimal
+from typing import Any, NamedTuple
 
 from django.db import connection
 
@@ -138,6 +139,22 @@ def load(symbol: str, step: int, start: datetime, end: datetime) -> list[provide
         )
         for each in found.order_by("start")
     ]
+
+
+def load_closes(
+    codes: Collection[str], step: int, since: datetime
+) -> dict[str, list[tuple[datetime, Decimal]]]:
+    """Return the closes of some symbols with their times, from `since` on, the oldest first."""
+    names = {pk: code for code, pk in _ids(codes).items()}
+    found: dict[str, list[tuple[datetime, Decimal]]] = {}
+    first = since - timedelta(seconds=step)
+    rows = Candle.objects.filter(symbol_id__in=names, step=step, start__gte=first)
+    values: Any = rows.order_by("start").values_list("symbol_id", "start", "closed", "close")
+    for pk, start, closed, close in values:
+        made = start + timedelta(microseconds=closed)
+        if made >= since:
+            found.setdefault(names[pk], []).append((made, close))
+    return found
 
 
 def load_newest(now: datetime) -> list[Row]:

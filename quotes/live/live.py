@@ -32,6 +32,7 @@ from quotes.live.database import DatabaseThread
 from quotes.live.hub import COHORTS, Hub
 from quotes.live.leader import stand
 from quotes.live.rows import Rows
+from quotes.live.sparklines import Sparklines
 from quotes.live.tasks import Tasks
 from quotes.live.writer import STORE_EVERY, Writer
 from quotes.models import MarketDay
@@ -67,6 +68,7 @@ class Live:
         self.tasks = Tasks()
         self.in_database = DatabaseThread()
         self.in_lease = DatabaseThread("quotes-lease")
+        self.sparklines = Sparklines(self)
         self.beat = Beat()
         self.from_layer = Beat()  # the same, for batches of the layer only
         self.seen = NOTHING  # (epoch, batch) of the newest message
@@ -115,6 +117,7 @@ class Live:
             self.tasks.keep(self.look)
             self.tasks.keep(self.pulse)
             self.tasks.keep(Beside(self).run)
+            self.tasks.keep(self.sparklines.run)
         self.tasks.keep(self.watch_beat)
         if feed:
             self.tasks.keep(partial(stand, self))

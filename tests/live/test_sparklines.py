@@ -1,0 +1,191 @@
+"""Sparklines: drawn from the stored candles, once for all pages, and not sent with ticks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.db import connection
+
+from quotes.candles import archive
+from quotes.candles.growing import Row
+from quotes.feed.batch import Batch
+from quotes.fragments import Spark
+from quotes.live import layer
+from quotes.live.live import Live
+from quotes.live.sparklines import DRAW_EVERY, STEP
+from quotes.models import Board, BoardSymbol, Symbol
+from quotes.quote import Quote
+from quotes.quote.values import EPOCH
+from quotes.watch import Edition
+from tests.servers import until
+from tests.sockets import opened
+
+SUNDAY = datetime(2026, 3, 1, 12, 2, tzinfo=UTC)  # the stock market was open on Friday
+FRIDAY = datetime(2026, 2, 27, 14, 30, tzinfo=UTC), datetime(2026, 2, 27, 21, 0, tzinfo=UTC)
+PATH = "/ws/boards/all/"
+
+
+def svg_of(html: str, code: str) -> str:
+    """Return the sparkline of a symbol in a page or a message, or ""."""
+    found = re.findall(rf'<svg[^>]*class="quotes-spark" data-symbol="{code}".*?</svg>', html)
+    assert len(found) <= 1
+    return found[0] if found else ""
+
+
+def line_of(svg: str) -> str:
+    """Return the path of a sparkline, or ""."""
+    found = re.search(r'<path d="(M[^"]+)"', svg)
+    return found[1] if found else ""
+
+
+async def store_closes(code: str, until_: datetime, *closes: str) -> None:
+    """Store candles of five minutes with these closes, the last of which ends at a moment."""
+    first = (until_ - EPOCH) // timedelta(seconds=STEP) - len(closes)
+    rows = [
+        Row(code, STEP, (first + n) * STEP, 0, *[Decimal(close)] * 4, 1, None, None, "here", False)
+        for n, close in enumerate(closes)
+    ]
+    await sync_to_async(archive.save)(1, rows)
+
+
+@pytest.fixture
+async def market(live_parts: Live, make_quote: Callable[..., Quote]) -> Live:
+    """A board with a cryptocurrency and a stock, on a Sunday."""
+    live_parts.store.clock = lambda: SUNDAY
+    board = await Board.objects.acreate(slug="all", title="All")
+    for place, (code, kind, exchange) in enumerate(
+        [("BTC-USD", "crypto", "COINBASE"), ("AAPL", "stock", "NASDAQ")]
+    ):
+        symbol = await Symbol.objects.acreate(
+            code=code, name=code, kind=kind, exchange=exchange, currency="USD"
+        )
+        await BoardSymbol.objects.acreate(board=board, symbol=symbol, position=place)
+    await live_parts.reload()
+    await tell(live_parts, make_quote("BTC-USD", "64000", reference=Decimal(63900)))
+    return live_parts
+
+
+async def tell(parts: Live, *quotes: Quote) -> None:
+    version = (1, parts.seen[1] + 1)
+    await layer.send_batch(version[0], Batch(version[1], list(quotes), {}))
+    await until(lambda: parts.seen >= version)
+
+
+def later(parts: Live, by: timedelta = DRAW_EVERY) -> None:
+    """Let all sparklines be due."""
+    now = parts.store.clock() + by
+    parts.store.clock = lambda: now
+
+
+async def drawn(parts: Live, code: str) -> Spark:
+    """Return the sparkline of a symbol as soon as it has a line."""
+    await until(lambda: parts.fragments.sparks.get(code, Spark()).path)
+    return parts.fragments.sparks[code]
+
+
+async def test_a_page_shows_the_last_day_with_its_reference_lowest_and_highest_price(
+    market: Live, async_client: Any
+):
+    await store_closes("BTC-USD", SUNDAY, "63900", "63800.5", "64010", "64000")
+    later(market)
+    await drawn(market, "BTC-USD")
+    svg = svg_of((await async_client.get("/boards/all/")).content.decode(), "BTC-USD")
+    assert line_of(svg)
+    assert 'aria-label="Last session: low 63,800.50, high 64,010.00"' in svg
+    assert 'class="base" d="M0 ' in svg  # the reference is 63,900
+    german = await async_client.get("/boards/all/", headers={"accept-language": "de"})
+    assert "Tief 63.800,50, Hoch 64.010,00" in svg_of(german.content.decode(), "BTC-USD")
+
+
+async def test_a_tick_comes_without_the_sparkline_and_keeps_the_one_on_the_page(
+    market: Live, make_quote: Callable[..., Quote]
+):
+    await store_closes("BTC-USD", SUNDAY, "63900", "63800.5", "64010", "64000")
+    later(market)
+    await drawn(market, "BTC-USD")
+    page, _ = await opened(PATH)
+    await tell(market, make_quote("BTC-USD", "64001.23"))
+    frame = ""
+    while "64001.23" not in frame:
+        frame = await page.receive_from()
+    assert '<td class="c-spark" hx-morph-skip></td>' in frame
+    await page.disconnect()
+
+
+async def test_an_open_page_is_sent_the_sparklines_that_changed_and_no_others(market: Live):
+    await store_closes("BTC-USD", SUNDAY, "63900", "63800.5", "64010", "64000")
+    await store_closes("AAPL", FRIDAY[1], "270", "271", "272")
+    later(market)
+    before = (await drawn(market, "BTC-USD")).path
+    page, _ = await opened(PATH)
+    await store_closes("BTC-USD", SUNDAY + timedelta(minutes=5), "64020")
+    later(market, timedelta(minutes=6))
+    frame = ""
+    while "quotes-spark" not in frame:
+        frame = await page.receive_from()
+    swap = "hx-swap-oob=\"outerMorph:.quotes-spark[data-symbol='BTC-USD']\""
+    assert swap in svg_of(frame, "BTC-USD")
+    assert line_of(svg_of(frame, "BTC-USD")) not in ("", before)
+    assert not svg_of(frame, "AAPL")
+    assert "data-field" not in frame  # no row
+    await page.disconnect()
+
+
+async def test_a_closed_market_shows_its_last_session(
+    market: Live, make_quote: Callable[..., Quote]
+):
+    opens, closes = FRIDAY
+    await tell(market, make_quote("AAPL", "272", source_time=closes))
+    await store_closes("AAPL", opens - timedelta(minutes=5), "999", "999", "999")  # before it
+    await store_closes("AAPL", closes, *["270", "275", "272"] * 26)  # all of it
+    later(market)
+    spark = await drawn(market, "AAPL")
+    assert (spark.low, spark.high) == (270, 275)
+    assert spark.path.startswith("M0 ") or spark.path.startswith("M1 ")
+
+
+@pytest.mark.parametrize("closes", [[], ["64000"], ["64000", "64010"]])
+async def test_fewer_than_three_prices_are_no_line(
+    market: Live, async_client: Any, closes: list[str]
+):
+    await store_closes("BTC-USD", SUNDAY, *closes)
+    later(market)
+    await until(lambda: "BTC-USD" in market.fragments.sparks)
+    svg = svg_of((await async_client.get("/boards/all/")).content.decode(), "BTC-USD")
+    assert line_of(svg) == ""
+    assert 'aria-hidden="true"' in svg
+
+
+async def test_a_tiny_price_is_text_for_screen_readers(market: Live):
+    await store_closes("BTC-USD", SUNDAY, "0.00001423", "0.00001424", "0.00001425")
+    later(market)
+    await drawn(market, "BTC-USD")
+    html = market.fragments.spark("BTC-USD", Edition("en"))
+    assert 'low 0.00001423, high 0.00001425"' in html
+
+
+async def test_without_the_database_pages_keep_their_sparklines(market: Live, async_client: Any):
+    await store_closes("BTC-USD", SUNDAY, "63900", "63800.5", "64010", "64000")
+    later(market)
+    before = await drawn(market, "BTC-USD")
+    rename = "ALTER TABLE quotes_candle RENAME TO {}"
+    await sync_to_async(execute)(rename.format("gone"))
+    try:
+        asked = market.sparklines.drawn_at
+        later(market)
+        await until(lambda: market.sparklines.drawn_at > asked)
+        page = (await async_client.get("/boards/all/")).content.decode()
+        assert line_of(svg_of(page, "BTC-USD")) == before.path
+    finally:
+        await sync_to_async(execute)("ALTER TABLE gone RENAME TO quotes_candle")
+
+
+def execute(statement: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
