@@ -21,7 +21,7 @@ feed store alerts catalogue
 candles shown boards checks
 search watch
 fragments charts
-addresses
+addresses chart_texts
 live
 visitors embeds staff doctor consumers metrics templatetags apps
 views admin routing management probes

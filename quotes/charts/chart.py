@@ -15,7 +15,7 @@ from functools import cached_property
 
 from quotes.charts import drawing
 from quotes.charts.axes import FULL, Scale, scale_of
-from quotes.charts.bars import Bar
+from quotes.charts.bars import DAY, Bar
 from quotes.charts.drawing import (
     Band,
     Column,
@@ -223,11 +223,21 @@ class Chart:
             low_at=self._when(low),
             high=self.texts.price(high.high),
             high_at=self._when(high),
+            timed=self._timed,
         )
+
+    @cached_property
+    def _timed(self) -> bool:
+        """Whether a time of day says when a bar was, because all are of one day."""
+        starts, zone = self.frame.starts, self.frame.drawn_zone
+        one_day = len({each.astimezone(zone).date() for each in (starts[0], starts[-1])}) == 1
+        return one_day and self.frame.drawn_step < DAY
 
     def _when(self, bar: Bar) -> str:
         start = bar.start.astimezone(self.frame.drawn_zone)
-        return self.texts.extreme(start, self.frame.drawn_step)
+        if self._timed:
+            return self.texts.mark(start, "time")
+        return self.texts.when(start, self.frame.drawn_step)
 
 
 def _low(placed: Placed) -> Decimal:

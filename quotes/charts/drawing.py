@@ -50,9 +50,6 @@ class Texts(Protocol):
     def when(self, start: datetime, step: int) -> str:
         """Write when a bar of this step began, in full, with the zone of a time of day."""
 
-    def extreme(self, start: datetime, step: int) -> str:
-        """Write when a bar began in the text alternative: a time of day, or a date."""
-
     @property
     def nothing(self) -> str:
         """Write that there is no bar."""
@@ -120,9 +117,10 @@ class Summary:
     reference: str  # from which it changed
     since: str  # when that was; "" for the previous close
     low: str
-    low_at: str
+    low_at: str  # a time of day, or in full
     high: str
     high_at: str
+    timed: bool  # whether these are times of day
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,21 +180,15 @@ def value_labels(
 
     `write` writes a value and its step.
     """
-    sizes: dict[Decimal, list[Size]] = {}
-    steps: dict[Decimal, Decimal] = {}
+    sizes: dict[tuple[Decimal, str], list[Size]] = {}
     for size in SIZES:
         for value, step in scale.ticks(size.height * scale.bottom / FULL, finest):
-            sizes.setdefault(value, []).append(size)
-            steps[value] = min(step, steps.get(value, step))
-
-    def text(value: Decimal) -> str:
-        beside = FULL if last is None else abs(scale.at(value) - scale.at(last))
-        covered = beside * sizes[value][0].height < TAG * FULL
-        return "" if covered else write(value, steps[value])
-
+            beside = FULL if last is None else abs(scale.at(value) - scale.at(last))
+            text = "" if beside * size.height < TAG * FULL else write(value, step)
+            sizes.setdefault((value, text), []).append(size)
     return tuple(
-        Label(percent(scale.at(value), FULL), text(value), _names(sizes[value]))
-        for value in sorted(sizes)
+        Label(percent(scale.at(value), FULL), text, _names(shown))
+        for (value, text), shown in sorted(sizes.items())
     )
 
 

@@ -92,8 +92,6 @@ class Plain:
     def when(self, start: datetime, step: int) -> str:
         return start.strftime("%Y-%m-%d" if step >= DAY else "%m-%d %H:%M")
 
-    extreme = when
-
     def reading(self, when: str, bar: Bar | None, change: Decimal | None) -> Reading:
         if bar is None:
             return (when, self.nothing), ("",) * 4

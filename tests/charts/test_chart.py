@@ -19,7 +19,7 @@ from matplotlib.transforms import (
     blended_transform_factory,
 )
 
-from quotes.charts.axes import Scale
+from quotes.charts.axes import SIZES, Scale
 from quotes.charts.bars import DAY, MINUTE, Bar, Period
 from quotes.charts.chart import PRICES, VOLUMES, Chart
 from quotes.charts.drawing import Column, Drawing, Event
@@ -151,6 +151,18 @@ def test_the_labels_of_prices_and_times_are_where_matplotlib_draws_their_values(
         assert float(label.at) == pytest.approx((place + 0.5) / 210 * 100, abs=0.01)
 
 
+def test_labels_of_one_size_have_the_same_digits_and_none_is_behind_the_tag():
+    for bars in (year()[:80], year()[:100], year()[150:], year()):
+        drawing = chart_of(bars).draw()
+        for size in SIZES:
+            shown = [each for each in drawing.values if size.name in each.sizes.split()]
+            texts = [each.text for each in shown if each.text]
+            assert len({len(text.partition(".")[2]) for text in texts}) == 1
+            for each in shown:
+                apart = abs(float(each.at) - float(drawing.now.y)) / 100 * size.height
+                assert bool(each.text) == (apart >= 15)
+
+
 def test_no_line_and_no_area_crosses_a_gap_which_says_so():
     drawing = day().draw()
     lines = drawn(drawing.line)
@@ -258,9 +270,11 @@ def test_the_text_says_last_change_low_and_high_with_their_times():
     assert summary.change == f"{abs(bars[-1].close / DAY_BEFORE - 1) * 100:.2f}%"
     assert summary.way == ("up" if bars[-1].close > DAY_BEFORE else "down")
     for each, found in ((low, summary.low_at), (high, summary.high_at)):
-        assert found == f"{each.start.astimezone(NEW_YORK):%m-%d %H:%M}"
+        assert found == f"{each.start.astimezone(NEW_YORK):%H:%M}"
     assert (summary.low, summary.high) == (str(low.low), str(high.high))
-    assert chart_of(year()).draw().now.summary.since == "2024-12-02"
+    assert summary.timed
+    summary = chart_of(year()).draw().now.summary
+    assert (summary.since, summary.timed) == ("2024-12-02", False)
 
 
 @settings(max_examples=25)

@@ -1,0 +1,215 @@
+"""Charts in Chromium: one drawing for every width, read by hover, tap and click, no script."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.template.loader import render_to_string
+from playwright.sync_api import Browser, Page
+from rcssmin import cssmin
+
+from quotes.charts.chart import Chart
+from quotes.charts.widths import BOUND, LABEL, width
+from tests.browser.looks import faults
+from tests.charts.shown import SHOWN, a_day, chart_of, render
+
+pytestmark = pytest.mark.browser
+
+STATIC = Path(__file__).resolve().parents[2] / "quotes" / "static" / "quotes"
+STYLE = "".join(
+    cssmin((STATIC / f"{name}.css").read_text()) for name in ("theme", "quotes", "page", "chart")
+)
+PAGE = """<!doctype html><html lang="en" dir="{dir}"><head><meta charset="utf-8">
+<title>Chart</title>
+<meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark">
+<style>{style}</style></head><body class="quotes quotes-page"><main id="main">
+<article class="symbol"><h1>AAPL</h1>{chart}</article></main></body></html>"""
+READ = """[...document.querySelectorAll("[tabindex] text")]
+  .filter((text) => text.checkVisibility())
+  .flatMap((text) => [...text.children].map((line) => line.textContent))"""
+PLACE = """[...document.querySelectorAll("[tabindex] text")]
+  .filter((text) => text.checkVisibility())
+  .map((text) => text.getBoundingClientRect()).map(({x, y}) => [x, y])"""
+# Of what is drawn: texts that overlap or leave the window, and candles whose bars are too narrow.
+OVERLAPS = """() => {
+  const seen = [...document.querySelectorAll(".quotes-chart text:not(.note)")]
+    .filter((text) => text.textContent && text.checkVisibility({visibilityProperty: true}))
+    .filter((text) => !text.closest(".tag"));
+  const boxes = seen.map((text) => [text.textContent, text.getBoundingClientRect()]);
+  const found = boxes.filter(([, {left, right}]) => left < 0 || right > innerWidth);
+  boxes.forEach(([one, a], index) => boxes.slice(index + 1).forEach(([other, b]) => {
+    const across = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+    const down = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+    if (across > 0 && down > 1) found.push([one, other]);
+  }));
+  return found.map(([one, other]) => `${one} ${other}`);
+}"""
+WIDTHS = (320, 390, 768, 1280, 1920, 2560)
+OpenChart = Callable[..., Page]
+
+
+@pytest.fixture
+def opened(browser: Browser) -> Any:
+    """Return a function that opens a chart in a page like our own."""
+    contexts = []
+
+    def open_chart(chart: Chart, *, way: str = "ltr", wide: int = 1280, **options: Any) -> Page:
+        options |= {"viewport": {"width": wide, "height": 800}}
+        context = browser.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_content(PAGE.format(dir=way, style=STYLE, chart=render(chart)))
+        return page
+
+    yield open_chart
+    for context in contexts:
+        context.close()
+
+
+def read(page: Page) -> list[str]:
+    """Return the lines of each reading that is seen; there should be one."""
+    return list(page.evaluate(READ))
+
+
+def middle(page: Page, place: int) -> tuple[float, float]:
+    box = page.locator("[tabindex] rect").nth(place).bounding_box()
+    assert box
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def expected(chart: Chart, place: int) -> list[str]:
+    return list(chart.draw().columns[place].lines)
+
+
+@pytest.mark.parametrize("wide", [390, 1280])
+def test_each_bar_is_read_by_hover_and_click_in_one_place(opened: OpenChart, wide: int):
+    chart = chart_of()
+    page = opened(chart, wide=wide)
+    assert read(page) == list(chart.draw().now.column.lines)
+    places = []
+    for place in (0, 100, 248):
+        page.mouse.move(*middle(page, place))
+        assert read(page) == expected(chart, place)
+        places += page.evaluate(PLACE)
+    assert places == places[:1] * 3
+    page.mouse.click(*middle(page, 17))
+    page.mouse.move(1, 1)
+    assert read(page) == expected(chart, 17)  # what was clicked stays
+    page.mouse.move(*middle(page, 200))
+    assert read(page) == expected(chart, 200)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement === document.body")  # no bar is a stop
+
+
+def test_a_bar_is_read_by_tap(opened: OpenChart):
+    chart = a_day()
+    page = opened(chart, wide=390, has_touch=True, is_mobile=True)
+    for place in (20, 150):
+        page.touchscreen.tap(*middle(page, place))
+        assert read(page) == expected(chart, place)
+
+
+def test_what_is_read_stays_while_the_last_bar_is_replaced(opened: OpenChart):
+    chart = a_day()
+    page = opened(chart)
+    page.mouse.click(*middle(page, 20))
+    page.mouse.move(1, 1)
+    newest = chart.frame.bars[-1]
+    now = chart.now(newest._replace(close=newest.high))
+    shown = SHOWN | {"chart": chart.draw(), "now": now}
+    page.evaluate(
+        "(html) => document.querySelector('#quotes-chart-now').outerHTML = html",
+        render_to_string("quotes/_chart_now.html", shown),
+    )
+    assert read(page) == expected(chart, 20)
+    assert page.locator(".tag text").text_content() == f"{newest.high}"
+    assert page.locator(".tag rect").bounding_box()["width"] == 56
+
+
+@pytest.mark.parametrize("kind", ["line", "candles"])
+def test_texts_never_overlap_at_any_width(opened: OpenChart, kind: str):
+    for chart in (chart_of(kind=kind), a_day(kind=kind)):
+        page = opened(chart)
+        for wide in WIDTHS:
+            page.set_viewport_size({"width": wide, "height": 800})
+            assert page.evaluate(OVERLAPS) == [], wide
+            assert faults(page) == [], wide
+
+
+def test_candles_have_three_pixels_and_a_body_one_at_any_width(opened: OpenChart):
+    page = opened(chart_of())
+    for wide, shown, bars in ((320, "joined", 51), (390, "joined", 51), (768, "joined", 51),
+                              (1280, "fine", 250)):  # fmt: skip
+        page.set_viewport_size({"width": wide, "height": 800})
+        paths = page.locator("path.up")
+        visible = {path.get_attribute("class") for path in paths.all() if path.is_visible()}
+        assert visible == {f"{shown} up"}, wide
+        plot = page.locator(".plot").bounding_box()
+        assert plot["width"] / bars >= 3
+        assert plot["height"] == (216 if wide < 400 else 296 if wide < 800 else 376)
+
+
+def test_a_body_without_height_is_drawn_with_a_pixel(opened: OpenChart):
+    bars = chart_of().frame.bars[:60]
+    flat = [each._replace(open=each.low, high=each.low, close=each.low) for each in bars]
+    page = opened(chart_of(bars=flat))
+    stroke = "getComputedStyle(document.querySelector('path.fine.up')).strokeWidth"
+    assert page.evaluate(stroke) == "1px"
+
+
+def test_a_text_is_never_wider_than_its_bound(opened: OpenChart):
+    page = opened(a_day())
+    measure = """([texts, family, weight]) => {
+      const place = document.querySelector(".tag text");
+      Object.assign(place.style, {fontFamily: family, fontWeight: weight, fontSize: "110px"});
+      return texts.map((text) => {
+        place.textContent = text;
+        return place.getBBox().width / 10;
+      });
+    }"""
+    glyphs = [glyph * 20 for glyph in BOUND if glyph.strip()]
+    labels = ["271.74", "13,729,604", "28. Nov", "+17,73 %", "O 0.0₅1234", "Week of 21 Aug", "2026"]
+    numbers = [glyph * 20 for glyph in "0123456789.,’−+%₀₁₂₃₄₅₆₇₈₉"] + labels[:2]
+    for family in ("Inter", "DejaVu Sans", "Nimbus Sans", "system-ui"):
+        for weight, texts in ((400, glyphs + labels), (600, numbers)):
+            wide = page.evaluate(measure, [texts, family, weight])
+            bounds = [width(text, LABEL, bold=weight == 600) for text in texts]
+            over = [t for t, w, b in zip(texts, wide, bounds, strict=True) if w > b]
+            assert [t[:2] for t in over] == [], (family, weight)
+    inter = page.evaluate(measure, [labels, "Inter", 400])
+    assert all(b < 1.25 * w for w, b in zip(inter, map(width, labels, [LABEL] * 9), strict=False))
+
+
+def test_a_chart_is_read_from_left_to_right_in_any_page(opened: OpenChart):
+    page = opened(chart_of(), way="rtl")
+    places = [page.locator("[tabindex] rect").nth(n).bounding_box()["x"] for n in (0, 100, 249)]
+    assert places == sorted(places)
+    assert page.evaluate(OVERLAPS) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_chart_has_no_automatically_found_violation(opened: OpenChart, scheme: str):
+    for chart in (chart_of(), a_day()):
+        page = opened(chart, wide=390, color_scheme=scheme)
+        page.mouse.click(*middle(page, 20))
+        report = Axe().run(page)
+        assert report.violations_count == 0, report.generate_report()
+
+
+def test_a_page_that_is_not_live_takes_the_colour_of_its_chart(opened: OpenChart):
+    page = opened(a_day(previous=Decimal(100)))
+    colour = "getComputedStyle(document.querySelector('.tag rect')).fill"
+    assert page.evaluate(colour) == "rgb(8, 120, 58)"
+    page.evaluate("document.body.style.setProperty('--quotes-gain', 'var(--quotes-muted)')")
+    assert page.evaluate(colour) == "rgb(89, 97, 114)"
+
+
+def test_with_forced_colours_texts_have_those_of_the_system(opened: OpenChart):
+    page = opened(a_day(), forced_colors="active", color_scheme="dark")
+    colours = "[...document.querySelectorAll('.value')].map((each) => getComputedStyle(each).fill)"
+    assert set(page.evaluate(colours)) == {"rgb(255, 255, 255)"}

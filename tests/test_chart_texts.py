@@ -1,0 +1,198 @@
+"""Charts in either language: their texts, their template, and their weight."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from django.template.loader import render_to_string
+from django.utils import translation
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quotes.chart_texts import TITLES, ChartTexts
+from quotes.charts.axes import NICE
+from quotes.charts.bars import DAY, HOUR, MINUTE, MONTH, QUARTER, WEEK, YEAR, Bar
+from quotes.charts.chart import Chart
+from quotes.charts.comparison import Comparison
+from quotes.charts.drawing import Event
+from quotes.charts.frame import Frame
+from quotes.charts.ranges import RANGES
+from tests.charts.made import HALF_DAY, NEW_YORK, bar, minutes, year
+from tests.charts.shown import SHOWN, a_day, chart_of, render
+
+NBSP = "\N{NO-BREAK SPACE}"
+EN, DE = ChartTexts("en", 2), ChartTexts("de", 2)
+
+
+def test_prices_are_plain_text_and_short():
+    assert (EN.price(Decimal("64123.4")), DE.price(Decimal("64123.4"))) == (
+        "64,123.40",
+        "64.123,40",
+    )
+    tiny = ChartTexts("de", None)
+    assert tiny.price(Decimal("0.00001234")) == "0,0₄1234"
+    assert tiny.price(Decimal("0.000000000001234")) == "0,0₁₁1234"
+    assert tiny.price(Decimal("0.0123")) == "0,0123"
+
+
+@given(st.integers(-9, 9), st.sampled_from(NICE), st.integers(1, 999))
+def test_a_label_has_the_digits_of_its_step(power: int, nice: Decimal, times: int):
+    step = nice.scaleb(power)
+    text = EN.axis(step * times, step)
+    if step * times < 10**9 and "₀" <= max(text) <= "₉":
+        return  # abbreviated
+    if step * times < 10**9:
+        assert Decimal(text.replace(",", "")) == step * times
+    other = EN.axis(step * (times + 1), step)
+    assert text != other
+
+
+def test_very_large_labels_are_abbreviated():
+    assert EN.axis(Decimal(1750000000), Decimal(250_000_000)) == "1.75B"
+    assert DE.axis(Decimal(1750000000), Decimal(250_000_000)) == f"1,75{NBSP}Mrd."
+
+
+@pytest.mark.parametrize(
+    ("step", "english", "german"),
+    [
+        (MINUTE, "21 Aug, 15:42 EDT", "21. Aug, 15:42 EDT"),
+        (HOUR, "21 Aug, 15:42 EDT", "21. Aug, 15:42 EDT"),
+        (DAY, "21 Aug 2025", "21. Aug 2025"),
+        (WEEK, "Week of 21 Aug 2025", "Woche ab 21. Aug 2025"),
+        (MONTH, "August 2025", "August 2025"),
+        (QUARTER, "Q3 2025", "Q3 2025"),
+        (YEAR, "2025", "2025"),
+    ],
+)
+def test_when_a_bar_began(step: int, english: str, german: str):
+    moment = datetime(2025, 8, 21, 15, 42, tzinfo=NEW_YORK)
+    assert (EN.when(moment, step), DE.when(moment, step)) == (english, german)
+
+
+def test_labels_of_times():
+    moment = datetime(2025, 3, 3, 9, 30, tzinfo=UTC)
+    units = ("time", "day", "month", "year")
+    assert [EN.mark(moment, unit) for unit in units] == ["09:30", "3 Mar", "Mar", "2025"]
+    assert [DE.mark(moment, unit) for unit in units] == ["09:30", "3. Mär", "Mär", "2025"]
+
+
+def test_every_range_has_a_title():
+    assert TITLES.keys() == RANGES.keys()
+
+
+def test_a_reading_names_each_value():
+    made = bar(
+        datetime(2025, 8, 21, tzinfo=UTC), [Decimal(n) for n in (5, 9, 4, 6)], Decimal(10**7)
+    )
+    (when, moved, volume), prices = DE.reading("dann", made, Decimal("1.5"))
+    assert (when, moved, volume) == ("dann", f"+1,50{NBSP}%", f"Vol 10,00{NBSP}Mio.")
+    assert prices == ("E 5,00", "H 9,00", "T 4,00", "S 6,00")
+    assert EN.reading("then", None, None) == (("then", "No data", ""), ("",) * 4)
+    assert EN.reading("then", made._replace(volume=None), None)[0] == ("then", "", "")
+
+
+def test_small_volumes_keep_two_digits():
+    def volume(text: str) -> str:
+        made = bar(datetime(2025, 8, 21, tzinfo=UTC), [Decimal(5)], Decimal(text))
+        return EN.reading("", made, None)[0][2]
+
+    volumes = ["0.00341", "12.3456", "999", "123456.7", "1234567"]
+    assert [volume(text) for text in volumes] == [
+        "Vol 0.0034", "Vol 12.35", "Vol 999", "Vol 123,457", "Vol 1.23M",
+    ]  # fmt: skip
+
+
+# The template
+
+
+def text_of(markup: str) -> str:
+    found = re.search(r'aria-label="([^"]*)"', markup)
+    assert found
+    return found[1]
+
+
+def test_250_bars_weigh_at_most_13_kb_compressed():
+    chart = chart_of()
+    assert chart.frame.count == 250
+    assert len(gzip.compress(render(chart).encode(), 6)) < 13_000
+
+
+def _charts(language: str) -> Iterator[Chart]:
+    yield chart_of(language)
+    yield a_day(language)
+    yield a_day(language, kind="candles")
+    yield chart_of(language, [Bar(each.start, *(n * 10**5 for n in each[1:5]), each.volume)
+                              for each in year()])  # fmt: skip
+    yield chart_of(language, [Bar(each.start, *(n / 10**9 for n in each[1:5])) for each in year()])
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_the_last_bar_with_tag_and_text_weighs_at_most_1_kb(language: str):
+    for chart in _charts(language):
+        newest = chart.now(chart.frame.bars[-1])
+        shown = SHOWN | {"title": "BTC-JPY, 6 months"}
+        with translation.override(language):
+            markup = render_to_string(
+                "quotes/_chart_now.html", shown | {"chart": chart.draw(), "now": newest}
+            )
+        assert len(markup.encode()) < 1000
+        assert markup.startswith('<svg id="quotes-chart-now"')
+
+
+def test_the_last_bar_alone_is_the_same_markup_as_in_the_chart():
+    chart = chart_of()
+    now = {"chart": chart.draw(), "now": chart.now(chart.frame.bars[-1])}
+    assert render_to_string("quotes/_chart_now.html", SHOWN | now) in render(chart)
+
+
+def test_the_text_says_last_change_low_and_high():
+    english = (
+        r"AAPL, 1 day: 2\d\d\.\d\d, (up|down) \d\.\d\d% from the previous close of 272\.00; "
+        r"low 2\d\d\.\d\d at \d\d:\d\d, high 2\d\d\.\d\d at \d\d:\d\d New York time"
+    )
+    assert re.fullmatch(english, text_of(render(a_day())))
+    german = (
+        r"AAPL, 1 day: \d+,\d\d, um \d+,\d\d\xa0% (höher|niedriger) als am Anfang "
+        r"\(3\. Dez 2024\); Tief \d+,\d\d \(\d+\. \w+ 2025\), Hoch \d+,\d\d \(\d+\. \w+ 202[45]\)"
+    )
+    assert re.fullmatch(german, text_of(render(chart_of("de"), "de")))
+
+
+def test_every_bar_can_be_read_without_being_a_stop_of_the_tab_key():
+    markup = render(chart_of())
+    assert markup.count('<g tabindex="-1">') == markup.count("tabindex") == 250
+    assert "tspan" in markup
+    assert "style=" not in markup
+
+
+def test_events_and_the_previous_close_are_said():
+    markup = render(chart_of(events=[Event(year()[130].start, "Split <4:1>")]))
+    assert "Split &lt;4:1&gt;" in markup
+    assert "Prev. close 272.00" in render(a_day())
+    assert "▼ Prev. close 100.00" in render(a_day(previous=Decimal(100)))
+    assert "▲ Vortag 900,00" in render(a_day("de", previous=Decimal(900)), "de")
+
+
+def test_hours_outside_of_trading_are_shaded_and_gaps_say_so():
+    late = HALF_DAY._replace(begins=HALF_DAY.ends, ends=HALF_DAY.ends + timedelta(hours=1))
+    hours = [HALF_DAY, late._replace(extended=True)]
+    bars = minutes(count=240)
+    markup = render(chart_of("en", bars[:60] + bars[120:], step=MINUTE, hours=hours))
+    assert 'class="extended"' in markup
+    assert re.search(r'class="tick m l"><text class="gap"[^>]*>No data<', markup)
+    assert "28 Nov, 11:00 EST\u2002\u2002No data" in markup
+
+
+def test_a_comparison_names_its_symbols_with_their_changes():
+    frame = Frame(bars=year(), step=DAY, zone=NEW_YORK)
+    others = [[bar(each.start, [each.close * 2]) for each in year()]]
+    markup = render(Comparison(frame=frame, texts=EN, names=["AAPL", "SPY"], others=others))
+    names = re.findall(r'<span class="series-\d">([^<]*)</span>', markup)
+    assert [name.split()[0] for name in names] == ["AAPL", "SPY"]
+    assert names[0].split()[1] == names[1].split()[1]
+    assert markup.count('<path class="line series-') == 2
