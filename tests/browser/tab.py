@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from itertools import starmap
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -169,13 +170,13 @@ class Tab:
     def shifts(self) -> list[Any]:
         """Return the elements that moved on the page although no visitor moved them.
 
-        A number that gains a digit begins further left in its box, because numbers are aligned at
-        their ends. Chromium counts this as a move, too (0.00002 each time). The sum must stay
-        negligible.
+        A number that gains a digit or a sign begins further left in its box, because numbers are
+        aligned at their ends. So does the arrow before it. Chromium counts this as a move, too
+        (0.00002 each time). The sum must stay negligible.
         """
         found = self.page.evaluate("quotesTest.shifts")
         assert sum(shift["value"] for shift in found) < 0.005, found
-        return [s for s in found if any(was != now for _, was, now in s["nodes"])]
+        return [shift for shift in found if any(starmap(_moved, shift["nodes"]))]
 
     def codes(self) -> list[int]:
         """Return the codes with which sockets were closed."""
@@ -205,3 +206,9 @@ class Tab:
 def symbols_in(frame: str) -> list[str]:
     """Return the symbols in a frame, in its order."""
     return MOVED.findall(frame)
+
+
+def _moved(node: str, was: dict[str, float], now: dict[str, float]) -> bool:
+    """Return whether an element moved; an arrow may move on its line, with its number."""
+    sides = ("top", "bottom") if "quotes-arrow" in node else was
+    return any(was[side] != now[side] for side in sides)
