@@ -92,7 +92,9 @@ class Symbol(models.Model):
         null=True,
         blank=True,
         validators=[positive, no_larger_price],
-        help_text=_("The first price of the simulated market. Real providers do not use it."),
+        help_text=_(
+            "The price around which the simulated market moves. Real providers do not use it."
+        ),
     )
     stale_after = models.PositiveIntegerField(
         _("stale after"),

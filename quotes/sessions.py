@@ -11,10 +11,11 @@ import csv
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
-from functools import cache
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from functools import cache, lru_cache
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from quotes import kinds
@@ -73,6 +74,14 @@ class Session:
 
 
 ALWAYS = Session("always")
+
+
+class Period(NamedTuple):
+    """A part of a day. Times are whole minutes, in seconds since 1970."""
+
+    begin: int
+    end: int
+    regular: bool  # whether it is regular trading
 
 
 def at(exchange: str, kind: str, now: datetime) -> Session | None:
@@ -154,6 +163,15 @@ def zone(exchange: str, kind: str) -> ZoneInfo | None:
     return None if venue is None else _calendar()[venue][0]
 
 
+def assumed_periods(exchange: str, kind: str, day: date) -> tuple[Period, ...]:
+    """Return the periods of a day on the clock of a symbol's market, for a simulation of it.
+
+    Years outside the calendar have the normal week of the nearest year, without holidays. A market
+    that is always open, or whose hours are not known, has one period: a day of UTC.
+    """
+    return _assumed_periods(_venue_of(exchange, kind), day)
+
+
 def knows(exchange: str, kind: str) -> bool:
     """Return whether the hours of an exchange are known, or do not matter for the kind."""
     return not exchange or kinds.of(kind).venue is not None or exchange.upper() in VENUE_OF
@@ -169,6 +187,7 @@ def correct(corrections: Corrections) -> None:
         _corrections.clear()
         _corrections.update(corrections)
         timeline.cache_clear()
+        _assumed_periods.cache_clear()
 
 
 def years(venue: str) -> tuple[int, int]:
@@ -290,6 +309,38 @@ def _starts(venue: str) -> Iterator[tuple[datetime, str | None]]:
             day += DAY
         if number + 1 not in years:
             yield utc(end), None
+
+
+@lru_cache(maxsize=16_384)  # five years of eight venues
+def _assumed_periods(venue: str | None, day: date) -> tuple[Period, ...]:
+    zone: tzinfo = UTC if venue is None else _calendar()[venue][0]
+    starts: list[Start] = [(time(), "regular")]
+    if venue is not None:
+        starts = [(time(), _at_midnight(venue, day)), *_assumed_hours(venue, day)]
+    moments = [datetime.combine(day, clock, zone) for clock, _ in starts]
+    moments.append(datetime.combine(day + DAY, time(), zone))
+    seconds = [int(each.timestamp()) // 60 * 60 for each in moments]
+    periods = (
+        Period(begin, end, name == "regular")
+        for (begin, end), (_, name) in zip(pairwise(seconds), starts, strict=True)
+        if begin < end
+    )
+    return tuple(periods)
+
+
+def _at_midnight(venue: str, day: date) -> str:
+    if (venue, day) in _corrections:
+        return "closed"
+    before = (_assumed_hours(venue, day - number * DAY) for number in range(1, 8))
+    return next((hours[-1][1] for hours in before if hours), "closed")
+
+
+def _assumed_hours(venue: str, day: date) -> list[Start]:
+    years = _calendar()[venue][1]
+    known = min(max(day.year, min(years)), max(years))
+    if (venue, day) in _corrections and day.year == known:
+        return corrected(years[known].usual(day), _corrections[venue, day])
+    return years[known].hours(day) if day.year == known else years[known].usual(day)
 
 
 _corrections: dict[tuple[str, date], Trading] = {}  # of this process

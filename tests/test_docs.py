@@ -248,6 +248,7 @@ def test_every_environment_variable_is_documented():
     assert named - read <= {
         "COINBASE_REST_URL",
         "COINBASE_WS_URL",
+        "SIMULATED_HOURS",
         "SIMULATED_RATE",
         "SIMULATED_SEED",
     }

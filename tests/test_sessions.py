@@ -10,6 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -442,6 +443,57 @@ class TestCorrections:
         assert [clock for clock, _ in found] == sorted(clock for clock, _ in found)
         assert (opens, "regular") in found
         assert found[-1][1] == "closed"
+
+
+class TestAssumedPeriods:
+    """The days of a simulated market, whose past goes back beyond the calendar."""
+
+    @two_hundred
+    @given(
+        st.sampled_from(sorted(VENUES)),
+        st.datetimes(datetime(2026, 1, 2), datetime(2026, 12, 29), timezones=st.just(UTC)),
+        st.booleans(),
+    )
+    def test_they_are_those_of_the_calendar(self, venue: str, now: datetime, corrected: bool):
+        kind = "currency" if venue == "FX" else "index"
+        day = now.astimezone(sessions.zone(venue, kind)).date()
+        sessions.correct({(venue, day): (time(10, 30), time(13, 1))} if corrected else {})
+        periods = sessions.assumed_periods(venue, kind, day)
+        here = [each for each in periods if each.begin <= now.timestamp() < each.end]
+        assert [each.regular for each in here] == [known(venue, kind, now).name == "regular"]
+        assert all(before.end == after.begin for before, after in pairwise(periods))
+        sessions.correct({})
+
+    def regular(self, exchange: str, day: date, kind: str = "stock") -> list[tuple[str, str]]:
+        zone = sessions.zone(exchange, kind) or UTC
+        return [
+            (
+                f"{datetime.fromtimestamp(begin, zone):%H:%M}",
+                f"{datetime.fromtimestamp(end, zone):%H:%M}",
+            )
+            for begin, end, regular in sessions.assumed_periods(exchange, kind, day)
+            if regular
+        ]
+
+    @pytest.mark.parametrize(
+        ("exchange", "kind", "day", "hours"),
+        [
+            ("NYSE", "stock", date(2021, 12, 24), [("09:30", "16:00")]),  # a half day in fact
+            ("NYSE", "stock", date(2021, 12, 25), []),
+            ("NYSE", "stock", date(2035, 7, 4), [("09:30", "16:00")]),
+            ("TSE", "stock", date(2022, 3, 1), [("09:00", "11:30"), ("12:30", "15:30")]),
+            ("", "currency", date(2022, 3, 6), [("17:00", "00:00")]),
+            ("", "currency", date(2022, 3, 7), [("00:00", "00:00")]),
+        ],
+    )
+    def test_other_years_have_a_normal_week(
+        self, exchange: str, kind: str, day: date, hours: list[tuple[str, str]]
+    ):
+        assert self.regular(exchange, day, kind) == hours
+
+    @pytest.mark.parametrize(("exchange", "kind"), [("", "stock"), ("MOON", "etf"), ("", "crypto")])
+    def test_a_market_without_known_hours_is_open_all_day(self, exchange: str, kind: str):
+        assert self.regular(exchange, date(2026, 12, 25), kind) == [("00:00", "00:00")]
 
 
 class TestUnknownSessions:

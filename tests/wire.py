@@ -318,7 +318,7 @@ def own(provider: str, of: Instrument) -> Example:
 
 def simulated(of: Instrument) -> Example:
     """Return a simulated quote, which needs no message."""
-    return Example({}, lambda _: Walk(of, seed=1, pause=1.0).step(NOW))
+    return Example({}, lambda _: Walk(of, seed=1).step(NOW))
 
 
 EXAMPLES = {  # by provider and message

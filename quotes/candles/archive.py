@@ -15,9 +15,11 @@ from typing import Any, NamedTuple
 from django.db import connection
 
 from quotes import conf, providers, sessions
+from quotes.candles import invented
 from quotes.candles.growing import DAY, STEPS, Row
 from quotes.fields import to_text
 from quotes.models import Candle, CandleSpan, FeedLease, Symbol
+from quotes.quote import utc_now
 
 MAX_ROWS = 1000  # written or deleted in one statement
 MAX_SYMBOLS = 50  # searched for old candles in one statement
@@ -125,11 +127,12 @@ def load(symbol: str, step: int, start: datetime, end: datetime) -> list[provide
     """Return a symbol's candles of `step` seconds that start from `start` to before `end`.
 
     The oldest comes first. Periods without a quote have no candle. The last candle may still
-    change.
+    change. While a symbol's price is simulated, its candles are made here, as far back as candles
+    are kept. Only outside the hours of its exchange they are those of its quotes.
     """
-    found = Candle.objects.filter(symbol__code=symbol, step=step, start__gte=start, start__lt=end)
-    return [
-        providers.Candle(
+    stored = Candle.objects.filter(symbol__code=symbol, step=step, start__gte=start, start__lt=end)
+    found = {
+        each.start: providers.Candle(
             start=each.start,
             open=each.open,
             high=each.high,
@@ -137,8 +140,11 @@ def load(symbol: str, step: int, start: datetime, end: datetime) -> list[provide
             close=each.close,
             volume=each.volume,
         )
-        for each in found.order_by("start")
-    ]
+        for each in stored
+    }
+    made = invented.make([symbol], step, start, end).get(symbol, ())
+    found |= {each.start: each for each in made}
+    return [found[moment] for moment in sorted(found)]
 
 
 def load_closes(
@@ -146,15 +152,20 @@ def load_closes(
 ) -> dict[str, list[tuple[datetime, Decimal]]]:
     """Return the closes of some symbols with their times, from `since` on, the oldest first."""
     names = {pk: code for code, pk in _ids(codes).items()}
-    found: dict[str, list[tuple[datetime, Decimal]]] = {}
-    first = since - timedelta(seconds=step)
+    found: dict[str, dict[datetime, tuple[datetime, Decimal]]] = {}  # by start of the candle
+    first, now = since - timedelta(seconds=step), utc_now()
     rows = Candle.objects.filter(symbol_id__in=names, step=step, start__gte=first)
     values: Any = rows.order_by("start").values_list("symbol_id", "start", "closed", "close")
     for pk, start, closed, close in values:
-        made = start + timedelta(microseconds=closed)
-        if made >= since:
-            found.setdefault(names[pk], []).append((made, close))
-    return found
+        closes = found.setdefault(names[pk], {})
+        closes[start] = start + timedelta(microseconds=closed), close
+    for code, candles in invented.make(codes, step, first, now).items():
+        closes = found.setdefault(code, {})
+        for each in candles:
+            closes[each.start] = min(now, each.start + timedelta(seconds=step)), each.close
+    ordered = {code: [closes[start] for start in sorted(closes)] for code, closes in found.items()}
+    newest = {code: [each for each in some if each[0] >= since] for code, some in ordered.items()}
+    return {code: some for code, some in newest.items() if some}
 
 
 def load_newest(now: datetime) -> list[Row]:

@@ -119,7 +119,7 @@ class Backfill:
         If the providers have no candles of this step, nothing is missing: return 0.
         """
         count = 0
-        instruments = {name: i for name, i in chain.items() if step in self.providers[name].steps}
+        instruments = {name: i for name, i in chain.items() if self._sends(name, step)}
         for part in due if instruments else ():
             requested_at = self.clock()
             for name, instrument in instruments.items():
@@ -133,6 +133,10 @@ class Backfill:
             await self.in_database(archive.save_with_span, rows, symbol, step, part.span)
             count += len(rows)
         return count
+
+    def _sends(self, name: str, step: int) -> bool:
+        provider = self.providers[name]  # invented candles are made when somebody asks for them
+        return step in provider.steps and not provider.invented
 
     async def _request(
         self, provider: Provider, instrument: Instrument, step: int, part: Part

@@ -42,11 +42,12 @@ def _chain(
         row = rows.get(provider.name)
         code = row.code if row else "" if provider.needs_code else symbol.code
         if code and not (chain and provider.invented):
-            chain[provider.name] = _instrument(symbol, code)
+            chain[provider.name] = instrument_of(symbol, code)
     return chain
 
 
-def _instrument(symbol: Symbol, code: str) -> Instrument:
+def instrument_of(symbol: Symbol, code: str = "") -> Instrument:
+    """Return a symbol as an instrument with a provider's code for it."""
     return Instrument(
         symbol=symbol.code,
         code=code,

@@ -133,11 +133,8 @@ class Sparklines:
 def _window(state: State, now: datetime) -> tuple[datetime, datetime]:
     """Return the beginning and the end of the session that a sparkline shows.
 
-    A market that never closes, or whose hours are not known, has the last 24 hours.
+    A market that never closes, or whose hours are not known, has the last 24 hours. A
+    simulated market may never close, but its past has the hours of its exchange.
     """
-    session, symbol = state.session, state.symbol
-    if session is not None and session.name != "always":
-        trading = sessions.last_trading(symbol.exchange, symbol.kind, now)
-        if trading:
-            return trading
-    return now - DAY, now
+    symbol = state.symbol
+    return sessions.last_trading(symbol.exchange, symbol.kind, now) or (now - DAY, now)

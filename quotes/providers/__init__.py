@@ -36,7 +36,7 @@ class Instrument:
     currency: str = "USD"
     tick_size: Decimal | None = None  # the smallest step of its price
     name: str = ""
-    start: Decimal | None = None  # the first price of a simulated market
+    start: Decimal | None = None  # around which the price of a simulated market moves
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +99,12 @@ class Provider(ABC):
         self, instrument: Instrument, step: int, start: datetime, end: datetime
     ) -> list[Candle]:
         """Return the candles of `step` seconds from `start` to before `end`, oldest first."""
+        return []
+
+    def make_candles(
+        self, instrument: Instrument, step: int, start: datetime, end: datetime
+    ) -> list[Candle]:
+        """Return invented candles as `candles` does, at once; none if its prices are real."""
         return []
 
     def check_step(self, step: int) -> None:

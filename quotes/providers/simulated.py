@@ -1,7 +1,9 @@
 """A simulated market, for demonstrations, development and load tests.
 
-The price of each symbol walks at random, in whole ticks, around its first price. With a seed the
-walk is always the same. It does not depend on the clock or on the other symbols.
+The price of each symbol moves at random, in whole ticks, around its start. It is a function of the
+seed and the time (`kit.bars`): with a seed, every process has the same prices and candles at the
+same time, and after a restart the market is where it would have been. Other symbols do not change
+it. The past keeps the hours of exchanges. The market itself never closes, unless it is told to.
 """
 
 from __future__ import annotations
@@ -10,21 +12,23 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache, partial
 from itertools import islice
-from math import ceil, exp, expm1, floor, sin, sqrt, tau
+from math import ceil, floor
 from random import Random
 from typing import NamedTuple
 
-from quotes import kinds
+from quotes import kinds, sessions
 from quotes.providers import Candle, Instrument, Provider
+from quotes.providers.kit.bars import DAY, Bar, Course
 from quotes.quote import Quote, utc_now
 
-DAY = 86_400  # seconds
-YEAR = 365 * DAY
-HASTE = 4  # simulated seconds in a real second, so that a visitor sees prices change
-MAX_CANDLES = 1000
+HOURS = ("always", "exchange")  # the market never closes, or when its exchange does
+MAX_CANDLES = 3000  # periods in one answer; the minutes of two days are 2880
+TRADES = 50_000  # in a day, on average
+MICROSECOND = timedelta(microseconds=1)
 MIN_PAUSE = 0.01  # seconds between two bursts, in which other tasks run
 MAX_BURST = 500  # ticks at once
 STALL = 1.0  # seconds; after a longer delay the missed ticks are dropped
@@ -54,7 +58,7 @@ BEHAVIOURS = {
 
 
 class Grid:
-    """The tick, first price and lots of a symbol."""
+    """The tick, start and lots of a symbol."""
 
     def __init__(self, instrument: Instrument) -> None:
         start = instrument.start or Decimal(100)
@@ -64,9 +68,34 @@ class Grid:
         self.behaviour = BEHAVIOURS.get(instrument.kind, STOCK)
         self.trade = self.behaviour.trade / float(start * self.behaviour.lot)  # lots, on average
 
-    def move(self, share: float) -> int:
-        """Return the price, in ticks, at this natural logarithm from the first price."""
-        return max(1, round(self.start * exp(share)))
+    def candle(self, start: int, bar: Bar) -> Candle:
+        """Return the candle of a bar; its start is in seconds since 1970."""
+        return Candle(
+            start=datetime.fromtimestamp(start, UTC),
+            open=bar.open * self.tick,
+            high=bar.high * self.tick,
+            low=bar.low * self.tick,
+            close=bar.close * self.tick,
+            volume=bar.volume * self.behaviour.lot,
+        )
+
+
+def course_of(instrument: Instrument, seed: object) -> Course:
+    """Return the prices of an instrument at any time."""
+    return _course(replace(instrument, name="", code=""), f"{seed}")
+
+
+@lru_cache(maxsize=1024)  # charts and quotes share what is drawn
+def _course(instrument: Instrument, seed: str) -> Course:
+    grid, market = Grid(instrument), (instrument.exchange, instrument.kind)
+    return Course(
+        f"{seed}:{instrument.symbol}",
+        level=grid.start,
+        volatility=grid.behaviour.volatility,
+        lots=grid.trade * TRADES,
+        periods=partial(sessions.assumed_periods, *market),
+        zone=sessions.zone(*market),
+    )
 
 
 def default_tick(start: Decimal, kind: str) -> Decimal:
@@ -81,122 +110,121 @@ def default_tick(start: Decimal, kind: str) -> Decimal:
 
 
 class Walk:
-    """The market of one symbol; each step is one trade."""
+    """The market of one symbol as time goes on; each step is one trade."""
 
-    def __init__(self, instrument: Instrument, seed: object, pause: float) -> None:
-        self.instrument = instrument
+    def __init__(self, instrument: Instrument, seed: object, *, closes: bool = False) -> None:
+        self.instrument, self.grid = instrument, Grid(instrument)
+        self.course = course_of(instrument, seed)
         self.rng = Random(f"{seed}:{instrument.symbol}")
-        self.grid = Grid(instrument)
         self.reference_kind = kinds.of(instrument.kind).reference
+        self.closes = closes and self.course.zone is not None
         self.width = max(1, round(self.grid.start * self.grid.behaviour.spread))
-        self.day = max(1, round(DAY / pause))  # steps
-        self.sequence = 0
-        self._set_pull(pause)
-        self._open_first_day()
+        self.sequence = self.since = self.volume = 0
+        self.checked = (0.0, 0.0)  # the minute of the clock, in seconds since 1970
+        self.closing: Quote | None = None  # of the last session, if the market is closed
 
-    def _set_pull(self, pause: float) -> None:
-        # An Ornstein-Uhlenbeck process in its exact form. With any pause, the standard deviation
-        # of the price's logarithm is a quarter of a year's volatility.
-        pull = 8 * HASTE * pause / YEAR
-        self.away = 0.0
-        self.keep = exp(-pull)
-        self.shake = self.grid.behaviour.volatility / 4 * sqrt(-expm1(-2 * pull))
-
-    def _open_first_day(self) -> None:
-        grid, swing = self.grid, self.grid.behaviour.volatility / sqrt(365)
-        self.last = grid.start
-        self.bid = max(1, self.last - (self.width + 1) // 2)
-        self.reference = grid.move(self.rng.gauss(0, swing))
-        rolling = self.reference_kind == "rolling_24h"
-        self.open = self.reference if rolling else grid.move(self.rng.gauss(0, swing / 2))
-        self.high = max(self.open, self.last, grid.move(self.rng.random() * swing))
-        self.low = min(self.open, self.last, grid.move(-self.rng.random() * swing))
-        self.traded = self.earlier = int(grid.trade * self.rng.uniform(20_000, 80_000))  # lots
-
-    def _open_day(self) -> None:
-        self.reference = self.open = self.high = self.low = self.last
-        self.traded = self.earlier if self.grid.behaviour.window == "24h" else 0
-
-    def _move(self) -> None:
-        random = self.rng.random
-        self.away = self.away * self.keep + self.rng.gauss(0, self.shake)
-        self.bid = max(1, round(self.grid.start * exp(self.away) - self.width / 2))
-        self.last = self.bid + int(random() * (self.width + 1))
-        self.high = max(self.high, self.last)
-        self.low = min(self.low, self.last)
-        self.traded += 1 + int(random() * 2 * self.grid.trade)
+    def is_due(self, now: datetime) -> bool:
+        """Return whether there is a trade: the market is open, or has just closed."""
+        self._see(now.timestamp())
+        return self.is_open or self.closing is None
 
     def step(self, now: datetime) -> Quote:
-        """Return the next quote; the first one has the first price."""
-        if self.sequence:
-            if self.sequence % self.day == 0:
-                self._open_day()
-            self._move()
-        self.sequence += 1
-        return self._quote(now)
+        """Return the next quote; while the market is closed, the one of its close."""
+        moment = now.timestamp()
+        self._see(moment)
+        if self.is_open:
+            return self._quote(now, now, self._move(moment))
+        if self.closing is None:
+            end = datetime.fromtimestamp(self.minute.end, UTC) - MICROSECOND
+            self._move(self.minute.end)
+            self.closing = self._quote(now, end, self.minute.close)
+        return replace(self.closing, received_at=now)
 
-    def _quote(self, now: datetime) -> Quote:
+    def _see(self, moment: float) -> None:
+        """Find the minute of a moment, or the last minute before the market closed."""
+        begin, end = self.checked
+        if begin <= moment < end:
+            return
+        minute = self.course.minute(moment)
+        self.checked = minute.begin, minute.end
+        self.is_open = minute.regular or not self.closes
+        if self.is_open:
+            self.closing = None
+        elif self.closing is None:
+            session = next(self.course.regular_before(moment))[-1]
+            minute = self.course.minute(session.end - 1)
+        else:
+            return
+        self._begin(minute)
+
+    def _begin(self, minute: Bar) -> None:
+        self.minute, self.seconds, self.passed = minute, self.course.parts(minute), 0
+        since, reference = self._day(minute)
+        earlier = list(self.course.cover(since, minute.begin))
+        self.open = (earlier or [minute])[0].open
+        self.reference = self.open if reference is None else reference
+        self.high = max((bar.high for bar in earlier), default=self.open)
+        self.low = min((bar.low for bar in earlier), default=self.open)
+        self.traded = sum(bar.volume for bar in earlier)
+        if since != self.since:
+            self.since, self.volume = since, 0
+
+    def _day(self, minute: Bar) -> tuple[int, int | None]:
+        """Return when the day of a minute began, and the close of the day before it."""
+        if self.reference_kind == "rolling_24h":
+            return minute.begin - DAY, None
+        today, before = islice(self.course.regular_before(minute.begin), 2)
+        return today[0].begin, before[-1].close
+
+    def _move(self, moment: float) -> int:
+        """Move the range and the volume of the day to a moment of the minute; return the price."""
+        minute, random = self.minute, self.rng.random
+        passed = min(int(moment) - minute.begin + 1, len(self.seconds))
+        for second in self.seconds[self.passed : passed]:
+            self.high = max(self.high, second.high)
+            self.low = min(self.low, second.low)
+        self.passed = passed
+        second = self.seconds[passed - 1]
+        traded = minute.volume * (moment - minute.begin) / (minute.end - minute.begin)
+        self.volume = max(self.volume + 1, self.traded + int(traded))
+        last = second.open + (second.close - second.open) * (moment - second.begin)
+        last = round(last + (2 * random() - 1) * self.width)
+        last = max(minute.low, min(minute.high, last))
+        self.high, self.low = max(self.high, last), min(self.low, last)
+        return last
+
+    def _quote(self, now: datetime, made: datetime, last: int) -> Quote:
         tick, behaviour = self.grid.tick, self.grid.behaviour
+        bid = max(1, last - int(self.rng.random() * (self.width + 1)))
+        self.sequence += 1
         return Quote(
             symbol=self.instrument.symbol,
             provider=Simulated.name,
             currency=self.instrument.currency,
-            last=self.last * tick,
+            last=last * tick,
             received_at=now,
-            source_time=now,
-            bid=self.bid * tick,
-            ask=(self.bid + self.width) * tick,
+            source_time=made,
+            bid=bid * tick,
+            ask=(bid + self.width) * tick,
             open=self.open * tick,
             high=self.high * tick,
             low=self.low * tick,
             reference=self.reference * tick,
             reference_kind=self.reference_kind,
-            volume=self.traded * behaviour.lot,
+            volume=self.volume * behaviour.lot,
             volume_window=behaviour.window,
-            session="always",  # this market never closes, even for stocks
+            session=None if self.closes else "always",  # None: by the calendar
             delay=0,
             sequence=self.sequence,
         )
 
 
-class Past:
-    """The prices before the market opened: waves of many lengths, which end at the first price.
-
-    We cannot use a walk: its price at a moment needs all steps before it. A sum of waves has a
-    price at any moment, so candles of every step and period show the same past.
-    """
-
-    def __init__(self, instrument: Instrument, seed: object, opened: float) -> None:
-        self.grid = Grid(instrument)
-        self.key = f"{seed}:{instrument.symbol}:past"
-        rng = Random(self.key)
-        self.waves = []
-        for power in range(12):
-            length = 100 * 3**power * rng.uniform(0.8, 1.2)  # seconds, up to 200 days
-            height = 0.3 * self.grid.behaviour.volatility * sqrt(length / YEAR)
-            self.waves.append((height, tau / length, tau * rng.random()))
-        self.level = self._sum(opened)
-
-    def _sum(self, moment: float) -> float:
-        return sum(height * sin(speed * moment + phase) for height, speed, phase in self.waves)
-
-    def candle(self, moment: int, step: int) -> Candle:
-        """Return the candle of `step` seconds from `moment`, in seconds since 1970."""
-        rng, grid = Random(f"{self.key}:{step}:{moment}"), self.grid
-        levels = [self._sum(moment + step * part / 3) - self.level for part in range(4)]
-        wick = grid.behaviour.volatility * sqrt(step / YEAR) / 3
-        return Candle(
-            start=datetime.fromtimestamp(moment, UTC),
-            open=grid.move(levels[0]) * grid.tick,
-            high=grid.move(max(levels) + wick * rng.random()) * grid.tick,
-            low=grid.move(min(levels) - wick * rng.random()) * grid.tick,
-            close=grid.move(levels[-1]) * grid.tick,
-            volume=ceil(grid.trade * step * rng.uniform(0.3, 1.7)) * grid.behaviour.lot,
-        )
-
-
 class Simulated(Provider):
-    """A market of random walks, `rate` ticks a minute for each symbol."""
+    """A market of random walks, `rate` ticks a minute for each symbol.
+
+    With the `hours` "always" it never closes, and with "exchange" each symbol keeps those of its
+    exchange.
+    """
 
     name = "simulated"
     title = "Simulated market"
@@ -211,6 +239,7 @@ class Simulated(Provider):
         self,
         rate: float | str = 60,
         seed: int | str | None = None,
+        hours: str = "always",
         *,
         clock: Callable[[], datetime] = utc_now,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
@@ -219,13 +248,12 @@ class Simulated(Provider):
         super().__init__()
         self.rate = read_rate(rate)
         self.seed = Random().getrandbits(64) if seed in (None, "") else seed
+        self.closes = read_hours(hours) == "exchange"
         self.clock, self.sleep, self.monotonic = clock, sleep, monotonic
-        # By the hour, so that two markets with one seed, made within the hour, share their past.
-        self.opened = clock().timestamp() // 3600 * 3600
         self.walks: dict[Instrument, Walk] = {}
 
     async def quotes(self, instruments: Sequence[Instrument]) -> list[Quote]:
-        """Move each instrument by one step; a new one starts at its first price."""
+        """Move each instrument by one step."""
         return [self._walk(instrument).step(self.clock()) for instrument in instruments]
 
     async def stream(self, instruments: Sequence[Instrument]) -> AsyncIterator[Quote]:
@@ -240,16 +268,25 @@ class Simulated(Provider):
         while True:
             count, due = await self._wait(due, interval)
             for walk in islice(turns, count):
-                yield walk.step(self.clock())
+                if walk.is_due(now := self.clock()):
+                    yield walk.step(now)
 
     async def candles(
         self, instrument: Instrument, step: int, start: datetime, end: datetime
     ) -> list[Candle]:
-        """Return simulated candles, at most the newest 1000 and none from the future."""
-        first = ceil(start.timestamp() / step) * step
-        stop = ceil(min(end, self.clock()).timestamp())
-        past = Past(instrument, self.seed, self.opened)
-        return [past.candle(moment, step) for moment in range(first, stop, step)[-MAX_CANDLES:]]
+        """Return what `make_candles` returns."""
+        return self.make_candles(instrument, step, start, end)
+
+    def make_candles(
+        self, instrument: Instrument, step: int, start: datetime, end: datetime
+    ) -> list[Candle]:
+        """Return the candles of regular trading, at most the newest 3000 and up to now."""
+        self.check_step(step)
+        now, stop = (ceil(each.timestamp()) for each in (self.clock(), end))
+        first = max(ceil(start.timestamp() / step), min(stop, now) // step - MAX_CANDLES)
+        bars = course_of(instrument, self.seed).candles(step, first * step, stop, now)
+        grid = Grid(instrument)
+        return [grid.candle(*each) for each in bars]
 
     async def _wait(self, due: float, interval: float) -> tuple[int, float]:
         # Returns the number of ticks that are due, and when the next one is. So delays never add
@@ -262,10 +299,10 @@ class Simulated(Provider):
         return count, due + count * interval
 
     def _walk(self, instrument: Instrument) -> Walk:
-        # A symbol with a new name or code must not jump back to its first price.
+        # A symbol with a new name or code keeps its sequence.
         key = replace(instrument, name="", code="")
         if key not in self.walks:
-            self.walks[key] = Walk(instrument, self.seed, 60 / self.rate)
+            self.walks[key] = Walk(instrument, self.seed, closes=self.closes)
         return self.walks[key]
 
     def _turns(self, instruments: Sequence[Instrument]) -> Iterator[Walk]:
@@ -285,3 +322,10 @@ def read_rate(given: float | str) -> float:
     if 0 < rate <= 1e9:
         return rate
     raise ValueError(f"Unexpected rate {given!r}, must be a number of ticks a minute above 0")
+
+
+def read_hours(given: str) -> str:
+    """Read the hours of the market; raise ValueError unless they are one of HOURS."""
+    if given in HOURS:
+        return given
+    raise ValueError(f"Unexpected hours {given!r}, must be one of: {', '.join(HOURS)}")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -18,9 +20,10 @@ from quotes import providers
 from quotes.candles import archive
 from quotes.candles.archive import Span
 from quotes.candles.growing import DAY, STEPS, Candles, Row
+from quotes.feed import records
 from quotes.fields import from_text, to_text
 from quotes.models import Candle, CandleSpan, FeedLease, Symbol
-from quotes.quote import Quote
+from quotes.quote import Quote, utc_now
 from tests.candles.test_growing import (
     EXCHANGES,
     NOON,
@@ -35,6 +38,7 @@ from tests.candles.test_growing import (
 pytestmark = pytest.mark.django_db
 START = int(NOON.timestamp())
 MINUTE = STEPS[0]
+CHARTS = ((MINUTE, 2), (300, 10), (3600, 90), (DAY, 1826))  # steps of candles, and days back
 EXACT = st.decimals(0, allow_nan=False, allow_infinity=False).filter(
     lambda number: abs(number.adjusted()) <= 30
 )
@@ -380,3 +384,74 @@ class TestDeleting:
         archive.save(1, [row(5, symbol="FB")])
         Symbol.objects.update(code="META")
         assert len(kept("META")) == 1
+
+
+class TestSimulatedPast:
+    """Candles of a simulated symbol, which are made when they are asked for."""
+
+    APPLE = {"kind": "stock", "exchange": "NASDAQ", "start": Decimal(200)}
+
+    @pytest.fixture(autouse=True)
+    def listed(self) -> None:
+        list_symbols("BTC-USD", "ETH-USD")
+        list_symbols("AAPL", **self.APPLE)
+
+    def put(self, code: str, provider: str = "simulated") -> None:
+        """Store a quote, as the feed does a second after it starts."""
+        last = replace(quote(5), symbol=code, provider=provider)
+        records.save_last_quotes({code: ((1, 1), last)})
+
+    def load(self, code: str, step: int, days: float) -> list[providers.Candle]:
+        now = utc_now()
+        return archive.load(code, step, now - timedelta(days=days), now)
+
+    def test_it_is_there_for_every_chart_with_the_first_price(self):
+        assert self.load("AAPL", DAY, 1826) == []
+        self.put("AAPL")
+        assert 1200 < len(self.load("AAPL", DAY, 1826)) < 1310
+        self.put("BTC-USD")
+        lengths = [len(self.load("BTC-USD", step, days)) for step, days in CHARTS]
+        assert lengths == pytest.approx([2880, 2880, 2160, 1826], abs=1)
+        assert Candle.objects.count() == 0
+
+    def test_it_goes_back_as_far_as_candles_are_kept(self, settings: Any):
+        self.put("BTC-USD")
+        settings.QUOTES = settings.QUOTES | {"RETENTION": {MINUTE: 0.5}}
+        assert len(self.load("BTC-USD", MINUTE, 2)) == pytest.approx(720, abs=1)
+
+    def test_it_is_in_sparklines(self):
+        for code in ("AAPL", "BTC-USD"):
+            self.put(code)
+        since = utc_now() - timedelta(days=5)
+        closes = archive.load_closes(["AAPL", "BTC-USD", "ETH-USD"], 300, since)
+        assert closes.keys() == {"AAPL", "BTC-USD"}
+        assert len(closes["BTC-USD"]) == pytest.approx(1440, abs=1)
+        made = self.load("BTC-USD", 300, 5)[-3]  # it is over
+        assert (made.start + timedelta(minutes=5), made.close) in closes["BTC-USD"]
+        assert all(since <= moment <= utc_now() for moment, _ in closes["BTC-USD"])
+        assert len(closes["AAPL"]) < 5 * 78 + 1
+
+    def test_real_prices_have_no_simulated_past(self):
+        for provider in ("coinbase", "gone"):
+            self.put("BTC-USD", provider)
+            assert self.load("BTC-USD", DAY, 30) == []
+
+    def test_it_replaces_the_candles_of_an_earlier_market(self):
+        self.put("BTC-USD")
+        made = self.load("BTC-USD", 3600, 1)[5]
+        start = int(made.start.timestamp())
+        archive.save(1, [row(1, 2, 3, step=3600, start=start, provider="simulated")])
+        assert made in self.load("BTC-USD", 3600, 1)
+
+    def test_prices_from_the_night_stay_between_its_sessions(self):
+        self.put("AAPL")
+        days = {each.start.date() for each in self.load("AAPL", DAY, 10)}
+        sunday = next(
+            day
+            for day in (utc_now().date() - timedelta(days=n) for n in range(1, 9))
+            if day.weekday() == 6
+        )
+        start = int(datetime.combine(sunday, time(12), UTC).timestamp())
+        archive.save(1, [row(7, symbol="AAPL", step=300, start=start, provider="simulated")])
+        assert sunday not in days
+        assert [each.close for each in self.load("AAPL", 300, 10) if each.close == 7] == [7]

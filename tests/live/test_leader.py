@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -11,16 +12,18 @@ from asgiref.sync import sync_to_async
 from channels.layers import channel_layers
 
 from quotes import live
+from quotes.candles import archive
 from quotes.live import changes, layer
 from quotes.live.live import Live
 from quotes.models import HeldPrice, LastQuote, ProviderSymbol, Symbol
-from quotes.quote import Quote
+from quotes.quote import Quote, utc_now
 from quotes.quote.wire import to_wire
 from tests.sockets import Page
 from tests.stubs.coinbase import Coinbase
 from tests.test_consumers import lasts, opened, update
 
 STATS = "/products/stats"
+MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
@@ -107,6 +110,42 @@ async def test_500_visitors_cost_the_exchange_what_one_does(
             await live.stop()
     assert costs[0] == costs[1]
     assert costs[0][:2] == (1, 1)
+
+
+async def test_a_simulated_market_has_its_past_at_once_and_goes_on_after_a_restart(
+    transactional_db: None, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("quotes.live.writer.STORE_EVERY", 0.02)
+    settings.QUOTES = settings.QUOTES | {"PROVIDERS": ["simulated"]}
+    await Symbol.objects.acreate(code="BTC-USD", name="Bitcoin", kind="crypto", currency="USD")
+    quotes: list[Quote] = []
+    for _ in range(2):
+        process = Live()
+        await process.start(pages=False, feed=True)
+        try:
+            while not (rows := [row async for row in LastQuote.objects.all()]) or (
+                quotes and rows[0].quote.received_at <= quotes[0].received_at
+            ):
+                pass
+            quotes.append(rows[0].quote)
+        finally:
+            await process.stop()
+
+    end = utc_now()
+    start = quotes[0].time.replace(second=0, microsecond=0) - timedelta(days=1)
+    minutes = await sync_to_async(archive.load)("BTC-USD", 60, start, end)
+    assert all(before.close == after.open for before, after in pairwise(minutes))
+    made = {minute.start: minute for minute in minutes}
+    assert list(made) == [start + n * MINUTE for n in range(len(minutes))]
+    for quote in quotes:
+        now = quote.time.replace(second=0, microsecond=0)
+        assert quote.reference == quote.open == made[now - timedelta(days=1)].open
+        spread = quote.ask - quote.bid
+        assert made[now].low - spread <= quote.last <= made[now].high + spread
+        day = [each for moment, each in made.items() if now - 1440 * MINUTE <= moment < now]
+        high, low = max(each.high for each in day), min(each.low for each in day)
+        assert high <= quote.high <= max(high, made[now].high + spread)
+        assert low >= quote.low >= min(low, made[now].low - spread)
 
 
 async def test_the_first_price_of_a_new_feed_may_not_jump_from_the_last_of_the_one_before(

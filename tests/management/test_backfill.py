@@ -73,6 +73,13 @@ async def test_a_symbol_without_a_provider_of_candles_is_done(shell: Shell) -> N
     assert "1/1 BTC-USD: none of its providers has candles\n" in output
 
 
+async def test_a_simulated_symbol_needs_no_request(shell: Shell) -> None:
+    shell.providers = "kraken,simulated"
+    code, output, errors = await shell.run("AAPL")
+    assert (code, errors) == (0, "")
+    assert output == "1/1 AAPL: simulated, so its candles are made when they are shown\n"
+
+
 async def test_missing_candles_are_reported_with_what_to_do(shell: Shell) -> None:
     shell.stub.mode = "unauthorized"
     code, output, errors = await shell.run("BTC-USD", "ETH-USD", "--days", "0.01")

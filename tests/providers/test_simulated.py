@@ -15,9 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quotes import sessions
+from quotes.candles.backfill import roll_up
 from quotes.kinds import KINDS
 from quotes.providers import Instrument, make_provider
-from quotes.providers.simulated import MAX_BURST, Simulated
+from quotes.providers.kit.bars import DAY
+from quotes.providers.simulated import HOURS, MAX_BURST, Simulated
 from quotes.quote import Quote
 from quotes.quote.wire import from_wire, to_wire
 from tests.examples import examples
@@ -28,6 +31,16 @@ AAPL = Instrument(symbol="AAPL", code="", kind="stock", start=Decimal(200))
 SPY = Instrument(symbol="SPY", code="", kind="etf", start=Decimal(600))
 GSPC = Instrument(symbol="^GSPC", code="", kind="index", start=Decimal(6000))
 ALL = [BTC, AAPL, SPY, GSPC]
+
+LISTED = [  # with the hours of their exchanges
+    replace(AAPL, exchange="NASDAQ"),
+    replace(AAPL, symbol="7203", exchange="TSE"),  # a break at noon
+    replace(AAPL, symbol="INFY", exchange="NSE"),  # opens at 9:15, at 3:45 in UTC
+    replace(GSPC, exchange="SNP"),
+    Instrument(symbol="EUR-USD", code="", kind="currency", start=Decimal("1.08")),  # day and night
+    Instrument(symbol="ESZ6", code="", kind="future", exchange="CME", start=Decimal(6000)),
+]
+HALF_DAY = datetime(2026, 11, 27, tzinfo=UTC)  # in New York, after Thanksgiving
 
 fifty = examples(50)
 seeds = st.integers(0, 10**6)
@@ -69,7 +82,7 @@ def fake_time() -> FakeTime:
 
 
 def simulated(seed: int | str | None = 7, rate: float | str = 60, **options: Any) -> Simulated:
-    return Simulated(rate, seed, **FakeTime().options() | options)
+    return Simulated(rate, seed, **(FakeTime().options() | options))
 
 
 async def take(provider: Simulated, chosen: Sequence[Instrument], count: int) -> list[Quote]:
@@ -156,14 +169,24 @@ async def test_the_same_seed_has_the_same_sequence(seed: int) -> None:
     assert first == second
 
 
-async def test_the_sequence_of_a_seed_does_not_depend_on_the_clock() -> None:
-    slow = FakeTime()
-    slow.delay = 0.9
-    later = slow.options() | {"clock": lambda: NOON + timedelta(days=100)}
+@fifty
+@given(instruments, seeds, st.integers(30, 400_000))
+async def test_the_prices_of_a_seed_depend_only_on_the_time(
+    instrument: Instrument, seed: int, started: int
+) -> None:
+    [before, _], time = [FakeTime(), FakeTime()], FakeTime()
+    before.seconds = -started
+    running = simulated(seed, **before.options())
+    await take(running, [instrument], 20)
+    before.seconds = time.seconds = 0.5
+    [went_on], [restarted] = [
+        await each.quotes([instrument]) for each in (running, simulated(seed, **time.options()))
+    ]
 
-    assert contents(await take(simulated(**later), ALL, 300)) == contents(
-        await take(simulated(), ALL, 300)
-    )
+    assert (went_on.open, went_on.reference) == (restarted.open, restarted.reference)
+    spread = went_on.ask - went_on.bid
+    for now, then in zip(values(went_on)[:6], values(restarted)[:6], strict=True):
+        assert abs(now - then) <= 3 * spread
 
 
 @fifty
@@ -171,18 +194,20 @@ async def test_the_sequence_of_a_seed_does_not_depend_on_the_clock() -> None:
 async def test_a_symbol_walks_the_same_way_beside_any_others(
     seed: int, neighbours: list[Instrument]
 ) -> None:
-    together = contents(await take(simulated(seed), [*neighbours, BTC], 120), "BTC-USD")
-    alone = contents(await take(simulated(seed), [BTC], len(together)))
-
-    assert len(together) >= 29
-    assert together == alone
+    time = FakeTime()
+    crowd, single = [simulated(seed, **time.options()) for _ in range(2)]
+    for _ in range(90):
+        [*_, together], [alone] = await crowd.quotes([*neighbours, BTC]), await single.quotes([BTC])
+        assert together == alone
+        await time.sleep(1.0)
 
 
 async def test_polling_walks_the_same_way_as_streaming() -> None:
-    provider = simulated()
-    polled = [quote for _ in range(20) for quote in await provider.quotes([BTC])]
-
-    assert contents(polled) == contents(await take(simulated(), [BTC], 20))
+    time = FakeTime()
+    provider = simulated(**time.options())
+    for streamed in await take(simulated(), [BTC], 20):
+        time.seconds = (streamed.source_time - NOON).total_seconds()
+        assert await provider.quotes([BTC]) == [streamed]
 
 
 @pytest.mark.parametrize("seed", [None, ""])
@@ -199,7 +224,7 @@ async def test_a_seed_from_the_environment_is_the_same_as_the_number() -> None:
 
 
 @pytest.mark.parametrize(
-    ("start", "tick", "last"),
+    ("start", "tick", "near"),
     [
         ("64000", "0.010000000000", "64000.00"),
         ("101.004", "0.01", "101.00"),
@@ -212,8 +237,8 @@ async def test_a_seed_from_the_environment_is_the_same_as_the_number() -> None:
         (None, None, "100.00"),
     ],
 )
-async def test_the_market_begins_at_the_first_price_on_the_tick_grid(
-    start: str | None, tick: str | None, last: str
+async def test_the_market_moves_around_its_start_on_the_tick_grid(
+    start: str | None, tick: str | None, near: str
 ) -> None:
     instrument = Instrument(
         symbol="AAPL",
@@ -223,7 +248,9 @@ async def test_the_market_begins_at_the_first_price_on_the_tick_grid(
     )
     [quote] = await simulated().quotes([instrument])
 
-    assert str(quote.last) == last
+    assert len(str(quote.last).partition(".")[2]) == len(near.partition(".")[2])
+    assert quote.last % Decimal(tick or "1E-13") == 0
+    assert quote.last == pytest.approx(Decimal(near), rel=Decimal("0.5"))
 
 
 async def test_a_crypto_quote_has_24_hours_and_never_closes() -> None:
@@ -247,13 +274,11 @@ async def test_other_quotes_have_a_day_and_whole_shares_and_never_close(
     assert quote.volume % 1 == 0
 
 
-@pytest.mark.parametrize(
-    ("start", "shown"), [("1.08459", "1.08459"), ("150.123", "150.123"), ("16512.5", "16512.50")]
-)
-async def test_a_pair_of_currencies_ticks_by_a_part_of_a_pip(start: str, shown: str) -> None:
+@pytest.mark.parametrize(("start", "digits"), [("1.08459", 5), ("150.123", 3), ("16512.5", 2)])
+async def test_a_pair_of_currencies_ticks_by_a_part_of_a_pip(start: str, digits: int) -> None:
     pair = Instrument(symbol="PAIR", code="", kind="currency", start=Decimal(start))
     [quote] = await simulated().quotes([pair])
-    assert str(quote.last) == shown
+    assert len(str(quote.last).partition(".")[2]) == digits
 
 
 async def test_a_quote_has_the_time_of_the_clock(fake_time: FakeTime) -> None:
@@ -286,12 +311,13 @@ async def test_a_visitor_sees_prices_change(instrument: Instrument, rate: int) -
 
 
 @pytest.mark.parametrize("instrument", ALL, ids=lambda instrument: instrument.kind)
-@pytest.mark.parametrize("rate", [1, 0.001], ids=["two weeks", "twenty years"])
-async def test_last_stays_within_factor_three_of_the_start(
-    instrument: Instrument, rate: float
+async def test_the_price_stays_within_factor_three_of_the_start_for_twenty_years(
+    instrument: Instrument,
 ) -> None:
-    for quote in await take(simulated(rate=rate), [instrument], 20_000 if rate == 1 else 10_500):
-        assert instrument.start / 3 < quote.last < instrument.start * 3
+    for year in range(20):
+        end = NOON - timedelta(days=365 * year)
+        for candle in await simulated().candles(instrument, DAY, end - timedelta(days=365), end):
+            assert instrument.start / 3 < candle.low <= candle.high < instrument.start * 3
 
 
 async def test_two_symbols_walk_apart() -> None:
@@ -313,12 +339,14 @@ async def test_symbols_take_turns_in_a_mixed_order() -> None:
 
 
 async def test_a_new_day_begins_where_the_last_one_ended() -> None:
-    quotes = await take(simulated(rate=1), [AAPL], 24 * 60 + 1)
-    close, morning = quotes[-2:]
+    quotes = await take(simulated(rate=1), [AAPL], 12 * 60 + 1)
+    evening, morning = quotes[-2:]
 
-    assert morning.reference == morning.open == close.last
-    assert morning.high - morning.low == abs(morning.last - close.last)
-    assert morning.volume < close.volume
+    assert morning.time - NOON == timedelta(hours=12)
+    assert morning.reference == morning.open
+    assert abs(morning.open - evening.last) < evening.high - evening.low
+    assert morning.high - morning.low <= abs(morning.last - morning.open) + Decimal("0.1")
+    assert morning.volume < evening.volume
 
 
 async def test_a_symbol_with_a_new_name_continues_at_its_price() -> None:
@@ -488,12 +516,6 @@ async def test_minutes_and_hours_show_the_same_past() -> None:
     assert (hour.open, hour.close) == (minutes[0].open, minutes[-1].close)
 
 
-async def test_the_past_ends_at_the_first_price_of_the_market() -> None:
-    candles = await simulated().candles(AAPL, 60, NOON - timedelta(hours=1), NOON)
-
-    assert candles[-1].close == AAPL.start
-
-
 async def test_walking_does_not_change_the_past() -> None:
     walked = simulated()
     await take(walked, [AAPL], 100)
@@ -502,10 +524,10 @@ async def test_walking_does_not_change_the_past() -> None:
     assert await walked.candles(AAPL, 60, *span) == await simulated().candles(AAPL, 60, *span)
 
 
-async def test_only_the_newest_thousand_candles_are_returned() -> None:
+async def test_only_the_newest_three_thousand_candles_are_returned() -> None:
     candles = await simulated().candles(BTC, 60, NOON - timedelta(days=30), NOON)
 
-    assert len(candles) == 1000
+    assert len(candles) == 3000
     assert candles[-1].start == NOON - timedelta(minutes=1)
 
 
@@ -513,3 +535,144 @@ async def test_there_are_no_candles_of_the_future() -> None:
     tomorrow = NOON + timedelta(days=1)
 
     assert await simulated().candles(BTC, 60, NOON, tomorrow) == []
+
+
+listed = st.sampled_from(LISTED)
+moments = st.datetimes(datetime(2026, 1, 5), datetime(2026, 12, 30), timezones=st.just(UTC)).map(
+    lambda moment: moment.replace(microsecond=500_000)  # in the first second of a day, too
+)
+
+
+@fifty
+@given(listed | st.just(BTC) | st.just(AAPL), seeds, moments)
+async def test_longer_candles_are_made_of_shorter_ones(
+    instrument: Instrument, seed: int, now: datetime
+) -> None:
+    provider = simulated(seed, clock=lambda: now)
+    start = now.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=1)
+    candles = {
+        step: await provider.candles(instrument, step, start, now) for step in (60, 300, 3600, DAY)
+    }
+
+    assert candles[300] == roll_up(candles[60], 300)
+    assert candles[3600] == roll_up(candles[300], 3600)
+    # a day of an exchange in Asia begins on the day before
+    fives = await provider.candles(instrument, 300, start - timedelta(days=1), now)
+    zone = sessions.zone(instrument.exchange, instrument.kind) or UTC
+    for day in candles[DAY]:
+        parts = [each for each in fives if each.start.astimezone(zone).date() == day.start.date()]
+        assert roll_up([replace(each, start=day.start) for each in parts], DAY) == [day]
+
+
+@fifty
+@given(listed, seeds, moments)
+async def test_candles_are_in_regular_sessions_only(
+    instrument: Instrument, seed: int, now: datetime
+) -> None:
+    def session(moment: datetime) -> str:
+        found = sessions.at(instrument.exchange, instrument.kind, moment)
+        assert found
+        return found.name
+
+    minute, day = timedelta(minutes=1), timedelta(days=1)
+    now = now.replace(second=0, microsecond=0)
+    candles = await simulated(seed, clock=lambda: now).candles(instrument, 60, now - day, now)
+    starts = [now - number * minute for number in range(24 * 60, 0, -1)]
+
+    assert [candle.start for candle in candles] == [
+        start for start in starts if session(start) == "regular"
+    ]
+
+
+async def test_a_half_day_is_shorter() -> None:
+    later = HALF_DAY + timedelta(days=1)
+    candles = await simulated(clock=lambda: later).candles(LISTED[0], 300, HALF_DAY, later)
+
+    assert candles[0].start == HALF_DAY.replace(hour=14, minute=30)
+    assert candles[-1].start == HALF_DAY.replace(hour=17, minute=55)
+
+
+async def test_candles_go_back_beyond_the_calendar() -> None:
+    start = NOON - timedelta(days=5 * 365)
+    days = [candle.start for candle in await simulated().candles(LISTED[0], DAY, start, NOON)]
+
+    assert days[0] - start < timedelta(days=4)
+    assert len(days) > 250 * 5
+    assert all(day.weekday() < 5 for day in days)
+
+
+@fifty
+@given(listed | st.just(BTC) | st.just(AAPL), seeds, moments, st.sampled_from(HOURS))
+async def test_a_quote_states_the_day_of_the_candles(
+    instrument: Instrument, seed: int, now: datetime, hours: str
+) -> None:
+    provider = simulated(seed, hours=hours, clock=lambda: now)
+    [quote] = await provider.quotes([instrument])
+    start = now - timedelta(days=20)
+    if instrument is BTC:
+        since = now.replace(second=0, microsecond=0) - timedelta(days=1)
+        window = await provider.candles(instrument, 60, since, now)
+        [today] = roll_up([replace(each, start=NOON) for each in window], DAY)
+        reference = today.open
+    else:
+        days = await provider.candles(instrument, DAY, start, now + timedelta(days=2))
+        reference, today = days[-2].close, days[-1]
+
+    assert (quote.open, quote.reference) == (today.open, reference)
+    assert quote.high >= max(today.high, quote.last)
+    assert quote.low <= min(today.low, quote.last)
+    if quote.session != "always":  # in the night of an open market, its range grows
+        assert quote.high == max(today.high, quote.last)
+        assert quote.low == min(today.low, quote.last)
+
+
+@fifty
+@given(listed | st.just(BTC) | st.just(AAPL), seeds, moments)
+async def test_the_last_candle_ends_at_the_price_of_the_market(
+    instrument: Instrument, seed: int, now: datetime
+) -> None:
+    provider = simulated(seed, hours="exchange", clock=lambda: now)
+    [quote] = await provider.quotes([instrument])
+    until = quote.time + timedelta(microseconds=1)
+    [last] = await provider.candles(instrument, 60, until - timedelta(minutes=1), until)
+
+    spread = quote.ask - quote.bid
+    assert last.start <= quote.time <= now
+    assert abs(quote.last - last.close) <= max(spread, last.high - last.low)
+    if quote.time < now:
+        assert quote.last == last.close
+
+
+async def test_with_the_hours_of_its_exchange_a_symbol_rests_at_night() -> None:
+    apple, time = LISTED[0], FakeTime()
+    time.seconds = (HALF_DAY.replace(hour=17, minute=58) - NOON).total_seconds()
+    provider = simulated(rate=1, hours="exchange", **time.options())
+    *_, before, closing, opening = await take(provider, [apple], 4)
+
+    assert closing.source_time == HALF_DAY.replace(hour=18) - timedelta(microseconds=1)
+    assert opening.source_time == HALF_DAY.replace(hour=14, minute=30) + timedelta(days=3)
+    assert before.reference == closing.reference != opening.reference == closing.last
+    assert opening.volume < closing.volume
+    assert {quote.session for quote in (before, closing, opening)} == {None}
+
+
+async def test_crypto_never_closes_and_does_not_wait_for_exchanges() -> None:
+    provider = simulated(rate=1, hours="exchange", clock=lambda: HALF_DAY)
+    quotes = await take(provider, [LISTED[0], BTC], 8)
+
+    assert Counter(quote.symbol for quote in quotes) == {"AAPL": 1, "BTC-USD": 7}
+    assert {quote.session for quote in quotes if quote.symbol == "BTC-USD"} == {"always"}
+
+
+async def test_a_closed_market_repeats_its_last_quote() -> None:
+    provider = simulated(hours="exchange", clock=lambda: HALF_DAY)
+    [first], [second] = [await provider.quotes(LISTED[:1]) for _ in range(2)]
+
+    assert first == second
+    assert first.source_time < first.received_at == HALF_DAY
+
+
+@pytest.mark.parametrize("hours", ["", "never", "Exchange", None])
+def test_invalid_hours_are_refused(hours: Any) -> None:
+    with pytest.raises(ValueError, match=r"Unexpected hours .*, must be one of: always, exchange"):
+        Simulated(hours=hours)

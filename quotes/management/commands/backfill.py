@@ -100,16 +100,20 @@ class Command(BaseCommand):
         """Print a line for a symbol that is done."""
         self.count += 1
         if self.verbose:
-            have_candles = any(
-                not set(STEPS).isdisjoint(self.providers[name].steps)
-                for name in self.chains[symbol]
-            )
-            nothing = "nothing new" if have_candles else "none of its providers has candles"
-            stored = counted(count, "candle") if count else nothing
+            stored = counted(count, "candle") if count else self.nothing(symbol)
             rest = "" if complete else "; some are still missing"
             self.progress.clear()
             self.stdout.write(f"{self.count}/{len(self.chains)} {symbol}: {stored}{rest}")
             self.stdout.flush()
+
+    def nothing(self, symbol: str) -> str:
+        """Return why there is no new candle of a symbol."""
+        chain = [self.providers[name] for name in self.chains[symbol]]
+        if any(provider.invented for provider in chain):
+            return "simulated, so its candles are made when they are shown"
+        if all(set(STEPS).isdisjoint(provider.steps) for provider in chain):
+            return "none of its providers has candles"
+        return "nothing new"
 
     def show(self, symbol: str, step: int, start: datetime) -> None:
         """Show, on a terminal, which candles are being requested."""

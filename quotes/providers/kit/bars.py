@@ -1,0 +1,293 @@
+"""Bars: an invented price, as bars that divide into shorter ones, down to seconds.
+
+The price is a function of the key and of the time. So it is the same after a restart and in every
+process, and the candles of any period can be made when somebody asks for them. The bars of a day
+are drawn first. The parts of a bar are drawn by a generator that is seeded with the key and the
+bar. They are a Brownian bridge within the bar: their first open, highest high, lowest low, last
+close and the sum of their volumes are those of the bar.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import date, datetime, timedelta, tzinfo
+from functools import lru_cache
+from itertools import accumulate, groupby, pairwise
+from math import exp, log, sqrt
+from random import Random
+from typing import Generic, NamedTuple, TypeVar
+
+from quotes.sessions import Period
+
+MINUTE, DAY = 60, 86_400  # seconds
+FOREVER = 10**12  # seconds
+LADDER = (3600, 300, MINUTE, 1)  # seconds; a bar is divided into parts of the next length
+BLOCK = 256  # days whose levels are drawn at once
+DRIFT = 0.12  # deviation of the level from one block to another, as a share of the volatility
+# variances, as shares of what they usually are
+NIGHT = 0.1  # outside regular trading
+WEEKEND = 0.05  # of a day
+HASTE = 4.0  # from second to second, so that a visitor sees prices change
+BUSY = 0.35  # standard deviation of the logarithm of a day's volume
+# A path whose high or low is far from that of its bar is drawn again.
+SLACK = 0.3  # as a share of the bar's standard deviation
+TRIES = 5
+LONGEST_REST = 60  # days without trading, at most
+EPOCH = date(1970, 1, 1)  # a Thursday
+
+
+class Bar(NamedTuple):
+    """The price in a period, in ticks. Times are in seconds since 1970."""
+
+    begin: int
+    end: int
+    open: int
+    high: int
+    low: int
+    close: int
+    volume: int  # lots
+    heat: float  # variance of the price in one second
+    regular: bool  # whether it is in regular trading
+
+    @property
+    def swing(self) -> float:
+        """The standard deviation of the price in its time."""
+        return sqrt(self.heat * (self.end - self.begin))
+
+    def within(self, length: int) -> bool:
+        """Return whether it is within one period of this length."""
+        return self.begin // length == (self.end - 1) // length
+
+
+class Piece(NamedTuple):
+    """A period that becomes a bar."""
+
+    begin: int
+    end: int
+    regular: bool
+    heat: float
+
+
+Number = TypeVar("Number", int, float)
+
+
+class Path(NamedTuple, Generic[Number]):
+    """Prices at the edges of some pieces, and the highest and the lowest price of each."""
+
+    prices: list[Number]
+    highs: list[Number]
+    lows: list[Number]
+
+    @classmethod
+    def free(cls, rng: Random, first: int, last: int, pieces: Sequence[Piece]) -> Path[float]:
+        """Draw a Brownian bridge from the first price to the last one."""
+        variances = [piece.heat * (piece.end - piece.begin) for piece in pieces]
+        prices, price, left = [float(first)], float(first), sum(variances)
+        for variance in variances[:-1]:
+            share = variance / left
+            left -= variance
+            price += (last - price) * share + rng.gauss(0, sqrt(variance * (1 - share)))
+            prices.append(price)
+        prices.append(float(last))
+        ends = list(zip(prices, prices[1:], variances, strict=False))
+        highs = [(a + b + excess(rng, a, b, variance)) / 2 for a, b, variance in ends]
+        lows = [(a + b - excess(rng, a, b, variance)) / 2 for a, b, variance in ends]
+        return Path(prices, highs, lows)
+
+    def miss(self, bar: Bar) -> float:
+        """Return how far its highest or lowest price is from that of a bar."""
+        return max(abs(max(self.highs) - bar.high), abs(min(self.lows) - bar.low))
+
+    def rounded(self) -> Path[int]:
+        """Return the path in whole ticks, none of them below 1."""
+        return self._each(lambda price: max(1, round(price)))
+
+    def within(self, bar: Bar) -> Path[int]:
+        """Return the path, stretched to the high and low of a bar that begins and ends like it."""
+        top, bottom = max(bar.open, bar.close), min(bar.open, bar.close)
+        up = (bar.high - top) / (max(self.highs) - top)
+        down = (bottom - bar.low) / (bottom - min(self.lows))
+
+        def stretched(price: float) -> int:
+            if price > top:
+                return round(top + (price - top) * up)
+            return round(bottom - (bottom - price) * down if price < bottom else price)
+
+        return self._each(stretched)
+
+    def _each(self, change: Callable[[float], int]) -> Path[int]:
+        return Path(*([change(price) for price in prices] for prices in self))
+
+
+def excess(rng: Random, first: float, last: float, variance: float) -> float:
+    """Draw twice the distance of the extreme of a bridge from the middle of its ends."""
+    return sqrt((last - first) ** 2 - 2 * variance * log(1 - rng.random()))
+
+
+def merged(bars: Sequence[Bar]) -> Bar:
+    """Return one bar for several that follow each other."""
+    return bars[0]._replace(
+        end=bars[-1].end,
+        high=max(bar.high for bar in bars),
+        low=min(bar.low for bar in bars),
+        close=bars[-1].close,
+        volume=sum(bar.volume for bar in bars),
+    )
+
+
+class Course:
+    """The price of one symbol at any time. Days are numbered from 1970, on the market's clock."""
+
+    def __init__(
+        self,
+        key: str,  # the seed and the symbol
+        *,
+        level: int,  # ticks, around which the price moves
+        volatility: float,  # standard deviation of a year's return
+        lots: float,  # traded in a day, on average
+        periods: Callable[[date], tuple[Period, ...]],  # of a day
+        zone: tzinfo | None,  # of its market; None if that is always open
+    ) -> None:
+        self.key, self.level, self.lots, self.zone = key, level, lots, zone
+        self.periods = periods
+        self.drift = DRIFT * volatility
+        self.swing = volatility / sqrt(365 if zone is None else 252)  # of a day
+        # What the current minute needs is drawn once.
+        self.levels = lru_cache(maxsize=8)(self._levels)  # of five years
+        self.day = lru_cache(maxsize=4)(self._day)
+        self.parts = lru_cache(maxsize=8)(self._parts)
+
+    def candles(self, step: int, start: int, stop: int, now: int) -> Iterator[tuple[int, Bar]]:
+        """Yield the bars of regular trading up to now, with the start of each.
+
+        They have `step` seconds, and start from `start`, a multiple of it, to before `stop`.
+        """
+        groups: Iterable[tuple[int, Iterable[Bar]]]
+        if step == DAY:
+            numbers = range(start // DAY, -(-stop // DAY))
+            groups = ((each * DAY, self._cut(self.regular(each), 0, now)) for each in numbers)
+        else:
+            end = min(stop, now)
+            bars = self._cut(self._days(start, end, self.regular), start, end, step)
+            groups = groupby(bars, lambda bar: bar.begin // step * step)
+        for begin, some in groups:
+            if found := list(some):
+                yield begin, merged(found)
+
+    def cover(self, begin: int, end: int) -> Iterator[Bar]:
+        """Yield the longest bars that there are from begin to end."""
+        return self._cut(self._days(begin, end, self.sessions), begin, end)
+
+    def minute(self, moment: float) -> Bar:
+        """Return the bar of the minute that contains a moment."""
+        bars = self.sessions(self.number(moment))
+        while True:
+            bar = next(bar for bar in bars if moment < bar.end)
+            if bar.within(MINUTE):
+                return bar
+            bars = self.parts(bar)
+
+    def regular_before(self, moment: float) -> Iterator[list[Bar]]:
+        """Yield the regular sessions of each day that began before a moment, the newest first."""
+        today = self.number(moment)
+        for number in range(today, today - LONGEST_REST, -1):
+            if found := [bar for bar in self.regular(number) if bar.begin <= moment]:
+                yield found
+
+    def regular(self, number: int) -> list[Bar]:
+        """Return the bars of a day's regular sessions; none on a holiday."""
+        return [bar for bar in self.sessions(number) if bar.regular]
+
+    def number(self, moment: float) -> int:
+        """Return the number of the day that contains a moment."""
+        if self.zone is None:
+            return int(moment // DAY)
+        return (datetime.fromtimestamp(moment, self.zone).date() - EPOCH).days
+
+    def sessions(self, number: int) -> list[Bar]:
+        """Return the bars of a day: of each regular session, and of the time between them."""
+        return self.day(number, self.periods(EPOCH + timedelta(days=number)))
+
+    def _day(self, number: int, periods: tuple[Period, ...]) -> list[Bar]:
+        quiet = NIGHT if any(each.regular for each in periods) else 1.0
+        weights = [1.0 if each.regular else quiet for each in periods]
+        levels, index = self.levels(number // BLOCK), number % BLOCK
+        first, last = (max(1, round(self.level * exp(levels[index + of]))) for of in (0, 1))
+        rng, share = Random(f"{self.key}:{number}"), self._share(number)
+        lots = (periods[-1].end - periods[0].begin) // MINUTE
+        lots += int(self.lots * share * exp(rng.gauss(0, BUSY)))
+        busy = zip(weights, periods, strict=True)
+        seconds = sum(weight * (each.end - each.begin) for weight, each in busy)
+        heat = (first * self.swing) ** 2 * share / seconds
+        pieces = [
+            Piece(*each, heat * weight) for each, weight in zip(periods, weights, strict=True)
+        ]
+        return _bars(rng, pieces, lots, Path.free(rng, first, last, pieces).rounded())
+
+    def _parts(self, bar: Bar) -> list[Bar]:
+        """Divide a bar into parts of the next length."""
+        length = next(each for each in LADDER if not bar.within(each))
+        heat = bar.heat * (HASTE if length == 1 else 1.0)
+        first = bar.begin // length * length + length
+        edges = [bar.begin, *range(first, bar.end, length), bar.end]
+        pieces = [Piece(*period, bar.regular, heat) for period in pairwise(edges)]
+        rng = Random(f"{self.key}:{bar.begin}:{bar.end}")
+        best, slack = Path.free(rng, bar.open, bar.close, pieces), SLACK * bar.swing
+        for _ in range(TRIES if length > 1 else 0):
+            if best.miss(bar) <= slack:
+                break
+            other = Path.free(rng, bar.open, bar.close, pieces)
+            best = min(best, other, key=lambda each: each.miss(bar))
+        return _bars(rng, pieces, bar.volume, best.within(bar))
+
+    def _days(self, begin: int, end: int, bars_of: Callable[[int], list[Bar]]) -> Iterator[Bar]:
+        for number in range(self.number(begin), self.number(end - 1) + 1):
+            yield from bars_of(number)
+
+    def _cut(
+        self, bars: Iterable[Bar], begin: int, end: int, longest: int = FOREVER
+    ) -> Iterator[Bar]:
+        """Yield bars from begin to end, each within one period of `longest` seconds."""
+        for bar in bars:
+            if begin <= bar.begin and bar.end <= end and bar.within(longest):
+                yield bar
+            elif begin < bar.end and bar.begin < end:
+                yield from self._cut(self.parts(bar), begin, end, longest)
+
+    def _share(self, number: int) -> float:
+        return WEEKEND if self.zone is not None and (number + 3) % 7 > 4 else 1.0
+
+    def _levels(self, block: int) -> Sequence[float]:
+        """Return the logarithm of the price at each midnight of a block, and at its end."""
+        rng = Random(f"{self.key}:block {block}")
+        first, last = self._level(block), self._level(block + 1)
+        shares = [self._share(block * BLOCK + index) for index in range(BLOCK)]
+        steps = (rng.gauss(0, self.swing * sqrt(share)) for share in shares)
+        free = [0.0, *accumulate(steps)]
+        spent = [0.0, *accumulate(shares)]
+        slope = (last - first - free[-1]) / spent[-1]
+        return array("d", [first + a + slope * b for a, b in zip(free, spent, strict=True)])
+
+    def _level(self, block: int) -> float:
+        return Random(f"{self.key}:level {block}").gauss(0, self.drift)
+
+
+def _bars(rng: Random, pieces: Sequence[Piece], lots: int, path: Path[int]) -> list[Bar]:
+    lengths = [piece.end - piece.begin for piece in pieces]
+    weights = [piece.heat * length for piece, length in zip(pieces, lengths, strict=True)]
+    volumes = divided(rng, lots, weights, [length // MINUTE for length in lengths])
+    return [
+        Bar(begin, end, first, high, low, last, volume, heat, regular)
+        for (begin, end, regular, heat), (first, last), high, low, volume in zip(
+            pieces, pairwise(path.prices), path.highs, path.lows, volumes, strict=True
+        )
+    ]
+
+
+def divided(rng: Random, lots: int, weights: Sequence[float], least: Sequence[int]) -> list[int]:
+    """Divide lots at random, by weights; each part gets at least its number of `least`."""
+    marks = [0.0, *accumulate(weight * (0.5 + rng.random()) for weight in weights)]
+    spare = lots - sum(least)
+    cuts = [int(spare * (mark / marks[-1])) for mark in marks]
+    return [few + stop - start for few, (start, stop) in zip(least, pairwise(cuts), strict=True)]
