@@ -18,7 +18,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext, gettext_noop, pgettext
 
 from quotes import conf, formats, sessions
-from quotes.kinds import KINDS
+from quotes.kinds import ALL_DAY, KINDS
 from quotes.providers import REGISTRY, provider_class
 from quotes.quote import Quote
 from quotes.store import State
@@ -372,6 +372,8 @@ class Shown:
     @property
     def market(self) -> str:
         """The session of the market, with the time when it opens."""
+        if _never_closes(self.state):
+            return gettext("Simulated, always open")
         session = _translated(SESSIONS, self.session)
         if self.session in ("pre", "break", "closed") and self.opens:
             return gettext("%(session)s, opens %(when)s") % {
@@ -421,7 +423,8 @@ def summary(states: Sequence[State]) -> dict[str, Hashable]:
     units = set(map(_unit, states))
     texts: list[str] = [*units] if len(units) == 1 else []
     if sessions == {"always"}:
-        texts.append(gettext("24/7"))
+        simulated = any(map(_never_closes, states))
+        texts.append(gettext("simulated, always open") if simulated else gettext("24/7"))
     elif sessions <= {"always", "regular"} and sessions:
         texts.append(gettext("all markets open"))
     elif sessions == {"closed"}:
@@ -430,6 +433,13 @@ def summary(states: Sequence[State]) -> dict[str, Hashable]:
     if since:
         texts.insert(0, gettext("Change: %(since)s") % {"since": gettext(since)})
     return {"texts": tuple(texts), "same": sessions in ({"always"}, {"closed"})}
+
+
+def _never_closes(state: State) -> bool:
+    """Return whether a simulated market is open at times when the real one is closed."""
+    quote = state.quote
+    simulated = quote is not None and quote.provider == "simulated" and quote.session == "always"
+    return simulated and state.symbol.kind_of.venue != ALL_DAY
 
 
 def _all_closed(states: Iterable[State]) -> str:

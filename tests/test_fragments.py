@@ -5,6 +5,7 @@ from __future__ import annotations
 import html as html_module
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -416,6 +417,20 @@ class TestWhatARowSays:
             ("2026-10-01 09:00", "SHANGHAI", {}, "Opens 8 Oct", "Closed, opens 8 Oct"),
             ("2026-11-22 12:00", "NYSE", {"session": "halted"}, "Halted", "Halted"),
             ("2026-11-22 12:00", "NYSE", {"session": "always"}, "", "24/7"),
+            (
+                "2026-11-22 12:00",
+                "NYSE",
+                {"session": "always", "provider": "simulated"},
+                "",
+                "Simulated, always open",
+            ),
+            (
+                "2026-11-22 12:00",
+                "NYSE",
+                {"session": None, "provider": "simulated"},
+                "Opens Mon 15:30",
+                "Closed, opens Mon 15:30",
+            ),
             ("2026-11-22 12:00", "MOON", {"session": "closed"}, "Closed", "Closed"),
             ("2026-11-22 12:00", "MOON", {}, "", ""),
             (
@@ -448,6 +463,34 @@ class TestWhatARowSays:
         self.at(fragments, moment, exchange, **more)
         output = [state(fragments.paint(w, "AAPL", EN)) for w in ("row", "entry", "panel")]
         assert [text.replace("\N{NO-BREAK SPACE}", " ") for text in output] == [row, row, panel]
+
+    def test_crypto_that_is_simulated_is_open_as_ever(
+        self, fragments: Fragments, make_quote: Callable[..., Quote]
+    ):
+        quote = make_quote("BTC-USD", provider="simulated", session="always")
+        fragments.store.put((1, 2), [quote])
+        assert state(fragments.paint("panel", "BTC-USD", "en")) == "24/7"
+
+    @pytest.mark.parametrize(
+        ("provider", "language", "text"),
+        [
+            ("yahoo", "en", "24/7"),
+            ("simulated", "en", "simulated, always open"),
+            ("simulated", "de", "simuliert, immer geöffnet"),
+        ],
+    )
+    def test_rows_state_once_that_their_market_is_simulated_and_never_closes(
+        self,
+        fragments: Fragments,
+        make_quote: Callable[..., Quote],
+        provider: str,
+        language: str,
+        text: str,
+    ):
+        quotes = [make_quote(code, session="always") for code in ("AAPL", "BTC-USD")]
+        fragments.store.put((1, 2), [replace(each, provider=provider) for each in quotes])
+        shared = fragments.shared(watch(language, row=["AAPL", "BTC-USD"]))
+        assert html_module.unescape(shared).endswith(f" · {text}</span>")
 
     @pytest.mark.parametrize(
         ("provider", "title"),
