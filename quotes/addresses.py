@@ -6,6 +6,7 @@ So a reconnect needs nothing else:
     /ws/boards/crypto/?mark=c0ffee00&rows=2,0,1    the same by their places on the board
     /ws/quotes/?symbols=BTC-USD,AAPL               rows of a {% live_quotes %} table
     /ws/quotes/?price=BTC-USD&panel=AAPL           inline prices, the panel of a symbol's page
+    /ws/quotes/?chart=1y.candles/AAPL,/SPY         a chart, compared with another symbol
 
 How that is written, and how often it is sent, comes with it: `lang=de`, `zone=utc` or
 `zone=exchange` for the times, `rate=5` for a message in five seconds at most.
@@ -24,8 +25,10 @@ from django.utils import translation
 
 from quotes import conf
 from quotes.boards import BoardQuery, Listed
+from quotes.charts.drawing import MOST_SERIES
+from quotes.charts.forms import Form
 from quotes.codes import MAX_CODE, code_of
-from quotes.watch import RATES, ZONES, Edition, Watch, Zone, places
+from quotes.watch import RATES, ZONES, Edition, Place, Watch, Zone, places
 
 WIDGETS = ("symbols", "price", "panel")
 MAX_QUERY = 8192  # bytes; servers refuse longer lines, too
@@ -47,6 +50,7 @@ class Address:
     symbols: tuple[str, ...] = ()
     price: tuple[str, ...] = ()
     panel: tuple[str, ...] = ()
+    chart: tuple[tuple[Form, str], ...] = ()
     language: str = ""
     zone: Zone = ""
     rate: int = 0
@@ -62,6 +66,7 @@ class Address:
             language=_language(params.get("lang", "")),
             zone=_zone(params.get("zone", "")),
             rate=_rate(params.get("rate", "")),
+            chart=_charts(params.getlist("chart")),
             **{name: _codes(params.getlist(name)) for name in WIDGETS},
         )
         limit = conf.get("MAX_SYMBOLS")
@@ -77,7 +82,8 @@ class Address:
     @property
     def count(self) -> int:
         """The number of symbols, once for each widget that shows them."""
-        return len(self.rows) + sum(len(getattr(self, name)) for name in WIDGETS)
+        charted = sum(1 + len(form.others) for form, _ in self.chart)
+        return len(self.rows) + charted + sum(len(getattr(self, name)) for name in WIDGETS)
 
     @property
     def fits(self) -> bool:
@@ -89,6 +95,11 @@ class Address:
     def pairs(self) -> list[tuple[str, str]]:
         """The names and values of the query string that `read` reads."""
         pairs = {name: ",".join(getattr(self, name)) for name in WIDGETS}
+        pairs["chart"] = ",".join(
+            "/".join(item)
+            for form, code in self.chart
+            for item in [(form.options, code), *(("", other) for other in form.others)]
+        )
         pairs["rows"] = ",".join(map(str, self.rows))
         pairs |= {"board": self.board, "mark": self.mark, "lang": self.language}
         pairs |= {"zone": self.zone, "rate": str(self.rate or "")}
@@ -112,6 +123,7 @@ class Address:
             codes = board.codes[: conf.get("MAX_SYMBOLS")]
         table = "row" if board else "entry"
         wanted = places(**{table: codes, "panel": self.panel, "price": self.price})
+        wanted += tuple(Place("chart", code, form) for form, code in self.chart)
         active = {"row": board.codes} if board else {}
         return Watch(
             self.edition,
@@ -126,6 +138,20 @@ class Address:
 def _codes(values: Iterable[str]) -> tuple[str, ...]:
     codes = (code_of(code) for code in ",".join(values).split(","))
     return tuple(dict.fromkeys(_short(code) for code in codes if code))
+
+
+def _charts(values: Iterable[str]) -> tuple[tuple[Form, str], ...]:
+    """Read `options/code`; an item without options is compared with the one before it."""
+    found: dict[tuple[Form, str], list[str]] = {}
+    others: list[str] = []
+    for item in ",".join(values).split(","):
+        options, slash, text = item.partition("/")
+        code = _short(code_of(text))
+        if options and code:
+            others = found.setdefault((Form.read(options), code), [])
+        elif found and slash and code and code not in others and len(others) < MOST_SERIES - 1:
+            others.append(code)
+    return tuple((form._replace(others=tuple(o)), code) for (form, code), o in found.items())
 
 
 def _places(values: Iterable[str]) -> tuple[int, ...]:

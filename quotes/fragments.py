@@ -81,6 +81,7 @@ class Fragments:
     rendered: dict[tuple[Place, Edition], tuple[object, SafeString]] = field(default_factory=dict)
     remembered: dict[tuple[Hashable, ...], SafeString] = field(default_factory=dict)
     sparks: dict[str, Spark] = field(default_factory=dict)  # by code
+    charts: Callable[[Watch], str] = lambda watch: ""  # the message with all charts of a page
 
     def paint(self, widget: str, code: str, edition: Edition) -> SafeString:
         """Return a symbol's fragment for the first paint of a page."""
@@ -130,7 +131,7 @@ class Fragments:
     def everything(self, watch: Watch) -> str:
         """Return a message with all fragments, notes and sources, and without inactive symbols."""
         gone = self.gone(watch.missing, watch.edition)
-        return gone + self.snapshot(watch) + self.about(watch)
+        return gone + self.snapshot(watch) + self.charts(watch) + self.about(watch)
 
     def gone(self, places: Iterable[Place], edition: Edition) -> str:
         """Return a message that removes symbols from these places.
@@ -141,6 +142,7 @@ class Fragments:
         return "".join(
             addressed(self.unknown(widget, code, edition), _swap(GONE[widget], code))
             for widget, code, _ in places
+            if widget in GONE
         )
 
     def unknown(self, widget: str, code: str, edition: Edition) -> SafeString:
@@ -325,7 +327,7 @@ class Fragments:
                 flash(place.code),
             )
             for place in watch.places
-            if place.code in codes and place.code in self.store.states
+            if place.code in codes and place.code in self.store.states and place.widget in TARGETS
         )
 
 

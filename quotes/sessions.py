@@ -135,6 +135,17 @@ def last_trading(exchange: str, kind: str, now: datetime) -> tuple[datetime, dat
     return None if line is None else line.trading_before(now)
 
 
+def trading_between(
+    exchange: str, kind: str, begin: datetime, end: datetime
+) -> list[tuple[datetime, datetime]]:
+    """Return when each regular trading between two moments begins and ends, in order.
+
+    Times are aware. The list is empty if they are not known, or if the market never closes.
+    """
+    line = _timeline_of(exchange, kind)
+    return [] if line is None else line.trading_between(begin, end)
+
+
 def price_label(exchange: str, kind: str, now: datetime, made_at: datetime, as_of: datetime) -> str:
     """Return "close" for the last price of regular trading, "post" for a later one, or "".
 
@@ -239,6 +250,15 @@ class Timeline:
         while begin > 0 and self.names[begin - 1] in TRADING:
             begin -= 1
         return (self.moments[begin], self.moments[end]) if begin < end else None
+
+    def trading_between(self, begin: datetime, end: datetime) -> list[tuple[datetime, datetime]]:
+        """Return when each regular trading between two moments begins and ends, in order."""
+        first = max(0, bisect_right(self.moments, begin) - 1)
+        return [
+            (self.moments[index], self.moments[index + 1])
+            for index in range(first, bisect_right(self.moments, end - timedelta.resolution))
+            if self.names[index] == "regular"
+        ]
 
     def _next_open(self, index: int) -> datetime | None:
         while (name := self.names[index]) is not None:

@@ -10,6 +10,7 @@ app_name = "quotes"
 urlpatterns = [
     path("", views.index, name="index"),
     path("boards/<slug:slug>/", views.board, name="board"),
+    path("symbols/<path:code>/bars.csv", views.bars, name="bars"),
     path("symbols/<path:code>/", views.symbol, name="symbol"),
     path("search/", views.search, name="search"),
     path("search/suggestions/", views.suggestions, name="suggestions"),

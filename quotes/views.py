@@ -27,12 +27,13 @@ from quotes.boards import SORTS, BoardQuery, BoardView, Selection, comparable
 from quotes.codes import MAX_CODE, code_of
 from quotes.conf.forms import is_within, origin
 from quotes.fragments import TURNS, addressed
+from quotes.graphs import Choice, as_csv, table
 from quotes.live import Live, ensure_started
 from quotes.metrics import exposition
 from quotes.models import Symbol
 from quotes.search import MOST, matched
 from quotes.shown import Shown
-from quotes.watch import Edition
+from quotes.watch import Edition, Place
 
 FRONT_ROWS = 6  # symbols of each board on the front page
 SUGGESTIONS = 8  # symbols below the field of the search
@@ -234,7 +235,11 @@ async def symbol(request: HttpRequest, code: str) -> HttpResponse:
     found = live.listed.symbols.get(code_of(code))
     if found is None:
         raise Http404(_("There is no symbol “%(code)s”.") % {"code": code})
-    address = Address(panel=(found.code,), language=language())
+    choice = Choice(request.GET, found.code, live.listed.symbols)
+    chart = Place("chart", found.code, choice.form)
+    await live.charts.ready([chart], edition())
+    frame = live.charts.frame(chart, edition())
+    address = Address(panel=(found.code,), chart=((choice.form, found.code),), language=language())
     boards = [each for each in live.listed.boards.values() if found.code in each.codes]
     kind = found.get_kind_display()
     context = page(
@@ -244,8 +249,28 @@ async def symbol(request: HttpRequest, code: str) -> HttpResponse:
         kind="" if kind in {each.heading for each in boards} else kind,
         panel=live.fragments.paint("panel", found.code, edition()),
         on_boards=boards,
+        chart=live.charts.whole(chart, edition()),
+        choice=choice.context(),
+        bars=table(found, frame, edition()) if frame else (),
     )
     return render(request, "quotes/symbol.html", context)
+
+
+@fresh
+@require_safe
+async def bars(request: HttpRequest, code: str) -> HttpResponse:
+    """Return the stored bars of a symbol's chart as CSV."""
+    live = await ensure_started()
+    found = live.listed.symbols.get(code_of(code))
+    if found is None:
+        raise Http404(_("There is no symbol “%(code)s”.") % {"code": code})
+    choice = Choice(request.GET, found.code, live.listed.symbols)
+    if choice.errors:
+        return plain(" ".join(choice.errors), status=400)
+    read = await live.charts.read(found.code, choice.form)
+    answer = HttpResponse("".join(as_csv(read.bars if read else ())), content_type="text/csv")
+    answer["Content-Disposition"] = f'attachment; filename="{choice.form.range}.csv"'
+    return answer
 
 
 @fresh

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from django.utils import timezone, translation
 
 from quotes import sessions
+from quotes.charts.forms import Form
 from quotes.models import Symbol
 
 Zone = Literal["", "utc", "exchange"]
@@ -45,11 +46,11 @@ class Edition(NamedTuple):
 
 
 class Place(NamedTuple):
-    """A widget of one symbol on a page, with its form if the widget has several."""
+    """A widget of one symbol on a page; only a chart has different forms."""
 
     widget: str
     code: str
-    form: str = ""
+    form: Form = Form()
 
 
 @dataclass(frozen=True, slots=True)

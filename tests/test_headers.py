@@ -24,6 +24,7 @@ WALK = {
     "/": (200, PAGES),
     "/boards/crypto/": (200, PAGES),
     "/symbols/BTC-USD/": (200, PAGES),
+    "/symbols/BTC-USD/bars.csv": (200, PAGES),
     "/search/?q=bit": (200, PAGES),
     "/search/suggestions/?q=bit": (200, PAGES),
     "/live/?board=crypto": (200, PAGES),

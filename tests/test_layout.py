@@ -13,15 +13,15 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 QUOTES = ROOT / "quotes"
 ROOMS = """
-kinds
+kinds charts
 quote conf sessions formats
 providers fields limits codes
 models
 feed store alerts catalogue
 candles shown boards checks
 search watch
-fragments charts
-addresses chart_texts
+fragments
+addresses graphs
 live
 visitors embeds staff doctor consumers metrics templatetags apps
 views admin routing management probes

@@ -123,12 +123,15 @@ def save(epoch: int, rows: Sequence[Row]) -> None:
             cursor.execute(write, [json.dumps(some), *locked])
 
 
-def load(symbol: str, step: int, start: datetime, end: datetime) -> list[providers.Candle]:
+def load(
+    symbol: str, step: int, start: datetime, end: datetime, most: int | None = None
+) -> list[providers.Candle]:
     """Return a symbol's candles of `step` seconds that start from `start` to before `end`.
 
-    The oldest comes first. Periods without a quote have no candle. The last candle may still
-    change. While a symbol's price is simulated, its candles are made here, as far back as candles
-    are kept. Only outside the hours of its exchange they are those of its quotes.
+    The oldest comes first. With `most`, these are the newest of them, at most so many. Periods
+    without a quote have no candle. The last candle may still change. While a symbol's price is
+    simulated, its candles are made here, as far back as candles are kept. Only outside the hours
+    of its exchange they are those of its quotes.
     """
     stored = Candle.objects.filter(symbol__code=symbol, step=step, start__gte=start, start__lt=end)
     found = {
@@ -140,11 +143,12 @@ def load(symbol: str, step: int, start: datetime, end: datetime) -> list[provide
             close=each.close,
             volume=each.volume,
         )
-        for each in stored
+        for each in stored.order_by("-start")[:most]
     }
     made = invented.make([symbol], step, start, end).get(symbol, ())
     found |= {each.start: each for each in made}
-    return [found[moment] for moment in sorted(found)]
+    moments = sorted(found)
+    return [found[moment] for moment in (moments if most is None else moments[-most:])]
 
 
 def load_closes(

@@ -132,7 +132,7 @@ class Hub:
                 except Exception:
                     logger.exception("could not render %s", ", ".join(sorted(shown)))
                 else:
-                    self._send(list(self.watches[watch]), update, shown)
+                    self._send(list(self.watches[watch]) if update else [], update, shown)
 
     def _due_now(self, watch: Watch, codes: set[str]) -> set[str]:
         """Return which symbols to send now; keep those of a watch with a rate until it is due."""
@@ -210,7 +210,8 @@ class Hub:
         codes, subscriber.owed, subscriber.behind = subscriber.owed, set(), False
         watch = subscriber.watch
         sign = self.fragments.sign(watch.edition)  # it may have missed one
-        return self.fragments.snapshot(watch, codes) + self.fragments.about(watch) + sign
+        charts = self.fragments.charts(watch)
+        return self.fragments.snapshot(watch, codes) + charts + self.fragments.about(watch) + sign
 
 
 @coroutine

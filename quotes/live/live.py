@@ -28,6 +28,7 @@ from quotes.limits import Limits
 from quotes.live import changes, layer, lease
 from quotes.live.beat import Beat
 from quotes.live.beside import Beside
+from quotes.live.charts import Charts
 from quotes.live.database import DatabaseThread
 from quotes.live.hub import COHORTS, Hub
 from quotes.live.leader import stand
@@ -69,6 +70,8 @@ class Live:
         self.in_database = DatabaseThread()
         self.in_lease = DatabaseThread("quotes-lease")
         self.sparklines = Sparklines(self)
+        self.charts = Charts(self)
+        self.fragments.charts = self.charts.message
         self.beat = Beat()
         self.from_layer = Beat()  # the same, for batches of the layer only
         self.seen = NOTHING  # (epoch, batch) of the newest message
@@ -118,6 +121,7 @@ class Live:
             self.tasks.keep(self.pulse)
             self.tasks.keep(Beside(self).run)
             self.tasks.keep(self.sparklines.run)
+            self.tasks.keep(self.charts.run)
         self.tasks.keep(self.watch_beat)
         if feed:
             self.tasks.keep(partial(stand, self))

@@ -8,11 +8,11 @@ from typing import Any
 from django.template.loader import render_to_string
 from django.utils import translation
 
-from quotes.chart_texts import ChartTexts
 from quotes.charts.bars import DAY, MINUTE, Bar
 from quotes.charts.chart import Chart
 from quotes.charts.comparison import Comparison
 from quotes.charts.frame import Frame
+from quotes.shown.charts import ChartTexts
 from tests.charts.made import HALF_DAY, NEW_YORK, minutes, year
 
 SHOWN = {"id": "quotes-chart-now", "title": "AAPL, 1 day", "zone": "New York"}

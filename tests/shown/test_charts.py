@@ -14,7 +14,6 @@ from django.utils import translation
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quotes.chart_texts import TITLES, ChartTexts
 from quotes.charts.axes import NICE
 from quotes.charts.bars import DAY, HOUR, MINUTE, MONTH, QUARTER, WEEK, YEAR, Bar
 from quotes.charts.chart import Chart
@@ -22,6 +21,7 @@ from quotes.charts.comparison import Comparison
 from quotes.charts.drawing import Event
 from quotes.charts.frame import Frame
 from quotes.charts.ranges import RANGES
+from quotes.shown.charts import TITLES, ChartTexts
 from tests.charts.made import HALF_DAY, NEW_YORK, bar, minutes, year
 from tests.charts.shown import SHOWN, a_day, chart_of, render
 

@@ -1,0 +1,143 @@
+"""The charts of symbol pages: what a visitor chooses, the table of their bars, and CSV."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+from io import StringIO
+from typing import Any
+from urllib.parse import urlencode
+
+from django.http import QueryDict
+from django.utils.translation import gettext, gettext_noop
+
+from quotes import formats
+from quotes.charts.bars import Bar
+from quotes.charts.drawing import MOST_SERIES
+from quotes.charts.forms import FIRST, KINDS, SCALES, Form
+from quotes.charts.frame import Frame
+from quotes.charts.ranges import RANGES
+from quotes.codes import MAX_CODE, code_of
+from quotes.models import Symbol
+from quotes.shown.charts import TITLES, ChartTexts
+from quotes.watch import Edition
+
+LABELS = {
+    "1d": gettext_noop("1D"), "5d": gettext_noop("5D"), "1m": gettext_noop("1M"),
+    "6m": gettext_noop("6M"), "ytd": gettext_noop("YTD"), "1y": gettext_noop("1Y"),
+    "5y": gettext_noop("5Y"), "all": gettext_noop("All"),
+}  # fmt: skip
+WORDS = {
+    "line": gettext_noop("Line"), "candles": gettext_noop("Candles"),
+    "linear": gettext_noop("Linear"), "log": gettext_noop("Logarithmic"),
+}  # fmt: skip
+COLUMNS = ("start", "open", "high", "low", "close", "volume")
+
+
+class Choice:
+    """The chart that a query string asks for, and what was wrong with it."""
+
+    def __init__(self, params: QueryDict, code: str, symbols: Iterable[str]) -> None:
+        self.code, self.errors = code, list[str]()
+        self.form = Form(
+            self._one_of(RANGES, params.get("range", ""), gettext("range")) or FIRST,
+            self._one_of(KINDS, params.get("kind", ""), gettext("kind of chart")),
+            self._one_of(SCALES, params.get("scale", ""), gettext("scale")),
+            self._others(",".join(params.getlist("with")), symbols),
+        )
+
+    def _one_of(self, known: Iterable[str], given: str, what: str) -> str:
+        if given and given not in known:
+            words = gettext("There is no %(what)s “%(given)s”. Choose one of: %(known)s.")
+            listed = ", ".join(known)
+            self.errors.append(words % {"what": what, "given": given[:MAX_CODE], "known": listed})
+        return given if given in known else ""
+
+    def _others(self, given: str, symbols: Iterable[str]) -> tuple[str, ...]:
+        codes = dict.fromkeys(code for each in given.split(",") if (code := code_of(each)))
+        codes.pop(self.code, None)
+        for code in [code for code in codes if code not in symbols]:
+            del codes[code]
+            self.errors.append(
+                gettext("There is no symbol “%(code)s”.") % {"code": code[:MAX_CODE]}
+            )
+        if len(codes) >= MOST_SERIES:
+            words = gettext("At most %(n)d symbols can be compared.")
+            self.errors.append(words % {"n": MOST_SERIES})
+        return tuple(codes)[: MOST_SERIES - 1]
+
+    def link(self, **changes: Any) -> str:
+        """Return the query string with some changes, without defaults: `?range=1y`, or `?`."""
+        return "?" + urlencode(self.pairs(**changes))
+
+    def pairs(self, **changes: Any) -> list[tuple[str, str]]:
+        """Return the names and values of the query string with some changes, without defaults."""
+        form = self.form._replace(**changes)
+        pairs = {
+            "range": "" if form.range == FIRST else form.range,
+            "kind": form.kind,
+            "scale": form.scale,
+            "with": ",".join(form.others),
+        }
+        return [(name, value) for name, value in pairs.items() if value]
+
+    def context(self) -> dict[str, Any]:
+        """Return the links to other charts."""
+        form = self.form
+        kind = form.kind or RANGES[form.range].kind
+        return {
+            "errors": self.errors,
+            "ranges": [
+                (gettext(label), gettext(TITLES[name]), self.link(range=name), name == form.range)
+                for name, label in LABELS.items()
+            ],
+            "kinds": [(gettext(WORDS[k]), self.link(kind=k), k == kind) for k in KINDS],
+            "scales": [
+                (gettext(WORDS[s]), self.link(scale=s), s == (form.scale or SCALES[0]))
+                for s in SCALES
+            ],
+            "others": [
+                (code, self.link(others=tuple(c for c in form.others if c != code)))
+                for code in form.others
+            ],
+            "query": self.link(),
+            "pairs": self.pairs(),
+        }
+
+
+def table(symbol: Symbol, frame: Frame, edition: Edition) -> list[list[str]]:
+    """Return the values of the bars of a chart as rows of a table, the newest first.
+
+    They are time, open, high, low, close, change since the bar before, and volume.
+    """
+    texts = ChartTexts(edition.language, symbol.digits_near(frame.bars[-1].close))
+    rows: list[list[str]] = []
+    before: Decimal | None = None
+    for placed in frame.placed:
+        bar = placed.bar
+        when = texts.when(bar.start.astimezone(frame.drawn_zone), frame.drawn_step)
+        change = (bar.close / before - 1) * 100 if before else None
+        rows.append(
+            [
+                when,
+                *(texts.price(each) for each in bar[1:5]),
+                "" if change is None else formats.percent(change, edition.language),
+                "" if bar.volume is None else formats.compact(bar.volume, edition.language),
+            ]
+        )
+        before = bar.close
+    return rows[::-1]
+
+
+def as_csv(bars: Iterable[Bar]) -> Iterator[str]:
+    """Yield the lines of a file with the stored bars: times in UTC, prices with all digits."""
+    for row in (COLUMNS, *map(_plain, bars)):
+        line = StringIO()
+        csv.writer(line).writerow(row)
+        yield line.getvalue()
+
+
+def _plain(bar: Bar) -> list[str]:
+    values = ("" if each is None else f"{each:f}" for each in bar[1:])
+    return [bar.start.isoformat(), *values]

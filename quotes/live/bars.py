@@ -1,0 +1,97 @@
+"""Bars: the candles that charts show, read once for all charts and grown by the quotes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, tzinfo
+from typing import Protocol
+
+from quotes import sessions
+from quotes.candles import archive
+from quotes.candles.growing import EXTENDED, NO_TRADE, period_of
+from quotes.charts.bars import Bar
+from quotes.live.database import DatabaseThread
+from quotes.quote import Quote
+from quotes.quote.values import EPOCH
+from quotes.store import Store
+
+READ_AGAIN = timedelta(seconds=55)  # after which the newest candles are read again
+READ_ALL = timedelta(hours=1)  # after which all are: gaps may have been completed by then
+MOST_SERIES = 500  # that are kept
+MAX_BARS = 20_000  # of one series
+ALL = EPOCH + timedelta(days=1)  # before any candle
+
+Key = tuple[str, int]  # the code of a symbol, and the step in seconds
+
+
+@dataclass(slots=True)
+class Series:
+    """The bars of one symbol and step, in order."""
+
+    since: datetime  # they are complete from here on, as far as they are stored
+    all_at: datetime  # when all were read
+    read_at: datetime  # when the newest were
+    bars: list[Bar] = field(default_factory=list)
+
+    def grow(self, quote: Quote, step: int, zone: tzinfo | None) -> None:
+        """Add a quote to the last bar, or begin the next one."""
+        if quote.session in EXTENDED or (quote.source_time is None and quote.session in NO_TRADE):
+            return
+        start = EPOCH + timedelta(seconds=period_of(step, quote.time, zone)[0])
+        last, price = (self.bars[-1] if self.bars else None), quote.last
+        if last is None or last.start < start:
+            self.bars.append(Bar(start, price, price, price, price))
+        elif last.start == start:
+            high, low = max(last.high, price), min(last.low, price)
+            self.bars[-1] = last._replace(high=high, low=low, close=price)
+
+
+class Live(Protocol):
+    """The attributes of `live.Live` that `Bars` uses."""
+
+    in_database: DatabaseThread
+    store: Store
+
+
+class Bars:
+    """The series of all charts that are open, or were open before."""
+
+    def __init__(self, live: Live, clock: Callable[[], datetime]) -> None:
+        self.live, self.clock = live, clock
+        self.series: dict[Key, Series] = {}  # the one that was used last is the last one
+
+    async def read(self, code: str, step: int, since: datetime | None) -> Sequence[Bar]:
+        """Return the bars from a time on, or all; read what is not in memory.
+
+        Raise the errors of the database if it does not answer.
+        """
+        now, since = self.clock(), since or ALL
+        series = self.series.pop((code, step), None)
+        if series is None or series.since > since or abs(now - series.all_at) > READ_ALL:
+            series = Series(since, now, now, await self._load(code, step, since, now))
+        elif abs(now - series.read_at) > READ_AGAIN:
+            newest = series.bars[-2:][0].start if series.bars else since
+            kept = [bar for bar in series.bars if bar.start < newest]
+            series.bars = kept + await self._load(code, step, newest, now)
+            series.read_at = now
+        self.series[code, step] = series
+        self.newest(code, step)
+        while len(self.series) > MOST_SERIES:
+            del self.series[next(iter(self.series))]
+        return [bar for bar in series.bars if bar.start >= since]
+
+    def newest(self, code: str, step: int) -> Bar | None:
+        """Return the last bar of a series in memory, grown by the newest quote of its symbol."""
+        series, state = self.series.get((code, step)), self.live.store.states.get(code)
+        if series is None or state is None:
+            return None
+        if state.quote is not None:
+            zone = sessions.zone(state.symbol.exchange, state.symbol.kind)
+            series.grow(state.quote, step, zone)
+        return series.bars[-1] if series.bars else None
+
+    async def _load(self, code: str, step: int, since: datetime, now: datetime) -> list[Bar]:
+        until = now + timedelta(days=1)  # a day at an exchange may begin tomorrow in UTC
+        found = await self.live.in_database(archive.load, code, step, since, until, MAX_BARS)
+        return [Bar(c.start, c.open, c.high, c.low, c.close, c.volume) for c in found]

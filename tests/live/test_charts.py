@@ -1,0 +1,179 @@
+"""Charts: drawn once for all pages, moved by quotes, drawn again when a bar begins."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.db import connection
+
+from quotes.candles import archive
+from quotes.candles.growing import DAY, Row
+from quotes.feed.batch import Batch
+from quotes.live import layer
+from quotes.live.live import Live
+from quotes.models import Symbol
+from quotes.quote import Quote
+from quotes.quote.values import EPOCH
+from tests.servers import until
+from tests.sockets import Page, opened
+
+NOON = datetime(2026, 3, 4, 17, 0, 30, tzinfo=UTC)  # a Wednesday; the stock market is open
+CHART = re.compile(r'<div[^>]* id="(quotes-chart-[^"]*)"[^>]*class="quotes-charted">')
+LAST_BAR = re.compile(r'<svg hx-swap-oob="outerMorph" id="quotes-chart-[^"]*-now"')
+DAILY = "/symbols/BTC-USD/?range=1y"
+
+
+async def store_bars(code: str, step: int, until_: datetime, *closes: str) -> None:
+    """Store candles with these closes; the last one is that of a moment."""
+    last = (until_ - EPOCH) // timedelta(seconds=step)
+    rows = [
+        Row(
+            code, step, (last - n) * step, 0, *[Decimal(close)] * 4, 1, Decimal(7), None, "c", False
+        )
+        for n, close in enumerate(reversed(closes))
+    ]
+    await sync_to_async(archive.save)(1, rows)
+
+
+@pytest.fixture
+async def market(live_parts: Live, make_quote: Callable[..., Quote]) -> Live:
+    """Bitcoin with daily bars of a week, and Apple without any."""
+    live_parts.store.clock = lambda: NOON
+    for code, kind, exchange in (
+        ("BTC-USD", "crypto", "COINBASE"),
+        ("AAPL", "stock", "NASDAQ"),
+        ("ETH-USD", "crypto", "COINBASE"),
+    ):
+        await Symbol.objects.acreate(
+            code=code, name=code, kind=kind, exchange=exchange, currency="USD"
+        )
+    await store_bars("BTC-USD", DAY, NOON, *map(str, range(64_000, 64_700, 100)))
+    await store_bars("ETH-USD", DAY, NOON, *map(str, range(3_000, 3_700, 100)))
+    await live_parts.reload()
+    await tell(live_parts, quote(make_quote, "64600"))
+    return live_parts
+
+
+def quote(make_quote: Callable[..., Quote], last: str, at: datetime = NOON) -> Quote:
+    return make_quote("BTC-USD", last, provider="coinbase", source_time=at, received_at=at)
+
+
+async def tell(parts: Live, *quotes: Quote) -> None:
+    version = (1, parts.seen[1] + 1)
+    await layer.send_batch(version[0], Batch(version[1], list(quotes), {}))
+    await until(lambda: parts.seen >= version)
+
+
+async def message(page: Page, pattern: re.Pattern[str]) -> str:
+    """Return the next message in which a pattern is found."""
+    while True:
+        text: str = await page.receive_from()
+        if pattern.search(text):
+            return text
+
+
+async def read(client: Any, path: str) -> str:
+    response = await client.get(path)
+    assert response.status_code == 200
+    text: str = response.content.decode()
+    return text
+
+
+async def test_a_page_shows_its_chart_and_its_socket_the_same(market: Live, async_client: Any):
+    page = await read(async_client, DAILY)
+    [chart] = re.findall(r'<div id="quotes-chart-.*?</figure>.*?</div>', page, re.DOTALL)
+    assert chart.count("<rect x=") == 7  # a column for each day
+    assert "C 64,600.00" in chart
+    _, first = await opened("/ws/quotes/?chart=1y/BTC-USD&lang=en")
+    marked = chart.replace("<div ", '<div hx-swap-oob="outerMorph" ', 1)
+    assert marked in first
+
+
+async def test_a_quote_moves_the_last_bar_in_less_than_a_kilobyte(
+    market: Live, make_quote: Callable[..., Quote], async_client: Any
+):
+    await read(async_client, DAILY)
+    page, _ = await opened("/ws/quotes/?chart=1y/BTC-USD&lang=en")
+    await tell(market, quote(make_quote, "64601.5"))
+    frame = await message(page, LAST_BAR)
+    assert "64,601.50" in frame
+    assert "H 64,601.50" in frame
+    assert not CHART.search(frame)
+    assert len(frame.encode()) < 1_300
+    await page.disconnect()
+
+
+async def test_a_quote_of_another_day_begins_a_bar(
+    market: Live, make_quote: Callable[..., Quote], async_client: Any
+):
+    await read(async_client, DAILY)
+    page, first = await opened("/ws/quotes/?chart=1y/BTC-USD&lang=en")
+    morning = NOON + timedelta(days=1)
+    market.store.clock = lambda: morning
+    await tell(market, quote(make_quote, "64700", morning))
+    frame = await message(page, CHART)
+    assert frame.count("<rect x=") == first.count("<rect x=") + 1
+    await page.disconnect()
+
+
+async def test_a_second_page_costs_no_query(market: Live, async_client: Any):
+    await read(async_client, DAILY)
+    asked = len(market.charts.bars.series)
+    drawn = {key: id(each) for key, each in market.charts.drawn.items()}
+    await read(async_client, DAILY)
+    assert len(market.charts.bars.series) == asked
+    assert drawn == {key: id(each) for key, each in market.charts.drawn.items()}
+
+
+async def test_a_symbol_without_bars_has_words_in_place_of_a_chart(market: Live, async_client: Any):
+    page = await read(async_client, "/symbols/AAPL/?range=5d")
+    assert "There are no prices to draw yet." in page
+    assert "<figure" not in page
+
+
+async def test_a_range_that_is_longer_than_its_prices_says_since_when_they_are_there(
+    market: Live, async_client: Any
+):
+    page = await read(async_client, "/symbols/BTC-USD/?range=5y")
+    assert "Prices are stored since Feb. 26, 2026." in page
+    assert "Prices are stored since" not in await read(async_client, "/symbols/BTC-USD/?range=all")
+
+
+async def test_without_the_database_a_page_opens_and_its_chart_comes_later(
+    market: Live, async_client: Any
+):
+    rename = "ALTER TABLE {} RENAME TO {}"
+    await sync_to_async(execute)(rename.format("quotes_candle", "gone"))
+    try:
+        page = await read(async_client, DAILY)
+        assert "The chart appears here as soon as its prices are read." in page
+        socket, _ = await opened("/ws/quotes/?chart=1y/BTC-USD&lang=en")
+    finally:
+        await sync_to_async(execute)(rename.format("gone", "quotes_candle"))
+    assert "<figure" in await message(socket, CHART)
+    await socket.disconnect()
+
+
+def execute(statement: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+async def test_symbols_are_compared_in_percent(market: Live, async_client: Any):
+    page = await read(async_client, "/symbols/BTC-USD/?range=1m&with=eth-usd")
+    assert re.search(r"BTC-USD \+0.94%.*ETH-USD \+20.00%", page, re.DOTALL)
+    assert "1m/BTC-USD,/ETH-USD" in page
+    _, first = await opened("/ws/quotes/?chart=1m/BTC-USD,/ETH-USD&lang=en")
+    assert "ETH-USD +20.00%" in first
+
+
+async def test_a_chart_of_an_unknown_symbol_is_named_and_ends_nothing(market: Live):
+    page, first = await opened("/ws/quotes/?chart=1m/NOPE&price=BTC-USD&lang=en")
+    assert "Unknown symbols: NOPE" in first
+    await page.disconnect()

@@ -1,0 +1,132 @@
+"""The charts of symbol pages: any query is answered, and the numbers are there as text."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from django.http import QueryDict
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quotes.charts.bars import DAY, Bar
+from quotes.charts.frame import Frame
+from quotes.charts.ranges import RANGES
+from quotes.graphs import Choice, as_csv, table
+from quotes.models import Symbol
+from quotes.watch import Edition
+from tests.live.test_charts import market, read
+
+__all__ = ["market"]  # a fixture
+MARCH = datetime(2026, 3, 2, tzinfo=UTC)
+BARS = [
+    Bar(MARCH, *map(Decimal, ("100.5", "102", "99.75", "101", "1500000"))),
+    Bar(MARCH + timedelta(days=1), *map(Decimal, ("101", "103", "100", "99.99"))),
+]
+ANYTHING = st.lists(
+    st.tuples(
+        st.sampled_from(["range", "kind", "scale", "with", "zone", "x"]),
+        st.sampled_from([*RANGES, "line", "log", "BTC-USD", "A,B,C,D,E,F,G"])
+        | st.text(max_size=80),
+    ),
+    max_size=6,
+).map(urlencode)
+
+
+def choice(query: str = "") -> Choice:
+    return Choice(QueryDict(query), "AAPL", {"AAPL", "SPY", "BTC-USD"})
+
+
+@given(ANYTHING)
+def test_any_query_is_a_chart_and_its_link_is_the_same_chart(query: str):
+    asked = choice(query)
+    again = choice(asked.link().removeprefix("?"))
+    assert again.form == asked.form
+    assert again.errors == []
+    assert asked.context()["ranges"]
+
+
+@pytest.mark.parametrize(
+    ("query", "error"),
+    [
+        ("range=2w", "There is no range “2w”. Choose one of: 1d, 5d, 1m, 6m, ytd, 1y, 5y, all."),
+        ("kind=pie", "There is no kind of chart “pie”. Choose one of: line, candles."),
+        ("scale=cubic", "There is no scale “cubic”. Choose one of: linear, log."),
+        ("with=NOPE", "There is no symbol “NOPE”."),
+    ],
+)
+def test_what_does_not_exist_is_named_with_what_does(query: str, error: str):
+    assert choice(query).errors == [error]
+
+
+def test_at_most_five_symbols_are_compared():
+    codes = [f"S{n}" for n in range(9)]
+    asked = Choice(QueryDict(f"with={','.join(codes)}"), "AAPL", codes)
+    assert asked.form.others == tuple(codes[:4])
+    assert asked.errors == ["At most 5 symbols can be compared."]
+
+
+def test_a_symbol_is_not_compared_with_itself_and_none_twice():
+    assert choice("with=aapl,spy,SPY&with=btc-usd").form.others == ("SPY", "BTC-USD")
+
+
+def test_a_link_changes_one_thing_and_keeps_the_rest():
+    asked = choice("range=1y&kind=line&with=SPY")
+    assert asked.link(range="5y") == "?range=5y&kind=line&with=SPY"
+    assert asked.link(others=()) == "?range=1y&kind=line"
+    assert choice().link() == "?"
+
+
+def test_the_table_has_the_newest_bar_first_with_its_change():
+    symbol = Symbol(code="AAPL", kind="stock", currency="USD", tick_size=Decimal("0.01"))
+    frame = Frame(bars=BARS, step=DAY, zone=UTC)
+    assert table(symbol, frame, Edition("en")) == [
+        ["3 Mar 2026", "101.00", "103.00", "100.00", "99.99", "−1.00%", ""],
+        ["2 Mar 2026", "100.50", "102.00", "99.75", "101.00", "", "1.50M"],
+    ]
+    assert table(symbol, frame, Edition("de"))[0][:3] == ["3. Mär 2026", "101,00", "103,00"]
+
+
+def test_a_file_has_all_digits_and_times_in_utc():
+    rows = list(csv.DictReader(io.StringIO("".join(as_csv(BARS)))))
+    assert rows[0] == {
+        "start": "2026-03-02T00:00:00+00:00", "open": "100.5", "high": "102", "low": "99.75",
+        "close": "101", "volume": "1500000",
+    }  # fmt: skip
+    assert rows[1]["volume"] == ""
+
+
+async def test_a_page_with_a_wrong_query_says_what_is_wrong_and_shows_the_first_range(
+    market: Any, async_client: Any
+):
+    page = await read(async_client, "/symbols/BTC-USD/?range=%3Cb%3E&with=NOPE&kind=pie")
+    assert "There is no range “&lt;b&gt;”." in page
+    assert "There is no symbol “NOPE”." in page
+    assert 'name="chart" value="1d/BTC-USD"' in page
+
+
+async def test_the_values_of_a_chart_are_a_file(market: Any, async_client: Any):
+    response = await async_client.get("/symbols/BTC-USD/bars.csv?range=1y")
+    rows = list(csv.DictReader(io.StringIO(response.content.decode())))
+    assert response["Content-Type"].startswith("text/csv")
+    assert [row["close"] for row in rows] == [str(c) for c in range(64_000, 64_700, 100)]
+    page = await read(async_client, "/symbols/BTC-USD/?range=1y")
+    assert 'href="/symbols/BTC-USD/bars.csv?range=1y"' in page
+    assert page.count('<th scope="row">') == len(rows)
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/symbols/NOPE/bars.csv", 404), ("/symbols/BTC-USD/bars.csv?range=2w", 400)],
+)
+async def test_a_file_that_can_not_be_made_is_refused_in_words(
+    market: Any, async_client: Any, path: str, status: int
+):
+    response = await async_client.get(path)
+    assert response.status_code == status
+    assert "There is no" in response.content.decode()
