@@ -73,7 +73,7 @@ class Page:
     def listen(self) -> None:
         """Read until the page or the server closes the socket."""
         with (
-            connect(self.site.ws + PANELS, origin=self.site.url) as socket,
+            connect(self.site.ws + PANELS, origin=self.site.url, open_timeout=PATIENCE) as socket,
             suppress(ConnectionClosed),
         ):
             while not self.closing.is_set():

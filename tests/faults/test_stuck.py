@@ -65,6 +65,7 @@ def visit(host: str) -> Any:
         max_size=None,
         max_queue=1,
         ping_interval=None,
+        open_timeout=PATIENCE,
         close_timeout=0.5,
     )
 

@@ -41,6 +41,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, database_template: Path) ->
 def open_board(served: Site, offer: dict[str, Any] | None) -> Any:
     extensions = None if offer is None else [ClientPerMessageDeflateFactory(**offer)]
     given: dict[str, Any] = {"extensions": extensions, "compression": None, "max_size": None}
+    given |= {"open_timeout": PATIENCE}
     return connect(served.ws + BOARD, origin=served.url, **given)
 
 

@@ -44,6 +44,7 @@ def prices(text: str) -> dict[str, str]:
 
 def open_socket(running: Site, path: str = "/ws/cryptoupdates/") -> Any:
     given = {"max_size": None, "max_queue": None, "compression": None}  # it always reads
+    given |= {"open_timeout": PATIENCE}
     return connect(running.ws + path, origin=running.url, **given)
 
 
@@ -81,7 +82,7 @@ def test_every_address_is_answered_and_foreign_pages_are_not(running_site: Site)
         ("/ws/nowhere/", running_site.url),
     ):
         with pytest.raises(Exception, match=r"HTTP 40[34]"):
-            connect(running_site.ws + path, origin=origin)
+            connect(running_site.ws + path, origin=origin, open_timeout=PATIENCE)
     assert "Traceback" not in running_site.log.read_text()
 
 
@@ -406,7 +407,8 @@ def test_200_visitors_cost_the_exchange_no_more_than_one(
     async def visit(running: Site, count: int, last: str) -> None:
         """Open this many sockets, let bitcoin move, and wait until all pages show it."""
         path = f"{running.ws}/ws/cryptoupdates/"
-        doors = [connect_async(path, origin=running.url, max_size=None) for _ in range(count)]
+        given = {"origin": running.url, "max_size": None, "open_timeout": PATIENCE}
+        doors = [connect_async(path, **given) for _ in range(count)]
         pages = await asyncio.gather(*doors)
         async with asyncio.timeout(PATIENCE):
             await asyncio.gather(*(page.recv() for page in pages))

@@ -1463,7 +1463,10 @@ def test_the_subscription_is_as_large_as_the_plan_allows(count: int, limit: int)
 
 
 async def replies(stub: Stub, *messages: dict[str, Any]) -> list[Any]:
-    async with asyncio.timeout(PATIENCE), connect(f"{stub.ws_url}/v2/iex", proxy=None) as socket:
+    async with (
+        asyncio.timeout(PATIENCE),
+        connect(f"{stub.ws_url}/v2/iex", proxy=None, open_timeout=PATIENCE) as socket,
+    ):
         for message in messages:
             await socket.send(json.dumps(message))
         return [json.loads(frame)[0] async for frame in socket]
@@ -1476,7 +1479,10 @@ async def test_the_stub_ends_a_socket_that_does_not_log_in() -> None:
 
 
 async def test_the_stub_keeps_the_subscription_when_a_larger_one_is_refused() -> None:
-    async with Stub(symbols=1) as stub, connect(f"{stub.ws_url}/v2/iex", proxy=None) as socket:
+    async with (
+        Stub(symbols=1) as stub,
+        connect(f"{stub.ws_url}/v2/iex", proxy=None, open_timeout=PATIENCE) as socket,
+    ):
         await socket.send(json.dumps({"action": "auth"} | LOGIN))
         await socket.send(json.dumps({"action": "subscribe", "trades": ["AAPL"]}))
         await socket.send(json.dumps({"action": "subscribe", "trades": ["MSFT"]}))

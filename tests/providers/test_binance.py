@@ -646,7 +646,9 @@ def test_every_digit_is_kept(price: Decimal) -> None:
 
 
 async def test_the_stub_ends_a_socket_with_too_many_messages(stub: Stub) -> None:
-    async with connect(f"{stub.ws_url}/stream?streams=a", proxy=None) as socket:
+    async with connect(
+        f"{stub.ws_url}/stream?streams=a", proxy=None, open_timeout=PATIENCE
+    ) as socket:
         for number in range(6):
             await socket.send(json.dumps({"method": "SUBSCRIBE", "params": [], "id": number}))
         async with asyncio.timeout(PATIENCE):

@@ -929,7 +929,9 @@ def test_high_and_low_include_the_last_and_time_only_increases(
 async def test_the_stub_accepts_one_connection_with_its_key_and_refuses_candles(stub: Stub) -> None:
     for token, status in (("", 401), ("wrong", 401)):
         with pytest.raises(Exception, match=f"HTTP {status}"):
-            await connect(f"{stub.ws_url}/?token={token}", proxy=None).__aenter__()
+            await connect(
+                f"{stub.ws_url}/?token={token}", proxy=None, open_timeout=PATIENCE
+            ).__aenter__()
     async with httpx.AsyncClient(base_url=stub.rest_url) as client:
         headers = {"X-Finnhub-Token": KEY}
         assert (await client.get("/stock/candle?symbol=AAPL", headers=headers)).status_code == 403
