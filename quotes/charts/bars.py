@@ -36,6 +36,11 @@ class Period(NamedTuple):
     extended: bool = False  # before or after regular hours
 
 
+def percent_change(value: Decimal, since: Decimal | None) -> Decimal | None:
+    """Return a change in percent of the size of an earlier price; None if that is 0 or unknown."""
+    return (value - since) / abs(since) * 100 if since else None
+
+
 def zone_of(step: int, zone: tzinfo) -> tzinfo:
     """Return the zone in which the starts of such bars are read: days are dates already."""
     return UTC if step >= DAY else zone

@@ -15,7 +15,7 @@ from functools import cached_property
 
 from quotes.charts import drawing
 from quotes.charts.axes import FULL, Scale, scale_of
-from quotes.charts.bars import DAY, Bar
+from quotes.charts.bars import DAY, Bar, percent_change
 from quotes.charts.drawing import (
     Band,
     Column,
@@ -176,9 +176,9 @@ class Chart:
         return found
 
     def _reading(self, start: datetime, bar: Bar | None, before: Decimal | None) -> Reading:
-        change = None if bar is None or not before else (bar.close / before - 1) * 100
+        moved = None if bar is None else percent_change(bar.close, before)
         when = self.texts.when(start.astimezone(self.frame.drawn_zone), self.frame.drawn_step)
-        return self.texts.reading(when, bar, change)
+        return self.texts.reading(when, bar, moved)
 
     @cached_property
     def _layout(self) -> Layout:
@@ -212,11 +212,10 @@ class Chart:
     def _summary(self, last: Placed) -> Summary:
         placed = [*self.frame.placed[:-1], last]
         low, high = min(placed, key=_low).bar, max(placed, key=_high).bar
-        change = (last.bar.close / self._base - 1) * 100
         return Summary(
             last=self.texts.price(last.bar.close),
-            change=self.texts.percent(change),
-            way=_way(change),
+            change=self._moved(last.bar.close),
+            way=_way(last.bar.close - self._base),
             reference=self.texts.price(self._base),
             since="" if self.previous is not None else self._when(placed[0].bar),
             low=self.texts.price(low.low),
@@ -225,6 +224,12 @@ class Chart:
             high_at=self._when(high),
             timed=self._timed,
         )
+
+    def _moved(self, close: Decimal) -> str:
+        percentage = percent_change(close, self._base)
+        if percentage is None:
+            return self.texts.price(abs(close - self._base))
+        return self.texts.percent(percentage)
 
     @cached_property
     def _timed(self) -> bool:

@@ -10,7 +10,7 @@ from functools import cached_property
 
 from quotes.charts import drawing
 from quotes.charts.axes import Scale, scale_of
-from quotes.charts.bars import Bar, joined, zone_of
+from quotes.charts.bars import Bar, joined, percent_change, zone_of
 from quotes.charts.drawing import MOST_SERIES, Drawing, Reading, Series, Texts, percent
 from quotes.charts.frame import Frame
 from quotes.charts.path import SLOT, line
@@ -71,7 +71,7 @@ class Comparison:
 
     @property
     def _read(self) -> Sequence[datetime]:
-        last = max(max(one) for one in self.changes if one)
+        last = max((max(one) for one in self.changes if one), default=self.frame.starts[0])
         return [start for start in self.frame.starts if start <= last]
 
     def _reading(self, start: datetime) -> Reading:
@@ -93,4 +93,8 @@ class Comparison:
 
 
 def _changes(bars: Sequence[Bar]) -> dict[datetime, Decimal]:
-    return {bar.start: (bar.close / bars[0].close - 1) * 100 for bar in bars}
+    return {
+        bar.start: changed
+        for bar in bars
+        if (changed := percent_change(bar.close, bars[0].close)) is not None
+    }

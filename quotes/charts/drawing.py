@@ -112,7 +112,7 @@ class Summary:
     """The values of the text alternative."""
 
     last: str
-    change: str  # in percent, without a sign
+    change: str  # without a sign: in percent, or as a price if it began at 0
     way: str  # "up", "down" or "flat"
     reference: str  # from which it changed
     since: str  # when that was; "" for the previous close

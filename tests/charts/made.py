@@ -20,6 +20,7 @@ HALF_DAY = Period(OPENING, OPENING + timedelta(hours=3, minutes=30))
 SPLIT = date(2025, 6, 10)
 
 prices = st.decimals(CENT, 10**6, places=8)
+any_prices = st.decimals(-(10**6), 10**6, places=8)  # those of a future may be below 0
 volumes = st.none() | st.integers(0, 10**12).map(Decimal)
 
 
@@ -34,7 +35,7 @@ def series(draw: st.DrawFn, step: int = MINUTE, most: int = 400) -> list[Bar]:
     start = draw(st.datetimes(datetime(1990, 1, 1), datetime(2090, 1, 1)))
     start = start.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=UTC)
     places = draw(st.sets(st.integers(0, most), min_size=1, max_size=60))
-    fours = st.lists(prices, min_size=4, max_size=4)
+    fours = st.lists(any_prices, min_size=4, max_size=4)
     return [
         bar(start + timedelta(seconds=step * place), draw(fours), draw(volumes))
         for place in sorted(places)

@@ -302,6 +302,19 @@ def test_everything_is_drawn_again_for_another_bar_or_beyond_the_scale():
     assert chart.now(bars[98]._replace(low=bars[98].low / 2)) is None
 
 
+def test_prices_below_zero_are_a_chart():
+    bars = [bar(each.start, [n - 560 for n in each[1:5]]) for each in year()]
+    drawing = chart_of(bars, logarithmic=True).draw()  # which only prices above zero can have
+    assert drawing.now.way == "down"
+    assert (
+        drawing.now.summary.change
+        == f"{abs((bars[-1].close - bars[0].open) / bars[0].open) * 100:.2f}%"
+    )
+    nothing = [bar(bars[0].start, [Decimal(0)]), bar(bars[1].start, [Decimal("1.50")])]
+    summary = chart_of(nothing).draw().now.summary
+    assert (summary.change, summary.way) == ("1.50", "up")
+
+
 def test_one_bar_is_a_chart():
     for kind in ("line", "candles"):
         drawing = chart_of(year()[:1], kind=kind).draw()
