@@ -23,7 +23,7 @@ FLAT = Decimal("0.005")  # of a value that never changes
 APART = 40  # px between two labels of values, at least
 BETWEEN = 24  # px between two labels of times, at least
 LEAST_BAR = 3  # px from a bar to the next one, at least
-LOGARITHMIC = 3  # times the lowest
+STEEP = 3  # times the lowest value
 NICE = (Decimal(1), Decimal(2), Decimal("2.5"), Decimal(5))
 
 
@@ -103,7 +103,7 @@ def scale_of(
 
 def is_steep(lowest: Decimal, highest: Decimal) -> bool:
     """Return whether values differ so much that a logarithmic scale suits them better."""
-    return lowest > 0 and highest > LOGARITHMIC * lowest
+    return lowest > 0 and highest > STEEP * lowest
 
 
 def nice(least: Decimal, finest: Decimal) -> Decimal:
@@ -115,7 +115,11 @@ def nice(least: Decimal, finest: Decimal) -> Decimal:
     power = least.adjusted()
     steps = [each.scaleb(power + n) for n in range(3) for each in NICE]
     large = [step for step in steps if step >= least]
-    return next((step for step in large if not step % finest), large[0])
+    return next((step for step in large if _is_whole(step / finest)), large[0])
+
+
+def _is_whole(number: Decimal) -> bool:
+    return number == number.to_integral_value()
 
 
 def _multiple(value: Decimal, step: Decimal) -> Decimal:

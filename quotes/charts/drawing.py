@@ -21,10 +21,7 @@ PADDING = 10  # px around such a label
 TAG = 15  # px from the last price, where its tag covers a label
 READING_ROOM = 288  # px for the reading on the narrowest phone
 
-
 Write = Callable[[Decimal, Decimal], str]  # a value, with the digits of the step between two
-
-
 Reading = tuple[Sequence[str], ...]  # items; each sequence of them begins on a line of its own
 Layout = tuple[tuple[int, ...], ...]  # for each of these sequences, how many items its lines have
 

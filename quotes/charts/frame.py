@@ -8,7 +8,7 @@ from datetime import datetime, tzinfo
 from functools import cached_property
 from itertools import pairwise
 
-from quotes.charts.axes import LEAST_BAR, SIZES
+from quotes.charts.axes import LEAST_BAR, SIZES, is_steep
 from quotes.charts.bars import DAY, Bar, Period, join, joined, longer, start_of, zone_of
 from quotes.charts.path import Placed
 from quotes.charts.slots import fitting, slots, spans
@@ -60,6 +60,7 @@ class Frame:
         """The bars joined for narrow screens, or none if that is not necessary."""
         if self.count <= FEWEST_BARS:
             return []
+        step, filled = self.drawn_step, spans(self.starts, self.drawn_step, self.drawn_zone)
         for step in longer(self.drawn_step):
             filled = spans(self.starts, step, self.drawn_zone)
             if len(filled) <= FEWEST_BARS:
@@ -73,6 +74,12 @@ class Frame:
         shortest = 1 if self.drawn_step >= DAY else SHORTEST_GAP
         between = ((one.last + 1, other.first - 1) for one, other in pairwise(self.placed))
         return [(first, last) for first, last in between if last - first + 1 >= shortest]
+
+    @property
+    def is_steep(self) -> bool:
+        """Whether prices differ so much that a logarithmic scale suits them better."""
+        low = min(each.bar.low for each in self.placed)
+        return is_steep(low, max(each.bar.high for each in self.placed))
 
     def place(self, bars: Iterable[Bar]) -> list[Placed]:
         """Put bars of the drawn step into their slots; leave out those that have none."""

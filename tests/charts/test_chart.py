@@ -315,6 +315,16 @@ def test_prices_below_zero_are_a_chart():
     assert (summary.change, summary.way) == ("1.50", "up")
 
 
+@pytest.mark.parametrize("logarithmic", [False, True])
+def test_the_smallest_and_the_largest_price_are_a_chart(logarithmic: bool):
+    starts = [each.start for each in year()[:3]]
+    for ends in (("1E-18", "1E+24"), ("1E-18", "2E-18"), ("1E+24", "1.000000000001E+24")):
+        bars = [bar(start, [*map(Decimal, ends)], Decimal("1E+24")) for start in starts]
+        drawing = chart_of(bars, logarithmic=logarithmic, tick=Decimal("1E-18")).draw()
+        assert 2 <= len(drawing.values) <= 30
+        assert len(points(drawing.bars.up)) == 2 * 6
+
+
 def test_one_bar_is_a_chart():
     for kind in ("line", "candles"):
         drawing = chart_of(year()[:1], kind=kind).draw()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 
 from hypothesis import given
 
-from quotes.charts.bars import DAY, MINUTE, Bar, Period
+from quotes.charts.bars import DAY, MINUTE, YEAR, Bar, Period
 from quotes.charts.frame import FEWEST_BARS, MOST_BARS, Frame
 from tests.charts.made import HALF_DAY, NEW_YORK, bar, minutes, series, year
 
@@ -69,3 +69,14 @@ def test_the_newest_minute_grows_the_last_bar():
         grown.placed[-1],
         grown.wider[-1],
     )
+
+
+def test_centuries_are_joined_to_years():
+    bars = [bar(datetime(n, 1, 1, tzinfo=UTC), [Decimal(n)]) for n in range(1700, 2000)]
+    frame = Frame(bars=bars, step=YEAR, zone=UTC)
+    assert frame.count == len(frame.wider) == 300
+
+
+def test_prices_that_became_four_times_as_high_are_steep():
+    assert Frame(bars=year(), step=DAY, zone=NEW_YORK).is_steep
+    assert not Frame(bars=year()[:100], step=DAY, zone=NEW_YORK).is_steep
