@@ -199,6 +199,7 @@ def test_everything_is_inside_the_box(bars: list[Bar], logarithmic: bool, hours:
 def test_each_bar_can_be_read():
     drawing = chart_of(year()).draw()
     assert (len(drawing.columns), drawing.column, drawing.reading) == (250, "0.4", 2)
+    assert PRICES + 10 < VOLUMES  # the bars below never touch those above
     first, second = year()[:2]
     moved = f"{(second.close / first.close - 1) * 100:+.2f}%"
     assert _read(drawing.columns[0]) == ["2024-12-02", *map(str, first[1:5])]

@@ -67,9 +67,10 @@ def test_a_wick_does_not_cross_a_hollow_body():
     made = bar(OPENING, [Decimal(each) for each in (20, 10, 40, 30)])
     placed, scale, most = _all([made])
     up = candles(placed, scale, VOLUMES, most).up
-    wicks = [(a, b) for part in drawn(up) for a, b in pairwise(part) if a[0] == b[0]]
-    inside = range(scale.at(Decimal(30)) + 1, scale.at(Decimal(20)))
-    assert not [pair for pair in wicks if pair[0][0] == 5 and pair[1][1] in inside]
+    top, bottom = scale.at(Decimal(30)), scale.at(Decimal(20))
+    middle = [sorted(y for _, y in pair) for part in drawn(up) for pair in pairwise(part)
+              if pair[0][0] == pair[1][0] == 5]  # fmt: skip
+    assert middle == [[scale.at(Decimal(40)), top], [bottom, scale.at(Decimal(10))]]
 
 
 def test_an_unknown_volume_is_not_drawn_and_the_smallest_is():

@@ -8,18 +8,26 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quotes.charts.sparkline import HEIGHT, MOST_POINTS, WIDTH, sparkline, thinned
+from quotes.charts.sparkline import HEIGHT, MOST_POINTS, WIDTH, Price, sparkline, thinned
 from tests.charts.made import OPENING, minutes, prices
 from tests.charts.paths import points
 
 CLOSE = OPENING + timedelta(hours=8)
-sessions = st.dictionaries(st.integers(0, 8 * 3600), prices, max_size=400).map(
-    lambda found: [(OPENING + timedelta(seconds=at), found[at]) for at in sorted(found)]
-)
 
 
-@given(sessions)
-def test_at_most_60_points_are_left_and_every_extreme(found: list):
+@st.composite
+def sessions(draw: st.DrawFn) -> list[Price]:
+    """Return the prices of a session, often more than there is room for."""
+    random, count = draw(st.randoms()), draw(st.integers(0, 400))
+    seconds = sorted(random.sample(range(8 * 3600), count))
+    highest = draw(st.sampled_from([1, 50, 10**9]))
+    return [
+        (OPENING + timedelta(seconds=at), Decimal(random.randint(1, highest))) for at in seconds
+    ]
+
+
+@given(sessions())
+def test_at_most_60_points_are_left_and_every_extreme(found: list[Price]):
     left = thinned(found, OPENING, CLOSE)
     assert len(left) <= MOST_POINTS
     assert left == sorted(left)
@@ -30,8 +38,10 @@ def test_at_most_60_points_are_left_and_every_extreme(found: list):
             assert pick(value for _, value in left) == pick(value for _, value in found)
 
 
-@given(sessions, st.none() | prices)
-def test_the_line_and_its_reference_are_inside_the_box(found: list, reference: Decimal | None):
+@given(sessions(), st.none() | prices)
+def test_the_line_and_its_reference_are_inside_the_box(
+    found: list[Price], reference: Decimal | None
+):
     drawn = sparkline(found, OPENING, CLOSE, reference)
     if len(found) < 3:
         assert drawn is None
