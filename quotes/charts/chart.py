@@ -59,10 +59,10 @@ class Chart:
         before, wider = frame.placed[:-1], frame.wider[:-1]
         return Drawing(
             kind=self.kind,
-            box=count * SLOT,
-            room=self._room,
+            box=str(count * SLOT),
+            room=str(self._room),
             fine=drawing.finest_size(count),
-            reading=sum(map(len, self._layout)),
+            reading=str(sum(map(len, self._layout))),
             column=percent(1, count),
             values=self._values,
             times=drawing.time_labels(frame, self.texts, self._room),

@@ -41,10 +41,10 @@ class Comparison:
         counts = drawing.layout(readings)
         return Drawing(
             kind="comparison",
-            box=count * SLOT,
-            room=right,
+            box=str(count * SLOT),
+            room=str(right),
             fine=drawing.finest_size(count),
-            reading=sum(map(len, counts)),
+            reading=str(sum(map(len, counts))),
             column=percent(1, count),
             values=values,
             times=drawing.time_labels(frame, self.texts, right),

@@ -137,13 +137,16 @@ class Now:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawing:
-    """A chart, for a template. Paths are in a box of `box` by 1000 units."""
+    """A chart, for a template. Paths are in a box of `box` by 1000 units.
+
+    All values are strings, because templates may write a number with separators.
+    """
 
     kind: str  # "line", "candles" or "comparison"
-    box: int
-    room: int  # px at the right for the labels of values
+    box: str
+    room: str  # px at the right for the labels of values
     fine: str  # the smallest size in which each bar has 3 px: "s", "m" or "l"
-    reading: int  # lines of the reading
+    reading: str  # lines of the reading
     column: str  # the width of a column, in percent
     values: tuple[Label, ...]
     times: tuple[Label, ...]

@@ -54,7 +54,7 @@ def test_all_begin_at_zero_percent():
 def test_everything_is_inside_the_box(symbols: list[list[Bar]]):
     drawing = compare(*symbols, step=MINUTE).draw()
     for each in drawing.series:
-        assert all(0 < x < drawing.box and 0 <= y <= 1000 for x, y in points(each.path))
+        assert all(0 < x < int(drawing.box) and 0 <= y <= 1000 for x, y in points(each.path))
     assert len(drawing.series) == len(symbols)
 
 

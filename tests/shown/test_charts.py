@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.template.loader import render_to_string
@@ -148,6 +149,12 @@ def test_the_last_bar_alone_is_the_same_markup_as_in_the_chart():
     chart = chart_of()
     now = {"chart": chart.draw(), "now": chart.now(chart.frame.bars[-1])}
     assert render_to_string("quotes/_chart_now.html", SHOWN | now) in render(chart)
+
+
+def test_a_chart_is_the_same_where_numbers_have_separators(settings: Any):
+    markup = render(chart_of())
+    settings.USE_THOUSAND_SEPARATOR = True
+    assert render(chart_of()) == markup
 
 
 def test_the_text_says_last_change_low_and_high():
