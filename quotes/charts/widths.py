@@ -43,10 +43,14 @@ def lines(rows: Sequence[Sequence[str]], room: int) -> list[int]:
     All rows have the same items, so that an item stands on the same line in each of them. As few
     lines as possible are filled equally. An item alone may be wider than the room.
     """
-    widest = [max(width(item, READING) for item in items) for items in zip(*rows, strict=True)]
-    for count in range(1, len(widest) + 1):
-        each = -(-len(widest) // count)
-        parts = [widest[at : at + each] for at in range(0, len(widest), each)]
-        if all(sum(part) + (len(part) - 1) * width(GAP, READING) <= room for part in parts):
+    wide = [[width(item, READING) for item in row] for row in rows]
+    gap, items = width(GAP, READING), len(rows[0])
+    for count in range(1, items + 1):
+        each = -(-items // count)
+        parts = [slice(at, at + each) for at in range(0, items, each)]
+        widest = (
+            max(sum(row[part]) + gap * (len(row[part]) - 1) for row in wide) for part in parts
+        )
+        if all(most <= room for most in widest):
             break
-    return [len(part) for part in parts]
+    return [len(rows[0][part]) for part in parts]

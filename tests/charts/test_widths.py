@@ -32,6 +32,11 @@ def test_lines_are_filled_equally():
     assert lines([["1234567890"] * 5], 288) == [3, 2]
 
 
+def test_items_that_are_never_wide_in_the_same_row_share_a_line():
+    assert lines([["1" * 25, "2"], ["1", "2" * 25]], 288) == [2]
+    assert lines([["1" * 25, "2" * 25]], 288) == [1, 1]
+
+
 def test_bold_is_wider_and_a_larger_font_is():
     assert width("271.74", 11, bold=True) > width("271.74", 11)
     assert width("271.74", 12) > width("271.74", 11)
