@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from django.contrib.staticfiles import finders
 from django.template.loader import render_to_string
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 from rcssmin import cssmin
 
 from quotes.charts.chart import Chart
 from quotes.charts.widths import BOUND, LABEL, width
+from quotes.fragments import addressed
 from tests.browser.looks import faults
 from tests.charts.shown import SHOWN, a_day, chart_of, render
 
@@ -50,6 +52,7 @@ OVERLAPS = """() => {
   return found.map(([one, other]) => `${one} ${other}`);
 }"""
 WIDTHS = (320, 390, 768, 1280, 1920, 2560)
+ADDRESS = "http://quotes.test/"
 OpenChart = Callable[..., Page]
 
 
@@ -63,12 +66,18 @@ def opened(browser: Browser) -> Any:
         context = browser.new_context(**options)
         contexts.append(context)
         page = context.new_page()
-        page.set_content(PAGE.format(dir=way, style=STYLE, chart=render(chart)))
+        _serve(page, ADDRESS, PAGE.format(dir=way, style=STYLE, chart=render(chart)))
+        page.goto(ADDRESS)
         return page
 
     yield open_chart
     for context in contexts:
         context.close()
+
+
+def _serve(page: Page, address: str, body: str) -> None:
+    """Answer requests of a page with a text, without a server."""
+    page.route(address, lambda route: route.fulfill(content_type="text/html", body=body))
 
 
 def read(page: Page) -> list[str]:
@@ -114,20 +123,24 @@ def test_a_bar_is_read_by_tap(opened: OpenChart):
         assert read(page) == expected(chart, place)
 
 
-def test_what_is_read_stays_while_the_last_bar_is_replaced(opened: OpenChart):
+def test_what_is_read_stays_while_htmx_replaces_the_last_bar(opened: OpenChart):
     chart = a_day()
+    newest, drawing = chart.frame.bars[-1], chart.draw()
     page = opened(chart)
-    page.mouse.click(*middle(page, 20))
-    page.mouse.move(1, 1)
-    newest = chart.frame.bars[-1]
-    now = chart.now(newest._replace(close=newest.high))
-    shown = SHOWN | {"chart": chart.draw(), "now": now}
-    page.evaluate(
-        "(html) => document.querySelector('#quotes-chart-now').outerHTML = html",
-        render_to_string("quotes/_chart_now.html", shown),
-    )
-    assert read(page) == expected(chart, 20)
-    assert page.locator(".tag text").text_content() == f"{newest.high}"
+    page.add_script_tag(path=finders.find("django_htmx/htmx-4.min.js"))
+    for place, price in ((20, newest.high), (len(drawing.columns), newest.low)):
+        page.mouse.click(*middle(page, place))
+        page.mouse.move(1, 1)
+        page.evaluate("clicked = document.activeElement")
+        now = chart.now(newest._replace(close=price))
+        shown = SHOWN | {"chart": drawing, "now": now}
+        message = render_to_string("quotes/_chart_now.html", shown)
+        _serve(page, f"{ADDRESS}now", addressed(message, "outerMorph"))
+        page.evaluate("htmx.ajax('GET', '/now', {swap: 'none'})")
+        expect(page.locator(".tag text")).to_have_text(f"{price}")
+        assert page.evaluate("document.activeElement === clicked")
+        column = now.column if place == len(drawing.columns) else drawing.columns[place]
+        assert read(page) == list(column.lines)
     assert page.locator(".tag rect").bounding_box()["width"] == 56
 
 
