@@ -38,6 +38,8 @@ class QuotesConsumer(AsyncWebsocketConsumer):
         self.live = await ensure_started()
         self.address = self.read_address()
         self.allowance = Allowance()
+        panels = self.address.watch(self.live.listed).of("panel")
+        await self.live.fragments.known.prepare(self.live, panels)
         await self.accept()
         watch = self.address.watch(self.live.listed)
         self.subscriber = self.live.hub.subscribe(watch, self.base_send)

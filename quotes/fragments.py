@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Hashable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from operator import is_
 from typing import Any
 
 from django.template.loader import get_template
@@ -19,6 +20,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from quotes import conf, formats
+from quotes.candles.figures import NOTHING
+from quotes.candles.known import Known
 from quotes.models import Symbol
 from quotes.providers import REGISTRY, provider_class
 from quotes.quote import Quote
@@ -78,10 +81,13 @@ class Fragments:
 
     store: Store
     renders: Counter[str] = field(default_factory=Counter)  # by template
-    rendered: dict[tuple[Place, Edition], tuple[object, SafeString]] = field(default_factory=dict)
+    rendered: dict[tuple[Place, Edition], tuple[tuple[object, ...], SafeString]] = field(
+        default_factory=dict
+    )
     remembered: dict[tuple[Hashable, ...], SafeString] = field(default_factory=dict)
     sparks: dict[str, Spark] = field(default_factory=dict)  # by code
     charts: Callable[[Watch], str] = lambda watch: ""  # the message with all charts of a page
+    known: Known = field(default_factory=Known)  # figures, which only a panel shows
 
     def paint(self, widget: str, code: str, edition: Edition) -> SafeString:
         """Return a symbol's fragment for the first paint of a page."""
@@ -101,7 +107,7 @@ class Fragments:
             context = {"code": code, "spark": spark, "low": low, "high": high}
             return self.render("quotes/_spark.html", edition, context)
 
-        return self._kept(Place("spark", code), edition, spark, render)
+        return self._kept(Place("spark", code), edition, (spark,), render)
 
     def sparklines(self, codes: Collection[str], watch: Watch) -> str:
         """Return a message with those sparklines of a page whose symbols are in `codes`."""
@@ -282,19 +288,24 @@ class Fragments:
 
     def _painted(self, place: Place, edition: Edition) -> SafeString:
         state = self.store.states[place.code]
+        figures = self.known.of(state) if place.widget == "panel" else NOTHING
 
         def render() -> SafeString:
-            context = {"shown": Shown(state, edition.language)}
+            context = {"shown": Shown(state, edition.language, figures)}
             return self.render(TEMPLATES[place.widget], edition, context, state.symbol)
 
-        return self._kept(place, edition, state, render)
+        return self._kept(place, edition, (state, figures), render)
 
     def _kept(
-        self, place: Place, edition: Edition, of: object, render: Callable[[], SafeString]
+        self,
+        place: Place,
+        edition: Edition,
+        of: tuple[object, ...],
+        render: Callable[[], SafeString],
     ) -> SafeString:
-        """Return what was rendered of an object, or render it now if it is another object."""
+        """Return what was rendered of some objects, or render it now if one of them is another."""
         known = self.rendered.get((place, edition))
-        if known is not None and known[0] is of:
+        if known is not None and all(map(is_, known[0], of)):
             return known[1]
         if known is None and len(self.rendered) >= MAX_RENDERED:
             self.rendered.clear()

@@ -168,6 +168,19 @@ def price_label(exchange: str, kind: str, now: datetime, made_at: datetime, as_o
     return "post" if has_post and line.at(made_at) == after else ""
 
 
+def day_of(exchange: str, kind: str, made_at: datetime) -> date:
+    """Return the day of trading that a price of an aware time belongs to.
+
+    While the market is closed, that is the day of the trading before. It is a date of the market,
+    or of UTC if its zone is not known.
+    """
+    line, session = _timeline_of(exchange, kind), at(exchange, kind, made_at)
+    if line is not None and session is not None and session.name == "closed":
+        trading = line.trading_before(made_at)
+        made_at = trading[1] - timedelta.resolution if trading else made_at
+    return made_at.astimezone(zone(exchange, kind) or UTC).date()
+
+
 def zone(exchange: str, kind: str) -> ZoneInfo | None:
     """Return the time zone of a symbol's market; None if it is not known, or always open."""
     venue = _venue_of(exchange, kind)

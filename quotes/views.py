@@ -235,6 +235,7 @@ async def symbol(request: HttpRequest, code: str) -> HttpResponse:
     found = live.listed.symbols.get(code_of(code))
     if found is None:
         raise Http404(_("There is no symbol “%(code)s”.") % {"code": code})
+    await live.fragments.known.prepare(live, [found.code])
     choice = Choice(request.GET, found.code, live.listed.symbols)
     chart = Place("chart", found.code, choice.form)
     await live.charts.ready([chart], edition())
@@ -289,6 +290,7 @@ async def live_again(request: HttpRequest) -> HttpResponse:
         raise Http404
     address, rows = live.rows.renew(address) or (address, "")
     watch = address.watch(live.listed)
+    await live.fragments.known.prepare(live, watch.of("panel"))
     late = "opening" if "opening" in request.GET else "late"
     fragments = live.fragments
     answer = [

@@ -469,7 +469,7 @@ class TestWhatARowSays:
     ):
         quote = make_quote("BTC-USD", provider="simulated", session="always")
         fragments.store.put((1, 2), [quote])
-        assert state(fragments.paint("panel", "BTC-USD", "en")) == "24/7"
+        assert state(fragments.paint("panel", "BTC-USD", EN)) == "24/7"
 
     @pytest.mark.parametrize(
         ("provider", "language", "text"),

@@ -18,7 +18,8 @@ quote conf sessions formats
 providers fields limits codes
 models
 feed store alerts catalogue
-candles shown boards checks
+candles
+shown boards checks
 search watch
 fragments
 addresses graphs

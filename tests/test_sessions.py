@@ -558,6 +558,30 @@ class TestThePriceOf:
         assert of_price(exchange, kind, datetime.fromisoformat(made_at)) == session
 
 
+class TestTheDayOf:
+    @pytest.mark.parametrize(
+        ("exchange", "kind", "made_at", "day"),
+        [
+            ("NASDAQ", "stock", new_york(2026, 11, 30, 12), 30),
+            ("NASDAQ", "stock", new_york(2026, 11, 30, 7), 30),  # before trading
+            ("NASDAQ", "stock", new_york(2026, 11, 27, 16, 59), 27),  # after it, on a half day
+            ("NASDAQ", "stock", new_york(2026, 11, 30, 2), 27),
+            ("NASDAQ", "stock", new_york(2026, 11, 28, 12), 27),  # a Saturday
+            ("NASDAQ", "stock", new_york(2026, 11, 26, 12), 25),  # Thanksgiving
+            ("SNP", "index", new_york(2026, 11, 30, 8), 27),
+            ("TSE", "stock", new_york(2026, 11, 29, 20), 30),  # Monday morning in Tokyo
+            ("", "crypto", new_york(2026, 11, 29, 20), 30),
+            ("MOON", "stock", new_york(2026, 11, 29, 20), 30),
+            ("CCY", "currency", new_york(2026, 11, 29, 20), 29),
+            ("CCY", "currency", new_york(2026, 11, 28, 20), 27),
+        ],
+    )
+    def test_a_price_belongs_to_a_day_of_trading_at_its_market(
+        self, exchange: str, kind: str, made_at: datetime, day: int
+    ):
+        assert sessions.day_of(exchange, kind, made_at.astimezone(UTC)) == date(2026, 11, day)
+
+
 class TestPricesThatMayDiffer:
     CLOSE, PRE = new_york(2026, 11, 20, 20), new_york(2026, 11, 23, 4)  # Friday's, Monday's
 

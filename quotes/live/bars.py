@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
@@ -60,13 +61,18 @@ class Bars:
     def __init__(self, live: Live, clock: Callable[[], datetime]) -> None:
         self.live, self.clock = live, clock
         self.series: dict[Key, Series] = {}  # the one that was used last is the last one
+        self.locks: dict[Key, asyncio.Lock] = {}  # so that each is read once
 
     async def read(self, code: str, step: int, since: datetime | None) -> Sequence[Bar]:
         """Return the bars from a time on, or all; read what is not in memory.
 
         Raise the errors of the database if it does not answer.
         """
-        now, since = self.clock(), since or ALL
+        async with self.locks.setdefault((code, step), asyncio.Lock()):
+            return await self._read(code, step, since or ALL)
+
+    async def _read(self, code: str, step: int, since: datetime) -> Sequence[Bar]:
+        now = self.clock()
         series = self.series.pop((code, step), None)
         if series is None or series.since > since or abs(now - series.all_at) > READ_ALL:
             series = Series(since, now, now, await self._load(code, step, since, now))
@@ -78,7 +84,9 @@ class Bars:
         self.series[code, step] = series
         self.newest(code, step)
         while len(self.series) > MOST_SERIES:
-            del self.series[next(iter(self.series))]
+            oldest = next(iter(self.series))
+            del self.series[oldest]
+            self.locks.pop(oldest, None)
         return [bar for bar in series.bars if bar.start >= since]
 
     def newest(self, code: str, step: int) -> Bar | None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 from zlib import crc32
 from zoneinfo import ZoneInfo
@@ -33,6 +33,7 @@ from quotes.fragments import Fragments, addressed
 from quotes.live.bars import Bars
 from quotes.live.database import DatabaseThread
 from quotes.live.hub import Hub
+from quotes.live.tasks import Tasks
 from quotes.models import Symbol
 from quotes.quote import Quote
 from quotes.shown.charts import TITLES, ChartTexts
@@ -60,6 +61,7 @@ class Live(Protocol):
     store: Store
     fragments: Fragments
     hub: Hub
+    tasks: Tasks
     in_database: DatabaseThread
 
 
@@ -97,6 +99,7 @@ class Charts:
         self.live = live
         self.bars = Bars(live, self.now)
         self.drawn: dict[Key, Drawn] = {}
+        self.drawing: dict[Key, asyncio.Task[None]] = {}  # for pages that wait
 
     def now(self) -> datetime:
         """Return the time of the store."""
@@ -106,12 +109,28 @@ class Charts:
 
     async def ready(self, places: Iterable[Place], edition: Edition) -> None:
         """Draw what was not drawn yet or is old, before a page shows it, unless that takes long."""
-        for place in places:
-            drawn = self.drawn.get((place, edition))
-            if drawn is None or abs(self.now() - drawn.drawn_at) > DRAW_EVERY:
-                with suppress(Error, TimeoutError):
-                    async with asyncio.timeout(READ_WITHIN):
-                        await self.draw(place, edition)
+        due = [self._begin(place, edition) for place in places if self._is_due(place, edition)]
+        if due:
+            await asyncio.wait(due, timeout=READ_WITHIN)
+
+    def _is_due(self, place: Place, edition: Edition) -> bool:
+        drawn = self.drawn.get((place, edition))
+        return drawn is None or abs(self.now() - drawn.drawn_at) > DRAW_EVERY
+
+    def _begin(self, place: Place, edition: Edition) -> asyncio.Task[None]:
+        """Draw a chart in a task, which all pages share that wait for it."""
+        key = place, edition
+        if key not in self.drawing:
+            self.drawing[key] = self.live.tasks.soon(partial(self._finish, key))
+        return self.drawing[key]
+
+    async def _finish(self, key: Key) -> None:
+        try:
+            await self.draw(*key)
+        except Error as error:  # the page opens without it; others log the outage
+            logger.debug("could not read the candles of a chart: %s", error)
+        finally:
+            del self.drawing[key]
 
     def whole(self, place: Place, edition: Edition) -> SafeString:
         """Return a chart for the first paint of a page; a text if it can't be drawn now."""

@@ -18,6 +18,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext, gettext_noop, pgettext
 
 from quotes import conf, formats, sessions
+from quotes.candles.figures import NOTHING, Figures
 from quotes.kinds import ALL_DAY, KINDS
 from quotes.providers import REGISTRY, provider_class
 from quotes.quote import Quote
@@ -68,8 +69,8 @@ ATTRIBUTIONS = (  # of our providers, which know nothing of Django
 class Shown:
     """A state in one language, as the strings that templates print."""
 
-    def __init__(self, state: State, language: str) -> None:
-        self.state, self.language = state, language
+    def __init__(self, state: State, language: str, figures: Figures = NOTHING) -> None:
+        self.state, self.language, self.figures = state, language, figures
         self.symbol, self.quote = state.symbol, state.quote
         self.fixed = self.symbol.digits_near(self.quote.last) if self.quote else None
         self.digits = formats.price_digits(self.quote.last, self.fixed) if self.quote else 2
