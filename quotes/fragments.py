@@ -20,12 +20,12 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from quotes import conf, formats
-from quotes.candles.figures import NOTHING
 from quotes.candles.known import Known
 from quotes.models import Symbol
 from quotes.providers import REGISTRY, provider_class
 from quotes.quote import Quote
 from quotes.shown import Shown, provider_title, since_in_english, summary
+from quotes.shown.panels import Panel
 from quotes.store import Store
 from quotes.watch import Edition, Place, Watch
 
@@ -44,7 +44,7 @@ TARGETS = {
     "price": "outerMorph:.quote-price[data-symbol='{code}']",
 }
 # The same for a symbol that is no longer active: rows of a board are deleted, all others stay.
-SPARK_TARGET = "outerMorph:.quotes-spark[data-symbol='{code}']"
+SPARK_TARGET = "outerMorph:.quotes-spark[data-spark='{code}']"
 GONE = TARGETS | {"row": "delete:tr.quote:not(.quote-entry)[data-symbol='{code}']"}
 
 # A new turn starts the clocks in the stylesheet again. Those of pulses alternate. A sign between
@@ -88,6 +88,7 @@ class Fragments:
     sparks: dict[str, Spark] = field(default_factory=dict)  # by code
     charts: Callable[[Watch], str] = lambda watch: ""  # the message with all charts of a page
     known: Known = field(default_factory=Known)  # figures, which only a panel shows
+    values: dict[str, tuple[str, ...]] = field(default_factory=dict)  # that panels have shown
 
     def paint(self, widget: str, code: str, edition: Edition) -> SafeString:
         """Return a symbol's fragment for the first paint of a page."""
@@ -288,10 +289,15 @@ class Fragments:
 
     def _painted(self, place: Place, edition: Edition) -> SafeString:
         state = self.store.states[place.code]
-        figures = self.known.of(state) if place.widget == "panel" else NOTHING
+        figures = self.known.of(state) if place.widget == "panel" else None
 
         def render() -> SafeString:
-            context = {"shown": Shown(state, edition.language, figures)}
+            shown = Shown(state, edition.language)
+            if figures is not None:
+                known = self.values.get(place.code, ())
+                shown = panel = Panel(state, edition.language, figures, known)
+                self.values[place.code] = panel.known
+            context = {"shown": shown}
             return self.render(TEMPLATES[place.widget], edition, context, state.symbol)
 
         return self._kept(place, edition, (state, figures), render)

@@ -181,6 +181,35 @@ def day_of(exchange: str, kind: str, made_at: datetime) -> date:
     return made_at.astimezone(zone(exchange, kind) or UTC).date()
 
 
+def trading_on(exchange: str, kind: str, day: date) -> list[tuple[datetime, datetime]] | None:
+    """Return when each regular trading of a day of a market begins and ends, in order.
+
+    It may begin the day before, or end days later. The list is empty if the market is closed all
+    day. Return None if its hours are not known, or it never closes.
+    """
+    line, place = _timeline_of(exchange, kind), zone(exchange, kind)
+    if line is None or place is None:
+        return None
+    begin, end = (
+        datetime.combine(each, time(), place).astimezone(UTC) for each in (day, day + DAY)
+    )
+    return None if line.at(begin) is None else line.trading_between(begin, end)
+
+
+def has_hours_outside(exchange: str, kind: str) -> bool:
+    """Return whether a market is known to trade before or after its regular hours."""
+    line = _timeline_of(exchange, kind)
+    return line is not None and ("pre" in line.names or "post" in line.names)
+
+
+def unusual_days(exchange: str, kind: str, days: Iterable[date]) -> list[date]:
+    """Return those of some days on which a market has other regular hours than on its weekday."""
+    venue = _venue_of(exchange, kind)
+    years = {} if venue is None else _calendar()[venue][1]
+    found = ((day, years[day.year]) for day in days if day.year in years)
+    return [day for day, year in found if venue and _is_unusual(venue, year, day)]
+
+
 def zone(exchange: str, kind: str) -> ZoneInfo | None:
     """Return the time zone of a symbol's market; None if it is not known, or always open."""
     venue = _venue_of(exchange, kind)
@@ -316,6 +345,13 @@ class Year:
     def hours(self, day: date) -> list[Start]:
         """Return the sessions of a day; an empty list if none begins or ends on it."""
         return self.days.get(f"{day:%m-%d}", self.usual(day))
+
+
+def _is_unusual(venue: str, year: Year, day: date) -> bool:
+    hours = year.hours(day)
+    if (venue, day) in _corrections:
+        hours = corrected(year.usual(day), _corrections[venue, day])
+    return hours != year.usual(day)
 
 
 def _starts(venue: str) -> Iterator[tuple[datetime, str | None]]:

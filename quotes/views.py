@@ -33,9 +33,11 @@ from quotes.metrics import exposition
 from quotes.models import Symbol
 from quotes.search import MOST, matched
 from quotes.shown import Shown
+from quotes.shown.panels import market_days
 from quotes.watch import Edition, Place
 
 FRONT_ROWS = 6  # symbols of each board on the front page
+NEIGHBOURS = 5  # symbols of its board on the page of a symbol
 SUGGESTIONS = 8  # symbols below the field of the search
 THEMES = ("auto", "light", "dark")
 LIVE = "ok"
@@ -240,21 +242,45 @@ async def symbol(request: HttpRequest, code: str) -> HttpResponse:
     chart = Place("chart", found.code, choice.form)
     await live.charts.ready([chart], edition())
     frame = live.charts.frame(chart, edition())
-    address = Address(panel=(found.code,), chart=((choice.form, found.code),), language=language())
     boards = [each for each in live.listed.boards.values() if found.code in each.codes]
-    kind = found.get_kind_display()
+    narrowest = min(boards, key=lambda each: len(each.codes), default=BoardView(""))
+    around = neighbours(live, narrowest, found.code)
+    kind = str(found.get_kind_display())
+    headings = {each.heading for each in boards}
     context = page(
         live,
-        address,
+        Address(
+            panel=(found.code,),
+            chart=((choice.form, found.code),),
+            symbols=around,
+            language=language(),
+        ),
         symbol=found,
-        kind="" if kind in {each.heading for each in boards} else kind,
+        facts=[fact for fact in (found.traded_at, kind) if fact and fact not in headings],
         panel=live.fragments.paint("panel", found.code, edition()),
         on_boards=boards,
+        hours=market_days(found, live.store.clock()),
+        neighbours={"board": narrowest, "rows": entries(live, around)},
         chart=live.charts.whole(chart, edition()),
         choice=choice.context(),
         bars=table(found, frame, edition()) if frame else (),
     )
     return render(request, "quotes/symbol.html", context)
+
+
+def neighbours(live: Live, board: BoardView, code: str) -> tuple[str, ...]:
+    """Return the symbols around one on its board, in the order of the board.
+
+    Those without a price are left out.
+    """
+    states = live.store.states
+    codes = [
+        each for each in board.codes if each == code or (each in states and states[each].quote)
+    ]
+    if code not in codes:
+        return ()
+    first = max(0, min(codes.index(code) - NEIGHBOURS // 2, len(codes) - NEIGHBOURS - 1))
+    return tuple(each for each in codes[first : first + NEIGHBOURS + 1] if each != code)
 
 
 @fresh

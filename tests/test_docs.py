@@ -14,10 +14,11 @@ from django.core.management import call_command, get_commands
 from django.template import Context, Template
 
 from quotes import conf
+from quotes.candles.figures import Figures
 from quotes.fragments import Fragments
 from quotes.models import Board, Symbol
 from quotes.quote import Quote
-from quotes.shown import Shown
+from quotes.shown.panels import Panel
 from quotes.store import State, Store
 from quotes.watch import Edition, Watch, places
 from tests.servers import ROOT
@@ -197,7 +198,7 @@ def test_the_table_of_context_variables_has_all_that_our_templates_use():
 def test_every_context_variable_in_the_table_exists():
     symbol = Symbol(pk=1, code="AAPL", name="Apple Inc.", kind="stock", exchange="NASDAQ")
     quote = quote_of("AAPL", "101")
-    shown = Shown(State(symbol, quote), "en")
+    shown = Panel(State(symbol, quote), "en", Figures())
     for name in documented_names():
         shown_or_symbol = shown[name] if "." not in name else getattr(symbol, name[7:])
         assert isinstance(shown_or_symbol, str | tuple | bool), name

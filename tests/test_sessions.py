@@ -431,6 +431,24 @@ class TestCorrections:
         assert known("CME", "future", night).until == night + timedelta(hours=11)
         assert known("CME", "future", night + timedelta(hours=11)).next_open == night + DAY - HOUR
 
+    def test_a_corrected_day_is_unusual_unless_its_hours_are_the_usual_ones(self):
+        monday, tuesday, wednesday = (date(2026, 11, day) for day in (23, 24, 25))
+        sessions.correct(
+            {
+                ("XNYS", monday): None,
+                ("XNYS", tuesday): (time(9, 30), time(16)),
+                ("XNYS", wednesday): (time(9, 30), time(13)),
+            }
+        )
+        week = [monday + timedelta(days) for days in range(7)]
+        thanksgiving, friday = week[3:5]
+        found = sessions.unusual_days("NASDAQ", "stock", week)
+        assert found == [monday, wednesday, thanksgiving, friday]
+        assert sessions.trading_on("NASDAQ", "stock", monday) == []
+        assert sessions.trading_on("NASDAQ", "stock", wednesday) == [
+            (new_york(2026, 11, 25, 9, 30), new_york(2026, 11, 25, 13))
+        ]
+
     def test_a_year_outside_the_calendar_stays_unknown(self):
         sessions.correct({("XKRX", date(2099, 1, 5)): (time(9), time(15))})
         assert at("KRX", "stock", datetime(2099, 1, 5, 3, tzinfo=UTC)) is None

@@ -63,7 +63,7 @@ def test_the_theme_sets_its_own_properties_and_the_scheme_of_quotes_and_outweigh
             assert re.sub(r":where\([^()]*\)", "", selector).strip() == ""
 
 
-@pytest.mark.parametrize("name", ["theme.css", "quotes.css", "page.css"])
+@pytest.mark.parametrize("name", ["theme.css", "quotes.css", "page.css", "symbol.css"])
 def test_what_has_a_name_in_a_whole_page_has_our_prefix(name: str):
     named = [n for _, declarations in rules(name) for n in declared(declarations)]
     named = [n for n in named if n.startswith("--")] + keyframes(name)
@@ -72,6 +72,6 @@ def test_what_has_a_name_in_a_whole_page_has_our_prefix(name: str):
 
 def test_every_property_that_is_used_has_a_value_in_the_theme():
     given = {name for _, declarations in rules("theme.css") for name in declared(declarations)}
-    for name in ("quotes.css", "page.css"):
+    for name in ("quotes.css", "page.css", "symbol.css"):
         given |= {each for _, declarations in rules(name) for each in declared(declarations)}
         assert set(re.findall(r"var\((--[\w-]+)\)", (STATIC / name).read_text())) <= given

@@ -8,6 +8,7 @@ import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from decimal import Decimal
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -228,12 +229,53 @@ async def test_a_board_shows_its_symbols_in_order_50_to_a_page(board: Any, async
     assert list(rows(await read(async_client, "/boards/crypto/?page=9999"))) == codes[100:]
 
 
-async def test_a_symbols_page_shows_all_that_is_known_of_it(board: Any, async_client: Any):
+async def test_a_symbols_page_shows_all_that_is_known_of_it(
+    board: Any, async_client: Any, make_quote: Any
+):
+    known = dict.fromkeys(("bid", "ask", "open", "high", "low", "volume"), Decimal(100))
+    await say(board, make_quote("AAPL", received_at=board.store.clock(), **known))
     page = await read(async_client, "/symbols/AAPL/")
     output = fields(rows(page)["AAPL"])
     assert output["last"].startswith("101")
-    assert {"bid", "ask", "open", "high", "volume", "source", "reference"} <= output.keys()
+    assert known.keys() | {"source", "reference"} <= output.keys()
     assert "vs prev. close" in page
+
+
+async def test_a_symbols_page_leaves_out_what_is_unknown(
+    board: Any, async_client: Any, make_quote: Any
+):
+    only = make_quote("AAPL", received_at=board.store.clock(), reference=None)
+    await say(board, only)
+    panel = rows(await read(async_client, "/symbols/AAPL/"))["AAPL"]
+    assert set(fields(panel)) == {"last", "state", "time", "source"}
+    assert "—" not in unescape(panel)
+    await say(board, make_quote("AAPL", received_at=only.received_at, bid=Decimal(100)))
+    assert {"bid"} == {"bid", "ask"} & set(
+        fields(rows(await read(async_client, "/symbols/AAPL/"))["AAPL"])
+    )
+
+
+async def test_a_symbols_page_has_its_neighbours_on_the_smaller_of_its_boards(
+    board: Any, async_client: Any
+):
+    def places() -> list[str]:
+        few = Board.objects.create(slug="few", title="A few", position=99)
+        codes = ("ETH-USD", "AAPL", "BTC-USD", "SOL-USD", "MSFT", "XRP-USD", "DOGE-USD", "ADA-USD")
+        for place, code in enumerate(codes):
+            few.places.create(symbol=Symbol.objects.get(code=code), position=place)
+        return list(codes)
+
+    codes = await sync_to_async(places)()
+    await board.reload()
+    for code, around in (("ETH-USD", codes[1:6]), ("SOL-USD", codes[1:3] + codes[4:7])):
+        page = await read(async_client, f"/symbols/{code}/")
+        assert list(rows(page)) == [code, *around]
+        assert ">More from A few</h2>" in page
+        socket = unescape(re.findall(r'hx-ws:connect="([^"]*)"', page)[0])
+        assert f"symbols={','.join(around)}&panel={code}" in socket
+    await sync_to_async(lambda: Board.objects.all().delete())()
+    await board.reload()
+    assert "More from" not in await read(async_client, "/symbols/ETH-USD/")
 
 
 async def test_an_index_has_points_and_nobody_bids_for_it(board: Any, async_client: Any):
@@ -404,12 +446,11 @@ async def test_the_page_of_an_unknown_symbol_names_those_that_may_be_meant(
 
 
 async def test_a_symbol_page_states_the_kind_once(board: Any, async_client: Any):
-    [facts] = re.findall(
-        r'<p class="facts">(.*?)</p>', await read(async_client, "/symbols/BTC-USD/")
-    )
-    assert facts == 'USD · <a href="/boards/crypto/">Crypto</a>'
-    [facts] = re.findall(r'<p class="facts">(.*?)</p>', await read(async_client, "/symbols/AAPL/"))
-    assert facts.startswith("Stock · NASDAQ · USD · ")
+    page = await read(async_client, "/symbols/BTC-USD/")
+    assert '<p class="symbol-boards"><a href="/boards/crypto/">Crypto</a></p>' in page
+    assert 'class="facts"' not in page
+    page = await read(async_client, "/symbols/AAPL/")
+    assert '<p class="facts"><span>NASDAQ</span><span>Stock</span></p>' in page
 
 
 async def test_a_filter_that_finds_nothing_leads_to_a_search_of_all_symbols(

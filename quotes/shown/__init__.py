@@ -18,7 +18,6 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext, gettext_noop, pgettext
 
 from quotes import conf, formats, sessions
-from quotes.candles.figures import NOTHING, Figures
 from quotes.kinds import ALL_DAY, KINDS
 from quotes.providers import REGISTRY, provider_class
 from quotes.quote import Quote
@@ -69,8 +68,8 @@ ATTRIBUTIONS = (  # of our providers, which know nothing of Django
 class Shown:
     """A state in one language, as the strings that templates print."""
 
-    def __init__(self, state: State, language: str, figures: Figures = NOTHING) -> None:
-        self.state, self.language, self.figures = state, language, figures
+    def __init__(self, state: State, language: str) -> None:
+        self.state, self.language = state, language
         self.symbol, self.quote = state.symbol, state.quote
         self.fixed = self.symbol.digits_near(self.quote.last) if self.quote else None
         self.digits = formats.price_digits(self.quote.last, self.fixed) if self.quote else 2
@@ -197,7 +196,7 @@ class Shown:
     def since(self) -> str:
         """The reference of the change as text, or "" without one."""
         quote = self.quote
-        return _translated(SINCE, quote.reference_kind if quote and quote.reference else None)
+        return translated(SINCE, quote.reference_kind if quote and quote.reference else None)
 
     @property
     def unlike(self) -> str:
@@ -244,7 +243,7 @@ class Shown:
     def reference_name(self) -> str:
         """The name of the reference."""
         kind = self.quote.reference_kind if self.quote else None
-        return _translated(REFERENCES, kind) or gettext("Reference")
+        return translated(REFERENCES, kind) or gettext("Reference")
 
     @cached_property
     def clock(self) -> str:
@@ -273,7 +272,7 @@ class Shown:
         of = sessions.price_label(
             symbol.exchange, symbol.kind, session.since, quote.source_time, valid_at
         )
-        return "" if of == session.name else _translated(LABELS, of)
+        return "" if of == session.name else translated(LABELS, of)
 
     @property
     def session(self) -> str:
@@ -304,7 +303,7 @@ class Shown:
             return ""
         if self.session == "closed" and self.opens:
             return gettext("Opens %(when)s") % {"when": self.opens}
-        return _translated(SESSIONS, self.session)
+        return translated(SESSIONS, self.session)
 
     @property
     def exception(self) -> str:
@@ -375,7 +374,7 @@ class Shown:
         """The session of the market, with the time when it opens."""
         if _never_closes(self.state):
             return gettext("Simulated, always open")
-        session = _translated(SESSIONS, self.session)
+        session = translated(SESSIONS, self.session)
         if self.session in ("pre", "break", "closed") and self.opens:
             return gettext("%(session)s, opens %(when)s") % {
                 "session": session,
@@ -460,7 +459,8 @@ def _url(code: str) -> str:
     return reverse("quotes:symbol", args=[code])
 
 
-def _translated(texts: Mapping[str, str], name: str | None) -> str:
+def translated(texts: Mapping[str, str], name: str | None) -> str:
+    """Return the text of a name in the language of the page, or "" if it has none."""
     return gettext(texts[name]) if name and name in texts else ""
 
 

@@ -33,7 +33,7 @@ PATH = "/ws/boards/all/"
 
 def svg_of(html: str, code: str) -> str:
     """Return the sparkline of a symbol in a page or a message, or ""."""
-    found = re.findall(rf'<svg[^>]*class="quotes-spark" data-symbol="{code}".*?</svg>', html)
+    found = re.findall(rf'<svg[^>]*class="quotes-spark" data-spark="{code}".*?</svg>', html)
     assert len(found) <= 1
     return found[0] if found else ""
 
@@ -129,7 +129,7 @@ async def test_an_open_page_is_sent_the_sparklines_that_changed_and_no_others(ma
     frame = ""
     while "quotes-spark" not in frame:
         frame = await page.receive_from()
-    swap = "hx-swap-oob=\"outerMorph:.quotes-spark[data-symbol='BTC-USD']\""
+    swap = "hx-swap-oob=\"outerMorph:.quotes-spark[data-spark='BTC-USD']\""
     assert swap in svg_of(frame, "BTC-USD")
     assert line_of(svg_of(frame, "BTC-USD")) not in ("", before)
     assert not svg_of(frame, "AAPL")

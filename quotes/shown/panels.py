@@ -1,0 +1,233 @@
+"""What the page of a symbol shows beside its quote: figures from candles, and market hours."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from functools import cached_property
+from typing import NamedTuple
+
+from django.utils import dateformat, timezone
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext, gettext_noop, pgettext
+
+from quotes import formats, sessions
+from quotes.candles.figures import Figures
+from quotes.models import Symbol
+from quotes.shown import SESSIONS, Shown, translated
+from quotes.store import State
+
+PERIODS = {
+    "1D": gettext_noop("1 day"),
+    "5D": gettext_noop("5 days"),
+    "1M": gettext_noop("1 month"),
+    "YTD": gettext_noop("This year"),
+    "1Y": gettext_noop("1 year"),
+}
+DAYS_AHEAD = 60  # in which the page of a symbol names days with unusual hours
+MOST_DAYS = 3
+
+
+VALUES = ("bid", "ask", "open", "reference", "volume", "low", "high")  # that a source may not send
+
+
+def values_of(state: State) -> tuple[str, ...]:
+    """Return the names of those VALUES that are known."""
+    return tuple(name for name in VALUES if getattr(state.quote, name, None) is not None)
+
+
+class Move(NamedTuple):
+    """A price and its change, as texts. Texts that are not known are empty."""
+
+    value: str = ""  # the price for machines
+    last: str | SafeString = ""
+    way: str = "flat"  # for `data-way`
+    arrow: str = ""
+    change: str = ""
+    percent: str = ""
+
+
+class Panel(Shown):
+    """A state and the figures of its symbol, as the strings that its page prints."""
+
+    def __init__(
+        self, state: State, language: str, figures: Figures, known: Collection[str] = ()
+    ) -> None:
+        super().__init__(state, language)
+        self.figures = figures
+        # A value that was known before keeps its place: one that goes would move all below it.
+        self.known = (*known, *(name for name in values_of(state) if name not in known))
+
+    @property
+    def average_volume(self) -> str:
+        """The average volume of a day, abbreviated, or "" if candles have too few volumes."""
+        volume = self.figures.volume
+        return "" if volume is None else formats.compact(volume, self.language)
+
+    @property
+    def volume_days(self) -> str:
+        """The number of days in the average volume."""
+        return str(self.figures.volume_days or "")
+
+    @cached_property
+    def _year(self) -> tuple[Decimal, Decimal] | None:
+        return self.figures.range_with(self.quote) if self.quote else None
+
+    @property
+    def year_low(self) -> str | SafeString:
+        """The lowest price of 52 weeks, or "" if candles do not reach that far."""
+        return self._price(self._year[0]) if self._year else ""
+
+    @property
+    def year_high(self) -> str | SafeString:
+        """The highest price of 52 weeks, or ""."""
+        return self._price(self._year[1]) if self._year else ""
+
+    @property
+    def year_low_value(self) -> str:
+        """The lowest price of 52 weeks for machines, or ""."""
+        return formats.plain(self._year[0]) if self._year else ""
+
+    @property
+    def year_high_value(self) -> str:
+        """The highest price of 52 weeks for machines, or ""."""
+        return formats.plain(self._year[1]) if self._year else ""
+
+    @property
+    def periods(self) -> tuple[tuple[str, str, str], ...]:
+        """The change over some periods: the name of each, the percentage, and its direction."""
+        last = self._close[1] if self._close else self.quote.last if self.quote else None
+        found = {} if last is None else self.figures.changes(last)
+        return tuple(
+            (gettext(name), formats.percent(found[each], self.language), _way(found[each]))
+            for each, name in PERIODS.items()
+            if each in found
+        )
+
+    @property
+    def headline(self) -> Move:
+        """The large price of the symbol's page: the last one, or the close if `outside`."""
+        if self._close is not None:
+            return self._move(*self._close[1:])
+        change = (self.arrow, self.change, self.change_percent) if self.arrow else ("", "", "")
+        return Move(self.value, self.last, self.direction, *change)
+
+    @property
+    def extended(self) -> bool:
+        """Whether its market trades outside regular hours, so that the page keeps a line free."""
+        return sessions.has_hours_outside(self.symbol.exchange, self.symbol.kind)
+
+    @property
+    def outside(self) -> str:
+        """The session of a price from outside regular trading, if the close before is known.
+
+        It is "Pre-market", "After hours", or "".
+        """
+        return translated(SESSIONS, self._hours) if self._close else ""
+
+    @property
+    def outside_move(self) -> Move:
+        """That price, and its change from the close."""
+        if self.quote is None or self._close is None:
+            return Move()
+        return self._move(self.quote.last, self._close[1])
+
+    @property
+    def closed_at(self) -> str:
+        """The time of that close, or "" if it is not known."""
+        if self.quote is None or self._close is None:
+            return ""
+        symbol = self.symbol
+        trading = sessions.trading_on(symbol.exchange, symbol.kind, self._close[0])
+        return formats.day_and_time(trading[-1][1], self.quote.received_at) if trading else ""
+
+    @cached_property
+    def _hours(self) -> str:
+        """The session that the price belongs to: "pre", "post", or "" for any other."""
+        quote, symbol = self.quote, self.symbol
+        if quote is None or quote.source_time is None or quote.mistimed:
+            return ""
+        of = sessions.of_price(symbol.exchange, symbol.kind, quote.time)
+        return of if of in ("pre", "post") else ""
+
+    @cached_property
+    def _close(self) -> tuple[date, Decimal, Decimal | None] | None:
+        """The day and the price of the close before a price outside trading, and the one before.
+
+        It is None if the candles lack the last day of trading.
+        """
+        quote, symbol, closes = self.quote, self.symbol, self.figures.closes
+        if quote is None or not closes or not self._hours:
+            return None
+        moment, earlier = quote.time, quote.reference
+        if self._hours == "pre":
+            session = sessions.at(symbol.exchange, symbol.kind, moment)
+            began = session.since if session and session.since else moment
+            moment, earlier = began - timedelta.resolution, None
+        day, last = closes[-1]
+        if day != sessions.day_of(symbol.exchange, symbol.kind, moment):
+            return None
+        if earlier is None and len(closes) > 1:
+            earlier = closes[0].last
+        return day, last, earlier
+
+    def _price(self, value: Decimal) -> SafeString:
+        return formats.price(value, self.digits, self.language)
+
+    def _move(self, last: Decimal, base: Decimal | None) -> Move:
+        price = formats.plain(last), self._price(last)
+        if not base:
+            return Move(*price)
+        change = (last - base) / abs(base) * 100
+        return Move(
+            *price,
+            _way(change),
+            formats.ARROWS[_way(change)],
+            formats.price_change(last - base, self.digits, self.language),
+            formats.percent(change, self.language),
+        )
+
+
+def market_days(symbol: Symbol, now: datetime) -> list[tuple[str, str]]:
+    """Return the regular hours of a symbol's market today and on the next unusual days.
+
+    These are pairs of texts, the day and its hours. There are none if the hours are not known, or
+    the market never closes.
+    """
+    market = symbol.exchange, symbol.kind
+    place = sessions.zone(*market)
+    if place is None:
+        return []
+    today, here = now.astimezone(place).date(), timezone.localtime(now).date()
+    ahead = [today + timedelta(days) for days in range(1, DAYS_AHEAD)]
+    days = {today, *sessions.unusual_days(*market, ahead)[:MOST_DAYS]}
+    session = sessions.at(*market, now)
+    if not sessions.trading_on(*market, today) and session and session.next_open:
+        days -= {today} - {here}
+        days.add(session.next_open.astimezone(place).date())
+    found = ((day, sessions.trading_on(*market, day)) for day in sorted(days))
+    return [
+        (gettext("Today") if day == today == here else _day(day), _hours_of(day, trading))
+        for day, trading in found
+        if trading is not None
+    ]
+
+
+def _hours_of(day: date, trading: Sequence[tuple[datetime, datetime]]) -> str:
+    pairs = (tuple(map(timezone.localtime, pair)) for pair in trading)
+    return ", ".join(_clock(day, *pair) for pair in pairs) or gettext("Closed")
+
+
+def _clock(day: date, begins: datetime, ends: datetime) -> str:
+    pattern = "H:i" if begins.date() == ends.date() == day else "D\N{NO-BREAK SPACE}H:i"
+    return "\N{EN DASH}".join(dateformat.format(each, pattern) for each in (begins, ends))
+
+
+def _day(day: date) -> str:
+    pattern = pgettext("day and month, for Django's date filter", "j M")
+    return dateformat.format(day, f"D, {pattern}").replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def _way(percent: Decimal) -> str:
+    return formats.direction(percent, 2)
