@@ -33,7 +33,7 @@ from quotes.metrics import exposition
 from quotes.models import Symbol
 from quotes.search import MOST, matched
 from quotes.shown import Shown
-from quotes.shown.panels import market_days
+from quotes.shown.panels import Panel, market_days
 from quotes.watch import Edition, Place
 
 FRONT_ROWS = 6  # symbols of each board on the front page
@@ -234,6 +234,7 @@ def column(query: BoardQuery, name: str, heading: str) -> dict[str, str]:
 async def symbol(request: HttpRequest, code: str) -> HttpResponse:
     """Show one symbol."""
     live = await ensure_started()
+    await live.fragments.known.prepare(live, [code_of(code)])
     found = live.listed.symbols.get(code_of(code))
     if found is None:
         raise Http404(_("There is no symbol “%(code)s”.") % {"code": code})
@@ -242,6 +243,7 @@ async def symbol(request: HttpRequest, code: str) -> HttpResponse:
     chart = Place("chart", found.code, choice.form)
     await live.charts.ready([chart], edition())
     frame = live.charts.frame(chart, edition())
+    state = live.store.states[found.code]
     boards = [each for each in live.listed.boards.values() if found.code in each.codes]
     narrowest = min(boards, key=lambda each: len(each.codes), default=BoardView(""))
     around = neighbours(live, narrowest, found.code)
@@ -257,6 +259,8 @@ async def symbol(request: HttpRequest, code: str) -> HttpResponse:
         ),
         symbol=found,
         facts=[fact for fact in (found.traded_at, kind) if fact and fact not in headings],
+        canonical=request.build_absolute_uri(found.get_absolute_url()),
+        card=Panel(state, language(), live.fragments.known.of(state)),
         panel=live.fragments.paint("panel", found.code, edition()),
         on_boards=boards,
         hours=market_days(found, live.store.clock()),

@@ -255,6 +255,46 @@ async def test_a_symbols_page_leaves_out_what_is_unknown(
     )
 
 
+def meta(page: str) -> dict[str, str]:
+    """Return what a page states of itself to other sites, by name."""
+    found = re.findall(r'<meta (?:name|property)="([^"]*)" content="([^"]*)">', page)
+    return {name: unescape(content) for name, content in found}
+
+
+async def test_a_symbols_page_states_its_price_to_tabs_and_other_sites(
+    board: Any, async_client: Any, make_quote: Any
+):
+    now = board.store.clock()
+    await say(board, make_quote("BTC-USD", "0.00001423", received_at=now, delay=900))
+    page = await read(async_client, "/symbols/btc-usd/")
+    title = "BTC-USD 0.00001423 USD ▼ −100.00% – Bitcoin"
+    assert f"<title>{title} – Quoteboard</title>" in page
+    card = meta(page)
+    assert card["og:title"] == title
+    assert card["og:description"] == card["description"]
+    assert card["description"] == (
+        "0.00001423 USD, ▼ −100.00% vs prev. close, as of March 2, 2026, 15:00 UTC"
+        " · Delayed 15 min · simulated"
+    )
+    assert (card["og:type"], card["twitter:card"]) == ("website", "summary")
+    address = "http://testserver/symbols/BTC-USD/"
+    assert card["og:url"] == address
+    assert f'<link rel="canonical" href="{address}">' in page
+
+
+async def test_a_symbol_without_a_price_states_that_to_other_sites(board: Any, async_client: Any):
+    def name() -> None:
+        Symbol.objects.create(code='A&"<B>', name="</title>&", kind="bond", currency="USD")
+
+    await sync_to_async(name)()
+    await board.reload()
+    page = await read(async_client, "/symbols/A%26%22%3CB%3E/")
+    assert "<title>A&amp;&quot;&lt;B&gt; – &lt;/title&gt;&amp; – Quoteboard</title>" in page
+    card = meta(page)
+    assert card["og:description"] == "No price yet"
+    assert card["og:url"] == "http://testserver/symbols/A&%22%3CB%3E/"
+
+
 async def test_a_symbols_page_has_its_neighbours_on_the_smaller_of_its_boards(
     board: Any, async_client: Any
 ):
@@ -655,6 +695,7 @@ async def test_every_page_has_the_strict_policy_of_the_settings(
 async def test_pages_need_nothing_that_the_policy_forbids(board: Any, async_client: Any):
     for path in PAGES:
         page = await read(async_client, path)
+        page = re.sub(r'<link rel="canonical" [^>]*>', "", page)  # nothing is loaded from there
         assert not re.search(r"<style|\sstyle=|\son[a-z]+=|hx-on|javascript:|js:", page), path
         assert not re.search(r"<script(?![^>]*\ssrc=)", page), path
         assert not re.search(r'(?:src|href|hx-get|connect)="(?:https?:)?//', page), path

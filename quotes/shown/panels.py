@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from django.utils import dateformat, timezone
+from django.utils.formats import get_format
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, gettext_noop, pgettext
 
@@ -58,6 +59,32 @@ class Panel(Shown):
         self.figures = figures
         # A value that was known before keeps its place: one that goes would move all below it.
         self.known = (*known, *(name for name in values_of(state) if name not in known))
+
+    @property
+    def title(self) -> str:
+        """The code with its price and change, in plain text: “AAPL 271.74 USD ▲ +0.98%”."""
+        if self.quote is None:
+            return self.symbol.code
+        move = self.headline
+        text = f"{self.symbol.code} {self._in_full(move.value)} {self.unit}"
+        return f"{text} {move.arrow} {move.percent}".rstrip()
+
+    @property
+    def summary(self) -> str:
+        """The price with its time and its state, in plain text, as other sites may show it.
+
+        They may show it for days, so that it has a date.
+        """
+        if self.quote is None:
+            return gettext("No price yet")
+        move = self.headline
+        change = f", {move.arrow} {move.percent} {self.since}" if move.arrow else ""
+        price = f"{self._in_full(move.value)} {self.unit}{change.rstrip()}"
+        of = self._closed or self.quote.time
+        when = dateformat.format(timezone.localtime(of), f"{get_format('DATE_FORMAT')}, H:i e")
+        texts = [gettext("%(price)s, as of %(when)s") % {"price": price, "when": when}]
+        texts += [*self.asides, gettext("simulated") if self.simulated else ""]
+        return " · ".join(text for text in texts if text)
 
     @property
     def average_volume(self) -> str:
@@ -136,11 +163,17 @@ class Panel(Shown):
     @property
     def closed_at(self) -> str:
         """The time of that close, or "" if it is not known."""
-        if self.quote is None or self._close is None:
+        if self.quote is None or self._closed is None:
             return ""
-        symbol = self.symbol
-        trading = sessions.trading_on(symbol.exchange, symbol.kind, self._close[0])
-        return formats.day_and_time(trading[-1][1], self.quote.received_at) if trading else ""
+        return formats.day_and_time(self._closed, self.quote.received_at)
+
+    @property
+    def _closed(self) -> datetime | None:
+        """The time of the close, if it is the headline."""
+        if self._close is None:
+            return None
+        trading = sessions.trading_on(self.symbol.exchange, self.symbol.kind, self._close[0])
+        return trading[-1][1] if trading else None
 
     @cached_property
     def _hours(self) -> str:
@@ -171,6 +204,11 @@ class Panel(Shown):
         if earlier is None and len(closes) > 1:
             earlier = closes[0].last
         return day, last, earlier
+
+    def _in_full(self, value: str) -> str:
+        """Write a price with all its zeros, for places without markup."""
+        price = Decimal(value)
+        return formats.number(price, formats.price_digits(price, self.fixed), self.language)
 
     def _price(self, value: Decimal) -> SafeString:
         return formats.price(value, self.digits, self.language)

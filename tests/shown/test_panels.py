@@ -16,7 +16,7 @@ from quotes.candles.figures import Close, Figures
 from quotes.fragments import Fragments
 from quotes.models import Symbol
 from quotes.quote import Quote
-from quotes.shown.panels import market_days
+from quotes.shown.panels import Panel, market_days
 from quotes.store import Store
 from quotes.watch import Edition
 
@@ -131,6 +131,17 @@ class TestOutsideOfTrading:
         assert len(re.findall('data-field="last"', shown)) == 1
         assert meters(shown) == [("90.5", "120", "100")]
         assert part(shown, "periods").startswith("1 day 0.00%")
+
+    def test_other_sites_get_the_close_with_its_time(self):
+        now = POST.astimezone(UTC)
+        store = Store(clock=lambda: now)
+        store.keep([symbol()])
+        times = {"received_at": now, "source_time": now}
+        given = {"symbol": "AAPL", "provider": "yahoo", "currency": "USD"}
+        store.put((1, 1), [Quote(last=Decimal(101), reference=Decimal(98), **given, **times)])
+        card = Panel(store.states["AAPL"], "en", FIGURES)
+        assert card.title == "AAPL 100.00 USD ▲ +2.04%"
+        assert card.summary.endswith("as of Nov. 25, 2026, 21:00 UTC")
 
     @pytest.mark.parametrize(
         ("made_at", "closes"),
