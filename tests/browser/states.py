@@ -15,6 +15,8 @@ STATES = """
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal as D
 from quotes import sessions
+from quotes.candles import archive
+from quotes.candles.growing import DAY, Row
 from quotes.models import Board, LastQuote, MarketDay, ProviderSymbol, Symbol
 from quotes.quote import Quote
 from quotes.quote.wire import to_wire
@@ -44,6 +46,8 @@ ROWS = (
     ("CL=F", "Crude oil, West Texas Intermediate", "future", "", "USD", "-37.63", "-0.5",
         {"session": "closed", "provider": "simulated"}),
     ("BOND 2.1 % 15.06.2033 (EUR/USD; MINI)", "A bond", "bond", "", "EUR", "98.765", "1.01", {}),
+    ("AFTER", "Traded after hours since the last day of trading", "stock", "NASDAQ", "USD",
+        "805001.51", "0.99", OTHER | {"source_time": closed + timedelta(hours=1)}),
     ("7010.SR", "شركة الاتصالات السعودية", "stock", "", "SAR", "43.15", "0.97",
         {"session": "post"} | OTHER),
 )
@@ -57,10 +61,11 @@ for place, (code, name, kind, exchange, currency, last, part, more) in enumerate
     symbol = Symbol.objects.create(code=code, name=name, kind=kind, exchange=exchange,
         currency=currency, stale_after=86400,
         tick_size=D(1).scaleb(D(last or 1).as_tuple().exponent))
-    boards[0].symbols.add(symbol, through_defaults={"position": place})
+    if code != "AFTER":
+        boards[0].symbols.add(symbol, through_defaults={"position": place})
     if place < 4:
         boards[1].symbols.add(symbol, through_defaults={"position": place})
-    for position, provider in enumerate(("finnhub", "yahoo")[place == 13:]):
+    for position, provider in enumerate(("finnhub", "yahoo")[code == "7010.SR":]):
         ProviderSymbol.objects.create(
             symbol=symbol, provider=provider, code=code, position=position)
     if last:
@@ -71,6 +76,17 @@ for place, (code, name, kind, exchange, currency, last, part, more) in enumerate
             bid=last, ask=last, open=last, low=low, high=high, volume=D("805510000"),
             **{"provider": "finnhub", "received_at": now} | more)
         LastQuote.objects.create(symbol=symbol, epoch=1, batch=1, wire=to_wire(quote))
+    if code in ("BTC-JPY", "SHIB-USD", "005930.KS", "^IXIC", "AFTER"):
+        today = sessions.day_of(exchange, kind, quote.time)
+        midnight = int(datetime(today.year, today.month, today.day, tzinfo=UTC).timestamp())
+        days = (midnight - DAY * back for back in range(400))
+        closes = (last * D(share) for share in ("0.9283", "1.0179") * 200)
+        archive.save(1, [
+            Row(symbol=code, step=DAY, start=start, opened=0, closed=1, open=close, high=close,
+                low=close, close=close, volume=D("805510000"), counter=None, provider="yahoo",
+                mixed=False)
+            for start, close in zip(days, closes)
+        ])
 """
 NOWHERE = "127.0.0.1:1"
 

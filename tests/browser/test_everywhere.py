@@ -66,6 +66,7 @@ PAGES = {
     "no price": "/symbols/XMR-USD/",
     "closed": "/symbols/MSFT/",
     "halted": "/symbols/005930.KS/",
+    "after hours": "/symbols/AFTER/",
     "index": "/symbols/^IXIC/",
     "pair": "/symbols/EUR%2FUSD/",
     "long code": "/symbols/BOND 2.1 %25 15.06.2033 (EUR%2FUSD; MINI)/",
@@ -75,7 +76,17 @@ PAGES = {
     "error": "/missing/",
     "embed": "/embed/quotes/?symbols=BTC-JPY,ETH-BTC,SHIB-USD,US0378331005,005930.KS,^IXIC,NOPE",
 }
-ONE_EACH = ("front", "board", "nothing filtered", "stale", "results", "search", "error", "embed")
+ONE_EACH = (
+    "front",
+    "board",
+    "nothing filtered",
+    "stale",
+    "after hours",
+    "results",
+    "search",
+    "error",
+    "embed",
+)
 
 
 @pytest.fixture(scope="module")
