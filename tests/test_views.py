@@ -70,6 +70,8 @@ STRANGE = (
 async def board(live_parts: Any, make_quote: Callable[..., Any]) -> Any:
     """The live parts while markets are open, with the starter catalogue and a price of each."""
     live_parts.store.clock = lambda: TRADING
+    # as if it had heard the batch before the first one: else it reads everything again, later
+    live_parts.seen = (1, 0)
     await sync_to_async(list_starters)()
     await live_parts.reload()
     now = live_parts.store.clock()
