@@ -7,7 +7,7 @@ outermost element also has `hx-swap-oob`, from which htmx knows where to put it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Hashable, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -124,12 +124,13 @@ class Fragments:
         return (self.paint if listed else self.unknown)(widget, code, edition)
 
     def update(self, watch: Watch, codes: Collection[str]) -> str:
-        """Return a message with the fragments of these codes; changed prices flash."""
-        return self._join(watch, codes, self.store.flash)
+        """Return a message with the fragments of these codes; the largest moves flash."""
+        shown = watch.codes.intersection(codes)
+        return self._join(watch, codes, self.store.flashes(shown, conf.get("PACE")))
 
     def snapshot(self, watch: Watch, codes: Collection[str] | None = None) -> str:
         """Return a message with the fragments of all codes, or of these; nothing flashes."""
-        return self._join(watch, watch.codes if codes is None else codes, lambda code: "")
+        return self._join(watch, watch.codes if codes is None else codes, {})
 
     def opening(self, watch: Watch) -> str:
         """Return the first message to a socket, with all that its page needs to be current."""
@@ -336,12 +337,12 @@ class Fragments:
             return "" if quote else "any"
         return "" if quote and quote.provider in chain else chain[0]
 
-    def _join(self, watch: Watch, codes: Collection[str], flash: Callable[[str], str]) -> str:
+    def _join(self, watch: Watch, codes: Collection[str], flashes: Mapping[str, str]) -> str:
         return "".join(
             addressed(
                 self._painted(place, watch.edition),
                 _swap(TARGETS[place.widget], place.code),
-                flash(place.code),
+                flashes.get(place.code, ""),
             )
             for place in watch.places
             if place.code in codes and place.code in self.store.states and place.widget in TARGETS

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from heapq import nlargest
+from math import ceil
 
 from quotes import sessions
 from quotes.models import Symbol
@@ -17,6 +19,8 @@ OVERLAP = timedelta(seconds=30)  # in which two feeds may publish, the old one a
 TRADED = ("regular", "always")  # sessions in which an old price counts as stale
 FROM_PROVIDER = ("halted", "always")  # sessions in which the provider overrides the calendar
 FLASH_EVERY = 2.0  # seconds between two flashes: a cell that always flashes shows nothing new
+FLASH = 0.2  # seconds that a flash is visible in a table; in quotes.css, too
+MAX_FLASHES = 6  # visible at any moment on a page
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +48,15 @@ class Move:
     flash: str = ""  # "up-1", "up-2", "down-1", "down-2", or none
     turn: int = 1  # number of the next flash, 1 or 2, because the same name twice flashes only once
     flashed_at: datetime | None = None
+    size: Decimal = Decimal(0)  # of the move that flashes, as a fraction
 
     def to(self, last: Decimal, now: datetime) -> Move:
-        """Return the move to a price; it flashes if the price changed and no flash is visible."""
-        if self.flashed_at and (now - self.flashed_at).total_seconds() < FLASH_EVERY:
-            return replace(self, last=last)  # the row is sent again, and its flash continues
-        if self.last is None or last == self.last:
+        """Return the move to a price; it flashes if the price changed and did not flash lately."""
+        lately = self.flashed_at and (now - self.flashed_at).total_seconds() < FLASH_EVERY
+        if lately or self.last is None or last == self.last:
             return replace(self, last=last, flash="")
-        way = "up" if last > self.last else "down"
-        return Move(last, f"{way}-{self.turn}", 3 - self.turn, now)
+        way, size = "up" if last > self.last else "down", abs(last / self.last - 1)
+        return Move(last, f"{way}-{self.turn}", 3 - self.turn, now, size)
 
 
 @dataclass(slots=True)
@@ -126,10 +130,20 @@ class Store:
             if state is not None and state.quote is not None:
                 self.moves[code] = self.moves.get(code, Move()).to(state.quote.last, now)
 
-    def flash(self, code: str) -> str:
-        """Return the flash of a symbol's newest move, or ""; stale prices never flash."""
-        move = self.moves.get(code)
-        return "" if move is None or self.states[code].stale else move.flash
+    def flashes(self, codes: Iterable[str], pace: float) -> dict[str, str]:
+        """Return the flashes of the largest moves of some symbols; stale prices never flash.
+
+        At most MAX_FLASHES are visible at once on a page that gets a message each `pace` seconds,
+        but each message may have one.
+        """
+        moved = [code for code in codes if self._flashes(code)]
+        most = max(1, MAX_FLASHES // ceil(FLASH / pace))
+        largest = nlargest(most, moved, key=lambda code: (self.moves[code].size, code))
+        return {code: self.moves[code].flash for code in largest}
+
+    def _flashes(self, code: str) -> bool:
+        move, state = self.moves.get(code), self.states.get(code)
+        return bool(move and move.flash and state and not state.stale)
 
     def _differs(self, code: str, symbol: Symbol) -> bool:
         known = self.states.get(code)

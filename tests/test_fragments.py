@@ -178,6 +178,13 @@ class TestTheSameBytes:
         assert "data-flash" not in fragments.snapshot(watch(row=["AAPL"]))
         assert "data-flash" not in fragments.opening(watch(row=["AAPL"]))
 
+    def test_what_flashed_does_not_flash_again_on_a_page_that_opened_meanwhile(
+        self, fragments: Fragments
+    ):
+        move(fragments, "102")
+        fragments.store.mark_moves(["AAPL"])  # another pace
+        assert "data-flash" not in fragments.update(watch(row=["AAPL"]), {"AAPL"})
+
     def test_the_address_stands_on_the_outermost_tag(self):
         assert addressed('<tr id="quote-1"><td class="x">1</td></tr>', "outerMorph", "up-1") == (
             '<tr hx-swap-oob="outerMorph" data-flash="up-1" id="quote-1"><td class="x">1</td></tr>'

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from quotes.models import Symbol
 from quotes.quote import Quote
-from quotes.store import FLASH_EVERY, Move, Store
+from quotes.store import FLASH, FLASH_EVERY, MAX_FLASHES, Move, Store
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 STALE_AFTER = {"crypto": 60, "stock": 900}
@@ -324,7 +324,10 @@ class TestFlashes:
     def shown(self, store: Store, version: int, price: str, **more: Any) -> str:
         store.put((1, version), [quote("AAPL", price, at=store.clock(), **more)])
         store.mark_moves(["AAPL"])
-        return store.flash("AAPL")
+        return self.flash(store)
+
+    def flash(self, store: Store) -> str:
+        return store.flashes(["AAPL"], 0.25).get("AAPL", "")
 
     def test_the_first_price_does_not_flash(self, store: Store):
         assert self.shown(store, 1, "101") == ""
@@ -377,14 +380,14 @@ class TestFlashes:
         self.shown(store, 2, "102")
         clock.pass_(60)
         store.mark_moves(store.keep([btc(), aapl(name="Apple Inc.")]))
-        assert store.flash("AAPL") == ""
+        assert self.flash(store) == ""
 
     def test_a_stale_price_never_flashes(self, store: Store, clock: Clock):
         self.shown(store, 1, "101")
         clock.pass_(1000)
         store.put((1, 2), [quote("AAPL", "102", at=NOON)])
         store.mark_moves(["AAPL"])
-        assert store.flash("AAPL") == ""
+        assert self.flash(store) == ""
 
     def test_a_price_that_was_stale_does_not_flash_later_without_a_move(
         self, store: Store, clock: Clock
@@ -397,7 +400,39 @@ class TestFlashes:
         assert self.shown(store, 3, "102") == ""
 
     def test_a_symbol_that_no_page_has_shown_does_not_flash(self, store: Store):
-        assert store.flash("AAPL") == ""
+        assert self.flash(store) == ""
+
+    def test_the_largest_moves_flash_by_their_share_of_the_price(self, clock: Clock):
+        store = Store(clock=clock)
+        codes = [f"S{number}" for number in range(9)]
+        store.keep([aapl(pk=number, code=code) for number, code in enumerate(codes)])
+        for version, factor in enumerate((0, 1), start=1):
+            prices = {
+                code: 10**place * (1 + factor * Decimal(place - 4) / 100)
+                for place, code in enumerate(codes)
+            }
+            store.put((1, version), [quote(code, str(last)) for code, last in prices.items()])
+            store.mark_moves(codes)
+        assert store.flashes(codes, 0.25).keys() == {"S0", "S1", "S2", "S6", "S7", "S8"}
+        few = store.flashes(["S2", "S3", "S4", "S5"], 0.25)
+        assert few == {"S2": "down-1", "S3": "down-1", "S5": "up-1"}
+
+    @pytest.mark.parametrize("pace", [0.04, 0.05, 0.15, 0.2, 0.25, 1])
+    def test_at_most_six_flashes_are_visible_at_any_moment(self, clock: Clock, pace: float):
+        store = Store(clock=clock)
+        groups = [[f"S{group}-{number}" for number in range(8)] for group in range(70)]
+        codes = [code for group in groups for code in group]
+        store.keep([aapl(pk=number, code=code) for number, code in enumerate(codes)])
+        begun: list[float] = []
+        visible = []
+        for version in range(1, 211):
+            clock.pass_(pace)
+            now, group = version * pace, groups[version % 70]
+            store.put((1, version), [quote(code, str(version)) for code in group])
+            store.mark_moves(group)
+            begun += [now] * len(store.flashes(group, pace))
+            visible.append(sum(now - begin < FLASH - 1e-6 for begin in begun))
+        assert MAX_FLASHES / 2 < max(visible) <= MAX_FLASHES
 
     @given(st.lists(st.tuples(st.sampled_from([99, 100, 101]), st.floats(0, 2)), max_size=30))
     def test_a_flash_begins_with_a_move_in_its_direction_and_never_too_soon(

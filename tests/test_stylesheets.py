@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from quotes.store import FLASH
 from tests.servers import ROOT
 
 STATIC = ROOT / "quotes" / "static" / "quotes"
@@ -43,6 +44,15 @@ def test_rules_are_read_as_browsers_read_them(tmp_path, monkeypatch):
     monkeypatch.setattr("tests.test_stylesheets.STATIC", tmp_path)
     found = [(selector, declared(declarations)) for selector, declarations in rules("some.css")]
     assert found == [(".a:is(b, c)", ["x", "y"]), ("d > e", ["x", "y"]), ("f", ["z"]), ("h", ["v"])]
+
+
+def test_a_flash_in_a_table_is_as_long_as_the_store_counts_it():
+    lengths = {
+        float(length)
+        for _, declarations in rules("quotes.css")
+        for length in re.findall(r"animation: quotes-flash-\d ([\d.]+)s", declarations)
+    }
+    assert lengths == {FLASH}
 
 
 def test_every_selector_of_a_strange_page_begins_with_a_class_of_ours():
