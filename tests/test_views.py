@@ -180,11 +180,11 @@ async def test_a_board_shows_the_reference_of_its_changes(
     coins = [code for code, state in states if state.symbol.kind == "crypto"]
     await say(board, *(make_quote(code, **rolling) for code in coins))
     crypto = unescape(await read(async_client, "/boards/crypto/"))
-    assert "· Change: 24 h</p>" in crypto
+    assert "· Change: 24 h</bdi></p>" in crypto
     stocks = unescape(await read(async_client, "/boards/stock-market/"))
-    assert "· Change: vs prev. close</p>" in stocks
+    assert "· Change: vs prev. close</bdi></p>" in stocks
     german = unescape(await read(async_client, "/boards/crypto/", **{"Accept-Language": "de"}))
-    assert "· Änderung: 24 Std.</p>" in german
+    assert "· Änderung: 24 Std.</bdi></p>" in german
 
 
 async def test_starter_boards_have_titles_in_the_language_of_the_visitor(
@@ -565,7 +565,7 @@ async def test_suggestions_are_the_likeliest_symbols_with_their_prices(
     assert response["Location"] == "/symbols/BTC-USD/"
     assert (await async_client.get("/search/?q=eth&first=bit")).status_code == 200
     assert "results for “bit”" in unescape(found)
-    assert '<span class="suggestion-name"><b>Bit</b>coin</span>' in found
+    assert '<bdi class="suggestion-name"><b>Bit</b>coin</bdi>' in found
     assert "101" in found
     assert await read(async_client, "/search/suggestions/?q=b") == ""
 
@@ -725,6 +725,15 @@ async def test_german_readers_get_german_numbers(board: Any, async_client: Any, 
         assert response["Content-Language"] == "de"
         assert "Accept-Language" in response["Vary"]
         assert "64,000.01" in await read(async_client, path, **{"accept-language": "fr"})
+
+
+@pytest.mark.parametrize("path", ["/", "/boards/crypto/", "/nowhere/", "/embed/quotes/?lang=ar"])
+async def test_a_page_in_arabic_goes_from_right_to_left(
+    board: Any, async_client: Any, settings: Any, path: str
+):
+    settings.LANGUAGES = [("en", "English"), ("ar", "Arabic")]
+    page = (await async_client.get(path, headers={"accept-language": "ar"})).content.decode()
+    assert re.search(r'<html lang="ar" dir="rtl"[ >]', page)
 
 
 # Weight

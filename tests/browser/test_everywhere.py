@@ -36,9 +36,10 @@ PAINTED = """(place) => [place, "::before"].some((part) => {
 })"""
 # Codes, names and states whose letters are not in the order of a page from left to right
 DISORDERED = """[...document.querySelectorAll(
-    ".quote :is(.quotes-code, .quotes-name, .quotes-title, .quotes-currency, .quotes-late)")]
+    ".quote :is(.quotes-code, .quotes-name, .quotes-title, .quotes-currency, .quotes-late), "
+    + "bdi, .empty b, .suggestions a > b")]
     .filter((place) => place.checkVisibility({visibilityProperty: true})
-        && /[a-z]/i.test(place.textContent))
+        && place.firstChild instanceof Text && /[a-z]/i.test(place.textContent))
     .filter((place) => {
         const [text, range] = [place.firstChild, document.createRange()];
         const box = (at) => {
@@ -50,6 +51,14 @@ DISORDERED = """[...document.querySelectorAll(
         return first.top === last.top && first.left > last.left;
     })
     .map((place) => place.textContent)"""
+# Where the digits of prices begin and end
+DIGITS = """(place) => [...place.querySelectorAll("[data-field=last], [data-field=change-percent]")]
+    .map((number) => {
+        const text = document.createRange();
+        text.selectNodeContents(number);
+        const {left, right} = text.getBoundingClientRect();
+        return [left, right];
+    })"""
 LATE = """document.querySelectorAll('.quotes-pulse').forEach((pulse) =>
     pulse.className = 'quotes-pulse pulse-late over-10-minutes')"""
 PAGES = {
@@ -69,6 +78,7 @@ PAGES = {
     "after hours": "/symbols/AFTER/",
     "index": "/symbols/^IXIC/",
     "pair": "/symbols/EUR%2FUSD/",
+    "arabic": "/symbols/7010.SR/",
     "long code": "/symbols/BOND 2.1 %25 15.06.2033 (EUR%2FUSD; MINI)/",
     "results": "/search/?q=o",
     "no result": "/search/?q=zzzz",
@@ -244,6 +254,32 @@ def test_texts_keep_their_order_in_a_page_from_right_to_left(every_state: Site, 
     assert shown.evaluate(DISORDERED) == []
     mask = "(place) => getComputedStyle(place).maskImage"
     assert "to left" in shown.locator(".boards").evaluate(mask)
+    for name in ("arabic", "always open", "no result", "error", "empty board", "embed"):
+        opened(page, every_state, name).evaluate("document.documentElement.dir = 'rtl'")
+        shown.evaluate(LATE)
+        assert shown.evaluate(DISORDERED) == [], name
+
+
+def test_suggestions_keep_their_order_in_a_page_from_right_to_left(every_state: Site, tab: OpenTab):
+    shown = opened(tab(), every_state, "board")
+    shown.evaluate("document.documentElement.dir = 'rtl'")
+    shown.get_by_role("searchbox", name="Search all symbols").press_sequentially("co")
+    expect(shown.locator(".suggestions a").first).to_be_visible()
+    assert shown.evaluate(DISORDERED) == []
+
+
+def test_numbers_have_the_same_edge_in_a_page_from_right_to_left(every_state: Site, tab: OpenTab):
+    page = tab(viewport={"width": 390, "height": 900})
+    shown = opened(page, every_state, "board")
+    shown.evaluate("document.documentElement.dir = 'rtl'")
+    for row in shown.locator("tr.quote").all():
+        (last, _), (percent, _) = row.evaluate(DIGITS)
+        assert last == pytest.approx(percent, abs=1)
+    opened(page, every_state, "closed").evaluate("document.documentElement.dir = 'rtl'")
+    (_, last), _ = shown.locator(".quote-panel").evaluate(DIGITS)
+    arrow = shown.locator(".quotes-arrow").bounding_box()
+    assert arrow
+    assert last == pytest.approx(arrow["x"] + arrow["width"], abs=1)
 
 
 def test_the_pager_stands_still(every_state: Site, tab: OpenTab):
