@@ -169,6 +169,16 @@ def test_all_columns_of_the_symbols_are_in_sight(
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
+def test_on_a_tablet_nothing_is_cut(office: Site, keys: dict[str, int], desk: Page):
+    desk.set_viewport_size({"width": 768, "height": 900})
+    for name in ("list of symbol", "list of heldprice", "users"):
+        desk.goto(office.url + PAGES[name])
+        wide = desk.locator(".results").evaluate("(list) => list.scrollWidth - list.clientWidth")
+        assert wide == 0, name
+    desk.goto(office.url + PAGES["new marketday"])
+    expect(desk.get_by_label("Exchange")).to_be_in_viewport(ratio=1)
+
+
 # For everybody, and in our colours
 
 
