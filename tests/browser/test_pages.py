@@ -115,9 +115,35 @@ def test_a_heading_sorts_and_turns_and_lets_go(market: Site, tab: OpenTab, *, sc
     ):
         heading.get_by_role("link").click()
         page.page.wait_for_url(lambda url, query=query: urlsplit(url).query == query)
-        assert heading.get_attribute("aria-sort") == order
+        page.until(lambda order=order: heading.get_attribute("aria-sort") == order, f"{order}")
         rows = page.rows()
         assert rows == (wanted or sorted(rows, reverse=order == "descending"))
+
+
+def test_the_focus_stays_on_the_heading_that_sorts(market: Site, tab: OpenTab):
+    page = tab(market.url + "/boards/stock-market/").live()
+    board, heading = page.page, page.page.locator("#by-symbol")
+    heading.focus()
+    for sort, order in (("symbol", "ascending"), ("-symbol", "descending")):
+        board.keyboard.press("Enter")
+        board.wait_for_url(f"**/boards/stock-market/?sort={sort}")
+        expect(board.locator("thead th.c-symbol")).to_have_attribute("aria-sort", order)
+        rows = page.rows()
+        assert rows == sorted(rows, reverse=order == "descending")
+        expect(heading).to_be_focused()
+        assert heading.evaluate("(link) => link.matches(':focus-visible')")
+        expect(board.locator("col.c-symbol")).to_have_class("c-symbol sorted")
+    page.live()
+    page.moves(rows[0])
+    board.get_by_role("searchbox", name="Filter this board").press_sequentially("micros")
+    board.wait_for_url("**/boards/stock-market/?q=micros&sort=-symbol")
+    assert page.loads == 1
+    board.go_back()
+    board.wait_for_url("**/boards/stock-market/?sort=symbol")
+    expect(board.locator("thead th.c-symbol")).to_have_attribute("aria-sort", "ascending")
+    page.live()
+    page.moves(page.rows()[0])
+    assert page.complaints == []
 
 
 def test_a_sorted_board_stays_live_in_that_order(market: Site, tab: OpenTab):
