@@ -180,16 +180,30 @@ class Fragments:
         "late" in the answer to a page whose socket was silent. While this process does not hear
         its feed, it is "stopped" everywhere.
         """
-        at, now = self.store.stopped_at or timezone.now(), timezone.now()
+        at = self._current_until()
         context = {
             "condition": self._actual(condition),
             "turn": turn,
             "fast": conf.get("PULSE") == conf.FAST,
             "at": at,
-            "written": _written(at, edition),
-            "minutes": (now - at).total_seconds() // 60,
+            "moment": self.moment(edition),
+            "minutes": (timezone.now() - at).total_seconds() // 60,
         }
         return self.render("quotes/_pulse.html", edition, context)
+
+    def now(self, edition: Edition) -> str:
+        """Return a message with the time of the pulse of every place on a page.
+
+        It comes with prices: a page must not state that they stopped before the newest of them.
+        """
+        return addressed(self.moment(edition), "outerMorph:.pulse-moment")
+
+    def moment(self, edition: Edition) -> SafeString:
+        """Return the time at which prices stop if nothing else comes."""
+        at = self._current_until()
+        machine = timezone.localtime(at).isoformat(timespec="seconds")
+        time = '<time datetime="{}" class="pulse-moment">{}</time>'
+        return format_html(time, machine, _written(at, edition))
 
     def announcement(
         self, edition: Edition, condition: str = "live", turn: int = TURNS[0]
@@ -319,6 +333,9 @@ class Fragments:
         html = render()
         self.rendered[place, edition] = (of, html)
         return html
+
+    def _current_until(self) -> datetime:
+        return self.store.stopped_at or max(timezone.now(), self.store.newest)
 
     def _actual(self, condition: str) -> str:
         if self.store.stopped_at:

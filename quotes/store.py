@@ -11,7 +11,7 @@ from math import ceil
 
 from quotes import sessions
 from quotes.models import Symbol
-from quotes.quote import Quote, utc_now
+from quotes.quote import EARLIEST, Quote, utc_now
 from quotes.sessions import Session
 
 MINUTE = 60  # seconds
@@ -71,6 +71,7 @@ class Store:
     outages: dict[str, datetime] = field(default_factory=dict)  # provider: down since
     heard: bool = True  # whether this process has ever heard the feed
     stopped_at: datetime | None = None  # when prices stopped; None while the feed is heard
+    newest: datetime = EARLIEST  # the time of the newest price; a source's clock may be ahead
 
     def keep(self, symbols: Iterable[Symbol]) -> set[str]:
         """Keep these symbols, forget all others; return the codes that are new or edited."""
@@ -105,7 +106,15 @@ class Store:
                     state.symbol, quote, version, session, stale_minutes, fallback
                 )
                 changed.add(quote.symbol)
+                self.newest = max(self.newest, quote.time)
+        if self.stopped_at:
+            self.stop(self.stopped_at)
         return changed
+
+    def stop(self, at: datetime) -> datetime:
+        """Note when prices stopped and return it: never before the newest, which may come later."""
+        self.stopped_at = max(at, self.newest)
+        return self.stopped_at
 
     def age(self) -> set[str]:
         """Update the states by the clock; return the codes that changed.

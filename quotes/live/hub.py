@@ -125,10 +125,11 @@ class Hub:
         codes, self.changed = self.changed, set()
         self.openings.clear()
         self.fragments.store.mark_moves(codes)
+        now = {each: self.fragments.now(each) for each in {each.edition for each in self.watches}}
         for watch in list(self.watches):
             if shown := self._due_now(watch, codes & watch.codes):
                 try:
-                    update = self.fragments.update(watch, shown)
+                    update = self.fragments.update(watch, shown) + now[watch.edition]
                 except Exception:
                     logger.exception("could not render %s", ", ".join(sorted(shown)))
                 else:

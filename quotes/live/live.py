@@ -363,11 +363,11 @@ class Live:
         """Show on all pages that the process no longer hears the feed."""
         known = [state.quote.received_at for state in self.store.states.values() if state.quote]
         newest = max(known, default=self.beat.began_at)
-        self.store.stopped_at = self.beat.heard_at or newest
+        at = self.store.stop(self.beat.heard_at or newest)
         logger.warning(
             "no batch of the feed for %.0f s: pages show that prices stopped at %s",
             self.beat.silence,
-            self.store.stopped_at.isoformat(timespec="seconds"),
+            at.isoformat(timespec="seconds"),
         )
         self.send_sign()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -100,6 +101,49 @@ async def test_without_batches_everything_says_that_prices_stopped_until_one_com
         "no batch of the feed",
         "batches of the feed arrive again",
     ]
+    await page.disconnect()
+
+
+def stated(frame: str) -> datetime:
+    """Return the time at which a page would state that prices stopped."""
+    found = re.search(r'<time [^>]*datetime="([^"]*)" class="pulse-moment"', frame)
+    assert found
+    return datetime.fromisoformat(found[1])
+
+
+async def list_bitcoin(live_parts: Any) -> None:
+    """List a symbol without a price."""
+    await Symbol.objects.acreate(code="BTC-USD", name="Bitcoin", kind="crypto", currency="USD")
+    await live_parts.reload()
+
+
+async def test_prices_never_stop_before_the_newest_of_them(
+    live_parts: Any, make_quote: Callable[..., Any], soon: None
+):
+    await list_bitcoin(live_parts)
+    page, _ = await opened("/ws/quotes/?symbols=BTC-USD")
+    await until(lambda: live_parts.beat.stopped)
+    later = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=4)  # by another clock
+    quote = make_quote("BTC-USD", source_time=later, received_at=datetime.now(UTC))
+    live_parts.put([((1, 1), quote)])  # as from the database
+    frame = await until_received(page, 'data-field="time"')
+    assert stated(frame) >= later
+    assert live_parts.store.stopped_at >= later
+    await page.disconnect()
+
+
+async def test_a_message_with_prices_brings_the_time_until_which_they_are_current(
+    live_parts: Any, make_quote: Callable[..., Any]
+):
+    await list_bitcoin(live_parts)
+    await layer.send_batch(1, Batch(1, [], {}))
+    page, first = await opened("/ws/quotes/?symbols=BTC-USD")
+    later = stated(first) + timedelta(seconds=4)
+    quote = make_quote("BTC-USD", source_time=later, received_at=datetime.now(UTC))
+    await layer.send_batch(1, Batch(2, [quote], {}))
+    frame = await until_received(page, 'data-field="time"')
+    assert stated(frame) >= later
+    assert 'hx-swap-oob="outerMorph:.pulse-moment"' in frame
     await page.disconnect()
 
 
@@ -221,7 +265,8 @@ async def test_messages_of_another_deployment_are_counted_and_not_taken(
     await until(lambda: live_parts.seen == (1, 1))
 
 
-async def until_received(page: Any, words: str) -> None:
-    """Read a page's messages until one contains this text."""
-    while words not in await page.receive_from():
+async def until_received(page: Any, words: str) -> str:
+    """Read a page's messages until one contains this text, and return that."""
+    while words not in (message := await page.receive_from()):
         pass
+    return str(message)
