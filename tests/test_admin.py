@@ -485,6 +485,31 @@ def test_a_symbol_has_one_code_per_provider(alice: Client, listed: Board):
     assert "duplicate" in errors(response)
 
 
+def first_error(response: Any) -> tuple[str, str]:
+    """Return the id to which the page of a form leads, and the error that it names."""
+    page = response.content.decode()
+    [(anchor, words)] = re.findall(r'<p class="first-error"><a href="#([^"]*)">(.*?)</p>', page)
+    assert f'id="{anchor}"' in page
+    return anchor, unescape(words.replace("</a>", ""))
+
+
+def test_a_form_leads_to_its_first_error(alice: Client, listed: Board):
+    path = f"{BOARDS}{listed.pk}/change/"
+    form = board_form(listed, {"AAPL": "1", "MSFT": "x", "NVDA": "y"})
+    row = ("id_places-1-position", "Position: MSFT on Stock market: Enter a whole number.")
+    assert first_error(alice.post(path, form)) == row
+    title = ("id_title", "Title: This field is required.")
+    assert first_error(alice.post(path, form | {"title": ""})) == title
+    codes = symbol_form(**{"provider_symbols-TOTAL_FORMS": "2"})
+    for number in range(2):
+        codes[f"provider_symbols-{number}-provider"] = "coinbase"
+        codes[f"provider_symbols-{number}-code"] = f"TSLA{number}"
+    anchor, words = first_error(alice.post(f"{SYMBOLS}add/", codes))
+    assert anchor == "provider_symbols-1"
+    assert words.startswith("new row 2: ")
+    assert "first-error" not in alice.get(path).content.decode()
+
+
 def code_form(row: ProviderSymbol, **changes: str) -> dict[str, str]:
     """The form of bitcoin with a code of one provider."""
     given = symbol_form(code="BTC-USD", name="Bitcoin", kind="crypto", exchange="")

@@ -16,10 +16,14 @@ class LabelledRows(BaseModelFormSet):
         """Return the name of a saved row."""
         return str(instance)
 
+    def name(self, form: Any, index: int | None) -> str:
+        """Return the name of a row."""
+        return self.row(form.instance) if form.instance.pk else self.new_row(index)
+
     def add_fields(self, form: Any, index: int | None) -> None:
         """Add the hidden fields and the box to delete a row, then label all controls."""
         super().add_fields(form, index)
-        row = self.row(form.instance) if form.instance.pk else self.new_row(index)
+        row = self.name(form, index)
         for field in form.fields.values():
             label(field.widget, f"{capfirst(field.label)}: {row}")
 

@@ -1,19 +1,21 @@
-"""Lists of the admin, which explain themselves while they are empty."""
+"""Lists of the admin, which explain themselves while empty, and forms that lead to an error."""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 
+from quotes.admin.first_error import first_error
 from quotes.admin.labels import LabelledRows
 
 
 class ListAdmin(admin.ModelAdmin):
-    """A model with our list. Its `search_help_text` is the label of the search."""
+    """A model with our list and form. Its `search_help_text` is the label of the search."""
 
     change_list_template = "quotes/admin/change_list.html"
+    change_form_template = "quotes/admin/change_form.html"
     empty_text: Any = ""  # shown while there is no row
 
     class Media:
@@ -22,3 +24,11 @@ class ListAdmin(admin.ModelAdmin):
     def get_changelist_formset(self, request: HttpRequest, **options: Any) -> Any:
         """Return the formset of the list, with labels."""
         return super().get_changelist_formset(request, formset=LabelledRows, **options)
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """Return the page of a form, with a link to its first error."""
+        rows = [each.formset for each in context["inline_admin_formsets"]]
+        context["first_error"] = first_error(context["adminform"].form, rows)
+        return super().render_change_form(request, context, *args, **kwargs)
