@@ -527,13 +527,29 @@ def offered(page: str) -> list[str]:
     return [text(option) for option in re.findall(r"<option.*?</option>", select)]
 
 
+def known() -> list[str]:
+    """The known providers: the one of this site, and those that are off."""
+    return ["simulated", *(f"{name} (off)" for name in sorted(REGISTRY) if name != "simulated")]
+
+
+def test_a_code_of_a_provider_that_is_off_is_kept(alice: Client, listed: Board, settings: Any):
+    settings.QUOTES = settings.QUOTES | {"PROVIDERS": ["kraken", "binance"]}
+    row = ProviderSymbol.objects.get()
+    path = f"{SYMBOLS}{row.symbol_id}/change/"
+    page = alice.get(path, headers={"accept-language": "de"}).content.decode()
+    assert offered(page)[1:4] == ["binance", "kraken", "alpaca (aus)"]
+    assert '<option value="coinbase" selected>coinbase (aus)</option>' in page
+    assert alice.post(path, code_form(row, code="XBT")).status_code == 302
+    assert str(ProviderSymbol.objects.get()) == "coinbase:XBT"
+
+
 def test_a_code_is_for_one_of_the_known_providers(
     alice: Client, listed: Board, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setitem(REGISTRY, "mint", "mysite.mint.Mint")
     row = ProviderSymbol.objects.get()
     path = f"{SYMBOLS}{row.symbol_id}/change/"
-    assert offered(alice.get(path).content.decode())[1:] == sorted(REGISTRY)
+    assert offered(alice.get(path).content.decode())[1:] == known()
     response = alice.post(path, code_form(row, provider="coinbse"))
     assert errors(response) == "Unknown provider “coinbse”: choose a provider from the list."
     assert alice.post(path, code_form(row, provider="mint")).status_code == 302
@@ -553,7 +569,7 @@ def test_a_code_of_an_unknown_provider_is_shown_as_such_and_blocks_nothing(
     row = ProviderSymbol.objects.get()
     path = f"{SYMBOLS}{row.symbol_id}/change/"
     page = alice.get(path).content.decode()
-    assert offered(page)[1:] == [*sorted(REGISTRY), "mint – unknown provider"]
+    assert offered(page)[1:] == [*known(), "mint – unknown provider"]
     assert alice.post(path, code_form(row, code="BTC")).status_code == 302
     assert str(ProviderSymbol.objects.get()) == "mint:BTC"
     assert alice.post(path, code_form(row, provider="kraken")).status_code == 302

@@ -11,9 +11,19 @@ from django.http import HttpRequest
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from quotes import conf
 from quotes.admin.labels import LabelledInlineRows
 from quotes.models import ProviderSymbol
 from quotes.providers import REGISTRY
+
+
+def choices() -> dict[str, str]:
+    """Return the known providers with their labels, those of this site first."""
+    on = sorted(conf.get("PROVIDERS"))
+    off = sorted(REGISTRY.keys() - on)
+    return dict(zip(on, on, strict=True)) | {
+        name: gettext("%(name)s (off)") % {"name": name} for name in off
+    }
 
 
 class ProviderSymbolForm(forms.ModelForm):
@@ -28,7 +38,7 @@ class ProviderSymbolForm(forms.ModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        names = {name: name for name in sorted(REGISTRY)}
+        names = choices()
         kept = self.instance.provider
         if kept and kept not in names:  # shown as it is, until an operator corrects it
             names[kept] = _("%(name)s – unknown provider") % {"name": kept}
