@@ -33,6 +33,7 @@ class State:
     session: Session | None = None  # of its market now; None if unknown, or without a quote
     stale_minutes: int | None = None  # whole minutes of age; None while it is not stale
     fallback: bool = False  # whether the quote is not from the preferred provider
+    outage: tuple[str, datetime] | None = None  # without a quote: its provider, down since
 
     @property
     def stale(self) -> bool:
@@ -85,7 +86,17 @@ class Store:
             for code, symbol in listed.items()
         }
         self.moves = {code: move for code, move in self.moves.items() if code in listed}
-        return changed
+        return changed | self._renew_outages()
+
+    def fail(self, outages: Mapping[str, datetime]) -> set[str]:
+        """Note which providers are down, since when; return the codes whose reason changed.
+
+        The reason is that of a symbol without a price.
+        """
+        if outages == self.outages:
+            return set()
+        self.outages = dict(outages)
+        return self._renew_outages()
 
     def put(self, version: tuple[int, int], quotes: Iterable[Quote]) -> set[str]:
         """Take a batch of quotes; return the codes that changed.
@@ -153,6 +164,20 @@ class Store:
     def _flashes(self, code: str) -> bool:
         move, state = self.moves.get(code), self.states.get(code)
         return bool(move and move.flash and state and not state.stale)
+
+    def _renew_outages(self) -> set[str]:
+        renewed = {
+            code: replace(state, outage=outage)
+            for code, state in self.states.items()
+            if state.quote is None and (outage := self._outage(code)) != state.outage
+        }
+        self.states |= renewed
+        return set(renewed)
+
+    def _outage(self, code: str) -> tuple[str, datetime] | None:
+        preferred = next(iter(self.chains.get(code, ())), "")
+        since = self.outages.get(preferred)
+        return (preferred, since) if since else None
 
     def _differs(self, code: str, symbol: Symbol) -> bool:
         known = self.states.get(code)

@@ -951,6 +951,21 @@ def test_a_pulse_is_stopped_everywhere_while_the_feed_is_silent(
     assert "Kurse stehen seit" in fragments.pulse(DE, condition)
 
 
+def test_a_page_without_a_price_says_if_its_source_is_down(fragments: Fragments):
+    store, at = fragments.store, timezone.now()
+    store.chains = {"^GSPC": ("yahoo",), "AAPL": ("yahoo",)}
+    assert "No source has sent a price" in fragments.paint("panel", "^GSPC", EN)
+    assert store.fail({"yahoo": at}) == {"^GSPC"}
+    assert store.fail({"yahoo": at}) == set()
+    since = f"{localtime(at):%H:%M:%S}"
+    words = f"Prices from Yahoo Finance unavailable since {since}"
+    assert read(fragments.paint("panel", "^GSPC", EN)) == f"No price yet {words}"
+    german = f"Kurse von Yahoo Finance nicht verfügbar seit {since}"
+    assert german in read(fragments.paint("panel", "^GSPC", DE))
+    assert store.fail({}) == {"^GSPC"}
+    assert "No source has sent a price" in fragments.paint("panel", "^GSPC", EN)
+
+
 def test_prices_that_stopped_on_another_day_show_the_day(fragments: Fragments):
     fragments.store.stopped_at = timezone.now() - timedelta(days=3)
     written = f"{localtime(fragments.store.stopped_at):%a&#160;%H:%M}"

@@ -245,7 +245,7 @@ class Live:
         self.from_layer.hear()
         self.heard()
         self.hub.publish(self.store.put(version, batch.quotes))
-        self.store.outages = batch.outages
+        self.hub.publish(self.store.fail(batch.outages))
         if batch.quotes:
             self.received.set()
         if missed:

@@ -335,6 +335,18 @@ class Shown:
         return self.source if self.simulated else self.source.partition(" ")[0]
 
     @property
+    def reason(self) -> str:
+        """Why there is no price: its provider is down, or none has sent one."""
+        if self.state.outage is None:
+            return gettext(
+                "No source has sent a price of this symbol. It appears here as soon as one does."
+            )
+        name, since = self.state.outage
+        title = gettext(provider_title(name, self.symbol.kind))
+        words = gettext("Prices from %(title)s unavailable since %(since)s")
+        return words % {"title": title, "since": formats.clock(since)}
+
+    @property
     def status_in_full(self) -> str:
         """The state of the price and of the market, for places with enough room."""
         return " · ".join(text for text in (self.wrong, self.circumstances) if text)

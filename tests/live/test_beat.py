@@ -147,6 +147,16 @@ async def test_a_message_with_prices_brings_the_time_until_which_they_are_curren
     await page.disconnect()
 
 
+async def test_an_open_page_without_a_price_says_that_its_source_is_down(live_parts: Any):
+    await list_bitcoin(live_parts)
+    page, _ = await opened("/ws/quotes/?panel=BTC-USD")
+    outages = {"simulated": datetime.now(UTC)}
+    await layer.send_batch(1, Batch(1, [], outages))
+    words = 'data-field="state">Prices from Simulated market unavailable since '
+    await until_received(page, words)
+    await page.disconnect()
+
+
 async def test_before_the_first_batch_a_process_is_not_ready(live_parts: Any, async_client: Any):
     words = "opening: no batch of the feed yet"
     assert await answers(async_client) == (words, 503, "quotes_live 0.0")
