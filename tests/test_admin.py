@@ -485,6 +485,25 @@ def test_a_symbol_has_one_code_per_provider(alice: Client, listed: Board):
     assert "duplicate" in errors(response)
 
 
+@pytest.mark.parametrize(
+    ("language", "titles", "none"),
+    [
+        ("en", ["Active", "Kind", "Board", "Currency", "Exchange"], "none"),
+        ("de", ["Aktiv", "Art", "Kursliste", "Währung", "Börse"], "ohne"),
+    ],
+)
+def test_a_filter_has_its_title_and_words_for_no_value(
+    alice: Client, listed: Board, language: str, titles: list[str], none: str
+):
+    page = alice.get(SYMBOLS, headers={"accept-language": language}).content.decode()
+    assert re.findall("<summary>(.*?)</summary>", page) == titles
+    assert f">{none}</a></li>" in page
+    users = alice.get("/admin/auth/user/", headers={"accept-language": language})
+    assert (
+        "<h1>{}</h1>".format("Users" if language == "en" else "Benutzer") in users.content.decode()
+    )
+
+
 def first_error(response: Any) -> tuple[str, str]:
     """Return the id to which the page of a form leads, and the error that it names."""
     page = response.content.decode()

@@ -51,6 +51,7 @@ class SymbolAdmin(ListAdmin):
     search_fields = ("code", "name", "provider_symbols__code")
     search_help_text = _("Symbol, name or a provider's code")
     list_per_page = 100
+    empty_value_display = _("none")  # among the filters: no board, no exchange
     formfield_overrides: ClassVar = {DecimalField: {"form_class": PlainDecimalField}}
     actions = ("switch_on", "switch_off")
     inlines = (ProviderSymbolInline, BoardsInline)
