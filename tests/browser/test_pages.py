@@ -94,6 +94,37 @@ def test_suggestions_come_as_a_visitor_types_and_enter_goes_to_the_first(
     assert page.complaints == []
 
 
+@pytest.mark.parametrize(
+    ("path", "width", "name"),
+    [("/boards/crypto/", 1280, "#search"), ("/search/", 390, "#search-page")],
+)
+def test_suggestions_can_be_used_and_left_with_the_keyboard(
+    market: Site, tab: OpenTab, path: str, width: int, name: str
+):
+    page = tab(market.url + path, viewport={"width": width, "height": 800}).live().page
+    field, panel = page.locator(name), page.locator(f"{name} + .suggestions")
+    links = panel.get_by_role("link")
+    field.press_sequentially("bitco")
+    expect(links.first).to_be_visible()
+    page.keyboard.press("Tab")
+    expect(links.first).to_be_focused()
+    page.keyboard.press("Shift+Tab")
+    expect(field).to_be_focused()
+    for _ in range(links.count() + 2):  # past the links and the button
+        expect(panel).to_be_visible()
+        page.keyboard.press("Tab")
+    expect(panel).to_be_hidden()
+    field.press("Escape")
+    expect(field).to_have_value("")
+    field.press_sequentially("bitco")
+    expect(links.nth(1)).to_be_visible()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    target = links.nth(1).get_attribute("href")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**{target}")
+
+
 def test_a_search_without_results_shows_that_and_leads_back(market: Site, tab: OpenTab):
     page = tab(market.url + "/boards/crypto/?q=zzzz").live()
     assert page.rows() == []
