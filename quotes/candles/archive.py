@@ -19,7 +19,6 @@ from quotes.candles import invented
 from quotes.candles.growing import DAY, STEPS, Row
 from quotes.fields import to_text
 from quotes.models import Candle, CandleSpan, FeedLease, Symbol
-from quotes.quote import utc_now
 
 MAX_ROWS = 1000  # written or deleted in one statement
 MAX_SYMBOLS = 50  # searched for old candles in one statement
@@ -129,9 +128,9 @@ def load(
     """Return a symbol's candles of `step` seconds that start from `start` to before `end`.
 
     The oldest comes first. With `most`, these are the newest of them, at most so many. Periods
-    without a quote have no candle. The last candle may still change. While a symbol's price is
-    simulated, its candles are made here, as far back as candles are kept. Only outside the hours
-    of its exchange they are those of its quotes.
+    without a quote have no candle. The last candle may still change. Candles of a simulated symbol
+    are made here, as far back as candles are kept. Only outside the hours of its exchange they are
+    those of its quotes.
     """
     stored = Candle.objects.filter(symbol__code=symbol, step=step, start__gte=start, start__lt=end)
     found = {
@@ -152,12 +151,12 @@ def load(
 
 
 def load_closes(
-    codes: Collection[str], step: int, since: datetime
+    codes: Collection[str], step: int, since: datetime, now: datetime
 ) -> dict[str, list[tuple[datetime, Decimal]]]:
-    """Return the closes of some symbols with their times, from `since` on, the oldest first."""
+    """Return the closes of some symbols with their times, from `since` to now, the oldest first."""
     names = {pk: code for code, pk in _ids(codes).items()}
     found: dict[str, dict[datetime, tuple[datetime, Decimal]]] = {}  # by start of the candle
-    first, now = since - timedelta(seconds=step), utc_now()
+    first = since - timedelta(seconds=step)
     rows = Candle.objects.filter(symbol_id__in=names, step=step, start__gte=first)
     values: Any = rows.order_by("start").values_list("symbol_id", "start", "closed", "close")
     for pk, start, closed, close in values:

@@ -6,41 +6,25 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from quotes import conf
-from quotes.feed.chains import instrument_of
+from quotes.feed.chains import load_chains
 from quotes.feed.configured import configured_provider
-from quotes.models import LastQuote
-from quotes.providers import REGISTRY, Candle, Instrument, Provider, provider_class
+from quotes.providers import Candle, provider_class
 from quotes.quote import utc_now
 
 
 def make(
     codes: Collection[str], step: int, start: datetime, end: datetime
 ) -> dict[str, list[Candle]]:
-    """Return the candles of the symbols whose price is simulated, as far back as they are kept.
+    """Return the candles of those symbols that are simulated, as far back as candles are kept.
 
     They start from `start` to before `end`; the oldest comes first.
     """
     since = max(start, utc_now() - timedelta(days=conf.get("RETENTION")[step]))
+    names = conf.get("PROVIDERS")
+    inventors = {each: configured_provider(each) for each in names if provider_class(each).invented}
     return {
-        code: provider.make_candles(instrument, step, since, end)
-        for code, (provider, instrument) in _inventors(codes).items()
+        code: inventors[name].make_candles(instrument, step, since, end)
+        for code, chain in (load_chains(names, codes) if inventors else {}).items()
+        for name, instrument in chain.items()
+        if name in inventors
     }
-
-
-def _inventors(codes: Collection[str]) -> dict[str, tuple[Provider, Instrument]]:
-    found: dict[str, tuple[Provider, Instrument]] = {}
-    providers: dict[str, Provider] = {}
-    for last in LastQuote.objects.filter(symbol__code__in=codes).select_related("symbol"):
-        name = _provider_of(last)
-        if name in REGISTRY and provider_class(name).invented:
-            if name not in providers:
-                providers[name] = configured_provider(name)
-            found[last.symbol.code] = providers[name], instrument_of(last.symbol)
-    return found
-
-
-def _provider_of(last: LastQuote) -> str:
-    try:
-        return last.quote.provider
-    except ValueError:  # another release wrote it; the feed will replace it
-        return ""

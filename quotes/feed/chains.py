@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from math import inf
 
 from quotes.models import ProviderSymbol, Symbol
 from quotes.providers import Instrument, Provider, provider_class
 
 
-def load_chains(names: Sequence[str]) -> dict[str, dict[str, Instrument]]:
+def load_chains(
+    names: Sequence[str], codes: Collection[str] | None = None
+) -> dict[str, dict[str, Instrument]]:
     """Return the instruments of each active symbol by provider, the preferred provider first.
 
-    Providers with a position in the admin come first. The others follow in the order of `names`.
-    Simulated prices never replace real ones.
+    With `codes`, return only those of these symbols. Providers with a position in the admin come
+    first. The others follow in the order of `names`. Simulated prices never replace real ones.
     """
+    symbols = Symbol.objects.filter(active=True)
+    if codes is not None:
+        symbols = symbols.filter(code__in=codes)
     rows: dict[int, dict[str, ProviderSymbol]] = {}
-    for row in ProviderSymbol.objects.filter(symbol__active=True):
+    for row in ProviderSymbol.objects.filter(symbol__in=symbols):
         rows.setdefault(row.symbol_id, {})[row.provider] = row
     providers = [provider_class(name) for name in names]
-    symbols = Symbol.objects.filter(active=True)
     chains = ((each.code, _chain(each, rows.get(each.pk, {}), providers)) for each in symbols)
     return {code: chain for code, chain in chains if chain}
 
@@ -42,12 +46,11 @@ def _chain(
         row = rows.get(provider.name)
         code = row.code if row else "" if provider.needs_code else symbol.code
         if code and not (chain and provider.invented):
-            chain[provider.name] = instrument_of(symbol, code)
+            chain[provider.name] = _instrument(symbol, code)
     return chain
 
 
-def instrument_of(symbol: Symbol, code: str = "") -> Instrument:
-    """Return a symbol as an instrument with a provider's code for it."""
+def _instrument(symbol: Symbol, code: str) -> Instrument:
     return Instrument(
         symbol=symbol.code,
         code=code,

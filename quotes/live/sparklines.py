@@ -109,12 +109,12 @@ class Sparklines:
             some = [code for code in due[first : first + TOGETHER] if code in states]
             since = min((_window(states[code], now)[0] for code in some), default=now)
             self.prices |= {code: [] for code in some}
-            await self._take(some, since)
+            await self._take(some, since, now)
             self.read_at |= dict.fromkeys(some, now)
-        await self._take(codes - set(due), self.drawn_at - LATE)
+        await self._take(codes - set(due), self.drawn_at - LATE, now)
 
-    async def _take(self, codes: Collection[str], since: datetime) -> None:
-        found = await self.live.in_database(archive.load_closes, codes, STEP, since)
+    async def _take(self, codes: Collection[str], since: datetime, now: datetime) -> None:
+        found = await self.live.in_database(archive.load_closes, codes, STEP, since, now)
         for code in self.prices.keys() & codes:
             before = [price for price in self.prices[code] if price[0] < since]
             self.prices[code] = before + found.get(code, [])

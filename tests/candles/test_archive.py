@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
@@ -20,9 +19,8 @@ from quotes import providers
 from quotes.candles import archive
 from quotes.candles.archive import Span
 from quotes.candles.growing import DAY, STEPS, Candles, Row
-from quotes.feed import records
 from quotes.fields import from_text, to_text
-from quotes.models import Candle, CandleSpan, FeedLease, Symbol
+from quotes.models import Candle, CandleSpan, FeedLease, ProviderSymbol, Symbol
 from quotes.quote import Quote, utc_now
 from tests.candles.test_growing import (
     EXCHANGES,
@@ -392,59 +390,53 @@ class TestSimulatedPast:
     APPLE = {"kind": "stock", "exchange": "NASDAQ", "start": Decimal(200)}
 
     @pytest.fixture(autouse=True)
-    def listed(self) -> None:
+    def listed(self, settings: Any) -> None:
+        settings.QUOTES = settings.QUOTES | {"PROVIDERS": ["simulated"]}
         list_symbols("BTC-USD", "ETH-USD")
         list_symbols("AAPL", **self.APPLE)
-
-    def put(self, code: str, provider: str = "simulated") -> None:
-        """Store a quote, as the feed does a second after it starts."""
-        last = replace(quote(5), symbol=code, provider=provider)
-        records.save_last_quotes({code: ((1, 1), last)})
 
     def load(self, code: str, step: int, days: float) -> list[providers.Candle]:
         now = utc_now()
         return archive.load(code, step, now - timedelta(days=days), now)
 
-    def test_it_is_there_for_every_chart_with_the_first_price(self):
-        assert self.load("AAPL", DAY, 1826) == []
-        self.put("AAPL")
+    def test_it_is_there_for_every_chart_before_the_first_price(self):
         assert 1200 < len(self.load("AAPL", DAY, 1826)) < 1310
-        self.put("BTC-USD")
         lengths = [len(self.load("BTC-USD", step, days)) for step, days in CHARTS]
         assert lengths == pytest.approx([2880, 2880, 2160, 1826], abs=1)
         assert Candle.objects.count() == 0
 
     def test_it_goes_back_as_far_as_candles_are_kept(self, settings: Any):
-        self.put("BTC-USD")
         settings.QUOTES = settings.QUOTES | {"RETENTION": {MINUTE: 0.5}}
         assert len(self.load("BTC-USD", MINUTE, 2)) == pytest.approx(720, abs=1)
 
     def test_it_is_in_sparklines(self):
-        for code in ("AAPL", "BTC-USD"):
-            self.put(code)
-        since = utc_now() - timedelta(days=5)
-        closes = archive.load_closes(["AAPL", "BTC-USD", "ETH-USD"], 300, since)
+        Symbol.objects.filter(code="ETH-USD").update(active=False)
+        now = utc_now()
+        since = now - timedelta(days=5)
+        closes = archive.load_closes(["AAPL", "BTC-USD", "ETH-USD"], 300, since, now)
         assert closes.keys() == {"AAPL", "BTC-USD"}
         assert len(closes["BTC-USD"]) == pytest.approx(1440, abs=1)
         made = self.load("BTC-USD", 300, 5)[-3]  # it is over
         assert (made.start + timedelta(minutes=5), made.close) in closes["BTC-USD"]
-        assert all(since <= moment <= utc_now() for moment, _ in closes["BTC-USD"])
+        assert all(since <= moment <= now for moment, _ in closes["BTC-USD"])
         assert len(closes["AAPL"]) < 5 * 78 + 1
 
-    def test_real_prices_have_no_simulated_past(self):
-        for provider in ("coinbase", "gone"):
-            self.put("BTC-USD", provider)
-            assert self.load("BTC-USD", DAY, 30) == []
+    def test_real_prices_have_no_simulated_past(self, settings: Any):
+        bitcoin = Symbol.objects.get(code="BTC-USD")
+        ProviderSymbol.objects.create(symbol=bitcoin, provider="coinbase", code="BTC-USD")
+        settings.QUOTES = settings.QUOTES | {"PROVIDERS": ["coinbase", "simulated"]}
+        assert self.load("BTC-USD", DAY, 30) == []
+        assert len(self.load("ETH-USD", DAY, 30)) == pytest.approx(30, abs=1)
+        settings.QUOTES = settings.QUOTES | {"PROVIDERS": ["coinbase"]}
+        assert self.load("ETH-USD", DAY, 30) == []
 
     def test_it_replaces_the_candles_of_an_earlier_market(self):
-        self.put("BTC-USD")
         made = self.load("BTC-USD", 3600, 1)[5]
         start = int(made.start.timestamp())
         archive.save(1, [row(1, 2, 3, step=3600, start=start, provider="simulated")])
         assert made in self.load("BTC-USD", 3600, 1)
 
     def test_prices_from_the_night_stay_between_its_sessions(self):
-        self.put("AAPL")
         days = {each.start.date() for each in self.load("AAPL", DAY, 10)}
         sunday = next(
             day

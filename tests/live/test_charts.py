@@ -42,8 +42,9 @@ async def store_bars(code: str, step: int, until_: datetime, *closes: str) -> No
 
 
 @pytest.fixture
-async def market(live_parts: Live, make_quote: Callable[..., Quote]) -> Live:
+async def market(live_parts: Live, make_quote: Callable[..., Quote], settings: Any) -> Live:
     """Bitcoin with daily bars of a week, and Apple without any."""
+    settings.QUOTES = settings.QUOTES | {"PROVIDERS": ["coinbase"]}  # simulated ones have a past
     live_parts.store.clock = lambda: NOON
     for code, kind, exchange in (
         ("BTC-USD", "crypto", "COINBASE"),
