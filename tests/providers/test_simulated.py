@@ -638,7 +638,7 @@ async def test_the_last_candle_ends_at_the_price_of_the_market(
 
     spread = quote.ask - quote.bid
     assert last.start <= quote.time <= now
-    assert abs(quote.last - last.close) <= max(spread, last.high - last.low)
+    assert last.low - spread <= quote.last <= last.high + spread
     if quote.time < now:
         assert quote.last == last.close
 
