@@ -160,7 +160,8 @@ class Walk:
     def _begin(self, minute: Bar) -> None:
         self.minute, self.seconds, self.passed = minute, self.course.parts(minute), 0
         since, reference = self._day(minute)
-        earlier = list(self.course.cover(since, minute.begin))
+        before = self.course.cover(since, minute.begin)
+        earlier = [bar for bar in before if bar.regular or not self.closes]  # no trades at noon
         self.open = (earlier or [minute])[0].open
         self.reference = self.open if reference is None else reference
         self.high = max((bar.high for bar in earlier), default=self.open)
