@@ -277,7 +277,7 @@ def test_numbers_have_the_same_edge_in_a_page_from_right_to_left(every_state: Si
         assert last == pytest.approx(percent, abs=1)
     opened(page, every_state, "closed").evaluate("document.documentElement.dir = 'rtl'")
     (_, last), _ = shown.locator(".quote-panel").evaluate(DIGITS)
-    arrow = shown.locator(".quotes-arrow").bounding_box()
+    arrow = shown.locator(".panel-move .quotes-arrow").bounding_box()
     assert arrow
     assert last == pytest.approx(arrow["x"] + arrow["width"], abs=1)
 
