@@ -263,7 +263,7 @@ async def symbol(request: HttpRequest, code: str) -> HttpResponse:
         card=Panel(state, language(), live.fragments.known.of(state)),
         panel=live.fragments.paint("panel", found.code, edition()),
         on_boards=boards,
-        hours=market_days(found, live.store.clock()),
+        hours=market_days(state, live.store.clock()),
         neighbours={"board": narrowest, "rows": entries(live, around)},
         chart=live.charts.whole(chart, edition()),
         choice=choice.context(),

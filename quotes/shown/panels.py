@@ -15,7 +15,6 @@ from django.utils.translation import gettext, gettext_noop, pgettext
 
 from quotes import formats, sessions
 from quotes.candles.figures import Figures
-from quotes.models import Symbol
 from quotes.shown import SESSIONS, Shown, translated
 from quotes.store import State
 
@@ -227,15 +226,15 @@ class Panel(Shown):
         )
 
 
-def market_days(symbol: Symbol, now: datetime) -> list[tuple[str, str]]:
+def market_days(state: State, now: datetime) -> list[tuple[str, str]]:
     """Return the regular hours of a symbol's market today and on the next unusual days.
 
     These are pairs of texts, the day and its hours. There are none if the hours are not known, or
     the market never closes.
     """
-    market = symbol.exchange, symbol.kind
+    market = state.symbol.exchange, state.symbol.kind
     place = sessions.zone(*market)
-    if place is None:
+    if place is None or (state.session and state.session.name == "always"):
         return []
     today, here = now.astimezone(place).date(), timezone.localtime(now).date()
     ahead = [today + timedelta(days) for days in range(1, DAYS_AHEAD)]

@@ -16,8 +16,9 @@ from quotes.candles.figures import Close, Figures
 from quotes.fragments import Fragments
 from quotes.models import Symbol
 from quotes.quote import Quote
+from quotes.sessions import Session
 from quotes.shown.panels import Panel, market_days
-from quotes.store import Store
+from quotes.store import State, Store
 from quotes.watch import Edition
 
 FIGURES = Figures(
@@ -218,15 +219,20 @@ class TestMarketHours:
     def test_today_and_the_next_unusual_days_are_named(
         self, kind: str, exchange: str, now: str, days: list[str]
     ):
-        found = market_days(symbol(kind, exchange), datetime.fromisoformat(now).replace(tzinfo=UTC))
+        found = market_days(
+            State(symbol(kind, exchange)), datetime.fromisoformat(now).replace(tzinfo=UTC)
+        )
         output = [" ".join(each).replace("\N{NO-BREAK SPACE}", " ") for each in found]
         assert output[: len(days)] == days
         assert len(output) <= 5 if days else output == []
 
+    def test_a_simulated_market_that_never_closes_has_none(self):
+        assert market_days(State(symbol(), session=Session("always")), REGULAR) == []
+
     def test_they_are_in_the_zone_of_the_site_and_in_german(self, settings: Any):
         settings.TIME_ZONE = "Europe/Berlin"
         with translation.override("de"):
-            found = market_days(symbol(), REGULAR)
+            found = market_days(State(symbol()), REGULAR)
         assert found[:2] == [
             ("Heute", "15:30–22:00"),
             ("Do,\N{NO-BREAK SPACE}26.\N{NO-BREAK SPACE}Nov", "Geschlossen"),
