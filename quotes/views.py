@@ -234,7 +234,6 @@ def column(query: BoardQuery, name: str, heading: str) -> dict[str, str]:
 async def symbol(request: HttpRequest, code: str) -> HttpResponse:
     """Show one symbol."""
     live = await ensure_started()
-    await live.fragments.known.prepare(live, [code_of(code)])
     found = live.listed.symbols.get(code_of(code))
     if found is None:
         raise Http404(_("There is no symbol “%(code)s”.") % {"code": code})
@@ -243,7 +242,9 @@ async def symbol(request: HttpRequest, code: str) -> HttpResponse:
     chart = Place("chart", found.code, choice.form)
     await live.charts.ready([chart], edition())
     frame = live.charts.frame(chart, edition())
-    state = live.store.states[found.code]
+    state = live.store.states.get(found.code)
+    if state is None:  # it became inactive just now
+        raise Http404(_("There is no symbol “%(code)s”.") % {"code": code})
     boards = [each for each in live.listed.boards.values() if found.code in each.codes]
     narrowest = min(boards, key=lambda each: len(each.codes), default=BoardView(""))
     around = neighbours(live, narrowest, found.code)
