@@ -190,7 +190,11 @@ class Charts:
     def _moved(self, place: Place, edition: Edition, drawn: Drawn) -> str | None:
         """Return the message that moves the last bar, or ""; None if all must be drawn again."""
         state = self.live.store.states.get(place.code)
-        if state is None or state.quote is None or state.quote is drawn.quote or not drawn.chart:
+        if state is None or state.quote is None or state.quote is drawn.quote:
+            return ""
+        if drawn.drawing is None:  # there may be bars now
+            return None
+        if drawn.chart is None:  # a comparison does not move
             return ""
         newest = self.bars.newest(place.code, drawn.step)
         now = newest and drawn.chart.now(newest)

@@ -120,7 +120,6 @@ class Live:
             self.tasks.keep(self.look)
             self.tasks.keep(self.pulse)
             self.tasks.keep(Beside(self).run)
-            self.tasks.keep(self.sparklines.run)
             self.tasks.keep(self.charts.run)
         self.tasks.keep(self.watch_beat)
         if feed:
@@ -130,6 +129,8 @@ class Live:
         elif pages and not layer.in_memory():
             with suppress(TimeoutError):  # so that pages that come from another process go on
                 await asyncio.wait_for(self.caught_up.wait(), CATCH_UP)
+        if pages:
+            self.tasks.keep(self.sparklines.run)  # they are many, and prices come first
 
     async def begin(self) -> None:
         """Read all, again and again until that succeeds: a process may start before its database.

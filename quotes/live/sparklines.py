@@ -30,7 +30,8 @@ LOOK_EVERY = 1.0  # seconds between two looks for symbols that are watched and n
 DRAW_EVERY = timedelta(seconds=45)
 STEP = 300  # seconds of a candle
 ALWAYS = 500  # symbols that are drawn although no page shows them, so that new pages have them
-TOGETHER = 50  # symbols whose prices are read in one statement
+TOGETHER = 20  # symbols whose prices are read in one statement
+PAUSE = 0.05  # seconds between two such statements, in which others use the database
 DAY = timedelta(days=1)
 LATE = timedelta(minutes=10)  # candles that are older have all their prices
 READ_AGAIN = timedelta(minutes=15)  # after which all is read again: gaps may be complete by then
@@ -111,6 +112,7 @@ class Sparklines:
             self.prices |= {code: [] for code in some}
             await self._take(some, since, now)
             self.read_at |= dict.fromkeys(some, now)
+            await asyncio.sleep(PAUSE)
         await self._take(codes - set(due), self.drawn_at - LATE, now)
 
     async def _take(self, codes: Collection[str], since: datetime, now: datetime) -> None:

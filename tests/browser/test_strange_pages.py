@@ -85,6 +85,11 @@ TYPE = """(element) => {
     return [color, fontFamily, fontSize, fontStyle, letterSpacing];
 }"""
 COLOUR = "(element) => getComputedStyle(element).color"
+# whatever the market does
+COLOUR_OF_GAIN = """(arrow) => {
+    arrow.closest('.quote-price').dataset.way = 'up';
+    return getComputedStyle(arrow).color;
+}"""
 COLOURS = [  # theme, gain and muted in it
     ("light", "rgb(8, 120, 58)", "rgb(89, 97, 114)"),
     ("dark", "rgb(65, 208, 134)", "rgb(152, 161, 178)"),
@@ -188,7 +193,7 @@ def test_a_price_has_the_type_of_its_line_and_the_rest_of_ours(
             for name in INHERITED:
                 look.pop(name)
         assert differences(here, there) == {}
-    assert theirs.page.locator(".quote-price .quotes-arrow").evaluate(COLOUR) == gain
+    assert theirs.page.locator(".quote-price .quotes-arrow").evaluate(COLOUR_OF_GAIN) == gain
     assert theirs.page.locator(".quote-price .quotes-currency").evaluate(COLOUR) == muted
 
 
