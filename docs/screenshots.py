@@ -1,4 +1,4 @@
-"""Take the pictures of the README: the crypto board of a seeded market, light and dark."""
+"""Take the pictures of the README: a board and a symbol of a seeded market, light and dark."""
 
 from __future__ import annotations
 
@@ -29,17 +29,22 @@ def main() -> None:
 
 
 def shoot(url: str) -> None:
-    """Save docs/board-light.png and docs/board-dark.png."""
+    """Save docs/board-light.png, docs/symbol-light.png, and the same in dark."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=CHROMIUM_OPTIONS)
         for scheme in ("light", "dark"):
             page = browser.new_page(
-                viewport={"width": 1280, "height": 760}, color_scheme=scheme, device_scale_factor=1
+                viewport={"width": 1280, "height": 900}, color_scheme=scheme, device_scale_factor=1
             )
             page.goto(f"{url}/boards/crypto/")
             page.locator(".quotes-pulse.pulse-live").wait_for()
+            page.locator(".quotes-spark path").nth(30).wait_for(state="attached")
             page.locator("[data-flash]").first.wait_for()
             page.screenshot(path=ROOT / "docs" / f"board-{scheme}.png")
+            page.goto(f"{url}/symbols/BTC-USD/?range=6m")
+            page.locator(".quotes-pulse.pulse-live").wait_for()
+            page.locator(".quotes-chart .tag").wait_for()
+            page.screenshot(path=ROOT / "docs" / f"symbol-{scheme}.png")
 
 
 if __name__ == "__main__":
