@@ -26,4 +26,5 @@ def _options(name: str) -> Mapping[str, Any]:
     if not provider_class(name).invented or options.get("seed") not in (None, ""):
         return options
     # All processes of a site must invent the same prices, also after a restart.
-    return {**options, "seed": salted_hmac("quotes.providers.simulated", "seed").hexdigest()}
+    seed = salted_hmac("quotes.providers.simulated", "seed", algorithm="sha256").hexdigest()
+    return {**options, "seed": seed}
