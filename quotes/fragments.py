@@ -43,8 +43,8 @@ TARGETS = {
     "panel": "outerMorph:.quote-panel[data-symbol='{code}']",
     "price": "outerMorph:.quote-price[data-symbol='{code}']",
 }
-# The same for a symbol that is no longer active: rows of a board are deleted, all others stay.
 SPARK_TARGET = "outerMorph:.quotes-spark[data-spark='{code}']"
+# The same for a symbol that is no longer active: rows of a board are deleted, all others stay.
 GONE = TARGETS | {"row": "delete:tr.quote:not(.quote-entry)[data-symbol='{code}']"}
 
 # A new turn starts the clocks in the stylesheet again. Those of pulses alternate. A sign between

@@ -199,7 +199,7 @@ def trading_on(exchange: str, kind: str, day: date) -> list[tuple[datetime, date
 def has_hours_outside(exchange: str, kind: str) -> bool:
     """Return whether a market is known to trade before or after its regular hours."""
     line = _timeline_of(exchange, kind)
-    return line is not None and ("pre" in line.names or "post" in line.names)
+    return line is not None and line.has_hours_outside
 
 
 def unusual_days(exchange: str, kind: str, days: Iterable[date]) -> list[date]:
@@ -270,6 +270,7 @@ class Timeline:
     def __init__(self, starts: list[tuple[datetime, str | None]]) -> None:
         self.moments = [moment for moment, _ in starts]
         self.names = [name for _, name in starts]  # None: from here on, sessions are unknown
+        self.has_hours_outside = not {"pre", "post"}.isdisjoint(self.names)
 
     def at(self, now: datetime) -> Session | None:
         """Return the session at a moment; None if it is not known."""

@@ -64,7 +64,7 @@ class Bars:
         self.locks: dict[Key, asyncio.Lock] = {}  # so that each is read once
 
     async def read(self, code: str, step: int, since: datetime | None) -> Sequence[Bar]:
-        """Return the bars from a time on, or all; read what is not in memory.
+        """Return the bars from a time on, or all of them. Read those that are not in memory.
 
         Raise the errors of the database if it does not answer.
         """

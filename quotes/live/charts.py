@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -47,7 +47,6 @@ DRAW_EVERY = timedelta(seconds=60)
 DRAW_SOON = timedelta(seconds=10)  # between two drawings, if a price left the scale
 READ_WITHIN = 0.5  # seconds that a page waits for its first drawing; the database may hang
 SESSIONS = timedelta(days=14)  # in which five days of trading are found
-STEEP = 3  # the highest price over the lowest, from which all years have a logarithmic scale
 MOST_DRAWINGS = 500
 PLAIN = Decimal("0.01")
 DAY = timedelta(days=1)
@@ -159,11 +158,8 @@ class Charts:
                     messages[place, edition] = await self._next(place, edition)
                 except Error as error:  # the chart stays; others log the outage
                     logger.debug("could not read the candles of a chart: %s", error)
-            self.live.hub.send(
-                lambda watch, messages=messages: "".join(  # type: ignore[misc]
-                    messages.get((place, watch.edition), "") for place in watch.places
-                )
-            )
+            if any(messages.values()):
+                self.live.hub.send(partial(_of, messages))
 
     def _watched(self) -> set[Key]:
         return {
@@ -255,7 +251,7 @@ class Charts:
                 frame=frame,
                 texts=texts,
                 kind=form.kind or RANGES[form.range].kind,
-                logarithmic=_is_logarithmic(form, read.bars),
+                logarithmic=_is_logarithmic(form, frame),
                 tick=symbol.tick_size or PLAIN,
                 previous=_previous_close(form, quote),
             )
@@ -301,15 +297,16 @@ class Charts:
         return [Period(*each) for each in hours]
 
 
+def _of(messages: Mapping[Key, str], watch: Watch) -> str:
+    return "".join(messages.get((place, watch.edition), "") for place in watch.places)
+
+
 def _zone(symbol: Symbol) -> ZoneInfo | None:
     return sessions.zone(symbol.exchange, symbol.kind)
 
 
-def _is_logarithmic(form: Form, bars: Sequence[Bar]) -> bool:
-    low, high = min(bar.low for bar in bars), max(bar.high for bar in bars)
-    if low <= 0 or form.scale == "linear":
-        return False
-    return form.scale == "log" or (form.range == "all" and high > STEEP * low)
+def _is_logarithmic(form: Form, frame: Frame) -> bool:
+    return form.scale == "log" or (not form.scale and form.range == "all" and frame.is_steep)
 
 
 def _previous_close(form: Form, quote: Quote | None) -> Decimal | None:

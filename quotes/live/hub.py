@@ -133,7 +133,7 @@ class Hub:
                 except Exception:
                     logger.exception("could not render %s", ", ".join(sorted(shown)))
                 else:
-                    self._send(list(self.watches[watch]) if update else [], update, shown)
+                    self._send(list(self.watches[watch]), update, shown)
 
     def _due_now(self, watch: Watch, codes: set[str]) -> set[str]:
         """Return which symbols to send now; keep those of a watch with a rate until it is due."""

@@ -11,7 +11,7 @@ from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import islice
-from typing import Protocol
+from typing import Any, Protocol
 
 from django.db import Error
 
@@ -77,10 +77,10 @@ class Sparklines:
 
     def keep(self, shown: Collection[str]) -> None:
         """Forget what no page shows any more."""
-        self.read_at = {code: at for code, at in self.read_at.items() if code in shown}
-        sparks = self.live.fragments.sparks
-        for code in sparks.keys() - shown:
-            del sparks[code]
+        kept: tuple[dict[str, Any], ...] = (self.prices, self.read_at, self.live.fragments.sparks)
+        for by_code in kept:
+            for code in by_code.keys() - shown:
+                del by_code[code]
 
     def shown(self) -> set[str]:
         """Return the codes of the rows of all pages, and of the first symbols of the boards."""
@@ -101,7 +101,8 @@ class Sparklines:
         drawn = {code: self._drawn(states[code], now) for code in read}
         changed = {code for code, spark in drawn.items() if sparks.get(code, NO_SPARK) != spark}
         sparks |= drawn
-        self.live.hub.send(partial(self.live.fragments.sparklines, changed))
+        if changed:
+            self.live.hub.send(partial(self.live.fragments.sparklines, changed))
 
     async def _read(self, codes: set[str], now: datetime) -> None:
         due = [code for code in codes if now - self.read_at.get(code, NEVER) > READ_AGAIN]

@@ -3,7 +3,7 @@
 The price of each symbol moves at random, in whole ticks, around its start. It is a function of the
 seed and the time (`kit.bars`): with a seed, every process has the same prices and candles at the
 same time, and after a restart the market is where it would have been. Other symbols do not change
-it. The past keeps the hours of exchanges. The market itself never closes, unless it is told to.
+it. The past keeps the hours of exchanges. The market itself never closes, unless `hours` closes it.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ class Panel(Shown):
         if self.quote is None:
             return self.symbol.code
         move = self.headline
-        text = f"{self.symbol.code} {self._in_full(move.value)} {self.unit}"
+        text = f"{self.symbol.code} {self.as_text(Decimal(move.value))} {self.unit}"
         return f"{text} {move.arrow} {move.percent}".rstrip()
 
     @property
@@ -78,7 +78,7 @@ class Panel(Shown):
             return gettext("No price yet")
         move = self.headline
         change = f", {move.arrow} {move.percent} {self.since}" if move.arrow else ""
-        price = f"{self._in_full(move.value)} {self.unit}{change.rstrip()}"
+        price = f"{self.as_text(Decimal(move.value))} {self.unit}{change.rstrip()}"
         of = self._closed or self.quote.time
         when = dateformat.format(timezone.localtime(of), f"{get_format('DATE_FORMAT')}, H:i e")
         texts = [gettext("%(price)s, as of %(when)s") % {"price": price, "when": when}]
@@ -203,11 +203,6 @@ class Panel(Shown):
         if earlier is None and len(closes) > 1:
             earlier = closes[0].last
         return day, last, earlier
-
-    def _in_full(self, value: str) -> str:
-        """Write a price with all its zeros, for places without markup."""
-        price = Decimal(value)
-        return formats.number(price, formats.price_digits(price, self.fixed), self.language)
 
     def _price(self, value: Decimal) -> SafeString:
         return formats.price(value, self.digits, self.language)
