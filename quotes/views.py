@@ -234,9 +234,7 @@ def column(query: BoardQuery, name: str, heading: str) -> dict[str, str]:
 async def symbol(request: HttpRequest, code: str) -> HttpResponse:
     """Show one symbol."""
     live = await ensure_started()
-    found = live.listed.symbols.get(code_of(code))
-    if found is None:
-        raise Http404(_("There is no symbol “%(code)s”.") % {"code": code})
+    found = listed(live, code)
     await live.fragments.known.prepare(live, [found.code])
     choice = Choice(request.GET, found.code, live.listed.symbols)
     chart = Place("chart", found.code, choice.form)
@@ -273,6 +271,14 @@ async def symbol(request: HttpRequest, code: str) -> HttpResponse:
     return render(request, "quotes/symbol.html", context)
 
 
+def listed(live: Live, code: str) -> Symbol:
+    """Return an active symbol by its code as a visitor wrote it; raise Http404 without one."""
+    found = live.listed.symbols.get(code_of(code))
+    if found is None:
+        raise Http404(_("There is no symbol “%(code)s”.") % {"code": code})
+    return found
+
+
 def neighbours(live: Live, board: BoardView, code: str) -> tuple[str, ...]:
     """Return the symbols around one on its board, in the order of the board.
 
@@ -293,9 +299,7 @@ def neighbours(live: Live, board: BoardView, code: str) -> tuple[str, ...]:
 async def bars(request: HttpRequest, code: str) -> HttpResponse:
     """Return the stored bars of a symbol's chart as CSV."""
     live = await ensure_started()
-    found = live.listed.symbols.get(code_of(code))
-    if found is None:
-        raise Http404(_("There is no symbol “%(code)s”.") % {"code": code})
+    found = listed(live, code)
     choice = Choice(request.GET, found.code, live.listed.symbols)
     if choice.errors:
         return plain(" ".join(choice.errors), status=400)

@@ -167,13 +167,9 @@ class Candles:
         series = self.series.get(quote.symbol)
         if series is None:
             series = self.series[quote.symbol] = Series(self.zones.get(quote.symbol))
-        made = quote.source_time
-        if made is None:
-            made, counts = quote.received_at, quote.session not in NO_TRADE
-        else:
-            counts = quote.received_at - made <= MAX_LATENESS
+        made = quote.source_time or quote.received_at
         grown: list[Growing] = []
-        if counts and quote.session not in EXTENDED:
+        if is_counted(quote):
             for index, growing in enumerate(series.growing):
                 if growing is None or not growing.begins <= made < growing.ends:
                     growing = self._other(series, index, quote, made)  # noqa: PLW2901
@@ -262,6 +258,15 @@ class Candles:
             words = "more than %d candles wait for the database, dropping the oldest"
             logger.warning(words, self.max_waiting)
         self.dropped += 1
+
+
+def is_counted(quote: Quote) -> bool:
+    """Return whether the price of a quote belongs to candles."""
+    if quote.session in EXTENDED:
+        return False
+    if quote.source_time is None:
+        return quote.session not in NO_TRADE
+    return quote.received_at - quote.source_time <= MAX_LATENESS
 
 
 Period = tuple[int, datetime, datetime]  # start in seconds since 1970; begin and end, aware UTC

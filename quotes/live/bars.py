@@ -10,7 +10,7 @@ from typing import Protocol
 
 from quotes import sessions
 from quotes.candles import archive
-from quotes.candles.growing import EXTENDED, NO_TRADE, period_of
+from quotes.candles.growing import is_counted, period_of
 from quotes.charts.bars import Bar
 from quotes.live.database import DatabaseThread
 from quotes.quote import Quote
@@ -37,7 +37,7 @@ class Series:
 
     def grow(self, quote: Quote, step: int, zone: tzinfo | None) -> None:
         """Add a quote to the last bar, or begin the next one."""
-        if quote.session in EXTENDED or (quote.source_time is None and quote.session in NO_TRADE):
+        if not is_counted(quote):
             return
         start = EPOCH + timedelta(seconds=period_of(step, quote.time, zone)[0])
         last, price = (self.bars[-1] if self.bars else None), quote.last
