@@ -182,6 +182,7 @@ def test_the_wheel_holds_all_of_the_app_and_nothing_else(wheel: Path):
         "quotes/catalogue/catalogue.csv",
         "quotes/migrations/0001_initial.py",
         "quotes/py.typed",
+        "quotes/static/quotes/boards.css",
         "quotes/static/quotes/page.css",
         "quotes/static/quotes/quotes.css",
         "quotes/static/quotes/theme.css",

@@ -11,7 +11,7 @@ from quotes.store import FLASH
 from tests.servers import ROOT
 
 STATIC = ROOT / "quotes" / "static" / "quotes"
-OURS = re.compile(r"\.quotes?(?=[-.:\[ ]|$)")  # the beginning of each selector in quotes.css
+OURS = re.compile(r"\.quotes?(?=[-.:\[ ]|$)")  # the beginning of each selector in other sites
 SPLIT = re.compile(r",(?![^()]*(?:\([^()]*\)[^()]*)*\))")  # at commas outside of brackets
 
 
@@ -56,7 +56,7 @@ def test_a_flash_in_a_table_is_as_long_as_the_store_counts_it():
 
 
 def test_every_selector_of_a_strange_page_begins_with_a_class_of_ours():
-    found = [selector for selector, _ in rules("quotes.css")]
+    found = [s for name in ("reset.css", "quotes.css") for s, _ in rules(name)]
     assert len(found) > 100
     assert [selector for selector in found if not OURS.match(selector)] == []
 
@@ -73,7 +73,9 @@ def test_the_theme_sets_its_own_properties_and_the_scheme_of_quotes_and_outweigh
             assert re.sub(r":where\([^()]*\)", "", selector).strip() == ""
 
 
-@pytest.mark.parametrize("name", ["theme.css", "quotes.css", "page.css", "symbol.css"])
+@pytest.mark.parametrize(
+    "name", ["theme.css", "reset.css", "quotes.css", "page.css", "boards.css", "symbol.css"]
+)
 def test_what_has_a_name_in_a_whole_page_has_our_prefix(name: str):
     named = [n for _, declarations in rules(name) for n in declared(declarations)]
     named = [n for n in named if n.startswith("--")] + keyframes(name)
@@ -82,6 +84,6 @@ def test_what_has_a_name_in_a_whole_page_has_our_prefix(name: str):
 
 def test_every_property_that_is_used_has_a_value_in_the_theme():
     given = {name for _, declarations in rules("theme.css") for name in declared(declarations)}
-    for name in ("quotes.css", "page.css", "symbol.css"):
+    for name in ("quotes.css", "page.css", "boards.css", "symbol.css"):
         given |= {each for _, declarations in rules(name) for each in declared(declarations)}
         assert set(re.findall(r"var\((--[\w-]+)\)", (STATIC / name).read_text())) <= given

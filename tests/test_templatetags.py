@@ -154,7 +154,7 @@ def test_several_tags_share_one_head_one_opener_and_no_id(
 ):
     source = '{% live_quotes "BTC-USD" %}{% live_quotes "BTC-USD" "AAPL" %}{% live_quote "AAPL" %}'
     page = render(source, rf.get("/") if with_request else None)
-    assert len(loaded(page)) == len(set(loaded(page))) == 4
+    assert len(loaded(page)) == len(set(loaded(page))) == 5
     assert page.count("/live/?opening=1") == 1
     assert max(ids(page).values()) == 1
     assert {"quotes-socket", "quotes-retry", "quotes-notes", "quotes-sources"} <= ids(page).keys()
@@ -165,7 +165,7 @@ def test_several_tags_share_one_head_one_opener_and_no_id(
 def test_two_pages_share_no_state(listed: None, rf: Any):
     for request in (rf.get("/"), rf.get("/"), None, None):
         page = render('{% live_quotes "AAPL" %}', request)
-        assert len(loaded(page)) == 4
+        assert len(loaded(page)) == 5
         assert page.count("/live/?opening=1") == 1
 
 
@@ -179,7 +179,7 @@ def test_tags_in_included_templates_belong_to_the_page(
     source += '{% for _ in "ab" %}{% include "aside.html" %}{% endfor %}'
     page = render(source, rf.get("/") if with_request else None)
     assert [code for code, _ in lasts(page)] == ["AAPL", "BTC-USD", "AAPL", "AAPL"]
-    assert len(loaded(page)) == 4
+    assert len(loaded(page)) == 5
     assert max(ids(page).values()) == 1
 
 
@@ -190,7 +190,7 @@ def test_tags_in_blocks_belong_to_the_page(listed: None, partials: Path):
     main = '{% block main %}{% live_quotes "AAPL" %}{% endblock %}'
     page = Template('{% extends "base.html" %}{% load quotes %}' + main).render(Context())
     head, _, body = page.partition("</head>")
-    assert len(loaded(head)) == 4
+    assert len(loaded(head)) == 5
     assert loaded(body) == []
     assert lasts(body) == [("AAPL", "101")]
 
@@ -198,14 +198,14 @@ def test_tags_in_blocks_belong_to_the_page(listed: None, partials: Path):
 def test_the_head_brings_style_and_htmx_in_this_order(listed: None):
     page = render('{% quotes_head %}{% live_quotes "AAPL" %}')
     names = [name.rpartition("/")[2] for name in loaded(page)]
-    assert names == ["theme.css", "quotes.css", "htmx-4.min.js", "hx-ws-4.min.js"]
+    assert names == ["theme.css", "reset.css", "quotes.css", "htmx-4.min.js", "hx-ws-4.min.js"]
     # deferred, htmx may look for sockets before its extension is there, and find none
     assert "defer" not in page
 
 
 def test_a_site_with_htmx_of_its_own_gets_the_style_alone(listed: None):
     page = render('{% quotes_head htmx=False %}{% live_quotes "AAPL" %}{% live_quote "AAPL" %}')
-    assert loaded(page) == ["quotes/theme.css", "quotes/quotes.css"]
+    assert loaded(page) == ["quotes/theme.css", "quotes/reset.css", "quotes/quotes.css"]
 
 
 def test_tags_need_no_script_of_the_developer_and_none_inline(listed: None):

@@ -18,7 +18,12 @@ from tests.benchmarks.servers import PRODUCTION, SETTINGS
 
 ROWS = 50
 BOARD = "/boards/bench/"
-STATIC = ("quotes/page.css", "django_htmx/htmx-4.min.js", "django_htmx/ext/hx-ws-4.min.js")
+STATIC = (
+    "quotes/page.css",
+    "quotes/boards.css",
+    "django_htmx/htmx-4.min.js",
+    "django_htmx/ext/hx-ws-4.min.js",
+)
 REQUESTS = 30
 RUNS = 3
 Measured = tuple[str, str, list[float]]  # name, unit, values

@@ -130,7 +130,7 @@ def test_tags_of_a_strange_page_share_one_socket_and_agree(framed: Site, tab: Op
     page.moves("ETH-USD")
     assert len(page.sockets) == 1
     assert page.page.evaluate(DOUBLE_IDS) == []
-    assert page.page.locator("link[rel=stylesheet]").count() == 2
+    assert page.page.locator("link[rel=stylesheet]").count() == 3
     assert page.page.locator("script").count() == 2
     expect(page.page.get_by_text("Unknown symbol: NOPE")).to_be_visible()
     assert page.complaints == []
