@@ -19,7 +19,8 @@ from zoneinfo import ZoneInfo
 
 from django.db import Error
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy
 
 from quotes import conf, sessions
 from quotes.charts.bars import Bar, Period
@@ -199,7 +200,8 @@ class Charts:
         drawn.quote = state.quote
         context = self._words(place, state) | {"chart": drawn.drawing, "now": now}
         context["id"] += "-now"
-        return addressed(self._render("quotes/_chart_now.html", edition, context), "outerMorph")
+        html = self.live.fragments.render("quotes/_chart_now.html", edition, context)
+        return addressed(html, "outerMorph")
 
     async def draw(self, place: Place, edition: Edition) -> Drawn:
         """Read the bars of a chart and draw it.
@@ -257,7 +259,7 @@ class Charts:
             )
             drawing = chart.draw()
         words = self._words(place, state) | {"chart": drawing, "begins": read.begins}
-        html = self._render("quotes/_charted.html", edition, words)
+        html = self.live.fragments.render("quotes/_charted.html", edition, words)
         return Drawn(html, self.now(), read.step, chart, drawing, quote)
 
     async def _compared(
@@ -272,23 +274,17 @@ class Charts:
     def _without_bars(self, place: Place, edition: Edition, *, later: bool = False) -> Drawn:
         state = self.live.store.states.get(place.code)
         words = (self._words(place, state) if state else {}) | {"later": later}
-        return Drawn(self._render("quotes/_charted.html", edition, words), self.now())
+        html = self.live.fragments.render("quotes/_charted.html", edition, words)
+        return Drawn(html, self.now())
 
     def _words(self, place: Place, state: State) -> dict[str, Any]:
         form, zone = place.form, _zone(state.symbol)
         others = crc32(",".join(form.others).encode()) if form.others else 0
         return {
             "id": f"quotes-chart-{state.symbol.pk}-{form.options.replace('.', '-')}-{others:x}",
-            "name": place.code,
-            "range": form.range,
+            "title": format_lazy("{}, {}", place.code, gettext_lazy(TITLES[form.range])),
             "zone": zone.key.rpartition("/")[2].replace("_", " ") if zone else "UTC",
         }
-
-    def _render(self, template: str, edition: Edition, context: dict[str, Any]) -> SafeString:
-        with edition.written():
-            title = gettext(TITLES[context.get("range", "1d")])
-        context["title"] = f"{context.get('name', '')}, {title}"
-        return self.live.fragments.render(template, edition, context)
 
     def _hours(self, state: State, begin: datetime) -> list[Period]:
         """Return the regular trading of a market that began between a time and now."""
