@@ -21,7 +21,6 @@ from quotes.charts.ranges import RANGES
 from quotes.codes import MAX_CODE, code_of
 from quotes.models import Symbol
 from quotes.shown.charts import TITLES, ChartTexts
-from quotes.watch import Edition
 
 LABELS = {
     "1d": gettext_noop("1D"), "5d": gettext_noop("5D"), "1m": gettext_noop("1M"),
@@ -106,12 +105,12 @@ class Choice:
         }
 
 
-def table(symbol: Symbol, frame: Frame, edition: Edition) -> list[list[str]]:
+def table(symbol: Symbol, frame: Frame, language: str) -> list[list[str]]:
     """Return the values of the bars of a chart as rows of a table, the newest first.
 
     They are time, open, high, low, close, change since the bar before, and volume.
     """
-    texts = ChartTexts(edition.language, symbol.digits_near(frame.bars[-1].close))
+    texts = ChartTexts(language, symbol.digits_near(frame.bars[-1].close))
     rows: list[list[str]] = []
     before: Decimal | None = None
     for placed in frame.placed:
@@ -122,8 +121,8 @@ def table(symbol: Symbol, frame: Frame, edition: Edition) -> list[list[str]]:
             [
                 when,
                 *(texts.price(each) for each in bar[1:5]),
-                "" if change is None else formats.percent(change, edition.language),
-                "" if bar.volume is None else formats.compact(bar.volume, edition.language),
+                "" if change is None else formats.percent(change, language),
+                "" if bar.volume is None else formats.compact(bar.volume, language),
             ]
         )
         before = bar.close

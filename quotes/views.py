@@ -27,7 +27,7 @@ from quotes.boards import SORTS, BoardQuery, BoardView, Selection, comparable
 from quotes.codes import MAX_CODE, code_of
 from quotes.conf.forms import is_within, origin
 from quotes.fragments import TURNS, addressed
-from quotes.graphs import Choice, as_csv, table
+from quotes.graphs import Choice, as_csv
 from quotes.live import Live, ensure_started
 from quotes.metrics import exposition
 from quotes.models import Symbol
@@ -239,7 +239,6 @@ async def symbol(request: HttpRequest, code: str) -> HttpResponse:
     choice = Choice(request.GET, found.code, live.listed.symbols)
     chart = Place("chart", found.code, choice.form)
     await live.charts.ready([chart], edition())
-    frame = live.charts.frame(chart, edition())
     state = live.store.states.get(found.code)
     if state is None:  # it became inactive just now
         raise Http404(_("There is no symbol “%(code)s”.") % {"code": code})
@@ -266,7 +265,7 @@ async def symbol(request: HttpRequest, code: str) -> HttpResponse:
         neighbours={"board": narrowest, "rows": entries(live, around)},
         chart=live.charts.whole(chart, edition()),
         choice=choice.context(),
-        bars=table(found, frame, edition()) if frame else (),
+        table=live.charts.table(chart, edition()),
     )
     return render(request, "quotes/symbol.html", context)
 

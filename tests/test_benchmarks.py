@@ -16,7 +16,14 @@ pytestmark = pytest.mark.server
 @pytest.mark.parametrize(
     ("group", "names"),
     [
-        ("inside", ["rendering a row", "server time of a 50-row page"]),
+        (
+            "inside",
+            [
+                "rendering a row",
+                "server time of a 50-row page",
+                "server time of a symbol's page, chart of a year",
+            ],
+        ),
         ("search", ["server time of suggestions for a word, 20,000 symbols"]),
         ("adapters", [f"ticks from {name} to the layer, per core" for name in adapters.CODES]),
         ("logins", ["20 login attackers: with: answer of the board: p99"]),

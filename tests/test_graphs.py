@@ -19,7 +19,6 @@ from quotes.charts.frame import Frame
 from quotes.charts.ranges import RANGES
 from quotes.graphs import Choice, as_csv, table
 from quotes.models import Symbol
-from quotes.watch import Edition
 from tests.live.test_charts import market, read
 
 __all__ = ["market"]  # a fixture
@@ -85,11 +84,11 @@ def test_a_link_changes_one_thing_and_keeps_the_rest():
 def test_the_table_has_the_newest_bar_first_with_its_change():
     symbol = Symbol(code="AAPL", kind="stock", currency="USD", tick_size=Decimal("0.01"))
     frame = Frame(bars=BARS, step=DAY, zone=UTC)
-    assert table(symbol, frame, Edition("en")) == [
+    assert table(symbol, frame, "en") == [
         ["3 Mar 2026", "101.00", "103.00", "100.00", "99.99", "−1.00%", ""],
         ["2 Mar 2026", "100.50", "102.00", "99.75", "101.00", "", "1.50M"],
     ]
-    assert table(symbol, frame, Edition("de"))[0][:3] == ["3. Mär 2026", "101,00", "103,00"]
+    assert table(symbol, frame, "de")[0][:3] == ["3. Mär 2026", "101,00", "103,00"]
 
 
 def test_a_file_has_all_digits_and_times_in_utc():

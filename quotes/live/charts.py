@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -31,6 +31,7 @@ from quotes.charts.forms import Form
 from quotes.charts.frame import Frame
 from quotes.charts.ranges import RANGES, reaching
 from quotes.fragments import Fragments, addressed
+from quotes.graphs import table
 from quotes.live.bars import Bars
 from quotes.live.database import DatabaseThread
 from quotes.live.hub import Hub
@@ -90,6 +91,7 @@ class Drawn:
     chart: Chart | None = None  # which moves; None for a comparison, or without bars
     drawing: Drawing | None = None
     quote: Quote | None = None  # with which it was drawn or moved
+    table: SafeString = field(default_factory=SafeString)  # of its bars, once a page has shown it
 
 
 class Charts:
@@ -137,10 +139,16 @@ class Charts:
         drawn = self.drawn.get((place, edition))
         return drawn.html if drawn else self._without_bars(place, edition, later=True).html
 
-    def frame(self, place: Place, edition: Edition) -> Frame | None:
-        """Return the bars of a chart as they are drawn; None for a comparison, or without bars."""
-        drawn = self.drawn.get((place, edition))
-        return drawn.chart.frame if drawn and drawn.chart else None
+    def table(self, place: Place, edition: Edition) -> SafeString:
+        """Return the bars of a chart as a table; "" for a comparison, or without bars."""
+        drawn, state = self.drawn.get((place, edition)), self.live.store.states.get(place.code)
+        if state is None or drawn is None or drawn.chart is None:
+            return SafeString()
+        if not drawn.table:
+            rows = table(state.symbol, drawn.chart.frame, edition.language)
+            context = {"rows": rows}
+            drawn.table = self.live.fragments.render("quotes/_chart_table.html", edition, context)
+        return drawn.table
 
     def message(self, watch: Watch) -> str:
         """Return a message with all charts of a page."""

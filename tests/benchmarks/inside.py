@@ -18,6 +18,7 @@ from tests.benchmarks.servers import PRODUCTION, SETTINGS
 
 ROWS = 50
 BOARD = "/boards/bench/"
+YEAR = "/symbols/S000-USD/?range=1y"
 STATIC = (
     "quotes/page.css",
     "quotes/boards.css",
@@ -71,6 +72,7 @@ async def measure() -> list[Measured]:
         (f"first paint, {ROWS} rows, gzipped HTML", "KB", [len(gzip.compress(page)) / 1000]),
         ("script and style, gzipped", "KB", [sum(files) / 1000]),
         (f"server time of a {ROWS}-row page", "ms", await times(client, BOARD)),
+        ("server time of a symbol's page, chart of a year", "ms", await times(client, YEAR)),
         *rendering(parts),
         *[tick(count) for count in (100, 1_000, 10_000)],
     ]

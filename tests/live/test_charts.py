@@ -71,6 +71,11 @@ async def tell(parts: Live, *quotes: Quote) -> None:
     await until(lambda: parts.seen >= version)
 
 
+def table_of(page: str) -> str:
+    """Return the table below a chart."""
+    return page.partition("<table><thead>")[2].partition("</table>")[0]
+
+
 async def message(page: Page, pattern: re.Pattern[str]) -> str:
     """Return the next message in which a pattern is found."""
     while True:
@@ -79,8 +84,8 @@ async def message(page: Page, pattern: re.Pattern[str]) -> str:
             return text
 
 
-async def read(client: Any, path: str) -> str:
-    response = await client.get(path)
+async def read(client: Any, path: str, language: str = "en") -> str:
+    response = await client.get(path, headers={"accept-language": language})
     assert response.status_code == 200
     text: str = response.content.decode()
     return text
@@ -142,6 +147,20 @@ async def test_a_second_page_costs_no_query(market: Live, async_client: Any):
     await read(async_client, DAILY)
     assert len(market.charts.bars.series) == asked
     assert drawn == {key: id(each) for key, each in market.charts.drawn.items()}
+    assert market.fragments.renders["quotes/_chart_table.html"] == 1
+
+
+async def test_the_table_has_the_same_bars_as_the_chart_above_it(
+    market: Live, make_quote: Callable[..., Quote], async_client: Any
+):
+    assert "4 Mar 2026" in table_of(await read(async_client, DAILY))
+    morning = NOON + timedelta(days=1)
+    market.store.clock = lambda: morning
+    await tell(market, quote(make_quote, "64700", morning))
+    later = await read(async_client, DAILY)
+    assert '<th scope="row">5 Mar 2026</th><td>64,700.00</td>' in table_of(later)
+    assert "4. M&#228;r 2026" in table_of(await read(async_client, DAILY, "de"))
+    assert "<table><thead>" not in await read(async_client, f"{DAILY}&with=ETH-USD")
 
 
 async def test_a_symbol_without_bars_has_words_in_place_of_a_chart(market: Live, async_client: Any):
