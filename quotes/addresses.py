@@ -9,7 +9,8 @@ So a reconnect needs nothing else:
     /ws/quotes/?chart=1y.candles/AAPL,/SPY         a chart, compared with another symbol
 
 How that is written, and how often it is sent, comes with it: `lang=de`, `zone=utc` or
-`zone=exchange` for the times, `rate=5` for a message in five seconds at most.
+`zone=exchange` for the times, `rate=5` for a message in five seconds at most. Charts have the zone
+of the exchange whatever the address says.
 """
 
 from __future__ import annotations
@@ -32,10 +33,11 @@ from quotes.watch import RATES, ZONES, Edition, Place, Watch, Zone, places
 
 WIDGETS = ("symbols", "price", "panel")
 MAX_QUERY = 8192  # bytes; servers refuse longer lines, too
+MAX_CHARTS = 10  # on one page: each is drawn and moved apart
 
 
 class TooManySymbols(ValueError):
-    """Raised when an address has more symbols than one socket may watch."""
+    """Raised when an address has more symbols or charts than one socket may watch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class Address:
 
     @classmethod
     def read(cls, params: QueryDict, board: str = "") -> Address:
-        """Read a query string; raise TooManySymbols if one socket may not watch so many symbols."""
+        """Read a query string; raise TooManySymbols if one socket may not watch so many."""
         address = cls(
             board=params.get("board", board),
             mark=params.get("mark", ""),
@@ -72,6 +74,9 @@ class Address:
         limit = conf.get("MAX_SYMBOLS")
         if address.count > limit:
             raise TooManySymbols(f"{address.count} symbols requested, at most {limit} are allowed")
+        charts = len(address.chart)
+        if charts > MAX_CHARTS:
+            raise TooManySymbols(f"{charts} charts requested, at most {MAX_CHARTS} are allowed")
         return address
 
     @property

@@ -13,7 +13,7 @@ from django.http import QueryDict
 from django.utils.translation import gettext, gettext_noop
 
 from quotes import formats
-from quotes.charts.bars import Bar
+from quotes.charts.bars import Bar, percent_change
 from quotes.charts.drawing import MOST_SERIES
 from quotes.charts.forms import FIRST, KINDS, SCALES, Form
 from quotes.charts.frame import Frame
@@ -116,7 +116,7 @@ def table(symbol: Symbol, frame: Frame, language: str) -> list[list[str]]:
     for placed in frame.placed:
         bar = placed.bar
         when = texts.when(bar.start.astimezone(frame.drawn_zone), frame.drawn_step)
-        change = (bar.close / before - 1) * 100 if before else None
+        change = percent_change(bar.close, before)
         rows.append(
             [
                 when,

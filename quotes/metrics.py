@@ -37,6 +37,10 @@ class LiveCollector(Collector):
         yield gauge("watches", "Distinct sets of symbols that open pages watch", len(hub.watches))
         rendered = len(self.live.fragments.rendered)
         yield gauge("fragments", "Fragments that are kept in memory", rendered)
+        charts = self.live.charts
+        yield gauge("charts", "Charts that are kept in memory", len(charts.drawn))
+        series = len(charts.drawings.bars.series)
+        yield gauge("chart_series", "Series of bars that charts keep in memory", series)
         yield gauge("symbols", "Active symbols", len(store.states))
         stale = sum(state.stale for state in store.states.values())
         yield gauge("stale_symbols", "Symbols whose price is stale", stale)

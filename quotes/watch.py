@@ -62,10 +62,13 @@ class Watch:
     missing: tuple[Place, ...] = ()  # that the page wants, but whose symbols are not active
     rate: float = 0  # seconds between two messages with prices; pages may choose one of RATES
     codes: frozenset[str] = field(init=False, compare=False, repr=False)  # of all widgets
+    charts: tuple[Place, ...] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Collect the codes once, because the hub needs them at every pace."""
+        """Collect the codes and the charts once, because they are needed at every pace."""
         object.__setattr__(self, "codes", frozenset(place.code for place in self.places))
+        charts = tuple(place for place in self.places if place.widget == "chart")
+        object.__setattr__(self, "charts", charts)
 
     def of(self, widget: str) -> list[str]:
         """Return the codes of a widget, in order."""

@@ -56,7 +56,7 @@ def start_of(moment: datetime, step: int, zone: tzinfo) -> datetime:
         return datetime.combine(first_day(local.date(), step), time(), UTC)
     seconds = (local.hour * 60 + local.minute) * 60 + local.second
     into = timedelta(seconds=seconds % step, microseconds=local.microsecond)
-    return moment.astimezone(UTC) - into
+    return (local - into).astimezone(UTC)
 
 
 def joined(bars: Iterable[Bar], step: int, zone: tzinfo) -> list[Bar]:
@@ -87,6 +87,12 @@ def join(start: datetime, bars: Sequence[Bar]) -> Bar:
         bars[-1].close,
         sum(volumes, Decimal(0)) if len(volumes) == len(bars) else None,
     )
+
+
+def grown(start: datetime, before: Sequence[Bar], newest: Bar) -> Bar:
+    """Return the bar of some bars and the newest one, whose volume may not be known yet."""
+    bar = join(start, [*before, newest])
+    return bar._replace(volume=join(start, before).volume) if before and bar.volume is None else bar
 
 
 def first_day(day: date, step: int) -> date:

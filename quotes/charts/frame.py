@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from functools import cached_property
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 from quotes.charts.axes import LEAST_BAR, SIZES, is_steep
-from quotes.charts.bars import DAY, Bar, Period, join, joined, longer, start_of, zone_of
+from quotes.charts.bars import DAY, Bar, Period, grown, joined, longer, start_of, zone_of
 from quotes.charts.path import Placed
 from quotes.charts.slots import fitting, slots, spans
 
@@ -53,7 +53,8 @@ class Frame:
     @cached_property
     def placed(self) -> list[Placed]:
         """The bars as they are drawn, each in its slot."""
-        return self.place(self._drawn[0])
+        *placed, last = self.place(self._drawn[0])
+        return [*placed, self._with_newest(last, self.bars[-1])]
 
     @cached_property
     def wider(self) -> list[Placed]:
@@ -66,7 +67,8 @@ class Frame:
             if len(filled) <= FEWEST_BARS:
                 break
         bars = joined((each.bar for each in self.placed), step, self.drawn_zone)
-        return [Placed(bar, *filled[bar.start]) for bar in bars]
+        *wider, last = (Placed(bar, *filled[bar.start]) for bar in bars)
+        return [*wider, self._wider_with(last, self.placed[-1])]
 
     @cached_property
     def gaps(self) -> list[tuple[int, int]]:
@@ -96,17 +98,16 @@ class Frame:
 
         Return None if the newest bar belongs to another bar than the last one.
         """
-        last = self.placed[-1]
-        if self.start(newest.start) != last.bar.start:
+        if self.start(newest.start) != self.placed[-1].bar.start:
             return None
-        inside = [
-            bar
-            for bar in self.bars
-            if self.start(bar.start) == last.bar.start and bar.start < newest.start
-        ]
-        last = last._replace(bar=join(last.bar.start, [*inside, newest]))
-        if not self.wider:
-            return last, None
-        wide = self.wider[-1]
+        last = self._with_newest(self.placed[-1], newest)
+        return last, self._wider_with(self.wider[-1], last) if self.wider else None
+
+    def _with_newest(self, last: Placed, newest: Bar) -> Placed:
+        before = (bar for bar in reversed(self.bars) if bar.start < newest.start)
+        inside = takewhile(lambda bar: self.start(bar.start) == last.bar.start, before)
+        return last._replace(bar=grown(last.bar.start, [*inside][::-1], newest))
+
+    def _wider_with(self, wide: Placed, last: Placed) -> Placed:
         narrow = [each.bar for each in self.placed[:-1] if each.first >= wide.first]
-        return last, wide._replace(bar=join(wide.bar.start, [*narrow, last.bar]))
+        return wide._replace(bar=grown(wide.bar.start, narrow, last.bar))

@@ -9,6 +9,8 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from quotes.charts.bars import DAY, HOUR, MINUTE, Bar, Period
 
 DAY_LONG = timedelta(days=1)
+PARTS = 50  # of a range, of which one may be missing
+FIRST_MINUTES = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +79,23 @@ RANGES = {
 }
 
 
-def reaching(choices: Iterable[Sequence[Bar]], since: datetime | None) -> Sequence[Bar]:
-    """Return the first bars that reach back to a time, or else those that reach back farthest."""
-    found: Sequence[Bar] = ()
-    for bars in choices:
-        if bars and (not found or bars[0].start < found[0].start):
-            found = bars
-        if bars and (since is None or bars[0].start <= since):
-            break
-    return found
+def reaches(bars: Sequence[Bar], opened: datetime | None) -> bool:
+    """Return whether bars reach back to the first trading of a range; None for all there are.
+
+    A fiftieth may be missing, and the first minutes, in which there may be no trade.
+    """
+    if not bars or opened is None:
+        return bool(bars)
+    missing = max((bars[-1].start - opened) / PARTS, FIRST_MINUTES)
+    return bars[0].start - opened <= missing
+
+
+def begins_late(bars: Sequence[Bar], opened: datetime | None) -> bool:
+    """Return whether bars lack a tenth of a range, and more than a day."""
+    if opened is None:
+        return False
+    first, last = bars[0].start, bars[-1].start
+    return first - opened > max((last - opened) / 10, DAY_LONG)
 
 
 def _back(day: date, months: int) -> date:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 from typing import Protocol
+
+from django.db import Error
 
 from quotes import sessions
 from quotes.candles import archive
@@ -17,9 +20,12 @@ from quotes.quote import Quote
 from quotes.quote.values import EPOCH
 from quotes.store import Store
 
+logger = logging.getLogger(__name__)
+
 READ_AGAIN = timedelta(seconds=55)  # after which the newest candles are read again
 READ_ALL = timedelta(hours=1)  # after which all are: gaps may have been completed by then
-MOST_SERIES = 500  # that are kept
+WAIT = 0.5  # seconds for what is read again; the database may hang
+MAX_SERIES = 500  # that are kept
 MAX_BARS = 20_000  # of one series
 ALL = EPOCH + timedelta(days=1)  # before any candle
 
@@ -33,6 +39,7 @@ class Series:
     since: datetime  # they are complete from here on, as far as they are stored
     all_at: datetime  # when all were read
     read_at: datetime  # when the newest were
+    used_at: datetime
     bars: list[Bar] = field(default_factory=list)
 
     def grow(self, quote: Quote, step: int, zone: tzinfo | None) -> None:
@@ -66,34 +73,59 @@ class Bars:
     async def read(self, code: str, step: int, since: datetime | None) -> Sequence[Bar]:
         """Return the bars from a time on, or all of them. Read those that are not in memory.
 
-        Raise the errors of the database if it does not answer.
+        Raise the errors of the database if it does not answer and none are in memory.
         """
-        async with self.locks.setdefault((code, step), asyncio.Lock()):
-            return await self._read(code, step, since or ALL)
-
-    async def _read(self, code: str, step: int, since: datetime) -> Sequence[Bar]:
-        now = self.clock()
-        series = self.series.pop((code, step), None)
-        if series is None or series.since > since or abs(now - series.all_at) > READ_ALL:
-            series = Series(since, now, now, await self._load(code, step, since, now))
-        elif abs(now - series.read_at) > READ_AGAIN:
-            newest = series.bars[-2:][0].start if series.bars else since
-            kept = [bar for bar in series.bars if bar.start < newest]
-            series.bars = kept + await self._load(code, step, newest, now)
-            series.read_at = now
-        self.series[code, step] = series
+        key, since = (code, step), since or ALL
+        async with self.locks.setdefault(key, asyncio.Lock()):
+            series = self.series.get(key)
+            if series is None or series.since > since:
+                series = await self._read(key, since)
+            else:
+                series = await self._renewed(key, series)
+        self.series.pop(key, None)
+        self.series[key] = series
+        if len(self.series) > MAX_SERIES:
+            self._drop(next(iter(self.series)))
         self.newest(code, step)
-        while len(self.series) > MOST_SERIES:
-            oldest = next(iter(self.series))
-            del self.series[oldest]
-            self.locks.pop(oldest, None)
         return [bar for bar in series.bars if bar.start >= since]
+
+    def forget(self, unused: timedelta) -> None:
+        """Forget the series that were not used for some time."""
+        now = self.clock()
+        for key in [key for key, each in self.series.items() if abs(now - each.used_at) > unused]:
+            self._drop(key)
+
+    def _drop(self, key: Key) -> None:
+        del self.series[key]
+        if not self.locks[key].locked():
+            del self.locks[key]
+
+    async def _read(self, key: Key, since: datetime) -> Series:
+        now = self.clock()
+        return Series(since, now, now, now, await self._load(*key, since, now))
+
+    async def _renewed(self, key: Key, series: Series) -> Series:
+        """Return a series with the newest candles, or as it is if the database does not answer."""
+        now = self.clock()
+        try:
+            async with asyncio.timeout(WAIT):
+                if abs(now - series.all_at) > READ_ALL:
+                    return await self._read(key, series.since)
+                if abs(now - series.read_at) > READ_AGAIN:
+                    newest = series.bars[-2:][0].start if series.bars else series.since
+                    kept = [bar for bar in series.bars if bar.start < newest]
+                    series.bars = kept + await self._load(*key, newest, now)
+                    series.read_at = now
+        except (Error, TimeoutError) as error:
+            logger.debug("could not read the newest candles of %s: %s", key[0], error)
+        return series
 
     def newest(self, code: str, step: int) -> Bar | None:
         """Return the last bar of a series in memory, grown by the newest quote of its symbol."""
         series, state = self.series.get((code, step)), self.live.store.states.get(code)
         if series is None or state is None:
             return None
+        series.used_at = self.clock()
         if state.quote is not None:
             zone = sessions.zone(state.symbol.exchange, state.symbol.kind)
             series.grow(state.quote, step, zone)

@@ -52,9 +52,10 @@ def test_the_start_of_a_step_is_not_after_the_moment(moment: datetime, step: int
         assert start.date() <= moment.date()
         assert start_of(start, step, UTC) == start
     else:
-        assert start <= moment.astimezone(UTC) < start + timedelta(seconds=step)
-        # the hour of a change of clocks may divide one of several hours in two
-        assert step > HOUR or start_of(start, step, NEW_YORK) == start
+        # the hour of a change of clocks may make one of several hours longer
+        longest = timedelta(seconds=step if step <= HOUR else step + HOUR)
+        assert start <= moment.astimezone(UTC) < start + longest
+        assert start_of(start, step, NEW_YORK) == start
 
 
 def test_long_steps_begin_with_the_calendar():
@@ -66,6 +67,14 @@ def test_long_steps_begin_with_the_calendar():
 def test_several_hours_count_by_the_clock_of_the_exchange():
     moment = datetime(2025, 8, 21, 15, 42, tzinfo=NEW_YORK)
     assert start_of(moment, 4 * HOUR, NEW_YORK) == datetime(2025, 8, 21, 12, tzinfo=NEW_YORK)
+
+
+def test_hours_are_in_order_when_the_clocks_change():
+    night = datetime(2025, 11, 2, 3, 30, tzinfo=UTC)  # New York sets its clocks back at 06:00 UTC
+    bars = [bar(night + timedelta(hours=n), [Decimal(5)]) for n in range(12)]
+    for step in (2 * HOUR, 4 * HOUR):
+        starts = [each.start for each in joined(bars, step, NEW_YORK)]
+        assert starts == sorted(set(starts))
 
 
 def test_volume_is_unknown_if_that_of_one_bar_is():

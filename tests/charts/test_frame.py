@@ -71,6 +71,16 @@ def test_the_newest_minute_grows_the_last_bar():
     )
 
 
+def test_a_bar_keeps_its_volume_until_that_of_the_newest_minute_is_known():
+    bars = minutes(count=200)
+    unknown = bars[-1]._replace(volume=None)
+    before = Frame(bars=bars, step=MINUTE, zone=UTC)
+    frame = Frame(bars=[*bars[:-1], unknown], step=MINUTE, zone=UTC)
+    assert before.wider[-1].bar.volume
+    assert frame.wider[-1].bar.volume == before.wider[-1].bar.volume - bars[-1].volume
+    assert frame.placed[-1].bar.volume is None
+
+
 def test_centuries_are_joined_to_years():
     bars = [bar(datetime(n, 1, 1, tzinfo=UTC), [Decimal(n)]) for n in range(1700, 2000)]
     frame = Frame(bars=bars, step=YEAR, zone=UTC)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quotes.charts.bars import DAY, HOUR, MINUTE, Period
-from quotes.charts.ranges import RANGES, reaching
+from quotes.charts.ranges import RANGES, begins_late, reaches
 from quotes.conf import DEFAULTS
 from tests.charts.made import NEW_YORK, minutes
 
@@ -85,15 +85,26 @@ def test_the_finest_bars_that_are_kept_for_long_enough_are_looked_for_first():
     assert stored("1y", WEEK) == stored("all", WEEK) == [DAY]
 
 
-def test_bars_that_reach_back_farther_are_preferred_until_one_reaches_far_enough():
-    fine, coarse = minutes(count=20)[10:], minutes(count=20)[5:]
-    first = coarse[0].start
-    assert reaching([fine, coarse], fine[0].start) is fine
-    assert reaching([fine, coarse], first) is coarse
-    assert reaching([fine, coarse], first - timedelta(days=1)) is coarse
-    assert reaching([[], fine], first) is fine
-    assert reaching([[], []], first) == ()
-    assert reaching([fine, coarse], None) is fine
+def test_bars_reach_back_although_the_first_minutes_had_no_trade():
+    opened, bars = WEEK[-1].begins, minutes(count=390)
+    bars = [bar._replace(start=opened + timedelta(minutes=n)) for n, bar in enumerate(bars)]
+    assert reaches(bars, opened)
+    assert reaches(bars[4:20], opened)
+    assert not reaches(bars[6:20], opened)
+    assert reaches(bars[7:], opened)
+    assert not reaches(bars[30:], opened)
+    assert reaches(bars, None)
+    assert not reaches([], None)
+    assert not reaches([], opened)
+
+
+def test_a_tenth_of_a_range_may_be_missing_before_a_visitor_is_informed():
+    opened, bars = WEEK[0].begins, minutes(count=41)
+    days = [bar._replace(start=opened + timedelta(days=n)) for n, bar in enumerate(bars)]
+    assert not begins_late(days[4:], opened)
+    assert begins_late(days[5:], opened)
+    assert not begins_late(days[1:3], opened)
+    assert not begins_late(days[5:], None)
 
 
 def test_up_to_two_days_are_a_line_and_more_are_candles():

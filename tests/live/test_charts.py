@@ -127,6 +127,106 @@ async def test_a_chart_has_a_title_in_the_language_of_its_page_also_when_it_move
     await page.disconnect()
 
 
+async def test_a_page_that_opens_after_a_move_shows_it(
+    market: Live, make_quote: Callable[..., Quote], async_client: Any
+):
+    await read(async_client, DAILY)
+    first, _ = await opened("/ws/quotes/?chart=1y/BTC-USD&lang=en")
+    await tell(market, quote(make_quote, "64601.5"))
+    moved = LAST_BAR.sub("<svg", await message(first, LAST_BAR))
+    assert "64,601.50" in moved
+    page = await read(async_client, DAILY)
+    second, opening = await opened("/ws/quotes/?chart=1y/BTC-USD&lang=en")
+    for shown in (page, opening):
+        [tag] = re.findall(r'<svg class="tag".*?</svg>', shown)
+        assert "64,601.50" in tag
+        assert "64,600.00</text></svg></g>" not in shown
+    await first.disconnect()
+    await second.disconnect()
+
+
+async def test_a_price_that_returns_before_the_next_drawing_is_shown(
+    market: Live, make_quote: Callable[..., Quote], async_client: Any
+):
+    await read(async_client, DAILY)
+    page, _ = await opened("/ws/quotes/?chart=1y/BTC-USD&lang=en")
+    await tell(market, quote(make_quote, "64601.5"))
+    await message(page, LAST_BAR)
+    later = NOON + timedelta(minutes=2)  # when it is drawn again
+    market.store.clock = lambda: later
+    await tell(market, quote(make_quote, "64600", later))
+    assert "64,600.00</text></svg></g>" in await message(page, re.compile('class="tag"'))
+    await page.disconnect()
+
+
+async def test_charts_move_while_the_database_is_away(
+    market: Live, make_quote: Callable[..., Quote], async_client: Any
+):
+    await read(async_client, DAILY)
+    page, _ = await opened("/ws/quotes/?chart=1y/BTC-USD&lang=en")
+    rename = "ALTER TABLE {} RENAME TO {}"
+    await sync_to_async(execute)(rename.format("quotes_candle", "gone"))
+    try:
+        for minutes in (2, 4, 65):  # the chart is drawn again, and its bars are to be read again
+            later = NOON + timedelta(minutes=minutes)
+            market.store.clock = lambda later=later: later
+            await tell(market, quote(make_quote, str(64_600 + minutes), later))
+            await message(page, re.compile(f"{64_600 + minutes:,}.00</text></svg></g>"))
+        assert f"{64_665:,}.00</text></svg></g>" in await read(async_client, DAILY)
+    finally:
+        await sync_to_async(execute)(rename.format("gone", "quotes_candle"))
+    await page.disconnect()
+
+
+async def test_more_charts_than_are_kept_stay_current(
+    market: Live, make_quote: Callable[..., Quote], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("quotes.live.charts.MAX_DRAWN", 2)
+    charts = ",".join(f"{each}/BTC-USD" for each in ("1m", "6m", "1y", "5y"))
+    page, _ = await opened(f"/ws/quotes/?chart={charts}&lang=en")
+    await until(lambda: len(market.charts.drawn) == 4)
+    drawn = {key: id(each) for key, each in market.charts.drawn.items()}
+    await tell(market, quote(make_quote, "64601.5"))
+    moved = await message(page, LAST_BAR)
+    assert len(LAST_BAR.findall(moved)) == 4
+    assert drawn == {key: id(each) for key, each in market.charts.drawn.items()}
+    await page.disconnect()
+
+
+async def test_charts_that_no_page_shows_are_forgotten(market: Live, async_client: Any):
+    await read(async_client, DAILY)
+    page, _ = await opened("/ws/quotes/?chart=1m/BTC-USD&lang=en")
+    await until(lambda: {place.form.range for place, _ in market.charts.drawn} == {"1m", "1y"})
+    later = NOON + timedelta(minutes=6)
+    market.store.clock = lambda: later
+    await until(lambda: {place.form.range for place, _ in market.charts.drawn} == {"1m"})
+    await page.disconnect()
+
+
+async def test_a_page_may_have_ten_charts(market: Live, async_client: Any):
+    charts = [
+        f"{each}/{code}" for each in ("1m", "6m", "1y", "5y") for code in market.listed.symbols
+    ]
+    answer = await async_client.get("/live/?chart=" + ",".join(charts[:10]))
+    assert answer.status_code == 200
+    answer = await async_client.get("/live/?chart=" + ",".join(charts[:11]))
+    assert answer.status_code == 400
+    assert answer.content == b"11 charts requested, at most 10 are allowed"
+
+
+async def test_a_chart_comes_as_rarely_as_its_page_wants(
+    market: Live, make_quote: Callable[..., Quote], async_client: Any
+):
+    await read(async_client, DAILY)
+    page, _ = await opened("/ws/quotes/?chart=1y/BTC-USD&rate=5&lang=en")
+    turn = market.charts.turn
+    await tell(market, quote(make_quote, "64601.5"))
+    assert "64,601.50" in await message(page, LAST_BAR)
+    assert market.charts.turn % 5 == 0
+    assert market.charts.turn > turn
+    await page.disconnect()
+
+
 async def test_a_quote_of_another_day_begins_a_bar(
     market: Live, make_quote: Callable[..., Quote], async_client: Any
 ):
@@ -142,10 +242,10 @@ async def test_a_quote_of_another_day_begins_a_bar(
 
 async def test_a_second_page_costs_no_query(market: Live, async_client: Any):
     await read(async_client, DAILY)
-    asked = len(market.charts.bars.series)
+    asked = len(market.charts.drawings.bars.series)
     drawn = {key: id(each) for key, each in market.charts.drawn.items()}
     await read(async_client, DAILY)
-    assert len(market.charts.bars.series) == asked
+    assert len(market.charts.drawings.bars.series) == asked
     assert drawn == {key: id(each) for key, each in market.charts.drawn.items()}
     assert market.fragments.renders["quotes/_chart_table.html"] == 1
 
@@ -175,6 +275,49 @@ async def test_a_range_that_is_longer_than_its_prices_says_since_when_they_are_t
     page = await read(async_client, "/symbols/BTC-USD/?range=5y")
     assert "Prices are stored since Feb. 26, 2026." in page
     assert "Prices are stored since" not in await read(async_client, "/symbols/BTC-USD/?range=all")
+
+
+async def test_that_day_is_the_one_of_the_first_bar_in_any_zone(
+    market: Live, async_client: Any, settings: Any
+):
+    settings.TIME_ZONE = "America/New_York"
+    page = await read(async_client, "/symbols/BTC-USD/?range=5y")
+    assert "Prices are stored since Feb. 26, 2026." in page
+
+
+async def test_a_month_of_a_stock_is_drawn_from_its_hours(market: Live, async_client: Any):
+    openings = [
+        datetime(2026, month, day, 14, 30, tzinfo=UTC)
+        for month, days in (
+            (2, (4, 5, 6, *range(9, 14), *range(17, 21), *range(23, 28))),
+            (3, (2, 3)),
+        )
+        for day in days
+    ]
+    for opening in openings:
+        await store_bars("AAPL", 3600, opening + timedelta(hours=6), *["250"] * 7)
+        await store_bars("AAPL", DAY, opening, "250")
+    await read(async_client, "/symbols/AAPL/?range=1m")
+    [drawn] = [each for (place, _), each in market.charts.drawn.items() if place.code == "AAPL"]
+    assert drawn.step == 3600
+    assert "Prices are stored since" not in drawn.html
+
+
+async def test_before_the_opening_a_session_is_compared_with_the_close_before_it(
+    market: Live, make_quote: Callable[..., Quote], async_client: Any
+):
+    morning = datetime(2026, 3, 4, 13, 0, tzinfo=UTC)  # 08:00 in New York
+    market.store.clock = lambda: morning
+    session = datetime(2026, 3, 3, 14, 30, tzinfo=UTC)
+    await store_bars("AAPL", DAY, session, "100", "109")
+    await store_bars("AAPL", 300, session + timedelta(hours=6), *["109"] * 60)
+    early = make_quote(
+        "AAPL", "110", provider="alpaca", source_time=morning, received_at=morning,
+        reference=Decimal(109), reference_kind="prev_close", session="pre",
+    )  # fmt: skip
+    await tell(market, early)
+    page = await read(async_client, "/symbols/AAPL/?range=1d")
+    assert "109.00, up 9.00% from the previous close of 100.00" in page
 
 
 async def test_without_the_database_a_page_opens_and_its_chart_comes_later(
