@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from functools import cached_property
 from itertools import pairwise, takewhile
+from statistics import mode
 
 from quotes.charts.axes import LEAST_BAR, SIZES, is_steep
 from quotes.charts.bars import DAY, Bar, Period, grown, joined, longer, start_of, zone_of
-from quotes.charts.path import Placed
+from quotes.charts.path import BODY, SLOT, Placed
 from quotes.charts.slots import fitting, slots, spans
 
 SHORTEST_GAP = 3  # slots of less than a day without a bar, across which no line is drawn
@@ -67,7 +68,8 @@ class Frame:
             if len(filled) <= FEWEST_BARS:
                 break
         bars = joined((each.bar for each in self.placed), step, self.drawn_zone)
-        *wider, last = (Placed(bar, *filled[bar.start]) for bar in bars)
+        usual = mode(last - first + 1 for first, last in filled.values())
+        *wider, last = (_joined(bar, *filled[bar.start], usual) for bar in bars)
         return [*wider, self._wider_with(last, self.placed[-1])]
 
     @cached_property
@@ -111,3 +113,8 @@ class Frame:
     def _wider_with(self, wide: Placed, last: Placed) -> Placed:
         narrow = [each.bar for each in self.placed[:-1] if each.first >= wide.first]
         return wide._replace(bar=grown(wide.bar.start, narrow, last.bar))
+
+
+def _joined(bar: Bar, first: int, last: int, usual: int) -> Placed:
+    """Place a joined bar. All bodies have one width; only a part of a step may lack room for it."""
+    return Placed(bar, first, last, min(usual * BODY, (last - first + 1) * SLOT - 2))

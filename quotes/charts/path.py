@@ -14,26 +14,22 @@ from quotes.charts.axes import FULL, Scale
 from quotes.charts.bars import Bar
 
 SLOT = 10
-MARGIN = 2  # of a slot, on each side of a body
+BODY = 6  # the width of a body in a slot
 Point = tuple[int, int]  # x, y
 
 
 class Placed(NamedTuple):
-    """A bar, and the first and the last slot that it fills."""
+    """A bar, the first and the last slot that it fills, and the width of its body (even)."""
 
     bar: Bar
     first: int
     last: int
+    wide: int = BODY
 
     @property
     def left(self) -> int:
         """Where its body begins."""
-        return self.first * SLOT + MARGIN
-
-    @property
-    def wide(self) -> int:
-        """The width of its body."""
-        return (self.last - self.first + 1) * SLOT - 2 * MARGIN
+        return self.middle - self.wide // 2
 
     @property
     def middle(self) -> int:

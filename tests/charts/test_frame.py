@@ -33,6 +33,14 @@ def test_a_year_has_each_day_and_for_narrow_screens_each_week():
     assert not frame.gaps
 
 
+def test_joined_bars_have_bodies_of_one_width_and_gaps_between_them():
+    thursday, bars = 3, year(days=129)  # 26 weeks, of which the first and the last are parts
+    wider = Frame(bars=bars[thursday:-2], step=DAY, zone=NEW_YORK).wider
+    assert [each.wide for each in wider] == [18, *[30] * 24, 18]
+    for one, other in pairwise(wider):
+        assert other.left - one.left - one.wide >= 10  # a third of a body
+
+
 def test_few_bars_are_not_joined():
     assert not Frame(bars=year()[:77], step=DAY, zone=NEW_YORK).wider
     assert Frame(bars=year()[:78], step=DAY, zone=NEW_YORK).wider

@@ -81,9 +81,9 @@ def test_an_unknown_volume_is_not_drawn_and_the_smallest_is():
     assert [(part[0][0] // SLOT, FULL - part[1][1]) for part in parts] == [(2, 1), (3, 160)]
 
 
-def test_a_joined_bar_is_as_wide_as_its_slots():
-    placed = Placed(bar(OPENING, [Decimal(5)]), 5, 9)
+def test_a_joined_bar_stands_in_the_middle_of_its_slots():
+    placed = Placed(bar(OPENING, [Decimal(5)]), 5, 9, 30)
     scale = scale_of(Decimal(4), Decimal(6))
     x = [each for each, _ in read(candles([placed], scale, VOLUMES, Decimal(0)).up)]
-    assert (min(x), max(x)) == (52, 98)
+    assert (min(x), max(x)) == (60, 90)
     assert points([placed], scale) == [(75, 500)]
