@@ -18,9 +18,9 @@ from quotes.quote import Quote
 WEEKS_52 = timedelta(weeks=52)
 MAX_GAP = timedelta(days=14)  # the longest time without trading, such as around a New Year
 REACH = timedelta(days=366) + MAX_GAP  # the oldest candle that a figure is made of
-COUNTED = {"1D": 1, "5D": 5}  # days of trading, by period
+COUNTED = {"5D": 5}  # days of trading, by period
 MONTHS = {"1M": 1, "1Y": 12}
-PERIODS = ("1D", "5D", "1M", "YTD", "1Y")
+PERIODS = ("5D", "1M", "YTD", "1Y")
 VOLUME_DAYS = (5, 30)  # of an average volume: at least, and at most
 
 

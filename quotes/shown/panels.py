@@ -19,7 +19,6 @@ from quotes.shown import SESSIONS, Shown, translated
 from quotes.store import State
 
 PERIODS = {
-    "1D": gettext_noop("1 day"),
     "5D": gettext_noop("5 days"),
     "1M": gettext_noop("1 month"),
     "YTD": gettext_noop("This year"),

@@ -58,25 +58,24 @@ def test_each_period_begins_with_the_close_before_it():
     candles = every_weekday(300)
     found = figures(candles, TODAY)
     assert found.bases == {
-        "1D": close_of(candles, date(2026, 11, 27)),  # a Friday
         "5D": close_of(candles, date(2026, 11, 23)),
         "1M": close_of(candles, date(2026, 10, 30)),
         "YTD": close_of(candles, date(2025, 12, 31)),
         "1Y": close_of(candles, date(2025, 11, 28)),  # 30 November was a Sunday
     }
     assert list(found.changes(Decimal(400))) == list(found.bases)
-    assert found.changes(found.bases["1D"] * 2)["1D"] == 100
+    assert found.changes(found.bases["5D"] * 2)["5D"] == 100
 
 
 @pytest.mark.parametrize(
     ("count", "known"),
     [
         (1, []),  # today's own candle
-        (2, ["1D"]),
-        (6, ["1D", "5D"]),
-        (22, ["1D", "5D", "1M"]),
-        (240, ["1D", "5D", "1M", "YTD"]),
-        (262, ["1D", "5D", "1M", "YTD", "1Y"]),
+        (5, []),
+        (6, ["5D"]),
+        (22, ["5D", "1M"]),
+        (240, ["5D", "1M", "YTD"]),
+        (262, ["5D", "1M", "YTD", "1Y"]),
     ],
 )
 def test_a_period_that_candles_do_not_reach_has_no_change(count: int, known: list[str]):
@@ -86,7 +85,7 @@ def test_a_period_that_candles_do_not_reach_has_no_change(count: int, known: lis
 
 def test_a_period_does_not_begin_in_a_gap():
     candles = [each for each in every_weekday(300) if each.start.month not in (10, 12)]
-    assert set(figures(candles, TODAY).bases) == {"1D", "5D", "1Y"}
+    assert set(figures(candles, TODAY).bases) == {"5D", "1Y"}
 
 
 @pytest.mark.parametrize(
@@ -107,8 +106,8 @@ def test_a_month_and_a_year_begin_on_the_same_day_or_the_last_of_the_month(
 
 
 def test_a_price_below_zero_rises_towards_zero():
-    found = Figures(bases={"1D": Decimal(-40)})
-    assert found.changes(Decimal(-20)) == {"1D": 50}
+    found = Figures(bases={"5D": Decimal(-40)})
+    assert found.changes(Decimal(-20)) == {"5D": 50}
 
 
 def test_a_range_of_52_weeks_includes_the_day_of_the_quote(make_quote: Any):

@@ -100,7 +100,7 @@ async def test_many_pages_read_the_candles_of_a_symbol_in_one_query(live: Any, a
         await asyncio.gather(*(async_client.get(PATH) for _ in range(20)))
         await async_client.get("/live/?panel=BTC-USD")
     assert len(of_candles(asked)) == 1
-    assert shown(live).bases["1D"] == 399
+    assert shown(live).bases["5D"] == 395
 
 
 async def test_figures_are_read_again_after_a_minute(live: Any, async_client: Any):
@@ -120,9 +120,9 @@ async def test_a_page_that_stays_open_begins_its_periods_with_the_closes_of_yest
 ):
     await async_client.get(PATH)
     await sync_to_async(save)(range(900, 901), NOON + timedelta(days=1))
-    assert shown(live).bases["1D"] == 399
+    assert shown(live).bases["5D"] == 395
     put(live, make_quote, 2, received_at=NOON + timedelta(days=1))
-    await until(lambda: shown(live).bases["1D"] == 400)
+    await until(lambda: shown(live).bases["5D"] == 396)
 
 
 async def test_figures_that_did_not_change_are_not_drawn_again(live: Any, async_client: Any):
@@ -150,7 +150,7 @@ async def test_a_page_opens_without_figures_while_the_database_hangs_and_gets_th
         assert shown(live) == NOTHING
         await until(lambda: not live.hub.changed)
         before = len(panels)
-    await until(lambda: shown(live).bases.get("1D") == 399)
+    await until(lambda: shown(live).bases.get("5D") == 395)
     await until(lambda: len(panels) > before)
 
 
@@ -186,7 +186,7 @@ async def test_a_database_that_fails_is_reported_once_and_read_again_after_a_min
     assert record.getMessage().startswith(words)
     assert record.levelno == logging.WARNING
     await async_client.get(PATH)
-    assert shown(live).bases["1D"] == 399
+    assert shown(live).bases["5D"] == 395
 
 
 async def test_figures_for_which_there_is_no_memory_are_not_read_at_each_tick(

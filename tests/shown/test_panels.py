@@ -26,7 +26,7 @@ FIGURES = Figures(
     high=Decimal(120),
     volume=Decimal(51_230_000),
     volume_days=30,
-    bases={"1D": Decimal(100), "YTD": Decimal(202), "1Y": Decimal(101)},
+    bases={"5D": Decimal(100), "YTD": Decimal(202), "1Y": Decimal(101)},
     closes=(Close(date(2026, 11, 24), Decimal(98)), Close(date(2026, 11, 25), Decimal(100))),
 )
 NEW_YORK = ZoneInfo("America/New_York")
@@ -79,7 +79,7 @@ class TestFigures:
         shown = panel(low=Decimal(97), high=Decimal(102), volume=Decimal(42_300_000))
         assert meters(shown) == [("97", "102", "101"), ("90.5", "120", "101")]
         assert part(shown, "ranges") == "Day range 97.00 102.00 52 weeks 90.50 120.00"
-        assert part(shown, "periods") == "1 day +1.00% This year −50.00% 1 year 0.00%"
+        assert part(shown, "periods") == "5 days +1.00% This year −50.00% 1 year 0.00%"
         assert re.findall(r'data-field="period" data-way="(\w+)"', shown) == ["up", "down", "flat"]
         assert "Volume 42.30M Average volume, 30 days 51.23M" in read(shown)
 
@@ -90,7 +90,7 @@ class TestFigures:
     def test_germans_read_them_in_german(self):
         shown = panel(language="de")
         assert part(shown, "ranges") == "52 Wochen 90,50 120,00"
-        assert part(shown, "periods") == "1 Tag +1,00 % Dieses Jahr −50,00 % 1 Jahr 0,00 %"
+        assert part(shown, "periods") == "5 Tage +1,00 % Dieses Jahr −50,00 % 1 Jahr 0,00 %"
         assert "Volumen im Schnitt, 30 Tage 51,23 Mio." in read(shown)
 
     def test_what_is_unknown_is_left_out(self):
@@ -131,7 +131,7 @@ class TestOutsideOfTrading:
         assert part(shown, "panel-state").endswith("At close Wed 21:00 UTC")
         assert len(re.findall('data-field="last"', shown)) == 1
         assert meters(shown) == [("90.5", "120", "100")]
-        assert part(shown, "periods").startswith("1 day 0.00%")
+        assert part(shown, "periods").startswith("5 days 0.00%")
 
     def test_other_sites_get_the_close_with_its_time(self):
         now = POST.astimezone(UTC)
