@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quotes import conf, sessions
 from quotes.candles.figures import MAX_GAP, NOTHING, PERIODS, Figures, figures
+from quotes.candles.growing import DAY
 from quotes.providers import Candle
 from tests.examples import examples
 
@@ -103,6 +105,25 @@ def test_a_month_and_a_year_begin_on_the_same_day_or_the_last_of_the_month(
     candles = [candle(day - timedelta(back), back + 1) for back in range(400, 0, -1)]
     bases = figures(candles, day).bases
     assert (bases["1M"], bases["1Y"]) == (close_of(candles, month), close_of(candles, year))
+
+
+@pytest.mark.parametrize(
+    ("exchange", "day"),
+    [
+        ("NASDAQ", date(2027, 11, 29)),  # the day a year before is a Sunday
+        ("NASDAQ", date(2027, 1, 19)),  # it is Martin Luther King Day
+        ("TSE", date(2027, 5, 6)),  # it is the last day of Golden Week
+        ("SHANGHAI", date(2027, 2, 23)),  # it ends the holidays of the New Year
+    ],
+)
+def test_candles_that_are_requested_by_default_reach_the_close_a_year_before(
+    exchange: str, day: date
+):
+    oldest = datetime.combine(day, time.max, UTC) - timedelta(conf.DEFAULTS["BACKFILL"][DAY])
+    days = [day - timedelta(back) for back in range(400, -1, -1)]
+    candles = [candle(each, 5) for each in days if sessions.trading_on(exchange, "stock", each)]
+    found = figures([each for each in candles if each.start >= oldest], day)
+    assert "1Y" in found.bases
 
 
 def test_a_price_below_zero_rises_towards_zero():
