@@ -49,7 +49,7 @@ class Texts(Protocol):
 
     @property
     def nothing(self) -> str:
-        """Write that there is no bar."""
+        """Return the text of a gap."""
 
     def reading(self, when: str, bar: Bar | None, change: Decimal | None) -> Reading:
         """Write the values of a bar, item by item; the same number of items without a bar."""

@@ -336,7 +336,7 @@ class Shown:
 
     @property
     def reason(self) -> str:
-        """Why there is no price: its provider is down, or none has sent one."""
+        """The cause of a missing price: its provider is down, or no provider has sent one."""
         if self.state.outage is None:
             return gettext(
                 "No source has sent a price of this symbol. It appears here as soon as one does."

@@ -98,11 +98,11 @@ class ChartTexts:
 
     @property
     def nothing(self) -> str:
-        """Write that there is no bar."""
+        """Return the text of a gap."""
         return patterns(self.language).nothing
 
     def reading(self, when: str, bar: Bar | None, change: Decimal | None) -> Reading:
-        """Write the values of a bar; without a bar, write that there is none."""
+        """Write the values of a bar, or the text of a gap."""
         words = patterns(self.language)
         if bar is None:
             return (when, self.nothing, ""), ("",) * 4

@@ -107,7 +107,7 @@ class Command(BaseCommand):
             self.stdout.flush()
 
     def nothing(self, symbol: str) -> str:
-        """Return why there is no new candle of a symbol."""
+        """Return the reason why a symbol got no new candles."""
         chain = [self.providers[name] for name in self.chains[symbol]]
         if any(provider.invented for provider in chain):
             return "simulated, so its candles are made when they are shown"
