@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_CEILING, Decimal
 from itertools import pairwise
-from math import exp, log
+from math import ceil, log, log10
 from typing import NamedTuple
 
 from quotes.charts.bars import DAY, HOUR, MINUTE, MONTH, QUARTER, WEEK, YEAR, first_day
@@ -25,6 +25,9 @@ BETWEEN = 24  # px between two labels of times, at least
 LEAST_BAR = 3  # px from a bar to the next one, at least
 STEEP = 3  # times the lowest value
 NICE = (Decimal(1), Decimal(2), Decimal("2.5"), Decimal(5))
+ROUND = tuple(
+    [*map(Decimal, each.split())] for each in ("1 1.5 2 3 4 6 8", "1 2 3 5", "1 2 5", "1 3", "1")
+)  # values with labels within a power of ten, on a logarithmic scale
 
 
 class Size(NamedTuple):
@@ -67,22 +70,25 @@ class Scale:
 
         They are at least 40 px apart and multiples of their step. `finest` is the tick size.
         """
-        if self.logarithmic:
-            return list(self._unequal(pixels, finest))
-        step = nice((self.high - self.low) * APART / Decimal(pixels), finest)
+        if self.logarithmic and is_steep(self.low, self.high):
+            return [each for each in self._round(pixels) if each[1] >= finest]
+        least = (self.high - self.low) * APART / Decimal(pixels)
+        if self.logarithmic:  # labels are closest at the top
+            least = self.high * (1 - (self.low / self.high) ** (Decimal(APART) / Decimal(pixels)))
+        step = nice(least, finest)
         first = _multiple(self.low, step)
         count = int((self.high - first) // step) + 1 if first <= self.high else 0
         return [(first + n * step, step) for n in range(count)]
 
-    def _unequal(self, pixels: float, finest: Decimal) -> Iterator[tuple[Decimal, Decimal]]:
-        """Yield labels whose step grows with the values."""
-        factor = Decimal(exp((log(self.high) - log(self.low)) * APART / pixels)) - 1
-        step = nice(self.low * factor, finest)
-        value = _multiple(self.low, step)
-        while value <= self.high:
-            yield value, step
-            step = nice(value * factor, finest)
-            value = _multiple(value * (1 + factor), step)
+    def _round(self, pixels: float) -> Iterator[tuple[Decimal, Decimal]]:
+        """Yield the values with the same first digits in each power of ten, and their steps."""
+        room = pixels / log10(self.high / self.low)  # px, of a power of ten
+        digits = next((each for each in ROUND if _least(each) * room >= APART), ROUND[-1])
+        every = ceil(APART / room)
+        for power in range(self.low.adjusted(), self.high.adjusted() + 1):
+            for digit in digits if power % every == 0 else ():
+                if self.holds(value := digit.scaleb(power)):
+                    yield value, Decimal("1" if _is_whole(digit) else "0.5").scaleb(power)
 
 
 def scale_of(
@@ -116,6 +122,11 @@ def nice(least: Decimal, finest: Decimal) -> Decimal:
     steps = [each.scaleb(power + n) for n in range(3) for each in NICE]
     large = [step for step in steps if step >= least]
     return next((step for step in large if _is_whole(step / finest)), large[0])
+
+
+def _least(digits: Sequence[Decimal]) -> float:
+    """Return the smallest part of a power of ten that is between two values."""
+    return min(log10(other / one) for one, other in pairwise([*digits, Decimal(10)]))
 
 
 def _is_whole(number: Decimal) -> bool:

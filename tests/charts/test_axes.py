@@ -114,10 +114,19 @@ def test_a_nice_step_is_one_two_two_and_a_half_or_five(least: str, finest: str, 
     assert nice(Decimal(least), Decimal(finest)) == Decimal(step)
 
 
-def test_labels_of_a_logarithmic_scale_grow_with_the_values():
-    scale = scale_of(Decimal(10), Decimal(1000), logarithmic=True)
-    found = [int(value) for value, _ in scale.ticks(376, CENT)]
-    assert found == [10, 20, 40, 100, 200, 400, 1000]
+@pytest.mark.parametrize(
+    ("lowest", "highest", "labels"),
+    [
+        ("10", "1000", "10 20 50 100 200 500 1000"),
+        ("48000", "196000", "60000 80000 100000 150000 200000"),
+        ("0.3", "250000", "1 10 100 1000 10000 100000"),
+        ("218", "404", "250 300 350 400"),
+        ("1E-4", "1E+9", "0.0001 0.01 1 100 10000 1000000 100000000"),
+    ],
+)
+def test_labels_of_a_logarithmic_scale_are_round(lowest: str, highest: str, labels: str):
+    scale = scale_of(Decimal(lowest), Decimal(highest), logarithmic=True)
+    assert " ".join(f"{value:f}" for value, _ in scale.ticks(376, Decimal("1E-12"))) == labels
 
 
 def test_values_are_steep_above_three_times_the_lowest():
