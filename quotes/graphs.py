@@ -81,9 +81,10 @@ class Choice:
         }
         return [(name, value) for name, value in pairs.items() if value]
 
-    def context(self) -> dict[str, Any]:
-        """Return the links to other charts."""
+    def context(self, *, steep: bool = False) -> dict[str, Any]:
+        """Return the links to other charts of these prices."""
         form = self.form
+        scale = SCALES[form.is_logarithmic(steep=steep)]
         kind = form.kind or RANGES[form.range].kind
         return {
             "errors": self.errors,
@@ -92,10 +93,7 @@ class Choice:
                 for name, label in LABELS.items()
             ],
             "kinds": [(gettext(WORDS[k]), self.link(kind=k), k == kind) for k in KINDS],
-            "scales": [
-                (gettext(WORDS[s]), self.link(scale=s), s == (form.scale or SCALES[0]))
-                for s in SCALES
-            ],
+            "scales": [(gettext(WORDS[s]), self.link(scale=s), s == scale) for s in SCALES],
             "others": [
                 (code, self.link(others=tuple(c for c in form.others if c != code)))
                 for code in form.others

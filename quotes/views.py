@@ -239,6 +239,7 @@ async def symbol(request: HttpRequest, code: str) -> HttpResponse:
     choice = Choice(request.GET, found.code, live.listed.symbols)
     chart = Place("chart", found.code, choice.form)
     await live.charts.ready([chart], edition())
+    frame = live.charts.frame(chart, edition())
     state = live.store.states.get(found.code)
     if state is None:  # it became inactive just now
         raise Http404(_("There is no symbol “%(code)s”.") % {"code": code})
@@ -264,7 +265,7 @@ async def symbol(request: HttpRequest, code: str) -> HttpResponse:
         hours=market_days(state, live.store.clock()),
         neighbours={"board": narrowest, "rows": entries(live, around)},
         chart=live.charts.whole(chart, edition()),
-        choice=choice.context(),
+        choice=choice.context(steep=frame is not None and frame.is_steep),
         table=live.charts.table(chart, edition()),
     )
     return render(request, "quotes/symbol.html", context)

@@ -51,6 +51,20 @@ def test_any_query_is_a_chart_and_its_link_is_the_same_chart(query: str):
 
 
 @pytest.mark.parametrize(
+    ("query", "current"),
+    [
+        ("range=all", "Logarithmic"),
+        ("range=all&scale=linear", "Linear"),
+        ("range=5y", "Linear"),
+        ("range=5y&scale=log", "Logarithmic"),
+    ],
+)
+def test_the_scale_that_is_drawn_is_the_current_one(query: str, current: str):
+    scales = choice(query).context(steep=True)["scales"]
+    assert [name for name, _, is_current in scales if is_current] == [current]
+
+
+@pytest.mark.parametrize(
     ("query", "error"),
     [
         ("range=2w", "There is no range “2w”. Choose one of: 1d, 5d, 1m, 6m, ytd, 1y, 5y, all."),

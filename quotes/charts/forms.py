@@ -31,6 +31,10 @@ class Form(NamedTuple):
             tuple(others),
         )
 
+    def is_logarithmic(self, *, steep: bool) -> bool:
+        """Return whether its scale is logarithmic; `steep` prices are, over all years."""
+        return self.scale == "log" or (steep and not self.scale and self.range == "all")
+
     @property
     def options(self) -> str:
         """Range, kind and scale as one text."""

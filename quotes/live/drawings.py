@@ -186,7 +186,7 @@ class Drawings:
             frame=frame,
             texts=texts,
             kind=form.kind or RANGES[form.range].kind,
-            logarithmic=_is_logarithmic(form, frame),
+            logarithmic=form.is_logarithmic(steep=frame.is_steep),
             tick=state.symbol.tick_size or PLAIN,
             previous=await self._previous_close(form, state, frame.hours),
         )
@@ -246,7 +246,3 @@ def _words(place: Place, state: State) -> dict[str, Any]:
 
 def _zone(symbol: Symbol) -> ZoneInfo | None:
     return sessions.zone(symbol.exchange, symbol.kind)
-
-
-def _is_logarithmic(form: Form, frame: Frame) -> bool:
-    return form.scale == "log" or (not form.scale and form.range == "all" and frame.is_steep)
