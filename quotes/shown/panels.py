@@ -141,7 +141,9 @@ class Panel(Shown):
     @property
     def extended(self) -> bool:
         """Whether its market trades outside regular hours, so that the page keeps a line free."""
-        return sessions.has_hours_outside(self.symbol.exchange, self.symbol.kind)
+        return self.session != "always" and sessions.has_hours_outside(
+            self.symbol.exchange, self.symbol.kind
+        )
 
     @property
     def outside(self) -> str:

@@ -282,6 +282,44 @@ def test_numbers_have_the_same_edge_in_a_page_from_right_to_left(every_state: Si
     assert last == pytest.approx(arrow["x"] + arrow["width"], abs=1)
 
 
+def box(page: Page, part: str) -> dict[str, float]:
+    found = page.locator(part).first.bounding_box()
+    assert found
+    return dict(found)
+
+
+def test_a_wide_page_of_a_symbol_has_its_change_beside_the_price(every_state: Site, tab: OpenTab):
+    page = tab(viewport={"width": 1440, "height": 900})
+    shown = opened(page, every_state, "after hours")
+    last, move = box(shown, ".panel-last"), box(shown, ".panel-move")
+    assert last["x"] + last["width"] < move["x"]
+    assert last["y"] < move["y"] < move["y"] + move["height"] <= last["y"] + last["height"]
+    state, outside = box(shown, ".panel-state"), box(shown, ".panel-outside")
+    assert state["x"] + state["width"] < outside["x"]
+    assert box(shown, ".charts")["y"] == pytest.approx(box(shown, ".panel-figures")["y"], abs=1)
+
+
+@pytest.mark.parametrize("width", [768, 1440])
+def test_a_price_after_hours_moves_nothing_below_it(every_state: Site, tab: OpenTab, width: int):
+    page = tab(viewport={"width": width, "height": 900})
+    shown = opened(page, every_state, "after hours")
+    before = box(shown, ".charts")
+    shown.locator(".panel-outside").evaluate("(line) => line.remove()")
+    assert box(shown, ".charts") == before
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_a_symbol_without_bars_has_a_text_of_its_height(
+    every_state: Site, tab: OpenTab, width: int
+):
+    page = tab(viewport={"width": width, "height": 900})
+    shown = opened(page, every_state, "no price")
+    expect(shown.locator(".chart-none")).to_have_text("There are no prices to draw yet.")
+    assert box(shown, ".charts")["height"] < 100
+    expect(shown.locator(".charts .kinds >> visible=true")).to_have_count(1)
+    expect(shown.locator(".compare")).to_be_hidden()
+
+
 def test_the_pager_stands_still(every_state: Site, tab: OpenTab):
     page = tab()
     places = """[...document.querySelectorAll('.pages > *')].map((place) => {

@@ -128,7 +128,7 @@ class TestOutsideOfTrading:
         assert part(shown, "panel-last") == "100.00 USD"
         assert part(shown, "panel-move") == "▲ +2.00 ( +2.04% ) vs prev. close"
         assert part(shown, "panel-outside").startswith(f"{name} 101.00 ▲ +1.00 ( +1.00% ) ")
-        assert part(shown, "panel-state").endswith("At close Wed 21:00 UTC")
+        assert part(shown, "panel-state").endswith("At close Wed 21:00")
         assert len(re.findall('data-field="last"', shown)) == 1
         assert meters(shown) == [("90.5", "120", "100")]
         assert part(shown, "periods").startswith("5 days 0.00%")
@@ -178,7 +178,10 @@ class TestOutsideOfTrading:
         self, kind: str, exchange: str, *, keeps: bool
     ):
         shown = panel(listed=symbol(kind, exchange))
-        assert ('<p class="panel-outside">' in shown) == keeps
+        assert ("data-extended" in shown) == keeps
+
+    def test_no_line_is_kept_free_where_a_market_is_simulated_around_the_clock(self):
+        assert "data-extended" not in panel(session="always")
 
 
 class TestMarketHours:
