@@ -98,6 +98,7 @@ class Choice:
                 (code, self.link(others=tuple(c for c in form.others if c != code)))
                 for code in form.others
             ],
+            "more": len(form.others) < MOST_SERIES - 1,
             "query": self.link(),
             "pairs": self.pairs(),
         }

@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import OpenTab
+from tests.browser.looks import small_targets
 from tests.servers import Site
 
 pytestmark = [pytest.mark.browser, pytest.mark.server]
@@ -39,6 +40,20 @@ def test_a_chart_is_no_stop_of_the_tab_key_and_its_table_has_all_values(market: 
     rows = page.page.locator(".bars tbody tr")
     assert rows.count() == columns.count()
     expect(rows.first).to_be_visible()
+
+
+def test_a_comparison_keeps_its_colours_and_ends_at_five_symbols(market: Site, tab: OpenTab):
+    compared = f"{YEAR}&with=ETH-USD,SOL-USD,DOGE-USD,ADA-USD"
+    page = tab(market.url + compared, forced_colors="active").page
+    names = page.locator(".quotes-chart figcaption span")
+    expect(names).to_have_count(5)
+    colours = names.evaluate_all("(all) => all.map((each) => getComputedStyle(each).color)")
+    assert len(set(colours)) == 5
+    assert small_targets(page, 36, ".compare") == []
+    expect(page.get_by_label("Compare with")).to_have_count(0)
+    page.get_by_role("link", name="Remove ADA-USD").click()
+    expect(names).to_have_count(4)
+    expect(page.get_by_label("Compare with")).to_be_visible()
 
 
 def test_a_chart_fits_at_every_width(market: Site, tab: OpenTab):

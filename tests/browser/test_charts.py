@@ -224,5 +224,6 @@ def test_a_page_that_is_not_live_takes_the_colour_of_its_chart(opened: OpenChart
 
 def test_with_forced_colours_texts_have_those_of_the_system(opened: OpenChart):
     page = opened(a_day(), forced_colors="active", color_scheme="dark")
-    colours = "[...document.querySelectorAll('.value')].map((each) => getComputedStyle(each).fill)"
+    colours = """[...document.querySelectorAll(".value, .time, .note, [tabindex] text")]
+        .map((each) => getComputedStyle(each).fill)"""
     assert set(page.evaluate(colours)) == {"rgb(255, 255, 255)"}

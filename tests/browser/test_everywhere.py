@@ -243,6 +243,9 @@ def test_paper_has_the_prices_and_their_time_and_nothing_to_press(every_state: S
     ):
         look = f"(place) => getComputedStyle(place).{name}"
         assert shown.locator(part).first.evaluate(look) == value, (part, name)
+    page.open(every_state.url + "/symbols/BTC-JPY/?range=1y")
+    expect(shown.locator(".quotes-chart")).to_be_visible()
+    expect(shown.locator(pressed).locator("visible=true")).to_have_count(0)
 
 
 def test_texts_keep_their_order_in_a_page_from_right_to_left(every_state: Site, tab: OpenTab):
