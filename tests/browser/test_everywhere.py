@@ -59,6 +59,11 @@ DIGITS = """(place) => [...place.querySelectorAll("[data-field=last], [data-fiel
         const {left, right} = text.getBoundingClientRect();
         return [left, right];
     })"""
+EDGES = """(place) => [...place.children].map((part) => {
+    const text = document.createRange();
+    text.selectNodeContents(part);
+    return text.getBoundingClientRect().right;
+})"""
 LATE = """document.querySelectorAll('.quotes-pulse').forEach((pulse) =>
     pulse.className = 'quotes-pulse pulse-late over-10-minutes')"""
 PAGES = {
@@ -283,6 +288,10 @@ def test_numbers_have_the_same_edge_in_a_page_from_right_to_left(every_state: Si
     arrow = shown.locator(".panel-move .quotes-arrow").bounding_box()
     assert arrow
     assert last == pytest.approx(arrow["x"] + arrow["width"], abs=1)
+    opened(page, every_state, "after hours").evaluate("document.documentElement.dir = 'rtl'")
+    for period in shown.locator(".periods div").all():
+        name, percent = period.evaluate(EDGES)
+        assert name == pytest.approx(percent, abs=1)
 
 
 def box(page: Page, part: str) -> dict[str, float]:
