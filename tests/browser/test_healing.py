@@ -174,10 +174,15 @@ def test_the_end_of_a_silence_that_only_the_page_noticed_is_announced(
 ):
     server = servers["uvicorn"]
     with proxy(server.port) as wire:
-        page = tab(wire.url + "/symbols/BTC-USD/").live().listen()
+        page = tab(wire.url + "/symbols/BTC-USD/").live()
         page.mark("BTC-USD")
-        page.after_frames(4)
-        assert page.heard() == []  # neither at the opening nor at a pulse
+
+        def is_silent() -> bool:
+            page.listen().after_frames(4)
+            return page.heard() == []  # neither at the opening nor at a pulse
+
+        # on a busy machine, a pulse may come so late that the page notices it
+        page.until(is_silent, "four frames in time, without an announcement")
         if what == "nothing passes":
             wire.hang()
         elif what == "sockets are refused":

@@ -30,5 +30,8 @@ def a_day(language: str = "en", **given: Any) -> Chart:
 
 
 def render(chart: Chart | Comparison, language: str = "en") -> str:
+    drawing = chart.draw()
     with translation.override(language):
-        return render_to_string("quotes/_chart.html", SHOWN | {"chart": chart.draw()})
+        context = SHOWN | {"chart": drawing, "now": drawing.now}
+        last_bar = render_to_string("quotes/_chart_now.html", context) if drawing.now else ""
+        return render_to_string("quotes/_chart.html", context | {"last_bar": last_bar})
