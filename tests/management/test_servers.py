@@ -11,6 +11,7 @@ import signal
 import socket
 import sqlite3
 import sys
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
@@ -27,6 +28,7 @@ from websockets.asyncio.client import connect as connect_async
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
+from quotes.limits.rarely import LOG_EVERY
 from quotes.management import servers
 from tests.clients import end, handshake
 from tests.servers import PATIENCE, ROOT, Command, Site, Stub, eventually, free_port, manage, site
@@ -316,6 +318,7 @@ def narrow(tmp_path: Path, database_template: Path) -> Iterator[Site]:
 
 
 def test_with_few_files_a_server_refuses_sockets_and_serves_pages(narrow: Site):
+    began = time.monotonic()
     with ExitStack() as doors:
         pages, refused = [], []
         for _ in range(120):
@@ -331,7 +334,7 @@ def test_with_few_files_a_server_refuses_sockets_and_serves_pages(narrow: Site):
     with open_socket(narrow) as page:
         assert prices(page.recv(timeout=PATIENCE))
     log = narrow.log.read_text()
-    assert log.count("refused a socket") == 1
+    assert 1 <= log.count("refused a socket") <= 1 + (time.monotonic() - began) // LOG_EVERY
     assert "ERROR" not in log
 
 
