@@ -15,7 +15,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from quotes.management.terminal import ProgressLine, stops_on_control_c
-from quotes.sessions import CALENDAR, COLUMNS, DAY, VENUES, WEEK
+from quotes.sessions.calendar import CALENDAR, COLUMNS, DAY, VENUES, WEEK
 
 # exchange_calendars knows regular trading only; these are the hours before and after it
 PRE_FROM = {"XNYS": "04:00"}
@@ -52,9 +52,9 @@ class Command(BaseCommand):
     """Write the calendar of market sessions."""
 
     help = (
-        "Renews quotes/sessions.csv from the package exchange_calendars, which “make setup” "
-        "installs. It writes this year and all later years for which the package has the hours "
-        "of a venue. The file is valid after each venue, so you can stop the command at any "
+        "Renews quotes/sessions/sessions.csv from the package exchange_calendars, which “make "
+        "setup” installs. It writes this year and all later years for which the package has the "
+        "hours of a venue. The file is valid after each venue, so you can stop the command at any "
         "time and run it again."
     )
 

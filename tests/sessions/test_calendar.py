@@ -29,7 +29,6 @@ from quotes.management.commands.makesessions import DECIDED
 from quotes.models import Symbol
 from quotes.quote import SESSIONS
 from quotes.sessions import (
-    CALENDAR,
     POLL_AHEAD,
     SETTLED,
     VENUE_OF,
@@ -40,6 +39,7 @@ from quotes.sessions import (
     of_price,
     price_label,
 )
+from quotes.sessions.calendar import CALENDAR, calendar, corrected
 from tests.examples import examples
 from tests.servers import ROOT, environment
 
@@ -456,8 +456,8 @@ class TestCorrections:
     @given(st.sampled_from(sorted(VENUES)), st.times(), st.times())
     def test_the_sessions_of_a_day_follow_each_other(self, venue: str, opens: time, closes: time):
         assume(opens < closes)
-        usual = sessions._calendar()[venue][1][2026].usual(self.DAY)
-        found = sessions.corrected(usual, (opens, closes))
+        usual = calendar()[venue][1][2026].usual(self.DAY)
+        found = corrected(usual, (opens, closes))
         assert [clock for clock, _ in found] == sorted(clock for clock, _ in found)
         assert (opens, "regular") in found
         assert found[-1][1] == "closed"
