@@ -22,6 +22,7 @@ ROOM = Decimal("0.05")  # of the range of values, above the highest and below th
 FLAT = Decimal("0.005")  # of a value that never changes
 APART = 40  # px between two labels of values, at least
 BETWEEN = 24  # px between two labels of times, at least
+FEWEST_LABELS = 3  # of times
 LEAST_BAR = 3  # px from a bar to the next one, at least
 STEEP = 3  # times the lowest value
 NICE = (Decimal(1), Decimal(2), Decimal("2.5"), Decimal(5))
@@ -167,22 +168,31 @@ class Mark(NamedTuple):
 def marks(starts: Sequence[datetime], step: int, pixels: float, text: Text) -> list[Mark]:
     """Return the labels of an axis of this width, by the finest rung for which there is room.
 
+    If these are fewer than three, some of the labels of the rung before are taken instead.
     The starts of the slots are in the zone to be shown, `step` is what is between them. The first
     label of a higher unit states that unit. Labels are at least 24 px apart, and none begins before
     the axis does.
     """
     per_slot = pixels / max(1, len(starts))
+    few: list[Mark] = []
     for rung in LADDER:
         if rung.step < step or (rung.unit == "time" and rung.step % step):
             continue
         found = [m for m in _begun(starts, rung, text) if extent(m, per_slot)[0] >= 0]
-        if _is_hidden(found, per_slot):
-            del found[0]
-        higher = [mark for mark in found if mark.higher]
-        others = [m for m in found if not m.higher and all(_apart(m, h, per_slot) for h in higher)]
-        if not _crowded(higher, per_slot) and not _crowded(others, per_slot):
-            return sorted(higher + others)
-    return []
+        if fit := _fitting(found[_is_hidden(found, per_slot) :], per_slot):
+            return fit if len(fit) >= FEWEST_LABELS else max(fit, few, key=len)
+        thinned = (_fitting(found, per_slot, every) for every in (2, 3, 4))
+        few = next(filter(None, thinned), few)
+    return few
+
+
+def _fitting(found: Sequence[Mark], per_slot: float, every: int = 1) -> list[Mark]:
+    """Return the labels of a higher unit, and each of the others or fewer, if there is room."""
+    higher = [mark for mark in found if mark.higher]
+    others = [m for m in found if not m.higher and all(_apart(m, h, per_slot) for h in higher)]
+    shown = others[::every]
+    crowded = _crowded(higher, per_slot) or _crowded(shown, per_slot)
+    return [] if crowded else sorted(higher + shown)
 
 
 def extent(mark: Mark, per_slot: float) -> tuple[float, float]:

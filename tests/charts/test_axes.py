@@ -180,6 +180,16 @@ def test_the_first_label_of_a_higher_step_states_that_step():
     assert _texts(months, 30 * DAY, 232) == ["Oct", "2025", "Apr", "Jul"]
 
 
+def test_a_narrow_axis_has_some_of_the_finer_labels_rather_than_one():
+    first = datetime(2025, 11, 19, 14, 30, tzinfo=UTC)  # a Wednesday
+    days = [first + timedelta(n) for n in (0, 1, 2, 5, 6)]
+    hours = [Period(day, day + timedelta(hours=6.5)) for day in days]
+    starts = [each.astimezone(NEW_YORK) for each in slots([], 1800, 1800, NEW_YORK, hours)]
+    assert _texts(starts, 1800, 232) == ["Nov 19", "Nov 21", "Nov 25"]
+    month = [first.replace(hour=0, minute=0) + timedelta(n) for n in range(30)]
+    assert _texts(month, DAY, 232) == ["Nov 24", "Dec 8"]
+
+
 def test_a_turn_of_the_day_is_marked_for_a_line():
     first = datetime(2025, 12, 30, tzinfo=UTC)
     starts = [first + timedelta(hours=n) for n in range(72)]
