@@ -67,7 +67,6 @@ class Spark:
 
     path: str = ""
     reference: int | None = None  # the height of the reference in the box, from the top
-    way: str = "flat"
     low: Decimal = Decimal(0)
     high: Decimal = Decimal(0)
 

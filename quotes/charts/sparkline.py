@@ -25,7 +25,6 @@ class Sparkline:
 
     path: str
     reference: int | None  # the height of the previous close, from the top
-    way: str  # "up", "down" or "flat": from the reference, or else from the first price
 
 
 def sparkline(
@@ -49,9 +48,7 @@ def sparkline(
         (round((at - begins) / (ends - begins) * WIDTH), height(value))
         for at, value in thinned(within, begins, ends)
     ]
-    change = within[-1][1] - (within[0][1] if reference is None else reference)
-    way = "up" if change > 0 else "down" if change < 0 else "flat"
-    return Sparkline(line(drawn), None if reference is None else height(reference), way)
+    return Sparkline(line(drawn), None if reference is None else height(reference))
 
 
 def thinned(prices: Sequence[Price], begins: datetime, ends: datetime) -> list[Price]:

@@ -130,7 +130,7 @@ class Sparklines:
         if line is None:
             return NO_SPARK
         closes = [close for _, close in prices]
-        return Spark(line.path, line.reference, line.way, min(closes), max(closes))
+        return Spark(line.path, line.reference, min(closes), max(closes))
 
 
 def _window(state: State, now: datetime) -> tuple[datetime, datetime]:

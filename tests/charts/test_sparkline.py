@@ -67,17 +67,6 @@ def test_a_session_that_began_an_hour_ago_fills_an_eighth_of_the_box():
     assert len(drawn.path) < 400
 
 
-def test_the_direction_is_that_since_the_reference_or_else_since_the_first_price():
-    def way(first: int, last: int, reference: int | None) -> str:
-        found = [(OPENING, Decimal(first)), (OPENING, Decimal(first)), (OPENING, Decimal(last))]
-        drawn = sparkline(found, OPENING, CLOSE, None if reference is None else Decimal(reference))
-        assert drawn
-        return drawn.way
-
-    assert [way(3, 4, 5), way(3, 4, 2), way(3, 4, 4)] == ["down", "up", "flat"]
-    assert [way(3, 4, None), way(4, 3, None), way(3, 3, None)] == ["up", "down", "flat"]
-
-
 def test_prices_of_another_session_are_left_out():
     early = [(OPENING - timedelta(hours=1), Decimal(1))] * 9
     assert sparkline(early, OPENING, CLOSE) is None
