@@ -109,12 +109,13 @@ class Fragments:
 
         return self._kept(Place("spark", code), edition, (spark,), render)
 
-    def sparklines(self, codes: Collection[str], watch: Watch) -> str:
-        """Return a message with those sparklines of a page whose symbols are in `codes`."""
+    def sparklines(self, watch: Watch, codes: Collection[str] | None = None) -> str:
+        """Return a message with all sparklines that are drawn, or with those of these codes."""
+        drawn = self.sparks if codes is None else codes
         return "".join(
             addressed(self.spark(code, watch.edition), _swap(SPARK_TARGET, code))
             for code in watch.of("row")
-            if code in codes and code in self.store.states
+            if code in drawn and code in self.store.states
         )
 
     def place(self, widget: str, code: str, edition: Edition) -> SafeString:
@@ -133,7 +134,8 @@ class Fragments:
 
     def opening(self, watch: Watch) -> str:
         """Return the first message to a socket, with all that its page needs to be current."""
-        return self.everything(watch) + self.sign(watch.edition)
+        # the page may be older than its sparklines, which are not sent again until they change
+        return self.everything(watch) + self.sparklines(watch) + self.sign(watch.edition)
 
     def everything(self, watch: Watch) -> str:
         """Return a message with all fragments, notes and sources, and without inactive symbols."""

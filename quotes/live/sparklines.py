@@ -102,7 +102,7 @@ class Sparklines:
         changed = {code for code, spark in drawn.items() if sparks.get(code, NO_SPARK) != spark}
         sparks |= drawn
         if changed:
-            self.live.hub.send(partial(self.live.fragments.sparklines, changed))
+            self.live.hub.send(partial(self.live.fragments.sparklines, codes=changed))
 
     async def _read(self, codes: set[str], now: datetime) -> None:
         due = [code for code in codes if now - self.read_at.get(code, NEVER) > READ_AGAIN]

@@ -137,6 +137,33 @@ async def test_an_open_page_is_sent_the_sparklines_that_changed_and_no_others(ma
     await page.disconnect()
 
 
+async def test_a_page_that_was_away_gets_the_newest_sparklines_with_its_first_message(
+    market: Live, async_client: Any
+):
+    page = (await async_client.get("/boards/all/")).content.decode()
+    assert line_of(svg_of(page, "BTC-USD")) == ""
+    await store_closes("BTC-USD", SUNDAY, "63900", "63800.5", "64010", "64000")
+    later(market)
+    path = (await drawn(market, "BTC-USD")).path
+    for socket in (PATH,):
+        page, first = await opened(socket)
+        assert line_of(svg_of(first, "BTC-USD")) == path
+        await page.disconnect()
+
+
+async def test_a_symbol_that_is_active_again_comes_with_its_sparkline(market: Live):
+    await store_closes("BTC-USD", SUNDAY, "63900", "63800.5", "64010", "64000")
+    later(market)
+    path = (await drawn(market, "BTC-USD")).path
+    page, _ = await opened(PATH + "?symbols=BTC-USD")
+    for active in (False, True):
+        await Symbol.objects.filter(code="BTC-USD").aupdate(active=active)
+        await market.reload()
+        frame = await page.receive_from()
+        assert (line_of(svg_of(frame, "BTC-USD")) == path) == active
+    await page.disconnect()
+
+
 async def test_a_closed_market_shows_its_last_session(
     market: Live, make_quote: Callable[..., Quote]
 ):
