@@ -43,7 +43,6 @@ TARGETS = {
     "panel": "outerMorph:.quote-panel[data-symbol='{code}']",
     "price": "outerMorph:.quote-price[data-symbol='{code}']",
 }
-SPARK_TARGET = "outerMorph:.quotes-spark[data-spark='{code}']"
 # The same for a symbol that is no longer active: rows of a board are deleted, all others stay.
 GONE = TARGETS | {"row": "delete:tr.quote:not(.quote-entry)[data-symbol='{code}']"}
 
@@ -59,6 +58,7 @@ MAX_RENDERED = 20_000  # fragments, of about 1 KB: without a limit, each edition
 # A sparkline is put there for the first paint. Ticks come without it, and htmx keeps the element.
 SPARK = '<td class="c-spark" hx-morph-skip>'
 EMPTY_SPARK = SPARK + "</td>"
+SPARK_TARGET = "innerMorph:.quote[data-symbol='{code}']>.c-spark"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class Fragments:
         def render() -> SafeString:
             shown = Shown(state, edition.language)
             low, high = shown.as_text(spark.low), shown.as_text(spark.high)
-            context = {"code": code, "spark": spark, "low": low, "high": high}
+            context = {"spark": spark, "low": low, "high": high}
             return self.render("quotes/_spark.html", edition, context)
 
         return self._kept(Place("spark", code), edition, (spark,), render)
@@ -113,7 +113,7 @@ class Fragments:
         """Return a message with all sparklines that are drawn, or with those of these codes."""
         drawn = self.sparks if codes is None else codes
         return "".join(
-            addressed(self.spark(code, watch.edition), _swap(SPARK_TARGET, code))
+            _inside(self.spark(code, watch.edition), _swap(SPARK_TARGET, code))
             for code in watch.of("row")
             if code in drawn and code in self.store.states
         )
@@ -374,6 +374,11 @@ def _written(at: datetime, edition: Edition) -> str:
 
 def _swap(target: str, code: str) -> str:
     return target.format(code="".join(map(_in_selector, code)))
+
+
+def _inside(html: str, swap: str) -> str:
+    """Return the message that replaces what is inside a place; htmx drops the outer element."""
+    return f'<div hx-swap-oob="{swap}">{html}</div>'
 
 
 def _in_selector(character: str) -> str:
