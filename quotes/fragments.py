@@ -27,7 +27,7 @@ from quotes.quote import Quote
 from quotes.shown import Shown, provider_title, since_in_english, summary
 from quotes.shown.panels import Panel
 from quotes.store import Store
-from quotes.watch import Edition, Place, Watch
+from quotes.watch import ROWS, Edition, Place, Watch
 
 # The template of each widget, and how htmx finds the widget on a page. A row of a board is found by
 # its id, so that it stays the same element when rows are sorted. All others can occur repeatedly.
@@ -92,7 +92,7 @@ class Fragments:
     def paint(self, widget: str, code: str, edition: Edition) -> SafeString:
         """Return a symbol's fragment for the first paint of a page."""
         html = self._painted(Place(widget, code), edition)
-        if widget != "row":
+        if widget not in ROWS:
             return html
         filled = SPARK + self.spark(code, edition) + "</td>"
         return mark_safe(html.replace(EMPTY_SPARK, filled, 1))  # noqa: S308  parts are escaped
@@ -114,7 +114,7 @@ class Fragments:
         drawn = self.sparks if codes is None else codes
         return "".join(
             _inside(self.spark(code, watch.edition), _swap(SPARK_TARGET, code))
-            for code in watch.of("row")
+            for code in watch.of(*ROWS)
             if code in drawn and code in self.store.states
         )
 

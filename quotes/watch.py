@@ -70,9 +70,10 @@ class Watch:
         charts = tuple(place for place in self.places if place.widget == "chart")
         object.__setattr__(self, "charts", charts)
 
-    def of(self, widget: str) -> list[str]:
-        """Return the codes of a widget, in order."""
-        return [place.code for place in self.places if place.widget == widget]
+    def of(self, *widgets: str) -> list[str]:
+        """Return the codes of these widgets, in order and each once."""
+        codes = (place.code for place in self.places if place.widget in widgets)
+        return list(dict.fromkeys(codes))
 
     @property
     def unknown(self) -> tuple[str, ...]:

@@ -43,7 +43,7 @@ async def update(page: Page) -> str:
     """Return the next message with a quote: pulses and notes may come at any time."""
     while True:
         frame = await page.receive_from()
-        if "data-symbol" in frame or "quotes-rows" in frame:
+        if 'data-symbol="' in frame or "quotes-rows" in frame:
             return frame
 
 

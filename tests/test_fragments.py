@@ -173,6 +173,17 @@ class TestTheSameBytes:
         assert sent.count(marks) == 1
         assert sent.replace(marks, "") == SPARK.sub("", fragments.paint(widget, "AAPL", EN))
 
+    @pytest.mark.parametrize("widget", ["row", "entry"])
+    def test_the_place_of_a_sparkline_is_the_same_before_it_is_drawn(
+        self, fragments: Fragments, widget: str
+    ):
+        before = fragments.paint(widget, "AAPL", EN)
+        fragments.sparks["AAPL"] = Spark("M0 24l120 0")
+        after = fragments.paint(widget, "AAPL", EN)
+        assert SPARK.findall(before) != SPARK.findall(after)
+        assert SPARK.sub("", before) == SPARK.sub("", after)
+        assert 'aria-hidden="true"></svg>' in SPARK.findall(before)[0]
+
     def test_a_snapshot_never_flashes(self, fragments: Fragments):
         move(fragments, "102")
         assert "data-flash" not in fragments.snapshot(watch(row=["AAPL"]))
@@ -227,6 +238,12 @@ class TestOneMessage:
         place = "innerMorph:.quote[data-symbol='AAPL']>.c-spark"
         assert f'<div hx-swap-oob="{place}">{fragments.spark("AAPL", EN)}</div>' in sent
         assert len(SPARK.findall(sent)) == 1
+
+    def test_a_sparkline_comes_once_for_all_rows_and_entries_of_a_page(self, fragments: Fragments):
+        fragments.sparks["AAPL"] = Spark("M0 24l120 0")
+        sent = fragments.sparklines(watch(row=["AAPL"], entry=["AAPL"], price=["AAPL"]))
+        assert len(SPARK.findall(sent)) == 1
+        assert fragments.sparklines(watch(panel=["AAPL"], price=["AAPL"])) == ""
 
     def test_a_symbol_that_was_unlisted_is_left_out(self, fragments: Fragments):
         fragments.store.keep(SYMBOLS[1:])

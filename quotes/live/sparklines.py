@@ -1,4 +1,4 @@
-"""Sparklines: the last session of each symbol that a row shows, drawn once for all pages.
+"""Sparklines: the last session of each symbol in a table, drawn once for all pages.
 
 Rows are sent with each tick, and sparklines only when they are drawn again.
 """
@@ -23,6 +23,7 @@ from quotes.fragments import NO_SPARK, Fragments, Spark
 from quotes.live.database import DatabaseThread
 from quotes.live.hub import Hub
 from quotes.store import State, Store
+from quotes.watch import ROWS
 
 logger = logging.getLogger(__name__)
 
@@ -83,10 +84,10 @@ class Sparklines:
                 del by_code[code]
 
     def shown(self) -> set[str]:
-        """Return the codes of the rows of all pages, and of the first symbols of the boards."""
+        """Return the codes in tables of all pages, and the first codes of the boards."""
         boards = self.live.listed.boards.values()
         first = islice((code for board in boards for code in board.codes), ALWAYS)
-        watched = (code for watch in self.live.hub.watches for code in watch.of("row"))
+        watched = (code for watch in self.live.hub.watches for code in watch.of(*ROWS))
         return {*first, *watched} & self.live.store.states.keys()
 
     async def renew(self, codes: set[str], now: datetime) -> None:

@@ -68,6 +68,9 @@ body { letter-spacing: .01em; word-spacing: .02em; text-indent: .1em; hyphens: a
   text-align: left; vertical-align: top; background: #ff0; font-family: monospace; }
 .article table { display: block; margin: 2rem 1rem; box-shadow: 0 0 4px; }
 tr:nth-child(odd) { background: #eef; transition: all .3s; }
+.article svg { float: right; max-width: 1rem; height: auto; margin: 1rem; fill: #f0f; stroke: #0ff;
+  opacity: .5; border: 1px solid; }
+path { fill: #f00; stroke: #00f; stroke-width: 9; stroke-dasharray: 4; }
 .quote { display: block; margin: 1rem; padding: 1rem; border-left: 4px solid; }
 .quote::before { content: "“"; font-size: 3rem; }
 .name, .arrow, .currency, .called, .since, .move, .simulated, .tiny { text-transform: uppercase;

@@ -99,6 +99,7 @@ def test_a_symbol_switched_off_does_not_go_on_looking_live_elsewhere(
     for page in (front, embed, symbol):
         page.until(lambda page=page: looks_live(page, "ETH-USD"), "back again")
         page.moves("ETH-USD")
+    expect(embed.row("ETH-USD").locator(".quotes-spark path").last).to_be_visible()
 
 
 def looks_live(page: Tab, code: str) -> bool:

@@ -12,6 +12,7 @@ from playwright.sync_api import Page
 
 from tests.browser.conftest import OFTEN, OpenTab
 from tests.browser.strange import STYLES
+from tests.browser.tab import Tab
 from tests.servers import Site, site
 from tests.test_docs import snippets
 
@@ -48,7 +49,7 @@ LOOKS = r"""([roots, condition]) => {
         letter-spacing line-height margin max-width min-height min-width opacity overflow padding
         position table-layout text-align text-decoration text-indent text-overflow text-shadow
         text-transform text-wrap transition-duration vertical-align visibility white-space
-        word-break word-spacing z-index`.split(/\s+/);
+        word-break word-spacing z-index fill stroke stroke-dasharray stroke-width`.split(/\s+/);
     for (const row of document.querySelectorAll(".quote[data-way]")) {
         row.dataset.way = "up";
         row.dataset.condition = condition;
@@ -60,7 +61,8 @@ LOOKS = r"""([roots, condition]) => {
     const from = root.getBoundingClientRect();
     for (const element of [root, ...root.querySelectorAll("*")]) {
         if (element.closest(".quotes-tiny, [hidden], input") && !element.matches("sub")) continue;
-        const label = [element.tagName, element.className.replace(/htmx\S*/g, "").trim(),
+        const classes = element.getAttribute("class") ?? "";
+        const label = [element.tagName, classes.replace(/htmx\S*/g, "").trim(),
             element.dataset.field, Object.keys(found).length].join(" ");
         for (const part of ["", "::before", "::after"]) {
             const style = getComputedStyle(element, part || null);
@@ -70,7 +72,7 @@ LOOKS = r"""([roots, condition]) => {
                     .replace(/^0px \w+ .*/, "none").replace(/^auto$/, "0px")]));
         }
         if (element.matches(".quotes-whole")) found[label].bottom = "";
-        if (element.matches("table, tr, th, td, a")) {
+        if (element.matches("table, tr, th, td, a, svg")) {
             const box = element.getBoundingClientRect();
             const sizes = [box.x - from.x, box.y - from.y, box.width, box.height];
             found[label].box = sizes.map((size) => Math.round(8 * size) / 8).join(" ");
@@ -114,6 +116,12 @@ def address(site: Site, style: str, theme: str, place: str = "") -> str:
 def embedded(site: Site, theme: str) -> str:
     """Return the address of the same table in a page of ours."""
     return f"{site.url}/embed/quotes/?symbols={','.join(CODES)}&theme={theme}"
+
+
+def drawn(page: Tab) -> None:
+    """Wait until all prices have their sparklines."""
+    lines = page.page.locator(".quotes-spark path:last-child")
+    page.until(lambda: lines.count() == len(CODES) - 1, "their sparklines")
 
 
 def looks(page: Page, root: str, condition: str = "live") -> dict[str, Any]:
@@ -164,13 +172,13 @@ def test_a_table_in_a_strange_page_looks_as_in_ours(
     elsewhere: Site, tab: OpenTab, theme: str, size: dict[str, int]
 ):
     ours, theirs = tab(viewport=size), tab(viewport=size)
-    ours.open(embedded(elsewhere, theme)).live()
+    drawn(ours.open(embedded(elsewhere, theme)).live())
     parts = product((".quotes-table", ".live-quotes-foot"), ("live", "stale", "closed"))
     as_ours = {each: looks(ours.page, *each) for each in parts}
     assert min(map(len, as_ours.values())) > 4
     for style in STYLES:
         for place in ("body", "head"):  # after the site's own styles, and before them
-            theirs.open(address(elsewhere, style, theme, place)).live()
+            drawn(theirs.open(address(elsewhere, style, theme, place)).live())
             for (part, condition), here in as_ours.items():
                 there = looks(theirs.page, part, condition)
                 assert differences(here, there) == {}, f"{part} {condition} {style} {place}"

@@ -29,6 +29,14 @@ from tests.sockets import opened
 SUNDAY = datetime(2026, 3, 1, 12, 2, tzinfo=UTC)  # the stock market was open on Friday
 FRIDAY = datetime(2026, 2, 27, 14, 30, tzinfo=UTC), datetime(2026, 2, 27, 21, 0, tzinfo=UTC)
 PATH = "/ws/boards/all/"
+SOCKETS = (PATH, "/ws/quotes/?symbols=BTC-USD,AAPL")
+PAGES = (
+    "/boards/all/",
+    "/",
+    "/search/?q=usd&page=1",
+    "/symbols/AAPL/",
+    "/embed/quotes/?symbols=BTC-USD",
+)
 
 
 def svg_of(html: str, code: str) -> str:
@@ -42,8 +50,8 @@ def svg_of(html: str, code: str) -> str:
 
 def line_of(svg: str) -> str:
     """Return the path of a sparkline, or ""."""
-    found = re.search(r'<path d="(M[^"]+)"', svg)
-    return found[1] if found else ""
+    found = re.findall(r'<path d="(M[^"]+)"', svg)
+    return found[-1] if found else ""
 
 
 async def store_closes(code: str, until_: datetime, *closes: str) -> None:
@@ -85,47 +93,59 @@ def later(parts: Live, by: timedelta = DRAW_EVERY) -> None:
     parts.store.clock = lambda: now
 
 
+async def drawn_all(parts: Live) -> None:
+    """Wait until all sparklines that are due are drawn."""
+    now = parts.store.clock()
+    await until(lambda: parts.sparklines.drawn_at == now)
+
+
 async def drawn(parts: Live, code: str) -> Spark:
     """Return the sparkline of a symbol as soon as it has a line."""
     await until(lambda: parts.fragments.sparks.get(code, Spark()).path)
     return parts.fragments.sparks[code]
 
 
+@pytest.mark.parametrize("path", PAGES)
 async def test_a_page_shows_the_last_day_with_its_reference_lowest_and_highest_price(
-    market: Live, async_client: Any
+    market: Live, async_client: Any, path: str
 ):
     await store_closes("BTC-USD", SUNDAY, "63900", "63800.5", "64010", "64000")
     later(market)
     await drawn(market, "BTC-USD")
-    svg = svg_of((await async_client.get("/boards/all/")).content.decode(), "BTC-USD")
+    svg = svg_of((await async_client.get(path)).content.decode(), "BTC-USD")
     assert line_of(svg)
     assert 'aria-label="Last session: low 63,800.50, high 64,010.00"' in svg
-    assert 'class="base" d="M0 ' in svg  # the reference is 63,900
-    german = await async_client.get("/boards/all/", headers={"accept-language": "de"})
+    assert svg.index('<path d="M0 ') < svg.index(line_of(svg))  # the reference is 63,900
+    german = await async_client.get(path, headers={"accept-language": "de"})
     assert "Tief 63.800,50, Hoch 64.010,00" in svg_of(german.content.decode(), "BTC-USD")
 
 
+@pytest.mark.parametrize("socket", SOCKETS)
 async def test_a_tick_comes_without_the_sparkline_and_keeps_the_one_on_the_page(
-    market: Live, make_quote: Callable[..., Quote]
+    market: Live, make_quote: Callable[..., Quote], socket: str
 ):
     await store_closes("BTC-USD", SUNDAY, "63900", "63800.5", "64010", "64000")
     later(market)
     await drawn(market, "BTC-USD")
-    page, _ = await opened(PATH)
+    page, _ = await opened(socket)
     await tell(market, make_quote("BTC-USD", "64001.23"))
     frame = ""
     while "64001.23" not in frame:
         frame = await page.receive_from()
     assert '<td class="c-spark" hx-morph-skip></td>' in frame
+    assert "quotes-spark" not in frame
     await page.disconnect()
 
 
-async def test_an_open_page_is_sent_the_sparklines_that_changed_and_no_others(market: Live):
+@pytest.mark.parametrize("socket", SOCKETS)
+async def test_an_open_page_is_sent_the_sparklines_that_changed_and_no_others(
+    market: Live, socket: str
+):
     await store_closes("BTC-USD", SUNDAY, "63900", "63800.5", "64010", "64000")
     await store_closes("AAPL", FRIDAY[1], "270", "271", "272")
     later(market)
     before = (await drawn(market, "BTC-USD")).path
-    page, _ = await opened(PATH)
+    page, _ = await opened(socket)
     await store_closes("BTC-USD", SUNDAY + timedelta(minutes=5), "64020")
     later(market, timedelta(minutes=6))
     frame = ""
@@ -137,6 +157,36 @@ async def test_an_open_page_is_sent_the_sparklines_that_changed_and_no_others(ma
     await page.disconnect()
 
 
+async def test_pages_with_rows_and_entries_share_one_drawing(market: Live):
+    await store_closes("BTC-USD", SUNDAY, "63900", "63800.5", "64010", "64000")
+    later(market)
+    await drawn_all(market)
+    messages, counts = [], []
+    for socket in SOCKETS:
+        page, first = await opened(socket)
+        messages.append(svg_of(first, "BTC-USD"))
+        counts.append(market.fragments.renders["quotes/_spark.html"])
+        await page.disconnect()
+    assert line_of(messages[0])
+    assert messages[0] == messages[1]
+    assert counts == [2, 2]  # symbols, not pages
+
+
+async def test_a_symbol_on_no_board_is_drawn_while_a_page_shows_it(market: Live):
+    await Symbol.objects.acreate(code="ETH-USD", name="Ether", kind="crypto", currency="USD")
+    await market.reload()
+    await store_closes("ETH-USD", SUNDAY, "3200", "3210", "3190")
+    later(market)
+    await drawn_all(market)
+    assert "ETH-USD" not in market.fragments.sparks
+    page, frame = await opened("/ws/quotes/?symbols=ETH-USD")
+    while not line_of(svg_of(frame, "ETH-USD")):
+        frame = await page.receive_from()
+    await page.disconnect()
+    later(market)
+    await until(lambda: "ETH-USD" not in market.fragments.sparks)
+
+
 async def test_a_page_that_was_away_gets_the_newest_sparklines_with_its_first_message(
     market: Live, async_client: Any
 ):
@@ -145,17 +195,18 @@ async def test_a_page_that_was_away_gets_the_newest_sparklines_with_its_first_me
     await store_closes("BTC-USD", SUNDAY, "63900", "63800.5", "64010", "64000")
     later(market)
     path = (await drawn(market, "BTC-USD")).path
-    for socket in (PATH,):
+    for socket in SOCKETS:
         page, first = await opened(socket)
         assert line_of(svg_of(first, "BTC-USD")) == path
         await page.disconnect()
 
 
-async def test_a_symbol_that_is_active_again_comes_with_its_sparkline(market: Live):
+@pytest.mark.parametrize("socket", [PATH + "?symbols=BTC-USD", "/ws/quotes/?symbols=BTC-USD"])
+async def test_a_symbol_that_is_active_again_comes_with_its_sparkline(market: Live, socket: str):
     await store_closes("BTC-USD", SUNDAY, "63900", "63800.5", "64010", "64000")
     later(market)
     path = (await drawn(market, "BTC-USD")).path
-    page, _ = await opened(PATH + "?symbols=BTC-USD")
+    page, _ = await opened(socket)
     for active in (False, True):
         await Symbol.objects.filter(code="BTC-USD").aupdate(active=active)
         await market.reload()
