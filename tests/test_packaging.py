@@ -287,7 +287,7 @@ def test_the_commands_of_embedding_serve_a_site_in_production(wheel: Path, tmp_p
     try:
         page = eventually(lambda: shop.get("/market/boards/crypto/"), "a page")
         assert 'data-symbol="BTC-USD"' in page
-        [style] = re.findall(r'href="/(static/quotes/page[^"]*)"', page)
+        [style] = re.findall(r'href="/(static/quotes/boards[^"]*)"', page)
         assert (shop.folder / style).is_file()
         assert 'data-symbol="AAPL"' in shop.get("/market/embed/quotes/?symbols=AAPL&lang=de")
     finally:

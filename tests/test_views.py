@@ -382,7 +382,7 @@ async def test_pages_read_memory_and_not_the_database(board: Any, async_client: 
     for path in PAGES:
         if path.startswith("/symbols/"):
             await read(async_client, path)  # the first page of a chart reads its candles
-            await until(lambda: not board.charts.begun)
+            await until(lambda: not (board.charts.begun or board.fragments.known.reading))
         async with queries(board) as asked:
             await read(async_client, path)
         assert asked == [], path

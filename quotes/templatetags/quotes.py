@@ -35,7 +35,7 @@ def quotes_head(context: Context, *, htmx: bool = True, page: bool = False) -> S
     """Add the stylesheets and htmx in the <head>, so that the first tag does not add them.
 
     `htmx=False` leaves htmx out, for a site that already has htmx 4 and its extension hx-ws.
-    `page=True` adds the stylesheet of our own pages, which contains the others.
+    `page=True` leaves the stylesheets out, for our own pages: theirs contain these.
     """
     _page(context)["head"] = True
     return SafeString(render_to_string("quotes/_head.html", {"htmx": htmx, "page": page}))

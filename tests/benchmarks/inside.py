@@ -20,7 +20,6 @@ ROWS = 50
 BOARD = "/boards/bench/"
 YEAR = "/symbols/S000-USD/?range=1y"
 STATIC = (
-    "quotes/page.css",
     "quotes/boards.css",
     "django_htmx/htmx-4.min.js",
     "django_htmx/ext/hx-ws-4.min.js",
