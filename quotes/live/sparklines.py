@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from functools import partial
 from itertools import islice
 from typing import Any, Protocol
@@ -127,11 +128,24 @@ class Sparklines:
         code, (begins, ends) = state.symbol.code, _window(state, now)
         prices = [price for price in self.prices[code] if begins <= price[0] <= ends]
         self.prices[code] = thinned(prices, begins, ends)
-        line = sparkline(prices, begins, ends, state.quote.reference if state.quote else None)
+        line = sparkline(prices, begins, ends, _reference(state, ends, now))
         if line is None:
             return NO_SPARK
         closes = [close for _, close in prices]
         return Spark(line.path, line.reference, min(closes), max(closes))
+
+
+def _reference(state: State, ends: datetime, now: datetime) -> Decimal | None:
+    """Return the reference of a quote, unless it is from a day after the session that is shown.
+
+    Before the market opens, the reference is the close of that session.
+    """
+    quote, market = state.quote, (state.symbol.exchange, state.symbol.kind)
+    if quote is None or ends >= now:
+        return quote and quote.reference
+    last = sessions.day_of(*market, ends - timedelta.resolution)
+    is_later = quote.time > ends and sessions.day_of(*market, quote.time) != last
+    return None if is_later else quote.reference
 
 
 def _window(state: State, now: datetime) -> tuple[datetime, datetime]:

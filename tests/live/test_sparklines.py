@@ -120,6 +120,22 @@ async def test_a_page_shows_the_last_day_with_its_reference_lowest_and_highest_p
     assert "Tief 63.800,50, Hoch 64.010,00" in svg_of(german.content.decode(), "BTC-USD")
 
 
+async def test_before_the_opening_a_session_is_not_compared_with_its_own_close(
+    market: Live, make_quote: Callable[..., Quote]
+):
+    await store_closes("AAPL", FRIDAY[1], *["100"] * 50, "109")
+    closing = {"reference": Decimal(100), "reference_kind": "prev_close"}
+    await tell(market, make_quote("AAPL", "109", source_time=FRIDAY[1], **closing))
+    later(market)
+    assert (await drawn(market, "AAPL")).reference is not None
+    monday = SUNDAY.replace(day=2, hour=13)  # 08:00 in New York
+    market.store.clock = lambda: monday
+    closing["reference"] = Decimal(109)
+    await tell(market, make_quote("AAPL", "110", source_time=monday, received_at=monday, **closing))
+    await drawn_all(market)
+    assert (await drawn(market, "AAPL")).reference is None
+
+
 @pytest.mark.parametrize("socket", SOCKETS)
 async def test_a_tick_comes_without_the_sparkline_and_keeps_the_one_on_the_page(
     market: Live, make_quote: Callable[..., Quote], socket: str
