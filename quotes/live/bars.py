@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 from typing import Protocol
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 READ_AGAIN = timedelta(seconds=55)  # after which the newest candles are read again
 READ_ALL = timedelta(hours=1)  # after which all are: gaps may have been completed by then
 WAIT = 0.5  # seconds for what is read again; the database may hang
-MAX_SERIES = 500  # that are kept
+MAX_KEPT = 200_000  # bars of all series, of about 600 bytes
 MAX_BARS = 20_000  # of one series
 ALL = EPOCH + timedelta(days=1)  # before any candle
 
@@ -84,8 +84,8 @@ class Bars:
                 series = await self._renewed(key, series)
         self.series.pop(key, None)
         self.series[key] = series
-        if len(self.series) > MAX_SERIES:
-            self._drop(next(iter(self.series)))
+        while sum(len(each.bars) for each in self.series.values()) > MAX_KEPT:
+            self._drop(next(iter(self.series)))  # the one that was used first
         self.newest(code, step)
         return [bar for bar in series.bars if bar.start >= since]
 
@@ -93,6 +93,11 @@ class Bars:
         """Forget the series that were not used for some time."""
         now = self.clock()
         for key in [key for key, each in self.series.items() if abs(now - each.used_at) > unused]:
+            self._drop(key)
+
+    def drop(self, codes: Collection[str]) -> None:
+        """Forget the series of some symbols."""
+        for key in [key for key in self.series if key[0] in codes]:
             self._drop(key)
 
     def _drop(self, key: Key) -> None:

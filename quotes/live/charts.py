@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from datetime import timedelta
 from functools import partial
 from time import perf_counter
@@ -34,6 +34,7 @@ MOVE_FOR = 0.2  # seconds of work for that, at most; the other charts move in th
 DRAW_EVERY = timedelta(seconds=60)
 DRAW_SOON = timedelta(seconds=10)  # between two drawings of an outgrown chart
 MAX_TOGETHER = 5  # charts that are drawn again in one turn
+MAX_NEW = 8  # charts that are drawn in one turn because a page waits; other pages get theirs later
 WAIT = 0.5  # seconds that a page waits for its first drawing; the database may hang
 KEPT = timedelta(minutes=5)  # after the last page with a chart has closed
 MAX_DRAWN = 500  # charts that no page shows are forgotten if there are more
@@ -60,12 +61,17 @@ class Charts:
         self.drawn: dict[Key, Drawn] = {}
         self.begun: dict[Key, tuple[asyncio.Task[None], float]] = {}  # drawings, and since when
         self.turn = 0  # counts the turns of `run`
+        self.new = 0  # charts that pages waited for in this turn
 
     # What pages show
 
     async def ready(self, places: Iterable[Place], edition: Edition) -> None:
-        """Draw what was not drawn yet or is old, before a page shows it, unless that takes long."""
-        due = [self._begin(key) for key in ((p, edition) for p in places) if self._is_due(key)]
+        """Draw what was not drawn yet or is old, before a page shows it, unless that takes long.
+
+        While many pages want different charts, some open without theirs, which comes by socket.
+        """
+        wanted = [key for key in ((place, edition) for place in places) if self._is_due(key)]
+        due = [self._begin(key) for key in wanted if key in self.begun or self._has_room()]
         if due:
             left = min(since for _, since in due) + WAIT - perf_counter()
             await asyncio.wait([task for task, _ in due], timeout=max(0, left))
@@ -93,13 +99,20 @@ class Charts:
         """Return a message with all charts of a page."""
         return "".join(addressed(each.current, "outerMorph") for each in self._of(watch))
 
+    def renew(self, edited: Set[str]) -> None:
+        """Read and draw the charts of these symbols again, because the symbols were edited."""
+        self.drawings.bars.drop(edited)
+        for (place, _), drawn in self.drawn.items():
+            if not edited.isdisjoint((place.code, *place.form.others)):
+                drawn.drawn_at -= DRAW_EVERY
+
     # Keeping them current
 
     async def run(self) -> None:
         """Move the charts of all open pages, and draw them again, forever."""
         while True:
             await asyncio.sleep(MOVE_EVERY)
-            self.turn += 1
+            self.turn, self.new = self.turn + 1, 0
             watched = self._watched()
             await self._move(watched)
             for key in self._due(watched):
@@ -160,6 +173,13 @@ class Charts:
             return True
         age = abs(self.drawings.now() - drawn.drawn_at)  # the clock may be set back
         return age >= (DRAW_SOON if drawn.is_outgrown else DRAW_EVERY)
+
+    def _has_room(self) -> bool:
+        """Count a chart that a page waits for, unless there are too many."""
+        if self.new >= MAX_NEW or len(self.begun) >= MAX_NEW + MAX_TOGETHER:
+            return False
+        self.new += 1
+        return True
 
     def _begin(self, key: Key) -> tuple[asyncio.Task[None], float]:
         """Draw a chart in a task, which all pages share that wait for it."""

@@ -33,7 +33,6 @@ from quotes.store import State, Store
 from quotes.watch import Edition, Place
 
 SESSIONS = timedelta(days=14)  # in which five days of trading are found
-PLAIN = Decimal("0.01")
 
 
 class Live(Protocol):
@@ -187,7 +186,8 @@ class Drawings:
             texts=texts,
             kind=form.kind or RANGES[form.range].kind,
             logarithmic=form.is_logarithmic(steep=frame.is_steep),
-            tick=state.symbol.tick_size or PLAIN,
+            tick=state.symbol.tick_size
+            or Decimal(1).scaleb(-texts.digits_of(frame.bars[-1].close)),
             previous=await self._previous_close(form, state, frame.hours),
         )
 
@@ -235,11 +235,12 @@ class Drawings:
 
 
 def _words(place: Place, state: State) -> dict[str, Any]:
-    form, zone = place.form, _zone(state.symbol)
-    others = crc32(",".join(form.others).encode()) if form.others else 0
+    zone = _zone(state.symbol)
+    # a symbol that is deleted and made again has another primary key, and the page stays open
+    name = crc32(f"{place.code} {place.form.options} {place.form.others}".encode())
     return {
-        "id": f"quotes-chart-{state.symbol.pk}-{form.options.replace('.', '-')}-{others:x}",
-        "title": format_lazy("{}, {}", place.code, gettext_lazy(TITLES[form.range])),
+        "id": f"quotes-chart-{name:x}",
+        "title": format_lazy("{}, {}", place.code, gettext_lazy(TITLES[place.form.range])),
         "zone": zone.key.rpartition("/")[2].replace("_", " ") if zone else "UTC",
     }
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from itertools import cycle, product
@@ -36,7 +36,7 @@ from quotes.live.rows import Rows
 from quotes.live.sparklines import Sparklines
 from quotes.live.tasks import Tasks
 from quotes.live.writer import STORE_EVERY, Writer
-from quotes.models import MarketDay
+from quotes.models import MarketDay, Symbol
 from quotes.quote import Quote
 from quotes.search import SymbolIndex
 from quotes.store import Store
@@ -180,11 +180,13 @@ class Live:
     async def reload(self) -> None:
         """Read symbols, boards and last quotes, and show what changed."""
         self.changes = await self.in_database(lease.changes)
+        symbols, before = self.listed.symbols, self.store.chains
         self.rows.listed = await self.in_database(load_listed)
         sessions.correct(await self.in_database(MarketDay.corrections))
         chains = await self.in_database(load_chains, conf.get("PROVIDERS"))
         self.store.chains = {code: tuple(chain) for code, chain in chains.items()}
         changed = self.store.keep(self.listed.symbols.values())
+        self._renew_candles(symbols, before)
         await self.catch_up()
         self.hub.publish(changed)
         with self.rows.shared():
@@ -193,6 +195,19 @@ class Live:
                     notify()
                 except Exception:
                     logger.exception("could not update the rows of a page")
+
+    def _renew_candles(
+        self, symbols: Mapping[str, Symbol], chains: Mapping[str, tuple[str, ...]]
+    ) -> None:
+        """Read candles again of symbols that have other ones than these did before an edit."""
+        edited = {
+            code
+            for code, symbol in self.listed.symbols.items()
+            if code in symbols
+            and (chains.get(code) != self.store.chains.get(code) or _differ(symbols[code], symbol))
+        }
+        self.charts.renew(edited)
+        self.sparklines.read_again(edited)
 
     async def catch_up(self) -> None:
         """Read the last quotes from the database; newer ones in the store stay."""
@@ -385,3 +400,9 @@ class Live:
 
 def _connect() -> None:
     connection.ensure_connection()  # the connection of the thread that runs this
+
+
+def _differ(symbol: Symbol, edited: Symbol) -> bool:
+    """Return whether an edit gave a symbol other candles."""
+    names = ("pk", "kind", "exchange", "start")
+    return any(getattr(symbol, name) != getattr(edited, name) for name in names)

@@ -84,6 +84,11 @@ class Sparklines:
             for code in by_code.keys() - shown:
                 del by_code[code]
 
+    def read_again(self, edited: Collection[str]) -> None:
+        """Read the prices of these symbols again, because the symbols were edited."""
+        for code in edited:
+            self.read_at.pop(code, None)
+
     def shown(self) -> set[str]:
         """Return the codes in tables of all pages, and the first codes of the boards."""
         boards = self.live.listed.boards.values()
@@ -141,10 +146,10 @@ def _reference(state: State, ends: datetime, now: datetime) -> Decimal | None:
     Before the market opens, the reference is the close of that session.
     """
     quote, market = state.quote, (state.symbol.exchange, state.symbol.kind)
-    if quote is None or ends >= now:
-        return quote and quote.reference
+    if quote is None:
+        return None
     last = sessions.day_of(*market, ends - timedelta.resolution)
-    is_later = quote.time > ends and sessions.day_of(*market, quote.time) != last
+    is_later = now > ends and quote.time > ends and sessions.day_of(*market, quote.time) != last
     return None if is_later else quote.reference
 
 

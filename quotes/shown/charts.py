@@ -66,8 +66,11 @@ class ChartTexts:
 
     def price(self, value: Decimal) -> str:
         """Write a price; below 0.0001 a small digit counts the zeros: 0.0₅1234."""
-        digits = formats.price_digits(value, self.digits)
-        return self._short(formats.number(value, digits, self.language))
+        return self._short(formats.number(value, self.digits_of(value), self.language))
+
+    def digits_of(self, value: Decimal) -> int:
+        """Return with how many decimals a price is written."""
+        return formats.price_digits(value, self.digits)
 
     def axis(self, value: Decimal, step: Decimal) -> str:
         """Write a price with the digits of a step, and abbreviate a very large one."""

@@ -25,6 +25,7 @@ from tests.sockets import Page, opened
 
 NOON = datetime(2026, 3, 4, 17, 0, 30, tzinfo=UTC)  # a Wednesday; the stock market is open
 CHART = re.compile(r'<div[^>]* id="(quotes-chart-[^"]*)"[^>]*class="quotes-charted">')
+CHART_ID = re.compile(r'id="(quotes-chart-[^"]*)"')
 LAST_BAR = re.compile(r'<svg hx-swap-oob="outerMorph" id="quotes-chart-[^"]*-now"')
 DAILY = "/symbols/BTC-USD/?range=1y"
 
@@ -201,6 +202,61 @@ async def test_charts_that_no_page_shows_are_forgotten(market: Live, async_clien
     market.store.clock = lambda: later
     await until(lambda: {place.form.range for place, _ in market.charts.drawn} == {"1m"})
     await page.disconnect()
+
+
+async def test_a_symbol_with_another_start_price_has_another_past(
+    live_parts: Live, async_client: Any
+):
+    made = await Symbol.objects.acreate(
+        code="ABC", name="ABC", kind="stock", exchange="NASDAQ", currency="USD", start=100
+    )
+    await live_parts.reload()
+    await read(async_client, "/symbols/ABC/?range=1y")
+    page, _ = await opened("/ws/quotes/?chart=1y/ABC&lang=en")
+    [before] = live_parts.charts.drawn.values()
+    made.start = 5000
+    await made.asave()
+    await live_parts.reload()
+    await until(lambda: [*live_parts.charts.drawn.values()] != [before])
+    [after] = live_parts.charts.drawn.values()
+    assert before.chart
+    assert after.chart
+    ratio = after.chart.frame.bars[0].close / before.chart.frame.bars[0].close
+    assert 40 < ratio < 60
+    await page.disconnect()
+
+
+async def test_a_symbol_that_is_deleted_and_made_again_has_the_same_chart(
+    market: Live, async_client: Any
+):
+    await read(async_client, DAILY)
+    _, first = await opened("/ws/quotes/?chart=1y/BTC-USD&lang=en")
+    found = await Symbol.objects.aget(code="BTC-USD")
+    await found.adelete()
+    await market.reload()
+    found.pk = None
+    await found.asave()
+    await market.reload()
+    await store_bars("BTC-USD", DAY, NOON, *map(str, range(64_000, 64_700, 100)))
+    page = await read(async_client, DAILY)
+    assert CHART_ID.findall(page) == CHART_ID.findall(first) != []
+
+
+async def test_prices_without_a_tick_size_have_labels(market: Live, async_client: Any):
+    await store_bars("AAPL", DAY, NOON, *[f"0.0000{n}" for n in range(1231, 1239)])
+    page = await read(async_client, "/symbols/AAPL/?range=1m")
+    assert len(re.findall('<text class="value"', page)) > 2
+
+
+async def test_while_many_pages_want_charts_others_get_theirs_by_socket(
+    market: Live, async_client: Any, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("quotes.live.charts.MAX_NEW", 0)
+    page = await read(async_client, DAILY)
+    assert "The chart appears here as soon as its prices are read." in page
+    socket, _ = await opened("/ws/quotes/?chart=1y/BTC-USD&lang=en")
+    assert "<figure" in await message(socket, CHART)
+    await socket.disconnect()
 
 
 async def test_a_page_may_have_ten_charts(market: Live, async_client: Any):
