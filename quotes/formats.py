@@ -6,7 +6,7 @@ Django's filters would do that work for every cell.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from decimal import ROUND_HALF_UP, Context, Decimal
 from functools import cache
 from typing import NamedTuple
@@ -14,13 +14,15 @@ from typing import NamedTuple
 from django.utils import dateformat, timezone, translation
 from django.utils.formats import get_format
 from django.utils.html import escape, format_html
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext, pgettext
 
 MINUS = "−"
 ARROWS = {"up": "▲", "down": "▼", "flat": "•"}
 COLLAPSED_ZEROS = 4  # after the decimal separator: below 0.0001
+ZEROS = "0" * COLLAPSED_ZEROS
 ROUNDING = Context(prec=400, rounding=ROUND_HALF_UP)  # more digits than any price has
+ROUNDS_TO_ONE = Decimal("0.995")  # with two decimals
 MAX_DIGITS = 30
 MOVED = Decimal("0.001")  # the largest part of a price that rounding to its tick size may move
 
@@ -29,7 +31,7 @@ class Notation(NamedTuple):
     """The separators of a language, and its patterns for percentages and large numbers."""
 
     decimal: str
-    thousand: str
+    marks: dict[int, str]  # Python's separators, by those of the language; empty if the same
     percent: str  # "{}%"
     large: tuple[tuple[Decimal, str], ...]  # the largest unit first: (1000000, "{}M")
 
@@ -38,9 +40,11 @@ class Notation(NamedTuple):
 def notation(language: str) -> Notation:
     """Return the notation of a language: Django's separators, and patterns of our catalogues."""
     with translation.override(language):
+        decimal = get_format("DECIMAL_SEPARATOR", language, use_l10n=True)
+        thousand = get_format("THOUSAND_SEPARATOR", language, use_l10n=True)
         return Notation(
-            get_format("DECIMAL_SEPARATOR", language, use_l10n=True),
-            get_format("THOUSAND_SEPARATOR", language, use_l10n=True),
+            decimal,
+            {} if (thousand, decimal) == (",", ".") else {ord(","): thousand, ord("."): decimal},
             pgettext("a percentage, such as +1.25", "{}%"),
             (
                 (Decimal(10) ** 12, pgettext("a number of millions of millions", "{}T")),
@@ -57,25 +61,30 @@ def counted(number: int, word: str) -> str:
 
 def rounded_to(value: Decimal, digits: int) -> Decimal:
     """Round half up to this many decimals; numbers may have any length."""
-    return value.quantize(Decimal(1).scaleb(-digits), context=ROUNDING)
+    return value.quantize(_unit(digits), context=ROUNDING)
+
+
+@cache
+def _unit(digits: int) -> Decimal:
+    return Decimal(1).scaleb(-digits)
 
 
 def number(value: Decimal, digits: int, language: str) -> str:
     """Write a number with this many decimals, rounded half up: 64123.4 as 64,123.40."""
-    rounded = rounded_to(value, digits)
-    text = f"{rounded.copy_abs():,f}"  # abs() rounds to 28 digits
-    if rounded < 0:
-        text = MINUS + text
-    marks = notation(language)
-    return text.translate({ord(","): marks.thousand, ord("."): marks.decimal})
+    return _written(rounded_to(value, digits), language)
+
+
+def _written(value: Decimal, language: str) -> str:
+    """Write all digits of a number; zero has no sign."""
+    text, marks = f"{value:,f}", notation(language).marks
+    text = text.translate(marks) if marks else text
+    return text.replace("-", MINUS if value else "", 1) if text[0] == "-" else text
 
 
 def signed(value: Decimal, digits: int, language: str) -> str:
     """Write a number with its sign; a number that rounds to zero has no sign."""
     rounded = rounded_to(value, digits)
-    if not rounded:
-        return number(Decimal(0), digits, language)
-    return ("+" if rounded > 0 else "") + number(rounded, digits, language)
+    return ("+" if rounded > 0 else "") + _written(rounded, language)
 
 
 def percent(value: Decimal, language: str) -> str:
@@ -89,8 +98,8 @@ def compact(value: Decimal, language: str) -> SafeString:
     A number below 1 keeps two significant digits: 0.0034.
     """
     for size, pattern in notation(language).large:
-        if rounded_to(value / size, 2) >= 1:
-            return mark_safe(escape(pattern.format(number(value / size, 2, language))))  # noqa: S308
+        if value >= size * ROUNDS_TO_ONE:
+            return SafeString(escape(pattern.format(number(value / size, 2, language))))
     if value >= 1000 or value == value.to_integral_value():
         return collapsed(number(value, 0, language), language)
     return collapsed(number(value, significant(value, 2), language), language)
@@ -115,10 +124,10 @@ def price_digits(value: Decimal, digits: int | None) -> int:
     if digits is None:
         exponent = value.as_tuple().exponent
         digits = max(2, -exponent if isinstance(exponent, int) else 2)
-    if value and abs(value) < Decimal(1).scaleb(-digits):
-        digits = significant(value, digits)
     if value.adjusted() + digits >= 3:  # then half a unit of the last digit is not too much
         return min(digits, MAX_DIGITS)
+    if value and abs(value) < _unit(digits):
+        digits = significant(value, digits)
     while digits < MAX_DIGITS and abs(rounded_to(value, digits) - value) > MOVED * abs(value):
         digits += 1
     return min(digits, MAX_DIGITS)
@@ -139,12 +148,14 @@ def price_change(value: Decimal, digits: int, language: str) -> SafeString:
 
 def collapsed(text: str, language: str) -> SafeString:
     """Replace the zeros of a number below 0.0001 by their count; the number 0 keeps two zeros."""
+    if ZEROS not in text:
+        return SafeString(text)
     mark = notation(language).decimal
     whole, _, fraction = text.partition(mark)
     rest = fraction.lstrip("0")
     zeros = len(fraction) - len(rest)
     if whole.lstrip("+" + MINUS) != "0" or zeros < COLLAPSED_ZEROS:
-        return mark_safe(text)  # noqa: S308  digits, sign and separators only
+        return SafeString(text)  # digits, sign and separators only
     short = format_html("0<sub>{}</sub>{}", zeros, rest) if rest else "00"
     return format_html(
         '<span class="quotes-tiny" aria-hidden="true">{}{}{}</span>'
@@ -164,15 +175,20 @@ def direction(change: Decimal | None, digits: int) -> str:
     return "up" if rounded > 0 else "down" if rounded < 0 else "flat"
 
 
-def clock(moment: datetime) -> str:
-    """Write the time of day in the site's time zone, to the second."""
-    return f"{timezone.localtime(moment):%H:%M:%S}"
+def clock(moment: datetime, zone: tzinfo | None = None) -> str:
+    """Write the time of day to the second, in a time zone or that of the page."""
+    return _clock(timezone.localtime(moment, zone))
 
 
-def clock_or_day(moment: datetime, now: datetime) -> str:
+def clock_or_day(moment: datetime, now: datetime, zone: tzinfo | None = None) -> str:
     """Write the time of day to the second, or the day and the minute if it is not today."""
-    today = timezone.localtime(moment).date() == timezone.localtime(now).date()
-    return clock(moment) if today else day_and_time(moment, now)
+    local = timezone.localtime(moment, zone)
+    today = local.date() == now.astimezone(local.tzinfo).date()
+    return _clock(local) if today else day_and_time(moment, now)
+
+
+def _clock(local: datetime) -> str:
+    return local.time().isoformat("seconds")
 
 
 def day_and_time(moment: datetime, seen_from: datetime) -> str:
