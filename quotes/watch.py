@@ -37,6 +37,9 @@ class Edition(NamedTuple):
         zone: ZoneInfo | None = UTC if self.zone == "utc" else None
         if self.zone == "exchange" and symbol is not None:
             zone = sessions.zone(symbol.exchange, symbol.kind) or UTC
+        if zone is None and translation.get_language() == self.language:
+            yield
+            return
         with translation.override(self.language):
             if zone is None:
                 yield

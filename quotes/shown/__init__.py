@@ -6,15 +6,16 @@ They are formatted here once per state, because templates would format them for 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import timedelta, tzinfo
 from decimal import Decimal
-from functools import cache, cached_property
+from functools import cache
 from html import escape
 from typing import Any
 
 from django.urls import reverse
-from django.utils import timezone
-from django.utils.safestring import SafeString, mark_safe
+from django.utils import timezone, translation
+from django.utils.functional import cached_property
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext, gettext_noop, pgettext
 
 from quotes import conf, formats, sessions
@@ -65,8 +66,12 @@ ATTRIBUTIONS = (  # of our providers, which know nothing of Django
 )
 
 
-class Shown:
-    """A state in one language, as the strings that templates print."""
+class Shown(dict[str, Any]):
+    """A state in one language, as the strings that templates print.
+
+    Each is made when a template first needs it. From then on it is an item of this dictionary,
+    because templates look up items before attributes.
+    """
 
     def __init__(self, state: State, language: str) -> None:
         self.state, self.language = state, language
@@ -125,13 +130,14 @@ class Shown:
         shorter: str | SafeString = write(value, max(0, room - 1), self.language)
         return shorter
 
-    def __getitem__(self, name: str) -> Any:
-        """Return an attribute: templates look up items before attributes.
+    def __missing__(self, name: str) -> Any:
+        """Make an attribute an item.
 
         Texts are escaped here, because a template takes four times as long for the same.
         """
         value = getattr(self, name)
-        return mark_safe(escape(value)) if type(value) is str else value  # noqa: S308
+        self[name] = value = SafeString(escape(value)) if type(value) is str else value
+        return value
 
     @property
     def pk(self) -> str:
@@ -196,7 +202,8 @@ class Shown:
     def since(self) -> str:
         """The reference of the change as text, or "" without one."""
         quote = self.quote
-        return translated(SINCE, quote.reference_kind if quote and quote.reference else None)
+        kind = quote.reference_kind if quote and quote.reference else None
+        return translated(SINCE, kind, self.language)
 
     @property
     def unlike(self) -> str:
@@ -228,6 +235,10 @@ class Shown:
         """The quote's time in RFC 3339, UTC."""
         return self.quote.time.isoformat() if self.quote else ""
 
+    @cached_property
+    def _zone(self) -> tzinfo:
+        return timezone.get_current_timezone()
+
     @property
     def zone(self) -> str:
         """The time zone of the times on the page."""
@@ -236,14 +247,15 @@ class Shown:
     @property
     def abroad(self) -> str:
         """The short name of the time zone, “EST”, if it is not that of the site, else ""."""
-        here = timezone.get_current_timezone_name() == timezone.get_default_timezone_name()
-        return "" if here or not self.quote else timezone.localtime(self.quote.time).tzname() or ""
+        if self.quote is None or self._zone == timezone.get_default_timezone():
+            return ""
+        return self.quote.time.astimezone(self._zone).tzname() or ""
 
     @property
     def reference_name(self) -> str:
         """The name of the reference."""
         kind = self.quote.reference_kind if self.quote else None
-        return translated(REFERENCES, kind) or gettext("Reference")
+        return translated(REFERENCES, kind, self.language) or gettext("Reference")
 
     @cached_property
     def clock(self) -> str:
@@ -254,9 +266,9 @@ class Shown:
         of_now = self.session != "closed" and not self.called
         if began is None:
             age = timedelta(minutes=self.state.stale_minutes or 0)
-            return formats.clock_or_day(self.quote.time, self.quote.received_at + age)
+            return formats.clock_or_day(self.quote.time, self.quote.received_at + age, self._zone)
         if began <= self.quote.time and of_now:
-            return formats.clock(self.quote.time)
+            return formats.clock(self.quote.time, self._zone)
         return formats.day_and_time(self.quote.time, began)
 
     @cached_property
@@ -272,7 +284,7 @@ class Shown:
         of = sessions.price_label(
             symbol.exchange, symbol.kind, session.since, quote.source_time, valid_at
         )
-        return "" if of == session.name else translated(LABELS, of)
+        return "" if of == session.name else translated(LABELS, of, self.language)
 
     @property
     def session(self) -> str:
@@ -303,7 +315,7 @@ class Shown:
             return ""
         if self.session == "closed" and self.opens:
             return gettext("Opens %(when)s") % {"when": self.opens}
-        return translated(SESSIONS, self.session)
+        return translated(SESSIONS, self.session, self.language)
 
     @property
     def exception(self) -> str:
@@ -319,7 +331,7 @@ class Shown:
     @property
     def remark(self) -> str:
         """What else a row states of its price: its delay and source, or the base of its change."""
-        return " · ".join(text for text in (self.late, self.via) if text) or self.unlike
+        return " · ".join(filter(None, (self.late, self.via))) or self.unlike
 
     @property
     def late(self) -> str:
@@ -349,12 +361,12 @@ class Shown:
     @property
     def status_in_full(self) -> str:
         """The state of the price and of the market, for places with enough room."""
-        return " · ".join(text for text in (self.wrong, self.circumstances) if text)
+        return " · ".join(filter(None, (self.wrong, self.circumstances)))
 
     @property
     def circumstances(self) -> str:
         """The state of the market, the fallback provider and the delay, on one line."""
-        return " · ".join(text for text in (self.market, *self.asides) if text)
+        return " · ".join(filter(None, (self.market, *self.asides)))
 
     @property
     def remarks(self) -> str:
@@ -363,7 +375,7 @@ class Shown:
         A simulated price does not name its source, because `simulated` states it beside.
         """
         asides = self.asides[1:] if self.simulated and self.state.fallback else self.asides
-        return " · ".join(text for text in (self.wrong, *asides) if text)
+        return " · ".join(filter(None, (self.wrong, *asides)))
 
     @cached_property
     def wrong(self) -> str:
@@ -386,7 +398,7 @@ class Shown:
         """The session of the market, with the time when it opens."""
         if _never_closes(self.state):
             return gettext("Simulated, always open")
-        session = translated(SESSIONS, self.session)
+        session = translated(SESSIONS, self.session, self.language)
         if self.session in ("pre", "break", "closed") and self.opens:
             return gettext("%(session)s, opens %(when)s") % {
                 "session": session,
@@ -471,9 +483,15 @@ def _url(code: str) -> str:
     return reverse("quotes:symbol", args=[code])
 
 
-def translated(texts: Mapping[str, str], name: str | None) -> str:
-    """Return the text of a name in the language of the page, or "" if it has none."""
-    return gettext(texts[name]) if name and name in texts else ""
+def translated(texts: Mapping[str, str], name: str | None, language: str) -> str:
+    """Return the text of a name in a language, or "" if it has none."""
+    return _translated(texts[name], language) if name and name in texts else ""
+
+
+@cache
+def _translated(text: str, language: str) -> str:
+    with translation.override(language):
+        return gettext(text)
 
 
 def provider_title(name: str, kind: str = "") -> str:

@@ -151,7 +151,7 @@ class Panel(Shown):
 
         It is "Pre-market", "After hours", or "".
         """
-        return translated(SESSIONS, self._hours) if self._close else ""
+        return translated(SESSIONS, self._hours, self.language) if self._close else ""
 
     @property
     def outside_move(self) -> Move:
