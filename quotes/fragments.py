@@ -11,13 +11,13 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from operator import is_
+from functools import partial
 from typing import Any
 
 from django.template.loader import get_template
 from django.utils import timezone
 from django.utils.html import format_html
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import SafeString
 
 from quotes import conf, formats
 from quotes.candles.known import Known
@@ -45,6 +45,18 @@ TARGETS = {
 }
 # The same for a symbol that is no longer active: rows of a board are deleted, all others stay.
 GONE = TARGETS | {"row": "delete:tr.quote:not(.quote-entry)[data-symbol='{code}']"}
+
+# The cells of a row that ticks rarely change, with all values that they show.
+CELLS: dict[str, Callable[[Shown], tuple[object, ...]]] = {
+    "heading": lambda shown: (shown.symbol.name, shown.symbol.kind, shown.late),
+    "state": lambda shown: (
+        shown.wrong,
+        shown.status,
+        shown.remark,
+        shown.status_in_full,
+        shown.called and (shown.called, shown.clock, shown.datetime),
+    ),
+}
 
 # A new turn starts the clocks in the stylesheet again. Those of pulses alternate. A sign between
 # pulses has its own, because it does not know which one its page had last.
@@ -95,7 +107,7 @@ class Fragments:
         if widget not in ROWS:
             return html
         filled = SPARK + self.spark(code, edition) + "</td>"
-        return mark_safe(html.replace(EMPTY_SPARK, filled, 1))  # noqa: S308  parts are escaped
+        return SafeString(html.replace(EMPTY_SPARK, filled, 1))  # parts are escaped
 
     def spark(self, code: str, edition: Edition) -> SafeString:
         """Return the sparkline of a symbol, which is empty if there are no prices to draw."""
@@ -301,7 +313,7 @@ class Fragments:
         self.renders[template] += 1
         with edition.written(symbol):
             html = get_template(template).render(context).strip()
-        return mark_safe(html.encode("ascii", "xmlcharrefreplace").decode())  # noqa: S308
+        return SafeString(html.encode("ascii", "xmlcharrefreplace").decode())
 
     def _painted(self, place: Place, edition: Edition) -> SafeString:
         state = self.store.states[place.code]
@@ -313,10 +325,19 @@ class Fragments:
                 known = self.values.get(place.code, ())
                 shown = panel = Panel(state, edition.language, figures, known)
                 self.values[place.code] = panel.known
-            context = {"shown": shown}
+            context: dict[str, Any] = {"shown": shown}
+            for name in CELLS if place.widget in ROWS else ():
+                context[name] = partial(self._cell, name, place, edition, shown)
             return self.render(TEMPLATES[place.widget], edition, context, state.symbol)
 
         return self._kept(place, edition, (state, figures), render)
+
+    def _cell(self, name: str, place: Place, edition: Edition, shown: Shown) -> SafeString:
+        """Return a cell of a row that ticks rarely change, rendered once for its values."""
+        context = {"shown": shown, "widget": place.widget}
+        render = partial(self.render, f"quotes/_{name}.html", edition, context)
+        kept = Place(f"{name} of {place.widget}", place.code)
+        return self._kept(kept, edition, CELLS[name](shown), render)
 
     def _kept(
         self,
@@ -325,13 +346,13 @@ class Fragments:
         of: tuple[object, ...],
         render: Callable[[], SafeString],
     ) -> SafeString:
-        """Return what was rendered of some objects, or render it now if one of them is another."""
+        """Return what was rendered of some values, or render it now if one of them is another."""
         known = self.rendered.get((place, edition))
-        if known is not None and all(map(is_, known[0], of)):
+        if known is not None and known[0] == of:
             return known[1]
+        html = render()  # which may keep cells of its own
         if known is None and len(self.rendered) >= MAX_RENDERED:
             self.rendered.clear()
-        html = render()
         self.rendered[place, edition] = (of, html)
         return html
 

@@ -23,9 +23,9 @@ FLASH = 0.2  # seconds that a flash is visible in a table; in quotes.css, too
 MAX_FLASHES = 6  # visible at any moment on a page
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class State:
-    """Everything that a fragment of one symbol shows. A new state is always a new object."""
+    """Everything that a fragment of one symbol shows. A new state never equals another."""
 
     symbol: Symbol
     quote: Quote | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html as html_module
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -22,9 +22,10 @@ from quotes.models import Symbol
 from quotes.providers import REGISTRY
 from quotes.quote import Quote
 from quotes.quote.values import price
+from quotes.sessions import Session
 from quotes.shown import provider_title
-from quotes.store import Store
-from quotes.watch import Edition, Watch, places
+from quotes.store import State, Store
+from quotes.watch import ROWS, Edition, Watch, places
 from tests.examples import examples
 
 EN, DE = Edition("en"), Edition("de")
@@ -69,6 +70,32 @@ def move(fragments: Fragments, last: str, version: int = 2) -> None:
     given = {name: getattr(old, name) for name in ("symbol", "provider", "currency", "reference")}
     store.put((1, version), [Quote(**given, last=Decimal(last), received_at=NOON)])
     store.mark_moves(["AAPL"])
+
+
+def states_of(symbol: Symbol, quote: Quote) -> Iterator[State]:
+    """Yield states that differ in one thing that a row shows beside its prices."""
+    open_ = State(symbol, quote, session=Session("regular", NOON))
+    yield open_
+    yield replace(open_, symbol=changed(symbol, name="Apple Inc."))
+    yield replace(open_, symbol=changed(symbol, kind="index"))
+    yield replace(open_, stale_minutes=3)
+    yield replace(open_, stale_minutes=4)
+    yield replace(open_, fallback=True)
+    yield replace(open_, session=Session("halted", NOON))
+    for changes in ({"delay": 900}, {"delay": 300}, {}, {"reference_kind": "utc_day"}):
+        yield replace(open_, quote=replace(quote, **changes))
+    sunday = Session("closed", utc("2026-11-21 01:00"), None, utc("2026-11-23 14:30"))
+    for at in ("2026-11-20 20:59:58", "2026-11-20 20:59:59", "2026-11-20 22:00:00"):
+        traded = replace(quote, received_at=utc(at), source_time=utc(at))
+        yield replace(open_, quote=traded, session=sunday)
+    yield replace(open_, session=sunday)
+    yield replace(open_, session=replace(sunday, next_open=utc("2026-11-24 14:30")))
+    yield State(symbol)
+
+
+def changed(symbol: Symbol, **values: str) -> Symbol:
+    kept = {name: getattr(symbol, name) for name in ("pk", "code", "name", "kind", "currency")}
+    return Symbol(exchange="NASDAQ", **kept | values)
 
 
 def field(html: str, name: str) -> str:
@@ -148,6 +175,29 @@ class TestRenderedOnce:
         move(fragments, "102")
         fragments.snapshot(watch(row=["AAPL", "BTC-USD"]))
         assert fragments.renders[TEMPLATES["row"]] == 3
+
+    def test_a_tick_renders_no_cell_that_it_does_not_change(self, fragments: Fragments):
+        templates = [TEMPLATES["row"], "quotes/_heading.html", "quotes/_state.html"]
+        counts = []
+        for version in (2, 3, 4):
+            move(fragments, f"10{version}", version)
+            fragments.snapshot(watch(row=["AAPL"]))
+            counts.append([fragments.renders[each] for each in templates])
+        assert counts == [[1, 1, 1], [2, 1, 1], [3, 1, 1]]
+
+    @pytest.mark.parametrize("edition", [EN, DE, Edition("en", "exchange")])
+    @pytest.mark.parametrize("widget", ROWS)
+    def test_a_row_that_was_shown_before_is_the_same_as_on_a_page_of_another_process(
+        self, fragments: Fragments, widget: str, edition: Edition
+    ):
+        known = fragments.store.states["AAPL"]
+        assert known.quote
+        painted = []
+        for state in states_of(changed(known.symbol), known.quote):
+            fragments.store.states["AAPL"] = state
+            painted.append(fragments.paint(widget, "AAPL", edition))
+            assert painted[-1] == Fragments(fragments.store).paint(widget, "AAPL", edition)
+        assert len(set(painted)) == len(painted) - 1  # one is there twice
 
 
 class TestTheSameBytes:

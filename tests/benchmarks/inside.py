@@ -8,6 +8,7 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -92,19 +93,24 @@ async def times(client: Any, path: str, status: int = 200) -> list[float]:
 
 
 def rendering(parts: Any) -> Iterator[Measured]:
-    """Yield what it costs to render a row, and its bytes on the wire."""
+    """Yield what it costs to render a row after a tick, and its bytes on the wire."""
     from quotes.addresses import Address
 
     fragments, store = parts.fragments, parts.store
     watch = Address(board="bench", language="en").watch(parts.listed)
     codes = [code for code in watch.of("row") if store.states[code].quote]
 
+    def tick_all() -> None:
+        for code in codes:
+            state = store.states[code]
+            quote = replace(state.quote, last=state.quote.last + state.symbol.tick_size)
+            store.states[code] = replace(state, quote=quote)
+
     def render_all() -> None:
-        fragments.rendered.clear()
         for code in codes:
             fragments.paint("row", code, watch.edition)
 
-    yield "rendering a row", "µs", repeated(render_all, len(codes))
+    yield "rendering a row", "µs", repeated(render_all, len(codes), tick_all)
     sizes = [float(len(fragments.update(watch, [code]).encode())) for code in codes]
     yield "an updated row on the wire", "bytes", sizes
 
@@ -140,10 +146,16 @@ def tick(count: int) -> Measured:
     return f"a tick from feed to store, {count:,} symbols", "µs", repeated(tick_all, count)
 
 
-def repeated(work: Callable[[], None], each: int) -> list[float]:
-    """Return the microseconds of processor of one of `each` pieces of work, by run."""
+def repeated(
+    work: Callable[[], None], each: int, before: Callable[[], None] = lambda: None
+) -> list[float]:
+    """Return the microseconds of processor of one of `each` pieces of work, by run.
+
+    What comes before a run is not measured.
+    """
     taken = []
     for _ in range(RUNS):
+        before()
         began = time.process_time()
         work()
         taken.append((time.process_time() - began) / each * 1e6)
