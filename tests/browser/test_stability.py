@@ -18,7 +18,8 @@ PAGES = {
     "/embed/quotes/?symbols=BTC-USD,AAPL": "BTC-USD",
 }
 # a price below 0.0001 is written with elements of its own, and need not stay there
-SAME = "*:not(.quotes-tiny, .quotes-tiny *, .quotes-whole, .quotes-chart *)"  # a chart grows
+DRAWN = ".quotes-chart *, .quotes-spark *"  # a chart grows, a sparkline may come later
+SAME = f"*:not(.quotes-tiny, .quotes-tiny *, .quotes-whole, {DRAWN})"
 NODES = f"document.querySelectorAll('{SAME}').length"
 
 
