@@ -29,6 +29,7 @@ from quotes.boards import BoardQuery, Listed
 from quotes.charts.drawing import MOST_SERIES
 from quotes.charts.forms import Form
 from quotes.codes import MAX_CODE, code_of
+from quotes.formats import language_of_texts
 from quotes.watch import RATES, ZONES, Edition, Place, Watch, Zone, places
 
 WIDGETS = ("symbols", "price", "panel")
@@ -170,10 +171,12 @@ def _short(code: str) -> str:
 
 
 def _language(given: str) -> str:
-    """Return the language of the site for a code like de or de-AT, else the reader's own."""
+    """Return the language of our texts for a code like de or de-AT, else the reader's own."""
     with suppress(LookupError):
-        return translation.get_supported_language_variant(given.lower())
-    return translation.get_language() or settings.LANGUAGE_CODE
+        found = translation.get_supported_language_variant(given.lower())
+        if language_of_texts(found) == found:
+            return found
+    return language_of_texts(translation.get_language() or settings.LANGUAGE_CODE)
 
 
 def _zone(given: str) -> Zone:

@@ -54,6 +54,17 @@ def notation(language: str) -> Notation:
         )
 
 
+def language_of_texts(language: str) -> str:
+    """Return the language in which a page in this language has our texts.
+
+    It is the same one if a catalogue has them, ours or one of the site. Else it is that of the site
+    or English, because gettext returns these. Django's own catalogues have only a few of the words.
+    """
+    with translation.override(language):
+        found = pgettext("the code of the language of this catalogue", "en")
+    return language if language.partition("-")[0] == found.partition("-")[0] else found
+
+
 def counted(number: int, word: str) -> str:
     """Return a number of things for an operator, in English: "1 row", "2 rows"."""
     return f"{number:,} {word}" + ("" if number == 1 else "s")

@@ -325,6 +325,7 @@ class Fragments:
                 known = self.values.get(place.code, ())
                 shown = panel = Panel(state, edition.language, figures, known)
                 self.values[place.code] = panel.known
+            shown.names_zone = bool(edition.zone)
             context: dict[str, Any] = {"shown": shown}
             for name in CELLS if place.widget in ROWS else ():
                 context[name] = partial(self._cell, name, place, edition, shown)

@@ -21,7 +21,7 @@ from django.views.decorators.clickjacking import xframe_options_exempt
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from quotes import conf
+from quotes import conf, formats
 from quotes.addresses import Address, TooManySymbols
 from quotes.boards import SORTS, BoardQuery, BoardView, Selection, comparable
 from quotes.codes import MAX_CODE, code_of
@@ -42,6 +42,19 @@ SUGGESTIONS = 8  # symbols below the field of the search
 THEMES = ("auto", "light", "dark")
 LIVE = "ok"
 fresh = cache_control(no_store=True)  # a browser that goes back would show old prices as live
+
+
+def in_our_language(view: Any) -> Any:
+    """Run a view in a language of our texts, so that no part of its page is in another one."""
+
+    @wraps(view)
+    async def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        with translation.override(formats.language_of_texts(language())):
+            response: HttpResponse = await view(request, *args, **kwargs)
+            response.headers.setdefault("Content-Language", language())
+            return response
+
+    return wrapped
 
 
 def language() -> str:
@@ -71,6 +84,7 @@ def page(live: Live, address: Address, **more: Any) -> dict[str, Any]:
 
 @fresh
 @require_safe
+@in_our_language
 async def index(request: HttpRequest) -> HttpResponse:
     """Show all boards with their first symbols."""
     live = await ensure_started()
@@ -100,6 +114,7 @@ def entries(live: Live, codes: Iterable[str]) -> list[SafeString]:
 
 @fresh
 @require_safe
+@in_our_language
 async def search(request: HttpRequest) -> HttpResponse:
     """Show the symbols of all boards that a search finds, or lead to the one with this code."""
     live = await ensure_started()
@@ -128,6 +143,7 @@ async def search(request: HttpRequest) -> HttpResponse:
 
 @fresh
 @require_safe
+@in_our_language
 async def suggestions(request: HttpRequest) -> HttpResponse:
     """Return the first symbols that a search finds, for the field in the header.
 
@@ -161,6 +177,7 @@ def searched(request: HttpRequest) -> str:
 
 @fresh
 @require_safe
+@in_our_language
 async def board(request: HttpRequest, slug: str) -> HttpResponse:
     """Show one page of a board, searched, filtered and sorted by the query string."""
     live = await ensure_started()
@@ -231,6 +248,7 @@ def column(query: BoardQuery, name: str, heading: str) -> dict[str, str]:
 
 @fresh
 @require_safe
+@in_our_language
 async def symbol(request: HttpRequest, code: str) -> HttpResponse:
     """Show one symbol."""
     live = await ensure_started()
@@ -356,6 +374,7 @@ def embeddable(view: Any) -> Any:
 @fresh
 @require_safe
 @embeddable
+@in_our_language
 async def embed(request: HttpRequest) -> HttpResponse:
     """Show a live table for an iframe: `?symbols=BTC-USD,AAPL&theme=dark&lang=de`."""
     live = await ensure_started()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import pytest
+from django.conf import global_settings
 from django.http import QueryDict
 from django.utils import translation
 from hypothesis import HealthCheck, example, given, settings
@@ -85,6 +87,17 @@ class TestReading:
             assert read("lang=tlh").language == "de"
             assert read("").language == "de"
             assert read("lang=en").language == "en"
+
+    def test_a_language_without_our_texts_is_the_readers_own_in_a_site_that_has_it(
+        self, settings: Any
+    ):
+        settings.LANGUAGES = global_settings.LANGUAGES
+        for reader, language in (("de", "de"), ("fr", "en")):
+            with translation.override(reader):
+                assert read("lang=fr").language == language
+        settings.LANGUAGE_CODE = "de"
+        with translation.override("fr"):
+            assert read("").language == "de"
 
     @pytest.mark.parametrize("given", ["de-AT", "de-at", "DE", "de-Latn-CH"])
     def test_a_language_of_a_country_is_that_language(self, given: str):

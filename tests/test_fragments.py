@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -889,7 +890,9 @@ class TestSafety:
 
 
 class TestZones:
-    def test_times_are_those_of_the_exchange_and_say_so(self, make_quote: Callable[..., Quote]):
+    def test_times_are_those_of_the_exchange_and_name_its_zone(
+        self, make_quote: Callable[..., Quote]
+    ):
         store = Store(clock=lambda: NOON)
         symbol = {"name": "Apple", "kind": "stock", "currency": "USD", "exchange": "NASDAQ"}
         store.keep([Symbol(pk=1, code="AAPL", **symbol)])
@@ -902,9 +905,12 @@ class TestZones:
         assert "America/New_York" in fragments.paint("panel", "AAPL", there)
         assert "07:00:00 EST" in fragments.paint("price", "AAPL", there)
 
-    def test_a_symbol_without_known_hours_has_the_times_of_utc(self, fragments: Fragments):
-        for zone in ("utc", "exchange"):
-            assert field(fragments.paint("entry", "BTC-USD", Edition("en", zone)), "time")
+    def test_a_symbol_without_known_hours_has_the_times_of_utc_and_names_it(
+        self, fragments: Fragments
+    ):
+        for widget, zone in product(("row", "entry"), ("utc", "exchange")):
+            time = field(fragments.paint(widget, "BTC-USD", Edition("en", zone)), "time")
+            assert re.fullmatch(r"[\d:]+ UTC", time)
 
     def test_the_fragments_that_are_kept_are_bounded(
         self, fragments: Fragments, monkeypatch: pytest.MonkeyPatch

@@ -148,6 +148,15 @@ def test_numbers_are_in_the_language_of_the_page(listed: None):
     assert "lang=de" in page
 
 
+def test_in_a_page_of_a_language_without_our_texts_quotes_are_english_as_a_whole(listed: None):
+    with translation.override("fr"):
+        page = render('{% live_quotes "BTC-USD" %}')
+        assert translation.get_language() == "fr"
+    assert "64,000.01" in page
+    assert "lang=en" in page
+    assert ">Time<" in page
+
+
 @pytest.mark.parametrize("with_request", [True, False])
 def test_several_tags_share_one_head_one_opener_and_no_id(
     listed: None, with_request: bool, rf: Any

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.conf import global_settings
 from django.contrib.auth.models import User
 from django.contrib.staticfiles import finders
 from django.core.files.base import ContentFile
@@ -30,6 +31,7 @@ from quotes import catalogue
 from quotes.feed.batch import Batch
 from quotes.live import layer
 from quotes.models import Board, BoardSymbol, Symbol
+from tests.catalogues import catalogue_of
 from tests.examples import examples
 from tests.servers import until
 
@@ -731,11 +733,42 @@ async def test_german_readers_get_german_numbers(board: Any, async_client: Any, 
 
 @pytest.mark.parametrize("path", ["/", "/boards/crypto/", "/nowhere/", "/embed/quotes/?lang=ar"])
 async def test_a_page_in_arabic_goes_from_right_to_left(
-    board: Any, async_client: Any, settings: Any, path: str
+    board: Any, async_client: Any, settings: Any, tmp_path: Path, path: str
 ):
     settings.LANGUAGES = [("en", "English"), ("ar", "Arabic")]
+    settings.LOCALE_PATHS = [catalogue_of(tmp_path, "ar")]
     page = (await async_client.get(path, headers={"accept-language": "ar"})).content.decode()
     assert re.search(r'<html lang="ar" dir="rtl"[ >]', page)
+
+
+FRENCH = ("/", "/boards/crypto/", "/symbols/BTC-USD/", "/embed/quotes/?symbols=BTC-USD&lang=fr")
+
+
+@pytest.mark.parametrize("path", FRENCH)
+async def test_a_page_in_a_language_without_our_texts_is_english_as_a_whole(
+    board: Any, async_client: Any, settings: Any, make_quote: Any, path: str
+):
+    settings.LANGUAGES = global_settings.LANGUAGES
+    await say(board, make_quote("BTC-USD", "64000.01", received_at=board.store.clock()))
+    response = await async_client.get(path, headers={"accept-language": "fr"})
+    page = response.content.decode()
+    assert '<html lang="en"' in page
+    assert response["Content-Language"] == "en"
+    assert "64,000.01" in page
+    assert "Heure" not in page  # as Django's own catalogue calls the time
+
+
+@pytest.mark.parametrize("path", FRENCH)
+async def test_a_site_adds_a_language_with_a_catalogue_of_its_own(
+    board: Any, async_client: Any, settings: Any, make_quote: Any, tmp_path: Path, path: str
+):
+    settings.LANGUAGES = global_settings.LANGUAGES
+    settings.LOCALE_PATHS = [catalogue_of(tmp_path, "fr", Open="Ouvert", Connecting="Connexion")]
+    await say(board, make_quote("BTC-USD", "64000.01", received_at=board.store.clock()))
+    page = await read(async_client, path, **{"accept-language": "fr"})
+    assert '<html lang="fr"' in page
+    assert "64\N{NO-BREAK SPACE}000,01" in unescape(page)
+    assert "Connexion" in page
 
 
 # Weight
@@ -854,6 +887,15 @@ async def test_an_embed_has_the_times_of_the_exchange_and_its_rate_from_its_addr
     page = await read(async_client, "/embed/quotes/?symbols=BTC-USD&zone=Mars/Base&rate=1e9")
     assert 'name="zone"' not in page
     assert 'name="rate"' not in page
+
+
+@pytest.mark.parametrize("zone", ["utc", "exchange"])
+async def test_an_embed_that_chose_a_zone_names_it_beside_every_time(
+    board: Any, async_client: Any, make_quote: Any, zone: str
+):
+    await say(board, make_quote("BTC-USD", "64000.01", received_at=board.store.clock()))
+    page = await read(async_client, f"/embed/quotes/?symbols=BTC-USD&zone={zone}")
+    assert re.search(r'data-field="time"[^>]*>[\d:]+ UTC<', page)
 
 
 async def test_links_of_an_embed_leave_its_frame(board: Any, async_client: Any):

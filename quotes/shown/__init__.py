@@ -73,6 +73,8 @@ class Shown(dict[str, Any]):
     because templates look up items before attributes.
     """
 
+    names_zone = False  # beside each time; without it, only beside times of another zone
+
     def __init__(self, state: State, language: str) -> None:
         self.state, self.language = state, language
         self.symbol, self.quote = state.symbol, state.quote
@@ -246,8 +248,12 @@ class Shown(dict[str, Any]):
 
     @property
     def abroad(self) -> str:
-        """The short name of the time zone, “EST”, if it is not that of the site, else ""."""
-        if self.quote is None or self._zone == timezone.get_default_timezone():
+        """The short name of the time zone, “EST”, or "" if it is that of the site.
+
+        A page that chose its zone names it in any case.
+        """
+        here = self._zone == timezone.get_default_timezone()
+        if self.quote is None or (here and not self.names_zone):
             return ""
         return self.quote.time.astimezone(self._zone).tzname() or ""
 

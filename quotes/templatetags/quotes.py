@@ -21,6 +21,7 @@ from quotes.addresses import Address
 from quotes.boards import BoardView, load_listed
 from quotes.codes import code_of
 from quotes.feed import records
+from quotes.formats import language_of_texts
 from quotes.fragments import Fragments
 from quotes.live import current
 from quotes.models import Symbol
@@ -92,7 +93,7 @@ def quotes_own_socket(context: Context) -> str:
 
 
 def _show(context: Context, widget: str, codes: tuple[str, ...]) -> SafeString:
-    edition = Edition(translation.get_language() or "en")
+    edition = Edition(language_of_texts(translation.get_language() or "en"))
     page = _page(context)
     fragments = _fragments(page)
     codes = tuple(map(code_of, codes))
@@ -112,7 +113,9 @@ def _show(context: Context, widget: str, codes: tuple[str, ...]) -> SafeString:
         "language": edition.language,
     }
     page["head"] = page["opener"] = True
-    return mark_safe(render_to_string(f"quotes/live_{widget}.html", shown).strip())  # noqa: S308
+    with edition.written():
+        html = render_to_string(f"quotes/live_{widget}.html", shown)
+    return mark_safe(html.strip())  # noqa: S308
 
 
 def _page(context: Context) -> dict[str, Any]:
