@@ -13,6 +13,7 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import SEEDED, OpenTab
 from tests.servers import Site, site
+from tests.test_docs import EMBEDDING
 
 pytestmark = [pytest.mark.browser, pytest.mark.server]
 
@@ -22,6 +23,19 @@ DOUBLE_IDS = """() => {
     const ids = [...document.querySelectorAll("[id]")].map(({id}) => id);
     return ids.filter((id, place) => ids.indexOf(id) !== place);
 }"""
+LONG_STOPPED = """(pulse) => {
+    pulse.classList.replace("pulse-live", "pulse-stopped");
+    pulse.classList.add("over-10-minutes");
+}"""
+GROUND = "(place) => getComputedStyle(place).backgroundColor"
+SURFACE = "getComputedStyle(document.body).backgroundColor"
+FILLED = "document.documentElement.scrollHeight"
+WIDTH = """(place, text) => {
+    place.textContent = text;
+    return place.getBoundingClientRect().width;
+}"""
+LISTED = ("ADA-USD", "AVAX-USD", "BCH-USD", "BTC-USD", "DOGE-USD", "ETH-USD", "LTC-USD", "SOL-USD")
+LISTED += ("XRP-USD",)
 
 
 class Host(BaseHTTPRequestHandler):
@@ -106,6 +120,45 @@ def test_an_embed_in_german_is_german_whatever_the_browser_speaks(market: Site, 
     for _ in range(3):
         page.moves("BTC-USD")
         assert page.field("BTC-USD", "last")[-3] == ","
+
+
+@pytest.mark.parametrize("height", [90, 240])
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_the_state_of_an_embed_is_in_view_at_any_height(
+    market: Site, tab: OpenTab, language: str, height: int
+):
+    path = f"/embed/quotes/?symbols=BTC-USD,AAPL,ETH-USD,MSFT&lang={language}"
+    for width in (300, 420):
+        page = tab(market.url + path, viewport={"width": width, "height": height}).live().page
+        expect(page.locator(".pulse-well")).to_be_in_viewport(ratio=1)
+        page.locator(".quotes-pulse").evaluate(LONG_STOPPED)
+        expect(page.locator(".pulse-ill")).to_be_in_viewport(ratio=1)
+        assert page.locator(".live-quotes-foot").evaluate(GROUND) == page.evaluate(SURFACE)
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_an_iframe_of_the_height_in_the_documents_shows_all_of_its_rows(
+    market: Site, tab: OpenTab, language: str
+):
+    sizes = re.findall(r"^\| (\d+) \| (\d+) \| (\d+) \|$", EMBEDDING, re.MULTILINE)
+    codes = [*LISTED[:9], "AAPL"]
+    assert len(sizes) == 4
+    for rows, *heights in sizes:
+        for width, height in zip((420, 300), heights, strict=True):
+            symbols = ",".join(codes[-int(rows) :])
+            page = tab(viewport={"width": width, "height": 50})
+            page.open(f"{market.url}/embed/quotes/?symbols={symbols}&lang={language}").live()
+            page.page.locator(".quotes-pulse").evaluate(LONG_STOPPED)
+            assert int(height) - 40 < page.page.evaluate(FILLED) <= int(height), (rows, width)
+
+
+def test_thousands_are_apart_where_a_space_divides_them(market: Site, tab: OpenTab):
+    page = tab(market.url + "/embed/quotes/?symbols=BTC-USD").live()
+    together, apart = (
+        page.row("BTC-USD").locator("data").evaluate(WIDTH, text)
+        for text in ("77678,70", "77\N{NO-BREAK SPACE}678,70")
+    )
+    assert apart > together + 2
 
 
 def test_tables_of_the_front_page_share_one_socket(market: Site, tab: OpenTab):
