@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from urllib.parse import parse_qs, urljoin, urlsplit
+
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, expect
 
 from tests.browser.conftest import OpenTab
 from tests.browser.looks import small_targets
+from tests.browser.tab import Tab
 from tests.servers import Site
 
 pytestmark = [pytest.mark.browser, pytest.mark.server]
@@ -56,6 +61,70 @@ def test_a_comparison_keeps_its_colours_and_ends_at_five_symbols(market: Site, t
     page.get_by_role("link", name="Remove ADA-USD").click()
     expect(names).to_have_count(4)
     expect(page.get_by_label("Compare with")).to_be_visible()
+
+
+def links(page: Tab, *names: str) -> Iterator[tuple[Locator, str]]:
+    """Yield links of the choice of the chart, each with the address to which it leads."""
+    for name in names:
+        link = page.page.get_by_role("link", name=name, exact=True)
+        yield link, urljoin(page.page.url, link.get_attribute("href"))
+
+
+def test_a_choice_of_the_chart_keeps_the_page_with_its_focus_and_its_place(
+    market: Site, tab: OpenTab
+):
+    page = tab(market.url + "/symbols/BTC-USD/", viewport={"width": 390, "height": 844}).live()
+    page.mark("BTC-USD")
+    page.page.get_by_role("link", name="1Y", exact=True).scroll_into_view_if_needed()
+    page.page.evaluate("scrollBy(0, 150)")
+    before = page.page.evaluate("scrollY")
+    for link, target in links(page, "1Y", "Candles", "Logarithmic"):
+        link.evaluate("(link) => link.focus({preventScroll: true})")
+        page.page.keyboard.press("Enter")
+        page.page.wait_for_url(target)
+        expect(link).to_have_attribute("aria-current", "true")
+        expect(link).to_be_focused()
+    assert page.page.evaluate("scrollY") == before > 0
+    expect(page.page.locator(".quotes-charted")).to_have_id(re.compile("1y-candles-log"))
+    page.until(lambda: "chart=1y.candles.log" in page.sockets[-1], "a socket with this chart")
+    tag = page.page.locator(".quotes-chart .tag text")
+    price = tag.text_content()
+    page.until(lambda: tag.text_content() != price, "the last price moves")
+    assert page.same("BTC-USD")
+    page.page.go_back()
+    page.page.wait_for_url(lambda url: "scale" not in url)
+    expect(page.page.locator(".quotes-charted")).to_have_id(re.compile("1y-candles-0"))
+    page.page.go_forward()
+    expect(page.page.locator(".quotes-charted")).to_have_id(re.compile("1y-candles-log"))
+    page.live()
+    page.moves("BTC-USD")
+    assert page.loads == 1
+    assert page.complaints == []
+
+
+def test_a_choice_that_the_server_can_not_answer_keeps_the_chart(market: Site, tab: OpenTab):
+    page = tab(market.url + YEAR).live()
+    page.page.route("**/?range=5y", lambda route: route.fulfill(status=503, body="<p>Later</p>"))
+    for link, target in links(page, "5Y"):
+        with page.page.expect_response(target):
+            link.click()
+        expect(link).not_to_have_class(re.compile("htmx-request"))
+    for link, target in links(page, "6M"):
+        link.click()
+        page.page.wait_for_url(target)
+    expect(page.page.locator(".quotes-charted")).to_have_id(re.compile("6m"))
+    assert page.loads == 1
+
+
+def test_without_scripts_a_choice_of_the_chart_is_a_link(market: Site, tab: OpenTab):
+    page = tab(market.url + "/symbols/BTC-USD/", java_script_enabled=False)
+    for link, target in links(page, "1Y", "Candles"):
+        link.click()
+        page.page.wait_for_url(target)
+    page.page.get_by_label("Compare with").fill("eth-usd")
+    page.page.get_by_role("button", name="Compare").click()
+    expect(page.page.get_by_role("link", name="Remove ETH-USD")).to_be_visible()
+    assert parse_qs(urlsplit(page.page.url).query)["range"] == ["1y"]
 
 
 def test_a_chart_fits_at_every_width(market: Site, tab: OpenTab):
