@@ -111,8 +111,8 @@ class QuotesConsumer(AsyncWebsocketConsumer):
             fragments = self.live.fragments
             left = [place for place in subscriber.watch.places if place not in watch.places]
             gone = fragments.gone(left, watch.edition)
-            shown = fragments.snapshot(watch) + fragments.sparklines(watch)
-            self.live.hub.move(subscriber, watch, gone + shown)
+            drawn = fragments.charts(watch) + fragments.sparklines(watch)
+            self.live.hub.move(subscriber, watch, gone + fragments.snapshot(watch) + drawn)
 
     async def dispatch(self, message: dict[str, Any]) -> None:
         """Handle an event of this socket without Channels, which would use the database thread."""

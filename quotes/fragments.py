@@ -157,8 +157,8 @@ class Fragments:
     def gone(self, places: Iterable[Place], edition: Edition) -> str:
         """Return a message that removes symbols from these places.
 
-        The symbols are no longer active. Rows of a board are deleted. Other places show that the
-        symbol is unknown, and show it again when it is active.
+        The symbols are no longer active. Rows of a board are deleted. Other places state
+        this, and show the symbol again when it is active.
         """
         return "".join(
             addressed(self.unknown(widget, code, edition), _swap(GONE[widget], code))

@@ -80,8 +80,9 @@ class Watch:
 
     @property
     def unknown(self) -> tuple[str, ...]:
-        """The codes that the page wants and that are not active."""
-        return tuple(dict.fromkeys(place.code for place in self.missing))
+        """The codes that the page wants and that are not active; a panel states that by itself."""
+        panels = {place.code for place in self.missing if place.widget == "panel"}
+        return tuple(dict.fromkeys(p.code for p in self.missing if p.code not in panels))
 
 
 def places(**codes: Iterable[str]) -> tuple[Place, ...]:

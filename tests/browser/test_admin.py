@@ -90,12 +90,17 @@ def test_a_symbol_switched_off_does_not_go_on_looking_live_elsewhere(
     symbol = tab(house.url + "/symbols/ETH-USD/").live()
     switch(staff, house, "ETH-USD", active=False)
     try:
-        for page in (front, embed, symbol):
+        for page in (front, embed):
             gone = page.page.get_by_text(re.compile("Unknown symbols?: ETH-USD"))
             expect(gone.locator("visible=true").first).to_be_visible()
             assert not looks_live(page, "ETH-USD"), page.page.url
+        expect(symbol.page.get_by_role("alert")).to_have_text("This symbol is no longer shown.")
+        expect(symbol.page.get_by_text("ETH-USD").locator("visible=true")).to_have_count(1)
+        for drawn in (".quotes-chart", ".compare"):
+            expect(symbol.page.locator(drawn)).to_be_hidden()
     finally:
         switch(staff, house, "ETH-USD", active=True)
+    expect(symbol.page.locator(".quotes-chart")).to_be_visible()
     for page in (front, embed, symbol):
         page.until(lambda page=page: looks_live(page, "ETH-USD"), "back again")
         page.moves("ETH-USD")
