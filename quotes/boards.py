@@ -57,6 +57,10 @@ class Listed:
     symbols: Mapping[str, Symbol] = field(default_factory=dict)
     boards: Mapping[str, BoardView] = field(default_factory=dict)
 
+    def boards_with(self, code: str) -> list[BoardView]:
+        """Return the boards that show a symbol."""
+        return [board for board in self.boards.values() if code in board.codes]
+
 
 @dataclass(frozen=True, slots=True)
 class BoardQuery:

@@ -20,6 +20,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from quotes import conf, formats
+from quotes.boards import Listed
 from quotes.candles.known import Known
 from quotes.models import Symbol
 from quotes.providers import REGISTRY, provider_class
@@ -98,6 +99,7 @@ class Fragments:
     remembered: dict[tuple[Hashable, ...], SafeString] = field(default_factory=dict)
     sparks: dict[str, Spark] = field(default_factory=dict)  # by code
     charts: Callable[[Watch], str] = lambda watch: ""  # the message with all charts of a page
+    listed: Callable[[], Listed] = Listed
     known: Known = field(default_factory=Known)  # figures, which only a panel shows
     values: dict[str, tuple[str, ...]] = field(default_factory=dict)  # that panels have shown
 
@@ -173,9 +175,39 @@ class Fragments:
         return self.render("quotes/_unknown.html", edition, {"widget": widget, "code": code})
 
     def about(self, watch: Watch) -> str:
-        """Return a message with the notes and sources of a page."""
+        """Return a message with the parts of a page that most quotes leave as they are."""
         shared = addressed(self.shared(watch)) if watch.of("row") else ""
-        return addressed(self.notes(watch)) + shared + addressed(self.sources(watch))
+        heads = "".join(
+            f"<title>{self.title(code, watch.edition)}</title>"  # htmx makes it that of the tab
+            + addressed(self.head(code, watch.edition), "outerMorph")
+            for code in watch.of("panel")
+            if code in self.store.states
+        )
+        return heads + addressed(self.notes(watch)) + shared + addressed(self.sources(watch))
+
+    def title(self, code: str, edition: Edition) -> SafeString:
+        """Return the title of a symbol's page. It has no price, which would look live forever."""
+        symbol = self.store.states[code].symbol
+
+        def render() -> SafeString:
+            return self.render("quotes/_symbol_title.html", edition, {"symbol": symbol})
+
+        return self._kept(Place("title", code), edition, (symbol,), render)
+
+    def head(self, code: str, edition: Edition) -> SafeString:
+        """Return the head of a symbol's page: its boards, its name, and what it is."""
+        symbol, listed = self.store.states[code].symbol, self.listed()
+
+        def render() -> SafeString:
+            boards = listed.boards_with(code)
+            with edition.written():
+                headings = {each.heading for each in boards}
+                known = (symbol.traded_at, str(symbol.get_kind_display()))
+                facts = [fact for fact in known if fact and fact not in headings]
+            context = {"symbol": symbol, "boards": boards, "facts": facts}
+            return self.render("quotes/_symbol_head.html", edition, context)
+
+        return self._kept(Place("head", code), edition, (symbol, listed), render)
 
     def sign(self, edition: Edition, condition: str = "live", turn: int = BETWEEN) -> str:
         """Return a message with the pulse of every place on a page, its retry and its announcement.

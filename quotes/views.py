@@ -261,11 +261,9 @@ async def symbol(request: HttpRequest, code: str) -> HttpResponse:
     state = live.store.states.get(found.code)
     if state is None:  # it became inactive just now
         raise Http404(_("There is no symbol “%(code)s”.") % {"code": code})
-    boards = [each for each in live.listed.boards.values() if found.code in each.codes]
+    boards = live.listed.boards_with(found.code)
     narrowest = min(boards, key=lambda each: len(each.codes), default=BoardView(""))
     around = neighbours(live, narrowest, found.code)
-    kind = str(found.get_kind_display())
-    headings = {each.heading for each in boards}
     context = page(
         live,
         Address(
@@ -275,11 +273,11 @@ async def symbol(request: HttpRequest, code: str) -> HttpResponse:
             language=language(),
         ),
         symbol=found,
-        facts=[fact for fact in (found.traded_at, kind) if fact and fact not in headings],
+        title=live.fragments.title(found.code, edition()),
+        head=live.fragments.head(found.code, edition()),
         canonical=request.build_absolute_uri(found.get_absolute_url()),
         card=Panel(state, language(), live.fragments.known.of(state)),
         panel=live.fragments.paint("panel", found.code, edition()),
-        on_boards=boards,
         hours=market_days(state, live.store.clock()),
         neighbours={"board": narrowest, "rows": entries(live, around)},
         chart=live.charts.whole(chart, edition()),

@@ -266,16 +266,15 @@ def meta(page: str) -> dict[str, str]:
     return {name: unescape(content) for name, content in found}
 
 
-async def test_a_symbols_page_states_its_price_to_tabs_and_other_sites(
+async def test_a_symbols_page_states_its_price_to_other_sites_and_not_in_its_tab(
     board: Any, async_client: Any, make_quote: Any
 ):
     now = board.store.clock()
     await say(board, make_quote("BTC-USD", "0.00001423", received_at=now, delay=900))
     page = await read(async_client, "/symbols/btc-usd/")
-    title = "BTC-USD 0.00001423 USD ▼ −100.00% – Bitcoin"
-    assert f"<title>{title} – Quoteboard</title>" in page
+    assert "<title>BTC-USD – Bitcoin – Quoteboard</title>" in unescape(page)
     card = meta(page)
-    assert card["og:title"] == title
+    assert card["og:title"] == "BTC-USD 0.00001423 USD ▼ −100.00% – Bitcoin"
     assert card["og:description"] == card["description"]
     assert card["description"] == (
         "0.00001423 USD, ▼ −100.00% vs prev. close, as of March 2, 2026, 15:00 UTC"
@@ -294,7 +293,7 @@ async def test_a_symbol_without_a_price_states_that_to_other_sites(board: Any, a
     await sync_to_async(name)()
     await board.reload()
     page = await read(async_client, "/symbols/A%26%22%3CB%3E/")
-    assert "<title>A&amp;&quot;&lt;B&gt; – &lt;/title&gt;&amp; – Quoteboard</title>" in page
+    assert "<title>A&amp;&quot;&lt;B&gt; &#8211; &lt;/title&gt;&amp; &#8211; Quoteboard<" in page
     card = meta(page)
     assert card["og:description"] == "No price yet"
     assert card["og:url"] == "http://testserver/symbols/A&%22%3CB%3E/"

@@ -72,6 +72,7 @@ class Live:
         self.sparklines = Sparklines(self)
         self.charts = Charts(self)
         self.fragments.charts = self.charts.message
+        self.fragments.listed = lambda: self.rows.listed
         self.beat = Beat()
         self.from_layer = Beat()  # the same, for batches of the layer only
         self.seen = NOTHING  # (epoch, batch) of the newest message

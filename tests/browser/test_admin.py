@@ -107,6 +107,24 @@ def test_a_symbol_switched_off_does_not_go_on_looking_live_elsewhere(
     expect(embed.row("ETH-USD").locator(".quotes-spark path").last).to_be_visible()
 
 
+def test_a_new_name_reaches_the_head_and_the_tab_of_its_page(
+    house: Site, staff: Page, tab: OpenTab
+):
+    symbol = tab(house.url + "/symbols/DOGE-USD/").live()
+    heading = symbol.page.get_by_role("heading", level=1)
+    expect(heading).to_have_text("Dogecoin DOGE-USD")
+    heading.evaluate("(heading) => { window.heading = heading; }")
+    staff.goto(house.url + "/admin/quotes/symbol/?q=DOGE-USD")
+    staff.get_by_role("link", name="DOGE-USD", exact=True).click()
+    staff.locator("input[name=name]").fill("Much <b>wow</b> & Co")
+    save(staff)
+    expect(heading).to_have_text("Much <b>wow</b> & Co DOGE-USD")
+    expect(symbol.page).to_have_title("DOGE-USD – Much <b>wow</b> & Co – Quoteboard")
+    assert heading.evaluate("(heading) => heading === window.heading")
+    assert_by_socket(symbol)
+    assert symbol.complaints == []
+
+
 def looks_live(page: Tab, code: str) -> bool:
     """Whether a symbol is on a page like one whose price is good."""
     place = page.row(code)
