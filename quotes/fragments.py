@@ -38,6 +38,7 @@ TEMPLATES = {
     "panel": "quotes/_panel.html",
     "price": "quotes/_price.html",
 }
+TITLE = "quotes/_symbol_title.html"
 TARGETS = {
     "row": "outerMorph",
     "entry": "outerMorph:tr.quote-entry[data-symbol='{code}']",
@@ -154,7 +155,8 @@ class Fragments:
     def everything(self, watch: Watch) -> str:
         """Return a message with all fragments, notes and sources, and without inactive symbols."""
         gone = self.gone(watch.missing, watch.edition)
-        return gone + self.snapshot(watch) + self.charts(watch) + self.about(watch)
+        titles = self.titles(watch, watch.codes)
+        return gone + self.snapshot(watch) + self.charts(watch) + self.about(watch) + titles
 
     def gone(self, places: Iterable[Place], edition: Edition) -> str:
         """Return a message that removes symbols from these places.
@@ -178,21 +180,23 @@ class Fragments:
         """Return a message with the parts of a page that most quotes leave as they are."""
         shared = addressed(self.shared(watch)) if watch.of("row") else ""
         heads = "".join(
-            f"<title>{self.title(code, watch.edition)}</title>"  # htmx makes it that of the tab
-            + addressed(self.head(code, watch.edition), "outerMorph")
+            addressed(self.head(code, watch.edition), "outerMorph")
             for code in watch.of("panel")
             if code in self.store.states
         )
         return heads + addressed(self.notes(watch)) + shared + addressed(self.sources(watch))
 
+    def titles(self, watch: Watch, codes: Collection[str]) -> str:
+        """Return a message with the title of a symbol's page, which htmx makes that of its tab."""
+        return "".join(
+            f"<title>{self.title(code, watch.edition)}</title>"
+            for code in watch.of("panel")
+            if code in codes and code in self.store.states
+        )
+
     def title(self, code: str, edition: Edition) -> SafeString:
-        """Return the title of a symbol's page. It has no price, which would look live forever."""
-        symbol = self.store.states[code].symbol
-
-        def render() -> SafeString:
-            return self.render("quotes/_symbol_title.html", edition, {"symbol": symbol})
-
-        return self._kept(Place("title", code), edition, (symbol,), render)
+        """Return the title of a symbol's page: its price with the time, and its name."""
+        return self._painted(Place("title", code), edition)
 
     def head(self, code: str, edition: Edition) -> SafeString:
         """Return the head of a symbol's page: its boards, its name, and what it is."""
@@ -349,7 +353,7 @@ class Fragments:
 
     def _painted(self, place: Place, edition: Edition) -> SafeString:
         state = self.store.states[place.code]
-        figures = self.known.of(state) if place.widget == "panel" else None
+        figures = self.known.of(state) if place.widget in ("panel", "title") else None
 
         def render() -> SafeString:
             shown = Shown(state, edition.language)
@@ -361,7 +365,8 @@ class Fragments:
             context: dict[str, Any] = {"shown": shown}
             for name in CELLS if place.widget in ROWS else ():
                 context[name] = partial(self._cell, name, place, edition, shown)
-            return self.render(TEMPLATES[place.widget], edition, context, state.symbol)
+            template = TEMPLATES.get(place.widget, TITLE)
+            return self.render(template, edition, context, state.symbol)
 
         return self._kept(place, edition, (state, figures), render)
 

@@ -266,13 +266,14 @@ def meta(page: str) -> dict[str, str]:
     return {name: unescape(content) for name, content in found}
 
 
-async def test_a_symbols_page_states_its_price_to_other_sites_and_not_in_its_tab(
+async def test_a_symbols_page_states_its_price_to_other_sites_and_in_its_tab(
     board: Any, async_client: Any, make_quote: Any
 ):
     now = board.store.clock()
     await say(board, make_quote("BTC-USD", "0.00001423", received_at=now, delay=900))
     page = await read(async_client, "/symbols/btc-usd/")
-    assert "<title>BTC-USD – Bitcoin – Quoteboard</title>" in unescape(page)
+    title = "BTC-USD 0.00001423 USD ▼ −100.00% (15:00:00) – Bitcoin – Quoteboard"
+    assert f"<title>{title}</title>" in unescape(page)
     card = meta(page)
     assert card["og:title"] == "BTC-USD 0.00001423 USD ▼ −100.00% – Bitcoin"
     assert card["og:description"] == card["description"]

@@ -130,6 +130,7 @@ class Hub:
             if shown := self._due_now(watch, codes & watch.codes):
                 try:
                     update = self.fragments.update(watch, shown) + now[watch.edition]
+                    update += self.fragments.titles(watch, shown)
                 except Exception:
                     logger.exception("could not render %s", ", ".join(sorted(shown)))
                 else:
