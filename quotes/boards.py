@@ -50,9 +50,12 @@ class BoardView:
         return gettext(self.title) if self.title == starter else self.title
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Listed:
-    """The active symbols by code and the boards by slug, both in order."""
+    """The active symbols by code and the boards by slug, both in order.
+
+    It never equals another one, because symbols are equal whatever was edited.
+    """
 
     symbols: Mapping[str, Symbol] = field(default_factory=dict)
     boards: Mapping[str, BoardView] = field(default_factory=dict)

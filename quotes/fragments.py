@@ -211,7 +211,7 @@ class Fragments:
             context = {"symbol": symbol, "boards": boards, "facts": facts}
             return self.render("quotes/_symbol_head.html", edition, context)
 
-        return self._kept(Place("head", code), edition, (symbol, listed), render)
+        return self._kept(Place("head", code), edition, (listed,), render)
 
     def sign(self, edition: Edition, condition: str = "live", turn: int = BETWEEN) -> str:
         """Return a message with the pulse of every place on a page, its retry and its announcement.
