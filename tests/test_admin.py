@@ -697,6 +697,16 @@ def order(board: Board) -> list[tuple[str, int]]:
     return list(board.places.order_by("position").values_list("symbol__code", "position"))
 
 
+def test_the_form_of_a_symbol_explains_its_exchange_codes_and_positions_as_text(
+    alice: Client, listed: Board
+):
+    symbol = Symbol.objects.get(code="AAPL")
+    page = text(alice.get(f"{SYMBOLS}{symbol.pk}/change/").content.decode())
+    assert "It decides the market hours: NASDAQ" in page
+    assert "Code: The provider's name for the symbol" in unescape(page)
+    assert "Position: A symbol with a lower position comes first." in page
+
+
 def test_the_form_of_a_board_begins_with_its_title_and_explains_positions(
     alice: Client, listed: Board
 ):

@@ -61,6 +61,7 @@ class ProviderSymbolInline(admin.TabularInline):
     model = ProviderSymbol
     form = ProviderSymbolForm
     formset = CodeRows
+    template = "quotes/admin/tabular.html"
     extra = 1
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ProviderSymbol]:

@@ -73,6 +73,7 @@ class PlacesInline(admin.TabularInline):
     model = BoardSymbol
     form = PlaceForm
     formset = LabelledInlineRows
+    template = "quotes/admin/tabular.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[BoardSymbol]:
         """Read the places together with their symbols and boards."""

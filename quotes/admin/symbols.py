@@ -36,6 +36,18 @@ class PlainDecimalField(forms.DecimalField):
         return formats.plain(value.normalize()) if isinstance(value, Decimal) else value
 
 
+class SymbolForm(forms.ModelForm):
+    """A symbol, with what its exchange is for."""
+
+    class Meta:
+        help_texts: ClassVar = {
+            "exchange": _(
+                "It decides the market hours: NASDAQ, LSE, XETRA. If you leave this field empty, "
+                "the price is fetched at all hours."
+            )
+        }
+
+
 @admin.register(Symbol)
 class SymbolAdmin(ListAdmin):
     """Symbols, which can be searched, filtered and switched on and off."""
@@ -52,6 +64,7 @@ class SymbolAdmin(ListAdmin):
     search_help_text = _("Symbol, name or a provider's code")
     list_per_page = 100
     empty_value_display = _("none")  # among the filters: no board, no exchange
+    form = SymbolForm
     formfield_overrides: ClassVar = {DecimalField: {"form_class": PlainDecimalField}}
     actions = ("switch_on", "switch_off")
     inlines = (ProviderSymbolInline, BoardsInline)
