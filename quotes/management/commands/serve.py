@@ -50,7 +50,9 @@ class Command(BaseCommand):
         """Serve until SIGINT or SIGTERM."""
         if uvicorn is None:
             raise CommandError(
-                f"uvicorn is missing: install it with  {sys.executable} -m pip install '{UVICORN}'"
+                "uvicorn is missing: install the extra “prod”, with  pip install '.[prod]'  in the "
+                "clone of Quoteboard, or only uvicorn, with  "
+                f"{sys.executable} -m pip install '{UVICORN}'"
             )
         layer = settings.CHANNEL_LAYERS[conf.get("CHANNEL_LAYER")]
         if share_port and "InMemory" in layer["BACKEND"]:
