@@ -225,7 +225,9 @@ class Live:
         ends = sessions.last_days(markets, self.store.clock().date())
         if ends:
             days = ", ".join(f"{name} ({day})" for name, day in ends.items())
-            logger.warning("the calendar of market hours ends soon: %s", days)
+            logger.warning(
+                "the calendar of market hours ends soon: %s; nothing to do before that day", days
+            )
 
     # Messages from the layer
 

@@ -673,7 +673,8 @@ class TestEndOfTheCalendar:
         parts.store.clock = lambda: datetime.combine(last - days * DAY, time(12), UTC)
         await parts.start(pages=False)
         await parts.stop()
-        warning = f"the calendar of market hours ends soon: NYSE ({last})"
+        warning = f"the calendar of market hours ends soon: NYSE ({last}); "
+        warning += "nothing to do before that day"
         assert (warning in caplog.messages) == (days == 31)
 
 
