@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from configparser import RawConfigParser
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -11,11 +12,17 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command, get_commands
+from django.http import QueryDict
 from django.template import Context, Template
 
 from quotes import conf
+from quotes.addresses import Address
+from quotes.boards import BoardView
 from quotes.candles.figures import Figures
+from quotes.charts.forms import KINDS, SCALES
+from quotes.charts.ranges import RANGES
 from quotes.fragments import Fragments
+from quotes.graphs import COLUMNS
 from quotes.models import Board, Symbol
 from quotes.quote import Quote
 from quotes.shown.panels import Panel
@@ -140,6 +147,17 @@ def test_the_units_of_systemd_run_our_commands_with_the_settings_of_the_first_st
     assert [each["ExecStart"].split()[2] for each in services] == ["serve", "runfeed"]
 
 
+def test_settings_in_the_documented_file_reach_a_shell_with_all_their_characters(tmp_path: Path):
+    [example] = snippets("dotenv")
+    (tmp_path / "quoteboard.env").write_text(example)
+    command = ["sh", "-c", "set -a; . ./quoteboard.env; set +a; env"]
+    found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    for line in example.splitlines():
+        name, _, value = line.partition("=")
+        assert f"{name}={value.strip(chr(39))}" in found.splitlines()
+    assert "&" in example
+
+
 @pytest.mark.django_db
 def test_the_catalogue_command_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     [line] = [
@@ -224,6 +242,43 @@ def test_a_template_of_the_site_replaces_ours_and_updates_find_its_element(
     assert re.search(
         r'Bitcoin: <data data-field="last" value="64000.5">64,000.50</data> USD', update
     )
+
+
+def test_the_documented_header_has_the_boards_and_a_link_to_the_site():
+    [snippet] = snippets(r"html\+django")
+    boards = [BoardView("crypto", "Crypto"), BoardView("indices", "Indices")]
+    page = Template(snippet).render(Context({"boards": boards, "board": boards[0]}))
+    assert '<a class="brand" href="/">My site</a>' in page
+    assert '<a href="/boards/crypto/" aria-current="page">Crypto</a>' in page
+    assert '<a href="/boards/indices/">Indices</a>' in page
+    base = (ROOT / "templates" / "quotes" / "base.html").read_text()
+    assert '{% include "quotes/_top.html" %}' in base
+
+
+def test_the_parameters_of_a_chart_in_the_documents_are_those_that_exist():
+    text = EMBEDDING.partition("## Addresses of charts")[2].partition("## Sockets")[0]
+    known = {"range": RANGES, "kind": KINDS, "scale": SCALES}
+    for name, values in known.items():
+        [cell] = re.findall(rf"^\| `{name}` \| ([^|]*) \|", text, re.MULTILINE)
+        assert re.findall(r"`(\w+)`", cell) == list(values)
+    assert f"\n{','.join(COLUMNS)}\n" in text
+
+
+@pytest.mark.parametrize(
+    ("given", "charts"),
+    [
+        ("1y.candles/AAPL,/SPY", [("1y", "candles", "", ("SPY",), "AAPL")]),
+        (
+            "1y.candles/AAPL,/SPY,1d/BTC-USD",
+            [("1y", "candles", "", ("SPY",), "AAPL"), ("1d", "", "", (), "BTC-USD")],
+        ),
+    ],
+)
+def test_a_socket_in_the_documents_has_these_charts(given: str, charts: list[Any]):
+    assert f"chart={given}" in EMBEDDING
+    address = Address.read(QueryDict(f"chart={given}"))
+    found = [(form.range, form.kind, form.scale, form.others, code) for form, code in address.chart]
+    assert found == charts
 
 
 @pytest.mark.parametrize("snippet", snippets("python"))
