@@ -35,7 +35,7 @@ COLUMNS = ("start", "open", "high", "low", "close", "volume")
 
 
 class Choice:
-    """The chart that a query string asks for, and what was wrong with it."""
+    """The chart that a query string selects, and its errors."""
 
     def __init__(self, params: QueryDict, code: str, symbols: Iterable[str]) -> None:
         self.code, self.errors = code, list[str]()

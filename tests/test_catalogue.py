@@ -177,7 +177,7 @@ class TestLoading:
         load(b"\xef\xbb\xbf" + text.encode())
         assert Symbol.objects.get().name == "Apple, Inc."
 
-    def test_a_sheet_of_a_german_excel_is_read_and_the_output_says_as_what(self, load: Loader):
+    def test_a_sheet_of_a_german_excel_is_read_and_the_output_states_as_what(self, load: Loader):
         text = (HEADER + APPLE).replace(",", ";").replace("0.01", "0,01").replace("200", "1.234,50")
         output = load(f"sep=;\r\n{text.replace('stock', 'Stock').upper()}".encode("utf-16"))
         assert output.splitlines()[:2] == [

@@ -1031,7 +1031,7 @@ def test_a_pulse_is_stopped_everywhere_while_the_feed_is_silent(
     assert "Kurse stehen seit" in fragments.pulse(DE, condition)
 
 
-def test_a_page_without_a_price_says_if_its_source_is_down(fragments: Fragments):
+def test_a_page_without_a_price_states_if_its_source_is_down(fragments: Fragments):
     store, at = fragments.store, timezone.now()
     store.chains = {"^GSPC": ("yahoo",), "AAPL": ("yahoo",)}
     assert "No source has sent a price" in fragments.paint("panel", "^GSPC", EN)
@@ -1056,7 +1056,7 @@ def test_prices_that_stopped_on_another_day_show_the_day(fragments: Fragments):
     ("minutes", "shown"),
     [(0.9, ""), (1, "over-1-minute"), (9.9, "over-1-minute"), (10, "over-10-minutes")],
 )
-def test_after_a_while_a_page_says_for_how_long_prices_have_stopped(
+def test_after_a_while_a_page_shows_for_how_long_prices_have_stopped(
     fragments: Fragments, minutes: float, shown: str
 ):
     fragments.store.stopped_at = timezone.now() - timedelta(minutes=minutes)

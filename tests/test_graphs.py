@@ -114,7 +114,7 @@ def test_a_file_has_all_digits_and_times_in_utc():
     assert rows[1]["volume"] == ""
 
 
-async def test_a_page_with_a_wrong_query_says_what_is_wrong_and_shows_the_first_range(
+async def test_a_page_with_a_wrong_query_states_what_is_wrong_and_shows_the_first_range(
     market: Any, async_client: Any
 ):
     page = await read(async_client, "/symbols/BTC-USD/?range=%3Cb%3E&with=NOPE&kind=pie")

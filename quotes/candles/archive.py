@@ -129,8 +129,8 @@ def load(
 
     The oldest comes first. With `most`, these are the newest of them, at most so many. Periods
     without a quote have no candle. The last candle may still change. Candles of a simulated symbol
-    are made here, as far back as candles are kept. Only outside the hours of its exchange they are
-    those of its quotes.
+    are made here, as far back as candles are kept. Outside the hours of its exchange, its stored
+    candles are returned, which are made of its quotes.
     """
     stored = Candle.objects.filter(symbol__code=symbol, step=step, start__gte=start, start__lt=end)
     found = {

@@ -135,7 +135,7 @@ class Backfill:
         return count
 
     def _sends(self, name: str, step: int) -> bool:
-        provider = self.providers[name]  # invented candles are made when somebody asks for them
+        provider = self.providers[name]  # invented candles are made when they are read
         return step in provider.steps and not provider.invented
 
     async def _request(

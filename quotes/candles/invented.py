@@ -1,4 +1,4 @@
-"""Invented candles: those of simulated symbols, which are made when somebody asks for them."""
+"""Invented candles: those of simulated symbols, which are made when they are read."""
 
 from __future__ import annotations
 

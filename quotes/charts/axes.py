@@ -232,7 +232,7 @@ def _is_higher(before: datetime, start: datetime, unit: str) -> bool:
 
 
 def _is_hidden(found: Sequence[Mark], per_slot: float) -> bool:
-    """Return whether the first slot has a label only until there is another one of its rank."""
+    """Return whether the label of the first slot has no room before the next one of its rank."""
     if len(found) < 2 or found[0].slot:
         return False
     return found[0].higher == found[1].higher and not _apart(found[0], found[1], per_slot)

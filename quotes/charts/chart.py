@@ -233,7 +233,7 @@ class Chart:
 
     @cached_property
     def _timed(self) -> bool:
-        """Whether a time of day says when a bar was, because all are of one day."""
+        """Whether the time of day is enough to date a bar, because all are of one day."""
         starts, zone = self.frame.starts, self.frame.drawn_zone
         one_day = len({each.astimezone(zone).date() for each in (starts[0], starts[-1])}) == 1
         return one_day and self.frame.drawn_step < DAY

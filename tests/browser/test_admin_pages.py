@@ -276,7 +276,7 @@ def test_the_deletion_of_symbols_from_their_list_has_no_fault(office: Site, desk
     assert not findings(desk)
 
 
-def test_a_place_asks_for_a_symbol_until_one_is_chosen(
+def test_a_place_names_what_to_choose_until_it_has_a_symbol(
     office: Site, keys: dict[str, int], desk: Page
 ):
     desk.goto(office.url + PAGES["board"].format(**keys))

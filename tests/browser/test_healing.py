@@ -95,7 +95,7 @@ def move(pages: dict[Tab, str]) -> None:
         page.moves(code, before[page])
 
 
-def test_a_page_asks_again_in_the_moment_in_which_it_doubts(
+def test_a_page_requests_quotes_again_as_soon_as_it_is_in_doubt(
     market: Site, servers: dict[str, Site], tab: OpenTab
 ):
     for url, seconds in ((market.url, 15), (servers["daphne"].url, 2)):

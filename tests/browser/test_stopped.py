@@ -31,7 +31,7 @@ def grey(page: Tab) -> bool:
     return all(page.page.evaluate(COLOURS))
 
 
-def test_when_the_feed_is_killed_every_place_says_so_in_sight_and_in_grey(
+def test_when_the_feed_is_killed_every_place_shows_it_in_sight_and_in_grey(
     tab: OpenTab, tmp_path: Path, database_template: Path, redis_server: Redis
 ):
     env = {

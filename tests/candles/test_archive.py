@@ -385,7 +385,7 @@ class TestDeleting:
 
 
 class TestSimulatedPast:
-    """Candles of a simulated symbol, which are made when they are asked for."""
+    """Candles of a simulated symbol, which are made when they are read."""
 
     APPLE = {"kind": "stock", "exchange": "NASDAQ", "start": Decimal(200)}
 

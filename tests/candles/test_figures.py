@@ -1,4 +1,4 @@
-"""Figures: what daily candles tell about a year, and what they are too few for."""
+"""Figures of a year from daily candles, and those for which there are too few candles."""
 
 from __future__ import annotations
 

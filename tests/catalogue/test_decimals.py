@@ -94,7 +94,7 @@ def test_a_doubtful_number_is_refused_with_what_to_write(text: str, mark: str, w
 
 
 @pytest.mark.parametrize(("text", "mark"), [("1.234", ""), ("1,234", ""), ("1.234", ",")])
-def test_what_a_refusal_says_to_write_is_read(text: str, mark: str):
+def test_what_a_refusal_advises_to_write_is_read(text: str, mark: str):
     with pytest.raises(ValueError, match="write") as refused:
         number(text, mark)
     for advice in str(refused.value).partition("write ")[2].split(" or "):

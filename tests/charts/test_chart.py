@@ -163,7 +163,7 @@ def test_labels_of_one_size_have_the_same_digits_and_none_is_behind_the_tag():
                 assert bool(each.text) == (apart >= 15)
 
 
-def test_no_line_and_no_area_crosses_a_gap_which_says_so():
+def test_no_line_and_no_area_crosses_a_gap_and_the_gap_has_a_text():
     drawing = day().draw()
     lines = drawn(drawing.line)
     assert [line[-1][0] // SLOT for line in lines] == [89, 208]
@@ -243,7 +243,7 @@ def test_without_any_volume_prices_take_all_the_height():
     assert chart.draw().bars.volume == chart.draw().now.bar.volume == ""
 
 
-def test_a_split_is_said_where_it_happened():
+def test_a_split_is_marked_where_it_happened():
     begins = datetime.combine(SPLIT, time(), UTC)
     (event,) = chart_of(year(), events=[Event(begins, "Split 4:1")]).draw().events
     place = next(n for n, each in enumerate(year()) if each.start == begins)
@@ -262,7 +262,7 @@ def test_times_before_and_after_regular_hours_are_shaded():
     assert [(each.x, each.width) for each in drawing.extended] == [("0", "10"), ("80", "20")]
 
 
-def test_the_text_says_last_change_low_and_high_with_their_times():
+def test_the_text_has_last_change_low_and_high_with_their_times():
     summary = day(previous=DAY_BEFORE).draw().now.summary
     bars = DAY_OF_MINUTES
     low, high = min(bars, key=lambda b: b.low), max(bars, key=lambda b: b.high)

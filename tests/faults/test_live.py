@@ -82,7 +82,7 @@ def epoch_of(log: str) -> int:
     return int(re.findall(rf"{LEADS} (\d+)", log)[-1])
 
 
-def test_without_its_feed_a_page_says_so_and_with_it_the_page_is_live_again(
+def test_without_its_feed_a_page_shows_it_and_with_it_the_page_is_live_again(
     running: ExitStack, listed: Path, redis_server: Redis
 ):
     site = started(running, Site(listed, "uvicorn", REDIS_URL=redis_server.url, **EXTERNAL))

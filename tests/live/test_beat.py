@@ -76,7 +76,7 @@ async def answers(client: Any) -> tuple[str, int, str]:
     return health.content.decode(), ready.status_code, figure
 
 
-async def test_without_batches_everything_says_that_prices_stopped_until_one_comes(
+async def test_without_batches_everything_reports_that_prices_stopped_until_one_comes(
     live_parts: Any, async_client: Any, soon: None, caplog: pytest.LogCaptureFixture
 ):
     caplog.set_level(logging.INFO, "quotes.live")
@@ -147,7 +147,7 @@ async def test_a_message_with_prices_brings_the_time_until_which_they_are_curren
     await page.disconnect()
 
 
-async def test_an_open_page_without_a_price_says_that_its_source_is_down(live_parts: Any):
+async def test_an_open_page_without_a_price_states_that_its_source_is_down(live_parts: Any):
     await list_bitcoin(live_parts)
     page, _ = await opened("/ws/quotes/?panel=BTC-USD")
     outages = {"simulated": datetime.now(UTC)}

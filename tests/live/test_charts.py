@@ -325,7 +325,7 @@ async def test_a_symbol_without_bars_has_words_in_place_of_a_chart(market: Live,
     assert "<figure" not in page
 
 
-async def test_a_range_that_is_longer_than_its_prices_says_since_when_they_are_there(
+async def test_a_range_that_is_longer_than_its_prices_states_since_when_they_are_there(
     market: Live, async_client: Any
 ):
     page = await read(async_client, "/symbols/BTC-USD/?range=5y")

@@ -461,7 +461,7 @@ def test_an_unknown_option_is_refused() -> None:
         make_provider("simulated", {"api_key": "secret"})
 
 
-def test_the_attribution_says_that_the_market_is_not_real() -> None:
+def test_the_attribution_states_that_the_market_is_not_real() -> None:
     assert Simulated.attribution == "SIMULATED prices, not a real market"
     assert not Simulated.needs_code
 

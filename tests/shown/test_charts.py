@@ -157,7 +157,7 @@ def test_a_chart_is_the_same_where_numbers_have_separators(settings: Any):
     assert render(chart_of()) == markup
 
 
-def test_the_text_says_last_change_low_and_high():
+def test_the_text_has_last_change_low_and_high():
     english = (
         r"AAPL, 1 day: 2\d\d\.\d\d, (up|down) \d\.\d\d% from the previous close of 272\.00; "
         r"low 2\d\d\.\d\d at \d\d:\d\d, high 2\d\d\.\d\d at \d\d:\d\d New York time"
@@ -177,7 +177,7 @@ def test_every_bar_can_be_read_without_being_a_stop_of_the_tab_key():
     assert "style=" not in markup
 
 
-def test_events_and_the_previous_close_are_said():
+def test_events_and_the_previous_close_have_texts():
     markup = render(chart_of(events=[Event(year()[130].start, "Split <4:1>")]))
     assert "Split &lt;4:1&gt;" in markup
     assert "Prev. close 272.00" in render(a_day())
@@ -185,7 +185,7 @@ def test_events_and_the_previous_close_are_said():
     assert "▲ Vortag 900,00" in render(a_day("de", previous=Decimal(900)), "de")
 
 
-def test_hours_outside_of_trading_are_shaded_and_gaps_say_so():
+def test_hours_outside_of_trading_are_shaded_and_gaps_have_a_text():
     late = HALF_DAY._replace(begins=HALF_DAY.ends, ends=HALF_DAY.ends + timedelta(hours=1))
     hours = [HALF_DAY, late._replace(extended=True)]
     bars = minutes(count=240)

@@ -1,7 +1,7 @@
 """Bars: an invented price, as bars that divide into shorter ones, down to seconds.
 
 The price is a function of the key and of the time. So it is the same after a restart and in every
-process, and the candles of any period can be made when somebody asks for them. The bars of a day
+process, and the candles of any period can be made when they are read. The bars of a day
 are drawn first. The parts of a bar are drawn by a generator that is seeded with the key and the
 bar. They are a Brownian bridge within the bar: their first open, highest high, lowest low, last
 close and the sum of their volumes are those of the bar.
