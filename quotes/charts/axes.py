@@ -187,12 +187,17 @@ def marks(starts: Sequence[datetime], step: int, pixels: float, text: Text) -> l
 
 
 def _fitting(found: Sequence[Mark], per_slot: float, every: int = 1) -> list[Mark]:
-    """Return the labels of a higher unit, and each of the others or fewer, if there is room."""
+    """Return the labels of a higher unit, and each of the others or fewer, if there is room.
+
+    The others need room without those of a higher unit, too. Otherwise, one odd time would be left
+    between two dates.
+    """
     higher = [mark for mark in found if mark.higher]
-    others = [m for m in found if not m.higher and all(_apart(m, h, per_slot) for h in higher)]
-    shown = others[::every]
-    crowded = _crowded(higher, per_slot) or _crowded(shown, per_slot)
-    return [] if crowded else sorted(higher + shown)
+    some = sorted([*higher, *[mark for mark in found if not mark.higher][::every]])
+    beside = (pair for pair in pairwise(some) if not any(mark.higher for mark in pair))
+    if _crowded(higher, per_slot) or any(not _apart(*pair, per_slot) for pair in beside):
+        return []
+    return [m for m in some if m.higher or all(_apart(m, each, per_slot) for each in higher)]
 
 
 def extent(mark: Mark, per_slot: float) -> tuple[float, float]:

@@ -186,8 +186,17 @@ def test_a_narrow_axis_has_some_of_the_finer_labels_rather_than_one():
     hours = [Period(day, day + timedelta(hours=6.5)) for day in days]
     starts = [each.astimezone(NEW_YORK) for each in slots([], 1800, 1800, NEW_YORK, hours)]
     assert _texts(starts, 1800, 232) == ["Nov 19", "Nov 21", "Nov 25"]
+    around = [first.replace(hour=6, minute=40) + timedelta(minutes=10 * n) for n in range(144)]
+    assert _texts(around, 600, 200) == ["Nov 19", "Nov 20"]
     month = [first.replace(hour=0, minute=0) + timedelta(n) for n in range(30)]
     assert _texts(month, DAY, 232) == ["Nov 24", "Dec 8"]
+
+
+def test_no_odd_time_is_left_between_two_dates():
+    first = datetime(2025, 11, 29, 6, 40, tzinfo=UTC)
+    starts = [first + timedelta(minutes=10 * n) for n in range(144)]
+    assert _texts(starts, 600, 200) == ["Nov 29", "Nov 30"]
+    assert _texts(starts, 600, 232) == ["Nov 29", "15:00", "Nov 30"]
 
 
 def test_a_turn_of_the_day_is_marked_for_a_line():
