@@ -19,7 +19,7 @@ from tests.servers import Site, find_chromium  # noqa: E402
 
 CHROMIUM_OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 DESK, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
-COLOURS = 160  # of a picture, so that it is small
+COLOURS, NEAR = 160, 12  # colours of a picture, and how near two are that become one
 CLOSED = """
 from datetime import UTC, datetime, timedelta
 from quotes.models import MarketDay
@@ -93,10 +93,13 @@ def take(browser: Browser, url: str, picture: Picture) -> bytes:
 
 
 def save(taken: bytes, path: Path) -> None:
-    """Save a picture with its most frequent colours; others become the nearest one of these."""
+    """Save a picture with few colours, the most frequent first; others become the nearest one."""
     image = Image.open(BytesIO(taken)).convert("RGB")
     colours = [each for _, each in sorted(image.getcolors(1 << 24), reverse=True)]
-    kept = colours[:COLOURS]
+    kept: list[Any] = []
+    for each in colours:
+        if len(kept) < COLOURS and all(dist(each, other) > NEAR for other in kept):
+            kept.append(each)
     place = {each: min(range(len(kept)), key=lambda n: dist(each, kept[n])) for each in colours}
     parts = iter(image.tobytes())
     places = bytes(place[each] for each in zip(parts, parts, parts, strict=True))
