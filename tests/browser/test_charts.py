@@ -188,7 +188,7 @@ def test_a_text_is_never_wider_than_its_bound(opened: OpenChart):
     glyphs = [glyph * 20 for glyph in BOUND if glyph.strip()]
     labels = ["271.74", "13,729,604", "28. Nov", "+17,73 %", "O 0.0₅1234", "Week of 21 Aug", "2026"]
     numbers = [glyph * 20 for glyph in "0123456789.,’−+%₀₁₂₃₄₅₆₇₈₉"] + labels[:2]
-    for family in ("Inter", "DejaVu Sans", "Nimbus Sans", "system-ui"):
+    for family in ("Inter", "DejaVu Sans", "Nimbus Sans, sans-serif", "system-ui"):
         for weight, texts in ((400, glyphs + labels), (600, numbers)):
             wide = page.evaluate(measure, [texts, family, weight])
             bounds = [width(text, LABEL, bold=weight == 600) for text in texts]
