@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from decimal import Decimal
 from io import StringIO
 from typing import Any
@@ -31,20 +31,57 @@ WORDS = {
     "line": gettext_noop("Line"), "candles": gettext_noop("Candles"),
     "linear": gettext_noop("Linear"), "log": gettext_noop("Logarithmic"),
 }  # fmt: skip
+MOST_NEAR = 3  # symbols that a typed text may mean, and that a page names
 COLUMNS = ("start", "open", "high", "low", "close", "volume")
 
 
 class Choice:
     """The chart that a query string selects, and its errors."""
 
-    def __init__(self, params: QueryDict, code: str, symbols: Iterable[str]) -> None:
-        self.code, self.errors = code, list[str]()
+    def __init__(self, params: QueryDict, code: str, symbols: Container[str]) -> None:
+        self.code, self.symbols, self.errors = code, symbols, list[str]()
+        self.typed = self.wrong = ""  # a text that added no symbol, and the reason
+        self.near: list[str] = []  # codes that it may mean
         self.form = Form(
             self._one_of(RANGES, params.get("range", ""), gettext("range")) or FIRST,
             self._one_of(KINDS, params.get("kind", ""), gettext("kind of chart")),
             self._one_of(SCALES, params.get("scale", ""), gettext("scale")),
-            self._others(",".join(params.getlist("with")), symbols),
+            self._others(",".join(params.getlist("with"))),
         )
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """The symbols of the chart."""
+        return (self.code, *self.form.others)
+
+    def add(
+        self, typed: str, found: Iterable[str], near: Iterable[str] = (), *, first: bool = False
+    ) -> None:
+        """Add the symbol that a typed text means, or note what is wrong with the text.
+
+        It means the only one that is `found`, or the first of these; those that are `near` may
+        be meant.
+        """
+        others = [code for code in found if code not in self.codes]
+        code = code_of(typed)
+        if code not in self.symbols:
+            code = others[0] if others and (first or len(others) == 1) else ""
+        self.wrong = self._wrong(code, typed)
+        if self.wrong:
+            self.typed = typed
+            self.near = [each for each in others or near if each not in self.codes][:MOST_NEAR]
+        else:
+            self.form = self.form._replace(others=(*self.form.others, code))
+
+    def _wrong(self, code: str, typed: str) -> str:
+        if not code:
+            return gettext("There is no symbol “%(code)s”.") % {"code": typed}
+        if code in self.codes:
+            return gettext("%(code)s is already in the chart.") % {"code": code}
+        return self._too_many() if len(self.codes) >= MOST_SERIES else ""
+
+    def _too_many(self) -> str:
+        return gettext("At most %(n)d symbols can be compared.") % {"n": MOST_SERIES}
 
     def _one_of(self, known: Iterable[str], given: str, what: str) -> str:
         if given and given not in known:
@@ -53,22 +90,25 @@ class Choice:
             self.errors.append(words % {"what": what, "given": given[:MAX_CODE], "known": listed})
         return given if given in known else ""
 
-    def _others(self, given: str, symbols: Iterable[str]) -> tuple[str, ...]:
+    def _others(self, given: str) -> tuple[str, ...]:
         codes = dict.fromkeys(code for each in given.split(",") if (code := code_of(each)))
         codes.pop(self.code, None)
-        for code in [code for code in codes if code not in symbols]:
+        for code in [code for code in codes if code not in self.symbols]:
             del codes[code]
             self.errors.append(
                 gettext("There is no symbol “%(code)s”.") % {"code": code[:MAX_CODE]}
             )
         if len(codes) >= MOST_SERIES:
-            words = gettext("At most %(n)d symbols can be compared.")
-            self.errors.append(words % {"n": MOST_SERIES})
+            self.errors.append(self._too_many())
         return tuple(codes)[: MOST_SERIES - 1]
 
     def link(self, **changes: Any) -> str:
         """Return the query string with some changes, without defaults: `?range=1y`, or `?`."""
         return "?" + urlencode(self.pairs(**changes))
+
+    def adding(self, code: str) -> str:
+        """Return the query string that adds a symbol, as the form does."""
+        return "?" + urlencode([*self.pairs(), ("add", code)])
 
     def pairs(self, **changes: Any) -> list[tuple[str, str]]:
         """Return the names and values of the query string with some changes, without defaults."""
@@ -99,6 +139,8 @@ class Choice:
                 for code in form.others
             ],
             "more": len(form.others) < MOST_SERIES - 1,
+            "typed": self.typed,
+            "wrong": self.wrong,
             "query": self.link(),
             "pairs": self.pairs(),
         }

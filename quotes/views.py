@@ -147,13 +147,21 @@ async def search(request: HttpRequest) -> HttpResponse:
 async def suggestions(request: HttpRequest) -> HttpResponse:
     """Return the first symbols that a search finds, for the field in the header.
 
-    A single letter finds too many.
+    A single letter finds too many. With a symbol as `of`, they are for the field below its chart,
+    and their links add them to it.
     """
     live = await ensure_started()
-    wanted = searched(request)
+    of = live.listed.symbols.get(code_of(request.GET.get("of", "")))
+    wanted = searched(request, "add" if of else "q")
     codes = find(live, wanted) if len(wanted) > 1 else []
+    choice = Choice(request.GET, of.code, live.listed.symbols) if of else None
+    if choice:
+        codes = [code for code in codes if code not in choice.codes][:SUGGESTIONS]
     shown = [Shown(live.store.states[code], language()) for code in codes[:SUGGESTIONS]]
-    suggested = [(each, matched(each.symbol.name, wanted)) for each in shown]
+    suggested = [
+        (each, matched(each.symbol.name, wanted), choice.adding(code) if choice else each.url)
+        for code, each in zip(codes, shown, strict=False)
+    ]
     total = len(codes)
     context = {"wanted": wanted, "total": total, "many": total == MOST, "suggestions": suggested}
     html = render_to_string("quotes/_suggestions.html", context, request)
@@ -170,9 +178,9 @@ def page_of(wanted: str, number: int) -> str:
     return "?" + urlencode({"q": wanted, "page": number})
 
 
-def searched(request: HttpRequest) -> str:
+def searched(request: HttpRequest, field: str = "q") -> str:
     """Return the text that a visitor searches for."""
-    return request.GET.get("q", "").strip()[:MAX_CODE].strip()
+    return request.GET.get(field, "").strip()[:MAX_CODE].strip()
 
 
 @fresh
@@ -255,6 +263,9 @@ async def symbol(request: HttpRequest, code: str) -> HttpResponse:
     found = listed(live, code)
     await live.fragments.known.prepare(live, [found.code])
     choice = Choice(request.GET, found.code, live.listed.symbols)
+    if typed := searched(request, "add"):
+        first, near = request.GET.get("first") == typed, live.index.near(code_of(typed))
+        choice.add(typed, find(live, typed), near, first=first)
     chart = Place("chart", found.code, choice.form)
     await live.charts.ready([chart], edition())
     frame = live.charts.frame(chart, edition())
@@ -282,9 +293,14 @@ async def symbol(request: HttpRequest, code: str) -> HttpResponse:
         neighbours={"board": narrowest, "rows": entries(live, around)},
         chart=live.charts.whole(chart, edition()),
         choice=choice.context(steep=frame is not None and frame.is_steep),
+        adding="add" in request.GET,
+        near=[(live.listed.symbols[code], choice.adding(code)) for code in choice.near],
         table=live.charts.table(chart, edition()),
     )
-    return render(request, "quotes/symbol.html", context)
+    answer = render(request, "quotes/symbol.html", context)
+    if typed and not choice.wrong:
+        answer["HX-Push-Url"] = choice.link()  # what was typed may mean another symbol later
+    return answer
 
 
 def listed(live: Live, code: str) -> Symbol:

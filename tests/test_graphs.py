@@ -88,6 +88,47 @@ def test_a_symbol_is_not_compared_with_itself_and_none_twice():
     assert choice("with=aapl,spy,SPY&with=btc-usd").form.others == ("SPY", "BTC-USD")
 
 
+@pytest.mark.parametrize(
+    ("typed", "found", "first", "others"),
+    [
+        ("spy", [], False, ("SPY",)),
+        ("bitcoin", ["BTC-USD"], False, ("BTC-USD",)),
+        ("b", ["AAPL", "BTC-USD", "SPY"], True, ("BTC-USD",)),
+    ],
+)
+def test_a_typed_text_adds_the_symbol_that_it_means(
+    typed: str, found: list[str], first: bool, others: tuple[str, ...]
+):
+    asked = choice()
+    asked.add(typed, found, first=first)
+    assert asked.form.others == others
+    assert (asked.typed, asked.wrong) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("typed", "found", "wrong", "near"),
+    [
+        ("b", ["BTC-USD", "ETH-USD", "AAPL"], "There is no symbol “b”.", ["BTC-USD", "ETH-USD"]),
+        ("SPX", [], "There is no symbol “SPX”.", ["SPY"]),
+        ("aapl", [], "AAPL is already in the chart.", ["SPY"]),
+    ],
+)
+def test_a_text_that_adds_no_symbol_stays_with_what_it_may_mean(
+    typed: str, found: list[str], wrong: str, near: list[str]
+):
+    asked = choice("range=1y")
+    asked.add(typed, found, ["AAPL", "SPY"])
+    assert (asked.typed, asked.wrong, asked.near) == (typed, wrong, near)
+    assert asked.form.others == ()
+    assert asked.adding("SPY") == "?range=1y&add=SPY"
+
+
+def test_a_symbol_too_many_is_not_added():
+    asked = Choice(QueryDict("with=S1,S2,S3,S4"), "S0", [f"S{n}" for n in range(9)])
+    asked.add("S5", [])
+    assert asked.wrong == "At most 5 symbols can be compared."
+
+
 def test_a_link_changes_one_thing_and_keeps_the_rest():
     asked = choice("range=1y&kind=line&with=SPY")
     assert asked.link(range="5y") == "?range=5y&kind=line&with=SPY"

@@ -574,6 +574,32 @@ async def test_suggestions_are_the_likeliest_symbols_with_their_prices(
     assert await read(async_client, "/search/suggestions/?q=b") == ""
 
 
+async def test_suggestions_for_a_chart_add_to_it_what_it_lacks(board: Any, async_client: Any):
+    answer = await read(
+        async_client, "/search/suggestions/?of=BTC-USD&range=1y&with=ETH-USD&add=ethereum"
+    )
+    links = re.findall(r'<a href="([^"]*)"', unescape(answer))
+    assert links[0] == "?range=1y&with=ETH-USD&add=ETC-USD"
+    assert not any(link.endswith("add=ETH-USD") for link in links)
+
+
+async def test_a_typed_name_adds_its_symbol_to_the_chart(board: Any, async_client: Any):
+    answer = await async_client.get("/symbols/BTC-USD/?range=1y&with=SPY&add=apple")
+    assert 'name="chart" value="1y/BTC-USD,/SPY,/AAPL"' in answer.content.decode()
+    assert answer["HX-Push-Url"] == "?range=1y&with=SPY%2CAAPL"
+
+
+async def test_a_text_that_may_mean_several_symbols_stays_in_its_field_with_links_to_them(
+    board: Any, async_client: Any
+):
+    answer = await async_client.get("/symbols/BTC-USD/?add=ethereum")
+    page = unescape(answer.content.decode())
+    assert 'name="add" value="ethereum"' in page
+    assert "There is no symbol “ethereum”. Did you mean" in page
+    assert '<a href="?add=ETH-USD">ETH-USD</a> (Ethereum)' in page
+    assert "HX-Push-Url" not in answer
+
+
 async def test_debug_mode_has_the_error_pages_of_django(board: Any, settings: Any):
     settings.DEBUG = True
     client = AsyncClient(enforce_csrf_checks=True)

@@ -116,6 +116,40 @@ def test_a_choice_that_the_server_can_not_answer_keeps_the_chart(market: Site, t
     assert page.loads == 1
 
 
+def test_a_symbol_is_added_by_enter_a_suggestion_and_a_link_and_the_field_is_ready_for_another(
+    market: Site, tab: OpenTab
+):
+    page = tab(market.url + YEAR).live()
+    field, names = page.page.get_by_label("Compare with"), page.page.locator("figcaption span")
+    suggested = page.page.locator("#addable").get_by_role("link")
+
+    def added(code: str) -> None:
+        expect(names.filter(has_text=code)).to_have_count(1)
+        expect(field).to_have_value("")
+        expect(field).to_be_focused()
+        expect(suggested).to_have_count(0)
+        assert code in parse_qs(urlsplit(page.page.url).query)["with"][0].split(",")
+
+    field.press_sequentially("ether")
+    expect(suggested.first).to_contain_text("ETH-USD")
+    field.press("Enter")
+    added("ETH-USD")
+    field.press_sequentially("solan")
+    suggested.filter(has_text="SOL-USD").click()
+    added("SOL-USD")
+    field.fill("btc")
+    page.page.get_by_role("button", name="Compare").click()
+    expect(page.page.get_by_role("alert")).to_contain_text("There is no symbol “btc”.")
+    expect(field).to_have_value("btc")
+    expect(field).to_have_attribute("aria-invalid", "true")
+    page.page.get_by_role("alert").get_by_role("link", name="BTC-EUR").click()
+    added("BTC-EUR")
+    field.press("Enter")
+    assert field.evaluate("(field) => field.matches(':invalid')")
+    assert page.loads == 1
+    assert page.complaints == []
+
+
 def test_without_scripts_a_choice_of_the_chart_is_a_link(market: Site, tab: OpenTab):
     page = tab(market.url + "/symbols/BTC-USD/", java_script_enabled=False)
     for link, target in links(page, "1Y", "Candles"):
