@@ -51,7 +51,7 @@ def start_of(moment: datetime, step: int, zone: tzinfo) -> datetime:
 
     More than an hour counts by the clock of a zone, less by UTC, as the bars are stored.
     """
-    local = moment.astimezone(zone if step > HOUR else UTC)
+    local = moment.astimezone(UTC).astimezone(zone if step > HOUR else UTC)
     if step >= DAY:
         return datetime.combine(first_day(local.date(), step), time(), UTC)
     seconds = (local.hour * 60 + local.minute) * 60 + local.second

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from quotes.charts.bars import (
@@ -46,6 +46,7 @@ def test_bars_joined_twice_are_the_same_as_joined_once(bars: list[Bar], step: in
 
 
 @given(st.datetimes(timezones=st.just(NEW_YORK)), st.sampled_from(STEPS))
+@example(datetime(1927, 4, 24, 2, fold=1, tzinfo=NEW_YORK), 2 * HOUR)  # which no clock shows
 def test_the_start_of_a_step_is_not_after_the_moment(moment: datetime, step: int):
     start = start_of(moment, step, NEW_YORK)
     if step >= DAY:
