@@ -273,8 +273,8 @@ async def symbol(request: HttpRequest, code: str) -> HttpResponse:
     if state is None:  # it became inactive just now
         raise Http404(_("There is no symbol “%(code)s”.") % {"code": code})
     boards = live.listed.boards_with(found.code)
-    narrowest = min(boards, key=lambda each: len(each.codes), default=BoardView(""))
-    around = neighbours(live, narrowest, found.code)
+    nearest = max(boards, key=nearness, default=BoardView(""))
+    around = neighbours(live, nearest, found.code)
     context = page(
         live,
         Address(
@@ -290,7 +290,7 @@ async def symbol(request: HttpRequest, code: str) -> HttpResponse:
         card=Panel(state, language(), live.fragments.known.of(state)),
         panel=live.fragments.paint("panel", found.code, edition()),
         hours=market_days(state, live.store.clock()),
-        neighbours={"board": narrowest, "rows": entries(live, around)},
+        neighbours={"board": nearest, "rows": entries(live, around)},
         chart=live.charts.whole(chart, edition()),
         choice=choice.context(steep=frame is not None and frame.is_steep),
         adding="add" in request.GET,
@@ -309,6 +309,12 @@ def listed(live: Live, code: str) -> Symbol:
     if found is None:
         raise Http404(_("There is no symbol “%(code)s”.") % {"code": code})
     return found
+
+
+def nearness(board: BoardView) -> tuple[int, int]:
+    """Return how well a board shows a symbol's neighbours: best is a small one with enough."""
+    size = len(board.codes)
+    return min(size, NEIGHBOURS + 1), -size
 
 
 def neighbours(live: Live, board: BoardView, code: str) -> tuple[str, ...]:

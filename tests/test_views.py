@@ -300,10 +300,13 @@ async def test_a_symbol_without_a_price_states_that_to_other_sites(board: Any, a
     assert card["og:url"] == "http://testserver/symbols/A&%22%3CB%3E/"
 
 
-async def test_a_symbols_page_has_its_neighbours_on_the_smaller_of_its_boards(
+async def test_a_symbols_page_has_its_neighbours_on_the_smallest_board_with_enough_of_them(
     board: Any, async_client: Any
 ):
     def places() -> list[str]:
+        mine = Board.objects.create(slug="mine", title="Mine", position=98)
+        for code in ("ETH-USD", "AAPL"):
+            mine.places.create(symbol=Symbol.objects.get(code=code), position=0)
         few = Board.objects.create(slug="few", title="A few", position=99)
         codes = ("ETH-USD", "AAPL", "BTC-USD", "SOL-USD", "MSFT", "XRP-USD", "DOGE-USD", "ADA-USD")
         for place, code in enumerate(codes):
