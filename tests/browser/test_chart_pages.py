@@ -54,8 +54,10 @@ def test_a_comparison_keeps_its_colours_and_ends_at_five_symbols(market: Site, t
     page = tab(market.url + compared, forced_colors="active").page
     names = page.locator(".quotes-chart figcaption span")
     expect(names).to_have_count(5)
-    colours = names.evaluate_all("(all) => all.map((each) => getComputedStyle(each).color)")
+    of_all = "(all) => all.map((each) => getComputedStyle(each).color)"
+    colours = names.evaluate_all(of_all)
     assert len(set(colours)) == 5
+    assert page.locator(".compared a").evaluate_all(of_all) == colours[1:]
     assert small_targets(page, 36, ".compare") == []
     expect(page.get_by_label("Compare with")).to_have_count(0)
     page.get_by_role("link", name="Remove ADA-USD").click()
