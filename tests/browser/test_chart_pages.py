@@ -163,6 +163,15 @@ def test_without_scripts_a_choice_of_the_chart_is_a_link(market: Site, tab: Open
     assert parse_qs(urlsplit(page.page.url).query)["range"] == ["1y"]
 
 
+@pytest.mark.parametrize("width", [320, 390])
+def test_all_ranges_are_in_view_on_a_phone(market: Site, tab: OpenTab, width: int):
+    phone = {"viewport": {"width": width, "height": 844}, "has_touch": True, "is_mobile": True}
+    page = tab(market.url + "/symbols/BTC-USD/?range=all", locale="de-DE", **phone).page
+    ranges = page.get_by_role("navigation", name="Zeitraum")
+    assert ranges.evaluate("(nav) => nav.scrollWidth <= nav.clientWidth")
+    assert small_targets(page, 24, ".chart-choice") == []
+
+
 def test_a_chart_fits_at_every_width(market: Site, tab: OpenTab):
     page = tab(market.url + YEAR).live()
     for width in (320, 390, 768, 1280, 1920):
