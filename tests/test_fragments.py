@@ -329,7 +329,7 @@ class TestWhatARowSays:
         assert 'title="vs prev. close"' in row
 
     def test_crypto_changes_over_a_day(self, fragments: Fragments):
-        assert 'title="24 h"' in fragments.paint("row", "BTC-USD", EN)
+        assert 'title="over 24 h"' in fragments.paint("row", "BTC-USD", EN)
 
     @pytest.mark.parametrize("widget", ["panel", "price"])
     @pytest.mark.parametrize(
@@ -337,8 +337,8 @@ class TestWhatARowSays:
         [
             ("AAPL", "en", "% vs prev. close"),
             ("AAPL", "de", "% zum Vortag"),
-            ("BTC-USD", "en", "% 24 h"),
-            ("BTC-USD", "de", "% 24 Std."),
+            ("BTC-USD", "en", "% over 24 h"),
+            ("BTC-USD", "de", "% in 24 Std."),
         ],
     )
     def test_a_single_price_shows_the_reference_of_its_change(
@@ -352,7 +352,7 @@ class TestWhatARowSays:
         ("code", "kind", "output"),
         [
             ("AAPL", "prev_close", None),
-            ("AAPL", "rolling_24h", "24 h"),
+            ("AAPL", "rolling_24h", "over 24 h"),
             ("AAPL", "utc_day", "since 00:00 UTC"),
             ("BTC-USD", "rolling_24h", None),
             ("BTC-USD", "prev_close", "vs prev. close"),
@@ -972,16 +972,16 @@ class TestNotes:
         ("codes", "language", "output"),
         [
             (["AAPL"], "en", "Change: vs prev. close · "),
-            (["BTC-USD"], "en", "Change: 24 h · "),
+            (["BTC-USD"], "en", "Change: over 24 h · "),
             (
                 ["AAPL", "BTC-USD"],
                 "en",
-                "Change: over 24 hours for crypto, otherwise since the previous close · ",
+                "Change: over 24 h for crypto, otherwise vs prev. close · ",
             ),
             (
                 ["AAPL", "BTC-USD"],
                 "de",
-                "Änderung: in 24 Stunden bei Krypto, sonst seit dem Vortagesschluss · ",
+                "Änderung: in 24 Std. bei Krypto, sonst zum Vortag · ",
             ),
             (["^GSPC"], "en", ""),
         ],

@@ -182,11 +182,11 @@ async def test_a_board_shows_the_reference_of_its_changes(
     coins = [code for code, state in states if state.symbol.kind == "crypto"]
     await say(board, *(make_quote(code, **rolling) for code in coins))
     crypto = unescape(await read(async_client, "/boards/crypto/"))
-    assert "· Change: 24 h</bdi></p>" in crypto
+    assert "· Change: over 24 h</bdi></p>" in crypto
     stocks = unescape(await read(async_client, "/boards/stock-market/"))
     assert "· Change: vs prev. close</bdi></p>" in stocks
     german = unescape(await read(async_client, "/boards/crypto/", **{"Accept-Language": "de"}))
-    assert "· Änderung: 24 Std.</bdi></p>" in german
+    assert "· Änderung: in 24 Std.</bdi></p>" in german
 
 
 async def test_starter_boards_have_titles_in_the_language_of_the_visitor(

@@ -28,11 +28,11 @@ BLANK = "—"
 SHORT_CODE = 10  # characters that fit beside the price on the smallest phone
 SINCE = {
     "prev_close": gettext_noop("vs prev. close"),
-    "rolling_24h": gettext_noop("24 h"),
+    "rolling_24h": gettext_noop("over 24 h"),
     "utc_day": gettext_noop("since 00:00 UTC"),
 }
 USUAL = {kind.reference for kind in KINDS.values()}
-MIXED = gettext_noop("over 24 hours for crypto, otherwise since the previous close")
+MIXED = gettext_noop("over 24 h for crypto, otherwise vs prev. close")
 REFERENCES = {
     "prev_close": gettext_noop("Prev. close"),
     "rolling_24h": gettext_noop("24 h ago"),

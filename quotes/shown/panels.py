@@ -32,8 +32,15 @@ VALUES = ("bid", "ask", "open", "reference", "volume", "low", "high")  # that a 
 
 
 def values_of(state: State) -> tuple[str, ...]:
-    """Return the names of those VALUES that are known."""
-    return tuple(name for name in VALUES if getattr(state.quote, name, None) is not None)
+    """Return the names of those VALUES that are known.
+
+    The price of 24 hours ago is the opening of many sources, and is stated once.
+    """
+    known = [name for name in VALUES if getattr(state.quote, name, None) is not None]
+    quote = state.quote
+    if quote and quote.reference_kind != "prev_close" and quote.open == quote.reference:
+        known = [name for name in known if name != "open"]
+    return tuple(known)
 
 
 class Move(NamedTuple):

@@ -195,7 +195,7 @@ def test_below_a_table_stands_what_changes_are_measured_from_and_prices_not_for(
     framed: Site, tab: OpenTab, path: str
 ):
     page = tab(framed.url + path, viewport={"width": 390, "height": 800})
-    text = "Change: over 24 hours for crypto, otherwise since the previous close · "
+    text = "Change: over 24 h for crypto, otherwise vs prev. close · "
     text += "For information only, not for trading"
     for _ in range(2):  # at once, and still so once the socket has spoken
         expect(page.page.get_by_text(text)).to_be_visible()

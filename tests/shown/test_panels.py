@@ -98,6 +98,21 @@ class TestFigures:
         assert (meters(shown), part(shown, "ranges"), part(shown, "periods")) == ([], "", "")
         assert read(shown).partition("Key figures")[2] == " Source Yahoo Finance"
 
+    @pytest.mark.parametrize(
+        ("kind", "opened", "stated"),
+        [
+            ("rolling_24h", Decimal(98), False),
+            ("rolling_24h", Decimal(99), True),
+            ("prev_close", Decimal(98), True),
+        ],
+    )
+    def test_an_opening_that_is_the_price_of_24_hours_ago_is_stated_once(
+        self, kind: str, opened: Decimal, *, stated: bool
+    ):
+        shown = panel(reference_kind=kind, open=opened)
+        assert ('data-field="open"' in shown) == stated
+        assert 'data-field="reference"' in shown
+
     def test_what_a_source_sent_before_keeps_its_place_on_all_pages(self):
         now, store = REGULAR.astimezone(UTC), Store(clock=lambda: REGULAR.astimezone(UTC))
         store.keep([symbol()])
@@ -107,7 +122,7 @@ class TestFigures:
         for number, more in enumerate((book, {}), start=1):
             store.put((1, number), [Quote(last=Decimal(101), **given, **more)])
             shown = str(fragments.paint("panel", "AAPL", Edition("en" if more else "de")))
-        assert "Geld × Brief — × —" in read(shown)
+        assert "Geld / Brief — / —" in read(shown)
         assert part(shown, "ranges") == "Tagesspanne — —"
         assert meters(shown) == []
         assert "Volumen" not in read(shown)
