@@ -11,7 +11,7 @@ define DATABASE
 @$(BIN)/python manage.py loadcatalogue --if-empty
 endef
 
-.PHONY: help setup dev run serve test matrix clocks check audit bench faults kills lock screenshots
+.PHONY: help setup dev run serve test matrix clocks check audit bench browsers faults kills lock screenshots
 
 help:  ## this list
 	@awk -F ':.*  ## ' '/^[a-z]+:.*  ## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -56,6 +56,9 @@ audit: dev  ## compare the locked packages with advisories, and list them in var
 
 bench: dev  ## measure the server
 	$(BIN)/python -m tests.benchmarks
+
+browsers: dev  ## a short suite in Chromium, Firefox and WebKitGTK; `.ci/packages browsers` installs them
+	$(BIN)/python -m pytest tests/browsers/suite.py
 
 faults: dev  ## break one thing after the other, and write the figures into docs/reliability.md
 	$(BIN)/python -m tests.faults $(CASES)
