@@ -170,15 +170,15 @@ def marks(starts: Sequence[datetime], step: int, pixels: float, text: Text) -> l
 
     If these are fewer than three, some of the labels of the rung before are taken instead.
     The starts of the slots are in the zone to be shown, `step` is what is between them. The first
-    label of a higher unit states that unit. Labels are at least 24 px apart, and none begins before
-    the axis does.
+    label of a higher unit states that unit. Labels are at least 24 px apart, and inside of the
+    axis.
     """
     per_slot = pixels / max(1, len(starts))
     few: list[Mark] = []
     for rung in LADDER:
         if rung.step < step or (rung.unit == "time" and rung.step % step):
             continue
-        found = [m for m in _begun(starts, rung, text) if extent(m, per_slot)[0] >= 0]
+        found = [m for m in _begun(starts, rung, text) if _is_inside(m, per_slot, pixels)]
         if fit := _fitting(found[_is_hidden(found, per_slot) :], per_slot):
             return fit if len(fit) >= FEWEST_LABELS else max(fit, few, key=len)
         thinned = (_fitting(found, per_slot, every) for every in (2, 3, 4))
@@ -205,6 +205,11 @@ def extent(mark: Mark, per_slot: float) -> tuple[float, float]:
     wide = width(mark.text, LABEL)
     begins = (mark.slot + 0.5) * per_slot - wide / 2 if mark.slot else 0.0
     return begins, begins + wide
+
+
+def _is_inside(mark: Mark, per_slot: float, pixels: float) -> bool:
+    begins, ends = extent(mark, per_slot)
+    return begins >= 0 and ends <= pixels
 
 
 def _begun(starts: Sequence[datetime], rung: Rung, text: Text) -> Iterator[Mark]:

@@ -65,6 +65,7 @@ class Chart:
             reading=str(sum(map(len, self._layout))),
             column=percent(1, count),
             values=self._values,
+            zone=drawing.zone_name(frame),
             times=drawing.time_labels(frame, self.texts, self._room),
             columns=tuple(self._columns()),
             gaps=tuple(drawing.gap_label(*gap, count, self.texts.nothing) for gap in frame.gaps),

@@ -47,6 +47,7 @@ class Comparison:
             reading=str(sum(map(len, counts))),
             column=percent(1, count),
             values=values,
+            zone=drawing.zone_name(frame),
             times=drawing.time_labels(frame, self.texts, right),
             columns=tuple(
                 drawing.column(place, count, reading, counts)

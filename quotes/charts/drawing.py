@@ -10,7 +10,7 @@ from itertools import accumulate
 from typing import NamedTuple, Protocol
 
 from quotes.charts.axes import FULL, LEAST_BAR, SIZES, Mark, Scale, Size, marks
-from quotes.charts.bars import Bar
+from quotes.charts.bars import DAY, Bar
 from quotes.charts.frame import Frame
 from quotes.charts.path import Candles
 from quotes.charts.widths import GAP, LABEL, lines, width
@@ -151,6 +151,7 @@ class Drawing:
     values: tuple[Label, ...]
     times: tuple[Label, ...]
     columns: tuple[Column, ...]
+    zone: str = ""  # of the times of day on the axis: "EST"
     gaps: tuple[Label, ...] = ()
     extended: tuple[Band, ...] = ()
     events: tuple[Label, ...] = ()
@@ -209,6 +210,14 @@ def time_labels(frame: Frame, texts: Texts, right: int) -> tuple[Label, ...]:
         )
         for mark, shown in sorted(sizes.items())
     )
+
+
+def zone_name(frame: Frame) -> str:
+    """Return the zone of the times on the axis; "" for dates, both names around a change of it."""
+    if frame.drawn_step >= DAY:
+        return ""
+    ends = (start.astimezone(frame.drawn_zone) for start in (frame.starts[0], frame.starts[-1]))
+    return "/".join(dict.fromkeys(f"{end:%Z}" for end in ends))
 
 
 def layout(readings: Sequence[Reading]) -> Layout:

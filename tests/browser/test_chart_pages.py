@@ -49,6 +49,19 @@ def test_a_chart_is_no_stop_of_the_tab_key_and_its_table_has_all_values(market: 
     expect(page.page.get_by_role("columnheader", name="Close")).to_be_in_viewport()
 
 
+def test_times_of_a_chart_name_their_zone_at_every_width(market: Site, tab: OpenTab):
+    page = tab(market.url + "/symbols/AAPL/?range=5d").live().page
+    for width in (320, 390, 768, 1280):
+        page.set_viewport_size({"width": width, "height": 900})
+        zone = page.locator(".quotes-chart .timezone")
+        expect(zone).to_be_visible()
+        assert zone.text_content() in ("EST", "EDT", "EDT/EST", "EST/EDT")
+        box = zone.bounding_box()
+        assert box
+        assert box["x"] + box["width"] <= width
+    expect(page.locator("footer")).to_contain_text("unless another zone is named")
+
+
 def test_a_comparison_keeps_its_colours_and_ends_at_five_symbols(market: Site, tab: OpenTab):
     compared = f"{YEAR}&with=ETH-USD,SOL-USD,DOGE-USD,ADA-USD"
     page = tab(market.url + compared, forced_colors="active").page
