@@ -15,11 +15,19 @@ from tests.servers import Redis, Runfeed, site
 
 pytestmark = [pytest.mark.browser, pytest.mark.server]
 
-PLACES = {"/boards/crypto/": 1, "/article/": 4, "/embed/quotes/?symbols=BTC-USD,AAPL": 1}
+PLACES = {
+    "/boards/crypto/": 1,
+    "/article/": 4,
+    "/embed/quotes/?symbols=BTC-USD,AAPL": 1,
+    "/symbols/BTC-USD/?range=1y&with=ETH-USD,SOL-USD,DOGE-USD,ADA-USD": 1,
+}
 COLOURS = """() => [...document.querySelectorAll(".quote[data-way] .quotes-arrow")]
     .filter((arrow) => arrow.closest(".quote").dataset.way !== "flat")
-    .map((arrow) => getComputedStyle(arrow).color
-        === getComputedStyle(arrow.closest(".quote").querySelector(".quotes-currency")).color)"""
+    .map((arrow) => [getComputedStyle(arrow).color, arrow.closest(".quote")])
+    .concat([...document.querySelectorAll(".quotes-chart .line")]
+        .map((line) => [getComputedStyle(line).stroke, document]))
+    .map(([colour, around]) => colour
+        === getComputedStyle(around.querySelector(".quotes-currency")).color)"""
 
 MIDDLES = """(sign) => [...sign.querySelectorAll("time, .pulse-more")]
     .map((text) => text.getBoundingClientRect())
@@ -27,7 +35,7 @@ MIDDLES = """(sign) => [...sign.querySelectorAll("time, .pulse-more")]
 
 
 def grey(page: Tab) -> bool:
-    """Return whether no price has the colour of a gain or a loss."""
+    """Return whether no price has the colour of a gain or a loss, and no line one of its own."""
     return all(page.page.evaluate(COLOURS))
 
 
