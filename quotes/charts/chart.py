@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
 
@@ -17,14 +16,12 @@ from quotes.charts import drawing
 from quotes.charts.axes import FULL, Scale, scale_of
 from quotes.charts.bars import DAY, Bar, percent_change
 from quotes.charts.drawing import (
+    READING_ROOM,
     Band,
-    Column,
     Drawing,
     Event,
     Label,
-    Layout,
     Now,
-    Reading,
     Reference,
     Summary,
     Texts,
@@ -32,6 +29,7 @@ from quotes.charts.drawing import (
 )
 from quotes.charts.frame import Frame
 from quotes.charts.path import SLOT, Candles, Placed, Point, area, candles, line, points
+from quotes.charts.readings import Readings
 
 PRICES = 820  # how far down prices are drawn if there is volume below them
 VOLUMES = 840  # where the highest volume ends
@@ -61,13 +59,13 @@ class Chart:
             kind=self.kind,
             box=str(count * SLOT),
             room=str(self._room),
-            fine=drawing.finest_size(count),
-            reading=str(sum(map(len, self._layout))),
-            column=percent(1, count),
+            fine=drawing.finest_size(count).name,
+            lines=str(len(self._readings[-1].layout)),
+            rows=str(len(self._readings[0].layout)),
             values=self._values,
             zone=drawing.zone_name(frame),
             times=drawing.time_labels(frame, self.texts, self._room),
-            columns=tuple(self._columns()),
+            columns=tuple(each.columns() for each in self._readings),
             gaps=tuple(drawing.gap_label(*gap, count, self.texts.nothing) for gap in frame.gaps),
             extended=tuple(self._extended()),
             events=tuple(self._events()),
@@ -75,8 +73,8 @@ class Chart:
             line="".join(line(run) for run in self._settled),
             area="".join(area(run, self.scale.bottom) for run in self._settled),
             bars=self._candles(before, frame.placed),
-            joined=self._candles(wider, frame.wider) if frame.wider else None,
-            now=self._now(frame.placed[-1], frame.wider[-1] if frame.wider else None),
+            joined=self._candles(wider, frame.wider),
+            now=self._now(frame.placed[-1], frame.wider[-1]),
         )
 
     def now(self, newest: Bar) -> Now | None:
@@ -124,6 +122,14 @@ class Chart:
         y = percent(self.scale.at(self.previous), FULL)
         return Reference(y, self.texts.price(self.previous), beyond)
 
+    @cached_property
+    def _readings(self) -> list[Readings]:
+        """The readings of the bars, and of those joined for narrow screens."""
+        frame, count, texts, previous = self.frame, self.frame.count, self.texts, self.previous
+        room = drawing.finest_size(count).width + self._room
+        fine = Readings(row=frame.row, count=count, texts=texts, previous=previous, room=room)
+        return [fine, replace(fine, row=frame.wider_row, room=READING_ROOM, width="joined")]
+
     # Shapes
 
     @cached_property
@@ -163,50 +169,22 @@ class Chart:
             if starts[0] <= moment and place < len(starts):
                 yield Label(percent(place, len(starts)), text, "s m l")
 
-    # Texts
-
-    @cached_property
-    def _readings(self) -> list[Reading]:
-        """The reading of each slot up to the last bar, also in gaps."""
-        bars = {each.first: each.bar for each in self.frame.placed}
-        found, before = [], self.previous
-        for place in range(self.frame.placed[-1].first + 1):
-            bar = bars.get(place)
-            found.append(self._reading(self.frame.starts[place], bar, before))
-            before = before if bar is None else bar.close
-        return found
-
-    def _reading(self, start: datetime, bar: Bar | None, before: Decimal | None) -> Reading:
-        moved = None if bar is None else percent_change(bar.close, before)
-        when = self.texts.when(start.astimezone(self.frame.drawn_zone), self.frame.drawn_step)
-        return self.texts.reading(when, bar, moved)
-
-    @cached_property
-    def _layout(self) -> Layout:
-        return drawing.layout(self._readings)
-
-    def _columns(self) -> Iterator[Column]:
-        """Yield the columns, except for that of the last bar."""
-        for place, reading in enumerate(self._readings[:-1]):
-            yield drawing.column(place, self.frame.count, reading, self._layout)
-
     # The last bar
 
-    def _now(self, last: Placed, wider: Placed | None) -> Now:
+    def _now(self, last: Placed, wider: Placed) -> Now:
         bar, placed = last.bar, self.frame.placed
-        before = placed[-2].bar.close if placed[1:] else self.previous
         end = (last.middle, self.scale.at(bar.close))
         segment = [*self._runs[-1][-2:-1], end]
-        reading = self._reading(bar.start, bar, before)
+        columns = zip(self._readings, (last, wider), strict=True)
         return Now(
             way=_way(bar.close - self._base),
             y=percent(end[1], FULL),
             price=self.texts.price(bar.close),
             bar=self._candles([last], [*placed, last]),
-            joined=self._candles([wider], [*self.frame.wider, wider]) if wider else None,
+            joined=self._candles([wider], [*self.frame.wider, wider]),
             line=line(segment),
             area=area(segment, self.scale.bottom),
-            column=drawing.column(last.first, self.frame.count, reading, self._layout),
+            columns=tuple(each.last(bar) for each, bar in columns),
             summary=self._summary(last),
         )
 

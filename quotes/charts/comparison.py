@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -11,9 +12,21 @@ from functools import cached_property
 from quotes.charts import drawing
 from quotes.charts.axes import Scale, scale_of
 from quotes.charts.bars import Bar, joined, percent_change, zone_of
-from quotes.charts.drawing import MOST_SERIES, Drawing, Reading, Series, Texts, percent
-from quotes.charts.frame import Frame
+from quotes.charts.drawing import (
+    MOST_SERIES,
+    READING_ROOM,
+    Columns,
+    Drawing,
+    Item,
+    Layout,
+    Line,
+    Reading,
+    Series,
+    Texts,
+)
+from quotes.charts.frame import Frame, Row
 from quotes.charts.path import SLOT, line
+from quotes.charts.widths import GAP
 
 FINEST = Decimal("0.01")  # the finest step of percentages
 
@@ -37,22 +50,20 @@ class Comparison:
         frame, count = self.frame, self.frame.count
         values = drawing.value_labels(self.scale, FINEST, self.texts.percent_axis)
         right = drawing.room(label.text for label in values)
-        readings = [self._reading(start) for start in self._read]
-        counts = drawing.layout(readings)
+        size = drawing.finest_size(count)
+        rows, fine = self._columns(frame.row, size.width + right, "fine")
+        lines, joined = self._columns(frame.wider_row, READING_ROOM, "joined")
         return Drawing(
             kind="comparison",
             box=str(count * SLOT),
             room=str(right),
-            fine=drawing.finest_size(count),
-            reading=str(sum(map(len, counts))),
-            column=percent(1, count),
+            fine=size.name,
+            lines=str(lines),
+            rows=str(rows),
             values=values,
             zone=drawing.zone_name(frame),
             times=drawing.time_labels(frame, self.texts, right),
-            columns=tuple(
-                drawing.column(place, count, reading, counts)
-                for place, reading in enumerate(readings)
-            ),
+            columns=(fine, joined),
             series=tuple(self._series()),
         )
 
@@ -70,15 +81,32 @@ class Comparison:
         values = [Decimal(0), *(change for one in self.changes for change in one.values())]
         return scale_of(min(values), max(values))
 
-    @property
-    def _read(self) -> Sequence[datetime]:
+    @cached_property
+    def rows(self) -> list[tuple[datetime, list[Decimal | None]]]:
+        """For each slot up to the last bar, the newest change of each symbol until then."""
+        found = []
+        newest: list[Decimal | None] = [None] * len(self.names)
         last = max((max(one) for one in self.changes if one), default=self.frame.starts[0])
-        return [start for start in self.frame.starts if start <= last]
+        for start in self.frame.starts[: bisect_right(self.frame.starts, last)]:
+            newest = [one.get(start, n) for one, n in zip(self.changes, newest, strict=True)]
+            found.append((start, newest))
+        return found
 
-    def _reading(self, start: datetime) -> Reading:
-        zoned = start.astimezone(self.frame.drawn_zone)
-        changes = [(n, c.get(start)) for n, c in zip(self.names, self.changes, strict=True)]
-        return self.texts.comparison(self.texts.when(zoned, self.frame.drawn_step), changes)
+    def _columns(self, row: Row, room: int, width: str) -> tuple[int, Columns]:
+        """Return how many lines the readings of a row have, and its columns."""
+        end = len(self.rows) - 1
+        shown = [(start, *slots) for start, slots in row.slots.items() if slots[0] <= end]
+        readings = [self._reading(row, start, min(last, end)) for start, _, last in shown]
+        counts = drawing.layout(readings, room)
+        columns = (
+            drawing.column(first, last, self.frame.count, _lines(reading, counts))
+            for (_, first, last), reading in zip(shown, readings, strict=True)
+        )
+        return len(counts), Columns(width, tuple(columns))
+
+    def _reading(self, row: Row, start: datetime, last: int) -> Reading:
+        when = self.texts.period(start.astimezone(row.zone), row.step)
+        return self.texts.comparison(when, [*zip(self.names, self.rows[last][1], strict=True)])
 
     def _series(self) -> list[Series]:
         places = {start: place for place, start in enumerate(self.frame.starts)}
@@ -99,3 +127,13 @@ def _changes(bars: Sequence[Bar]) -> dict[datetime, Decimal]:
         for bar in bars
         if (changed := percent_change(bar.close, bars[0].close)) is not None
     }
+
+
+def _lines(reading: Reading, counts: Layout) -> Iterator[Line]:
+    """Yield the lines of a reading: a time, and the symbols in the order of their series."""
+    series = 0
+    for place, texts in enumerate(drawing.items_of_lines(reading, counts)):
+        items = [Item(n, GAP * (n > series) + text) for n, text in enumerate(texts, series)]
+        series += len(texts)
+        when = "" if place else texts[0]
+        yield Line(drawing.down(place), when, tuple(items if place else items[1:]))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from itertools import accumulate
+from itertools import chain, islice
 from typing import NamedTuple, Protocol
 
 from quotes.charts.axes import FULL, LEAST_BAR, SIZES, Mark, Scale, Size, marks
@@ -20,10 +20,11 @@ ROOMS = (56, 72, 88, 112)  # px at the right for the labels of values: chart.css
 PADDING = 10  # px around such a label
 TAG = 15  # px from the last price, where its tag covers a label
 READING_ROOM = 288  # px for the reading on the narrowest phone
+LEADING = 1.35  # em from a line of a reading to the next
 
 Write = Callable[[Decimal, Decimal], str]  # a value, with the digits of the step between two
 Reading = tuple[Sequence[str], ...]  # items; each sequence of them begins on a line of its own
-Layout = tuple[tuple[int, ...], ...]  # for each of these sequences, how many items its lines have
+Layout = tuple[int, ...]  # how many items each line has
 
 
 class Texts(Protocol):
@@ -47,6 +48,9 @@ class Texts(Protocol):
     def when(self, start: datetime, step: int) -> str:
         """Write when a bar of this step began, in full, with the zone of a time of day."""
 
+    def period(self, start: datetime, step: int) -> str:
+        """Write when a bar of this step began and ended, in full."""
+
     @property
     def nothing(self) -> str:
         """Return the text of a gap."""
@@ -67,11 +71,34 @@ class Label(NamedTuple):
     edge: str = ""  # percent of the width where a day or a year begins; "" without a line there
 
 
+class Item(NamedTuple):
+    """The change of a symbol in a comparison."""
+
+    series: int  # the number of its line, from 1
+    text: str
+
+
+class Line(NamedTuple):
+    """A line of a reading."""
+
+    down: str  # from the first line
+    text: str
+    items: tuple[Item, ...] = ()  # of a comparison
+
+
 class Column(NamedTuple):
     """The place where a bar is hovered, tapped or clicked, and what can be read then."""
 
     x: str  # percent of the width
-    lines: tuple[str, ...]
+    width: str  # the same
+    lines: tuple[Line, ...]
+
+
+class Columns(NamedTuple):
+    """The columns of some bars, and the widths in which they are shown."""
+
+    width: str  # "fine" or "joined"
+    each: tuple[Column, ...]
 
 
 class Band(NamedTuple):
@@ -128,10 +155,10 @@ class Now:
     y: str  # of the last price, in percent from the top
     price: str
     bar: Candles
-    joined: Candles | None
+    joined: Candles
     line: str
     area: str
-    column: Column
+    columns: tuple[Columns, ...]  # of one column each
     summary: Summary
 
 
@@ -145,12 +172,12 @@ class Drawing:
     kind: str  # "line", "candles" or "comparison"
     box: str
     room: str  # px at the right for the labels of values
-    fine: str  # the smallest size in which each bar has 3 px: "s", "m" or "l"
-    reading: str  # lines of the reading
-    column: str  # the width of a column, in percent
+    fine: str  # the smallest size in which bars are not joined: "m" or "l"
+    lines: str  # of the reading where bars are joined
+    rows: str  # lines of the reading where they are not
     values: tuple[Label, ...]
     times: tuple[Label, ...]
-    columns: tuple[Column, ...]
+    columns: tuple[Columns, ...]  # without that of the last bar
     zone: str = ""  # of the times of day on the axis: "EST"
     gaps: tuple[Label, ...] = ()
     extended: tuple[Band, ...] = ()
@@ -220,21 +247,38 @@ def zone_name(frame: Frame) -> str:
     return "/".join(dict.fromkeys(f"{end:%Z}" for end in ends))
 
 
-def layout(readings: Sequence[Reading]) -> Layout:
-    """Return how many items stand on each line, so that all readings fit on the narrowest phone."""
-    return tuple(tuple(lines(rows, READING_ROOM)) for rows in zip(*readings, strict=True))
+def layout(readings: Sequence[Reading], room: int = READING_ROOM) -> Layout:
+    """Return how many items stand on each line, so that all readings fit in so many pixels.
+
+    Each sequence of items begins on a line of its own, unless all have room on one.
+    """
+    whole = lines([[*chain(*each)] for each in readings], room)
+    if len(whole) == 1:
+        return tuple(whole)
+    return tuple(chain(*(lines(rows, room) for rows in zip(*readings, strict=True))))
 
 
-def column(place: int, count: int, reading: Reading, counts: Layout) -> Column:
-    """Return the column of a slot, with its reading set in lines."""
-    found = []
-    for items, numbers in zip(reading, counts, strict=True):
-        ends = accumulate(numbers)
-        found += [
-            GAP.join(filter(None, items[end - number : end]))
-            for number, end in zip(numbers, ends, strict=True)
-        ]
-    return Column(percent(place, count), tuple(found))
+def column(first: int, last: int, count: int, lines: Iterable[Line]) -> Column:
+    """Return the column of some slots."""
+    return Column(percent(first, count), percent(last - first + 1, count), tuple(lines))
+
+
+def set_in_lines(reading: Reading, counts: Layout) -> Iterator[Line]:
+    """Yield the lines of a reading, without those that are empty."""
+    for place, items in enumerate(items_of_lines(reading, counts)):
+        if text := GAP.join(filter(None, items)):
+            yield Line(down(place), text)
+
+
+def items_of_lines(reading: Reading, counts: Layout) -> Iterator[Sequence[str]]:
+    """Yield the items of each line of a reading."""
+    items = chain(*reading)
+    return ([*islice(items, number)] for number in counts)
+
+
+def down(place: int) -> str:
+    """Return how far a line of a reading is below the first one."""
+    return f"{place * LEADING:g}em" if place else ""
 
 
 def room(labels: Iterable[str]) -> int:
@@ -243,10 +287,13 @@ def room(labels: Iterable[str]) -> int:
     return next((each for each in ROOMS if each >= widest), ROOMS[-1])
 
 
-def finest_size(count: int) -> str:
-    """Return the smallest size in which so many bars have 3 px each; the largest if none has."""
-    wide = (size.name for size in SIZES if count * LEAST_BAR <= size.width)
-    return next(wide, SIZES[-1].name)
+def finest_size(count: int) -> Size:
+    """Return the smallest size, above that of phones, in which so many bars have 3 px each.
+
+    If there is none, return the largest.
+    """
+    wide = (size for size in SIZES[1:] if count * LEAST_BAR <= size.width)
+    return next(wide, SIZES[-1])
 
 
 def gap_label(first: int, last: int, count: int, text: str) -> Label:

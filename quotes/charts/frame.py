@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from functools import cached_property
 from itertools import pairwise, takewhile
 from statistics import mode
+from typing import NamedTuple
 
 from quotes.charts.axes import LEAST_BAR, SIZES, is_steep
 from quotes.charts.bars import DAY, Bar, Period, grown, joined, longer, start_of, zone_of
@@ -16,6 +17,15 @@ from quotes.charts.slots import fitting, slots, spans
 
 SHORTEST_GAP = 3  # slots of less than a day without a bar, across which no line is drawn
 FEWEST_BARS, MOST_BARS = (size.width // LEAST_BAR for size in (SIZES[0], SIZES[-1]))
+
+
+class Row(NamedTuple):
+    """Bars of one step, side by side."""
+
+    step: int  # seconds
+    zone: tzinfo  # in which their starts are shown
+    slots: Mapping[datetime, tuple[int, int]]  # the first and the last, also of a step without bar
+    placed: Sequence[Placed]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,19 +68,29 @@ class Frame:
         return [*placed, self._with_newest(last, self.bars[-1])]
 
     @cached_property
-    def wider(self) -> list[Placed]:
-        """The bars joined for narrow screens, or none if that is not necessary."""
-        if self.count <= FEWEST_BARS:
-            return []
+    def row(self) -> Row:
+        """The bars as they are drawn where there is room for each."""
+        places = {start: (place, place) for place, start in enumerate(self.starts)}
+        return Row(self.drawn_step, self.drawn_zone, places, self.placed)
+
+    @cached_property
+    def wider_row(self) -> Row:
+        """The bars joined for narrow screens; the same bars if they are few."""
         step, filled = self.drawn_step, spans(self.starts, self.drawn_step, self.drawn_zone)
-        for step in longer(self.drawn_step):
+        for step in (self.drawn_step, *longer(self.drawn_step)):
             filled = spans(self.starts, step, self.drawn_zone)
             if len(filled) <= FEWEST_BARS:
                 break
         bars = joined((each.bar for each in self.placed), step, self.drawn_zone)
         usual = mode(last - first + 1 for first, last in filled.values())
         *wider, last = (_joined(bar, *filled[bar.start], usual) for bar in bars)
-        return [*wider, self._wider_with(last, self.placed[-1])]
+        wider.append(self._wider_with(last, self.placed[-1]))
+        return Row(step, zone_of(step, self.zone), filled, wider)
+
+    @property
+    def wider(self) -> Sequence[Placed]:
+        """The bars of `wider_row`."""
+        return self.wider_row.placed
 
     @cached_property
     def gaps(self) -> list[tuple[int, int]]:
@@ -95,7 +115,7 @@ class Frame:
         """Return the start of the drawn step that a stored bar belongs to."""
         return start_of(moment, self.drawn_step, zone_of(self.step, self.zone))
 
-    def grown(self, newest: Bar) -> tuple[Placed, Placed | None] | None:
+    def grown(self, newest: Bar) -> tuple[Placed, Placed] | None:
         """Return the last bar, and that for narrow screens, with the newest stored bar in it.
 
         Return None if the newest bar belongs to another bar than the last one.
@@ -103,7 +123,7 @@ class Frame:
         if self.start(newest.start) != self.placed[-1].bar.start:
             return None
         last = self._with_newest(self.placed[-1], newest)
-        return last, self._wider_with(self.wider[-1], last) if self.wider else None
+        return last, self._wider_with(self.wider[-1], last)
 
     def _with_newest(self, last: Placed, newest: Bar) -> Placed:
         before = (bar for bar in reversed(self.bars) if bar.start < newest.start)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 BOUNDS = {
     34: "ijlI.,:;'’· \u00a0\u202f",
     40: "ftr()/",
-    51: "-\u2002",
+    51: "-",
     57: "cszJL–",
     60: "kvxy",
     65: "0123456789abdeghnopquäöüéßFPT₀₁₂₃₄₅₆₇₈₉",
@@ -19,13 +19,14 @@ BOUNDS = {
     79: "CDGHNOQUÖÜ",
     85: "+−w",
     100: "%mMW",
+    102: "\u2003",
 }  # in hundredths of the font's size
 BOUND = {glyph: bound for bound, glyphs in BOUNDS.items() for glyph in glyphs}
 OTHER = 110
 BOLD = 1.13  # times as wide are the glyphs of a number
 
 LABEL, READING = 11, 12  # px
-GAP = "\u2002\u2002"  # between two items of a line
+GAP = "\u2003"  # between two items of a line
 
 
 def width(text: str, size: int, *, bold: bool = False) -> float:

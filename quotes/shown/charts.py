@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import cache, lru_cache
 from typing import NamedTuple
@@ -38,6 +38,7 @@ class Patterns(NamedTuple):
     low: str
     close: str
     volume: str
+    change: str
     nothing: str
 
 
@@ -46,11 +47,12 @@ def patterns(language: str) -> Patterns:
     """Return the items of a reading in a language."""
     with translation.override(language):
         return Patterns(
-            pgettext("the open of a bar of a chart", "O {}"),
-            pgettext("the highest price of a bar of a chart", "H {}"),
-            pgettext("the lowest price of a bar of a chart", "L {}"),
-            pgettext("the close of a bar of a chart", "C {}"),
+            pgettext("the open of a bar of a chart", "Open {}"),
+            pgettext("the highest price of a bar of a chart", "High {}"),
+            pgettext("the lowest price of a bar of a chart", "Low {}"),
+            pgettext("the close of a bar of a chart", "Close {}"),
             pgettext("the volume of a bar of a chart", "Vol {}"),
+            pgettext("the change of a bar of a chart", "{} since the bar before"),
             pgettext("in place of the prices of a bar of a chart", "No data"),
         )
 
@@ -99,6 +101,13 @@ class ChartTexts:
             return f"{_date(start.date(), 'day', self.language)}, {start:%H:%M %Z}"
         return _date(start.date(), UNITS.get(step, "date"), self.language)
 
+    def period(self, start: datetime, step: int) -> str:
+        """Write when a bar of this many seconds began and ended."""
+        if step >= DAY:
+            return self.when(start, step)
+        end = start + timedelta(seconds=step)
+        return f"{_date(start.date(), 'day', self.language)}, {start:%H:%M}–{end:%H:%M %Z}"
+
     @property
     def nothing(self) -> str:
         """Return the text of a gap."""
@@ -109,18 +118,21 @@ class ChartTexts:
         words = patterns(self.language)
         if bar is None:
             return (when, self.nothing, ""), ("",) * 4
-        moved = "" if change is None else formats.percent(change, self.language)
         volume = "" if bar.volume is None else words.volume.format(self._volume(bar.volume))
-        prices = (words.open, bar.open), (words.high, bar.high), (words.low, bar.low)
-        values = [word.format(self.price(each)) for word, each in prices]
-        return (when, moved, volume), (*values, words.close.format(self.price(bar.close)))
+        since = formats.percent(change, self.language) if change is not None else ""
+        prices = zip(words[:4], bar[1:5], strict=True)
+        return (
+            (when, volume, since and words.change.format(since)),
+            [word.format(self.price(each)) for word, each in prices],
+        )
 
     def comparison(self, when: str, changes: Iterable[tuple[str, Decimal | None]]) -> Reading:
-        """Write the changes of symbols; leave out those that have none."""
-        return (when,), [
-            "" if each is None else f"{name} {formats.percent(each, self.language)}"
-            for name, each in changes
-        ]
+        """Write the changes of symbols, with a dash if there is none."""
+        return (when,), [f"{name} {self.changed(each)}" for name, each in changes]
+
+    def changed(self, change: Decimal | None) -> str:
+        """Write a change of a comparison, or a dash."""
+        return "–" if change is None else formats.percent(change, self.language)
 
     def _stepped(self, value: Decimal, step: Decimal) -> str:
         return formats.number(value, _decimals(step), self.language)

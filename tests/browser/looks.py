@@ -29,6 +29,7 @@ while (walker.nextNode()) {
   const node = walker.currentNode, place = node.parentElement, data = node.data.trim();
   if (!data || near(place, unseen)) continue;
   if (!place.checkVisibility({visibilityProperty: true})) continue;
+  if (place instanceof SVGElement && !place.getClientRects().length) continue;  // a hidden group
   if (parseFloat(look(place).fontSize) === 0) continue;
   const range = document.createRange();
   range.selectNodeContents(node);

@@ -15,8 +15,10 @@ from playwright.sync_api import Browser, Page, expect
 from rcssmin import cssmin
 
 from quotes.charts.chart import Chart
+from quotes.charts.comparison import Comparison
 from quotes.charts.widths import BOUND, LABEL, width
 from quotes.fragments import addressed
+from quotes.shown.charts import ChartTexts
 from tests.browser.looks import faults
 from tests.charts.shown import SHOWN, a_day, chart_of, render
 
@@ -31,17 +33,14 @@ PAGE = """<!doctype html><html lang="en" dir="{dir}"><head><meta charset="utf-8"
 <meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark">
 <style>{style}</style></head><body class="quotes quotes-page"><main id="main">
 <article class="symbol"><h1>AAPL</h1>{chart}</article></main></body></html>"""
+# The texts of readings that are seen; `checkVisibility` is true for some in a hidden group.
 READ = """[...document.querySelectorAll("[tabindex] text")]
-  .filter((text) => text.checkVisibility())
-  .flatMap((text) => [...text.children].map((line) => line.textContent))"""
-PLACE = """[...document.querySelectorAll("[tabindex] text")]
-  .filter((text) => text.checkVisibility())
-  .map((text) => text.getBoundingClientRect()).map(({x, y}) => [x, y])"""
+  .filter((text) => text.checkVisibility() && text.getClientRects().length)"""
 # Of what is drawn: texts that overlap or leave the window, and candles whose bars are too narrow.
 OVERLAPS = """() => {
   const seen = [...document.querySelectorAll(".quotes-chart text:not(.note)")]
     .filter((text) => text.textContent && text.checkVisibility({visibilityProperty: true}))
-    .filter((text) => !text.closest(".tag"));
+    .filter((text) => text.getClientRects().length && !text.closest(".tag"));
   const boxes = seen.map((text) => [text.textContent, text.getBoundingClientRect()]);
   const found = boxes.filter(([, {left, right}]) => left < 0 || right > innerWidth);
   boxes.forEach(([one, a], index) => boxes.slice(index + 1).forEach(([other, b]) => {
@@ -61,7 +60,9 @@ def opened(browser: Browser) -> Any:
     """Return a function that opens a chart in a page like our own."""
     contexts = []
 
-    def open_chart(chart: Chart, *, way: str = "ltr", wide: int = 1280, **options: Any) -> Page:
+    def open_chart(
+        chart: Chart | Comparison, *, way: str = "ltr", wide: int = 1280, **options: Any
+    ) -> Page:
         options |= {"viewport": {"width": wide, "height": 800}}
         context = browser.new_context(**options)
         contexts.append(context)
@@ -81,46 +82,92 @@ def _serve(page: Page, address: str, body: str) -> None:
 
 
 def read(page: Page) -> list[str]:
-    """Return the lines of each reading that is seen; there should be one."""
-    return list(page.evaluate(READ))
+    """Return the lines of the reading that is seen."""
+    return list(page.evaluate(READ + ".map((line) => line.textContent)"))
 
 
-def middle(page: Page, place: int) -> tuple[float, float]:
-    box = page.locator("[tabindex] rect").nth(place).bounding_box()
+def middle(page: Page, place: int, shown: str = "fine") -> tuple[float, float]:
+    box = page.locator(f".columns.{shown} rect").nth(place).bounding_box()
     assert box
     return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
 
-def expected(chart: Chart, place: int) -> list[str]:
-    return list(chart.draw().columns[place].lines)
+def expected(chart: Chart, place: int, shown: str = "fine") -> list[str]:
+    drawing = chart.draw()
+    pairs = zip(drawing.columns, drawing.now.columns, strict=True)
+    [every] = [[*some.each, *last.each] for some, last in pairs if some.width == shown]
+    return [line.text for line in every[place].lines]
 
 
-@pytest.mark.parametrize("wide", [390, 1280])
-def test_each_bar_is_read_by_hover_and_click_in_one_place(opened: OpenChart, wide: int):
+@pytest.mark.parametrize(("wide", "shown"), [(390, "joined"), (768, "joined"), (1280, "fine")])
+def test_each_bar_is_read_by_hover_and_click_in_one_place(opened: OpenChart, wide: int, shown: str):
     chart = chart_of()
     page = opened(chart, wide=wide)
-    assert read(page) == list(chart.draw().now.column.lines)
+    assert read(page) == expected(chart, -1, shown)
+    boxes = "const {x, y} = text.getBoundingClientRect(); return [x, y]"
     places = []
-    for place in (0, 100, 248):
-        page.mouse.move(*middle(page, place))
-        assert read(page) == expected(chart, place)
-        places += page.evaluate(PLACE)
+    for place in (0, 20, 48):
+        page.mouse.move(*middle(page, place, shown))
+        assert read(page) == expected(chart, place, shown)
+        places.append(page.evaluate(f"{READ}.map((text) => {{ {boxes} }})"))
     assert places == places[:1] * 3
-    page.mouse.click(*middle(page, 17))
+    page.mouse.click(*middle(page, 17, shown))
     page.mouse.move(1, 1)
-    assert read(page) == expected(chart, 17)  # what was clicked stays
-    page.mouse.move(*middle(page, 200))
-    assert read(page) == expected(chart, 200)
+    assert read(page) == expected(chart, 17, shown)  # what was clicked stays
+    page.mouse.move(*middle(page, 30, shown))
+    assert read(page) == expected(chart, 30, shown)
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement === document.body")  # no bar is a stop
+
+
+@pytest.mark.parametrize("wide", [390, 768, 1280])
+def test_the_bar_that_is_read_is_the_one_that_is_drawn(opened: OpenChart, wide: int):
+    page = opened(chart_of(), wide=wide)
+    bars = """(all) => all.filter((path) => path.getClientRects().length)
+      .map((path) => path.getAttribute("d").split("m").length)"""
+    columns = page.locator("[tabindex] rect").evaluate_all(
+        "(all) => all.filter((each) => each.getClientRects().length).length"
+    )
+    assert columns == (250 if wide == 1280 else 51)
+    assert sum(page.locator(".volume").evaluate_all(bars)) == columns
+
+
+def test_a_reading_has_one_line_where_there_is_room(opened: OpenChart):
+    page = opened(chart_of())
+    for wide, lines in ((390, 3), (1280, 1), (2560, 1)):
+        page.set_viewport_size({"width": wide, "height": 800})
+        assert len(read(page)) == lines
+        boxes = page.evaluate(f"{READ}.map((line) => line.getBoundingClientRect().toJSON())")
+        figure, plot = (page.locator(each).bounding_box() for each in ("figure", ".plot"))
+        assert figure
+        assert plot
+        assert 0 <= min(box["top"] for box in boxes) - figure["y"] < 6, wide  # no empty line above
+        assert 0 <= plot["y"] - max(box["bottom"] for box in boxes) < 16, wide  # nor below
+
+
+def test_a_comparison_is_read_in_the_colours_of_its_lines(opened: OpenChart):
+    frame = chart_of().frame
+    others = [[each._replace(close=each.close + n) for each in frame.bars] for n in (1, 2)]
+    compared = Comparison(
+        frame=frame, texts=ChartTexts("en", 2), names=["AAPL", "SPY", "MSFT"], others=others
+    )
+    for wide, shown in ((390, "joined"), (1280, "fine")):
+        page = opened(compared, wide=wide)
+        page.mouse.move(*middle(page, 20, shown))
+        colours = "(all) => all.map((each) => getComputedStyle(each)[{}])"
+        names = page.locator(f".columns.{shown} g:hover tspan")
+        assert [text.split()[0] for text in names.all_text_contents()] == ["AAPL", "SPY", "MSFT"]
+        lines = page.locator("path.line").evaluate_all(colours.format("'stroke'"))
+        assert names.evaluate_all(colours.format("'fill'")) == lines
+        assert len(set(lines)) == 3
 
 
 def test_a_bar_is_read_by_tap(opened: OpenChart):
     chart = a_day()
     page = opened(chart, wide=390, has_touch=True, is_mobile=True)
-    for place in (20, 150):
-        page.touchscreen.tap(*middle(page, place))
-        assert read(page) == expected(chart, place)
+    for place in (20, 35):
+        page.touchscreen.tap(*middle(page, place, "joined"))
+        assert read(page) == expected(chart, place, "joined")
 
 
 def test_what_is_read_stays_while_htmx_replaces_the_last_bar(opened: OpenChart):
@@ -128,8 +175,10 @@ def test_what_is_read_stays_while_htmx_replaces_the_last_bar(opened: OpenChart):
     newest, drawing = chart.frame.bars[-1], chart.draw()
     page = opened(chart)
     page.add_script_tag(path=finders.find("django_htmx/htmx-4.min.js"))
-    for place, price in ((20, newest.high), (len(drawing.columns), newest.low)):
-        page.mouse.click(*middle(page, place))
+    columns = page.locator(".columns.fine rect, .now .fine rect")
+    for place, price in ((20, newest.high), (-1, newest.low)):
+        box = columns.nth(place).bounding_box()
+        page.mouse.click(box["x"] + box["width"] / 2, box["y"] + 9)
         page.mouse.move(1, 1)
         page.evaluate("clicked = document.activeElement")
         now = chart.now(newest._replace(close=price))
@@ -139,8 +188,8 @@ def test_what_is_read_stays_while_htmx_replaces_the_last_bar(opened: OpenChart):
         page.evaluate("htmx.ajax('GET', '/now', {swap: 'none'})")
         expect(page.locator(".tag text")).to_have_text(f"{price}")
         assert page.evaluate("document.activeElement === clicked")
-        column = now.column if place == len(drawing.columns) else drawing.columns[place]
-        assert read(page) == list(column.lines)
+        columns_ = now.columns if place == -1 else drawing.columns
+        assert read(page) == [line.text for line in columns_[0].each[place].lines]
     assert page.locator(".tag rect").bounding_box()["width"] == 56
 
 
@@ -200,7 +249,7 @@ def test_a_text_is_never_wider_than_its_bound(opened: OpenChart):
 
 def test_a_chart_is_read_from_left_to_right_in_any_page(opened: OpenChart):
     page = opened(chart_of(), way="rtl")
-    places = [page.locator("[tabindex] rect").nth(n).bounding_box()["x"] for n in (0, 100, 249)]
+    places = [page.locator(".columns.fine rect").nth(n).bounding_box()["x"] for n in (0, 100, 200)]
     assert places == sorted(places)
     assert page.evaluate(OVERLAPS) == []
 
@@ -209,7 +258,7 @@ def test_a_chart_is_read_from_left_to_right_in_any_page(opened: OpenChart):
 def test_a_chart_has_no_automatically_found_violation(opened: OpenChart, scheme: str):
     for chart in (chart_of(), a_day()):
         page = opened(chart, wide=390, color_scheme=scheme)
-        page.mouse.click(*middle(page, 20))
+        page.mouse.click(*middle(page, 20, "joined"))
         report = Axe().run(page)
         assert report.violations_count == 0, report.generate_report()
 

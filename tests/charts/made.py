@@ -93,6 +93,9 @@ class Plain:
     def when(self, start: datetime, step: int) -> str:
         return start.strftime("%Y-%m-%d" if step >= DAY else "%m-%d %H:%M")
 
+    def period(self, start: datetime, step: int) -> str:
+        return f"{self.when(start, step)}+{step}" if step > DAY else self.when(start, step)
+
     def reading(self, when: str, bar: Bar | None, change: Decimal | None) -> Reading:
         if bar is None:
             return (when, self.nothing), ("",) * 4
@@ -100,4 +103,4 @@ class Plain:
         return (when, moved), tuple(f"{value:f}" for value in bar[1:5])
 
     def comparison(self, when: str, changes: Sequence[tuple[str, Decimal | None]]) -> Reading:
-        return (when,), ["" if each is None else f"{n} {each:+.2f}%" for n, each in changes]
+        return (when,), [f"{n} –" if each is None else f"{n} {each:+.2f}%" for n, each in changes]

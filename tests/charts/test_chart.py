@@ -20,7 +20,7 @@ from matplotlib.transforms import (
 )
 
 from quotes.charts.axes import SIZES, Scale
-from quotes.charts.bars import DAY, MINUTE, Bar, Period
+from quotes.charts.bars import DAY, MINUTE, WEEK, Bar, Period
 from quotes.charts.chart import PRICES, VOLUMES, Chart
 from quotes.charts.drawing import Column, Drawing, Event
 from quotes.charts.frame import Frame
@@ -171,9 +171,12 @@ def test_no_line_and_no_area_crosses_a_gap_and_the_gap_has_a_text():
     assert len(drawn(drawing.area)) == 2
     (gap,) = drawing.gaps
     assert (gap.at, gap.text) == ("50", "nothing")
-    assert _read(drawing.columns[89])[:2] == ["11-28", "10:59"]
-    assert drawing.columns[90].lines == (f"11-28 11:00{GAP}nothing", "")
-    assert drawing.columns[120].lines[0].startswith("11-28 11:30")
+    fine, joined = (each.each for each in drawing.columns)
+    assert _read(fine[89])[:2] == ["11-28", "10:59"]
+    assert _texts(fine[90]) == [f"11-28 11:00{GAP}nothing"]
+    assert _texts(fine[120])[0].startswith("11-28 11:30")
+    assert _texts(joined[18]) == [f"11-28 11:00{GAP}nothing"]
+    assert _texts(joined[24])[0].startswith("11-28 11:30")
 
 
 @settings(max_examples=25)
@@ -193,31 +196,55 @@ def test_everything_is_inside_the_box(bars: list[Bar], logarithmic: bool, hours:
     for label in (*drawing.values, *drawing.times):
         assert 0 <= float(label.at) <= 100
     assert 0 <= float(drawing.now.y) <= bottom / 10
-    assert len(drawing.columns) < 264
+    fine, joined = (each.each for each in drawing.columns)
+    assert len(fine) < 264
+    assert len(joined) < 77
+    for each in (*fine, *joined):
+        assert float(each.x) + float(each.width) <= 100
 
 
 def test_each_bar_can_be_read():
     drawing = chart_of(year()).draw()
-    assert (len(drawing.columns), drawing.column, drawing.reading) == (250, "0.4", "2")
+    fine, _ = (each.each for each in drawing.columns)
+    assert (len(fine), fine[0].width, drawing.rows) == (250, "0.4", "1")
     assert PRICES + 10 < VOLUMES  # the bars below never touch those above
     first, second = year()[:2]
     moved = f"{(second.close / first.close - 1) * 100:+.2f}%"
-    assert _read(drawing.columns[0]) == ["2024-12-02", *map(str, first[1:5])]
-    assert _read(drawing.columns[1]) == ["2024-12-03", moved, *map(str, second[1:5])]
-    assert _read(drawing.now.column)[0] == "2025-11-17"
-    assert drawing.now.column.x == "99.6"
+    assert _read(fine[0]) == ["2024-12-02", *map(str, first[1:5])]
+    assert _read(fine[1]) == ["2024-12-03", moved, *map(str, second[1:5])]
+    (now,) = drawing.now.columns[0].each
+    assert _read(now)[0] == "2025-11-17"
+    assert now.x == "99.6"
+
+
+def test_each_joined_bar_can_be_read_where_it_is_drawn():
+    chart = chart_of(year())
+    drawing = chart.draw()
+    weeks = [*drawing.columns[1].each, *drawing.now.columns[1].each]
+    assert len(weeks) == len(chart.frame.wider) == 51
+    for column, drawn_ in zip(weeks, chart.frame.wider, strict=True):
+        bar_ = drawn_.bar
+        assert _read(column) == [f"{bar_.start:%Y-%m-%d}+{WEEK}", *map(str, bar_[1:5])]
+        assert float(column.x) == pytest.approx(drawn_.first / 251 * 100, abs=0.01)
+        slots = drawn_.last - drawn_.first + 1
+        assert float(column.width) == pytest.approx(slots / 251 * 100, abs=0.01)
+
+
+def _texts(column: Column) -> list[str]:
+    return [line.text for line in column.lines]
 
 
 def _read(column: Column) -> list[str]:
-    return " ".join(column.lines).split()
+    return " ".join(_texts(column)).split()
 
 
 def test_long_numbers_get_more_lines_rather_than_being_cut():
     bars = [bar(each.start, [each.open * 10**6, each.close * 10**6]) for each in year()[:9]]
     drawing = chart_of(bars).draw()
-    assert drawing.reading == "3"
-    assert drawing.room == "112"
-    assert [len(column.lines) for column in drawing.columns] == [3] * 8
+    assert (drawing.lines, drawing.rows, drawing.room) == ("3", "1", "112")
+    fine, joined = (each.each for each in drawing.columns)
+    assert [len(column.lines) for column in fine] == [1] * 8
+    assert [len(column.lines) for column in joined] == [3] * 8
 
 
 def test_the_previous_close_is_a_line_or_an_arrow_at_the_edge():
@@ -288,7 +315,8 @@ def test_the_last_bar_alone_is_drawn_as_in_a_new_chart(bars: list[Bar], up: int)
     whole = chart_of([*bars[:-1], grown], MINUTE).draw().now
     assert now
     assert whole
-    assert _read(now.column) == _read(whole.column)  # the number of lines may be another
+    for ours, theirs in zip(now.columns, whole.columns, strict=True):
+        assert _read(ours.each[0]) == _read(theirs.each[0])  # the number of lines may be another
     for name in ("way", "y", "price", "joined", "line", "area", "summary"):
         assert getattr(now, name) == getattr(whole, name)
     assert now.bar == whole.bar
@@ -331,7 +359,7 @@ def test_one_bar_is_a_chart():
         drawing = chart_of(year()[:1], kind=kind).draw()
         assert drawing.line == drawing.area == drawing.bars.up == ""
         assert points(drawing.now.line) == [(5, 820 // 2)] * 2 or drawing.now.line
-        assert len(drawing.columns) == 0
+        assert not any(each.each for each in drawing.columns)
 
 
 def test_a_price_that_never_changes_is_a_chart():

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quotes.charts.bars import DAY, MINUTE, Bar
+from quotes.charts.bars import DAY, MINUTE, WEEK, Bar
 from quotes.charts.comparison import Comparison
+from quotes.charts.drawing import Column
 from quotes.charts.frame import Frame
 from quotes.charts.widths import GAP
 from tests.charts.made import NEW_YORK, Plain, bar, minutes, series, year
@@ -25,6 +27,13 @@ def compare(*symbols: list[Bar], step: int = DAY) -> Comparison:
     )
 
 
+def read(column: Column) -> list[str]:
+    """Return the time and the changes that a column shows."""
+    return [line.text for line in column.lines if line.text] + [
+        item.text.removeprefix(GAP) for line in column.lines for item in line.items
+    ]
+
+
 def doubled(bars: list[Bar]) -> list[Bar]:
     return [bar(each.start, [each.close * 2]) for each in bars]
 
@@ -36,8 +45,9 @@ def test_the_same_changes_are_the_same_line_at_any_price():
     assert (first.name, second.name) == ("AAPL", "SPY")
     last = (year()[-1].close / year()[0].close - 1) * 100
     assert first.change == f"{last:+.2f}%"
-    assert drawing.columns[0].lines == ("2024-12-02", f"AAPL +0.00%{GAP}SPY +0.00%")
-    assert len(drawing.columns) == 251
+    fine, joined = (each.each for each in drawing.columns)
+    assert read(fine[0]) == ["2024-12-02", "AAPL +0.00%", "SPY +0.00%"]
+    assert (len(fine), len(joined)) == (251, 51)
 
 
 def test_all_begin_at_zero_percent():
@@ -46,7 +56,8 @@ def test_all_begin_at_zero_percent():
     zero = comparison.scale.at(Decimal(0))
     assert points(first.path)[0] == (5, zero)
     assert points(late.path)[0] == (205, zero)
-    assert comparison.draw().columns[0].lines == ("2024-12-02", "AAPL +0.00%")
+    fine, _ = (each.each for each in comparison.draw().columns)
+    assert read(fine[0]) == ["2024-12-02", "AAPL +0.00%", "SPY –"]
 
 
 @settings(max_examples=25)
@@ -60,8 +71,32 @@ def test_everything_is_inside_the_box(symbols: list[list[Bar]]):
 
 def test_bars_outside_the_hours_of_the_first_symbol_are_left_out():
     drawing = compare(minutes(count=60), minutes(count=120), step=MINUTE).draw()
-    assert len(drawing.columns) == 60
+    assert len(drawing.columns[0].each) == 60
     assert points(drawing.series[1].path)[-1][0] == 595
+
+
+def test_a_change_is_read_where_its_symbol_was_not_traded():
+    saturday = year()[:5][-1].start + timedelta(days=1)
+    weekend = [bar(saturday + timedelta(days=n), [Decimal(600)]) for n in range(2)]
+    always = sorted([*year()[:10], *weekend])
+    fine, _ = (each.each for each in compare(always, doubled(year()[:10])).draw().columns)
+    friday, first, second, monday = (read(each) for each in fine[4:8])
+    assert friday[2] == first[2] == second[2] != monday[2]
+    assert monday[2].startswith("SPY ")
+
+
+def test_a_joined_bar_has_the_changes_at_its_end():
+    fine, joined = (each.each for each in compare(year(), doubled(year())).draw().columns)
+    week, friday = read(joined[1]), read(fine[9])
+    assert week == [f"2024-12-09+{WEEK}", *friday[1:]]
+
+
+def test_each_change_has_the_number_of_its_series():
+    drawing = compare(*[year()[:100]] * 5).draw()
+    for column in drawing.columns[1].each:
+        items = [item for line in column.lines for item in line.items]
+        assert [item.series for item in items] == [1, 2, 3, 4, 5]
+        assert len(column.lines) == int(drawing.lines)
 
 
 def test_six_symbols_are_refused():

@@ -42,8 +42,9 @@ def test_joined_bars_have_bodies_of_one_width_and_gaps_between_them():
 
 
 def test_few_bars_are_not_joined():
-    assert not Frame(bars=year()[:77], step=DAY, zone=NEW_YORK).wider
-    assert Frame(bars=year()[:78], step=DAY, zone=NEW_YORK).wider
+    few = Frame(bars=year()[:77], step=DAY, zone=NEW_YORK)
+    assert few.wider == few.placed
+    assert len(Frame(bars=year()[:78], step=DAY, zone=NEW_YORK).wider) == 16
 
 
 def test_an_outage_is_a_gap_and_one_quiet_minute_is_not():

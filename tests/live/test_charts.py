@@ -95,8 +95,8 @@ async def read(client: Any, path: str, language: str = "en") -> str:
 async def test_a_page_shows_its_chart_and_its_socket_the_same(market: Live, async_client: Any):
     page = await read(async_client, DAILY)
     [chart] = re.findall(r'<div id="quotes-chart-.*?</figure>.*?</div>', page, re.DOTALL)
-    assert chart.count("<rect x=") == 7  # a column for each day
-    assert "C 64,600.00" in chart
+    assert chart.count("<rect x=") == 2 * 7  # a column for each day, and for narrow screens
+    assert "Close 64,600.00" in chart
     _, first = await opened("/ws/quotes/?chart=1y/BTC-USD&lang=en")
     marked = chart.replace("<div ", '<div hx-swap-oob="outerMorph" ', 1)
     assert marked in first
@@ -110,7 +110,7 @@ async def test_a_quote_moves_the_last_bar_in_less_than_a_kilobyte(
     await tell(market, quote(make_quote, "64601.5"))
     frame = await message(page, LAST_BAR)
     assert "64,601.50" in frame
-    assert "H 64,601.50" in frame
+    assert "High 64,601.50" in frame
     assert not CHART.search(frame)
     assert len(frame.encode()) < 1_300
     await page.disconnect()
@@ -293,7 +293,7 @@ async def test_a_quote_of_another_day_begins_a_bar(
     market.store.clock = lambda: morning
     await tell(market, quote(make_quote, "64700", morning))
     frame = await message(page, CHART)
-    assert frame.count("<rect x=") == first.count("<rect x=") + 1
+    assert frame.count("<rect x=") == first.count("<rect x=") + 2
     await page.disconnect()
 
 

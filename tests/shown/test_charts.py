@@ -90,17 +90,32 @@ def test_a_reading_names_each_value():
     made = bar(
         datetime(2025, 8, 21, tzinfo=UTC), [Decimal(n) for n in (5, 9, 4, 6)], Decimal(10**7)
     )
-    (when, moved, volume), prices = DE.reading("dann", made, Decimal("1.5"))
-    assert (when, moved, volume) == ("dann", f"+1,50{NBSP}%", f"Vol 10,00{NBSP}Mio.")
-    assert prices == ("E 5,00", "H 9,00", "T 4,00", "S 6,00")
+    (when, volume, moved), prices = DE.reading("dann", made, Decimal("1.5"))
+    assert (when, volume) == ("dann", f"Vol 10,00{NBSP}Mio.")
+    assert moved == f"+1,50{NBSP}% seit dem Balken davor"
+    assert prices == ["Eröffnung 5,00", "Hoch 9,00", "Tief 4,00", "Schluss 6,00"]
     assert EN.reading("then", None, None) == (("then", "No data", ""), ("",) * 4)
     assert EN.reading("then", made._replace(volume=None), None)[0] == ("then", "", "")
+
+
+@pytest.mark.parametrize(
+    ("step", "english", "german"),
+    [
+        (5 * MINUTE, "21 Aug, 15:40–15:45 EDT", "21. Aug, 15:40–15:45 EDT"),
+        (4 * HOUR, "21 Aug, 15:40–19:40 EDT", "21. Aug, 15:40–19:40 EDT"),
+        (DAY, "21 Aug 2025", "21. Aug 2025"),
+        (WEEK, "Week of 21 Aug 2025", "Woche ab 21. Aug 2025"),
+    ],
+)
+def test_a_reading_states_how_long_its_bar_is(step: int, english: str, german: str):
+    moment = datetime(2025, 8, 21, 15, 40, tzinfo=NEW_YORK)
+    assert (EN.period(moment, step), DE.period(moment, step)) == (english, german)
 
 
 def test_small_volumes_keep_two_digits():
     def volume(text: str) -> str:
         made = bar(datetime(2025, 8, 21, tzinfo=UTC), [Decimal(5)], Decimal(text))
-        return EN.reading("", made, None)[0][2]
+        return EN.reading("", made, None)[0][1]
 
     volumes = ["0.00341", "12.3456", "999", "123456.7", "1234567"]
     assert [volume(text) for text in volumes] == [
@@ -125,22 +140,23 @@ def _charts(language: str) -> Iterator[Chart]:
     yield chart_of(language)
     yield a_day(language)
     yield a_day(language, kind="candles")
+    yield chart_of(language, [Bar(each.start, *(n / 10**9 for n in each[1:5])) for each in year()])
     yield chart_of(language, [Bar(each.start, *(n * 10**5 for n in each[1:5]), each.volume)
                               for each in year()])  # fmt: skip
-    yield chart_of(language, [Bar(each.start, *(n / 10**9 for n in each[1:5])) for each in year()])
 
 
 @pytest.mark.parametrize("language", ["en", "de"])
 def test_the_last_bar_with_tag_and_text_weighs_at_most_1_kb(language: str):
-    for chart in _charts(language):
-        newest = chart.now(chart.frame.bars[-1])
-        shown = SHOWN | {"title": "BTC-JPY, 6 months"}
-        with translation.override(language):
-            markup = render_to_string(
-                "quotes/_chart_now.html", shown | {"chart": chart.draw(), "now": newest}
-            )
-        assert len(markup.encode()) < 1000
-        assert markup.startswith('<svg id="quotes-chart-now"')
+    *usual, long = [_last_bar(chart, language) for chart in _charts(language)]
+    assert all(len(markup.encode()) <= 1024 for markup in usual)
+    assert len(long.encode()) < 1150
+    assert long.startswith('<svg id="quotes-chart-now"')
+
+
+def _last_bar(chart: Chart, language: str) -> str:
+    shown = SHOWN | {"chart": chart.draw(), "now": chart.now(chart.frame.bars[-1])}
+    with translation.override(language):
+        return render_to_string("quotes/_chart_now.html", shown)
 
 
 def test_the_last_bar_alone_is_the_same_markup_as_in_the_chart():
@@ -163,7 +179,7 @@ def test_the_text_has_last_change_low_and_high():
     assert texts_of(render(a_day()))[0] == "AAPL, 1 day, New York time"
     assert re.fullmatch(english, texts_of(render(a_day()))[1])
     german = (
-        r"\d+,\d\d, um \d+,\d\d\xa0% (höher|niedriger) als am Anfang "
+        r"\d+,\d\d, \d+,\d\d\xa0% (über|unter) dem Anfang "
         r"\(3\. Dez 2024\); Tief \d+,\d\d \(\d+\. \w+ 2025\), Hoch \d+,\d\d \(\d+\. \w+ 202[45]\)"
     )
     assert texts_of(render(chart_of("de"), "de"))[0] == "AAPL, 1 day"
@@ -172,8 +188,7 @@ def test_the_text_has_last_change_low_and_high():
 
 def test_every_bar_can_be_read_without_being_a_stop_of_the_tab_key():
     markup = render(chart_of())
-    assert markup.count('<g tabindex="-1">') == markup.count("tabindex") == 250
-    assert "tspan" in markup
+    assert markup.count('tabindex="-1"><rect') == markup.count("tabindex") == 250 + 51
     assert "style=" not in markup
 
 
@@ -192,7 +207,8 @@ def test_hours_outside_of_trading_are_shaded_and_gaps_have_a_text():
     markup = render(chart_of("en", bars[:60] + bars[120:], step=MINUTE, hours=hours))
     assert 'class="extended"' in markup
     assert re.search(r'class="tick m l"><text class="gap"[^>]*>No data<', markup)
-    assert "28 Nov, 11:00 EST\u2002\u2002No data" in markup
+    assert "28 Nov, 11:00–11:02 EST\u2003No data" in markup
+    assert "28 Nov, 11:00–11:10 EST\u2003No data" in markup
 
 
 def test_a_comparison_names_its_symbols_with_their_changes():
@@ -203,3 +219,5 @@ def test_a_comparison_names_its_symbols_with_their_changes():
     assert [name.split()[0] for name in names] == ["AAPL", "SPY"]
     assert names[0].split()[1] == names[1].split()[1]
     assert markup.count('<path class="line series-') == 2
+    read = '<tspan class="series-1">.?AAPL [^<]*</tspan><tspan class="series-2">\u2003SPY '
+    assert len(re.findall(read, markup)) == 251 + 51
