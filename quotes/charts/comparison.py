@@ -11,7 +11,7 @@ from functools import cached_property
 
 from quotes.charts import drawing
 from quotes.charts.axes import Scale, scale_of
-from quotes.charts.bars import Bar, joined, percent_change, zone_of
+from quotes.charts.bars import DAY, Bar, joined, percent_change, zone_of
 from quotes.charts.drawing import (
     MOST_SERIES,
     READING_ROOM,
@@ -20,6 +20,7 @@ from quotes.charts.drawing import (
     Item,
     Layout,
     Line,
+    Partial,
     Reading,
     Series,
     Texts,
@@ -29,6 +30,7 @@ from quotes.charts.path import SLOT, line
 from quotes.charts.widths import GAP
 
 FINEST = Decimal("0.01")  # the finest step of percentages
+SOME = 2  # bars that a symbol may lack at an end of any range
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +67,7 @@ class Comparison:
             times=drawing.time_labels(frame, self.texts, right),
             columns=(fine, joined),
             series=tuple(self._series()),
+            partial=tuple(self._partial()),
         )
 
     @cached_property
@@ -107,6 +110,20 @@ class Comparison:
     def _reading(self, row: Row, start: datetime, last: int) -> Reading:
         when = self.texts.period(start.astimezone(row.zone), row.step)
         return self.texts.comparison(when, [*zip(self.names, self.rows[last][1], strict=True)])
+
+    def _partial(self) -> Iterator[Partial]:
+        """Yield the symbols that lack a tenth of the range, and some bars, at one of its ends."""
+        starts = [start for start, _ in self.rows]
+        apart = min(len(starts) // 10 + SOME, len(starts) - 1)
+        for name, changes in zip(self.names, self.changes, strict=True):
+            if not changes:
+                yield Partial(name)
+            elif min(changes) > starts[apart] or max(changes) < starts[-1 - apart]:
+                yield Partial(name, *map(self._moment, (min(changes), max(changes))))
+
+    def _moment(self, start: datetime) -> str:
+        step = min(self.frame.drawn_step, DAY)
+        return self.texts.when(start.astimezone(self.frame.drawn_zone), step)
 
     def _series(self) -> list[Series]:
         places = {start: place for place, start in enumerate(self.frame.starts)}

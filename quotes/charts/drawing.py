@@ -131,6 +131,14 @@ class Series(NamedTuple):
     path: str
 
 
+class Partial(NamedTuple):
+    """A symbol of a comparison that has prices only in a part of the range, or none at all."""
+
+    name: str
+    begins: str = ""
+    ends: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Summary:
     """The values of the text alternative."""
@@ -189,6 +197,7 @@ class Drawing:
     joined: Candles | None = None  # the same, joined for narrower screens
     now: Now | None = None
     series: tuple[Series, ...] = ()
+    partial: tuple[Partial, ...] = ()
 
 
 def percent(part: float, whole: float) -> str:

@@ -99,6 +99,16 @@ def test_each_change_has_the_number_of_its_series():
         assert len(column.lines) == int(drawing.lines)
 
 
+def test_a_symbol_that_has_prices_in_a_part_of_the_range_is_named():
+    late = compare(year(), year()[200:]).draw().partial
+    assert late == (("SPY", f"{year()[200].start:%Y-%m-%d}", "2025-11-17"),)
+    early = compare(year(), year()[:40]).draw().partial
+    assert early == (("SPY", "2024-12-02", f"{year()[39].start:%Y-%m-%d}"),)
+    assert compare(year(), []).draw().partial == (("SPY", "", ""),)
+    assert compare(year(), year()[3:-3]).draw().partial == ()
+    assert compare(year()[:5], year()[1:4]).draw().partial == ()
+
+
 def test_six_symbols_are_refused():
     with pytest.raises(ValueError, match="6 symbols to compare, at most 5 can be"):
         compare(*[year()] * 6).draw()
