@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Sequence
 from decimal import Decimal
 from io import StringIO
 from typing import Any
@@ -14,6 +14,7 @@ from django.utils.translation import gettext, gettext_noop
 
 from quotes import formats
 from quotes.charts.bars import Bar, percent_change
+from quotes.charts.comparison import Comparison
 from quotes.charts.drawing import MOST_SERIES
 from quotes.charts.forms import FIRST, KINDS, SCALES, Form
 from quotes.charts.frame import Frame
@@ -32,7 +33,7 @@ WORDS = {
     "linear": gettext_noop("Linear"), "log": gettext_noop("Logarithmic"),
 }  # fmt: skip
 MOST_NEAR = 3  # symbols that a typed text may mean, and that a page names
-COLUMNS = ("start", "open", "high", "low", "close", "volume")
+BAR = ("open", "high", "low", "close", "volume")
 
 
 class Choice:
@@ -146,38 +147,65 @@ class Choice:
         }
 
 
-def table(symbol: Symbol, frame: Frame, language: str) -> list[list[str]]:
+Rows = list[tuple[str, Sequence[str]]]  # a time, and its values
+
+
+def table(symbol: Symbol, frame: Frame, language: str) -> Rows:
     """Return the values of the bars of a chart as rows of a table, the newest first.
 
-    They are time, open, high, low, close, change since the bar before, and volume.
+    They are close, change since the bar before, volume, open, high and low.
     """
     texts = ChartTexts(language, symbol.digits_near(frame.bars[-1].close))
-    rows: list[list[str]] = []
+    rows: Rows = []
     before: Decimal | None = None
-    for placed in frame.placed:
-        bar = placed.bar
-        when = texts.when(bar.start.astimezone(frame.drawn_zone), frame.drawn_step)
+    for bar in (placed.bar for placed in frame.placed):
         change = percent_change(bar.close, before)
-        rows.append(
-            [
-                when,
-                *(texts.price(each) for each in bar[1:5]),
-                "" if change is None else formats.percent(change, language),
-                "" if bar.volume is None else formats.compact(bar.volume, language),
-            ]
+        values = (
+            texts.price(bar.close),
+            "" if change is None else formats.percent(change, language),
+            "" if bar.volume is None else formats.compact(bar.volume, language),
+            *map(texts.price, bar[1:4]),
         )
+        when = texts.when(bar.start.astimezone(frame.drawn_zone), frame.drawn_step)
+        rows.append((when, values))
         before = bar.close
     return rows[::-1]
 
 
-def as_csv(bars: Iterable[Bar]) -> Iterator[str]:
-    """Yield the lines of a file with the stored bars: times in UTC, prices with all digits."""
-    for row in (COLUMNS, *map(_plain, bars)):
-        line = StringIO()
-        csv.writer(line).writerow(row)
-        yield line.getvalue()
+def compared(comparison: Comparison, language: str) -> Rows:
+    """Return the changes of the symbols of a comparison as rows of a table, the newest first."""
+    texts = ChartTexts(language, None)
+    return [
+        (comparison.when(start), [*map(texts.changed, changes)])
+        for start, changes in reversed(comparison.rows)
+    ]
+
+
+def file_name(codes: Iterable[str], form: Form) -> str:
+    """Return the name of a file with the bars of a chart."""
+    return "-".join([*codes, form.range]).replace("/", "-") + ".csv"
+
+
+def as_csv(symbol: Symbol, bars: Iterable[Bar]) -> str:
+    """Return the stored bars of a symbol as a file: times in UTC, prices with all digits."""
+    rows = ([symbol.code, symbol.currency, *_plain(bar)] for bar in bars)
+    return _file([("symbol", "currency", "start", *BAR), *rows])
+
+
+def closes_as_csv(symbols: Sequence[Symbol], bars: Sequence[Sequence[Bar]]) -> str:
+    """Return the closes of several symbols as a file, at the times of the first one."""
+    names = [f"{each.code} ({each.currency})" if each.currency else each.code for each in symbols]
+    closes = [{bar.start: f"{bar.close:f}" for bar in each} for each in bars]
+    rows = ([start.isoformat(), *(each.get(start, "") for each in closes)] for start in closes[0])
+    return _file([("start", *names), *rows])
 
 
 def _plain(bar: Bar) -> list[str]:
     values = ("" if each is None else f"{each:f}" for each in bar[1:])
     return [bar.start.isoformat(), *values]
+
+
+def _file(rows: Iterable[Sequence[str]]) -> str:
+    file = StringIO()
+    csv.writer(file).writerows(rows)
+    return file.getvalue()

@@ -13,6 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.utils import translation
+from django.utils.http import content_disposition_header
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
@@ -27,7 +28,7 @@ from quotes.boards import SORTS, BoardQuery, BoardView, Selection, comparable
 from quotes.codes import MAX_CODE, code_of
 from quotes.conf.forms import is_within, origin
 from quotes.fragments import TURNS, addressed
-from quotes.graphs import Choice, as_csv
+from quotes.graphs import Choice, as_csv, closes_as_csv, file_name
 from quotes.live import Live, ensure_started
 from quotes.metrics import exposition
 from quotes.models import Symbol
@@ -335,16 +336,20 @@ def neighbours(live: Live, board: BoardView, code: str) -> tuple[str, ...]:
 @fresh
 @require_safe
 async def bars(request: HttpRequest, code: str) -> HttpResponse:
-    """Return the stored bars of a symbol's chart as CSV."""
+    """Return the stored bars of a symbol's chart as CSV, or the closes of a comparison."""
     live = await ensure_started()
     found = listed(live, code)
     choice = Choice(request.GET, found.code, live.listed.symbols)
     if choice.errors:
         return plain(" ".join(choice.errors), status=400)
-    read = await live.charts.read(found.code, choice.form)
-    answer = HttpResponse("".join(as_csv(read.bars if read else ())), content_type="text/csv")
-    answer["Content-Disposition"] = f'attachment; filename="{choice.form.range}.csv"'
-    return answer
+    stored = await live.charts.stored(found.code, choice.form)
+    if choice.form.others:
+        symbols = [live.listed.symbols[each] for each in stored]
+        file = closes_as_csv(symbols, [*stored.values()])
+    else:
+        file = as_csv(found, stored[found.code])
+    name = content_disposition_header(True, file_name(stored, choice.form))
+    return HttpResponse(file, content_type="text/csv", headers={"Content-Disposition": name})
 
 
 @fresh

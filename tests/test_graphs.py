@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from quotes.charts.bars import DAY, Bar
 from quotes.charts.frame import Frame
 from quotes.charts.ranges import RANGES
-from quotes.graphs import Choice, as_csv, table
+from quotes.graphs import Choice, as_csv, closes_as_csv, table
 from quotes.models import Symbol
 from tests.live.test_charts import market, read
 
@@ -140,19 +141,32 @@ def test_the_table_has_the_newest_bar_first_with_its_change():
     symbol = Symbol(code="AAPL", kind="stock", currency="USD", tick_size=Decimal("0.01"))
     frame = Frame(bars=BARS, step=DAY, zone=UTC)
     assert table(symbol, frame, "en") == [
-        ["3 Mar 2026", "101.00", "103.00", "100.00", "99.99", "−1.00%", ""],
-        ["2 Mar 2026", "100.50", "102.00", "99.75", "101.00", "", "1.50M"],
+        ("3 Mar 2026", ("99.99", "−1.00%", "", "101.00", "103.00", "100.00")),
+        ("2 Mar 2026", ("101.00", "", "1.50M", "100.50", "102.00", "99.75")),
     ]
-    assert table(symbol, frame, "de")[0][:3] == ["3. Mär 2026", "101,00", "103,00"]
+    when, values = table(symbol, frame, "de")[0]
+    assert (when, values[0], values[3]) == ("3. Mär 2026", "99,99", "101,00")
 
 
 def test_a_file_has_all_digits_and_times_in_utc():
-    rows = list(csv.DictReader(io.StringIO("".join(as_csv(BARS)))))
+    symbol = Symbol(code="AAPL", currency="USD")
+    rows = list(csv.DictReader(io.StringIO(as_csv(symbol, BARS))))
     assert rows[0] == {
-        "start": "2026-03-02T00:00:00+00:00", "open": "100.5", "high": "102", "low": "99.75",
-        "close": "101", "volume": "1500000",
+        "symbol": "AAPL", "currency": "USD", "start": "2026-03-02T00:00:00+00:00",
+        "open": "100.5", "high": "102", "low": "99.75", "close": "101", "volume": "1500000",
     }  # fmt: skip
     assert rows[1]["volume"] == ""
+
+
+def test_a_file_of_a_comparison_has_a_column_of_closes_for_each_symbol():
+    symbols = [Symbol(code="AAPL", currency="USD"), Symbol(code="^SPX")]
+    later = Bar(MARCH + timedelta(days=2), *[Decimal(7)] * 4)
+    rows = list(csv.reader(io.StringIO(closes_as_csv(symbols, [BARS, [BARS[1], later]]))))
+    assert rows == [
+        ["start", "AAPL (USD)", "^SPX"],
+        ["2026-03-02T00:00:00+00:00", "101", ""],
+        ["2026-03-03T00:00:00+00:00", "99.99", "99.99"],
+    ]
 
 
 async def test_a_page_with_a_wrong_query_states_what_is_wrong_and_shows_the_first_range(
@@ -168,10 +182,33 @@ async def test_the_values_of_a_chart_are_a_file(market: Any, async_client: Any):
     response = await async_client.get("/symbols/BTC-USD/bars.csv?range=1y")
     rows = list(csv.DictReader(io.StringIO(response.content.decode())))
     assert response["Content-Type"].startswith("text/csv")
+    assert response["Content-Disposition"] == 'attachment; filename="BTC-USD-1y.csv"'
+    assert {(row["symbol"], row["currency"]) for row in rows} == {("BTC-USD", "USD")}
     assert [row["close"] for row in rows] == [str(c) for c in range(64_000, 64_700, 100)]
     page = await read(async_client, "/symbols/BTC-USD/?range=1y")
     assert 'href="/symbols/BTC-USD/bars.csv?range=1y"' in page
     assert page.count('<th scope="row">') == len(rows)
+
+
+async def test_a_comparison_has_a_table_and_a_file(market: Any, async_client: Any):
+    page = await read(async_client, "/symbols/BTC-USD/?range=1y&with=ETH-USD")
+    table = page.partition("<table><thead>")[2].partition("</table>")[0]
+    heads = re.findall(r'<th scope="col">([^<]*)', table)
+    assert heads == ["Date", "BTC-USD", "ETH-USD"]
+    rows = re.findall(r'<th scope="row">([^<]*)</th><td>([^<]*)</td><td>([^<]*)</td>', table)
+    assert rows[0] == ("4 Mar 2026", "+0.94%", "+20.00%")
+    assert rows[-1] == ("26 Feb 2026", "0.00%", "0.00%")
+    assert 'href="/symbols/BTC-USD/bars.csv?range=1y&amp;with=ETH-USD"' in page
+    response = await async_client.get("/symbols/BTC-USD/bars.csv?range=1y&with=ETH-USD")
+    file = list(csv.reader(io.StringIO(response.content.decode())))
+    assert file[0] == ["start", "BTC-USD (USD)", "ETH-USD (USD)"]
+    assert file[-1] == ["2026-03-04T00:00:00+00:00", "64600", "3600"]
+    assert response["Content-Disposition"] == 'attachment; filename="BTC-USD-ETH-USD-1y.csv"'
+
+
+async def test_a_file_without_bars_has_the_names_of_its_columns(market: Any, async_client: Any):
+    response = await async_client.get("/symbols/AAPL/bars.csv?range=1y&with=ETH-USD")
+    assert response.content == b"start,AAPL (USD)\r\n"
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,10 @@ class Comparison:
             found.append((start, newest))
         return found
 
+    def when(self, start: datetime) -> str:
+        """Write when a slot begins."""
+        return self.texts.when(start.astimezone(self.frame.drawn_zone), self.frame.drawn_step)
+
     def _columns(self, row: Row, room: int, width: str) -> tuple[int, Columns]:
         """Return how many lines the readings of a row have, and its columns."""
         end = len(self.rows) - 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Sequence, Set
 from datetime import timedelta
 from functools import partial
 from time import perf_counter
@@ -17,11 +17,12 @@ from typing import Protocol
 from django.db import Error
 from django.utils.safestring import SafeString
 
+from quotes.charts.bars import Bar
 from quotes.charts.forms import Form
 from quotes.charts.frame import Frame
 from quotes.fragments import Fragments, addressed
 from quotes.live.database import DatabaseThread
-from quotes.live.drawings import Drawings, Drawn, Read
+from quotes.live.drawings import Drawings, Drawn
 from quotes.live.hub import Hub
 from quotes.live.tasks import Tasks
 from quotes.store import Store
@@ -82,7 +83,7 @@ class Charts:
         return (drawn or self.drawings.without_bars(place, edition, later=True)).current
 
     def table(self, place: Place, edition: Edition) -> SafeString:
-        """Return the bars of a chart as a table; "" for a comparison, or without bars."""
+        """Return the values of a chart as a table; "" without bars."""
         drawn = self.drawn.get((place, edition))
         return self.drawings.table(place, edition, drawn) if drawn else SafeString()
 
@@ -91,9 +92,9 @@ class Charts:
         drawn = self.drawn.get((place, edition))
         return drawn.chart.frame if drawn and drawn.chart else None
 
-    async def read(self, code: str, form: Form) -> Read | None:
-        """Return the stored bars of a chart, see `Drawings.read`."""
-        return await self.drawings.read(code, form)
+    async def stored(self, code: str, form: Form) -> dict[str, Sequence[Bar]]:
+        """Return the stored bars of a chart, see `Drawings.stored`."""
+        return await self.drawings.stored(code, form)
 
     def message(self, watch: Watch) -> str:
         """Return a message with all charts of a page."""

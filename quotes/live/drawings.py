@@ -23,7 +23,7 @@ from quotes.charts.forms import Form
 from quotes.charts.frame import Frame
 from quotes.charts.ranges import RANGES, begins_late, reaches
 from quotes.fragments import Fragments
-from quotes.graphs import table
+from quotes.graphs import compared, table
 from quotes.live.bars import Bars
 from quotes.live.database import DatabaseThread
 from quotes.models import Symbol
@@ -70,6 +70,7 @@ class Drawn:
     is_outgrown: bool = False  # another bar began, or the price left the scale
     step: int = 0  # seconds of its stored bars
     chart: Chart | None = None  # which moves; None for a comparison, or without bars
+    comparison: Comparison | None = None
     drawing: Drawing | None = None
     quote: Quote | None = None  # with which it was drawn or moved
     table: SafeString = field(default_factory=SafeString)  # of its bars, once a page has shown it
@@ -107,9 +108,10 @@ class Drawings:
             bars=read.bars, step=read.step, zone=_zone(state.symbol) or UTC, hours=read.hours
         )
         texts = ChartTexts(edition.language, state.symbol.digits_near(read.bars[-1].close))
-        chart = None
+        chart = comparison = None
         if place.form.others:
-            drawing = await self._compared(place, frame, texts, read.since)
+            comparison = await self._compared(place, frame, texts, read.since)
+            drawing = comparison.draw()
         else:
             chart = await self._chart(place.form, state, frame, texts)
             drawing = chart.draw()
@@ -118,7 +120,7 @@ class Drawings:
         html = self._render("quotes/_charted.html", edition, words | {"last_bar": last_bar})
         return Drawn(
             self.now(), html, SafeString(last_bar), SafeString(last_bar),
-            step=read.step, chart=chart, drawing=drawing, quote=state.quote,
+            step=read.step, chart=chart, comparison=comparison, drawing=drawing, quote=state.quote,
         )  # fmt: skip
 
     def without_bars(self, place: Place, edition: Edition, *, later: bool = False) -> Drawn:
@@ -147,12 +149,18 @@ class Drawings:
         drawn.newest_bar, drawn.moved_in = self._last_bar(edition, context), turn
 
     def table(self, place: Place, edition: Edition, drawn: Drawn) -> SafeString:
-        """Return the bars of a chart as a table; "" for a comparison, or without bars."""
+        """Return the values of a chart as a table; "" without bars."""
         state = self.live.store.states.get(place.code)
-        if state is None or drawn.chart is None:
+        shown = drawn.chart or drawn.comparison
+        if state is None or shown is None:
             return SafeString()
         if not drawn.table:
-            context = {"rows": table(state.symbol, drawn.chart.frame, edition.language)}
+            language, names, frame = edition.language, list[str](), shown.frame
+            if isinstance(shown, Comparison):
+                names, rows = [*shown.names], compared(shown, language)
+            else:
+                rows = table(state.symbol, frame, language)
+            context = {"names": names, "rows": rows, "dated": frame.drawn_step >= DAY}
             drawn.table = self._render("quotes/_chart_table.html", edition, context)
         return drawn.table
 
@@ -179,6 +187,16 @@ class Drawings:
         if best and since is None:
             return best._replace(hours=self._hours(state, best.bars[0].start))
         return best
+
+    async def stored(self, code: str, form: Form) -> dict[str, Sequence[Bar]]:
+        """Return the stored bars of a chart, by the code of each symbol in it.
+
+        Raise the errors of the database.
+        """
+        read = await self.read(code, form)
+        if read is None:
+            return {code: []}
+        return {code: read.bars} | await self._others(form, read.step, read.since)
 
     async def _chart(self, form: Form, state: State, frame: Frame, texts: ChartTexts) -> Chart:
         return Chart(
@@ -214,11 +232,16 @@ class Drawings:
 
     async def _compared(
         self, place: Place, frame: Frame, texts: ChartTexts, since: datetime | None
-    ) -> Drawing:
-        codes = [code for code in place.form.others if code in self.live.store.states]
-        others = [await self.bars.read(code, frame.step, since) for code in codes]
-        names = [place.code, *codes]
-        return Comparison(frame=frame, texts=texts, names=names, others=others).draw()
+    ) -> Comparison:
+        others = await self._others(place.form, frame.step, since)
+        names = [place.code, *others]
+        return Comparison(frame=frame, texts=texts, names=names, others=[*others.values()])
+
+    async def _others(
+        self, form: Form, step: int, since: datetime | None
+    ) -> dict[str, Sequence[Bar]]:
+        codes = [code for code in form.others if code in self.live.store.states]
+        return {code: await self.bars.read(code, step, since) for code in codes}
 
     def _last_bar(self, edition: Edition, context: dict[str, Any]) -> SafeString:
         context = context | {"id": context["id"] + "-now"}

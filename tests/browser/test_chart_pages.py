@@ -49,6 +49,28 @@ def test_a_chart_is_no_stop_of_the_tab_key_and_its_table_has_all_values(market: 
     expect(page.page.get_by_role("columnheader", name="Close")).to_be_in_viewport()
 
 
+@pytest.mark.parametrize(
+    ("range_", "language", "head"),
+    [("1y", "en", "Date"), ("1y", "de", "Datum"), ("1d", "de", "Zeit")],
+)
+def test_on_a_phone_a_table_begins_with_what_matters_and_the_file_is_in_view(
+    market: Site, tab: OpenTab, range_: str, language: str, head: str
+):
+    options = {"viewport": {"width": 390, "height": 844}, "locale": language}
+    path = f"/symbols/BTC-USD/?range={range_}"
+    opened = tab(market.url + path, java_script_enabled=False, **options)
+    page = opened.page
+    file = page.locator(".bars-file")
+    opened.until(lambda: file.is_visible() or page.reload() is None, "the chart is drawn")
+    assert file.evaluate("(link) => getComputedStyle(link).textDecorationLine") == "underline"
+    page.locator(".bars summary").click()
+    for place in range(4):  # time, close, change and volume
+        box = page.locator(".bars tbody tr").first.locator("th, td").nth(place).bounding_box()
+        assert box
+        assert box["x"] + box["width"] <= 390 - 11, place
+    expect(page.locator(".bars thead th").first).to_have_text(head)
+
+
 def test_times_of_a_chart_name_their_zone_at_every_width(market: Site, tab: OpenTab):
     page = tab(market.url + "/symbols/AAPL/?range=5d").live().page
     for width in (320, 390, 768, 1280):

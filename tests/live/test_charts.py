@@ -317,7 +317,6 @@ async def test_the_table_has_the_same_bars_as_the_chart_above_it(
     later = await read(async_client, DAILY)
     assert '<th scope="row">5 Mar 2026</th><td>64,700.00</td>' in table_of(later)
     assert "4. M&#228;r 2026" in table_of(await read(async_client, DAILY, "de"))
-    assert "<table><thead>" not in await read(async_client, f"{DAILY}&with=ETH-USD")
 
 
 async def test_a_symbol_without_bars_has_words_in_place_of_a_chart(market: Live, async_client: Any):
