@@ -94,14 +94,13 @@ class Choice:
     def _others(self, given: str) -> tuple[str, ...]:
         codes = dict.fromkeys(code for each in given.split(",") if (code := code_of(each)))
         codes.pop(self.code, None)
-        for code in [code for code in codes if code not in self.symbols]:
-            del codes[code]
-            self.errors.append(
-                gettext("There is no symbol “%(code)s”.") % {"code": code[:MAX_CODE]}
-            )
-        if len(codes) >= MOST_SERIES:
+        words = gettext("There is no symbol “%(code)s”.")
+        unknown = [code for code in codes if code not in self.symbols]
+        self.errors += [words % {"code": code[:MAX_CODE]} for code in unknown[:MOST_SERIES]]
+        known = tuple(code for code in codes if code in self.symbols)
+        if len(known) >= MOST_SERIES:
             self.errors.append(self._too_many())
-        return tuple(codes)[: MOST_SERIES - 1]
+        return known[: MOST_SERIES - 1]
 
     def link(self, **changes: Any) -> str:
         """Return the query string with some changes, without defaults: `?range=1y`, or `?`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import wraps
@@ -9,6 +10,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.core.paginator import Paginator
+from django.db import Error
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
@@ -39,6 +41,7 @@ from quotes.watch import Edition, Place
 
 FRONT_ROWS = 6  # symbols of each board on the front page
 NEIGHBOURS = 5  # symbols of its board on the page of a symbol
+FILE_WITHIN = 5.0  # seconds for the prices of a file
 SUGGESTIONS = 8  # symbols below the field of the search
 THEMES = ("auto", "light", "dark")
 LIVE = "ok"
@@ -342,7 +345,11 @@ async def bars(request: HttpRequest, code: str) -> HttpResponse:
     choice = Choice(request.GET, found.code, live.listed.symbols)
     if choice.errors:
         return plain(" ".join(choice.errors), status=400)
-    stored = await live.charts.stored(found.code, choice.form)
+    try:
+        async with asyncio.timeout(FILE_WITHIN):
+            stored = await live.charts.stored(found.code, choice.form)
+    except (Error, TimeoutError):
+        return plain(_("The database does not answer. Try again later."), status=503)
     if choice.form.others:
         symbols = [live.listed.symbols[each] for each in stored]
         file = closes_as_csv(symbols, [*stored.values()])

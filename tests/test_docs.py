@@ -22,7 +22,7 @@ from quotes.candles.figures import Figures
 from quotes.charts.forms import KINDS, SCALES
 from quotes.charts.ranges import RANGES
 from quotes.fragments import Fragments
-from quotes.graphs import COLUMNS
+from quotes.graphs import as_csv
 from quotes.models import Board, Symbol
 from quotes.quote import Quote
 from quotes.shown.panels import Panel
@@ -261,7 +261,7 @@ def test_the_parameters_of_a_chart_in_the_documents_are_those_that_exist():
     for name, values in known.items():
         [cell] = re.findall(rf"^\| `{name}` \| ([^|]*) \|", text, re.MULTILINE)
         assert re.findall(r"`(\w+)`", cell) == list(values)
-    assert f"\n{','.join(COLUMNS)}\n" in text
+    assert f"\n{as_csv(Symbol(code='AAPL'), []).strip()}\n" in text
 
 
 @pytest.mark.parametrize(

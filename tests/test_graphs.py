@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from threading import Event
 from typing import Any
 from urllib.parse import urlencode
 
@@ -221,3 +223,24 @@ async def test_a_file_that_can_not_be_made_is_refused_in_words(
     response = await async_client.get(path)
     assert response.status_code == status
     assert "There is no" in response.content.decode()
+
+
+async def test_a_file_is_refused_while_the_database_hangs(
+    market: Any, async_client: Any, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("quotes.views.FILE_WITHIN", 0.05)
+    answers = Event()
+    hanging = asyncio.create_task(market.in_database(answers.wait))
+    try:
+        response = await async_client.get("/symbols/BTC-USD/bars.csv?range=1y")
+    finally:
+        answers.set()
+        await hanging
+    assert response.status_code == 503
+    assert response.content == b"The database does not answer. Try again later."
+
+
+def test_a_query_with_thousands_of_unknown_symbols_has_few_errors():
+    asked = choice("with=" + ",".join(f"NOPE{n}" for n in range(15_000)) + ",SPY")
+    assert len(asked.errors) == 5
+    assert asked.form.others == ("SPY",)
