@@ -150,11 +150,13 @@ class Charts:
         every = max(1, round(watch.rate))
         if self.turn % every:
             return ""
-        return "".join(
+        bars = "".join(
             addressed(each.newest_bar, "outerMorph")
             for each in self._of(watch)
             if each.moved_in > self.turn - every
         )
+        alone = bars and len(watch.charts) == len(watch.places)  # no prices bring the time
+        return bars + self.live.fragments.now(watch.edition) if alone else bars
 
     def _of(self, watch: Watch) -> list[Drawn]:
         found = (self.drawn.get((place, watch.edition)) for place in watch.charts)

@@ -129,11 +129,13 @@ class Hub:
         for watch in list(self.watches):
             if shown := self._due_now(watch, codes & watch.codes):
                 try:
-                    update = self.fragments.update(watch, shown) + now[watch.edition]
+                    update = self.fragments.update(watch, shown)
                     update += self.fragments.titles(watch, shown)
                 except Exception:
                     logger.exception("could not render %s", ", ".join(sorted(shown)))
-                else:
+                    continue
+                if update:  # charts have messages of their own
+                    update += now[watch.edition]
                     self._send(list(self.watches[watch]), update, shown)
 
     def _due_now(self, watch: Watch, codes: set[str]) -> set[str]:

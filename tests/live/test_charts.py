@@ -116,6 +116,20 @@ async def test_a_quote_moves_the_last_bar_in_less_than_a_kilobyte(
     await page.disconnect()
 
 
+async def test_a_page_with_nothing_but_a_chart_gets_one_message_for_a_quote(
+    market: Live, make_quote: Callable[..., Quote], async_client: Any
+):
+    await read(async_client, DAILY)
+    page, _ = await opened("/ws/quotes/?chart=1y/BTC-USD&lang=en")
+    await tell(market, quote(make_quote, "64601.5"))
+    frames = [await page.receive_from()]
+    while not LAST_BAR.search(frames[-1]):
+        frames.append(await page.receive_from())
+    timed = [frame for frame in frames if 'class="pulse-moment"' in frame]
+    assert [frame for frame in timed if "quotes-pulse" not in frame] == frames[-1:]
+    await page.disconnect()
+
+
 @pytest.mark.parametrize(
     ("language", "title", "point"), [("en", "1 year", ","), ("de", "1 Jahr", ".")]
 )
