@@ -63,10 +63,12 @@ class Choice:
         It means the only one that is `found`, or the first of these; those that are `near` may
         be meant.
         """
+        found = list(found)
         others = [code for code in found if code not in self.codes]
         code = code_of(typed)
         if code not in self.symbols:
             code = others[0] if others and (first or len(others) == 1) else ""
+            code = code or (found[0] if found and not others else "")
         self.wrong = self._wrong(code, typed)
         if self.wrong:
             self.typed = typed

@@ -264,9 +264,9 @@ def column(query: BoardQuery, name: str, heading: str) -> dict[str, str]:
 async def symbol(request: HttpRequest, code: str) -> HttpResponse:
     """Show one symbol."""
     live = await ensure_started()
-    found = listed(live, code)
+    found, symbols = listed(live, code), live.listed.symbols
     await live.fragments.known.prepare(live, [found.code])
-    choice = Choice(request.GET, found.code, live.listed.symbols)
+    choice = Choice(request.GET, found.code, symbols)
     if typed := searched(request, "add"):
         first, near = request.GET.get("first") == typed, live.index.near(code_of(typed))
         choice.add(typed, find(live, typed), near, first=first)
@@ -298,7 +298,7 @@ async def symbol(request: HttpRequest, code: str) -> HttpResponse:
         chart=live.charts.whole(chart, edition()),
         choice=choice.context(steep=frame is not None and frame.is_steep),
         adding="add" in request.GET,
-        near=[(live.listed.symbols[code], choice.adding(code)) for code in choice.near],
+        near=[(symbols[code], choice.adding(code)) for code in choice.near],
         table=live.charts.table(chart, edition()),
     )
     answer = render(request, "quotes/symbol.html", context)
@@ -341,8 +341,8 @@ def neighbours(live: Live, board: BoardView, code: str) -> tuple[str, ...]:
 async def bars(request: HttpRequest, code: str) -> HttpResponse:
     """Return the stored bars of a symbol's chart as CSV, or the closes of a comparison."""
     live = await ensure_started()
-    found = listed(live, code)
-    choice = Choice(request.GET, found.code, live.listed.symbols)
+    found, listed_now = listed(live, code), live.listed.symbols
+    choice = Choice(request.GET, found.code, listed_now)
     if choice.errors:
         return plain(" ".join(choice.errors), status=400)
     try:
@@ -351,7 +351,7 @@ async def bars(request: HttpRequest, code: str) -> HttpResponse:
     except (Error, TimeoutError):
         return plain(_("The database does not answer. Try again later."), status=503)
     if choice.form.others:
-        symbols = [live.listed.symbols[each] for each in stored]
+        symbols = [listed_now[each] for each in stored if each in listed_now]
         file = closes_as_csv(symbols, [*stored.values()])
     else:
         file = as_csv(found, stored[found.code])
@@ -418,7 +418,9 @@ async def embed(request: HttpRequest) -> HttpResponse:
     rows = [live.fragments.place("entry", c, address.edition) for c in address.symbols]
     context = page(live, address, rows=rows, theme=theme if theme in THEMES else "auto")
     with translation.override(address.language):
-        return render(request, "quotes/embed.html", context)
+        answer = render(request, "quotes/embed.html", context)
+    answer["Content-Language"] = address.language
+    return answer
 
 
 @fresh

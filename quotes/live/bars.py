@@ -69,21 +69,23 @@ class Bars:
         self.live, self.clock = live, clock
         self.series: dict[Key, Series] = {}  # the one that was used last is the last one
         self.locks: dict[Key, asyncio.Lock] = {}  # so that each is read once
+        self.drops = 0  # counts the calls of `drop`
 
     async def read(self, code: str, step: int, since: datetime | None) -> Sequence[Bar]:
         """Return the bars from a time on, or all of them. Read those that are not in memory.
 
         Raise the errors of the database if it does not answer and none are in memory.
         """
-        key, since = (code, step), since or ALL
+        key, since, drops = (code, step), since or ALL, self.drops
         async with self.locks.setdefault(key, asyncio.Lock()):
             series = self.series.get(key)
             if series is None or series.since > since:
                 series = await self._read(key, since)
             else:
                 series = await self._renewed(key, series)
-        self.series.pop(key, None)
-        self.series[key] = series
+        if self.drops == drops:  # else it may be of the symbol as it was before
+            self.series.pop(key, None)
+            self.series[key] = series
         while sum(len(each.bars) for each in self.series.values()) > MAX_KEPT:
             self._drop(next(iter(self.series)))  # the one that was used first
         self.newest(code, step)
@@ -96,13 +98,15 @@ class Bars:
             self._drop(key)
 
     def drop(self, codes: Collection[str]) -> None:
-        """Forget the series of some symbols."""
+        """Forget the series of some symbols, also those that are being read."""
+        self.drops += 1
         for key in [key for key in self.series if key[0] in codes]:
             self._drop(key)
 
     def _drop(self, key: Key) -> None:
         del self.series[key]
-        if not self.locks[key].locked():
+        lock = self.locks.get(key)
+        if lock and not lock.locked():
             del self.locks[key]
 
     async def _read(self, key: Key, since: datetime) -> Series:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Sequence, Set
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from time import perf_counter
 from typing import Protocol
@@ -61,6 +61,7 @@ class Charts:
         self.drawings = Drawings(live)
         self.drawn: dict[Key, Drawn] = {}
         self.begun: dict[Key, tuple[asyncio.Task[None], float]] = {}  # drawings, and since when
+        self.failed: dict[Key, datetime] = {}  # when a chart could not be read or drawn
         self.turn = 0  # counts the turns of `run`
         self.new = 0  # charts that pages waited for in this turn
 
@@ -167,14 +168,17 @@ class Charts:
     def _due(self, watched: set[Key]) -> list[Key]:
         due = [key for key in watched - self.begun.keys() if self._is_due(key)]
         first = self.drawings.now() - KEPT  # those that were never drawn come first
+        self.failed = {key: at for key, at in self.failed.items() if key in watched}
         due.sort(key=lambda key: self.drawn[key].drawn_at if key in self.drawn else first)
         return due[:MAX_TOGETHER]
 
     def _is_due(self, key: Key) -> bool:
-        drawn = self.drawn.get(key)
+        drawn, now = self.drawn.get(key), self.drawings.now()
+        if key in self.failed and abs(now - self.failed[key]) < DRAW_SOON:
+            return False
         if drawn is None:
             return True
-        age = abs(self.drawings.now() - drawn.drawn_at)  # the clock may be set back
+        age = abs(now - drawn.drawn_at)  # the clock may be set back
         return age >= (DRAW_SOON if drawn.is_outgrown else DRAW_EVERY)
 
     def _has_room(self) -> bool:
@@ -193,15 +197,16 @@ class Charts:
     async def _draw(self, key: Key) -> None:
         try:
             drawn = await self.drawings.draw(*key)
-        except Error as error:  # the chart stays as it is
-            logger.debug("could not read the candles of a chart: %s", error)
+        except Exception as error:  # the chart stays as it is, and is not drawn again at once
+            self.failed[key] = self.drawings.now()
+            if isinstance(error, Error):
+                logger.debug("could not read the candles of a chart: %s", error)
+            else:
+                logger.exception("could not draw the chart of %s", key[0].code)
             return
-        except Exception:
-            logger.exception("could not draw the chart of %s", key[0].code)
-            drawn = self.drawn.get(key) or self.drawings.without_bars(*key, later=True)
-            drawn.drawn_at = self.drawings.now()  # not again at once
         finally:
             del self.begun[key]
+        self.failed.pop(key, None)
         before = self.drawn.pop(key, None)
         self.drawn[key] = drawn
         if len(self.drawn) > MAX_DRAWN:

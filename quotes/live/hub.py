@@ -214,8 +214,9 @@ class Hub:
         codes, subscriber.owed, subscriber.behind = subscriber.owed, set(), False
         watch = subscriber.watch
         sign = self.fragments.sign(watch.edition)  # it may have missed one
-        charts = self.fragments.charts(watch)
-        return self.fragments.snapshot(watch, codes) + charts + self.fragments.about(watch) + sign
+        drawn = self.fragments.charts(watch) + self.fragments.sparklines(watch)
+        shown = self.fragments.snapshot(watch, codes) + self.fragments.titles(watch, codes)
+        return shown + drawn + self.fragments.about(watch) + sign
 
 
 @coroutine

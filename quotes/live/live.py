@@ -181,10 +181,13 @@ class Live:
     async def reload(self) -> None:
         """Read symbols, boards and last quotes, and show what changed."""
         self.changes = await self.in_database(lease.changes)
-        symbols, before = self.listed.symbols, self.store.chains
-        self.rows.listed = await self.in_database(load_listed)
-        sessions.correct(await self.in_database(MarketDay.corrections))
+        listed = await self.in_database(load_listed)
+        corrections = await self.in_database(MarketDay.corrections)
         chains = await self.in_database(load_chains, conf.get("PROVIDERS"))
+        # nothing waits from here on, so that no page mixes old parts with new ones
+        symbols, before = self.listed.symbols, self.store.chains
+        self.rows.listed = listed
+        sessions.correct(corrections)
         self.store.chains = {code: tuple(chain) for code, chain in chains.items()}
         changed = self.store.keep(self.listed.symbols.values())
         self._renew_candles(symbols, before)
@@ -200,13 +203,12 @@ class Live:
     def _renew_candles(
         self, symbols: Mapping[str, Symbol], chains: Mapping[str, tuple[str, ...]]
     ) -> None:
-        """Read candles again of symbols that have other ones than these did before an edit."""
-        edited = {
-            code
-            for code, symbol in self.listed.symbols.items()
-            if code in symbols
-            and (chains.get(code) != self.store.chains.get(code) or _differ(symbols[code], symbol))
-        }
+        """Read candles again of symbols that may have other ones than these did before."""
+        now = self.listed.symbols
+        edited = symbols.keys() ^ now.keys()
+        for code in symbols.keys() & now.keys():
+            if chains.get(code) != self.store.chains.get(code) or _differ(symbols[code], now[code]):
+                edited.add(code)
         self.charts.renew(edited)
         self.sparklines.read_again(edited)
 

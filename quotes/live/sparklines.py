@@ -71,8 +71,8 @@ class Sparklines:
             now, shown = self.live.store.clock(), self.shown()
             if abs(now - self.drawn_at) >= DRAW_EVERY:  # the clock may be set back
                 self.keep(shown)
-                await self.renew(shown, now)
-                self.drawn_at = now
+                if await self.renew(shown, now):
+                    self.drawn_at = now
             elif missing := shown - self.live.fragments.sparks.keys():
                 await self.renew(missing, now)
             await asyncio.sleep(LOOK_EVERY)
@@ -96,13 +96,16 @@ class Sparklines:
         watched = (code for watch in self.live.hub.watches for code in watch.of(*ROWS))
         return {*first, *watched} & self.live.store.states.keys()
 
-    async def renew(self, codes: set[str], now: datetime) -> None:
-        """Draw the sparklines of these symbols, and send those that changed to their pages."""
+    async def renew(self, codes: set[str], now: datetime) -> bool:
+        """Draw the sparklines of these symbols, and send those that changed to their pages.
+
+        Return whether their prices could be read.
+        """
         try:
             await self._read(codes, now)
         except Error as error:  # pages keep the last drawing; others log the outage
             logger.debug("could not read the prices of sparklines: %s", error)
-            return
+            return False
         states, sparks = self.live.store.states, self.live.fragments.sparks
         read = self.read_at.keys() & codes & states.keys()
         drawn = {code: self._drawn(states[code], now) for code in read}
@@ -110,6 +113,7 @@ class Sparklines:
         sparks |= drawn
         if changed:
             self.live.hub.send(partial(self.live.fragments.sparklines, codes=changed))
+        return True
 
     async def _read(self, codes: set[str], now: datetime) -> None:
         due = [code for code in codes if now - self.read_at.get(code, NEVER) > READ_AGAIN]
