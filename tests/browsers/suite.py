@@ -11,12 +11,13 @@ BOARD, SYMBOL = "/boards/crypto/", "/symbols/BTC-USD/"
 PRICE = "document.querySelector(\"[data-symbol='BTC-USD'] data\").value"
 SEEN = "document.querySelector('{}')?.checkVisibility({{visibilityProperty: true}})"
 LIVE, NOT_LIVE = SEEN.format(".pulse-live .pulse-well"), SEEN.format(".pulse-ill")
-COLUMNS = ".quotes-chart .columns [tabindex]"
+COLUMNS = ".quotes-chart .columns.fine [tabindex]"  # of a wide window
 COLUMN = f"document.querySelectorAll({COLUMNS!r})[{{}}]"
-LINES = "[...{}.querySelectorAll('tspan')].map((line) => line.textContent)"
+LINES = "[...{}.querySelectorAll('text')].map((line) => line.textContent)"
 READ = """[...document.querySelectorAll(".quotes-chart [tabindex] text")]
   .filter((text) => text.checkVisibility({visibilityProperty: true}))
-  .flatMap((text) => [...text.children].map((line) => line.textContent))"""
+  .filter((text) => text.getClientRects().length)
+  .map((line) => line.textContent)"""
 
 
 def mark(window: Window) -> None:
@@ -46,7 +47,7 @@ def test_prices_move_without_a_reload(window: Window, market: Site):
 
 def test_a_bar_is_read_by_hover_focus_and_tap(window: Window, market: Site):
     window.open(f"{market.url}{SYMBOL}?range=1y")
-    last = LINES.format("document.querySelector('.quotes-chart .now [tabindex]')")
+    last = LINES.format("document.querySelector('.quotes-chart .now .fine[tabindex]')")
     reads(window, last)
     window.hover(COLUMNS, 10)
     reads(window, LINES.format(COLUMN.format(10)))
