@@ -23,6 +23,7 @@ from typing import Any
 from tests.benchmarks import (
     adapters,
     browser,
+    charts,
     fanout,
     hour,
     inside,
@@ -42,6 +43,7 @@ GROUPS: dict[str, Group] = {
     "hour": hour.hour,
     "fanout": fanout.fanout,
     "board": fanout.board,
+    "charts": charts.charts,
     "latency": latency.latency,
     "memory": sockets.memory,
     "return": sockets.returning,
