@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Sequence, Set
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from time import perf_counter
 from typing import Protocol
@@ -34,6 +34,7 @@ MOVE_EVERY = 1.0  # seconds
 MOVE_FOR = 0.2  # seconds of work for that, at most; the other charts move in the next turn
 DRAW_EVERY = timedelta(seconds=60)
 DRAW_SOON = timedelta(seconds=10)  # between two drawings of an outgrown chart
+TRY_AGAIN = 2.0  # seconds until a chart that could not be read or drawn has another turn
 MAX_TOGETHER = 5  # charts that are drawn again in one turn
 MAX_NEW = 8  # charts that are drawn in one turn because a page waits; other pages get theirs later
 WAIT = 0.5  # seconds that a page waits for its first drawing; the database may hang
@@ -61,7 +62,7 @@ class Charts:
         self.drawings = Drawings(live)
         self.drawn: dict[Key, Drawn] = {}
         self.begun: dict[Key, tuple[asyncio.Task[None], float]] = {}  # drawings, and since when
-        self.failed: dict[Key, datetime] = {}  # when a chart could not be read or drawn
+        self.failed: dict[Key, float] = {}  # when a chart could not be read or drawn
         self.turn = 0  # counts the turns of `run`
         self.new = 0  # charts that pages waited for in this turn
 
@@ -173,12 +174,12 @@ class Charts:
         return due[:MAX_TOGETHER]
 
     def _is_due(self, key: Key) -> bool:
-        drawn, now = self.drawn.get(key), self.drawings.now()
-        if key in self.failed and abs(now - self.failed[key]) < DRAW_SOON:
+        drawn, failed = self.drawn.get(key), self.failed.get(key)
+        if failed is not None and perf_counter() - failed < TRY_AGAIN:
             return False
         if drawn is None:
             return True
-        age = abs(now - drawn.drawn_at)  # the clock may be set back
+        age = abs(self.drawings.now() - drawn.drawn_at)  # the clock may be set back
         return age >= (DRAW_SOON if drawn.is_outgrown else DRAW_EVERY)
 
     def _has_room(self) -> bool:
@@ -198,7 +199,7 @@ class Charts:
         try:
             drawn = await self.drawings.draw(*key)
         except Exception as error:  # the chart stays as it is, and is not drawn again at once
-            self.failed[key] = self.drawings.now()
+            self.failed[key] = perf_counter()
             if isinstance(error, Error):
                 logger.debug("could not read the candles of a chart: %s", error)
             else:

@@ -64,6 +64,7 @@ class Sparklines:
         self.prices: dict[str, list[Price]] = {}  # of the session, by code, in order of time
         self.read_at: dict[str, datetime] = {}  # when all of these prices were read
         self.drawn_at = NEVER
+        self.known_at = NEVER  # up to when all prices were read
 
     async def run(self) -> None:
         """Draw the sparklines of all pages again and again, forever."""
@@ -71,8 +72,8 @@ class Sparklines:
             now, shown = self.live.store.clock(), self.shown()
             if abs(now - self.drawn_at) >= DRAW_EVERY:  # the clock may be set back
                 self.keep(shown)
-                if await self.renew(shown, now):
-                    self.drawn_at = now
+                await self.renew(shown, now)
+                self.drawn_at = now
             elif missing := shown - self.live.fragments.sparks.keys():
                 await self.renew(missing, now)
             await asyncio.sleep(LOOK_EVERY)
@@ -96,16 +97,13 @@ class Sparklines:
         watched = (code for watch in self.live.hub.watches for code in watch.of(*ROWS))
         return {*first, *watched} & self.live.store.states.keys()
 
-    async def renew(self, codes: set[str], now: datetime) -> bool:
-        """Draw the sparklines of these symbols, and send those that changed to their pages.
-
-        Return whether their prices could be read.
-        """
+    async def renew(self, codes: set[str], now: datetime) -> None:
+        """Draw the sparklines of these symbols, and send those that changed to their pages."""
         try:
             await self._read(codes, now)
         except Error as error:  # pages keep the last drawing; others log the outage
             logger.debug("could not read the prices of sparklines: %s", error)
-            return False
+            return
         states, sparks = self.live.store.states, self.live.fragments.sparks
         read = self.read_at.keys() & codes & states.keys()
         drawn = {code: self._drawn(states[code], now) for code in read}
@@ -113,7 +111,6 @@ class Sparklines:
         sparks |= drawn
         if changed:
             self.live.hub.send(partial(self.live.fragments.sparklines, codes=changed))
-        return True
 
     async def _read(self, codes: set[str], now: datetime) -> None:
         due = [code for code in codes if now - self.read_at.get(code, NEVER) > READ_AGAIN]
@@ -125,7 +122,9 @@ class Sparklines:
             await self._take(some, since, now)
             self.read_at |= dict.fromkeys(some, now)
             await asyncio.sleep(PAUSE)
-        await self._take(codes - set(due), self.drawn_at - LATE, now)
+        await self._take(codes - set(due), self.known_at - LATE, now)
+        if codes >= self.prices.keys():
+            self.known_at = now
 
     async def _take(self, codes: Collection[str], since: datetime, now: datetime) -> None:
         found = await self.live.in_database(archive.load_closes, codes, STEP, since, now)
