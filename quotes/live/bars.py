@@ -69,6 +69,7 @@ class Bars:
         self.live, self.clock = live, clock
         self.series: dict[Key, Series] = {}  # the one that was used last is the last one
         self.locks: dict[Key, asyncio.Lock] = {}  # so that each is read once
+        self.shown: set[Key] = set()  # by charts of open pages
         self.drops = 0  # counts the calls of `drop`
 
     async def read(self, code: str, step: int, since: datetime | None) -> Sequence[Bar]:
@@ -86,10 +87,18 @@ class Bars:
         if self.drops == drops:  # else it may be of the symbol as it was before
             self.series.pop(key, None)
             self.series[key] = series
-        while sum(len(each.bars) for each in self.series.values()) > MAX_KEPT:
-            self._drop(next(iter(self.series)))  # the one that was used first
+        self._make_room(key)
         self.newest(code, step)
         return [bar for bar in series.bars if bar.start >= since]
+
+    def _make_room(self, used: Key) -> None:
+        """Drop those series that were used first, but none that an open page shows."""
+        spare = sum(len(each.bars) for each in self.series.values()) - MAX_KEPT
+        for key in [each for each in self.series if each not in self.shown and each != used]:
+            if spare <= 0:
+                break
+            spare -= len(self.series[key].bars)
+            self._drop(key)
 
     def forget(self, unused: timedelta) -> None:
         """Forget the series that were not used for some time."""

@@ -35,7 +35,8 @@ MOVE_FOR = 0.2  # seconds of work for that, at most; the other charts move in th
 DRAW_EVERY = timedelta(seconds=60)
 DRAW_SOON = timedelta(seconds=10)  # between two drawings of an outgrown chart
 TRY_AGAIN = 2.0  # seconds until a chart that could not be read or drawn has another turn
-MAX_TOGETHER = 5  # charts that are drawn again in one turn
+MAX_TOGETHER = 8  # charts that are drawn for open pages in one turn
+MAX_FIRST = 3  # of these that were never drawn, if others wait
 MAX_NEW = 8  # charts that are drawn in one turn because a page waits; other pages get theirs later
 WAIT = 0.5  # seconds that a page waits for its first drawing; the database may hang
 KEPT = timedelta(minutes=5)  # after the last page with a chart has closed
@@ -117,6 +118,7 @@ class Charts:
             await asyncio.sleep(MOVE_EVERY)
             self.turn, self.new = self.turn + 1, 0
             watched = self._watched()
+            self.drawings.bars.shown = self._shown(watched)
             await self._move(watched)
             for key in self._due(watched):
                 self._begin(key)
@@ -125,6 +127,15 @@ class Charts:
 
     def _watched(self) -> set[Key]:
         return {(place, watch.edition) for watch in self.live.hub.watches for place in watch.charts}
+
+    def _shown(self, watched: set[Key]) -> set[tuple[str, int]]:
+        """Return the series of the charts of open pages."""
+        return {
+            (code, drawn.step)
+            for place, edition in watched
+            if (drawn := self.drawn.get((place, edition)))
+            for code in (place.code, *place.form.others)
+        }
 
     def _forget(self, watched: set[Key]) -> None:
         now = self.drawings.now()
@@ -167,11 +178,18 @@ class Charts:
     # Drawing
 
     def _due(self, watched: set[Key]) -> list[Key]:
+        """Return the charts to draw in this turn, of which at most some were never drawn.
+
+        A chart that is outgrown stands still, so that it comes before one that is only old.
+        """
         due = [key for key in watched - self.begun.keys() if self._is_due(key)]
-        first = self.drawings.now() - KEPT  # those that were never drawn come first
         self.failed = {key: at for key, at in self.failed.items() if key in watched}
-        due.sort(key=lambda key: self.drawn[key].drawn_at if key in self.drawn else first)
-        return due[:MAX_TOGETHER]
+        new = [key for key in due if key not in self.drawn]
+        again = [key for key in due if key in self.drawn]
+        again.sort(key=lambda key: (not self.drawn[key].is_outgrown, self.drawn[key].drawn_at))
+        kept = max(MAX_TOGETHER - len(new), MAX_TOGETHER - MAX_FIRST)
+        chosen = again[:kept]
+        return chosen + new[: MAX_TOGETHER - len(chosen)]
 
     def _is_due(self, key: Key) -> bool:
         drawn, failed = self.drawn.get(key), self.failed.get(key)

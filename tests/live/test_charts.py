@@ -209,6 +209,21 @@ async def test_more_charts_than_are_kept_stay_current(
     await page.disconnect()
 
 
+async def test_the_bars_of_an_open_chart_stay_although_there_is_no_room(
+    market: Live, make_quote: Callable[..., Quote], async_client: Any, monkeypatch: Any
+):
+    monkeypatch.setattr("quotes.live.bars.MAX_KEPT", 0)
+    await read(async_client, DAILY)
+    page, _ = await opened("/ws/quotes/?chart=1y/BTC-USD&lang=en")
+    await until(lambda: market.charts.drawings.bars.shown)
+    await read(async_client, "/symbols/ETH-USD/?range=1y")
+    await read(async_client, "/symbols/AAPL/?range=1y")
+    assert {code for code, _ in market.charts.drawings.bars.series} == {"BTC-USD", "AAPL"}
+    await tell(market, quote(make_quote, "64601.5"))
+    assert "64,601.50" in await message(page, LAST_BAR)
+    await page.disconnect()
+
+
 async def test_charts_that_no_page_shows_are_forgotten(market: Live, async_client: Any):
     await read(async_client, DAILY)
     page, _ = await opened("/ws/quotes/?chart=1m/BTC-USD&lang=en")
