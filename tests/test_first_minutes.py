@@ -460,7 +460,7 @@ class TestTheCommands:
         try:
             page = eventually(lambda: fetch(f"http://127.0.0.1:{port}/boards/crypto/"), "a page")
             assert 'data-symbol="BTC-USD"' in page
-            [style] = re.findall(r'href="(/static/quotes/page[^"]*)"', page)
+            [style] = re.findall(r'href="(/static/quotes/boards[^"]*)"', page)
             assert "--quotes-gain" in fetch(f"http://127.0.0.1:{port}{style}")
         finally:
             served.terminate()

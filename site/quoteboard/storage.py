@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
@@ -28,6 +29,10 @@ class Storage(CompressedManifestStaticFilesStorage):
             content = ContentFile(cssmin(_with_imports(name, content.read().decode())))
         stored: str = super().save(name, content, max_length)
         return stored
+
+    def post_process(self, paths: dict[str, Any], *args: Any, **options: Any) -> Iterator[Any]:
+        """Hash the files as they were stored here, not as they were collected."""
+        yield from super().post_process({name: (self, name) for name in paths}, *args, **options)
 
 
 def _with_imports(name: str, text: str) -> str:

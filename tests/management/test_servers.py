@@ -397,7 +397,8 @@ def test_serve_without_uvicorn_names_a_command_that_installs_it(tmp_path: Path):
     path = os.pathsep.join([str(tmp_path), str(ROOT / "site"), str(ROOT)])
     refused = manage("serve", check=False, PYTHONPATH=path)
     assert refused.returncode == 1
-    words = "CommandError: uvicorn is missing: install it with  (.*) -m pip install '(.*)'\n"
+    assert "CommandError: uvicorn is missing: install the extra “prod”, with  " in refused.stderr
+    words = r"only uvicorn, with  (\S+) -m pip install '(.*)'\n"
     [(python, requirement)] = re.findall(words, refused.stderr)
     assert python == sys.executable
     assert f'"{requirement}",' in (ROOT / "pyproject.toml").read_text()
