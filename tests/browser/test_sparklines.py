@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator
 
+from quotes.live.sparklines import DRAW_EVERY
 from tests.browser.conftest import OpenTab
-from tests.servers import Site, manage, site
+from tests.servers import PATIENCE, Site, manage, site
 
 pytestmark = [pytest.mark.browser, pytest.mark.server]
 
@@ -91,7 +92,8 @@ def test_all_sparklines_of_a_symbol_stay_while_prices_move_and_are_drawn_again_l
     assert shape(places) == before
     later = CLOSES.format(epoch=2**40, low=61_000).replace("1_000_000", "2_000_000")
     charted.manage("shell", "--verbosity", "0", "-c", later)
-    page.until(lambda: shape(places) not in ("", before), "they are drawn again")
+    due = DRAW_EVERY.total_seconds() + PATIENCE
+    page.until(lambda: shape(places) not in ("", before), "they are drawn again", due)
     assert places.count() == 3
     for place in places.all()[:2]:
         assert all(place.evaluate(BOX))
