@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
@@ -70,21 +71,21 @@ class Bars:
         self.series: dict[Key, Series] = {}  # the one that was used last is the last one
         self.locks: dict[Key, asyncio.Lock] = {}  # so that each is read once
         self.shown: set[Key] = set()  # by charts of open pages
-        self.drops = 0  # counts the calls of `drop`
+        self.drops: Counter[str] = Counter()  # how often the series of a code were dropped
 
     async def read(self, code: str, step: int, since: datetime | None) -> Sequence[Bar]:
         """Return the bars from a time on, or all of them. Read those that are not in memory.
 
         Raise the errors of the database if it does not answer and none are in memory.
         """
-        key, since, drops = (code, step), since or ALL, self.drops
+        key, since, drops = (code, step), since or ALL, self.drops[code]
         async with self.locks.setdefault(key, asyncio.Lock()):
             series = self.series.get(key)
             if series is None or series.since > since:
                 series = await self._read(key, since)
             else:
                 series = await self._renewed(key, series)
-        if self.drops == drops:  # else it may be of the symbol as it was before
+        if self.drops[code] == drops:  # else it may be of the symbol as it was before
             self.series.pop(key, None)
             self.series[key] = series
         self._make_room(key)
@@ -108,7 +109,7 @@ class Bars:
 
     def drop(self, codes: Collection[str]) -> None:
         """Forget the series of some symbols, also those that are being read."""
-        self.drops += 1
+        self.drops.update(codes)
         for key in [key for key in self.series if key[0] in codes]:
             self._drop(key)
 

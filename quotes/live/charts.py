@@ -122,7 +122,8 @@ class Charts:
             await self._move(watched)
             for key in self._due(watched):
                 self._begin(key)
-            self.live.hub.send(self._moved)
+            if watched:
+                self.live.hub.send(self._moved)
             self._forget(watched)
 
     def _watched(self) -> set[Key]:

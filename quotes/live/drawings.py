@@ -220,13 +220,9 @@ class Drawings:
         quote, market = state.quote, (state.symbol.exchange, state.symbol.kind)
         if quote is None or form.range != "1d" or quote.reference_kind != "prev_close":
             return None
-        day = sessions.day_of(*market, hours[-1].begins) if hours else None
-        if (
-            day is None
-            or quote.time <= hours[-1].ends
-            or sessions.day_of(*market, quote.time) == day
-        ):
+        if not hours or not sessions.is_after_day(*market, hours[-1].ends, quote.time):
             return quote.reference
+        day = sessions.day_of(*market, hours[-1].begins)
         daily = await self.bars.read(state.symbol.code, DAY, hours[-1].begins - SESSIONS)
         return next((bar.close for bar in reversed(daily) if bar.start.date() < day), None)
 

@@ -151,8 +151,7 @@ def _reference(state: State, ends: datetime, now: datetime) -> Decimal | None:
     quote, market = state.quote, (state.symbol.exchange, state.symbol.kind)
     if quote is None:
         return None
-    last = sessions.day_of(*market, ends - timedelta.resolution)
-    is_later = now > ends and quote.time > ends and sessions.day_of(*market, quote.time) != last
+    is_later = now > ends and sessions.is_after_day(*market, ends, quote.time)
     return None if is_later else quote.reference
 
 

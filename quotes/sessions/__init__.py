@@ -132,6 +132,18 @@ def day_of(exchange: str, kind: str, made_at: datetime) -> date:
     return made_at.astimezone(zone(exchange, kind) or UTC).date()
 
 
+def is_after_day(exchange: str, kind: str, ends: datetime, made_at: datetime) -> bool:
+    """Return whether a price is from a later day of trading than the one that ended at `ends`.
+
+    Before the market opens, the previous close of such a price is the last price of that day.
+    Times are aware.
+    """
+    if made_at <= ends:
+        return False
+    ended = day_of(exchange, kind, ends - timedelta.resolution)
+    return day_of(exchange, kind, made_at) != ended
+
+
 def trading_on(exchange: str, kind: str, day: date) -> list[tuple[datetime, datetime]] | None:
     """Return when each regular trading of a day of a market begins and ends, in order.
 
