@@ -18,6 +18,7 @@ from quotes.addresses import Address
 from quotes.feed.batch import Batch
 from quotes.live import layer
 from quotes.models import Board, BoardSymbol, Symbol
+from tests.market import tell
 from tests.servers import until
 from tests.sockets import Page, opened, socket
 
@@ -45,13 +46,6 @@ async def update(page: Page) -> str:
         frame = await page.receive_from()
         if 'data-symbol="' in frame or "quotes-rows" in frame:
             return frame
-
-
-async def tell(parts: Any, *quotes: Any) -> None:
-    """Send a batch through the layer, as the feed does, and wait until it has been taken."""
-    version = (1, parts.seen[1] + 1)
-    await layer.send_batch(version[0], Batch(version[1], list(quotes), {}))
-    await until(lambda: parts.seen >= version)
 
 
 async def publish(parts: Any, *quotes: Any) -> None:

@@ -28,11 +28,10 @@ from hypothesis import strategies as st
 from quoteboard.storage import Storage
 
 from quotes import catalogue
-from quotes.feed.batch import Batch
-from quotes.live import layer
 from quotes.models import Board, BoardSymbol, Symbol
 from tests.catalogues import catalogue_of
 from tests.examples import examples
+from tests.market import tell
 from tests.servers import until
 
 TRADING = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)  # a Monday: New York and Europe are open
@@ -77,7 +76,7 @@ async def board(live_parts: Any, make_quote: Callable[..., Any]) -> Any:
     await sync_to_async(list_starters)()
     await live_parts.reload()
     now = live_parts.store.clock()
-    await say(live_parts, *(make_quote(code, received_at=now) for code in live_parts.store.states))
+    await tell(live_parts, *(make_quote(code, received_at=now) for code in live_parts.store.states))
     return live_parts
 
 
@@ -95,13 +94,6 @@ def list_starters() -> None:
             for place, symbol in enumerate(symbols)
             if symbol.kind in kinds
         )
-
-
-async def say(parts: Any, *quotes: Any) -> None:
-    """Send a batch through the layer, as the feed does, and wait until it has been taken."""
-    version = (1, parts.seen[1] + 1)
-    await layer.send_batch(version[0], Batch(version[1], list(quotes), {}))
-    await until(lambda: parts.seen >= version)
 
 
 async def read(client: Any, path: str, **headers: str) -> str:
@@ -180,7 +172,7 @@ async def test_a_board_shows_the_reference_of_its_changes(
     rolling = {"received_at": board.store.clock(), "reference_kind": "rolling_24h"}
     states = board.store.states.items()
     coins = [code for code, state in states if state.symbol.kind == "crypto"]
-    await say(board, *(make_quote(code, **rolling) for code in coins))
+    await tell(board, *(make_quote(code, **rolling) for code in coins))
     crypto = unescape(await read(async_client, "/boards/crypto/"))
     assert "· Change: over 24 h</bdi></p>" in crypto
     stocks = unescape(await read(async_client, "/boards/stock-market/"))
@@ -237,7 +229,7 @@ async def test_a_symbols_page_shows_all_that_is_known_of_it(
     board: Any, async_client: Any, make_quote: Any
 ):
     known = dict.fromkeys(("bid", "ask", "open", "high", "low", "volume"), Decimal(100))
-    await say(board, make_quote("AAPL", received_at=board.store.clock(), **known))
+    await tell(board, make_quote("AAPL", received_at=board.store.clock(), **known))
     page = await read(async_client, "/symbols/AAPL/")
     output = fields(rows(page)["AAPL"])
     assert output["last"].startswith("101")
@@ -249,12 +241,12 @@ async def test_a_symbols_page_leaves_out_what_is_unknown(
     board: Any, async_client: Any, make_quote: Any
 ):
     only = make_quote("AAPL", provider="kraken", received_at=board.store.clock(), reference=None)
-    await say(board, only)
+    await tell(board, only)
     panel = rows(await read(async_client, "/symbols/AAPL/"))["AAPL"]
     of_candles = {"year-low", "year-high", "period"}  # which a simulated market always has
     assert set(fields(panel)) - of_candles == {"last", "state", "time", "source"}
     assert "—" not in unescape(panel)
-    await say(board, make_quote("AAPL", received_at=only.received_at, bid=Decimal(100)))
+    await tell(board, make_quote("AAPL", received_at=only.received_at, bid=Decimal(100)))
     assert {"bid"} == {"bid", "ask"} & set(
         fields(rows(await read(async_client, "/symbols/AAPL/"))["AAPL"])
     )
@@ -270,7 +262,7 @@ async def test_a_symbols_page_states_its_price_to_other_sites_and_in_its_tab(
     board: Any, async_client: Any, make_quote: Any
 ):
     now = board.store.clock()
-    await say(board, make_quote("BTC-USD", "0.00001423", received_at=now, delay=900))
+    await tell(board, make_quote("BTC-USD", "0.00001423", received_at=now, delay=900))
     page = await read(async_client, "/symbols/btc-usd/")
     title = "BTC-USD 0.00001423 USD ▼ −100.00% (15:00:00) – Bitcoin – Quoteboard"
     assert f"<title>{title}</title>" in unescape(page)
@@ -352,7 +344,7 @@ async def test_every_page_shows_that_its_prices_are_not_for_trading(
     board: Any, async_client: Any, make_quote: Callable[..., Any], path: str
 ):
     now = board.store.clock()
-    await say(
+    await tell(
         board, *(make_quote(c, provider="coinbase", received_at=now) for c in board.store.states)
     )
     page = unescape(await read(async_client, path))
@@ -747,7 +739,7 @@ async def test_public_pages_set_no_cookie_and_are_the_same_with_and_without(
 
 async def test_german_readers_get_german_numbers(board: Any, async_client: Any, make_quote: Any):
     fresh = board.store.clock()
-    await say(board, make_quote("BTC-USD", "64000.01", received_at=fresh))
+    await tell(board, make_quote("BTC-USD", "64000.01", received_at=fresh))
     german = {"accept-language": "de-AT,de;q=0.9,en;q=0.5"}
     for path in ("/", "/boards/crypto/", "/symbols/BTC-USD/", "/embed/quotes/?symbols=BTC-USD"):
         response = await async_client.get(path, headers=german)
@@ -778,7 +770,7 @@ async def test_a_page_in_a_language_without_our_texts_is_english_as_a_whole(
     board: Any, async_client: Any, settings: Any, make_quote: Any, path: str
 ):
     settings.LANGUAGES = global_settings.LANGUAGES
-    await say(board, make_quote("BTC-USD", "64000.01", received_at=board.store.clock()))
+    await tell(board, make_quote("BTC-USD", "64000.01", received_at=board.store.clock()))
     response = await async_client.get(path, headers={"accept-language": "fr"})
     page = response.content.decode()
     assert '<html lang="en"' in page
@@ -793,7 +785,7 @@ async def test_a_site_adds_a_language_with_a_catalogue_of_its_own(
 ):
     settings.LANGUAGES = global_settings.LANGUAGES
     settings.LOCALE_PATHS = [catalogue_of(tmp_path, "fr", Open="Ouvert", Connecting="Connexion")]
-    await say(board, make_quote("BTC-USD", "64000.01", received_at=board.store.clock()))
+    await tell(board, make_quote("BTC-USD", "64000.01", received_at=board.store.clock()))
     page = await read(async_client, path, **{"accept-language": "fr"})
     assert '<html lang="fr"' in page
     assert "64\N{NO-BREAK SPACE}000,01" in unescape(page)
@@ -932,7 +924,7 @@ async def test_an_embed_has_the_times_of_the_exchange_and_its_rate_from_its_addr
 async def test_an_embed_that_chose_a_zone_names_it_beside_every_time(
     board: Any, async_client: Any, make_quote: Any, zone: str
 ):
-    await say(board, make_quote("BTC-USD", "64000.01", received_at=board.store.clock()))
+    await tell(board, make_quote("BTC-USD", "64000.01", received_at=board.store.clock()))
     page = await read(async_client, f"/embed/quotes/?symbols=BTC-USD&zone={zone}")
     assert re.search(r'data-field="time"[^>]*>[\d:]+ UTC<', page)
 

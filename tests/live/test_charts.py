@@ -10,16 +10,14 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.db import connection
 
 from quotes.candles import archive
 from quotes.candles.growing import DAY, Row
-from quotes.feed.batch import Batch
-from quotes.live import layer
 from quotes.live.live import Live
 from quotes.models import Symbol
 from quotes.quote import Quote
 from quotes.quote.values import EPOCH
+from tests.market import tell, without_candles
 from tests.servers import until
 from tests.sockets import Page, opened
 
@@ -64,12 +62,6 @@ async def market(live_parts: Live, make_quote: Callable[..., Quote], settings: A
 
 def quote(make_quote: Callable[..., Quote], last: str, at: datetime = NOON) -> Quote:
     return make_quote("BTC-USD", last, provider="coinbase", source_time=at, received_at=at)
-
-
-async def tell(parts: Live, *quotes: Quote) -> None:
-    version = (1, parts.seen[1] + 1)
-    await layer.send_batch(version[0], Batch(version[1], list(quotes), {}))
-    await until(lambda: parts.seen >= version)
 
 
 def table_of(page: str) -> str:
@@ -180,17 +172,13 @@ async def test_charts_move_while_the_database_is_away(
 ):
     await read(async_client, DAILY)
     page, _ = await opened("/ws/quotes/?chart=1y/BTC-USD&lang=en")
-    rename = "ALTER TABLE {} RENAME TO {}"
-    await sync_to_async(execute)(rename.format("quotes_candle", "gone"))
-    try:
+    async with without_candles():
         for minutes in (2, 4, 65):  # the chart is drawn again, and its bars are to be read again
             later = NOON + timedelta(minutes=minutes)
             market.store.clock = lambda later=later: later
             await tell(market, quote(make_quote, str(64_600 + minutes), later))
             await message(page, re.compile(f"{64_600 + minutes:,}.00</text></svg></g>"))
         assert f"{64_665:,}.00</text></svg></g>" in await read(async_client, DAILY)
-    finally:
-        await sync_to_async(execute)(rename.format("gone", "quotes_candle"))
     await page.disconnect()
 
 
@@ -412,21 +400,12 @@ async def test_before_the_opening_a_session_is_compared_with_the_close_before_it
 async def test_without_the_database_a_page_opens_and_its_chart_comes_later(
     market: Live, async_client: Any
 ):
-    rename = "ALTER TABLE {} RENAME TO {}"
-    await sync_to_async(execute)(rename.format("quotes_candle", "gone"))
-    try:
+    async with without_candles():
         page = await read(async_client, DAILY)
         assert "The chart appears here as soon as its prices are read." in page
         socket, _ = await opened("/ws/quotes/?chart=1y/BTC-USD&lang=en")
-    finally:
-        await sync_to_async(execute)(rename.format("gone", "quotes_candle"))
     assert "<figure" in await message(socket, CHART)
     await socket.disconnect()
-
-
-def execute(statement: str) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(statement)
 
 
 async def test_symbols_are_compared_in_percent(market: Live, async_client: Any):

@@ -10,19 +10,17 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.db import connection
 
 from quotes.candles import archive
 from quotes.candles.growing import Row
-from quotes.feed.batch import Batch
 from quotes.fragments import Spark
-from quotes.live import layer
 from quotes.live.live import Live
 from quotes.live.sparklines import DRAW_EVERY, STEP
 from quotes.models import Board, BoardSymbol, Symbol
 from quotes.quote import Quote
 from quotes.quote.values import EPOCH
 from quotes.watch import Edition
+from tests.market import tell, without_candles
 from tests.servers import until
 from tests.sockets import opened
 
@@ -79,12 +77,6 @@ async def market(live_parts: Live, make_quote: Callable[..., Quote]) -> Live:
     await live_parts.reload()
     await tell(live_parts, make_quote("BTC-USD", "64000", reference=Decimal(63900)))
     return live_parts
-
-
-async def tell(parts: Live, *quotes: Quote) -> None:
-    version = (1, parts.seen[1] + 1)
-    await layer.send_batch(version[0], Batch(version[1], list(quotes), {}))
-    await until(lambda: parts.seen >= version)
 
 
 def later(parts: Live, by: timedelta = DRAW_EVERY) -> None:
@@ -268,18 +260,9 @@ async def test_without_the_database_pages_keep_their_sparklines(market: Live, as
     await store_closes("BTC-USD", SUNDAY, "63900", "63800.5", "64010", "64000")
     later(market)
     before = await drawn(market, "BTC-USD")
-    rename = "ALTER TABLE quotes_candle RENAME TO {}"
-    await sync_to_async(execute)(rename.format("gone"))
-    try:
+    async with without_candles():
         asked = market.sparklines.drawn_at
         later(market)
         await until(lambda: market.sparklines.drawn_at > asked)
         page = (await async_client.get("/boards/all/")).content.decode()
         assert line_of(svg_of(page, "BTC-USD")) == before.path
-    finally:
-        await sync_to_async(execute)("ALTER TABLE gone RENAME TO quotes_candle")
-
-
-def execute(statement: str) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(statement)
