@@ -55,6 +55,9 @@ LOOKS = r"""([roots, condition]) => {
         row.dataset.condition = condition;
         row.removeAttribute("data-flash");
     }
+    for (const figure of document.querySelectorAll(".quote[data-way] [data-field]")) {
+        if (/\d/.test(figure.textContent)) figure.textContent = "4,321.09";
+    }
     document.querySelector(".quotes-pulse").className = "quotes-pulse pulse-live";
     const found = {};
     const root = document.querySelector(roots);
