@@ -25,27 +25,53 @@ from quotes.live import daphne, ended, ensure_started, stop
 from quotes.live.bodies import bounded
 
 SCHEMES = {"ws": "http", "wss": "https"}  # of a socket, and of its page
-
-websocket_urlpatterns = [
-    path("ws/cryptoupdates/", consumers.CryptoUpdatesConsumer.as_asgi()),
-    path("ws/stock-market/", consumers.StockConsumer.as_asgi()),
-    path("ws/boards/<slug:slug>/", consumers.BoardConsumer.as_asgi()),
-    path("ws/quotes/", consumers.QuotesConsumer.as_asgi()),
-]
+# how the routers of Channels, and the application of Django, answer a socket that is not theirs
+NO_SOCKET = ("No route found", "No application configured", "Django can only handle")
 
 
-def live_application(http: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the sockets and the live parts to a site's ASGI application.
+def live_application(application: Callable[..., Any]) -> Callable[..., Any]:
+    """Add our sockets and the live parts to a site's ASGI application.
 
-    In a site of your own:  application = live_application(get_asgi_application())
+    In a site without other sockets:  application = live_application(get_asgi_application())
+
+    An application with sockets of its own, such as the ProtocolTypeRouter of a Channels project,
+    keeps them: it gets all sockets whose addresses are not ours. An application that has the live
+    parts already is returned as it is.
 
     Raise ImproperlyConfigured for invalid settings here, before the server listens: under daphne
     there is no later moment for it.
     """
+    if getattr(application, "has_live_parts", False):
+        return application
     refuse_wrong_settings()
-    sockets = limited(same_origin(found(URLRouter(websocket_urlpatterns))))
-    routes = {"http": bounded(http), "websocket": sockets}
-    return with_live_parts(ProtocolTypeRouter(routes))
+    sockets = ours_or_theirs(application)
+    routes = {"http": bounded(application), "websocket": sockets}
+    live = with_live_parts(ProtocolTypeRouter(routes))
+    live.has_live_parts = True  # type: ignore[attr-defined]
+    return live
+
+
+def ours_or_theirs(application: Callable[..., Any]) -> Callable[..., Any]:
+    """Route sockets: to our consumers, else to the site's own, else refuse them."""
+    ours, nowhere = URLRouter(websocket_urlpatterns), limited(unknown)
+
+    async def wrapped(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        for router in (ours, application):
+            try:
+                await router(scope, receive, send)
+            except ValueError as error:
+                if not str(error).startswith(NO_SOCKET):
+                    raise
+            else:
+                return
+        await nowhere(scope, receive, send)
+
+    return wrapped
+
+
+async def unknown(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """Refuse a socket whose address nobody knows."""
+    raise Refused("route", 404, "There is no socket at this address.")
 
 
 def with_live_parts(application: Callable[..., Any]) -> Callable[..., Any]:
@@ -110,20 +136,6 @@ def limited(application: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
-def found(router: Callable[..., Any]) -> Callable[..., Any]:
-    """Refuse a socket with an unknown address; Channels raises ValueError for it."""
-
-    async def wrapped(scope: dict[str, Any], receive: Any, send: Any) -> None:
-        try:
-            await router(scope, receive, send)
-        except ValueError as error:
-            if "No route found" not in str(error):
-                raise
-            raise Refused("route", 404, "There is no socket at this address.") from error
-
-    return wrapped
-
-
 def same_origin(application: Callable[..., Any]) -> Callable[..., Any]:
     """Refuse sockets from pages of other origins before they are accepted."""
 
@@ -176,3 +188,15 @@ def django_request(scope: Mapping[str, Any]) -> HttpRequest:
     scheme = SCHEMES.get(scope.get("scheme", "ws"), "http")
     given = {"method": "GET", "scheme": scheme, "query_string": b""}  # it need not be valid
     return ASGIRequest(dict(scope) | given, BytesIO())
+
+
+# Each is limited and checked by itself, so that it is safe in a router of the site's own, too.
+websocket_urlpatterns = [
+    path(address, limited(same_origin(consumer.as_asgi())))
+    for address, consumer in (
+        ("ws/cryptoupdates/", consumers.CryptoUpdatesConsumer),
+        ("ws/stock-market/", consumers.StockConsumer),
+        ("ws/boards/<slug:slug>/", consumers.BoardConsumer),
+        ("ws/quotes/", consumers.QuotesConsumer),
+    )
+]

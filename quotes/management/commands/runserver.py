@@ -19,6 +19,7 @@ from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 from django.db import DatabaseError, OperationalError
 
+from quotes.asgi import site_application
 from quotes.live import daphne
 from quotes.management import servers
 from quotes.management.daphne import Socket, extend
@@ -57,6 +58,18 @@ class Command(runserver.Command):
             "--exposed", action="store_true", help="listen on addresses that other machines reach"
         )
 
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Serve like daphne's command, which would refuse to start without ASGI_APPLICATION."""
+        self.use_asgi = options.pop("use_asgi")
+        super().handle(*args, **options, use_asgi=False)
+
+    def get_application(self, options: dict[str, Any]) -> Any:
+        """Return the site's application with live parts and, in debug mode, static files."""
+        insecure = options.get("insecure_serving", False)
+        return site_application(
+            with_static=options.get("use_static_handler", False) and (settings.DEBUG or insecure)
+        )
+
     def run(self, **options: Any) -> None:
         """Serve, if the settings allow the address."""
         servers.refuse_other_machines(self.addr, self.address)
@@ -69,7 +82,7 @@ class Command(runserver.Command):
 
     def inner_run(self, *args: Any, **options: Any) -> None:
         """Check and serve like daphne's command, but without the six lines before the address."""
-        if not options["use_asgi"]:
+        if not self.use_asgi:
             super().inner_run(*args, **options)
             return
         if not options["skip_checks"]:

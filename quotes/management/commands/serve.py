@@ -6,12 +6,13 @@ import socket
 import sys
 from typing import Any
 
-from channels.routing import get_default_application
+from django.apps import apps
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.management.commands.runserver import naiveip_re
 
-from quotes import conf
+from quotes.asgi import site_application
+from quotes.live import layer
 from quotes.management import servers
 
 try:
@@ -54,12 +55,15 @@ class Command(BaseCommand):
                 "clone of Quoteboard, or only uvicorn, with  "
                 f"{sys.executable} -m pip install '{UVICORN}'"
             )
-        layer = settings.CHANNEL_LAYERS[conf.get("CHANNEL_LAYER")]
-        if share_port and "InMemory" in layer["BACKEND"]:
-            raise CommandError("Several processes need a layer between them: set REDIS_URL.")
+        if share_port and layer.in_memory():
+            raise CommandError(
+                "Several processes need a layer between them: set REDIS_URL in this project, "
+                "CHANNEL_LAYERS in a site of your own."
+            )
         servers.allow_many_sockets()
         with listen(addrport, share_port) as listening:
-            server = Server(configuration(get_default_application()), listening)
+            with_static = settings.DEBUG and apps.is_installed("django.contrib.staticfiles")
+            server = Server(configuration(site_application(with_static)), listening)
             servers.write_address(self.stdout, address_of(listening))
             try:
                 server.run()
