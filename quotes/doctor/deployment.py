@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any
 from uuid import uuid4
 
-from channels.layers import get_channel_layer
 from django.conf import settings
 from django.core.checks import WARNING, run_checks
 from django.db import DEFAULT_DB_ALIAS, Error, connections
@@ -67,7 +66,8 @@ async def check_database() -> Report:
 async def check_layer() -> Report:
     """Check whether a message to a group of our own comes back."""
     report, alias = Report("channel layer"), conf.get("CHANNEL_LAYER")
-    if alias not in getattr(settings, "CHANNEL_LAYERS", {}):
+    missing = alias not in (getattr(settings, "CHANNEL_LAYERS", None) or {})
+    if missing and alias != conf.DEFAULTS["CHANNEL_LAYER"]:
         report.fail(
             f"{alias!r} is missing in CHANNEL_LAYERS",
             "add it to CHANNEL_LAYERS, or correct CHANNEL_LAYER in QUOTES",
@@ -75,7 +75,7 @@ async def check_layer() -> Report:
         return report
     try:
         async with asyncio.timeout(ECHO):
-            took = await _echo(get_channel_layer(alias))
+            took = await _echo(layer.channel_layer())
     except Exception as error:  # each layer has exceptions of its own
         late = f"no message came back within {ECHO:g} s"
         report.fail(

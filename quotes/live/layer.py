@@ -7,9 +7,11 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from channels.layers import BaseChannelLayer, InMemoryChannelLayer, get_channel_layer
+from django.conf import settings
 
 from quotes import conf
 from quotes.feed.batch import Batch
@@ -22,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 SEND_WITHIN = 1.0  # seconds; the feed does not wait longer for a layer that hangs
 REJOIN_EVERY = 60.0  # seconds; layers forget the members of a group after a while
+CAPACITY = 1000  # messages that wait in a layer of our own
 JOIN_AGAIN = 1.0  # seconds between two attempts to join the group
 
 _failing: set[str] = set()  # failures that were logged and have not ended
@@ -43,7 +46,19 @@ def group() -> str:
 
 def in_memory() -> bool:
     """Return whether messages stay within one process."""
-    return isinstance(get_channel_layer(conf.get("CHANNEL_LAYER")), InMemoryChannelLayer)
+    return isinstance(channel_layer(), InMemoryChannelLayer)
+
+
+def channel_layer() -> Any:
+    """Return the channel layer of the settings, or one of our own, in memory, without it."""
+    alias = conf.get("CHANNEL_LAYER")
+    configured = alias in (getattr(settings, "CHANNEL_LAYERS", None) or {})
+    return get_channel_layer(alias) if configured else _own_layer()
+
+
+@cache
+def _own_layer() -> InMemoryChannelLayer:
+    return InMemoryChannelLayer(capacity=CAPACITY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +124,7 @@ async def listen() -> AsyncIterator[Message]:
     After each join of the group, request from the feed the quotes that are not written, and yield
     a notice that symbols or boards may have changed.
     """
-    channels = get_channel_layer(conf.get("CHANNEL_LAYER"))
+    channels = channel_layer()
     clock = asyncio.get_running_loop().time
     channel, joined = "", float("-inf")
     try:
@@ -160,7 +175,7 @@ async def _join(channels: Any, channel: str) -> str:
 
 async def _send(message: dict[str, Any], to: str = "") -> None:
     """Send a message to one channel, or to the group."""
-    channels = get_channel_layer(conf.get("CHANNEL_LAYER"))
+    channels = channel_layer()
     with _logged("could not send to the layer", "can send to the layer again"):
         async with asyncio.timeout(SEND_WITHIN):
             if to:
