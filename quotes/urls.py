@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from quotes import views
+from quotes.htmx.scripts import script
 
 app_name = "quotes"
 urlpatterns = [
@@ -16,6 +17,7 @@ urlpatterns = [
     path("search/suggestions/", views.suggestions, name="suggestions"),
     path("live/", views.live_again, name="live"),
     path("embed/quotes/", views.embed, name="embed"),
+    path("scripts/<str:release>/<path:name>", script, name="script"),
     path("healthz", views.healthz, name="healthz"),
     path("readyz", views.readyz, name="readyz"),
     path("metrics", views.metrics, name="metrics"),

@@ -10,6 +10,7 @@ import pytest
 from django.core.management import call_command
 from django.urls import get_resolver
 
+from quotes.htmx.scripts import VERSION
 from quotes.limits.answers import HEADERS
 from quotes.models import Board, BoardSymbol, Symbol
 from tests.live.test_bodies import LIMIT, Request, length
@@ -18,6 +19,7 @@ from tests.servers import PATIENCE, ROOT, python
 DOCUMENT = (ROOT / "docs" / "operations.md").read_text()
 [SECTION] = re.findall(r"### Which headers .*?(?=^## )", DOCUMENT, re.MULTILINE | re.DOTALL)
 PAGES, EMBED, ERRORS, PROBES, ADMIN = range(5)
+SCRIPTS = 7
 KINDS = re.findall(r"^\| (.+?) \| `(.*?)` \| (?:`(.*?)`)? ?\| (.*?) ?\|$", SECTION, re.MULTILINE)
 ROWS = [(caches, vary) for _, caches, vary, _ in KINDS if not caches.startswith("Cache")]
 WALK = {
@@ -31,6 +33,7 @@ WALK = {
     "/embed/quotes/?symbols=BTC-USD": (200, EMBED),
     "/embed/quotes/?" + "&".join(f"symbols=S{n}" for n in range(300)): (400, EMBED),
     "/live/?" + "&".join(f"symbols=S{n}" for n in range(300)): (400, ERRORS),
+    f"/scripts/{VERSION}/htmx-4.min.js": (200, SCRIPTS),
     "/healthz": (200, PROBES),
     "/readyz": (503, PROBES),
     "/metrics": (200, PROBES),

@@ -14,6 +14,7 @@ from django import template
 from django.template import Context
 from django.template.loader import render_to_string
 from django.utils import translation
+from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from quotes import conf
@@ -23,6 +24,8 @@ from quotes.codes import code_of
 from quotes.feed import records
 from quotes.formats import language_of_texts
 from quotes.fragments import Fragments
+from quotes.htmx import scripts
+from quotes.htmx.nonces import nonce_of
 from quotes.live import current
 from quotes.models import Symbol
 from quotes.store import Store
@@ -39,7 +42,15 @@ def quotes_head(context: Context, *, htmx: bool = True, page: bool = False) -> S
     `page=True` leaves the stylesheets out, for our own pages: theirs contain these.
     """
     _page(context)["head"] = True
-    return SafeString(render_to_string("quotes/_head.html", {"htmx": htmx, "page": page}))
+    given = {"htmx": htmx, "page": page, "nonce": quotes_nonce(context)}
+    return SafeString(render_to_string("quotes/_head.html", given))
+
+
+@register.simple_tag(takes_context=True)
+def quotes_nonce(context: Context) -> str:
+    """Return the attribute with the nonce of the request, or "" if its policy needs none."""
+    nonce = nonce_of(context.get("request"))
+    return format_html(' nonce="{}"', nonce) if nonce else ""
 
 
 @register.simple_tag(takes_context=True)
@@ -66,6 +77,12 @@ def quotes_socket(context: Context, address: Address) -> SafeString:
     )
     socket = render_to_string("quotes/_socket.html", {"address": merged})
     return SafeString(socket + _fragments(page).page_end(address.edition))
+
+
+@register.simple_tag
+def quotes_scripts() -> list[str]:
+    """Return the addresses of the scripts that a live page needs."""
+    return scripts.addresses()
 
 
 @register.simple_tag
@@ -105,6 +122,7 @@ def _show(context: Context, widget: str, codes: tuple[str, ...]) -> SafeString:
         "codes": ",".join(codes),
         "rows": [fragments.place(widget, code, edition) for code in codes],
         "head": not page["head"],
+        "nonce": quotes_nonce(context),
         "opener": not page["opener"],
         "notes": fragments.notes(watch),
         "sources": fragments.sources(watch),
