@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 
 from asgiref.sync import async_to_sync
-from django.apps import apps
 from django.conf import settings
-from django.core.checks import WARNING, CheckMessage, Error, Tags, register
+from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004
 from django.core.exceptions import ImproperlyConfigured
+from django.core.management import get_commands
+from django.db import DatabaseError, router
+from django.urls import NoReverseMatch, reverse
 
 from quotes import conf
 from quotes.conf import forms
 from quotes.feed.configured import configured_provider
+from quotes.htmx.nonces import wants_nonce
+from quotes.models import Symbol
 from quotes.providers import REGISTRY, ProviderError
 
 COUNTS = (
@@ -36,6 +41,8 @@ OTHER_RUNSERVERS = {  # app: what its runserver lacks; ours replaces it if `quot
 }
 AN_ORIGIN = "origins, for example https://partner.example, in small letters and without a path"
 A_NETWORK = "IP addresses and networks, for example 127.0.0.1 or 10.0.0.0/8"
+SETUP = "manage.py quotes_setup"
+REQUEST = "django.template.context_processors.request"
 QUERY = "Correct the query, and check that the other program has created its table."
 REMOVE = "remove it from QUOTES['PROVIDERS'] (in this project, from QUOTES_PROVIDERS)."
 
@@ -61,29 +68,100 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
 
 @register()
 def check_apps(**kwargs: Any) -> list[CheckMessage]:
-    """Check that INSTALLED_APPS has what live pages need, in the order that they need."""
-    names = [each.name for each in apps.get_app_configs()]
-    errors: list[CheckMessage] = []
-    if "django_htmx" not in names:
-        errors.append(
-            Error(
-                "'django_htmx' is missing in INSTALLED_APPS: it has the scripts of live pages",
-                hint="Add 'django_htmx'.",
-                id="quotes.E014",
+    """Check that `runserver` is ours: the first app in INSTALLED_APPS that has one wins."""
+    app = str(getattr(get_commands()["runserver"], "app_name", get_commands()["runserver"]))
+    if app == "quotes":
+        return []
+    lacks = OTHER_RUNSERVERS.get(app, "may serve no sockets")
+    return [
+        Warning(
+            f"{app!r} stands before 'quotes' in INSTALLED_APPS, so its runserver is used, "
+            f"which {lacks}",
+            hint="Move 'quotes' to the top of INSTALLED_APPS.",
+            id="quotes.W015",
+        )
+    ]
+
+
+@register(Tags.urls)
+def check_urls(**kwargs: Any) -> list[CheckMessage]:
+    """Check that the site has our pages: tags link to them, and request the socket from one."""
+    if not getattr(settings, "ROOT_URLCONF", None):
+        return []
+    try:
+        reverse("quotes:index")
+    except NoReverseMatch:
+        return [
+            Warning(
+                f"quotes.urls is not included in {settings.ROOT_URLCONF}, which the tags need",
+                hint='Add  path("market/", include("quotes.urls"))  to its urlpatterns, or run  '
+                "manage.py quotes_setup --write.",
+                id="quotes.W017",
+            )
+        ]
+    return []
+
+
+@register(Tags.templates)
+def check_templates(**kwargs: Any) -> list[CheckMessage]:
+    """Check that tags can read the request, if the site's policy wants its nonce on scripts."""
+    if not wants_nonce() or any(REQUEST in each for each in _context_processors()):
+        return []
+    return [
+        Warning(
+            "The content security policy allows only scripts with a nonce, and templates have no "
+            "request to read it from: no page with quotes will be live",
+            hint=f"Add {REQUEST!r} to the context processors in TEMPLATES.",
+            id="quotes.W020",
+        )
+    ]
+
+
+@register(Tags.database)
+def check_tables(databases: Collection[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """Check that there are tables, and symbols in them. `migrate` is about to create the tables."""
+    if not databases or "migrate" in sys.argv[:2]:
+        return []
+    alias = router.db_for_read(Symbol)
+    if alias not in databases:
+        return []
+    try:
+        missing = not Symbol.objects.using(alias).exists()
+    except DatabaseError:
+        text, hint = "The tables of quotes are missing", "Run  manage.py migrate."
+        return [Warning(text, hint=hint, id="quotes.W018")]
+    if missing:
+        text, hint = "There are no symbols yet, so all quotes are unknown", f"Run  {SETUP}."
+        return [Warning(text, hint=hint, id="quotes.W019")]
+    return []
+
+
+@register(deploy=True)
+def check_servers(**kwargs: Any) -> list[CheckMessage]:
+    """Check what only production needs: a server with sockets, and a layer between processes."""
+    found: list[CheckMessage] = []
+    if not getattr(settings, "ASGI_APPLICATION", None):
+        found.append(
+            Warning(
+                "ASGI_APPLICATION is not set. A WSGI server, such as gunicorn with wsgi.py, serves "
+                "no sockets, and quotes are then refreshed only every "
+                f"{conf.NOT_LIVE_AFTER[conf.get('PULSE')]} s",
+                hint="Serve with  manage.py serve, or set ASGI_APPLICATION and run it with an ASGI "
+                "server.",
+                id="quotes.W021",
             )
         )
-    before = names[: names.index("quotes")]
-    if name := next((each for each in before if each in OTHER_RUNSERVERS), ""):
-        errors.append(
-            CheckMessage(
-                WARNING,
-                f"{name!r} stands before 'quotes' in INSTALLED_APPS, so its runserver is used, "
-                f"which {OTHER_RUNSERVERS[name]}",
-                hint="Move 'quotes' to the top of INSTALLED_APPS.",
-                id="quotes.W015",
+    layers = getattr(settings, "CHANNEL_LAYERS", None) or {}
+    if conf.get("CHANNEL_LAYER") not in layers:
+        found.append(
+            Warning(
+                "CHANNEL_LAYERS has no layer for quotes, so only one process can serve them live",
+                hint="For several processes, add a layer on Redis: see docs/operations.md. For "
+                "one, add 'quotes.W022' to SILENCED_SYSTEM_CHECKS.",
+                id="quotes.W022",
             )
         )
-    return errors
+    return found
 
 
 @register(Tags.database)
@@ -100,8 +178,13 @@ def check_queries(databases: Collection[str] | None = None, **kwargs: Any) -> li
             try:
                 async_to_sync(provider.check)()
             except ProviderError as error:
-                warnings.append(CheckMessage(WARNING, str(error), hint=QUERY, id="quotes.W001"))
+                warnings.append(Warning(str(error), hint=QUERY, id="quotes.W001"))
     return warnings
+
+
+def _context_processors() -> list[Collection[str]]:
+    engines: Any = settings.TEMPLATES
+    return [each.get("OPTIONS", {}).get("context_processors", ()) for each in engines]
 
 
 def refuse_wrong_settings() -> None:
@@ -136,22 +219,22 @@ def _check_feed() -> list[CheckMessage]:
                 id="quotes.E002",
             )
         ]
-    alias = conf.get("CHANNEL_LAYER")
-    layer = getattr(settings, "CHANNEL_LAYERS", {}).get(alias)
-    if layer is None:
+    alias, layers = conf.get("CHANNEL_LAYER"), getattr(settings, "CHANNEL_LAYERS", None) or {}
+    if alias not in layers and alias != conf.DEFAULTS["CHANNEL_LAYER"]:
         return [
             Error(
                 f"QUOTES['CHANNEL_LAYER'] is {alias!r}, which is missing in CHANNEL_LAYERS",
-                hint="For one process, set CHANNEL_LAYERS = {'default': {'BACKEND': "
-                "'channels.layers.InMemoryChannelLayer', 'CONFIG': {'capacity': 1000}}}",
+                hint="Add it to CHANNEL_LAYERS, or remove CHANNEL_LAYER from QUOTES.",
                 id="quotes.E003",
             )
         ]
-    if conf.get("FEED") == "external" and "InMemory" in layer["BACKEND"]:
+    # without a layer, we have one of our own, in memory
+    in_memory = alias not in layers or "InMemory" in layers[alias]["BACKEND"]
+    if conf.get("FEED") == "external" and in_memory:
         return [
             Error(
                 "QUOTES['FEED'] is 'external', which needs a channel layer between processes, "
-                "but CHANNEL_LAYERS has one in memory",
+                f"but CHANNEL_LAYERS has {'one in memory' if alias in layers else 'none'}",
                 hint="Set REDIS_URL or QUOTES_FEED=inline in this project; change "
                 "CHANNEL_LAYERS or QUOTES['FEED'] in a site of your own.",
                 id="quotes.E004",

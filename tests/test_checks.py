@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from csp.constants import NONCE, SELF
 from django.core.checks import CheckMessage
 from django.core.checks.registry import registry
 from django.core.exceptions import ImproperlyConfigured
@@ -18,7 +19,17 @@ from pytest_django import DjangoDbBlocker
 from quoteboard import environment as site
 
 from quotes import conf
-from quotes.checks import check_apps, check_queries, check_settings, refuse_wrong_settings
+from quotes.checks import (
+    check_apps,
+    check_queries,
+    check_servers,
+    check_settings,
+    check_tables,
+    check_templates,
+    check_urls,
+    refuse_wrong_settings,
+)
+from quotes.models import Symbol
 from quotes.providers import REGISTRY
 from quotes.quote.texts import one_line
 from tests.conftest import lacking
@@ -263,12 +274,6 @@ class TestTheApps:
     def test_of_our_own_site_are_fine(self):
         assert check_apps() == []
 
-    def test_without_django_htmx_are_an_error(self, settings: Any):
-        settings.INSTALLED_APPS = [n for n in settings.INSTALLED_APPS if n != "django_htmx"]
-        [error] = check_apps()
-        assert error.id == "quotes.E014"
-        assert error.msg.startswith("'django_htmx' is missing in INSTALLED_APPS")
-
     @pytest.mark.parametrize(
         ("first", "lacks"),
         [
@@ -289,6 +294,63 @@ class TestTheApps:
         assert error.id == "quotes.W015"
         assert error.msg.startswith(f"{name!r} stands before 'quotes' in INSTALLED_APPS, so its")
         assert lacks in error.msg
+
+
+class TestTheStepsOfTheInstallation:
+    """Of the app in a site."""
+
+    def test_of_our_own_site_are_all_done(self):
+        assert check_urls() == check_templates() == check_servers() == []
+
+    def test_pages_that_are_not_included_are_a_warning(self, settings: Any):
+        settings.ROOT_URLCONF = "django.contrib.auth.urls"
+        [warning] = check_urls()
+        assert warning.id == "quotes.W017"
+        assert warning.msg.startswith("quotes.urls is not included in django.contrib.auth.urls")
+        assert warning.hint
+        assert 'path("market/", include("quotes.urls"))' in warning.hint
+
+    @pytest.mark.parametrize(
+        "policy",
+        [
+            {"SECURE_CSP": {"script-src": ["'self'", "<CSP_NONCE_SENTINEL>"]}},
+            {"SECURE_CSP_REPORT_ONLY": {"script-src": "<CSP_NONCE_SENTINEL>"}},
+            {"CONTENT_SECURITY_POLICY": {"DIRECTIVES": {"script-src": [SELF, NONCE]}}},
+        ],
+    )
+    def test_a_policy_with_nonces_needs_the_request_in_templates(
+        self, settings: Any, policy: dict[str, Any]
+    ):
+        for name, value in policy.items():
+            setattr(settings, name, value)
+        assert check_templates() == []
+        [engine] = settings.TEMPLATES
+        settings.TEMPLATES = [engine | {"OPTIONS": {"context_processors": []}}]
+        [warning] = check_templates()
+        assert warning.id == "quotes.W020"
+        assert warning.hint
+        assert "django.template.context_processors.request" in warning.hint
+
+    def test_what_only_production_needs_is_a_warning_at_deployment(self, settings: Any):
+        del settings.ASGI_APPLICATION
+        settings.CHANNEL_LAYERS = {}
+        assert [each.id for each in check_servers()] == ["quotes.W021", "quotes.W022"]
+
+    @pytest.mark.django_db
+    def test_symbols_that_are_missing_are_a_warning_until_there_is_one(self):
+        [warning] = check_tables(databases=["default"])
+        assert (warning.id, warning.hint) == ("quotes.W019", "Run  manage.py quotes_setup.")
+        Symbol.objects.create(code="AAPL", name="Apple", kind="stock")
+        assert check_tables(databases=["default"]) == []
+        assert check_tables(databases=None) == []
+
+    @pytest.mark.server
+    def test_tables_that_are_missing_are_a_warning_of_all_but_migrate(self, tmp_path: Path):
+        given = {"DATABASE_URL": f"sqlite:///{tmp_path / 'empty.sqlite3'}"}
+        missing = "(quotes.W018) The tables of quotes are missing"
+        assert missing in manage("check", "--database", "default", **given).stderr
+        assert missing not in manage("migrate", **given).stderr
+        assert "(quotes.W019)" in manage("check", "--database", "default", **given).stderr
 
 
 class TestTheStartOfAServer:

@@ -15,7 +15,7 @@ QUOTES = ROOT / "quotes"
 ROOMS = """
 kinds charts
 quote conf sessions formats
-providers fields limits codes
+providers fields limits codes htmx
 models
 feed store alerts catalogue
 candles
@@ -25,7 +25,9 @@ fragments
 addresses graphs
 live
 visitors embeds staff doctor consumers metrics templatetags apps
-views admin routing management probes
+routing
+asgi
+views admin management probes
 urls
 """  # a level on each line, from the ground up; some rooms do not exist yet
 LEVEL = {room: level for level, line in enumerate(ROOMS.split("\n")) for room in line.split()}
