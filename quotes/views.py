@@ -297,14 +297,20 @@ async def symbol(request: HttpRequest, code: str) -> HttpResponse:
         neighbours={"board": nearest, "rows": entries(live, around)},
         chart=live.charts.whole(chart, edition()),
         choice=choice.context(steep=frame is not None and frame.is_steep),
-        adding="add" in request.GET,
+        adding="add" in request.GET or (is_removal(request) and not choice.form.others),
         near=[(symbols[code], choice.adding(code)) for code in choice.near],
         table=live.charts.table(chart, edition()),
+        later=not live.charts.is_drawn(chart, edition()),
     )
     answer = render(request, "quotes/symbol.html", context)
     if typed and not choice.wrong:
         answer["HX-Push-Url"] = choice.link()  # what was typed may mean another symbol later
     return answer
+
+
+def is_removal(request: HttpRequest) -> bool:
+    """Return whether a visitor removed a symbol from a comparison: htmx states what was clicked."""
+    return request.headers.get("HX-Source", "").startswith("a#remove-")
 
 
 def listed(live: Live, code: str) -> Symbol:

@@ -90,6 +90,10 @@ class Charts:
         drawn = self.drawn.get((place, edition))
         return self.drawings.table(place, edition, drawn) if drawn else SafeString()
 
+    def is_drawn(self, place: Place, edition: Edition) -> bool:
+        """Return whether a chart was drawn; if not, its page gets it by its socket."""
+        return (place, edition) in self.drawn
+
     def frame(self, place: Place, edition: Edition) -> Frame | None:
         """Return the bars of a chart as they are drawn; None for a comparison, or without bars."""
         drawn = self.drawn.get((place, edition))

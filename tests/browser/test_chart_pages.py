@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from urllib.parse import parse_qs, urljoin, urlsplit
 
 import pytest
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import Error, Locator, Route, expect
 
 from tests.browser.conftest import OpenTab
 from tests.browser.looks import small_targets
@@ -62,7 +63,8 @@ def test_on_a_phone_a_table_begins_with_what_matters_and_the_file_is_in_view(
     opened = tab(market.url + path, java_script_enabled=False, **options)
     page = opened.page
     file = page.locator(".bars-file")
-    opened.until(lambda: file.is_visible() or page.reload() is None, "the chart is drawn")
+    table = page.locator(".bars table")
+    opened.until(lambda: table.count() or page.reload() is None, "the chart is drawn")
     assert file.evaluate("(link) => getComputedStyle(link).textDecorationLine") == "underline"
     page.locator(".bars summary").click()
     for place in range(4):  # time, close, change and volume
@@ -113,6 +115,7 @@ def test_a_choice_of_the_chart_keeps_the_page_with_its_focus_and_its_place(
 ):
     page = tab(market.url + "/symbols/BTC-USD/", viewport={"width": 390, "height": 844}).live()
     page.mark("BTC-USD")
+    page.page.locator(".bars > summary").click()
     page.page.get_by_role("link", name="1Y", exact=True).scroll_into_view_if_needed()
     page.page.evaluate("scrollBy(0, 150)")
     before, charts = page.page.evaluate("scrollY"), [page.page.locator(DRAWN).get_attribute("id")]
@@ -124,6 +127,7 @@ def test_a_choice_of_the_chart_keeps_the_page_with_its_focus_and_its_place(
         expect(link).to_be_focused()
         expect(page.page.locator(DRAWN)).not_to_have_id(charts[-1])
         charts.append(page.page.locator(DRAWN).get_attribute("id"))
+        expect(page.page.locator(".bars table")).to_be_visible()
     assert page.page.evaluate("scrollY") == before > 0
     page.until(lambda: "chart=1y.candles.log" in page.sockets[-1], "a socket with this chart")
     tag = page.page.locator(".quotes-chart .tag text")
@@ -137,8 +141,32 @@ def test_a_choice_of_the_chart_keeps_the_page_with_its_focus_and_its_place(
     expect(page.page.locator(DRAWN)).to_have_id(charts[-1])
     page.live()
     page.moves("BTC-USD")
-    assert page.loads == 1
+    assert page.loads == 3
     assert page.complaints == []
+
+
+def test_back_before_an_answer_shows_and_watches_the_chart_of_the_address(
+    market: Site, tab: OpenTab
+):
+    page = tab(market.url + YEAR).live()
+    held: list[Route] = []
+    page.page.route("**/?range=5y", lambda route: held.append(route))  # noqa: PLW0108
+    for link, target in links(page, "6M"):
+        link.click()
+        page.page.wait_for_url(target)
+    page.page.get_by_role("link", name="5Y", exact=True).click()
+    page.until(lambda: held, "the request of a choice")
+    page.page.go_back()
+    page.page.wait_for_url("**/?range=1y")
+    with suppress(Error):  # the browser has given it up
+        held[0].continue_()
+    page.live()
+    expect(page.page.get_by_role("link", name="1Y", exact=True)).to_have_attribute(
+        "aria-current", "true"
+    )
+    assert "chart=1y%2FBTC-USD" in page.sockets[-1]
+    page.moves("BTC-USD")
+    assert page.page.url == market.url + YEAR
 
 
 def test_a_choice_that_the_server_can_not_answer_keeps_the_chart(market: Site, tab: OpenTab):
@@ -189,6 +217,16 @@ def test_a_symbol_is_added_by_enter_a_suggestion_and_a_link_and_the_field_is_rea
     assert field.evaluate("(field) => field.matches(':invalid')")
     assert page.loads == 1
     assert page.complaints == []
+
+
+def test_symbols_are_removed_by_the_keyboard_alone(market: Site, tab: OpenTab):
+    page = tab(market.url + f"{YEAR}&with=ETH-USD,SOL-USD").live().page
+    first, names = page.locator(".compared a").first, page.locator("figcaption span")
+    first.focus()
+    for left in (2, 0):
+        page.keyboard.press("Enter")
+        expect(names).to_have_count(left)
+        expect(first if left else page.get_by_label("Compare with")).to_be_focused()
 
 
 def test_without_scripts_a_choice_of_the_chart_is_a_link(market: Site, tab: OpenTab):
