@@ -5,16 +5,43 @@ from __future__ import annotations
 import ast
 import difflib
 import importlib.util
-from collections.abc import Iterator
+import re
+import tokenize
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
-from django.urls import NoReverseMatch, reverse
+from django.urls import NoReverseMatch, get_resolver, reverse
 
 PREFIXES = ("market/", "quotes/", "live-quotes/")  # the first that the site does not use
 IMPORT = "from django.urls import include, path"
 ASGI = "from quotes.asgi import get_live_application"
+# for an application that is not that of `startproject`, at the end of its file
+AROUND = (
+    "from quotes.routing import live_application",
+    "application = live_application(application)",
+)
+SETTINGS = re.compile(r"""["']DJANGO_SETTINGS_MODULE["'], *["']([\w.]+)["']""")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The text of a Python file, and how it is stored."""
+
+    text: str
+    encoding: str = "utf-8"
+    newline: str = "\n"
+
+    @classmethod
+    def read(cls, path: Path) -> Source:
+        """Read a file as Python does."""
+        with tokenize.open(path) as file:
+            text = file.read()
+            newline = file.newlines if isinstance(file.newlines, str) else "\n"
+            return cls(text, file.encoding, newline)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,19 +51,20 @@ class Edit:
     path: Path
     why: str
     lines: tuple[str, ...]  # to add by hand
-    before: str
+    source: Source
     after: str = ""
     prefix: str = ""  # of our pages, if the edit includes them
 
     @property
     def diff(self) -> Iterator[str]:
         """The changed lines, each with - or + before it."""
-        changed = difflib.unified_diff(self.before.splitlines(), self.after.splitlines(), n=0)
-        return (line for line in changed if not line.startswith(("---", "+++", "@@")))
+        before, after = self.source.text.splitlines(), self.after.splitlines()
+        changed = list(difflib.unified_diff(before, after, n=0, lineterm=""))[2:]
+        return (line for line in changed if not line.startswith("@@"))
 
     def write(self) -> None:
-        """Write the file."""
-        self.path.write_text(self.after, encoding="utf-8")
+        """Write the file with the encoding and the ends of lines that it had."""
+        self.path.write_text(self.after, self.source.encoding, newline=self.source.newline)
 
 
 def missing() -> list[Edit]:
@@ -54,11 +82,13 @@ def of_urls() -> Edit | None:
         return None
     if path is None:
         return None
-    before = path.read_text(encoding="utf-8")
-    prefix = next((each for each in PREFIXES if f'"{each}' not in before.replace("'", '"')), "")
+    source, used = Source.read(path), set(_routes(get_resolver().url_patterns))
+    free = [each for each in PREFIXES if not any(route.startswith(each) for route in used)]
+    prefix = free[0] if free else "…/"
     line = f'path("{prefix}", include("quotes.urls")),'
+    after = included(source.text, line) if free else ""
     why = "our pages, which the tags link to and request their socket from"
-    return Edit(path, why, (IMPORT, line), before, included(before, line), prefix)
+    return Edit(path, why, (IMPORT, line), source, after, prefix)
 
 
 def of_asgi() -> Edit | None:
@@ -66,16 +96,19 @@ def of_asgi() -> Edit | None:
 
     Only the file of `startproject` is edited. Our own commands serve the sockets without it.
     """
+    named = getattr(settings, "ASGI_APPLICATION", None)
     package = settings.ROOT_URLCONF.rpartition(".")[0]
-    path = _file(f"{package}.asgi") if package else None
+    path = _file(named.rpartition(".")[0] if named else f"{package}.asgi")
     if path is None:
         return None
-    before = path.read_text(encoding="utf-8")
-    if "live_application" in before:
+    source = Source.read(path)
+    if "live_application" in source.text:
         return None
-    line = f'application = get_live_application("{settings.SETTINGS_MODULE}")'
+    found = SETTINGS.search(source.text)
+    line = f'application = get_live_application("{found[1] if found else ""}")'
+    after = served(source.text, line) if found else ""
     why = "our sockets, for ASGI servers other than  manage.py serve"
-    return Edit(path, why, (ASGI, line), before, served(before, line))
+    return Edit(path, why, AROUND, source, after)
 
 
 def pages(found: list[Edit]) -> str:
@@ -95,12 +128,16 @@ def included(text: str, line: str) -> str:
     patterns = _list_of_patterns(tree)
     if tree is None or patterns is None:
         return ""
-    lines = text.splitlines(keepends=True)
-    at, column = patterns.lineno - 1, _characters(lines[patterns.lineno - 1], patterns.col_offset)
-    opening, rest = lines[at][: column + 1], lines[at][column + 1 :]
-    on_one_line = patterns.lineno == patterns.end_lineno
-    lines[at] = f"{opening}{line} {rest}" if on_one_line else f"{opening}\n    {line}{rest}"
-    return _with_import(lines, tree)
+    lines = StringIO(text).readlines()  # as `ast` counts them: only \n ends a line
+    at = patterns.lineno - 1
+    column = _characters(lines[at], patterns.col_offset) + 1
+    opening, rest = lines[at][:column], lines[at][column:]
+    if rest.strip() and not rest.lstrip().startswith("#"):
+        lines[at] = f"{opening}{line}{' ' if patterns.elts else ''}{rest}"
+    else:
+        lines.insert(at + 1, f"    {line}\n")
+    edited = _with_import(lines, tree, patterns)
+    return edited if _parsed(edited) else ""
 
 
 def served(text: str, line: str) -> str:
@@ -124,6 +161,14 @@ def _file(module: str) -> Path | None:
     return path if path and path.suffix == ".py" and path.is_file() else None
 
 
+def _routes(patterns: Iterable[Any], before: str = "") -> Iterator[str]:
+    """Return the beginnings of all addresses, as the patterns write them, without a ^."""
+    for each in patterns:
+        route = before + str(each.pattern).removeprefix("^")
+        yield route
+        yield from _routes(getattr(each, "url_patterns", ()), route)
+
+
 def _parsed(text: str) -> ast.Module | None:
     try:
         return ast.parse(text)
@@ -144,9 +189,10 @@ def _list_of_patterns(tree: ast.Module | None) -> ast.List | None:
     return None
 
 
-def _with_import(lines: list[str], tree: ast.Module) -> str:
-    """Return the lines with `include` and `path` imported."""
-    imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+def _with_import(lines: list[str], tree: ast.Module, patterns: ast.List) -> str:
+    """Return the lines with `include` and `path` imported above the patterns."""
+    above = [node for node in tree.body if node.lineno < patterns.lineno]
+    imports = [node for node in above if isinstance(node, ast.Import | ast.ImportFrom)]
     bound = {alias.asname or alias.name for node in imports for alias in node.names}
     wanted = {"include", "path"} - bound
     if not wanted:
@@ -158,14 +204,15 @@ def _with_import(lines: list[str], tree: ast.Module) -> str:
             every = ", ".join(sorted({*names, *wanted}))
             lines[node.lineno - 1] = f"from django.urls import {every}\n"
             return "".join(lines)
-    last = max((node.end_lineno or node.lineno for node in imports), default=0)
+    docstring = above[:1] if ast.get_docstring(tree) else []
+    last = max((node.end_lineno or node.lineno for node in [*imports, *docstring]), default=0)
     lines.insert(last, f"from django.urls import {', '.join(sorted(wanted))}\n")
     return "".join(lines)
 
 
 def _is_plain(line: str) -> bool:
-    """Return whether nothing is lost if an import is written again: it has no comment."""
-    return not set(line) & set("#(;\\")
+    """Return whether an import can be written again: it has no comment, and is on one line."""
+    return not set(line) & set("#(;*\\")
 
 
 def _characters(line: str, offset: int) -> int:
