@@ -11,7 +11,7 @@ define DATABASE
 @$(BIN)/python manage.py loadcatalogue --if-empty
 endef
 
-.PHONY: help setup dev run serve test matrix clocks check audit bench browsers faults kills lock screenshots
+.PHONY: help setup dev run serve test matrix clocks check newcomer audit bench browsers faults kills lock screenshots
 
 help:  ## this list
 	@awk -F ':.*  ## ' '/^[a-z]+:.*  ## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -50,6 +50,9 @@ check: dev  ## style, types and settings; it builds a wheel in var/dist/, too
 	$(BIN)/python manage.py check
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/python -m hatchling build -t wheel -d var/dist
+
+newcomer: dev  ## the steps of the README from an empty folder to a moving price, with their seconds
+	@$(BIN)/python -m tests.hosts.newcomer
 
 audit: dev  ## compare the locked packages with advisories, and list them in var/sbom.json
 	@$(BIN)/python requirements/audit.py

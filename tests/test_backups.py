@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import lacking
 from tests.servers import ROOT, Postgres, Site, eventually
-from tests.test_docs import snippets
+from tests.snippets import snippets
 
 pytestmark = pytest.mark.server
 

@@ -29,17 +29,11 @@ from quotes.shown.panels import Panel
 from quotes.store import State, Store
 from quotes.watch import Edition, Watch, places
 from tests.servers import ROOT
+from tests.snippets import DOCUMENTS, snippets
 from tests.test_layout import MODULES, QUOTES, ROOMS
 
-DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 EMBEDDING = (ROOT / "docs" / "embedding.md").read_text()
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
-
-
-def snippets(language: str, *paths: Path) -> list[str]:
-    """Return the code blocks of a language in some documents, or in all."""
-    text = "\n".join(path.read_text() for path in paths or DOCUMENTS)
-    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
 def test_the_first_screen_of_the_readme_shows_the_page():
@@ -128,7 +122,7 @@ def test_the_wheel_in_the_documents_is_the_one_that_is_built():
 
 def test_every_management_command_in_the_documents_exists():
     text = "\n".join(path.read_text() for path in DOCUMENTS)
-    named = set(re.findall(r"manage\.py ([a-z]+)", text))
+    named = set(re.findall(r"manage\.py ([a-z_]+)", text))
     assert {"loadcatalogue", "runfeed"} <= named <= set(get_commands())
 
 

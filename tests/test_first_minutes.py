@@ -25,7 +25,7 @@ import pytest
 from websockets.sync.client import connect
 
 from tests.servers import PATIENCE, ROOT, eventually, free_port
-from tests.test_docs import snippets
+from tests.snippets import snippets
 
 pytestmark = pytest.mark.server
 

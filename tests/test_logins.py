@@ -25,7 +25,7 @@ from logins import throttle, waiting
 from logins.models import FailedLogins
 
 from tests.servers import PATIENCE, ROOT, until
-from tests.test_docs import snippets
+from tests.snippets import snippets
 
 LOGIN = "/admin/login/"
 HERE, THERE = "192.0.2.1", "198.51.100.7"

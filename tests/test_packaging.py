@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import html
-import os
 import re
-import subprocess
-import sys
-import urllib.request
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,149 +12,43 @@ from typing import Any
 import pytest
 from websockets.sync.client import connect
 
-from tests.servers import PATIENCE, ROOT, eventually, free_port
-from tests.test_docs import snippets
+from tests.hosts.newcomer import commands, edits, set_up, wait_for_a_move
+from tests.hosts.projects import HOME, Project, borrowed_environment, build_wheel
+from tests.servers import PATIENCE, ROOT
+from tests.snippets import snippets
 
 pytestmark = pytest.mark.server
 
-SETTINGS = """
-SECRET_KEY = "for this test only"
-DEBUG = True
-ALLOWED_HOSTS = ["127.0.0.1"]
-INSTALLED_APPS = [
-    "quotes",
-    "django.contrib.staticfiles",
-    "django.contrib.contenttypes",
-    "django.contrib.auth",
-    "django_htmx",
-]
-MIDDLEWARE = ["django.middleware.common.CommonMiddleware"]
-ROOT_URLCONF = "shop.urls"
-ASGI_APPLICATION = "shop.asgi.application"
-TEMPLATES = [
-    {
-        "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": ["shop/templates"],
-        "APP_DIRS": True,
-    }
-]
-DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "shop.sqlite3"}}
-CHANNEL_LAYERS = {
-    "default": {
-        "BACKEND": "channels.layers.InMemoryChannelLayer",
-        "CONFIG": {"capacity": 1000},
-    }
-}
-STATIC_URL = "/static/"
-USE_TZ = True
-"""
-ASGI = """
-import os
-
-from django.core.asgi import get_asgi_application
-
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")
-http = get_asgi_application()
-
-from quotes.routing import live_application
-
-application = live_application(http)
-"""
-URLS = """
-from django.urls import include, path
-from django.views.generic import TemplateView
-
-urlpatterns = [
-    path("", TemplateView.as_view(template_name="home.html")),
-    path("market/", include("quotes.urls")),
-]
-"""
-HOME = """<!doctype html>{% load quotes %}
-<title>Shop</title>
-{% live_quotes "BTC-USD" "AAPL" %}
+EMBEDDING = ROOT / "docs" / "embedding.md"
+TAGS = """
+{% load quotes %}{% live_quotes "BTC-USD" "AAPL" %}
 <p>We take {% live_quote "BTC-USD" %} too.</p>
 """
+TABLE = '\nurlpatterns += [path("table/", TemplateView.as_view(template_name="table.html"))]\n'
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built from this tree."""
-    folder = tmp_path_factory.mktemp("wheel")
-    run(ROOT, dict(os.environ), "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder))
-    return next(folder.glob("*.whl"))
-
-
-def run(folder: Path, env: dict[str, str], *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=folder,
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-class Shop:
-    """A foreign project, with the wheel and without anything else of this repository."""
-
-    def __init__(self, folder: Path, wheel: Path) -> None:
-        self.folder, self.port = folder / "project", free_port()
-        packages = folder / "packages"
-        install = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target"]
-        run(folder, dict(os.environ), *install, str(packages), str(wheel))
-        templates = self.folder / "shop" / "templates"
-        templates.mkdir(parents=True)
-        (self.folder / "shop" / "__init__.py").touch()
-        for name, text in (("settings", SETTINGS), ("asgi", ASGI), ("urls", URLS)):
-            (self.folder / "shop" / f"{name}.py").write_text(text)
-        (templates / "home.html").write_text(HOME)
-        kept = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("DJANGO_", "QUOTES_")) and name != "REDIS_URL"
-        }
-        path = os.pathsep.join([str(self.folder), str(packages)])
-        self.env = kept | {"PYTHONPATH": path, "DJANGO_SETTINGS_MODULE": "shop.settings"}
-        self.packages = packages
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def manage(self, *arguments: str) -> str:
-        return run(self.folder, self.env, "-m", "django", *arguments)
-
-    def get(self, path: str) -> str:
-        with urllib.request.urlopen(self.url + path, timeout=10) as answer:
-            return answer.read().decode()
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module")
-def shop(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    """The project, served by daphne's runserver."""
-    shop = Shop(tmp_path_factory.mktemp("shop"), wheel)
-    shop.manage("migrate", "--verbosity", "0")
-    shop.manage("loadcatalogue")
-    log = shop.folder / "log"
-    with log.open("wb") as file:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "django", "runserver", "--noreload", f"127.0.0.1:{shop.port}"],
-            cwd=shop.folder,
-            env=shop.env,
-            stdout=file,
-            stderr=file,
-        )
-    try:
-        eventually(lambda: shop.get("/market/healthz") == "ok", "the shop answers")
-        yield shop
-    finally:
-        server.terminate()
-        server.wait(15)
-    assert "Traceback" not in log.read_text()
+def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The Python of an environment with the wheel."""
+    return borrowed_environment(tmp_path_factory.mktemp("packages") / "venv", wheel)
+
+
+@pytest.fixture(scope="module")
+def shop(environment: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """A foreign project after the steps of the README, with a second page, under `runserver`."""
+    project = Project(tmp_path_factory.mktemp("shop"), environment).start()
+    set_up(project)
+    project.write("templates/table.html", HOME.replace("TAG", TAGS))
+    project.change("mysite/urls.py", "", TABLE)
+    with project.served("manage.py", "runserver", "127.0.0.1:{port}", ready="/market/healthz"):
+        yield project
+    assert "Traceback" not in project.log.read_text()
 
 
 def prices(text: str) -> dict[str, str]:
@@ -193,15 +83,29 @@ def test_the_wheel_holds_all_of_the_app_and_nothing_else(wheel: Path):
     assert all("quoteboard-" in name for name in names - apps)
 
 
-def test_a_bare_project_uses_the_wheel_and_its_checks_find_nothing(shop: Shop):
-    where = run(shop.folder, shop.env, "-c", "import quotes; print(quotes.__file__)")
-    assert where.startswith(str(shop.packages))
-    assert "no issues" in shop.manage("check")
-    assert "No changes detected" in shop.manage("makemigrations", "--check", "--dry-run")
+def test_a_bare_project_uses_the_wheel_and_its_checks_find_nothing(shop: Project):
+    where = shop.run("-c", "import quotes; print(quotes.__file__)").stdout
+    assert where.startswith(shop.python.removesuffix("bin/python"))
+    assert "no issues" in shop.manage("check", "--database", "default").stdout
+    assert "No changes detected" in shop.manage("makemigrations", "--check", "--dry-run").stdout
 
 
-def test_its_page_has_the_prices_and_all_it_needs_to_be_live(shop: Shop):
-    page = shop.get("/")
+@pytest.mark.browser
+def test_the_three_edits_and_two_commands_of_the_readme_make_a_price_move(
+    shop: Project, chromium: str
+):
+    assert (len(edits()), len(commands())) == (3, 2)
+    assert wait_for_a_move(shop.url, chromium) == []
+
+
+def test_the_installation_is_the_same_in_the_documents_and_the_readme():
+    for language, many in (("python", 2), ("django", 1), ("sh", 1)):
+        shown = snippets(language, EMBEDDING)[:many]
+        assert shown == snippets(language, ROOT / "README.md")[:many]
+
+
+def test_its_page_has_the_prices_and_all_it_needs_to_be_live(shop: Project):
+    page = shop.get("/table/")
     assert re.findall(r'class="quote [^"]*" data-symbol="([^"]*)"', page) == [
         "BTC-USD",
         "AAPL",
@@ -215,8 +119,8 @@ def test_its_page_has_the_prices_and_all_it_needs_to_be_live(shop: Shop):
     assert 'href="/market/symbols/AAPL/"' in page
 
 
-def test_its_socket_sends_what_the_page_shows(shop: Shop):
-    page = shop.get("/")
+def test_its_socket_sends_what_the_page_shows(shop: Project):
+    page = shop.get("/table/")
     opener = re.search(r'id="quotes-socket" hx-get="([^"]*)"', page)
     assert opener
     asked = re.findall(r'class="quotes-watch" name="([^"]*)" value="([^"]*)"', page)
@@ -241,7 +145,7 @@ before => {
 
 
 @pytest.mark.browser
-def test_both_places_of_a_symbol_move_together_over_one_socket(shop: Shop, chromium: str):
+def test_both_places_of_a_symbol_move_together_over_one_socket(shop: Project, chromium: str):
     from playwright.sync_api import sync_playwright
 
     flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -254,7 +158,7 @@ def test_both_places_of_a_symbol_move_together_over_one_socket(shop: Shop, chrom
         page.on("websocket", lambda socket: sockets.append(socket))  # noqa: PLW0108
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("request", lambda request: request.is_navigation_request() and loads.append(1))
-        page.goto(shop.url + "/")
+        page.goto(f"{shop.url}/table/")
         places = page.locator('[data-symbol="BTC-USD"] [data-field="last"]')
         assert places.count() == 2
         for _ in range(3):
@@ -266,30 +170,72 @@ def test_both_places_of_a_symbol_move_together_over_one_socket(shop: Shop, chrom
         browser.close()
 
 
-def test_the_commands_of_embedding_serve_a_site_in_production(wheel: Path, tmp_path: Path):
-    shop = Shop(tmp_path, wheel)
-    production = SETTINGS.replace("DEBUG = True", "DEBUG = False") + 'STATIC_ROOT = "static"\n'
-    (shop.folder / "shop" / "settings.py").write_text(production)
-    [block] = snippets("sh", ROOT / "docs" / "embedding.md")
-    *commands, serve = [
-        line.removeprefix("python manage.py ").split() for line in block.splitlines()
+def in_production(project: Project) -> Project:
+    """Give a project after the steps of the README the settings of a site in production."""
+    more = '\nDEBUG = False\nALLOWED_HOSTS = ["127.0.0.1"]\nSTATIC_ROOT = BASE_DIR / "static"\n'
+    set_up(project).change("mysite/settings.py", "", more)
+    return project
+
+
+@pytest.fixture
+def production(environment: str, tmp_path: Path) -> Project:
+    """A foreign project in production."""
+    return in_production(Project(tmp_path, environment).start())
+
+
+def test_the_commands_of_embedding_serve_a_site_in_production(production: Project):
+    *ready, serve = [
+        line.removeprefix("python ").replace(":8000", ":{port}").split()
+        for line in snippets("sh", EMBEDDING)[1].splitlines()
     ]
-    for command in commands:
-        shop.manage(*command)
-    shop.manage("loadcatalogue")
-    server = subprocess.Popen(
-        [sys.executable, "-m", "django", serve[0], f"127.0.0.1:{shop.port}"],
-        cwd=shop.folder,
-        env=shop.env,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        page = eventually(lambda: shop.get("/market/boards/crypto/"), "a page")
+    for command in ready:
+        production.run(*command)
+    with production.served(*serve):
+        page = production.get("/market/boards/crypto/")
         assert 'data-symbol="BTC-USD"' in page
         [style] = re.findall(r'href="/(static/quotes/boards[^"]*)"', page)
-        assert (shop.folder / style).is_file()
-        assert 'data-symbol="AAPL"' in shop.get("/market/embed/quotes/?symbols=AAPL&lang=de")
-    finally:
-        server.terminate()
-        server.wait(PATIENCE)
+        assert (production.folder / style).is_file()
+        frame = production.get("/market/embed/quotes/?symbols=AAPL&lang=de")
+        assert 'data-symbol="AAPL"' in frame
+        assert_live(production)
+
+
+def assert_live(project: Project) -> None:
+    """Open a socket of a served project, which must send a price."""
+    where = f"ws://127.0.0.1:{project.port}/ws/quotes/?symbols=BTC-USD"
+    with connect(where, origin=project.url, open_timeout=PATIENCE) as socket:
+        assert prices(socket.recv(timeout=PATIENCE)).keys() == {"BTC-USD"}
+
+
+def test_another_server_needs_one_line_of_the_documents_in_any_order_of_imports(
+    production: Project,
+):
+    [line] = [each for each in snippets("python", EMBEDDING) if "get_live_application" in each]
+    production.write("mysite/asgi.py", line)
+    with production.served("-m", "uvicorn", "mysite.asgi:application", "--port", "{port}"):
+        assert_live(production)
+
+
+@pytest.mark.parametrize("server", ["uvicorn --port", "daphne -p"])
+def test_a_site_without_a_file_for_servers_is_served_by_its_settings_alone(
+    production: Project, server: str
+):
+    (production.folder / "mysite" / "asgi.py").unlink()
+    production.env["DJANGO_SETTINGS_MODULE"] = "mysite.settings"
+    program, option = server.split()
+    with production.served("-m", program, "quotes.asgi:application", option, "{port}"):
+        assert_live(production)
+
+
+def test_an_app_of_the_site_with_the_same_label_is_named_as_the_documents_show(
+    environment: str, tmp_path: Path
+):
+    project = Project(tmp_path, environment).start()
+    project.write("shop/__init__.py", "")
+    project.write("shop/quotes/__init__.py", "")
+    project.change(
+        "mysite/settings.py", "INSTALLED_APPS = [", 'INSTALLED_APPS = ["quotes", "shop.quotes",'
+    )
+    text = "Application labels aren't unique, duplicates: quotes"
+    assert text in project.manage("check", check=False).stderr
+    assert f"| `{text}` |" in EMBEDDING.read_text()

@@ -14,7 +14,7 @@ from tests.browser.conftest import OFTEN, OpenTab
 from tests.browser.strange import STYLES
 from tests.browser.tab import Tab
 from tests.servers import Site, site
-from tests.test_docs import snippets
+from tests.snippets import snippets
 
 pytestmark = [pytest.mark.browser, pytest.mark.server]
 

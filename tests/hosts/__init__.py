@@ -1,0 +1,1 @@
+"""Projects of other people, with the wheel in them."""
