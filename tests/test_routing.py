@@ -18,14 +18,19 @@ from typing import Any
 
 import pytest
 from asgiref.testing import ApplicationCommunicator
+from channels.auth import AuthMiddlewareStack
+from channels.generic.websocket import AsyncWebsocketConsumer
+from channels.routing import ProtocolTypeRouter, URLRouter
+from channels.security.websocket import AllowedHostsOriginValidator
 from channels.testing import HttpCommunicator
-from django.urls import set_script_prefix
+from django.core.asgi import get_asgi_application
+from django.urls import re_path, set_script_prefix
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from quotes import live
 from quotes.models import Board, BoardSymbol, Symbol
-from quotes.routing import allowed
+from quotes.routing import allowed, live_application, websocket_urlpatterns
 from tests.servers import PATIENCE, ROOT, Site, environment, eventually, free_port, site
 from tests.sockets import Page, opened
 
@@ -379,6 +384,107 @@ async def test_a_socket_below_a_prefix_opens_and_its_messages_have_the_prefix(
     page, message = await opened(f"{passed_on}/ws/quotes/?symbols={below_market}")
     assert f'href="/market/symbols/{below_market}/"' in message
     await page.disconnect()
+
+
+# A site with sockets of its own
+
+
+class Echo(AsyncWebsocketConsumer):
+    """A socket of the site, which sends back what it receives."""
+
+    async def receive(self, text_data: str = "", bytes_data: bytes = b"") -> None:
+        await self.send(text_data.upper())
+
+
+CHAT = re_path(r"^ws/chat/$", Echo.as_asgi())
+PAGES = get_asgi_application()
+SITES = {  # with live parts around, or our sockets in a router of its own
+    "around": lambda: live_application(
+        ProtocolTypeRouter({"http": PAGES, "websocket": URLRouter([CHAT])})
+    ),
+    "around layers": lambda: live_application(
+        ProtocolTypeRouter(
+            {"http": PAGES, "websocket": AllowedHostsOriginValidator(URLRouter([CHAT]))}
+        )
+    ),
+    "by hand": lambda: ProtocolTypeRouter(
+        {"http": PAGES, "websocket": URLRouter([CHAT, *websocket_urlpatterns])}
+    ),
+    "both": lambda: live_application(
+        ProtocolTypeRouter({"websocket": URLRouter([*websocket_urlpatterns, CHAT])})
+    ),
+}
+every_site = pytest.mark.parametrize("make", SITES.values(), ids=SITES)
+
+
+def knocking(application: Any, place: str, origin: str = "http://testserver") -> Page:
+    """Return a socket of an application that is not open yet, from a server that sends texts."""
+    headers = [(b"host", b"testserver"), (b"origin", origin.encode())]
+    page = Page(application, place, headers=headers)
+    page.scope |= {"client": ("192.0.2.1", 1), "extensions": {"websocket.http.response": {}}}
+    return page
+
+
+async def refusal(page: Page) -> int:
+    """Return the status with which a socket is refused."""
+    await page.send_input({"type": "websocket.connect"})
+    start = await page.receive_output()
+    assert start["type"] == "websocket.http.response.start"
+    return start["status"]
+
+
+@every_site
+async def test_the_sockets_of_a_site_work_beside_ours(live_parts: Any, make: Any):
+    application = make()
+    chat, ours = (knocking(application, each) for each in ("/ws/chat/", "/ws/quotes/"))
+    assert (await chat.connect())[0]
+    assert (await ours.connect())[0]
+    await chat.send_to("hello")
+    assert await chat.receive_from() == "HELLO"
+    for page in (chat, ours):
+        await page.disconnect()
+
+
+@every_site
+async def test_pages_of_other_origins_are_refused_in_every_router(live_parts: Any, make: Any):
+    assert await refusal(knocking(make(), "/ws/quotes/", "http://evil.example")) == 403
+
+
+@every_site
+async def test_only_our_sockets_count_against_our_limits(live_parts: Any, settings: Any, make: Any):
+    settings.QUOTES = settings.QUOTES | {"MAX_SOCKETS_PER_ADDRESS": 1}
+    application = make()
+    places = ("/ws/chat/", "/ws/chat/", "/ws/quotes/")
+    pages = [knocking(application, place) for place in places]
+    assert [(await page.connect())[0] for page in pages] == [True, True, True]
+    assert await refusal(knocking(application, "/ws/quotes/")) == 429
+    for page in pages:
+        await page.disconnect()
+
+
+@pytest.mark.parametrize(
+    "application",
+    [
+        PAGES,
+        ProtocolTypeRouter({"http": PAGES}),
+        ProtocolTypeRouter({"websocket": URLRouter([CHAT])}),
+        ProtocolTypeRouter({"websocket": AuthMiddlewareStack(URLRouter([CHAT]))}),
+    ],
+    ids=["Django", "no sockets", "other sockets", "other sockets with sessions"],
+)
+async def test_an_address_that_nobody_knows_is_refused(live_parts: Any, application: Any):
+    assert await refusal(knocking(live_application(application), "/ws/nowhere/")) == 404
+
+
+async def test_an_error_of_a_sites_own_socket_stays_its_own(live_parts: Any):
+    async def broken(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        raise ValueError("of the site")
+
+    router = ProtocolTypeRouter({"websocket": URLRouter([re_path("^ws/chat/", broken)])})
+    page = knocking(live_application(router), "/ws/chat/")
+    await page.send_input({"type": "websocket.connect"})
+    with pytest.raises(ValueError, match="of the site"):
+        await page.wait(PATIENCE)
 
 
 # Start and stop
