@@ -14,6 +14,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
+from django.conf import settings
 from django.template.loader import get_template
 from django.utils import timezone
 from django.utils.html import format_html
@@ -174,7 +175,9 @@ class Fragments:
         """Return the fragment of a symbol that is not active."""
         if widget == "row":
             return format_html('<tr class="quote" data-symbol="{}"></tr>', code)
-        return self.render("quotes/_unknown.html", edition, {"widget": widget, "code": code})
+        setup = settings.DEBUG and not self.store.states  # the site has no symbols at all
+        context = {"widget": widget, "code": code, "setup": setup}
+        return self.render("quotes/_unknown.html", edition, context)
 
     def about(self, watch: Watch) -> str:
         """Return a message with the parts of a page that most quotes leave as they are."""

@@ -9,6 +9,7 @@ from functools import wraps
 from typing import Any
 from urllib.parse import urlencode
 
+from django.conf import settings
 from django.core.paginator import Paginator
 from django.db import Error
 from django.http import Http404, HttpRequest, HttpResponse
@@ -93,7 +94,17 @@ async def index(request: HttpRequest) -> HttpResponse:
     """Show all boards with their first symbols."""
     live = await ensure_started()
     address, fronts = first_rows(live)
-    return render(request, "quotes/index.html", page(live, address, fronts=fronts))
+    context = page(live, address, fronts=fronts, setup=await setup(request, live))
+    return render(request, "quotes/index.html", context)
+
+
+async def setup(request: HttpRequest, live: Live) -> bool:
+    """Return whether to offer the command that loads symbols: to staff, and in debug mode."""
+    if live.listed.symbols:
+        return False
+    if settings.DEBUG or not hasattr(request, "auser"):
+        return settings.DEBUG
+    return getattr(await request.auser(), "is_staff", False)
 
 
 def first_rows(live: Live) -> tuple[Address, list[tuple[BoardView, list[SafeString]]]]:
@@ -142,6 +153,7 @@ async def search(request: HttpRequest) -> HttpResponse:
     }
     if not codes:
         address, context["fronts"] = first_rows(live)
+        context["setup"] = await setup(request, live)
     return render(request, "quotes/search.html", page(live, address, **context))
 
 

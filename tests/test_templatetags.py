@@ -123,6 +123,21 @@ def test_an_unknown_symbol_is_named_and_costs_the_others_nothing(listed: None):
     assert "Unknown symbol: NEVER" in page
 
 
+def test_tags_of_an_empty_site_offer_the_command_that_fills_it_in_debug_mode(
+    db: None, settings: Any
+):
+    tags = '{% live_quotes "AAPL" %}{% live_quote "MSFT" %}'
+    assert "quotes_setup" not in render(tags)
+    settings.DEBUG = True
+    page = html.unescape(render(tags))
+    for code in ("AAPL", "MSFT"):
+        assert f"Unknown symbol: {code}. Run “manage.py quotes_setup” to load symbols." in page
+    with translation.override("de"):
+        assert html.unescape(render(tags)).count("„manage.py quotes_setup“ lädt Symbole.") == 2
+    Symbol.objects.create(code="BTC-USD", name="Bitcoin", kind="crypto")
+    assert "quotes_setup" not in render(tags)
+
+
 def test_small_letters_name_the_same_symbol(listed: None):
     assert lasts(render('{% live_quotes "aapl" %}')) == [("AAPL", "101")]
 

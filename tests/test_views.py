@@ -516,6 +516,31 @@ async def test_a_board_without_rows_leads_to_the_other_boards(board: Any, async_
     assert 'href="/boards/stock-market/"' in (await read(async_client, "/boards/crypto/"))
 
 
+@pytest.mark.parametrize("path", ["/", "/search/?q=doge"])
+async def test_an_empty_site_offers_the_command_that_fills_it_to_staff_alone(
+    live_parts: Any, async_client: Any, settings: Any, path: str
+):
+    german = {"Accept-Language": "de"}
+    page = await read(async_client, path)
+    assert "There are no boards yet." in page
+    assert "manage.py" not in page
+    assert not async_client.cookies
+    for name, is_staff in (("bob", False), ("alice", True)):
+        await async_client.aforce_login(
+            await User.objects.acreate(username=name, is_staff=is_staff)
+        )
+        offered = "Run “manage.py quotes_setup” to load two boards with symbols."
+        assert (offered in await read(async_client, path)) == is_staff
+        offered = "„manage.py quotes_setup“ lädt zwei Kurslisten"
+        assert (offered in await read(async_client, path, **german)) == is_staff
+    await async_client.alogout()
+    settings.DEBUG = True
+    assert "quotes_setup" in await read(async_client, path)
+    await Symbol.objects.acreate(code="BTC-USD", name="Bitcoin", kind="crypto")
+    await live_parts.reload()
+    assert "quotes_setup" not in await read(async_client, path)  # it would load nothing
+
+
 async def test_the_menu_of_orders_leads_back_to_that_of_the_board(board: Any, async_client: Any):
     back = 'href="?kind=etf">Order of the board</a>'
     assert back in await read(async_client, "/boards/stock-market/?kind=etf&sort=-last&page=2")
