@@ -9,8 +9,8 @@ So a reconnect needs nothing else:
     /ws/quotes/?chart=1y.candles/AAPL,/SPY         a chart, compared with another symbol
 
 How that is written, and how often it is sent, comes with it: `lang=de`, `zone=utc` or
-`zone=exchange` for the times, `rate=5` for a message in five seconds at most. Charts have the zone
-of the exchange whatever the address says.
+`zone=exchange` for the times, `rate=5` for a message in five seconds at most, `htmx=2` for a page
+with htmx 2. Charts have the zone of the exchange whatever the address says.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from quotes.charts.drawing import MOST_SERIES
 from quotes.charts.forms import Form
 from quotes.codes import MAX_CODE, code_of
 from quotes.formats import language_of_texts
+from quotes.htmx import dialect
 from quotes.watch import RATES, ZONES, Edition, Place, Watch, Zone, places
 
 WIDGETS = ("symbols", "price", "panel")
@@ -57,6 +58,7 @@ class Address:
     language: str = ""
     zone: Zone = ""
     rate: int = 0
+    htmx: dialect.Version = dialect.OURS
 
     @classmethod
     def read(cls, params: QueryDict, board: str = "") -> Address:
@@ -69,6 +71,7 @@ class Address:
             language=_language(params.get("lang", "")),
             zone=_zone(params.get("zone", "")),
             rate=_rate(params.get("rate", "")),
+            htmx=2 if params.get("htmx") == "2" else dialect.OURS,
             chart=_charts(params.getlist("chart")),
             **{name: _codes(params.getlist(name)) for name in WIDGETS},
         )
@@ -83,7 +86,7 @@ class Address:
     @property
     def edition(self) -> Edition:
         """How the page is written."""
-        return Edition(self.language, self.zone)
+        return Edition(self.language, self.zone, self.htmx)
 
     @property
     def count(self) -> int:
@@ -109,6 +112,7 @@ class Address:
         pairs["rows"] = ",".join(map(str, self.rows))
         pairs |= {"board": self.board, "mark": self.mark, "lang": self.language}
         pairs |= {"zone": self.zone, "rate": str(self.rate or "")}
+        pairs["htmx"] = "" if self.htmx == dialect.OURS else str(self.htmx)
         return [(name, value) for name, value in pairs.items() if value] + self.query.pairs
 
     @property

@@ -59,6 +59,7 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
         *_check_providers(),
         *_check_numbers(),
         *_check_pulse(),
+        *_check_htmx(),
         *_check_numbers_by_key(),
         *_check_access(),
         *_check_deployment(),
@@ -304,6 +305,14 @@ def _check_pulse() -> list[CheckMessage]:
             id="quotes.E009",
         )
     ]
+
+
+def _check_htmx() -> list[CheckMessage]:
+    version = conf.get("HTMX")
+    if version in (None, 2, 4):
+        return []
+    text = f"QUOTES['HTMX'] is {version!r}, must be 2 or 4, the version of the htmx that your "
+    return [Error(text + "pages have, or None if they have none", id="quotes.E014")]
 
 
 def _check_numbers_by_key() -> list[CheckMessage]:

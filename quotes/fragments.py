@@ -23,6 +23,7 @@ from django.utils.safestring import SafeString
 from quotes import conf, formats
 from quotes.boards import Listed
 from quotes.candles.known import Known
+from quotes.htmx import dialect
 from quotes.models import Symbol
 from quotes.providers import REGISTRY, provider_class
 from quotes.quote import Quote
@@ -129,7 +130,7 @@ class Fragments:
         """Return a message with all sparklines that are drawn, or with those of these codes."""
         drawn = self.sparks if codes is None else codes
         return "".join(
-            _inside(self.spark(code, watch.edition), _swap(SPARK_TARGET, code))
+            _inside(self.spark(code, watch.edition), _swap(SPARK_TARGET, watch.edition, code))
             for code in watch.of(*ROWS)
             if code in drawn and code in self.store.states
         )
@@ -166,7 +167,7 @@ class Fragments:
         this, and show the symbol again when it is active.
         """
         return "".join(
-            addressed(self.unknown(widget, code, edition), _swap(GONE[widget], code))
+            addressed(self.unknown(widget, code, edition), _swap(GONE[widget], edition, code))
             for widget, code, _ in places
             if widget in GONE
         )
@@ -221,9 +222,13 @@ class Fragments:
 
         Screen readers announce when prices stop, and when they are live again.
         """
-        pulse = addressed(self.pulse(edition, condition, turn), "outerMorph:.quotes-pulse")
-        announcement = addressed(self.announcement(edition, condition, turn), "outerMorph")
-        return pulse + announcement + addressed(self.retry(edition))
+        pulse = self.pulse(edition, condition, turn)
+        announcement = self.announcement(edition, condition, turn)
+        return (
+            addressed(pulse, _swap("outerMorph:.quotes-pulse", edition))
+            + addressed(announcement, _swap("outerMorph", edition))
+            + addressed(self.retry(edition))
+        )
 
     def pulse(self, edition: Edition, condition: str = "live", turn: int = TURNS[0]) -> SafeString:
         """Return the pulse of one place. Without pulses, a page shows "Not live" and loses colour.
@@ -248,7 +253,7 @@ class Fragments:
 
         It comes with prices: a page must not state that they stopped before the newest of them.
         """
-        return addressed(self.moment(edition), "outerMorph:.pulse-moment")
+        return addressed(self.moment(edition), _swap("outerMorph:.pulse-moment", edition))
 
     def moment(self, edition: Edition) -> SafeString:
         """Return the time at which prices stop if nothing else comes."""
@@ -373,6 +378,11 @@ class Fragments:
 
         return self._kept(place, edition, (state, figures), render)
 
+    def _sent(self, place: Place, edition: Edition) -> SafeString:
+        if dialect.keeps_sparklines(edition.htmx):
+            return self._painted(place, edition)
+        return self.paint(place.widget, place.code, edition)
+
     def _cell(self, name: str, place: Place, edition: Edition, shown: Shown) -> SafeString:
         """Return a cell of a row that ticks rarely change, rendered once for its values."""
         context = {"shown": shown, "widget": place.widget}
@@ -418,10 +428,11 @@ class Fragments:
         return "" if quote and quote.provider in chain else chain[0]
 
     def _join(self, watch: Watch, codes: Collection[str], flashes: Mapping[str, str]) -> str:
+        edition = watch.edition
         return "".join(
             addressed(
-                self._painted(place, watch.edition),
-                _swap(TARGETS[place.widget], place.code),
+                self._sent(place, edition),
+                _swap(TARGETS[place.widget], edition, place.code),
                 flashes.get(place.code, ""),
             )
             for place in watch.places
@@ -434,8 +445,8 @@ def _written(at: datetime, edition: Edition) -> str:
         return formats.clock_or_day(at, timezone.now())
 
 
-def _swap(target: str, code: str) -> str:
-    return target.format(code="".join(map(_in_selector, code)))
+def _swap(target: str, edition: Edition, code: str = "") -> str:
+    return dialect.swap(target.format(code="".join(map(_in_selector, code))), edition.htmx)
 
 
 def _inside(html: str, swap: str) -> str:

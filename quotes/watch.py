@@ -12,6 +12,7 @@ from django.utils import timezone, translation
 
 from quotes import sessions
 from quotes.charts.forms import Form
+from quotes.htmx import dialect
 from quotes.models import Symbol
 
 Zone = Literal["", "utc", "exchange"]
@@ -22,10 +23,11 @@ UTC = ZoneInfo("UTC")
 
 
 class Edition(NamedTuple):
-    """How the quotes of a page are written: their language, and the time zone of their times."""
+    """How the quotes of a page are written: language, zone of their times, version of htmx."""
 
     language: str
     zone: Zone = ""  # "" for the zone of the site, "exchange" for that of each symbol's exchange
+    htmx: dialect.Version = dialect.OURS
 
     @contextmanager
     def written(self, symbol: Symbol | None = None) -> Iterator[None]:

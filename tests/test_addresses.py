@@ -24,11 +24,11 @@ LISTED = Listed(
     boards={"crypto": BoardView("crypto", "Crypto", ("BTC-USD", "ETH-USD"), "c0ffee")},
 )
 NAMES = ["symbols", "price", "panel", "board", "mark", "rows", "lang", "q", "kind", "sort", "page"]
-NAMES += ["zone", "rate"]
+NAMES += ["zone", "rate", "htmx"]
 words = (
     st.text(max_size=40)
     | st.text("0123456789,²-", max_size=40)
-    | st.sampled_from(["utc", "EXCHANGE", "Mars/Base", "5", "30", "-1", "1e9"])
+    | st.sampled_from(["utc", "EXCHANGE", "Mars/Base", "2", "5", "30", "-1", "1e9"])
     | st.text(st.sampled_from("aA^ .=&+%,/ßŉ-"), max_size=40)
 )
 query_strings = st.lists(st.tuples(st.sampled_from(NAMES), words), max_size=8).map(urlencode)
@@ -51,6 +51,15 @@ class TestReading:
     def test_only_known_zones_and_rates_count(self, query_string: str, zone: str, rate: int):
         watch = read(f"symbols=AAPL&{query_string}").watch(LISTED)
         assert (watch.edition.zone, watch.rate) == (zone, rate)
+
+    @pytest.mark.parametrize(
+        ("query_string", "version"),
+        [("htmx=2", 2), ("htmx=4", 4), ("htmx=3", 4), ("htmx=", 4), ("", 4), ("htmx=4&htmx=2", 2)],
+    )
+    def test_a_page_has_htmx_4_unless_it_states_2(self, query_string: str, version: int):
+        address = read(f"symbols=AAPL&{query_string}")
+        assert address.watch(LISTED).edition.htmx == version
+        assert address.socket.endswith("&htmx=2") == (version == 2)
 
     @one_site
     @given(query_strings | st.binary(max_size=200))

@@ -76,6 +76,18 @@ class TestTheDict:
         assert error.id == "quotes.E002"
         assert "'sideways', must be one of: inline, external" in error.msg
 
+    @pytest.mark.parametrize("given", [1, 3, "2", "4", [2]])
+    def test_another_version_of_htmx_is_named_with_those_that_there_are(
+        self, settings: Any, given: Any
+    ):
+        error = the_error(settings, HTMX=given)
+        assert error.id == "quotes.E014"
+        assert f"HTMX'] is {given!r}, must be 2 or 4" in error.msg
+
+    @pytest.mark.parametrize("given", [None, 2, 4])
+    def test_each_version_of_htmx_is_fine(self, settings: Any, given: Any):
+        assert errors(settings, HTMX=given) == []
+
     def test_an_unknown_provider_is_named_with_those_that_exist(self, settings: Any):
         error = the_error(settings, PROVIDERS=["simulated", "yaho"])
         assert error.id == "quotes.E005"

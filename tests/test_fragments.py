@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html as html_module
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -30,6 +31,7 @@ from quotes.watch import ROWS, Edition, Watch, places
 from tests.examples import examples
 
 EN, DE = Edition("en"), Edition("de")
+FOR_2 = Edition("en", htmx=2)
 SPARK = re.compile(r'<svg class="quotes-spark".*?</svg>')  # no part of a message with a row
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 ROOT = Path(__file__).resolve().parents[1]
@@ -246,6 +248,24 @@ class TestTheSameBytes:
         move(fragments, "102")
         fragments.store.mark_moves(["AAPL"])  # another pace
         assert "data-flash" not in fragments.update(watch(row=["AAPL"]), {"AAPL"})
+
+    @pytest.mark.parametrize("widget", ["entry", "price"])
+    def test_htmx_2_gets_the_whole_first_paint_because_it_can_not_change_a_part(
+        self, fragments: Fragments, widget: str
+    ):
+        fragments.sparks["AAPL"] = Spark("M0 24l120 0")
+        sent = fragments.snapshot(replace(watch(**{widget: ["AAPL"]}), edition=FOR_2))
+        swap = TARGETS[widget].format(code="AAPL").replace("outerMorph", "outerHTML")
+        assert sent.replace(f' hx-swap-oob="{swap}"', "") == fragments.paint(widget, "AAPL", EN)
+
+    def test_a_page_with_htmx_2_gets_no_swap_that_it_lacks(self, fragments: Fragments):
+        fragments.sparks["AAPL"] = Spark("M0 24l120 0")
+        given = places(entry=["AAPL", "NOPE"], price=["BTC-USD", "NOPE"])
+        shown = Watch(FOR_2, given, missing=(*given[1:2], *given[3:]))
+        sent = fragments.opening(shown) + fragments.now(FOR_2)
+        swaps = Counter(re.findall(r'hx-swap-oob="(\w+)', sent))
+        assert swaps == {"outerHTML": 7, "innerHTML": 1, "true": 3}
+        assert fragments.opening(replace(shown, edition=EN)).count("Morph") == 7
 
     def test_the_address_stands_on_the_outermost_tag(self):
         assert addressed('<tr id="quote-1"><td class="x">1</td></tr>', "outerMorph", "up-1") == (

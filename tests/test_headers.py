@@ -34,6 +34,7 @@ WALK = {
     "/embed/quotes/?" + "&".join(f"symbols=S{n}" for n in range(300)): (400, EMBED),
     "/live/?" + "&".join(f"symbols=S{n}" for n in range(300)): (400, ERRORS),
     f"/scripts/{VERSION}/htmx-4.min.js": (200, SCRIPTS),
+    f"/scripts/{VERSION}/ext/hx-ws-2.min.js": (200, SCRIPTS),
     "/healthz": (200, PROBES),
     "/readyz": (503, PROBES),
     "/metrics": (200, PROBES),

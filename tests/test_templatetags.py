@@ -232,6 +232,21 @@ def test_a_site_with_htmx_of_its_own_gets_the_style_alone(listed: None):
     assert loaded(page) == ["quotes/theme.css", "quotes/reset.css", "quotes/quotes.css"]
 
 
+@pytest.mark.parametrize("head", ["", "{% quotes_head %}"])
+@pytest.mark.parametrize(
+    ("version", "scripts"),
+    [(4, []), (2, ["hx-ws-2.min.js"]), (None, ["htmx-4.min.js", "hx-ws-4.min.js"])],
+)
+def test_a_page_gets_the_scripts_that_its_htmx_lacks(
+    listed: None, settings: Any, head: str, version: int | None, scripts: list[str]
+):
+    settings.QUOTES = {"HTMX": version}
+    page = render(head + '{% live_quotes "AAPL" %}{% live_quote "AAPL" %}')
+    assert [name.rpartition("/")[2] for name in loaded(page)[3:]] == scripts
+    assert page.count(" defer") == (version == 2)
+    assert (("htmx", "2") in watched(page)) == (version == 2)
+
+
 def test_tags_need_no_script_of_the_developer_and_none_inline(listed: None):
     page = render('{% live_quotes "BTC-USD" %}<p>{% live_quote "AAPL" %}</p>')
     assert not re.search(r"<script(?![^>]*\ssrc=)|<style|\sstyle=|\son[a-z]+=|hx-on|js:", page)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from django import template
+from django.conf import settings
 from django.template import Context
 from django.template.loader import render_to_string
 from django.utils import translation
@@ -24,7 +25,7 @@ from quotes.codes import code_of
 from quotes.feed import records
 from quotes.formats import language_of_texts
 from quotes.fragments import Fragments
-from quotes.htmx import scripts
+from quotes.htmx import dialect, scripts
 from quotes.htmx.nonces import nonce_of
 from quotes.live import current
 from quotes.models import Symbol
@@ -35,14 +36,16 @@ register = template.Library()
 
 
 @register.simple_tag(takes_context=True)
-def quotes_head(context: Context, *, htmx: bool = True, page: bool = False) -> SafeString:
-    """Add the stylesheets and htmx in the <head>, so that the first tag does not add them.
+def quotes_head(
+    context: Context, *, htmx: bool = True, page: bool = False, own: bool = False
+) -> SafeString:
+    """Add the stylesheets and scripts in the <head>, so that the first tag does not add them.
 
-    `htmx=False` leaves htmx out, for a site that already has htmx 4 and its extension hx-ws.
-    `page=True` leaves the stylesheets out, for our own pages: theirs contain these.
+    `own=True` is for our own pages, which have our htmx whatever QUOTES["HTMX"] is. `page=True` is
+    for those whose stylesheets contain these. `htmx=False` is the older way to set "HTMX" to 4.
     """
     _page(context)["head"] = True
-    given = {"htmx": htmx, "page": page, "nonce": quotes_nonce(context)}
+    given = {"htmx": htmx, "page": page, "own": own, "nonce": quotes_nonce(context)}
     return SafeString(render_to_string("quotes/_head.html", given))
 
 
@@ -80,9 +83,9 @@ def quotes_socket(context: Context, address: Address) -> SafeString:
 
 
 @register.simple_tag
-def quotes_scripts() -> list[str]:
-    """Return the addresses of the scripts that a live page needs."""
-    return scripts.addresses()
+def quotes_scripts(own: object = False) -> list[scripts.Script]:
+    """Return the scripts that a page with quotes needs, of the site or of our own."""
+    return scripts.ours() if own else scripts.beside_htmx_of_site()
 
 
 @register.simple_tag
@@ -110,7 +113,8 @@ def quotes_own_socket(context: Context) -> str:
 
 
 def _show(context: Context, widget: str, codes: tuple[str, ...]) -> SafeString:
-    edition = Edition(language_of_texts(translation.get_language() or "en"))
+    language = language_of_texts(translation.get_language() or "en")
+    edition = Edition(language, htmx=conf.get("HTMX") or dialect.OURS)
     page = _page(context)
     fragments = _fragments(page)
     codes = tuple(map(code_of, codes))
@@ -128,7 +132,9 @@ def _show(context: Context, widget: str, codes: tuple[str, ...]) -> SafeString:
         "sources": fragments.sources(watch),
         "pulse": fragments.pulse(edition, "opening"),
         "retry": fragments.page_end(edition),
-        "language": edition.language,
+        "language": language,
+        "htmx_version": edition.htmx,
+        "htmx_may_be_twice": settings.DEBUG and conf.get("HTMX") is None,
     }
     page["head"] = page["opener"] = True
     with edition.written():
