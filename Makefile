@@ -11,7 +11,7 @@ define DATABASE
 @$(BIN)/python manage.py loadcatalogue --if-empty
 endef
 
-.PHONY: help setup dev run serve test matrix clocks check newcomer audit bench browsers faults kills lock screenshots
+.PHONY: help setup dev run serve test matrix clocks newcomer htmx check audit bench browsers faults kills lock screenshots
 
 help:  ## this list
 	@awk -F ':.*  ## ' '/^[a-z]+:.*  ## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -41,6 +41,9 @@ matrix: dev  ## the fast tests with each Python of this machine and each support
 
 clocks: dev  ## the fast tests under other clocks, time zones and locales
 	@.ci/clocks
+
+htmx: dev  ## the tests with a browser on another release of htmx 4, from npm; RELEASE=4.0.1
+	@.ci/htmx $(or $(RELEASE),4.0.1)
 
 check: dev  ## style, types and settings; it builds a wheel in var/dist/, too
 	$(BIN)/ruff check .

@@ -308,11 +308,17 @@ def _check_pulse() -> list[CheckMessage]:
 
 
 def _check_htmx() -> list[CheckMessage]:
-    version = conf.get("HTMX")
-    if version in (None, 2, 4):
-        return []
-    text = f"QUOTES['HTMX'] is {version!r}, must be 2 or 4, the version of the htmx that your "
-    return [Error(text + "pages have, or None if they have none", id="quotes.E014")]
+    errors: list[CheckMessage] = []
+    version, copy = conf.get("HTMX"), conf.get("HTMX_SCRIPTS")
+    if version not in (None, 2, 4):
+        text = f"QUOTES['HTMX'] is {version!r}, must be 2 or 4, the version of the htmx that your "
+        text += "pages have, or None if they have none"
+        errors.append(Error(text, id="quotes.E014"))
+    if not (_is_list(copy) and all(isinstance(each, str) and each for each in copy)):
+        text = f"QUOTES['HTMX_SCRIPTS'] is {copy!r}, must be a list of static files or addresses: "
+        text += "['mysite/htmx.min.js', 'mysite/hx-ws.min.js']"
+        errors.append(Error(text, id="quotes.E014"))
+    return errors
 
 
 def _check_numbers_by_key() -> list[CheckMessage]:

@@ -84,9 +84,15 @@ class TestTheDict:
         assert error.id == "quotes.E014"
         assert f"HTMX'] is {given!r}, must be 2 or 4" in error.msg
 
-    @pytest.mark.parametrize("given", [None, 2, 4])
-    def test_each_version_of_htmx_is_fine(self, settings: Any, given: Any):
-        assert errors(settings, HTMX=given) == []
+    @pytest.mark.parametrize("given", ["htmx.js", None, [""], [7], {"htmx.js"}])
+    def test_a_copy_of_htmx_that_is_not_a_list_of_files_is_named(self, settings: Any, given: Any):
+        error = the_error(settings, HTMX_SCRIPTS=given)
+        assert error.id == "quotes.E014"
+        assert f"HTMX_SCRIPTS'] is {given!r}, must be a list of static files" in error.msg
+
+    def test_the_versions_of_htmx_and_a_copy_of_it_are_fine(self, settings: Any):
+        for version in (None, 2, 4):
+            assert errors(settings, HTMX=version, HTMX_SCRIPTS=["htmx.js", "/a.js"]) == []
 
     def test_an_unknown_provider_is_named_with_those_that_exist(self, settings: Any):
         error = the_error(settings, PROVIDERS=["simulated", "yaho"])

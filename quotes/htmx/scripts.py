@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import django_htmx
 from django.apps import apps
+from django.forms import Media
 from django.http import Http404, HttpRequest, HttpResponse
 from django.templatetags.static import static
 from django.urls import reverse
@@ -38,6 +39,8 @@ class Script(NamedTuple):
 
 def ours() -> list[Script]:
     """Return htmx 4 and its socket extension, in the order to load them."""
+    if copy := conf.get("HTMX_SCRIPTS"):
+        return [Script(Media().absolute_path(each)) for each in copy]
     return [Script(_address(name)) for name in SCRIPTS]
 
 

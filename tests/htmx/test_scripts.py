@@ -39,3 +39,13 @@ async def test_without_its_app_we_serve_them(settings: Any, async_client: AsyncC
 async def test_no_other_file_is_served(async_client: AsyncClient, name: str):
     assert (await async_client.get(f"/scripts/{scripts.VERSION}/{name}")).status_code == 404
     assert (await async_client.get(f"/scripts/0.0.1/{NAMES[0]}")).status_code == 404
+
+
+@pytest.mark.parametrize("version", [None, 2, 4])
+def test_a_copy_of_the_site_is_loaded_in_place_of_ours(settings: Any, version: int | None):
+    copy = ["mysite/htmx.min.js", "https://cdn.example/hx-ws.min.js", "/files/more.js"]
+    settings.QUOTES = {"HTMX": version, "HTMX_SCRIPTS": copy}
+    named = ["/static/mysite/htmx.min.js", *copy[1:]]
+    assert addresses() == named
+    beside = {None: named, 2: ["/static/django_htmx/ext/hx-ws-2.min.js"], 4: []}
+    assert [each.address for each in scripts.beside_htmx_of_site()] == beside[version]
