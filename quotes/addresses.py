@@ -28,7 +28,7 @@ from quotes import conf
 from quotes.boards import BoardQuery, Listed
 from quotes.charts.drawing import MOST_SERIES
 from quotes.charts.forms import Form
-from quotes.codes import MAX_CODE, code_of
+from quotes.codes import code_of, shortened
 from quotes.formats import language_of_texts
 from quotes.htmx import dialect
 from quotes.watch import RATES, ZONES, Edition, Place, Watch, Zone, places
@@ -147,7 +147,7 @@ class Address:
 
 def _codes(values: Iterable[str]) -> tuple[str, ...]:
     codes = (code_of(code) for code in ",".join(values).split(","))
-    return tuple(dict.fromkeys(_short(code) for code in codes if code))
+    return tuple(dict.fromkeys(shortened(code) for code in codes if code))
 
 
 def _charts(values: Iterable[str]) -> tuple[tuple[Form, str], ...]:
@@ -156,7 +156,7 @@ def _charts(values: Iterable[str]) -> tuple[tuple[Form, str], ...]:
     others: list[str] = []
     for item in ",".join(values).split(","):
         options, slash, text = item.partition("/")
-        code = _short(code_of(text))
+        code = shortened(code_of(text))
         if options and code:
             others = found.setdefault((Form.read(options), code), [])
         elif found and slash and code and code not in others and len(others) < MOST_SERIES - 1:
@@ -167,11 +167,6 @@ def _charts(values: Iterable[str]) -> tuple[tuple[Form, str], ...]:
 def _places(values: Iterable[str]) -> tuple[int, ...]:
     given = (place for value in values for place in value.split(","))
     return tuple(dict.fromkeys(int(p) for p in given if p.isascii() and p.isdigit() and len(p) < 6))
-
-
-def _short(code: str) -> str:
-    """Return a code, or the beginning of a text that is too long for one: it is unknown."""
-    return code if len(code) <= MAX_CODE else code[:MAX_CODE] + "…"
 
 
 def _language(given: str) -> str:

@@ -30,6 +30,11 @@ def code_of(text: str) -> str:
     return normalize("NFC", " ".join(normalize("NFC", text).upper().split()))
 
 
+def shortened(code: str) -> str:
+    """Return a code, or the beginning of a text that is too long for one: it is unknown."""
+    return code if len(code) <= MAX_CODE else code[:MAX_CODE] + "…"
+
+
 def invisible(text: str) -> str:
     """Return the first character of a text that shows nothing, or ""."""
     return next((c for c in text if category(c) in INVISIBLE or c in BLANK or SILENT.match(c)), "")

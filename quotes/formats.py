@@ -21,6 +21,7 @@ MINUS = "−"
 ARROWS = {"up": "▲", "down": "▼", "flat": "•"}
 COLLAPSED_ZEROS = 4  # after the decimal separator: below 0.0001
 ZEROS = "0" * COLLAPSED_ZEROS
+WHOLE = '<span class="quotes-whole">'  # around all digits of a number that is also shown shortened
 ROUNDING = Context(prec=400, rounding=ROUND_HALF_UP)  # more digits than any price has
 ROUNDS_TO_ONE = Decimal("0.995")  # with two decimals
 MAX_DIGITS = 30
@@ -169,13 +170,17 @@ def collapsed(text: str, language: str) -> SafeString:
         return SafeString(text)  # digits, sign and separators only
     short = format_html("0<sub>{}</sub>{}", zeros, rest) if rest else "00"
     return format_html(
-        '<span class="quotes-tiny" aria-hidden="true">{}{}{}</span>'
-        '<span class="quotes-whole">{}</span>',
+        f'<span class="quotes-tiny" aria-hidden="true">{{}}{{}}{{}}</span>{WHOLE}{{}}</span>',
         whole,
         mark,
         short,
         text,
     )
+
+
+def whole(text: str) -> str:
+    """Return a number with all its digits, also if `collapsed` has shortened it."""
+    return text.rpartition(WHOLE)[2].removesuffix("</span>")
 
 
 def direction(change: Decimal | None, digits: int) -> str:

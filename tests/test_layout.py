@@ -24,14 +24,15 @@ search watch
 fragments
 addresses graphs
 live
-visitors embeds staff doctor consumers metrics templatetags apps
+embeds
+visitors staff doctor consumers metrics templatetags apps
 routing
 asgi
 views admin management probes
 urls
 """  # a level on each line, from the ground up; some rooms do not exist yet
 LEVEL = {room: level for level, line in enumerate(ROOMS.split("\n")) for room in line.split()}
-YET_TO_COME = {"alerts", "visitors", "embeds"}
+YET_TO_COME = {"alerts", "visitors"}
 MODULES = [path for path in sorted(QUOTES.rglob("*.py")) if "migrations" not in path.parts]
 TEMPLATES = [each for name in ("templates", "site") for each in (ROOT / name).rglob("*.html")]
 MARKUP = [*sorted(TEMPLATES), *MODULES]

@@ -6,13 +6,14 @@ opener, which requests one socket for everything that the tags of the page show.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 from django import template
 from django.conf import settings
-from django.template import Context
+from django.template import Context, TemplateSyntaxError
 from django.template.loader import render_to_string
 from django.utils import translation
 from django.utils.html import format_html
@@ -22,6 +23,7 @@ from quotes import conf
 from quotes.addresses import Address
 from quotes.boards import BoardView, load_listed
 from quotes.codes import code_of
+from quotes.embeds import given, plain
 from quotes.feed import records
 from quotes.formats import language_of_texts
 from quotes.fragments import Fragments
@@ -29,6 +31,7 @@ from quotes.htmx import dialect, scripts
 from quotes.htmx.nonces import nonce_of
 from quotes.live import current
 from quotes.models import Symbol
+from quotes.shown import Shown
 from quotes.store import Store
 from quotes.watch import Edition, Watch, places
 
@@ -45,8 +48,8 @@ def quotes_head(
     for those whose stylesheets contain these. `htmx=False` is the older way to set "HTMX" to 4.
     """
     _page(context)["head"] = True
-    given = {"htmx": htmx, "page": page, "own": own, "nonce": quotes_nonce(context)}
-    return SafeString(render_to_string("quotes/_head.html", given))
+    shown = {"htmx": htmx, "page": page, "own": own, "nonce": quotes_nonce(context)}
+    return SafeString(render_to_string("quotes/_head.html", shown))
 
 
 @register.simple_tag(takes_context=True)
@@ -57,16 +60,52 @@ def quotes_nonce(context: Context) -> str:
 
 
 @register.simple_tag(takes_context=True)
-def live_quotes(context: Context, *codes: str | Iterable[str]) -> SafeString:
-    """Show a live table of symbols, given as codes or lists of codes."""
-    flat = [code for given in codes for code in ([given] if isinstance(given, str) else given)]
-    return _show(context, "entry", tuple(flat))
+def live_quotes(context: Context, *symbols: object) -> SafeString:
+    """Show a live table of symbols, given as codes, as `Symbol` objects, or as lists of these.
+
+    Symbols beyond those that one socket may watch are left out, and their number is shown.
+    """
+    wanted = list(given.codes_of(symbols))
+    live = given.fitting(_page(context), "entry", wanted)
+    return _show(context, "entry", tuple(live), left_out=len(wanted) - len(live))
 
 
 @register.simple_tag(takes_context=True)
-def live_quote(context: Context, code: str) -> SafeString:
-    """Show a live price in a line of text."""
+def live_quote(context: Context, symbol: object) -> str:
+    """Show a live price in a line of text, of a symbol given as its code or as a `Symbol`."""
+    code = given.code_of(symbol)
+    if not given.fitting(_page(context), "price", [code]):
+        return static_quote(context, code)
     return _show(context, "price", (code,))
+
+
+@register.simple_tag(takes_context=True)
+def quote_value(context: Context, symbol: object, field: str = "last") -> str:
+    """Return one value of a quote as plain text, for places that can't be live, such as titles.
+
+    It is escaped like any other value of a template. `plain.FIELDS` has all fields.
+    """
+    code, edition = given.code_of(symbol), _edition()
+    state = _fragments(_page(context)).store.states.get(code)
+    with edition.written(), _as_template_error("quote_value"):
+        return plain.value(state, field, edition.language) if state else plain.unknown(code)
+
+
+@register.simple_tag(takes_context=True)
+def static_quote(context: Context, symbol: object, *, text: bool = False, base: str = "") -> str:
+    """Show a price that does not move, for mail and feeds, with its time, its source and a link.
+
+    The link is below `base`, such as "https://site.example", or below the host of the request.
+    `text=True` returns plain text, for the text of a mail.
+    """
+    code, edition = given.code_of(symbol), _edition()
+    state = _fragments(_page(context)).store.states.get(code)
+    with edition.written(), _as_template_error("static_quote"):
+        if state is None:
+            return plain.unknown(code)
+        link = plain.absolute(Shown(state, edition.language).url, base, context.get("request"))
+        piece = plain.piece(state, edition.language, link, text=text)
+    return piece if text else mark_safe(piece)  # noqa: S308
 
 
 @register.simple_tag(takes_context=True)
@@ -112,12 +151,10 @@ def quotes_own_socket(context: Context) -> str:
     return ""
 
 
-def _show(context: Context, widget: str, codes: tuple[str, ...]) -> SafeString:
-    language = language_of_texts(translation.get_language() or "en")
-    edition = Edition(language, htmx=conf.get("HTMX") or dialect.OURS)
+def _show(context: Context, widget: str, codes: tuple[str, ...], left_out: int = 0) -> SafeString:
+    edition = _edition()
     page = _page(context)
     fragments = _fragments(page)
-    codes = tuple(map(code_of, codes))
     page[widget].extend(codes)
     listed = [code for code in codes if code in fragments.store.states]
     # of this tag only: the socket adds what the page's other tags need
@@ -125,6 +162,7 @@ def _show(context: Context, widget: str, codes: tuple[str, ...]) -> SafeString:
     shown = {
         "codes": ",".join(codes),
         "rows": [fragments.place(widget, code, edition) for code in codes],
+        "left_out": left_out,
         "head": not page["head"],
         "nonce": quotes_nonce(context),
         "opener": not page["opener"],
@@ -132,7 +170,7 @@ def _show(context: Context, widget: str, codes: tuple[str, ...]) -> SafeString:
         "sources": fragments.sources(watch),
         "pulse": fragments.pulse(edition, "opening"),
         "retry": fragments.page_end(edition),
-        "language": language,
+        "language": edition.language,
         "htmx_version": edition.htmx,
         "htmx_may_be_twice": settings.DEBUG and conf.get("HTMX") is None,
     }
@@ -140,6 +178,19 @@ def _show(context: Context, widget: str, codes: tuple[str, ...]) -> SafeString:
     with edition.written():
         html = render_to_string(f"quotes/live_{widget}.html", shown)
     return mark_safe(html.strip())  # noqa: S308
+
+
+def _edition() -> Edition:
+    language = language_of_texts(translation.get_language() or "en")
+    return Edition(language, htmx=conf.get("HTMX") or dialect.OURS)
+
+
+@contextmanager
+def _as_template_error(tag: str) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise TemplateSyntaxError(f"{{% {tag} %}}: {error}") from error
 
 
 def _page(context: Context) -> dict[str, Any]:
