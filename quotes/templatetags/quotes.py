@@ -23,7 +23,7 @@ from quotes import conf
 from quotes.addresses import Address
 from quotes.boards import BoardView, load_listed
 from quotes.codes import code_of
-from quotes.embeds import given, plain
+from quotes.embeds import given, plain, position
 from quotes.feed import records
 from quotes.formats import language_of_texts
 from quotes.fragments import Fragments
@@ -77,6 +77,10 @@ def live_quote(context: Context, symbol: object) -> str:
     if not given.fitting(_page(context), "price", [code]):
         return static_quote(context, code)
     return _show(context, "price", (code,))
+
+
+for name in ("live_quotes", "live_quote"):
+    register.tag(name, position.checked(register.tags[name]))
 
 
 @register.simple_tag(takes_context=True)
