@@ -244,7 +244,7 @@ class Fragments:
             "fast": conf.get("PULSE") == conf.FAST,
             "at": at,
             "moment": self.moment(edition),
-            "minutes": (timezone.now() - at).total_seconds() // 60,
+            "minutes": (self.store.clock() - at).total_seconds() // 60,
         }
         return self.render("quotes/_pulse.html", edition, context)
 
@@ -260,7 +260,7 @@ class Fragments:
         at = self._current_until()
         machine = timezone.localtime(at).isoformat(timespec="seconds")
         time = '<time datetime="{}" class="pulse-moment">{}</time>'
-        return format_html(time, machine, _written(at, edition))
+        return format_html(time, machine, self._written(at, edition))
 
     def announcement(
         self, edition: Edition, condition: str = "live", turn: int = TURNS[0]
@@ -276,7 +276,7 @@ class Fragments:
         # readers would repeat it.
         context = {
             "stopped": at is not None,
-            "written": _written(at, edition) if at else "",
+            "written": self._written(at, edition) if at else "",
             "late": condition == "late",
             "again": condition == "live" and turn == BETWEEN,
             "turn": turn,
@@ -408,7 +408,11 @@ class Fragments:
         return html
 
     def _current_until(self) -> datetime:
-        return self.store.stopped_at or max(timezone.now(), self.store.newest)
+        return self.store.stopped_at or max(self.store.clock(), self.store.newest)
+
+    def _written(self, at: datetime, edition: Edition) -> str:
+        with edition.written():
+            return formats.clock_or_day(at, self.store.clock())
 
     def _actual(self, condition: str) -> str:
         if self.store.stopped_at:
@@ -438,11 +442,6 @@ class Fragments:
             for place in watch.places
             if place.code in codes and place.code in self.store.states and place.widget in TARGETS
         )
-
-
-def _written(at: datetime, edition: Edition) -> str:
-    with edition.written():
-        return formats.clock_or_day(at, timezone.now())
 
 
 def _swap(target: str, edition: Edition, code: str = "") -> str:

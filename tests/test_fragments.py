@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.utils import timezone
 from django.utils.timezone import localtime
 from hypothesis import given
 from hypothesis import strategies as st
@@ -1043,7 +1042,7 @@ def test_a_pulse_is_live_only_from_a_socket(fragments: Fragments):
 def test_a_pulse_is_stopped_everywhere_while_the_feed_is_silent(
     fragments: Fragments, condition: str
 ):
-    fragments.store.stopped_at = timezone.now() - timedelta(seconds=7)
+    fragments.store.stopped_at = fragments.store.clock() - timedelta(seconds=7)
     pulse = fragments.pulse(EN, condition)
     assert "pulse-stopped" in pulse
     assert f'<time datetime="{localtime(fragments.store.stopped_at).isoformat()[:19]}' in pulse
@@ -1052,7 +1051,7 @@ def test_a_pulse_is_stopped_everywhere_while_the_feed_is_silent(
 
 
 def test_a_page_without_a_price_states_if_its_source_is_down(fragments: Fragments):
-    store, at = fragments.store, timezone.now()
+    store, at = fragments.store, fragments.store.clock()
     store.chains = {"^GSPC": ("yahoo",), "AAPL": ("yahoo",)}
     assert "No source has sent a price" in fragments.paint("panel", "^GSPC", EN)
     assert store.fail({"yahoo": at}) == {"^GSPC"}
@@ -1067,7 +1066,7 @@ def test_a_page_without_a_price_states_if_its_source_is_down(fragments: Fragment
 
 
 def test_prices_that_stopped_on_another_day_show_the_day(fragments: Fragments):
-    fragments.store.stopped_at = timezone.now() - timedelta(days=3)
+    fragments.store.stopped_at = fragments.store.clock() - timedelta(days=3)
     written = f"{localtime(fragments.store.stopped_at):%a&#160;%H:%M}"
     assert f">{written}</time>" in fragments.pulse(EN)
 
@@ -1079,7 +1078,7 @@ def test_prices_that_stopped_on_another_day_show_the_day(fragments: Fragments):
 def test_after_a_while_a_page_shows_for_how_long_prices_have_stopped(
     fragments: Fragments, minutes: float, shown: str
 ):
-    fragments.store.stopped_at = timezone.now() - timedelta(minutes=minutes)
+    fragments.store.stopped_at = fragments.store.clock() - timedelta(minutes=minutes)
     classes = re.search(r'class="([^"]*)"', fragments.pulse(EN))
     assert classes
     assert " ".join(classes[1].split()[3:]) == shown
@@ -1105,7 +1104,7 @@ def test_screen_readers_announce_once_a_page_that_prices_stopped_and_are_live_ag
         assert announcement(fragments, "live", turn) == ("", silence, False)
     fragments.store.heard = False
     assert announcement(fragments) == ("", silence, False)
-    fragments.store.stopped_at = timezone.now() - timedelta(seconds=7)
+    fragments.store.stopped_at = fragments.store.clock() - timedelta(seconds=7)
     words = f"Prices stopped at {localtime(fragments.store.stopped_at):%H:%M:%S}"
     assert announcement(fragments) == ("", words, True)
 

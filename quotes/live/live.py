@@ -12,6 +12,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from datetime import datetime
 from functools import partial
 from itertools import cycle, product
 
@@ -37,7 +38,7 @@ from quotes.live.sparklines import Sparklines
 from quotes.live.tasks import Tasks
 from quotes.live.writer import STORE_EVERY, Writer
 from quotes.models import MarketDay, Symbol
-from quotes.quote import Quote
+from quotes.quote import Quote, utc_now
 from quotes.search import SymbolIndex
 from quotes.store import Store
 from quotes.watch import Watch
@@ -60,8 +61,8 @@ READ_AGAIN = 5.0  # seconds after which a database that did not answer is read a
 class Live:
     """The state and the tasks of one process, from the layer to the pages."""
 
-    def __init__(self) -> None:
-        self.store = Store(stale_after=conf.get("STALE_AFTER"), heard=False)
+    def __init__(self, clock: Callable[[], datetime] = utc_now) -> None:
+        self.store = Store(stale_after=conf.get("STALE_AFTER"), clock=clock, heard=False)
         self.fragments = Fragments(self.store)
         self.rows = Rows(self.store, self.fragments)
         self.hub = Hub(self.fragments)
@@ -73,8 +74,8 @@ class Live:
         self.charts = Charts(self)
         self.fragments.charts = self.charts.message
         self.fragments.listed = lambda: self.rows.listed
-        self.beat = Beat()
-        self.from_layer = Beat()  # the same, for batches of the layer only
+        self.beat = Beat(now=clock)
+        self.from_layer = Beat(now=clock)  # the same, for batches of the layer only
         self.seen = NOTHING  # (epoch, batch) of the newest message
         self.refused: dict[int, float] = {}  # when to look an epoch up again, by epoch
         self.outdated = False  # whether to read everything again
