@@ -26,6 +26,7 @@ hypothesis_settings.register_profile("patient", PATIENT)
 hypothesis_settings.register_profile("few", PATIENT, max_examples=10)  # see .ci/run
 hypothesis_settings.load_profile("patient")
 gc.set_threshold(20_000, 20, 50)  # collecting garbage took a twentieth of the time of the tests
+pytest_plugins = ["quotes.testing.plugin"]  # the package is not installed here
 pytest.register_assert_rewrite("tests.providers.contract")  # before anything imports it
 
 from tests import templates  # noqa: E402

@@ -28,7 +28,7 @@ embeds
 visitors staff doctor consumers metrics templatetags apps
 routing
 asgi
-views admin management probes
+views admin management probes testing
 urls
 """  # a level on each line, from the ground up; some rooms do not exist yet
 LEVEL = {room: level for level, line in enumerate(ROOMS.split("\n")) for room in line.split()}

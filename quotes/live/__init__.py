@@ -39,16 +39,24 @@ async def ensure_started() -> Live:
     global _live, _starting, _server_ends  # noqa: PLW0603
     # messages have links, and Django sets the prefix of links only for requests of pages
     set_script_prefix(f"{conf.prefix()}/")
-    if _live is None or _starting is None:
+    if _live is None:
         _server_ends = False
         _live = Live()
         _starting = asyncio.create_task(_live.start(feed=conf.get("FEED") == "inline"))
-    try:
-        await asyncio.shield(_starting)
-    except Exception:
-        await stop()  # the next caller may try again
-        raise
-    return _live
+    parts = _live
+    if _starting is not None:
+        try:
+            await asyncio.shield(_starting)
+        except Exception:
+            await stop()  # the next caller may try again
+            raise
+    return parts
+
+
+def use(parts: Live | None) -> None:
+    """Make these the live parts of this process without starting them, for the tests of a site."""
+    global _live, _starting
+    _live, _starting = parts, None
 
 
 async def close_sockets(code: int) -> None:
