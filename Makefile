@@ -11,7 +11,7 @@ define DATABASE
 @$(BIN)/python manage.py loadcatalogue --if-empty
 endef
 
-.PHONY: help setup dev run serve test matrix clocks newcomer htmx check audit bench browsers faults kills lock screenshots
+.PHONY: help setup dev run serve test matrix clocks newcomer htmx check audit bench browsers faults kills lock revisions screenshots
 
 help:  ## this list
 	@awk -F ':.*  ## ' '/^[a-z]+:.*  ## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -79,3 +79,6 @@ lock: dev  ## write requirements/ from pyproject.toml, so that the same versions
 	$(BIN)/$(COMPILE) --extra dev pyproject.toml --output-file requirements/dev.txt
 	$(BIN)/$(COMPILE) --extra prod --constraint requirements/dev.txt pyproject.toml --output-file requirements/prod.txt
 	$(BIN)/$(COMPILE) --extra site --constraint requirements/dev.txt pyproject.toml --output-file requirements/site.txt
+
+revisions: dev  ## raise the revisions of changed templates that a site may replace
+	@$(BIN)/python -m tests.revisions

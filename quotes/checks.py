@@ -11,14 +11,14 @@ from typing import Any
 
 from asgiref.sync import async_to_sync
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004
+from django.core.checks import CheckMessage, Error, Info, Tags, Warning, register  # noqa: A004
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import get_commands
 from django.db import DatabaseError, router
 from django.urls import NoReverseMatch, reverse
 
 from quotes import conf
-from quotes.conf import forms
+from quotes.conf import forms, overrides
 from quotes.feed.configured import configured_provider
 from quotes.htmx.nonces import wants_nonce
 from quotes.models import Symbol
@@ -116,6 +116,34 @@ def check_templates(**kwargs: Any) -> list[CheckMessage]:
             id="quotes.W020",
         )
     ]
+
+
+@register(Tags.templates)
+def check_overrides(**kwargs: Any) -> list[CheckMessage]:
+    """Check that templates of the site that replace ours are copies of their newest revision."""
+    return [_of_override(each) for each in overrides.find() if not each.is_current]
+
+
+def _of_override(found: overrides.Override) -> CheckMessage:
+    if not found.ours:
+        return Warning(
+            f"{found.path} replaces a template of ours that may change in every release",
+            hint="Remove it. docs/embedding.md lists the templates that a site may replace.",
+            id="quotes.W031",
+        )
+    if not found.revision:
+        return Info(
+            f"{found.path} replaces ours, but does not state of which revision it is a copy",
+            hint=f"Compare it with ours, and let it begin with  {found.mark}",
+            id="quotes.I032",
+        )
+    return Warning(
+        f"{found.path} is a copy of revision {found.revision} of our template, which now has "
+        f"revision {found.ours}",
+        hint=f"Compare it with {overrides.FOLDER / found.name}, see docs/upgrading.md. Then let it "
+        f"begin with  {found.mark}",
+        id="quotes.W030",
+    )
 
 
 @register(Tags.database)
