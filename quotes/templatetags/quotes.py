@@ -44,11 +44,12 @@ def quotes_head(
 ) -> SafeString:
     """Add the stylesheets and scripts in the <head>, so that the first tag does not add them.
 
-    `own=True` is for our own pages, which have our htmx whatever QUOTES["HTMX"] is. `page=True` is
-    for those whose stylesheets contain these. `htmx=False` is the older way to set "HTMX" to 4.
+    `own=True` is for our own pages, which have our htmx whatever QUOTES["HTMX"] is. So is
+    `page=True`, for those whose stylesheets contain these. `htmx=False` is the older way to set
+    "HTMX" to 4.
     """
     _page(context)["head"] = True
-    shown = {"htmx": htmx, "page": page, "own": own, "nonce": quotes_nonce(context)}
+    shown = {"htmx": htmx, "page": page, "own": own or page, "nonce": quotes_nonce(context)}
     return SafeString(render_to_string("quotes/_head.html", shown))
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -34,34 +35,22 @@ SWITCH += "s.save()"
 TWICE = "This page loads htmx twice"
 
 
+Sites = Callable[[str], Site]
+
+
 @pytest.fixture(scope="module")
-def all_sites(
-    tmp_path_factory: pytest.TempPathFactory, few_symbols: Path
-) -> Iterator[dict[str, Site]]:
-    """Sites for these tests alone, with a server and a QUOTES["HTMX"] each, and a fast pulse."""
+def sites(tmp_path_factory: pytest.TempPathFactory, few_symbols: Path) -> Iterator[Sites]:
+    """Return a function that starts a site of these tests alone, once, with a fast pulse."""
     env = OFTEN | {"DJANGO_SETTINGS_MODULE": "tests.browser.with_htmx"}
     with ExitStack() as stack:
-        yield {
-            name: stack.enter_context(
-                site(
-                    tmp_path_factory.mktemp(name),
-                    few_symbols,
-                    server,
-                    **env,
-                    HTMX_OF_SITE=version,
-                )
-            )
-            for name, (server, version) in SITES.items()
-        }
 
+        @cache
+        def started(name: str) -> Site:
+            server, env["HTMX_OF_SITE"] = SITES[name]
+            folder = tmp_path_factory.mktemp(name)
+            return stack.enter_context(site(folder, few_symbols, server, **env))
 
-@pytest.fixture
-def sites(all_sites: dict[str, Site]) -> dict[str, Site]:
-    """The sites, started again where a test that failed left one dead."""
-    for each in all_sites.values():
-        if each.process is None:
-            each.start()
-    return all_sites
+        yield started
 
 
 def click(page: Tab) -> list[str]:
@@ -87,9 +76,9 @@ def move(page: Tab) -> None:
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_a_page_keeps_its_htmx_2_and_sends_each_request_once(
-    sites: dict[str, Site], tab: OpenTab, order: str
+    sites: Sites, tab: OpenTab, order: str
 ):
-    url = f"{sites['daphne'].url}/page/2/{order}/"
+    url = f"{sites('daphne').url}/page/2/{order}/"
     without, page = tab(f"{url}?without"), tab(url).live()
     move(page)
     assert click(page) == click(without) == ["/mirror/"] * 2
@@ -100,10 +89,58 @@ def test_a_page_keeps_its_htmx_2_and_sends_each_request_once(
     assert page.complaints == page.violations() == []
 
 
-def test_a_page_with_htmx_2_recovers_after_a_restart_and_a_crash(
-    sites: dict[str, Site], tab: OpenTab
-):
-    servers = {name: sites[name] for name in ("daphne", "uvicorn")}
+def test_a_sparkline_stays_in_a_row_that_htmx_2_replaces(sites: Sites, tab: OpenTab):
+    page = tab(sites("daphne").url + "/page/2/before/").live()
+    line = page.row("ETH-USD").locator(LINE)
+    expect(line).to_have_attribute("d", SHAPE)
+    for _ in range(3):
+        page.moves("ETH-USD")
+        assert line.count() == 1
+
+
+def test_a_symbol_that_is_switched_off_and_on_leaves_and_returns(sites: Sites, tab: OpenTab):
+    server = sites("daphne")
+    page = tab(server.url + "/page/2/before/").live()
+    expect(page.row("NOPE")).to_contain_text("Unknown symbol: NOPE")
+    server.manage("shell", "--verbosity", "0", "-c", SWITCH.format(False))
+    expect(page.row("ETH-USD")).to_contain_text("Unknown symbol: ETH-USD")
+    server.manage("shell", "--verbosity", "0", "-c", SWITCH.format(True))
+    page.moves("ETH-USD", "")
+    move(page)
+    assert page.rows() == ["BTC-USD", "ETH-USD", "NOPE", "BTC-USD"]
+
+
+def test_our_own_pages_have_our_htmx(sites: Sites, tab: OpenTab):
+    for path in ("/boards/crypto/", "/symbols/ETH-USD/", "/embed/quotes/?symbols=ETH-USD"):
+        page = tab(sites("daphne").url + path).live()
+        assert scripts(page) == {"htmx-4.min.js", "hx-ws-4.min.js"}
+        page.moves("ETH-USD")
+
+
+def test_a_page_with_htmx_4_keeps_it_and_sends_each_request_once(sites: Sites, tab: OpenTab):
+    page = tab(sites("4").url + "/page/4/before/").live()
+    move(page)
+    assert click(page) == ["/mirror/"] * 2
+    assert [path for path in page.asked if path.endswith(".js")] == page.page.evaluate(SOURCES)
+    assert scripts(page) == {"htmx-4.min.js", "hx-ws-4.min.js"}
+    assert page.complaints == page.violations() == []
+
+
+@pytest.mark.parametrize("version", [2, 4])
+def test_a_developer_sees_that_a_page_has_htmx_twice(sites: Sites, tab: OpenTab, version: int):
+    for path, twice in (
+        (f"{version}/before", True),
+        (f"{version}/after", True),
+        ("0/before", False),
+    ):
+        page = tab(f"{sites('unset').url}/page/{path}/").page
+        expect(page.get_by_text(TWICE)).to_be_visible(visible=twice)
+    page = tab(sites("daphne").url + "/page/2/before/").page
+    expect(page.get_by_text(TWICE)).to_have_count(0)
+
+
+def test_a_page_with_htmx_2_recovers_after_a_restart_and_a_crash(sites: Sites, tab: OpenTab):
+    servers = {name: sites(name) for name in ("daphne", "uvicorn")}
     pages = {name: tab(each.url + "/page/2/before/").live() for name, each in servers.items()}
     for end in (Site.stop, Site.kill):
         for each in servers.values():
@@ -120,59 +157,3 @@ def test_a_page_with_htmx_2_recovers_after_a_restart_and_a_crash(
     for page in pages.values():
         assert page.loads == 1
         assert page.page.evaluate(DOUBLE_IDS) == []
-
-
-def test_a_sparkline_stays_in_a_row_that_htmx_2_replaces(sites: dict[str, Site], tab: OpenTab):
-    page = tab(sites["daphne"].url + "/page/2/before/").live()
-    line = page.row("ETH-USD").locator(LINE)
-    expect(line).to_have_attribute("d", SHAPE)
-    for _ in range(3):
-        page.moves("ETH-USD")
-        assert line.count() == 1
-
-
-def test_a_symbol_that_is_switched_off_and_on_leaves_and_returns(
-    sites: dict[str, Site], tab: OpenTab
-):
-    server = sites["daphne"]
-    page = tab(server.url + "/page/2/before/").live()
-    expect(page.row("NOPE")).to_contain_text("Unknown symbol: NOPE")
-    server.manage("shell", "--verbosity", "0", "-c", SWITCH.format(False))
-    expect(page.row("ETH-USD")).to_contain_text("Unknown symbol: ETH-USD")
-    server.manage("shell", "--verbosity", "0", "-c", SWITCH.format(True))
-    page.moves("ETH-USD", "")
-    move(page)
-    assert page.rows() == ["BTC-USD", "ETH-USD", "NOPE", "BTC-USD"]
-
-
-def test_our_own_pages_have_our_htmx(sites: dict[str, Site], tab: OpenTab):
-    for path in ("/boards/crypto/", "/symbols/ETH-USD/", "/embed/quotes/?symbols=ETH-USD"):
-        page = tab(sites["daphne"].url + path).live()
-        assert scripts(page) == {"htmx-4.min.js", "hx-ws-4.min.js"}
-        page.moves("ETH-USD")
-
-
-def test_a_page_with_htmx_4_keeps_it_and_sends_each_request_once(
-    sites: dict[str, Site], tab: OpenTab
-):
-    page = tab(sites["4"].url + "/page/4/before/").live()
-    move(page)
-    assert click(page) == ["/mirror/"] * 2
-    assert [path for path in page.asked if path.endswith(".js")] == page.page.evaluate(SOURCES)
-    assert scripts(page) == {"htmx-4.min.js", "hx-ws-4.min.js"}
-    assert page.complaints == page.violations() == []
-
-
-@pytest.mark.parametrize("version", [2, 4])
-def test_a_developer_sees_that_a_page_has_htmx_twice(
-    sites: dict[str, Site], tab: OpenTab, version: int
-):
-    for path, twice in (
-        (f"{version}/before", True),
-        (f"{version}/after", True),
-        ("0/before", False),
-    ):
-        page = tab(f"{sites['unset'].url}/page/{path}/").page
-        expect(page.get_by_text(TWICE)).to_be_visible(visible=twice)
-    page = tab(sites["daphne"].url + "/page/2/before/").page
-    expect(page.get_by_text(TWICE)).to_have_count(0)
