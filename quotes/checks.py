@@ -343,7 +343,7 @@ def _check_htmx() -> list[CheckMessage]:
         text += "pages have, or None if they have none"
         errors.append(Error(text, id="quotes.E014"))
     if not (_is_list(copy) and all(isinstance(each, str) and each for each in copy)):
-        text = f"QUOTES['HTMX_SCRIPTS'] is {copy!r}, must be a list of static files or addresses: "
+        text = f"QUOTES['HTMX_SCRIPTS'] is {copy!r}, must be a list of static files: "
         text += "['mysite/htmx.min.js', 'mysite/hx-ws.min.js']"
         errors.append(Error(text, id="quotes.E014"))
     return errors

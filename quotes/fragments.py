@@ -50,6 +50,9 @@ TARGETS = {
 # The same for a symbol that is no longer active: rows of a board are deleted, all others stay.
 GONE = TARGETS | {"row": "delete:tr.quote:not(.quote-entry)[data-symbol='{code}']"}
 
+# An opener waits beside what its tag watches.
+OPENED = "delete:.quotes-watch[name='{name}'][value='{code}']+.quotes-opener"
+
 # The cells of a row that ticks rarely change, with all values that they show.
 CELLS: dict[str, Callable[[Shown], tuple[object, ...]]] = {
     "heading": lambda shown: (shown.symbol.name, shown.symbol.kind, shown.late),
@@ -188,7 +191,9 @@ class Fragments:
             for code in watch.of("panel")
             if code in self.store.states
         )
-        return heads + addressed(self.notes(watch)) + shared + addressed(self.sources(watch))
+        notes = addressed(self.notes(watch), _swap("outerMorph:.quotes-notes", watch.edition))
+        swap = _swap("outerMorph:.quotes-sources", watch.edition)
+        return heads + notes + shared + addressed(self.sources(watch), swap)
 
     def titles(self, watch: Watch, codes: Collection[str]) -> str:
         """Return a message with the title of a symbol's page, which htmx makes that of its tab."""
@@ -220,8 +225,14 @@ class Fragments:
     def sign(self, edition: Edition, condition: str = "live", turn: int = BETWEEN) -> str:
         """Return a message with the pulse of every place on a page, its retry and its announcement.
 
-        Screen readers announce when prices stop, and when they are live again.
+        Screen readers announce when prices stop, and when they are live again. Openers begin again:
+        their tags came later than the socket, which does not watch what they show.
         """
+        opener = addressed(self.opener(edition), "outerHTML:.quotes-opener")
+        return self.state(edition, condition, turn) + opener
+
+    def state(self, edition: Edition, condition: str, turn: int = TURNS[0]) -> str:
+        """Return a message with all of a sign that stays as it is while a socket is opened."""
         pulse = self.pulse(edition, condition, turn)
         announcement = self.announcement(edition, condition, turn)
         return (
@@ -230,16 +241,26 @@ class Fragments:
             + addressed(self.retry(edition))
         )
 
-    def pulse(self, edition: Edition, condition: str = "live", turn: int = TURNS[0]) -> SafeString:
+    def pulse(
+        self,
+        edition: Edition,
+        condition: str = "live",
+        turn: int = TURNS[0],
+        *,
+        in_line: bool = False,
+    ) -> SafeString:
         """Return the pulse of one place. Without pulses, a page shows "Not live" and loses colour.
 
         The condition is "live" in messages, "opening" on a page whose socket is not open yet, and
         "late" in the answer to a page whose socket was silent. While this process does not hear
-        its feed, it is "stopped" everywhere.
+        its feed, it is "stopped" everywhere. In a line of text, an opening pulse is short: the
+        first message brings the rest.
         """
+        condition = self._actual(condition)
         at = self._current_until()
         context = {
-            "condition": self._actual(condition),
+            "condition": condition,
+            "brief": in_line and condition == "opening",
             "turn": turn,
             "fast": conf.get("PULSE") == conf.FAST,
             "at": at,
@@ -284,14 +305,38 @@ class Fragments:
         }
         return self.render_once("quotes/_announcement.html", edition, context)
 
-    def page_end(self, edition: Edition) -> SafeString:
-        """Return the elements at the end of each page: its retry, and its announcement."""
-        return self.retry(edition) + self.announcement(edition, "opening")
+    def end(self, address: object, edition: Edition) -> SafeString:
+        """Return the end of a page: its socket, its retry, and its announcement, each once."""
+        context = {
+            "address": address,
+            "edition": edition,
+            "retry": self.retry(edition),
+            "announcement": self.announcement(edition, "opening"),
+        }
+        return self.render("quotes/_end.html", edition, context)
 
     def retry(self, edition: Edition) -> SafeString:
         """Return the element that requests quotes and a new socket unless a pulse replaces it."""
+        return self._requesting("quotes/_retry.html", edition)
+
+    def opener(self, edition: Edition) -> SafeString:
+        """Return the element of a tag that requests a socket for all tags of its page."""
+        return self._requesting("quotes/_opener.html", edition)
+
+    def opened(self, watched: Iterable[tuple[str, str]], edition: Edition) -> str:
+        """Return a message that removes the openers of the tags with these names and values.
+
+        Other openers stay, because their tags came while the socket was requested.
+        """
+        return "".join(
+            f'<span hx-swap-oob="{_swap(OPENED, edition, value, name=name)}"></span>'
+            for name, value in dict.fromkeys(watched)
+        )
+
+    def _requesting(self, template: str, edition: Edition) -> SafeString:
         not_live_after = conf.NOT_LIVE_AFTER[conf.get("PULSE")]
-        return self.render_once("quotes/_retry.html", edition, {"not_live_after": not_live_after})
+        context = {"not_live_after": not_live_after, "edition": edition}
+        return self.render_once(template, edition, context)
 
     def notes(self, watch: Watch) -> SafeString:
         """Return the notes of a page: simulated prices, failing providers, unknown symbols."""
@@ -444,8 +489,9 @@ class Fragments:
         )
 
 
-def _swap(target: str, edition: Edition, code: str = "") -> str:
-    return dialect.swap(target.format(code="".join(map(_in_selector, code))), edition.htmx)
+def _swap(target: str, edition: Edition, code: str = "", **more: str) -> str:
+    filled = target.format(code="".join(map(_in_selector, code)), **more)
+    return dialect.swap(filled, edition.htmx)
 
 
 def _inside(html: str, swap: str) -> str:

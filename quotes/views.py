@@ -30,7 +30,7 @@ from quotes.addresses import Address, TooManySymbols
 from quotes.boards import SORTS, BoardQuery, BoardView, Selection, comparable
 from quotes.codes import MAX_CODE, code_of
 from quotes.conf.forms import is_within, origin
-from quotes.fragments import TURNS, addressed
+from quotes.fragments import addressed
 from quotes.graphs import Choice, as_csv, closes_as_csv, file_name
 from quotes.live import Live, ensure_started
 from quotes.metrics import exposition
@@ -45,6 +45,7 @@ NEIGHBOURS = 5  # symbols of its board on the page of a symbol
 FILE_WITHIN = 5.0  # seconds for the prices of a file
 SUGGESTIONS = 8  # symbols below the field of the search
 THEMES = ("auto", "light", "dark")
+TAGS = ("symbols", "price")  # the names under which tags state what they show
 LIVE = "ok"
 fresh = cache_control(no_store=True)  # a browser that goes back would show old prices as live
 
@@ -380,7 +381,7 @@ async def bars(request: HttpRequest, code: str) -> HttpResponse:
 @fresh
 @require_safe
 async def live_again(request: HttpRequest) -> HttpResponse:
-    """Update a page whose socket may have failed, and give it a new socket.
+    """Update a page that has no socket, or whose socket may have failed, and give it a new one.
 
     The page shows "Not live" until the new socket sends a pulse.
     """
@@ -394,13 +395,19 @@ async def live_again(request: HttpRequest) -> HttpResponse:
     address, rows = live.rows.renew(address) or (address, "")
     watch = address.watch(live.listed)
     await live.fragments.known.prepare(live, watch.of("panel"))
-    late = "opening" if "opening" in request.GET else "late"
-    fragments = live.fragments
+    fragments, edition, opening = live.fragments, address.edition, "opening" in request.GET
     answer = [
         rows + fragments.about(watch) if rows else fragments.everything(watch),
-        fragments.sign(address.edition, late, TURNS[0]),
-        addressed(fragments.render("quotes/_socket.html", address.edition, {"address": address})),
+        fragments.state(edition, "opening" if opening else "late"),
     ]
+    if opening:
+        watched = ((name, value) for name in TAGS for value in request.GET.getlist(name))
+        answer.append(fragments.opened(watched, edition))
+    if opening and "opened" not in request.GET:
+        answer.append(fragments.end(address, edition))
+    else:
+        socket = fragments.render("quotes/_socket.html", edition, {"address": address})
+        answer.append(addressed(socket))
     return HttpResponse("".join(answer))
 
 

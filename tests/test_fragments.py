@@ -291,16 +291,12 @@ class TestOneMessage:
     def test_an_opening_brings_all_that_a_page_shows(self, fragments: Fragments):
         sent = fragments.opening(watch(row=["AAPL", "^GSPC"]))
         ids = re.findall(r'id="([^"]+)"', sent)
-        assert ids[:5] == [
-            "quote-1",
-            "quote-3",
-            "quotes-notes",
-            "quotes-shared",
-            "quotes-sources",
-        ]
-        assert ids[5:] == ["quotes-announcement", "quotes-retry"]
-        assert sent.count("hx-swap-oob=") == 8
-        assert sent.count('hx-swap-oob="outerMorph:.quotes-pulse"') == 1
+        rows, end = ["quote-1", "quote-3"], ["quotes-announcement", "quotes-retry"]
+        assert ids == [*rows, "quotes-shared", *end]
+        for place in ("notes", "sources", "pulse"):  # of each tag of a page
+            assert sent.count(f'hx-swap-oob="outerMorph:.quotes-{place}"') == 1
+        assert sent.count('hx-swap-oob="outerHTML:.quotes-opener"') == 1
+        assert sent.count("hx-swap-oob=") == 9
 
     def test_an_opening_brings_the_sparklines_that_are_drawn(self, fragments: Fragments):
         fragments.sparks["AAPL"] = Spark("M0 24l120 0")
@@ -985,7 +981,7 @@ class TestNotes:
     ):
         fragments.store.put((1, 2), [make_quote("AAPL", provider="coinbase")])
         notes = fragments.notes(watch(row=["AAPL"]))
-        assert notes == '<span id="quotes-notes" class="quotes-notes"></span>'
+        assert notes == '<span class="quotes-notes"></span>'
 
     @pytest.mark.parametrize(
         ("codes", "language", "output"),
@@ -1015,7 +1011,8 @@ class TestNotes:
         asked = watch(language, entry=codes)
         assert read(fragments.sources(asked)) == output + not_for
         assert read(fragments.sources(watch(language, row=codes))) == not_for  # it is in the foot
-        assert fragments.sources(asked) in fragments.about(asked).replace(' hx-swap-oob="true"', "")
+        swap = ' hx-swap-oob="outerMorph:.quotes-sources"'
+        assert fragments.sources(asked) in fragments.about(asked).replace(swap, "")
 
     def test_the_purpose_of_prices_stands_behind_their_sources(
         self, fragments: Fragments, make_quote: Callable[..., Quote]

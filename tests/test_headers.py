@@ -10,7 +10,7 @@ import pytest
 from django.core.management import call_command
 from django.urls import get_resolver
 
-from quotes.htmx.scripts import VERSION
+from quotes.htmx import scripts
 from quotes.limits.answers import HEADERS
 from quotes.models import Board, BoardSymbol, Symbol
 from tests.live.test_bodies import LIMIT, Request, length
@@ -33,8 +33,7 @@ WALK = {
     "/embed/quotes/?symbols=BTC-USD": (200, EMBED),
     "/embed/quotes/?" + "&".join(f"symbols=S{n}" for n in range(300)): (400, EMBED),
     "/live/?" + "&".join(f"symbols=S{n}" for n in range(300)): (400, ERRORS),
-    f"/scripts/{VERSION}/htmx-4.min.js": (200, SCRIPTS),
-    f"/scripts/{VERSION}/ext/hx-ws-2.min.js": (200, SCRIPTS),
+    scripts.ours()[0]: (200, SCRIPTS),
     "/healthz": (200, PROBES),
     "/readyz": (503, PROBES),
     "/metrics": (200, PROBES),

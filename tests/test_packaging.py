@@ -112,7 +112,7 @@ def test_its_page_has_the_prices_and_all_it_needs_to_be_live(shop: Project):
         "BTC-USD",
     ]
     assert all(prices(page).values())
-    assert len(re.findall(r'id="quotes-socket"', page)) == 1
+    assert len(re.findall(r'class="quotes-opener"', page)) == 2
     for address in re.findall(r'(?:src|href)="(/static/[^"]*)"', page):
         assert shop.get(address)
     assert "Bitcoin" in shop.get("/market/boards/crypto/")
@@ -121,7 +121,7 @@ def test_its_page_has_the_prices_and_all_it_needs_to_be_live(shop: Project):
 
 def test_its_socket_sends_what_the_page_shows(shop: Project):
     page = shop.get("/table/")
-    opener = re.search(r'id="quotes-socket" hx-get="([^"]*)"', page)
+    opener = re.search(r'class="quotes-opener" hx-get="([^"]*)"', page)
     assert opener
     asked = re.findall(r'class="quotes-watch" name="([^"]*)" value="([^"]*)"', page)
     answer = shop.get(html.unescape(opener[1]) + "".join(f"&{name}={v}" for name, v in asked))

@@ -60,7 +60,7 @@ def lasts(page: str) -> list[tuple[str, str]]:
 
 def loaded(page: str) -> list[str]:
     """The files that a page loads."""
-    return re.findall(r'(?:<script src|<link rel="stylesheet" href)="/static/([^"]*)"', page)
+    return re.findall(r'<(?:script type="module" src|link rel="stylesheet" href)="/([^"]*)"', page)
 
 
 def watched(page: str) -> list[tuple[str, str]]:
@@ -94,7 +94,8 @@ def test_a_page_shows_at_once_the_sources_and_the_purpose_of_its_prices(
     LastQuote.objects.filter(symbol__code="AAPL").update(wire=wire)
     page = html.unescape(render(f"{{% {tag} %}}{{% live_quote 'AAPL' %}}"))
     output = "Prices by Coinbase\N{NO-BREAK SPACE}· For information only, not for trading"
-    assert page.count(output) == 1
+    first, further = page.split("quotes-further")
+    assert first.count(output) == further.count(output) == 1
     assert "SIMULATED" not in page
 
 
@@ -173,24 +174,53 @@ def test_in_a_page_of_a_language_without_our_texts_quotes_are_english_as_a_whole
 
 
 @pytest.mark.parametrize("with_request", [True, False])
-def test_several_tags_share_one_head_one_opener_and_no_id(
-    listed: None, with_request: bool, rf: Any
-):
-    source = '{% live_quotes "BTC-USD" %}{% live_quotes "BTC-USD" "AAPL" %}{% live_quote "AAPL" %}'
-    page = render(source, rf.get("/") if with_request else None)
-    assert len(loaded(page)) == len(set(loaded(page))) == 5
-    assert page.count("/live/?opening=1") == 1
-    assert max(ids(page).values()) == 1
-    assert {"quotes-socket", "quotes-retry", "quotes-notes", "quotes-sources"} <= ids(page).keys()
-    assert page.count('class="quotes-pulse ') == 3
-    assert watched(page) == [("symbols", "BTC-USD"), ("symbols", "BTC-USD,AAPL"), ("price", "AAPL")]
+def test_each_tag_brings_all_it_needs_and_no_id(listed: None, with_request: bool, rf: Any):
+    tags = ['{% live_quotes "BTC-USD" %}', '{% live_quotes "BTC-USD" "AAPL" %}']
+    tags += ['{% live_quote "AAPL" %}']
+    page = render("<hr>".join(tags), rf.get("/") if with_request else None)
+    assert ids(page) == {}
+    asked = [("symbols", "BTC-USD"), ("symbols", "BTC-USD,AAPL"), ("price", "AAPL")]
+    for tag, watch in zip(page.split("<hr>"), asked, strict=True):
+        assert len(loaded(tag)) == len(set(loaded(tag))) == 4
+        assert watched(tag) == [watch]
+        # the answer finds an opener beside what its tag watches
+        assert re.search(r'form="quotes-none"><span class="quotes-opener" hx-get="/live/\?', tag)
+        assert tag.count('class="quotes-pulse ') == 1
+        assert "not for trading" in tag
+    assert re.findall("quotes-first|quotes-further", page) == [
+        "quotes-first",
+        *["quotes-further"] * 2,
+    ]
 
 
 def test_two_pages_share_no_state(listed: None, rf: Any):
     for request in (rf.get("/"), rf.get("/"), None, None):
-        page = render('{% live_quotes "AAPL" %}', request)
-        assert len(loaded(page)) == 5
-        assert page.count("/live/?opening=1") == 1
+        page = render('{% quotes_head %}{% live_quotes "AAPL" %}', request)
+        assert len(loaded(page)) == 4
+        assert "quotes-first" in page
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_a_price_in_a_line_has_at_most_2_kb(listed: None, language: str):
+    Symbol.objects.filter(code="BTC-USD").update(name="Bitcoin")
+    with translation.override(language):
+        for page in render('{% live_quote "BTC-USD" %}<hr>{% live_quote "BTC-USD" %}').split(
+            "<hr>"
+        ):
+            assert len(page.encode()) <= 2048
+
+
+def test_a_tag_adds_no_space_to_its_line(listed: None):
+    page = render('({% live_quote "AAPL" %})({% live_quote "AAPL" %})')
+    assert re.match(r"\(<[^ ]", page)
+    assert ")(<link" in page
+    assert page.endswith("</span>)")
+
+
+def test_a_page_with_an_end_of_its_own_gets_no_openers_and_no_notes_from_tags(listed: None):
+    page = render('{% quotes_own_socket %}{% live_quotes "AAPL" %}{% live_quote "AAPL" %}')
+    assert len(watched(page)) == 2
+    assert not re.search("quotes-opener|quotes-notes|quotes-first|quotes-further", page)
 
 
 @pytest.mark.parametrize("with_request", [True, False])
@@ -203,8 +233,10 @@ def test_tags_in_included_templates_belong_to_the_page(
     source += '{% for _ in "ab" %}{% include "aside.html" %}{% endfor %}'
     page = render(source, rf.get("/") if with_request else None)
     assert [code for code, _ in lasts(page)] == ["AAPL", "BTC-USD", "AAPL", "AAPL"]
-    assert len(loaded(page)) == 5
-    assert max(ids(page).values()) == 1
+    assert re.findall("quotes-first|quotes-further", page) == [
+        "quotes-first",
+        *["quotes-further"] * 3,
+    ]
 
 
 def test_tags_in_blocks_belong_to_the_page(listed: None, partials: Path):
@@ -214,7 +246,7 @@ def test_tags_in_blocks_belong_to_the_page(listed: None, partials: Path):
     main = '{% block main %}{% live_quotes "AAPL" %}{% endblock %}'
     page = Template('{% extends "base.html" %}{% load quotes %}' + main).render(Context())
     head, _, body = page.partition("</head>")
-    assert len(loaded(head)) == 5
+    assert len(loaded(head)) == 4
     assert loaded(body) == []
     assert lasts(body) == [("AAPL", "101")]
 
@@ -222,14 +254,12 @@ def test_tags_in_blocks_belong_to_the_page(listed: None, partials: Path):
 def test_the_head_brings_style_and_htmx_in_this_order(listed: None):
     page = render('{% quotes_head %}{% live_quotes "AAPL" %}')
     names = [name.rpartition("/")[2] for name in loaded(page)]
-    assert names == ["theme.css", "reset.css", "quotes.css", "htmx-4.min.js", "hx-ws-4.min.js"]
-    # deferred, htmx may look for sockets before its extension is there, and find none
-    assert "defer" not in page
+    assert names == ["theme.css", "reset.css", "quotes.css", "htmx-4-with-ws.min.js"]
 
 
 def test_a_site_with_htmx_of_its_own_gets_the_style_alone(listed: None):
     page = render('{% quotes_head htmx=False %}{% live_quotes "AAPL" %}{% live_quote "AAPL" %}')
-    assert loaded(page) == ["quotes/theme.css", "quotes/reset.css", "quotes/quotes.css"]
+    assert loaded(page) == [f"static/quotes/{name}.css" for name in ("theme", "reset", "quotes")]
 
 
 @pytest.mark.parametrize("head", ["", "{% quotes_head %}"])

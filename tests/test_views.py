@@ -831,7 +831,7 @@ async def test_style_and_scripts_weigh_less_than_25_kb_together(
     path: str, board: Any, async_client: Any, tmp_path: Path
 ):
     page = await read(async_client, path)
-    loaded = re.findall(r'(?:<script src|<link rel="stylesheet" href)="/static/([^"]*)"', page)
+    loaded = re.findall(r'<link rel="stylesheet" href="/static/([^"]*)"', page)
     assert len(loaded) == len(set(loaded))
     collected = Storage(tmp_path)
     files = {}
@@ -849,7 +849,10 @@ async def test_style_and_scripts_weigh_less_than_25_kb_together(
     style = "".join((tmp_path / name).read_text() for name in loaded if name.endswith(".css"))
     assert "@import" not in style
     assert style.index("--quotes-ground:") < style.index(".live-quotes") < style.index(".skip")
-    assert sum(len(gzip.compress((tmp_path / name).read_bytes(), 6)) for name in loaded) < 25_000
+    [script] = re.findall('<script type="module" src="([^"]*)"></script>', page)
+    scripts = await async_client.get(script, headers={"accept-encoding": "gzip"})
+    weights = [len(gzip.compress((tmp_path / name).read_bytes(), 6)) for name in loaded]
+    assert sum(weights) + len(scripts.content) < 25_000
 
 
 # A page that shows "Not live"
@@ -866,18 +869,51 @@ async def test_the_answer_to_doubt_has_the_rows_a_new_socket_and_no_sign_of_life
     assert pulse
     assert "pulse-late" in pulse[0]
     assert 'hx-swap-oob="outerMorph:.quotes-pulse"' in pulse[0]
-    opener = re.search(r'<span [^>]*id="quotes-socket"[^>]*>', answer)
-    assert opener
-    assert 'hx-swap-oob="true"' in opener[0]
-    assert 'hx-ws:connect="/ws/boards/crypto/?symbols=ETH-USD,BTC-USD&amp;lang=en"' in opener[0]
+    socket = re.search(r'<span [^>]*id="quotes-socket"[^>]*>', answer)
+    assert socket
+    assert 'hx-swap-oob="true"' in socket[0]
+    assert 'hx-ws:connect="/ws/boards/crypto/?symbols=ETH-USD,BTC-USD&amp;lang=en"' in socket[0]
+    assert "quotes-opener" not in answer
 
 
-async def test_the_answer_to_a_page_that_just_opened_does_not_show_that_it_is_late(
+OPENING = "/live/?opening=1&symbols=AAPL,MSFT&symbols=TSLA&price=BTC-USD&price=BTC-USD&lang=en"
+
+
+async def test_the_answer_to_the_tags_of_a_page_does_not_show_that_it_is_late(
     board: Any, async_client: Any
 ):
-    answer = await read(async_client, "/live/?opening=1&symbols=AAPL&price=BTC-USD&lang=en")
+    answer = await read(async_client, OPENING)
     assert "pulse-opening" in answer
-    assert "/ws/quotes/?symbols=AAPL&amp;price=BTC-USD&amp;lang=en" in answer
+    assert "/ws/quotes/?symbols=AAPL,MSFT,TSLA&amp;price=BTC-USD&amp;lang=en" in answer
+
+
+async def test_the_answer_to_the_tags_of_a_page_brings_the_end_of_the_page_once(
+    board: Any, async_client: Any
+):
+    first = await read(async_client, OPENING)
+    [end] = re.findall(r'<div id="quotes-end".*?</div>', first, re.DOTALL)
+    assert "hx-swap-oob" not in end, "the opener puts it at the end of the body"
+    assert re.findall(r'id="(quotes-[a-z]*)"', end) == [
+        "quotes-end",
+        "quotes-socket",
+        "quotes-retry",
+        "quotes-announcement",
+    ]
+    [(name, value)] = re.findall(r'class="quotes-watch" name="([^"]*)" value="([^"]*)"', end)
+    later = await read(async_client, f"{OPENING}&{name}={value}")
+    assert "quotes-end" not in later
+    assert 'hx-swap-oob="true" id="quotes-socket"' in later
+
+
+async def test_the_answer_to_the_tags_of_a_page_removes_the_openers_of_what_it_watches(
+    board: Any, async_client: Any
+):
+    answer = await read(async_client, OPENING)
+    assert re.findall(r'hx-swap-oob="delete:([^"]*)"', answer) == [
+        ".quotes-watch[name='symbols'][value='AAPL\\00002cMSFT']+.quotes-opener",
+        ".quotes-watch[name='symbols'][value='TSLA']+.quotes-opener",
+        ".quotes-watch[name='price'][value='BTC-USD']+.quotes-opener",
+    ]
 
 
 async def test_a_page_of_a_board_that_changed_meanwhile_gets_its_new_rows(

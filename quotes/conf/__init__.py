@@ -23,7 +23,7 @@ DEFAULTS: dict[str, Any] = {
     "MAX_MESSAGE_BYTES": 4096,  # of one message from a page
     "MAX_BODY_BYTES": None,  # of one request to any page of the site; None: any number
     "HTMX": None,  # version of the htmx that the site's own pages have, 2 or 4; None: we bring 4
-    "HTMX_SCRIPTS": [],  # a copy of htmx 4 and its extension hx-ws: static files or addresses
+    "HTMX_SCRIPTS": [],  # static files, in place of ours: htmx 4 and its extension hx-ws
     "ORIGINS": [],  # foreign origins that may open sockets: "https://partner.example"
     "EMBED_ORIGINS": [],  # origins that may frame /embed/ pages
     "METRICS_FROM": ["127.0.0.1", "::1"],  # addresses and networks that may read /metrics

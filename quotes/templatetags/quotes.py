@@ -1,7 +1,8 @@
 """Live quotes in any template: `{% load quotes %}{% live_quotes "BTC-USD" "AAPL" %}`.
 
-The first tag of a page also adds what makes the page live, once: the stylesheets, htmx, and an
-opener, which requests one socket for everything that the tags of the page show.
+Each tag also adds what makes it live: the stylesheets, the script, and an opener, which requests
+one socket for everything that the tags of the page show. So a tag needs nothing else of its page if
+a cache or a request brings it alone.
 """
 
 from __future__ import annotations
@@ -37,20 +38,23 @@ from quotes.watch import Edition, Watch, places
 
 register = template.Library()
 
+# The part that a tag has in its page, as a class: the notes of a further tag are hidden where there
+# is a first one. A page of ours has notes and a socket of its own.
+FIRST, FURTHER, OURS = "quotes-first", "quotes-further", ""
+
 
 @register.simple_tag(takes_context=True)
 def quotes_head(
-    context: Context, *, htmx: bool = True, page: bool = False, own: bool = False
+    context: Context, *, htmx: bool = True, style: bool = True, own: bool = False
 ) -> SafeString:
-    """Add the stylesheets and scripts in the <head>, so that the first tag does not add them.
+    """Add the stylesheets and scripts in the <head>, so that the tags of the page do not add them.
 
-    `own=True` is for our own pages, which have our htmx whatever QUOTES["HTMX"] is. So is
-    `page=True`, for those whose stylesheets contain these. `htmx=False` is the older way to set
-    "HTMX" to 4.
+    `own=True` is for our own pages, which have our htmx whatever QUOTES["HTMX"] is. `style=False`
+    leaves the stylesheets out, for pages whose own ones contain these. `htmx=False` leaves the
+    scripts out, for pages that insert parts with tags into others.
     """
     _page(context)["head"] = True
-    shown = {"htmx": htmx, "page": page, "own": own or page, "nonce": quotes_nonce(context)}
-    return SafeString(render_to_string("quotes/_head.html", shown))
+    return _head(context, htmx=htmx, style=style, own=own)
 
 
 @register.simple_tag(takes_context=True)
@@ -122,13 +126,12 @@ def quotes_socket(context: Context, address: Address) -> SafeString:
         symbols=address.symbols if address.board else (*address.symbols, *page["entry"]),
         price=(*address.price, *page["price"]),
     )
-    socket = render_to_string("quotes/_socket.html", {"address": merged})
-    return SafeString(socket + _fragments(page).page_end(address.edition))
+    return _fragments(page).end(merged, address.edition)
 
 
 @register.simple_tag
-def quotes_scripts(own: object = False) -> list[scripts.Script]:
-    """Return the scripts that a page with quotes needs, of the site or of our own."""
+def quotes_scripts(own: object = False) -> list[str]:
+    """Return the addresses of the scripts that a page with quotes needs, or one of our own."""
     return scripts.ours() if own else scripts.beside_htmx_of_site()
 
 
@@ -151,8 +154,8 @@ def quotes_near(code: str) -> list[Symbol]:
 
 @register.simple_tag(takes_context=True)
 def quotes_own_socket(context: Context) -> str:
-    """Keep the tags from adding an opener, in a page that ends with `quotes_socket`."""
-    _page(context)["opener"] = True
+    """Keep the tags from adding openers and notes, in a page that ends with `quotes_socket`."""
+    _page(context)["part"] = OURS
     return ""
 
 
@@ -168,18 +171,15 @@ def _show(context: Context, widget: str, codes: tuple[str, ...], left_out: int =
         "codes": ",".join(codes),
         "rows": [fragments.place(widget, code, edition) for code in codes],
         "left_out": left_out,
-        "head": not page["head"],
-        "nonce": quotes_nonce(context),
-        "opener": not page["opener"],
+        "head": "" if page["head"] else _head(context),
+        "part": page["part"],
+        "opener": fragments.opener(edition) if page["part"] != OURS else "",
         "notes": fragments.notes(watch),
         "sources": fragments.sources(watch),
-        "pulse": fragments.pulse(edition, "opening"),
-        "retry": fragments.page_end(edition),
-        "language": edition.language,
-        "htmx_version": edition.htmx,
-        "htmx_may_be_twice": settings.DEBUG and conf.get("HTMX") is None,
+        "pulse": fragments.pulse(edition, "opening", in_line=widget == "price"),
+        "may_have_htmx_twice": page["part"] == FIRST and _may_have_htmx_twice(),
     }
-    page["head"] = page["opener"] = True
+    page["part"] = page["part"] and FURTHER
     with edition.written():
         html = render_to_string(f"quotes/live_{widget}.html", shown)
     return mark_safe(html.strip())  # noqa: S308
@@ -190,6 +190,10 @@ def _edition() -> Edition:
     return Edition(language, htmx=conf.get("HTMX") or dialect.OURS)
 
 
+def _may_have_htmx_twice() -> bool:
+    return settings.DEBUG and conf.get("HTMX") is None
+
+
 @contextmanager
 def _as_template_error(tag: str) -> Iterator[None]:
     try:
@@ -198,13 +202,20 @@ def _as_template_error(tag: str) -> Iterator[None]:
         raise TemplateSyntaxError(f"{{% {tag} %}}: {error}") from error
 
 
+def _head(
+    context: Context, *, htmx: bool = True, style: bool = True, own: bool = False
+) -> SafeString:
+    shown = {"htmx": htmx, "style": style, "own": own, "nonce": quotes_nonce(context)}
+    return mark_safe(render_to_string("quotes/_head.html", shown).strip())  # noqa: S308
+
+
 def _page(context: Context) -> dict[str, Any]:
     """Return the state that all tags of this page share."""
     request = context.get("request")
     # a request may render several templates, and an included template may lack the request
     keeps: list[dict[Any, Any]] = [context.render_context.dicts[0]]
     keeps += [] if request is None else [vars(request)]
-    new = {"head": False, "opener": False, "entry": [], "price": [], "fragments": None}
+    new = {"head": False, "part": FIRST, "entry": [], "price": [], "fragments": None}
     page: dict[str, Any] = next((k["quotes_page"] for k in keeps if "quotes_page" in k), new)
     for keep in keeps:
         keep["quotes_page"] = page

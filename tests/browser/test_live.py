@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser.conftest import OpenTab
 from tests.browser.tab import Tab, symbols_in
@@ -72,16 +73,11 @@ def test_the_first_frame_of_the_one_socket_is_the_snapshot(market: Site, tab: Op
 
 
 def test_the_socket_opens_although_its_script_comes_late(market: Site, tab: OpenTab):
-    # htmx looks for what to do as soon as it runs, if the document was read by then
     page = tab()
     page.hold("**/*.js")
     page.page.goto(market.url + "/boards/crypto/", wait_until="commit")
-    page.until(lambda: page.held, "scripts are requested")
-    first = next(route for route in page.held if "/ext/" not in route.request.url)
-    page.held.remove(first)
-    first.continue_()
-    page.until(lambda: page.page.evaluate("!!window.htmx"), "htmx runs")
-    page.page.evaluate("new Promise((done) => setTimeout(done, 100))")
+    page.until(lambda: page.held, "the script is requested")
+    expect(page.row("BTC-USD")).to_be_visible()
     page.release()
     page.until(lambda: page.frames, "the snapshot")
     assert "/live/" not in page.asked

@@ -29,6 +29,7 @@ OWN = r"""() => {
     const found = [];
     for (const element of document.querySelectorAll("html, body, body *")) {
         if (element.parentElement?.closest(".place, .line")) continue;
+        if (element.closest("#quotes-end")) continue;
         for (const part of ["", "::before", "::after", "::marker", "::placeholder"]) {
             const style = getComputedStyle(element, part || null);
             if (/before|after/.test(part) && style.content === "none") continue;

@@ -1,51 +1,72 @@
-"""The scripts of live pages: static files, files that we serve, or a copy that the site names."""
+"""The scripts of live pages: one module each, of django-htmx or of a copy that the site names."""
 
 from __future__ import annotations
 
+import gzip
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 from django.test import AsyncClient
 
 from quotes.htmx import scripts
 
-NAMES = ["htmx-4.min.js", "ext/hx-ws-4.min.js"]
+pytestmark = pytest.mark.django_db
 
 
-def addresses() -> list[str]:
-    return [each.address for each in scripts.ours()]
+async def content(client: AsyncClient, address: str) -> str:
+    answer = await client.get(address)
+    assert answer.headers["Content-Type"] == "text/javascript; charset=utf-8"
+    return answer.content.decode()
 
 
-def test_they_are_static_files_of_django_htmx():
-    assert addresses() == [f"/static/django_htmx/{name}" for name in NAMES]
+async def test_htmx_and_its_extension_are_one_module(async_client: AsyncClient):
+    [address] = scripts.ours()
+    files = [(scripts.FILES / name).read_text() for name in scripts.PARTS[scripts.OURS]]
+    assert await content(async_client, address) == "\n".join(files)
 
 
-@pytest.mark.django_db
-async def test_without_its_app_we_serve_them(settings: Any, async_client: AsyncClient):
-    apps = [each for each in settings.INSTALLED_APPS if each != "django_htmx"]
-    settings.INSTALLED_APPS = apps
-    settings.QUOTES = settings.QUOTES | {"HTMX": 2}
-    found = addresses() + [each.address for each in scripts.beside_htmx_of_site()]
-    assert found == [
-        f"/scripts/{scripts.VERSION}/{name}" for name in (*NAMES, "ext/hx-ws-2.min.js")
-    ]
-    for address in found:
-        answer = await async_client.get(address)
-        assert answer.headers["Content-Type"] == "text/javascript; charset=utf-8"
-        assert "htmx" in answer.content.decode()
+async def test_a_browser_that_can_gets_it_compressed(async_client: AsyncClient):
+    [address] = scripts.ours()
+    plain = await content(async_client, address)
+    answer = await async_client.get(address, headers={"Accept-Encoding": "br, gzip"})
+    assert answer.headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(answer.content).decode() == plain
 
 
-@pytest.mark.parametrize("name", ["htmx-2.min.js", "../../apps.py", "ext/hx-sse-4.min.js"])
+@pytest.mark.parametrize("name", ["htmx-2.min.js", "ext/hx-sse-4.min.js", scripts.FOR_2])
 async def test_no_other_file_is_served(async_client: AsyncClient, name: str):
-    assert (await async_client.get(f"/scripts/{scripts.VERSION}/{name}")).status_code == 404
-    assert (await async_client.get(f"/scripts/0.0.1/{NAMES[0]}")).status_code == 404
+    digest = scripts.ours()[0].split("/")[-2]
+    assert (await async_client.get(f"/scripts/{digest}/{name}")).status_code == 404
+    assert (await async_client.get(f"/scripts/0/{scripts.OURS}")).status_code == 404
 
 
-@pytest.mark.parametrize("version", [None, 2, 4])
-def test_a_copy_of_the_site_is_loaded_in_place_of_ours(settings: Any, version: int | None):
-    copy = ["mysite/htmx.min.js", "https://cdn.example/hx-ws.min.js", "/files/more.js"]
-    settings.QUOTES = {"HTMX": version, "HTMX_SCRIPTS": copy}
-    named = ["/static/mysite/htmx.min.js", *copy[1:]]
-    assert addresses() == named
-    beside = {None: named, 2: ["/static/django_htmx/ext/hx-ws-2.min.js"], 4: []}
-    assert [each.address for each in scripts.beside_htmx_of_site()] == beside[version]
+async def test_beside_htmx_2_is_its_extension_and_beside_htmx_4_nothing(
+    settings: Any, async_client: AsyncClient
+):
+    assert scripts.beside_htmx_of_site() == scripts.ours()
+    settings.QUOTES = settings.QUOTES | {"HTMX": 2}
+    [address] = scripts.beside_htmx_of_site()
+    assert "defineExtension" in await content(async_client, address)
+    settings.QUOTES = settings.QUOTES | {"HTMX": 4}
+    assert scripts.beside_htmx_of_site() == []
+
+
+async def test_a_copy_of_the_site_is_loaded_in_place_of_ours(
+    settings: Any, async_client: AsyncClient, tmp_path: Path
+):
+    (tmp_path / "mysite").mkdir()
+    for name in ("htmx", "hx-ws"):
+        (tmp_path / "mysite" / f"{name}.js").write_text(f"/* {name} */")
+    settings.STATICFILES_DIRS = [tmp_path]
+    copy = ["mysite/htmx.js", "mysite/hx-ws.js"]
+    settings.QUOTES = settings.QUOTES | {"HTMX_SCRIPTS": copy}
+    [address] = scripts.ours()
+    assert await content(async_client, address) == "/* htmx */\n/* hx-ws */"
+
+
+def test_a_copy_that_is_missing_is_named(settings: Any):
+    settings.QUOTES = settings.QUOTES | {"HTMX_SCRIPTS": ["mysite/nowhere.js"]}
+    with pytest.raises(ImproperlyConfigured, match=r"'mysite/nowhere.js', must be names of static"):
+        scripts.ours()

@@ -477,7 +477,7 @@ class TestMessages:
             market.hub.send(lambda watch: "a pulse")
         page.flowing.set()
         await until(lambda: subscriber.sending is None)
-        assert [text.count('id="quotes-notes"') for text in page.received[1:]] == [1]
+        assert [text.count('class="quotes-notes"') for text in page.received[1:]] == [1]
         assert not any("a pulse" in text for text in page.received)
 
 
