@@ -18,7 +18,7 @@ from django.db import DatabaseError, router
 from django.urls import NoReverseMatch, reverse
 
 from quotes import conf
-from quotes.conf import forms, overrides
+from quotes.conf import forms, overrides, renamed
 from quotes.feed.configured import configured_provider
 from quotes.htmx.nonces import wants_nonce
 from quotes.models import Symbol
@@ -52,9 +52,11 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
     """Check the keys and values of QUOTES."""
     if errors := _check_types():  # the other checks read these values
         return errors
-    if unknown := sorted(getattr(settings, "QUOTES", {}).keys() - conf.DEFAULTS.keys()):
+    given = getattr(settings, "QUOTES", {})
+    if unknown := sorted(given.keys() - conf.DEFAULTS.keys() - renamed.SETTINGS.keys()):
         return [Error(conf.unknown_keys(unknown), id="quotes.E001")]
     return [
+        *(_old_name("the key of QUOTES", old, new) for old, new in renamed.used(given)),
         *_check_feed(),
         *_check_providers(),
         *_check_numbers(),
@@ -121,7 +123,15 @@ def check_templates(**kwargs: Any) -> list[CheckMessage]:
 @register(Tags.templates)
 def check_overrides(**kwargs: Any) -> list[CheckMessage]:
     """Check that templates of the site that replace ours are copies of their newest revision."""
-    return [_of_override(each) for each in overrides.find() if not each.is_current]
+    return [
+        *(_old_name("the template", old, renamed.TEMPLATES[old]) for old in overrides.old_names()),
+        *(_of_override(each) for each in overrides.find() if not each.is_current),
+    ]
+
+
+def _old_name(what: str, old: str, new: str) -> CheckMessage:
+    hint = "Rename it. docs/upgrading.md states what else changed."
+    return Warning(renamed.notice(what, old, new), hint=hint, id="quotes.W033")
 
 
 def _of_override(found: overrides.Override) -> CheckMessage:

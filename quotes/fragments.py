@@ -15,7 +15,6 @@ from functools import partial
 from typing import Any
 
 from django.conf import settings
-from django.template.loader import get_template
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -23,6 +22,7 @@ from django.utils.safestring import SafeString
 from quotes import conf, formats
 from quotes.boards import Listed
 from quotes.candles.known import Known
+from quotes.conf import renamed
 from quotes.htmx import dialect
 from quotes.models import Symbol
 from quotes.providers import REGISTRY, provider_class
@@ -401,7 +401,7 @@ class Fragments:
         """
         self.renders[template] += 1
         with edition.written(symbol):
-            html = get_template(template).render(context).strip()
+            html = renamed.template(template).render(context).strip()
         return SafeString(html.encode("ascii", "xmlcharrefreplace").decode())
 
     def _painted(self, place: Place, edition: Edition) -> SafeString:

@@ -14,6 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
+from quotes.conf import renamed
 from quotes.live import layer
 from quotes.live.live import Live
 
@@ -31,6 +32,12 @@ class LiveCollector(Collector):
         self.live = live
 
     def collect(self) -> Iterable[Metric]:
+        """Yield all figures, those that were renamed with both names."""
+        for metric in self.figures():
+            yield metric
+            yield from old_names(metric)
+
+    def figures(self) -> Iterable[Metric]:
         """Yield all figures."""
         hub, limits, store = self.live.hub, self.live.limits, self.live.store
         yield gauge("sockets", "Sockets open now", limits.sockets.total())
@@ -70,6 +77,16 @@ class LiveCollector(Collector):
         yield counters(
             "renders", "Templates rendered, by template", "template", self.live.fragments.renders
         )
+
+
+def old_names(metric: Metric) -> Iterable[Metric]:
+    """Yield a figure with the names that it had before, which are accepted for one release."""
+    for old in (old for old, new in renamed.METRICS.items() if new == metric.name):
+        again = Metric(old, f"The old name of {metric.name}", metric.type)
+        again.samples = [
+            each._replace(name=each.name.replace(metric.name, old, 1)) for each in metric.samples
+        ]
+        yield again
 
 
 def exposition(live: Live) -> bytes:

@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+from quotes.conf import renamed
 from quotes.kinds import KINDS
 
 DEFAULTS: dict[str, Any] = {
@@ -47,7 +48,7 @@ NOT_LIVE_AFTER = {5.0: 15, FAST: 2}
 
 def get(name: str) -> Any:
     """Return a setting of the app; raise ImproperlyConfigured for an unknown key in QUOTES."""
-    given = getattr(settings, "QUOTES", {})
+    given = renamed.settings(getattr(settings, "QUOTES", {}))
     if unknown := sorted(given.keys() - DEFAULTS.keys()):
         raise ImproperlyConfigured(unknown_keys(unknown))
     default = DEFAULTS[name]

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 from django.template import TemplateDoesNotExist, TemplateSyntaxError
 from django.template.loader import get_template
 
+from quotes.conf import renamed
+
 PACKAGE = Path(__file__).resolve().parents[1]
 # in the wheel they are inside of the package, in our repository beside it
 FOLDERS = (PACKAGE / "templates", PACKAGE.parent / "templates")
@@ -49,6 +51,11 @@ def find() -> Iterator[Override]:
         extends = re.search(rf"{{%\s*extends\s+['\"]{name}['\"]", source)
         if not extends and FOLDER not in where.resolve().parents:
             yield Override(name, where, revision(name, source), revision(name, path.read_text()))
+
+
+def old_names() -> list[str]:
+    """Return the templates of the site that still have an old name of one of ours."""
+    return [old for old in renamed.TEMPLATES if _found(old)]
 
 
 def revision(name: str, source: str) -> int:

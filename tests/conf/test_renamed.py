@@ -1,0 +1,100 @@
+"""Old names: accepted for one release, with a warning that names the new one."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.apps import apps
+
+from quotes import conf
+from quotes.checks import check_overrides, check_settings
+from quotes.conf import renamed
+from quotes.models import Symbol
+from quotes.testing.market import LiveQuotes
+from tests.servers import ROOT
+
+ACCEPTED = "The old name is accepted until the next release"
+
+
+@pytest.fixture
+def old_pace(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
+    """PACE is the new name of INTERVAL, which the site still has."""
+    monkeypatch.setitem(renamed.SETTINGS, "INTERVAL", "PACE")
+    settings.QUOTES = {"INTERVAL": 1.5}
+
+
+@pytest.mark.usefixtures("old_pace")
+def test_an_old_setting_is_read_with_a_warning():
+    words = f"the key of QUOTES 'INTERVAL' is now 'PACE'. {ACCEPTED}"
+    with pytest.warns(DeprecationWarning, match=words):
+        assert conf.get("PACE") == 1.5
+
+
+@pytest.mark.usefixtures("old_pace")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_check_names_an_old_setting_and_an_invalid_value_of_it(settings: Any):
+    [found] = check_settings()
+    assert found.id == "quotes.W033"
+    assert "'INTERVAL' is now 'PACE'" in found.msg
+    settings.QUOTES = {"INTERVAL": 0}
+    assert [each.id for each in check_settings()] == ["quotes.W033", "quotes.E006"]
+
+
+@pytest.mark.usefixtures("old_pace")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_new_setting_counts_if_a_site_has_both(settings: Any):
+    settings.QUOTES = {"INTERVAL": 1.5, "PACE": 2.5}
+    assert conf.get("PACE") == 2.5
+
+
+def test_an_old_template_of_a_site_is_used_and_named_by_a_check(
+    tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch, live_quotes: LiveQuotes,
+    client: Any,
+):  # fmt: skip
+    monkeypatch.setitem(renamed.TEMPLATES, "quotes/_line.html", "quotes/_entry.html")
+    settings.TEMPLATES = [settings.TEMPLATES[0] | {"DIRS": [tmp_path, ROOT / "templates"]}]
+    (tmp_path / "quotes").mkdir()
+    line = '<tr class="quote quote-entry" data-symbol="AAPL"><td data-field="mine">Mine</td></tr>'
+    (tmp_path / "quotes" / "_line.html").write_text(line)
+    Symbol.objects.create(code="AAPL", name="Apple Inc.", kind="stock", currency="USD")
+    page = live_quotes.open(client.get("/embed/quotes/?symbols=AAPL"))
+    assert page["AAPL"]["mine"] == "Mine"
+    [found] = check_overrides()
+    assert found.id == "quotes.W033"
+    assert "the template 'quotes/_line.html' is now 'quotes/_entry.html'" in found.msg
+
+
+def test_an_old_logger_gets_the_records_of_the_new_one(monkeypatch: pytest.MonkeyPatch):
+    records: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    handler.emit = records.append  # type: ignore[method-assign]
+    old, new = logging.getLogger("quotes.before"), logging.getLogger("quotes.after")
+    old.addHandler(handler)
+    old.setLevel(logging.DEBUG)
+    monkeypatch.setitem(renamed.LOGGERS, "quotes.before", "quotes.after")
+    monkeypatch.setattr(new, "parent", new.parent)
+    apps.get_app_config("quotes").ready()
+    logging.getLogger("quotes.after").debug("a detail")
+    old.removeHandler(handler)
+    assert [each.getMessage() for each in records] == ["a detail"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "series"),
+    [
+        ("quotes_connections", "quotes_sockets", "quotes_connections 0.0"),
+        ("quotes_messages", "quotes_frames", "quotes_messages_total 0.0"),
+    ],
+)
+def test_a_metric_has_its_old_name_too(
+    monkeypatch: pytest.MonkeyPatch, live_quotes: LiveQuotes, client: Any,
+    old: str, new: str, series: str,
+):  # fmt: skip
+    monkeypatch.setitem(renamed.METRICS, old, new)
+    lines = client.get("/metrics").content.decode().splitlines()
+    assert series in lines
+    assert series.replace(old, new) in lines
+    assert f"# HELP {series.split(maxsplit=1)[0]} The old name of {new}" in lines
