@@ -186,7 +186,8 @@ def check_servers(**kwargs: Any) -> list[CheckMessage]:
                 "no sockets, and quotes are then refreshed only every "
                 f"{conf.NOT_LIVE_AFTER[conf.get('PULSE')]} s",
                 hint="Serve with  manage.py serve, or set ASGI_APPLICATION and run it with an ASGI "
-                "server.",
+                "server. With a WSGI server, set QUOTES['FEED'] to 'external', and run  manage.py "
+                "runfeed  beside it.",
                 id="quotes.W021",
             )
         )
@@ -269,7 +270,9 @@ def _check_feed() -> list[CheckMessage]:
         ]
     # without a layer, we have one of our own, in memory
     in_memory = alias not in layers or "InMemory" in layers[alias]["BACKEND"]
-    if conf.get("FEED") == "external" and in_memory:
+    # under WSGI, quotes come from the database alone
+    may_be_wsgi = not getattr(settings, "ASGI_APPLICATION", None)
+    if conf.get("FEED") == "external" and in_memory and not may_be_wsgi:
         return [
             Error(
                 "QUOTES['FEED'] is 'external', which needs a channel layer between processes, "

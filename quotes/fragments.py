@@ -238,7 +238,7 @@ class Fragments:
         return (
             addressed(pulse, _swap("outerMorph:.quotes-pulse", edition))
             + addressed(announcement, _swap("outerMorph", edition))
-            + addressed(self.retry(edition))
+            + addressed(self.retry(edition, condition, turn))
         )
 
     def pulse(
@@ -251,10 +251,10 @@ class Fragments:
     ) -> SafeString:
         """Return the pulse of one place. Without pulses, a page shows "Not live" and loses colour.
 
-        The condition is "live" in messages, "opening" on a page whose socket is not open yet, and
-        "late" in the answer to a page whose socket was silent. While this process does not hear
-        its feed, it is "stopped" everywhere. In a line of text, an opening pulse is short: the
-        first message brings the rest.
+        The condition is "live" in messages, "opening" on a page whose socket is not open yet,
+        "late" in the answer to a page whose socket was silent, and "polled" in that of a WSGI
+        server. While this process does not hear its feed, it is "stopped" everywhere. In a line of
+        text, an opening pulse is short: the first message brings the rest.
         """
         condition = self._actual(condition)
         at = self._current_until()
@@ -263,6 +263,7 @@ class Fragments:
             "brief": in_line and condition == "opening",
             "turn": turn,
             "fast": conf.get("PULSE") == conf.FAST,
+            "every": conf.NOT_LIVE_AFTER[conf.get("PULSE")],
             "at": at,
             "moment": self.moment(edition),
             "minutes": (self.store.clock() - at).total_seconds() // 60,
@@ -299,25 +300,45 @@ class Fragments:
             "stopped": at is not None,
             "written": self._written(at, edition) if at else "",
             "late": condition == "late",
+            "polled": condition == "polled",
             "again": condition == "live" and turn == BETWEEN,
             "turn": turn,
             "fast": conf.get("PULSE") == conf.FAST,
         }
         return self.render_once("quotes/_announcement.html", edition, context)
 
-    def end(self, address: object, edition: Edition) -> SafeString:
-        """Return the end of a page: its socket, its retry, and its announcement, each once."""
+    def end(
+        self, address: object, edition: Edition, *, polled: bool = False, at_once: bool = False
+    ) -> SafeString:
+        """Return the end of a page: its socket, its retry, and its announcement, each once.
+
+        The end of a page that is polled has no socket. `at_once` polls when the page is loaded.
+        """
+        condition = "polled" if polled else ""
         context = {
             "address": address,
             "edition": edition,
-            "retry": self.retry(edition),
+            "polled": polled,
+            "retry": self.retry(edition, condition, TURNS[0], at_once=at_once),
             "announcement": self.announcement(edition, "opening"),
         }
         return self.render("quotes/_end.html", edition, context)
 
-    def retry(self, edition: Edition) -> SafeString:
-        """Return the element that requests quotes and a new socket unless a pulse replaces it."""
-        return self._requesting("quotes/_retry.html", edition)
+    def retry(
+        self,
+        edition: Edition,
+        condition: str = "",
+        turn: int = BETWEEN,
+        *,
+        at_once: bool = False,
+    ) -> SafeString:
+        """Return the element that requests quotes and a new socket unless a pulse replaces it.
+
+        A page that is polled requests the next turn with it. `at_once` also requests it when the
+        page is loaded.
+        """
+        following = TURNS[turn == TURNS[0]] if condition == "polled" else ""
+        return self._requesting("quotes/_retry.html", edition, turn=following, at_once=at_once)
 
     def opener(self, edition: Edition) -> SafeString:
         """Return the element of a tag that requests a socket for all tags of its page."""
@@ -333,9 +354,9 @@ class Fragments:
             for name, value in dict.fromkeys(watched)
         )
 
-    def _requesting(self, template: str, edition: Edition) -> SafeString:
+    def _requesting(self, template: str, edition: Edition, **more: Hashable) -> SafeString:
         not_live_after = conf.NOT_LIVE_AFTER[conf.get("PULSE")]
-        context = {"not_live_after": not_live_after, "edition": edition}
+        context = {"not_live_after": not_live_after, "edition": edition, **more}
         return self.render_once(template, edition, context)
 
     def notes(self, watch: Watch) -> SafeString:

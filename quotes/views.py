@@ -30,9 +30,9 @@ from quotes.addresses import Address, TooManySymbols
 from quotes.boards import SORTS, BoardQuery, BoardView, Selection, comparable
 from quotes.codes import MAX_CODE, code_of
 from quotes.conf.forms import is_within, origin
-from quotes.fragments import addressed
+from quotes.fragments import TURNS, addressed
 from quotes.graphs import Choice, as_csv, closes_as_csv, file_name
-from quotes.live import Live, ensure_started
+from quotes.live import Live, live_for
 from quotes.metrics import exposition
 from quotes.models import Symbol
 from quotes.search import MOST, matched
@@ -93,7 +93,7 @@ def page(live: Live, address: Address, **more: Any) -> dict[str, Any]:
 @in_our_language
 async def index(request: HttpRequest) -> HttpResponse:
     """Show all boards with their first symbols."""
-    live = await ensure_started()
+    live = await live_for(request)
     address, fronts = first_rows(live)
     context = page(live, address, fronts=fronts, setup=await setup(request, live))
     return render(request, "quotes/index.html", context)
@@ -133,7 +133,7 @@ def entries(live: Live, codes: Iterable[str]) -> list[SafeString]:
 @in_our_language
 async def search(request: HttpRequest) -> HttpResponse:
     """Show the symbols of all boards that a search finds, or lead to the one with this code."""
-    live = await ensure_started()
+    live = await live_for(request)
     wanted = searched(request)
     codes = find(live, wanted)
     is_code = comparable(codes[0]) == comparable(wanted) if codes else False
@@ -167,7 +167,7 @@ async def suggestions(request: HttpRequest) -> HttpResponse:
     A single letter finds too many. With a symbol as `of`, they are for the field below its chart,
     and their links add them to it.
     """
-    live = await ensure_started()
+    live = await live_for(request)
     of = live.listed.symbols.get(code_of(request.GET.get("of", "")))
     wanted = searched(request, "add" if of else "q")
     codes = find(live, wanted) if len(wanted) > 1 else []
@@ -205,7 +205,7 @@ def searched(request: HttpRequest, field: str = "q") -> str:
 @in_our_language
 async def board(request: HttpRequest, slug: str) -> HttpResponse:
     """Show one page of a board, searched, filtered and sorted by the query string."""
-    live = await ensure_started()
+    live = await live_for(request)
     found = live.listed.boards.get(slug)
     if found is None:
         raise Http404(_("There is no board “%(slug)s”.") % {"slug": slug})
@@ -276,7 +276,7 @@ def column(query: BoardQuery, name: str, heading: str) -> dict[str, str]:
 @in_our_language
 async def symbol(request: HttpRequest, code: str) -> HttpResponse:
     """Show one symbol."""
-    live = await ensure_started()
+    live = await live_for(request)
     found, symbols = listed(live, code), live.listed.symbols
     await live.fragments.known.prepare(live, [found.code])
     choice = Choice(request.GET, found.code, symbols)
@@ -359,7 +359,7 @@ def neighbours(live: Live, board: BoardView, code: str) -> tuple[str, ...]:
 @require_safe
 async def bars(request: HttpRequest, code: str) -> HttpResponse:
     """Return the stored bars of a symbol's chart as CSV, or the closes of a comparison."""
-    live = await ensure_started()
+    live = await live_for(request)
     found, listed_now = listed(live, code), live.listed.symbols
     choice = Choice(request.GET, found.code, listed_now)
     if choice.errors:
@@ -383,9 +383,10 @@ async def bars(request: HttpRequest, code: str) -> HttpResponse:
 async def live_again(request: HttpRequest) -> HttpResponse:
     """Update a page that has no socket, or whose socket may have failed, and give it a new one.
 
-    The page shows "Not live" until the new socket sends a pulse.
+    The page shows "Not live" until the new socket sends a pulse. Under WSGI there are no sockets:
+    the page requests this again and again.
     """
-    live = await ensure_started()
+    live = await live_for(request)
     try:
         address = Address.read(request.GET)
     except TooManySymbols as error:
@@ -396,16 +397,19 @@ async def live_again(request: HttpRequest) -> HttpResponse:
     watch = address.watch(live.listed)
     await live.fragments.known.prepare(live, watch.of("panel"))
     fragments, edition, opening = live.fragments, address.edition, "opening" in request.GET
+    condition, turn = "opening" if opening else "late", TURNS[0]
+    if live.is_polled:
+        condition, turn = "polled", TURNS[request.GET.get("turn") == "2"]
     answer = [
         rows + fragments.about(watch) if rows else fragments.everything(watch),
-        fragments.state(edition, "opening" if opening else "late"),
+        fragments.state(edition, condition, turn),
     ]
     if opening:
         watched = ((name, value) for name in TAGS for value in request.GET.getlist(name))
         answer.append(fragments.opened(watched, edition))
     if opening and "opened" not in request.GET:
-        answer.append(fragments.end(address, edition))
-    else:
+        answer.append(fragments.end(address, edition, polled=live.is_polled))
+    elif not live.is_polled:
         socket = fragments.render("quotes/_socket.html", edition, {"address": address})
         answer.append(addressed(socket))
     return HttpResponse("".join(answer))
@@ -434,7 +438,7 @@ def embeddable(view: Any) -> Any:
 @in_our_language
 async def embed(request: HttpRequest) -> HttpResponse:
     """Show a live table for an iframe: `?symbols=BTC-USD,AAPL&theme=dark&lang=de`."""
-    live = await ensure_started()
+    live = await live_for(request)
     try:
         address = replace(Address.read(request.GET), board="")
     except TooManySymbols as error:
@@ -455,20 +459,20 @@ async def healthz(request: HttpRequest) -> HttpResponse:
 
     A silent feed is not a reason to restart a web process, so it does not change the status.
     """
-    return plain(await condition())
+    return plain(await condition(request))
 
 
 @fresh
 @require_safe
 async def readyz(request: HttpRequest) -> HttpResponse:
     """Answer 200 with "ok" while the pages of this process are live, else 503 with the reason."""
-    words = await condition()
+    words = await condition(request)
     return plain(words, status=200 if words == LIVE else 503)
 
 
-async def condition() -> str:
+async def condition(request: HttpRequest) -> str:
     """Return "ok", or the time in UTC when prices stopped, or that no batch has come yet."""
-    live = await ensure_started()
+    live = await live_for(request)
     if stopped_at := live.store.stopped_at:
         return f"prices stopped at {stopped_at.isoformat(timespec='seconds')}"
     return LIVE if live.beat.heard_at else "opening: no batch of the feed yet"
@@ -485,4 +489,4 @@ async def metrics(request: HttpRequest) -> HttpResponse:
     """Return the figures of this process to the addresses in METRICS_FROM, to others a 404."""
     if not is_within(request.META.get("REMOTE_ADDR", ""), conf.get("METRICS_FROM")):
         return plain("Not found", status=404)
-    return HttpResponse(exposition(await ensure_started()), content_type=CONTENT_TYPE_LATEST)
+    return HttpResponse(exposition(await live_for(request)), content_type=CONTENT_TYPE_LATEST)

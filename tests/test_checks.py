@@ -155,6 +155,12 @@ class TestTheDict:
         assert error.hint
         assert "REDIS_URL" in error.hint
 
+    def test_a_feed_of_its_own_needs_no_layer_in_a_site_without_asgi(self, settings: Any):
+        settings.ASGI_APPLICATION, settings.CHANNEL_LAYERS = None, {}
+        assert errors(settings, FEED="external") == []
+        [warning, _] = check_servers()
+        assert "manage.py runfeed" in str(warning.hint)
+
     @pytest.mark.parametrize("given", [0, -1, "5", None, True, {}, float("nan"), float("inf")])
     def test_a_pace_must_be_a_number_above_zero(self, settings: Any, given: Any):
         error = the_error(settings, PACE=given)

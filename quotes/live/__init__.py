@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import asyncio
 
+from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpRequest
 from django.urls import set_script_prefix
 
 from quotes import conf
 from quotes.limits import address_of
 from quotes.limits.answers import Refused
+from quotes.live import polled
 from quotes.live.live import Live
 
-__all__ = ["Live", "close_sockets", "current", "ended", "ensure_started", "stop"]
+__all__ = [
+    "Live",
+    "close_sockets",
+    "current",
+    "ended",
+    "ensure_started",
+    "known_to",
+    "live_for",
+    "stop",
+]
 
 _live: Live | None = None
 _starting: asyncio.Task[None] | None = None
@@ -57,6 +69,23 @@ def use(parts: Live | None) -> None:
     """Make these the live parts of this process without starting them, for the tests of a site."""
     global _live, _starting
     _live, _starting = parts, None
+
+
+async def live_for(request: HttpRequest) -> Live:
+    """Return the live parts for a request: those of this process or, under WSGI, its own ones."""
+    if _live is not None or isinstance(request, ASGIRequest):
+        return await ensure_started()
+    parts = await polled.read()
+    request.quotes_live = parts  # type: ignore[attr-defined]  # for the tags of its page
+    return parts
+
+
+def known_to(request: HttpRequest | None) -> Live | None:
+    """Return the live parts of this process or, under WSGI, those that a view made for a request.
+
+    Return None if there are none.
+    """
+    return _live or getattr(request, "quotes_live", None)
 
 
 async def close_sockets(code: int) -> None:

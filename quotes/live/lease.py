@@ -56,6 +56,11 @@ def mark_stored(epoch: int, batch: int) -> None:
     FeedLease.objects.filter(pk=1, epoch=epoch).update(batch=batch)
 
 
+def is_held() -> bool:
+    """Return whether a feed runs: its lease has not ended."""
+    return FeedLease.objects.filter(pk=1, expires_at__gte=Now()).exists()
+
+
 def newest_stored() -> tuple[int, int]:
     """Return the epoch and the number of the newest batch whose quotes are stored."""
     return FeedLease.objects.filter(pk=1).values_list("epoch", "batch").first() or (0, 0)

@@ -87,6 +87,7 @@ class Live:
         self.indexed: Listed | None = None  # what the index was made of
         self._index = SymbolIndex(())
         self.on_change: set[Callable[[], None]] = set()  # called when symbols or boards change
+        self.is_polled = False  # read for one request, whose page has no socket
         self.changes = 0  # changes of symbols and boards, as the database counts them
         self.writer: Writer | None = None  # of the feed, while this process leads
 
@@ -107,6 +108,12 @@ class Live:
             )
             self.indexed = listed
         return self._index
+
+    @property
+    def newest(self) -> datetime:
+        """When the newest quote arrived; without quotes, when this process began."""
+        known = [state.quote.received_at for state in self.store.states.values() if state.quote]
+        return max(known, default=self.beat.began_at)
 
     async def start(self, *, pages: bool = True, feed: bool = False) -> None:
         """Load symbols, boards and last quotes, then listen to the layer.
@@ -383,9 +390,7 @@ class Live:
 
     def prices_stopped(self) -> None:
         """Show on all pages that the process no longer hears the feed."""
-        known = [state.quote.received_at for state in self.store.states.values() if state.quote]
-        newest = max(known, default=self.beat.began_at)
-        at = self.store.stop(self.beat.heard_at or newest)
+        at = self.store.stop(self.beat.heard_at or self.newest)
         logger.warning(
             "no batch of the feed for %.0f s: pages show that prices stopped at %s",
             self.beat.silence,

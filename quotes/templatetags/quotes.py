@@ -14,6 +14,7 @@ from typing import Any
 
 from django import template
 from django.conf import settings
+from django.http import HttpRequest
 from django.template import Context, TemplateSyntaxError
 from django.template.loader import render_to_string
 from django.utils import translation
@@ -30,7 +31,7 @@ from quotes.formats import language_of_texts
 from quotes.fragments import Fragments
 from quotes.htmx import dialect, scripts
 from quotes.htmx.nonces import nonce_of
-from quotes.live import current
+from quotes.live import current, known_to
 from quotes.models import Symbol
 from quotes.shown import Shown
 from quotes.store import Store
@@ -95,7 +96,7 @@ def quote_value(context: Context, symbol: object, field: str = "last") -> str:
     It is escaped like any other value of a template. `plain.FIELDS` has all fields.
     """
     code, edition = given.code_of(symbol), _edition()
-    state = _fragments(_page(context)).store.states.get(code)
+    state = _fragments(context, _page(context)).store.states.get(code)
     with edition.written(), _as_template_error("quote_value"):
         return plain.value(state, field, edition.language) if state else plain.unknown(code)
 
@@ -108,7 +109,7 @@ def static_quote(context: Context, symbol: object, *, text: bool = False, base: 
     `text=True` returns plain text, for the text of a mail.
     """
     code, edition = given.code_of(symbol), _edition()
-    state = _fragments(_page(context)).store.states.get(code)
+    state = _fragments(context, _page(context)).store.states.get(code)
     with edition.written(), _as_template_error("static_quote"):
         if state is None:
             return plain.unknown(code)
@@ -126,7 +127,11 @@ def quotes_socket(context: Context, address: Address) -> SafeString:
         symbols=address.symbols if address.board else (*address.symbols, *page["entry"]),
         price=(*address.price, *page["price"]),
     )
-    return _fragments(page).end(merged, address.edition)
+    live = known_to(_request(context))
+    polled = live is not None and live.is_polled
+    # the answer to the first request may come from another server, which has sockets
+    fragments = _fragments(context, page)
+    return fragments.end(merged, address.edition, polled=polled, at_once=polled)
 
 
 @register.simple_tag
@@ -162,7 +167,7 @@ def quotes_own_socket(context: Context) -> str:
 def _show(context: Context, widget: str, codes: tuple[str, ...], left_out: int = 0) -> SafeString:
     edition = _edition()
     page = _page(context)
-    fragments = _fragments(page)
+    fragments = _fragments(context, page)
     page[widget].extend(codes)
     listed = [code for code in codes if code in fragments.store.states]
     # of this tag only: the socket adds what the page's other tags need
@@ -222,9 +227,15 @@ def _page(context: Context) -> dict[str, Any]:
     return page
 
 
-def _fragments(page: dict[str, Any]) -> Fragments:
+def _request(context: Context) -> HttpRequest | None:
+    """Return the request, also of a site whose templates have no variable of this name."""
+    request: HttpRequest | None = getattr(context, "request", None) or context.get("request")
+    return request
+
+
+def _fragments(context: Context, page: dict[str, Any]) -> Fragments:
     """Return the fragments of this process or, if its live parts do not run, of the database."""
-    live = current()
+    live = known_to(_request(context))
     if live is not None:
         return live.fragments
     page["fragments"] = found = page["fragments"] or _fragments_of_the_database()

@@ -114,3 +114,15 @@ def test_a_leader_on_another_machine_keeps_its_lease():
 def test_a_container_that_restarts_with_its_old_name_leads_at_once():
     assert lease.take(lease.this_process()) == 1
     assert lease.take(lease.this_process()) == 2
+
+
+def test_a_lease_is_held_from_when_it_is_taken_until_it_is_given_back_or_ends():
+    assert not lease.is_held()
+    assert lease.take(ALICE) == 1
+    assert lease.is_held()
+    let_the_lease_expire()
+    assert not lease.is_held()
+    assert lease.renew(ALICE, 1)
+    assert lease.is_held()
+    lease.give_back(ALICE, 1)
+    assert not lease.is_held()

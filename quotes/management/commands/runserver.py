@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any, cast
@@ -16,6 +17,7 @@ from daphne.endpoints import build_endpoint_description_strings
 from daphne.management.commands import runserver
 from daphne.server import Server
 from django.conf import settings
+from django.contrib.staticfiles.handlers import StaticFilesHandler
 from django.core.management.base import CommandError, CommandParser
 from django.db import DatabaseError, OperationalError
 
@@ -65,10 +67,12 @@ class Command(runserver.Command):
 
     def get_application(self, options: dict[str, Any]) -> Any:
         """Return the site's application with live parts and, in debug mode, static files."""
-        insecure = options.get("insecure_serving", False)
-        return site_application(
-            with_static=options.get("use_static_handler", False) and (settings.DEBUG or insecure)
-        )
+        return site_application(with_static=serves_static(options))
+
+    def get_handler(self, *args: Any, **options: Any) -> Any:
+        """Return the WSGI application for --noasgi, with static files in debug mode."""
+        handler = super().get_handler(*args, **options)
+        return StaticFilesHandler(handler) if serves_static(options) else handler
 
     def run(self, **options: Any) -> None:
         """Serve, if the settings allow the address."""
@@ -129,6 +133,12 @@ class Command(runserver.Command):
         """
         if action not in ("connecting", "disconnected"):
             super().log_action(protocol, action, details)
+
+
+def serves_static(options: Mapping[str, Any]) -> bool:
+    """Return whether the server serves static files."""
+    insecure = options.get("insecure_serving", False)
+    return bool(options.get("use_static_handler", False) and (settings.DEBUG or insecure))
 
 
 async def _start() -> None:
