@@ -11,7 +11,7 @@ define DATABASE
 @$(BIN)/python manage.py loadcatalogue --if-empty
 endef
 
-.PHONY: help setup dev run serve test matrix clocks newcomer htmx check audit bench browsers faults kills lock revisions screenshots
+.PHONY: help setup dev run serve test matrix clocks newcomer hosts htmx check audit bench browsers faults kills lock revisions screenshots
 
 help:  ## this list
 	@awk -F ':.*  ## ' '/^[a-z]+:.*  ## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -56,6 +56,9 @@ check: dev  ## style, types and settings; it builds a wheel in var/dist/, too
 
 newcomer: dev  ## the steps of the README from an empty folder to a moving price, with their seconds
 	@$(BIN)/python -m tests.hosts.newcomer
+
+hosts: dev  ## the wheel in sites of other people, in Chromium; HOSTS=Wagtail tries only this one
+	@$(BIN)/python -m tests.hosts $(HOSTS)
 
 audit: dev  ## compare the locked packages with advisories, and list them in var/sbom.json
 	@$(BIN)/python requirements/audit.py

@@ -14,6 +14,7 @@ import pytest
 from django.core.management import call_command, get_commands
 from django.http import QueryDict
 from django.template import Context, Template
+from django.urls import NoReverseMatch
 
 from quotes import conf
 from quotes.addresses import Address
@@ -172,6 +173,14 @@ def test_a_template_in_the_documents_renders(snippet: str):
     page = Template(snippet).render(Context({"watched_codes": ["BTC-USD", "AAPL"]}))
     assert page.index("theme.css") < page.index("quotes.css")
     assert "Unknown" not in page
+
+
+@pytest.mark.django_db
+def test_a_site_without_our_pages_raises_the_error_in_the_documents(settings: Any):
+    settings.ROOT_URLCONF = "django.contrib.auth.urls"
+    [message] = re.findall(r"`quotes.W017`, or `([^`]*)`", EMBEDDING)
+    with pytest.raises(NoReverseMatch, match=f"^{message}$"):
+        Template('{% load quotes %}{% live_quote "AAPL" %}').render(Context())
 
 
 def shown_names() -> set[str]:

@@ -14,6 +14,7 @@ from websockets.sync.client import connect
 
 from tests.hosts.newcomer import commands, edits, set_up, wait_for_a_move
 from tests.hosts.projects import HOME, Project, borrowed_environment, build_wheel
+from tests.hosts.sites import CHAT
 from tests.servers import PATIENCE, ROOT
 from tests.snippets import snippets
 
@@ -216,6 +217,19 @@ def test_another_server_needs_one_line_of_the_documents_in_any_order_of_imports(
         assert_live(production)
 
 
+def test_a_site_keeps_its_own_sockets_with_the_lines_of_the_documents(production: Project):
+    [lines] = [each for each in snippets("python", EMBEDDING) if "ProtocolTypeRouter" in each]
+    production.write("mysite/asgi.py", lines)
+    production.write("chat/__init__.py", "")
+    production.write("chat/routing.py", CHAT)
+    with production.served("-m", "uvicorn", "mysite.asgi:application", "--port", "{port}"):
+        assert_live(production)
+        where = f"ws://127.0.0.1:{production.port}/ws/chat/"
+        with connect(where, open_timeout=PATIENCE) as socket:
+            socket.send("hello")
+            assert socket.recv(timeout=PATIENCE) == "HELLO"
+
+
 @pytest.mark.parametrize("server", ["uvicorn --port", "daphne -p"])
 def test_a_site_without_a_file_for_servers_is_served_by_its_settings_alone(
     production: Project, server: str
@@ -237,5 +251,17 @@ def test_an_app_of_the_site_with_the_same_label_is_named_as_the_documents_show(
         "mysite/settings.py", "INSTALLED_APPS = [", 'INSTALLED_APPS = ["quotes", "shop.quotes",'
     )
     text = "Application labels aren't unique, duplicates: quotes"
+    assert text in project.manage("check", check=False).stderr
+    assert f"| `{text}` |" in EMBEDDING.read_text()
+
+
+def test_a_module_of_the_site_with_the_same_name_is_found_as_the_documents_show(
+    environment: str, tmp_path: Path
+):
+    project = Project(tmp_path, environment).start()
+    for name, old, new in edits():
+        project.change(name, old, new)
+    project.write("quotes/__init__.py", "")
+    text = "No module named 'quotes.urls'"
     assert text in project.manage("check", check=False).stderr
     assert f"| `{text}` |" in EMBEDDING.read_text()
