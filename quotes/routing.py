@@ -35,8 +35,8 @@ def live_application(application: Callable[..., Any]) -> Callable[..., Any]:
     In a site without other sockets:  application = live_application(get_asgi_application())
 
     An application with sockets of its own, such as the ProtocolTypeRouter of a Channels project,
-    keeps them: it gets all sockets whose addresses are not ours. An application that has the live
-    parts already is returned as it is.
+    keeps them: it gets all sockets whose addresses are not ours. It also keeps its lifespan. An
+    application that has the live parts already is returned as it is.
 
     Raise ImproperlyConfigured for invalid settings here, before the server listens: under daphne
     there is no later moment for it.
@@ -44,8 +44,11 @@ def live_application(application: Callable[..., Any]) -> Callable[..., Any]:
     if getattr(application, "has_live_parts", False):
         return application
     refuse_wrong_settings()
-    sockets = ours_or_theirs(application)
-    routes = {"http": bounded(application), "websocket": sockets}
+    routes = {
+        "http": bounded(application),
+        "websocket": ours_or_theirs(application),
+        "lifespan": with_lifespan(application),
+    }
     live = with_live_parts(ProtocolTypeRouter(routes))
     live.has_live_parts = True  # type: ignore[attr-defined]
     return live
@@ -79,7 +82,7 @@ def with_live_parts(application: Callable[..., Any]) -> Callable[..., Any]:
 
     async def wrapped(scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
-            await lifespan(receive, send)
+            await application(scope, receive, send)
             return
         put_below_prefix(scope)
         if ended():
@@ -101,23 +104,53 @@ def put_below_prefix(scope: dict[str, Any]) -> None:
         scope["path"] = prefix + scope["path"]
 
 
-async def lifespan(receive: Any, send: Any) -> None:
-    """Start and stop the live parts with the server, if it has a lifespan: daphne has none."""
-    with suppress(asyncio.CancelledError):  # a server may end while it waits for its database
-        while True:
-            message = await receive()
-            if message["type"] == "lifespan.startup":
-                try:
-                    await ensure_started()
-                except DatabaseError as error:
-                    words = f"{error}: create the tables with  manage.py migrate"
-                    await send({"type": "lifespan.startup.failed", "message": words})
-                    return
-                await send({"type": "lifespan.startup.complete"})
-            elif message["type"] == "lifespan.shutdown":
-                await stop()
-                await send({"type": "lifespan.shutdown.complete"})
-                return
+def with_lifespan(application: Callable[..., Any]) -> Callable[..., Any]:
+    """Start and stop the live parts with a server that has a lifespan: daphne has none.
+
+    If the site's own application has a lifespan, it begins before them.
+    """
+
+    async def wrapped(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        begun = False
+
+        async def begin() -> Any:
+            nonlocal begun
+            begun = True
+            return await receive()
+
+        with suppress(asyncio.CancelledError):  # a server may end while it waits for its database
+            try:
+                await application(scope, begin, starting_and_stopping(send))
+            except Exception:
+                if begun:
+                    raise
+                await no_lifespan(receive, starting_and_stopping(send))  # as that of Django
+
+    return wrapped
+
+
+async def no_lifespan(receive: Any, send: Any) -> None:
+    """Answer the messages of a lifespan for an application that has nothing to start."""
+    for what in ("startup", "shutdown"):
+        await receive()
+        await send({"type": f"lifespan.{what}.complete"})
+
+
+def starting_and_stopping(send: Any) -> Callable[[dict[str, str]], Any]:
+    """Start the live parts before a lifespan's start is reported, and stop them before its end."""
+
+    async def wrapped(message: dict[str, str]) -> None:
+        if message["type"] == "lifespan.startup.complete":
+            try:
+                await ensure_started()
+            except DatabaseError as error:
+                words = f"{error}: create the tables with  manage.py migrate"
+                message = {"type": "lifespan.startup.failed", "message": words}
+        elif message["type"] == "lifespan.shutdown.complete":
+            await stop()
+        await send(message)
+
+    return wrapped
 
 
 def limited(application: Callable[..., Any]) -> Callable[..., Any]:

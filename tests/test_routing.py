@@ -506,6 +506,40 @@ async def test_the_live_parts_start_and_stop_with_the_lifespan_of_a_server(
     await server.wait()
 
 
+class Pool:
+    """An application with a lifespan of its own, which may fail."""
+
+    def __init__(self, start: str = "complete") -> None:
+        self.start, self.states = start, ["closed"]
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        for what, state in ((f"startup.{self.start}", "open"), ("shutdown.complete", "closed")):
+            await receive()
+            self.states.append(state)
+            await send({"type": f"lifespan.{what}"})
+
+
+async def test_a_site_keeps_the_lifespan_of_its_own_application(live_parts: Any):
+    await live.stop()
+    pool = Pool()
+    server = ApplicationCommunicator(live_application(pool), {"type": "lifespan"})
+    for what, is_open in (("startup", True), ("shutdown", False)):
+        await server.send_input({"type": f"lifespan.{what}"})
+        assert await server.receive_output(5) == {"type": f"lifespan.{what}.complete"}
+        assert (pool.states[-1] == "open") == (live.current() is not None) == is_open
+    assert pool.states == ["closed", "open", "closed"]
+    await server.wait()
+
+
+async def test_a_site_that_can_t_start_does_not_start_the_live_parts(live_parts: Any):
+    await live.stop()
+    application = live_application(Pool(start="failed"))
+    server = ApplicationCommunicator(application, {"type": "lifespan"})
+    await server.send_input({"type": "lifespan.startup"})
+    assert await server.receive_output(5) == {"type": "lifespan.startup.failed"}
+    assert live.current() is None
+
+
 async def test_a_crowd_at_the_start_starts_the_live_parts_once(
     transactional_db: None, settings: Any
 ):
