@@ -118,13 +118,14 @@ def with_lifespan(application: Callable[..., Any]) -> Callable[..., Any]:
             begun = True
             return await receive()
 
+        report = starting_and_stopping(send)
         with suppress(asyncio.CancelledError):  # a server may end while it waits for its database
             try:
-                await application(scope, begin, starting_and_stopping(send))
+                await application(scope, begin, report)
             except Exception:
                 if begun:
                     raise
-                await no_lifespan(receive, starting_and_stopping(send))  # as that of Django
+                await no_lifespan(receive, report)  # as that of Django
 
     return wrapped
 

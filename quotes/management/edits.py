@@ -54,6 +54,7 @@ class Edit:
     source: Source
     after: str = ""
     prefix: str = ""  # of our pages, if the edit includes them
+    when: str = "To do"
 
     @property
     def diff(self) -> Iterator[str]:
@@ -108,7 +109,7 @@ def of_asgi() -> Edit | None:
     line = f'application = get_live_application("{found[1] if found else ""}")'
     after = served(source.text, line) if found else ""
     why = "our sockets, for ASGI servers other than  manage.py serve"
-    return Edit(path, why, AROUND, source, after)
+    return Edit(path, why, AROUND, source, after, when="Before production,")
 
 
 def pages(found: list[Edit]) -> str:

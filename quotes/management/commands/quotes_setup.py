@@ -88,7 +88,7 @@ class Command(BaseCommand):
             edit.write()
             self.done("Edited", f"{where}: {edit.why}")
         else:
-            self.stdout.write(self.style.WARNING(f"\nTo do in {where}: {edit.why}"))
+            self.stdout.write(self.style.WARNING(f"\n{edit.when} in {where}: {edit.why}"))
         if write and not edit.after:
             self.stdout.write("    This file has an unexpected form: edit it by hand.")
         for line in edit.diff if edit.after else (f"+{line}" for line in edit.lines):
