@@ -46,16 +46,16 @@ FIRST, FURTHER, OURS = "quotes-first", "quotes-further", ""
 
 @register.simple_tag(takes_context=True)
 def quotes_head(
-    context: Context, *, htmx: bool = True, style: bool = True, own: bool = False
+    context: Context, *, htmx: bool = True, stylesheets: bool = True, own: bool = False
 ) -> SafeString:
     """Add the stylesheets and scripts in the <head>, so that the tags of the page do not add them.
 
-    `own=True` is for our own pages, which have our htmx whatever QUOTES["HTMX"] is. `style=False`
-    leaves the stylesheets out, for pages whose own ones contain these. `htmx=False` leaves the
-    scripts out, for pages that insert parts with tags into others.
+    `own=True` is for our own pages, which have our htmx whatever QUOTES["HTMX"] is.
+    `stylesheets=False` is for pages whose own ones contain these. `htmx=False` leaves the script
+    out, for parts that are inserted into other pages.
     """
     _page(context)["head"] = True
-    return _head(context, htmx=htmx, style=style, own=own)
+    return _head(context, htmx=htmx, stylesheets=stylesheets, own=own)
 
 
 @register.simple_tag(takes_context=True)
@@ -208,9 +208,9 @@ def _as_template_error(tag: str) -> Iterator[None]:
 
 
 def _head(
-    context: Context, *, htmx: bool = True, style: bool = True, own: bool = False
+    context: Context, *, htmx: bool = True, stylesheets: bool = True, own: bool = False
 ) -> SafeString:
-    shown = {"htmx": htmx, "style": style, "own": own, "nonce": quotes_nonce(context)}
+    shown = {"htmx": htmx, "stylesheets": stylesheets, "own": own, "nonce": quotes_nonce(context)}
     return mark_safe(render_to_string("quotes/_head.html", shown).strip())  # noqa: S308
 
 

@@ -34,7 +34,7 @@ OURS = BUTTONS.format(late="/late/", more="/more/", visited="/visited/")
 BARE = BUTTONS.format(late="/bare/late/", more="/bare/more/", visited="/bare/visited/")
 LATE = f'<div class="late">{TABLE}{PRICE}</div>'
 MORE = '<p class="more">{% live_quote "ADA-USD" %}</p>'
-WITHOUT = "{% quotes_head htmx=False style=False %}"
+WITHOUT = "{% quotes_head htmx=False stylesheets=False %}"
 
 
 def page(body: str, head: str = "") -> Callable[[HttpRequest], HttpResponse]:
