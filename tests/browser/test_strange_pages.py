@@ -97,6 +97,8 @@ ROW = """(row) => {
     return {height: from.height, code: bottom(".quotes-code"), price: bottom(".c-last"),
         percent: bottom("[data-field='change-percent']")};
 }"""
+TYPE_OF_OURS = """.place { color-scheme: var(--quotes-scheme);
+    font-family: var(--quotes-font); color: var(--quotes-ink); }"""
 COLOUR = "(element) => getComputedStyle(element).color"
 # whatever the market does
 COLOUR_OF_GAIN = """(arrow) => {
@@ -183,7 +185,7 @@ def test_nothing_of_a_strange_page_changes(
 
 
 @pytest.mark.parametrize(("theme", "size"), VIEWS)
-def test_a_table_in_a_strange_page_looks_as_in_ours(
+def test_a_table_in_a_strange_page_looks_as_in_ours_except_for_its_type(
     elsewhere: Site, tab: OpenTab, theme: str, size: dict[str, int]
 ):
     ours, theirs = tab(viewport=size), tab(viewport=size)
@@ -194,6 +196,7 @@ def test_a_table_in_a_strange_page_looks_as_in_ours(
     for style in STYLES:
         for place in ("body", "head"):  # after the site's own styles, and before them
             drawn(theirs.open(address(elsewhere, style, theme, place)).live())
+            theirs.page.add_style_tag(content=TYPE_OF_OURS)
             for (part, condition), here in as_ours.items():
                 there = looks(theirs.page, part, condition)
                 assert differences(here, there) == {}, f"{part} {condition} {style} {place}"
@@ -218,6 +221,51 @@ def test_a_price_has_the_type_of_its_line_and_the_rest_of_ours(
         assert differences(here, there) == {}
     assert theirs.page.locator(".quote-price .quotes-arrow").evaluate(COLOUR_OF_GAIN) == gain
     assert theirs.page.locator(".quote-price .quotes-currency").evaluate(COLOUR) == muted
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("style", STYLES)
+def test_a_table_has_the_font_and_the_colour_of_its_page(
+    elsewhere: Site, tab: OpenTab, style: str, theme: str
+):
+    page = tab(address(elsewhere, style, theme, "body")).live().page
+    colour, font, *_ = page.locator(".place").evaluate(TYPE)
+    for part in (".quotes-table data", ".quotes-table .quotes-code"):
+        assert page.locator(part).first.evaluate(TYPE)[:2] == [colour, font]
+
+
+SCHEME = "(element) => getComputedStyle(element).colorScheme"
+WRAP = """([around, within]) => {
+    const [outer, inner] = [around, within].map((markup) => {
+        const template = document.createElement("template");
+        template.innerHTML = markup;
+        return template.content.firstChild;
+    });
+    document.body.append(outer);
+    outer.append(inner);
+    inner.append(...document.querySelectorAll(".place, p.line"));
+}"""
+
+
+@pytest.mark.parametrize(
+    ("around", "within", "scheme"),
+    [
+        ("<div>", "<div>", "normal"),
+        ('<div class="dark">', "<div>", "dark"),
+        ('<div data-bs-theme="dark">', "<div>", "dark"),
+        ('<div data-theme="light">', '<div data-theme="dark">', "dark"),
+        ('<div data-bs-theme="dark">', '<div data-bs-theme="light">', "light"),
+        ('<div data-mode="dark">', '<div data-color-mode="light">', "light"),
+    ],
+)
+def test_quotes_are_light_or_dark_as_the_nearest_element_states(
+    elsewhere: Site, tab: OpenTab, around: str, within: str, scheme: str
+):
+    page = tab(address(elsewhere, "bare", "light", "body")).live().page
+    page.evaluate(WRAP, [around, within])
+    for part in (".live-quotes", ".quotes-inline", ".live-quote-foot"):
+        assert page.locator(part).first.evaluate(SCHEME) == scheme
+    assert page.locator(".place").evaluate(SCHEME) == "normal", "the page itself does not change"
 
 
 def test_a_site_changes_our_looks_as_the_documents_say(elsewhere: Site, tab: OpenTab):
