@@ -173,6 +173,18 @@ def test_in_a_page_of_a_language_without_our_texts_quotes_are_english_as_a_whole
     assert ">Time<" in page
 
 
+@pytest.mark.urls("tests.browser.moved_urls")
+def test_links_begin_with_the_language_of_each_page(listed: None):
+    for language in ("en", "de"):
+        with translation.override(language):
+            page = render(
+                '{% live_quotes "AAPL" %}{% static_quote "AAPL" base="http://a.example" %}'
+            )
+        assert f'<a href="/{language}/market/symbols/AAPL/"' in page
+        assert f'<a href="http://a.example/{language}/market/symbols/AAPL/"' in page
+        assert f'hx-get="/{language}/market/live/?opening=1' in page
+
+
 @pytest.mark.parametrize("with_request", [True, False])
 def test_each_tag_brings_all_it_needs_and_no_id(listed: None, with_request: bool, rf: Any):
     tags = ['{% live_quotes "BTC-USD" %}', '{% live_quotes "BTC-USD" "AAPL" %}']

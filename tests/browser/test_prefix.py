@@ -41,3 +41,22 @@ def test_a_board_below_a_prefix_connects_moves_and_heals(below_market: Site, tab
         page.page.get_by_role("link", name="BTC-USD").click()
         page.live().moves("BTC-USD")
         assert page.page.url.startswith(f"{wire.url}/market/symbols/BTC-USD/")
+
+
+def test_tags_below_a_prefix_are_live_and_lead_to_pages_below_it(
+    tmp_path: Path, few_symbols: Path, tab: OpenTab
+):
+    env = OFTEN | {
+        "DJANGO_SETTINGS_MODULE": "tests.browser.elsewhere",
+        "DJANGO_SCRIPT_NAME": "/market",
+    }
+    with site(tmp_path, few_symbols, **env) as running:
+        page = tab(f"{running.url}/market/article/").live()
+        page.moves("BTC-USD")
+        assert "/market/live/" in page.asked
+        assert [each.partition("?")[0] for each in page.sockets] == [
+            f"{running.ws}/market/ws/quotes/"
+        ]
+        links = page.page.locator(".quotes a").evaluate_all("all => all.map((e) => e.pathname)")
+        assert links
+        assert all(link.startswith("/market/symbols/") for link in links)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import html
 import re
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.db import connection
 from django.http import QueryDict
 from django.test.utils import CaptureQueriesContext
@@ -14,6 +16,8 @@ from django.utils.functional import lazystr
 from quotes.addresses import Address
 from quotes.codes import MAX_CODE
 from quotes.models import Board, BoardSymbol, Symbol
+from tests.browser.tab import symbols_in
+from tests.sockets import opened
 from tests.test_templatetags import lasts, render, watched
 
 SHOWN = [("AAPL", "101"), ("BTC-USD", "64000.01"), ("MSFT", "")]
@@ -103,6 +107,17 @@ def test_a_table_beyond_the_limit_shows_the_first_200_and_the_number_of_the_othe
     assert "and 1 more symbol, which is not live" in page
     query = "&".join(f"{name}={value}" for name, value in watched(page))
     assert Address.read(QueryDict(query)).symbols == tuple(codes[:200])
+
+
+async def test_the_socket_of_a_table_beyond_the_limit_opens(live_parts: Any, async_client: Any):
+    codes = await sync_to_async(fill)(250)
+    await live_parts.reload()
+    page = render("{% live_quotes given %}", given=codes)
+    answer = (await async_client.get("/live/", dict(watched(page)))).content.decode()
+    [address] = re.findall(r'hx-ws:connect="([^"]*)"', answer)
+    opened_page, first = await opened(html.unescape(address))
+    await opened_page.disconnect()
+    assert symbols_in(first) == codes[:200]
 
 
 def test_a_price_beyond_the_limit_stands_still_and_has_its_time(listed: None):
