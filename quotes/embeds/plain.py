@@ -36,9 +36,9 @@ def value(state: State, field: str, language: str) -> str:
 
 def unknown(code: str) -> str:
     """Return the text in place of a symbol that is not active."""
-    return (
-        gettext("Unknown symbol: %(code)s") % {"code": code} if code else gettext("No symbol given")
-    )
+    if not code:
+        return gettext("No symbol given")
+    return gettext("Unknown symbol: %(code)s") % {"code": code}
 
 
 def piece(state: State, language: str, link: str, *, text: bool) -> str:
@@ -51,9 +51,7 @@ def piece(state: State, language: str, link: str, *, text: bool) -> str:
         "attribution": provider_class(provider).attribution if provider in REGISTRY else "",
         "link": link,
     }
-    return (
-        "" + render_to_string(f"quotes/static_quote.{'txt' if text else 'html'}", context).strip()
-    )
+    return render_to_string(f"quotes/static_quote.{'txt' if text else 'html'}", context).strip()
 
 
 def absolute(path: str, base: str, request: HttpRequest | None) -> str:

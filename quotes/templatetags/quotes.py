@@ -113,7 +113,7 @@ def static_quote(context: Context, symbol: object, *, text: bool = False, base: 
     with edition.written(), _as_template_error("static_quote"):
         if state is None:
             return plain.unknown(code)
-        link = plain.absolute(Shown(state, edition.language).url, base, context.get("request"))
+        link = plain.absolute(Shown(state, edition.language).url, base, _request(context))
         piece = plain.piece(state, edition.language, link, text=text)
     return piece if text else mark_safe(piece)  # noqa: S308
 
