@@ -16,7 +16,7 @@ from quotes.models import Board, BoardSymbol, Symbol
 from quotes.testing.market import LiveQuotes
 from tests import revisions
 from tests.servers import ROOT
-from tests.test_docs import snippets
+from tests.snippets import snippets
 
 OLD = ROOT / "tests" / "browser" / "replaced" / "quotes"  # with the least that must be in them
 TAGS = '{% load quotes %}{% live_quotes "BTC-USD" %}<p>{% live_quote "BTC-USD" %}</p>'

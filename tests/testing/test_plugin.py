@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
+from tests.hosts.newcomer import edits
+from tests.hosts.projects import HOME, Project, borrowed_environment, build_wheel
 from tests.servers import ROOT
-from tests.test_docs import snippets
-from tests.test_packaging import Shop, wheel  # noqa: F401  a fixture
+from tests.snippets import snippets
 
 pytestmark = pytest.mark.server
 
+TAGS = """
+{% load quotes %}{% live_quotes "BTC-USD" "AAPL" %}
+<p>We take {% live_quote "BTC-USD" %} too.</p>
+"""
 SETTINGS = """
 [pytest]
-DJANGO_SETTINGS_MODULE = shop.settings
+DJANGO_SETTINGS_MODULE = mysite.settings
 asyncio_mode = auto
 asyncio_default_fixture_loop_scope = function
 filterwarnings = error
@@ -87,42 +89,42 @@ def test_it_keeps_its_own(live_quotes):
 
 
 @pytest.fixture(scope="module")
-def shop(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Shop:  # noqa: F811
-    shop = Shop(tmp_path_factory.mktemp("tested"), wheel)
-    (shop.folder / "pytest.ini").write_text(SETTINGS)
-    return shop
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project with the wheel and a home page with quotes, without a database."""
+    folder = tmp_path_factory.mktemp("shop")
+    python = borrowed_environment(folder / "venv", build_wheel(folder))
+    project = Project(folder / "project", python).start()
+    for name, old, new in edits()[:2]:
+        project.change(name, old, new)
+    project.write("templates/home.html", HOME.replace("TAG", TAGS))
+    project.write("pytest.ini", SETTINGS)
+    return project
 
 
-def run_pytest(shop: Shop, tests: str, *options: str) -> str:
+def run_pytest(shop: Project, tests: str, *options: str) -> str:
     """Run pytest on some tests and return its output."""
-    (shop.folder / "test_shop.py").write_text(tests)
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "--tb=short", *options],
-        cwd=shop.folder,
-        env=shop.env | {"COLUMNS": "200"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    shop.write("test_shop.py", tests)
+    shop.env["COLUMNS"] = "200"
+    command = ["-m", "pytest", "-p", "no:cacheprovider", "-q", "--tb=short", *options]
+    done = shop.run(*command, check=False)
     return done.stdout + done.stderr
 
 
-def test_all_tests_of_the_document_pass(shop: Shop):
+def test_all_tests_of_the_document_pass(shop: Project):
     document = snippets("python", ROOT / "docs" / "testing.md")
     tests = "\n".join(document)
     output = run_pytest(shop, tests)
     assert f"{tests.count('def test_')} passed" in output, output
 
 
-def test_the_settings_of_the_document_are_those_of_the_plugin(shop: Shop):
+def test_the_settings_of_the_document_are_those_of_the_plugin(shop: Project):
     [ini] = snippets("ini", ROOT / "docs" / "testing.md")
     shown = run_pytest(shop, "", "--help")
     for name in re.findall(r"^(\w+) =", ini, re.MULTILINE):
         assert name in shown
 
 
-def test_a_failing_test_states_what_is_wrong_at_its_own_line(shop: Shop):
+def test_a_failing_test_states_what_is_wrong_at_its_own_line(shop: Project):
     output = run_pytest(shop, FAILING)
     assert "5 failed, 1 error" in output, output
     for line in FAILURES.strip().splitlines():
@@ -133,7 +135,7 @@ def test_a_failing_test_states_what_is_wrong_at_its_own_line(shop: Shop):
     assert NEEDS_TRANSACTION in output
 
 
-def test_a_project_that_does_not_use_it_is_left_alone(shop: Shop):
+def test_a_project_that_does_not_use_it_is_left_alone(shop: Project):
     output = run_pytest(
         shop, WITHOUT, "-p", "no:django", "-o", "DJANGO_SETTINGS_MODULE=", "-W", "ignore"
     )
@@ -141,6 +143,6 @@ def test_a_project_that_does_not_use_it_is_left_alone(shop: Shop):
     assert "1 passed" in run_pytest(shop, OVERRIDDEN)
 
 
-def test_it_can_be_left_out(shop: Shop):
+def test_it_can_be_left_out(shop: Project):
     output = run_pytest(shop, FAILING, "-p", "no:quotes", "-k", "other_price")
     assert "fixture 'live_quotes' not found" in output
