@@ -10,7 +10,8 @@ So a reconnect needs nothing else:
 
 How that is written, and how often it is sent, comes with it: `lang=de`, `zone=utc` or
 `zone=exchange` for the times, `rate=5` for a message in five seconds at most, `htmx=2` for a page
-with htmx 2. Charts have the zone of the exchange whatever the address says.
+with htmx 2. Charts have the zone of the exchange whatever the address says. With `seen=1`, the page
+states while it is in view.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ class Address:
     zone: Zone = ""
     rate: int = 0
     htmx: dialect.Version = dialect.OURS
+    seen: bool = False  # whether the page sends messages while it is in view, and only then
 
     @classmethod
     def read(cls, params: QueryDict, board: str = "") -> Address:
@@ -72,6 +74,7 @@ class Address:
             zone=_zone(params.get("zone", "")),
             rate=_rate(params.get("rate", "")),
             htmx=2 if params.get("htmx") == "2" else dialect.OURS,
+            seen=params.get("seen") == "1",
             chart=_charts(params.getlist("chart")),
             **{name: _codes(params.getlist(name)) for name in WIDGETS},
         )
@@ -111,7 +114,7 @@ class Address:
         )
         pairs["rows"] = ",".join(map(str, self.rows))
         pairs |= {"board": self.board, "mark": self.mark, "lang": self.language}
-        pairs |= {"zone": self.zone, "rate": str(self.rate or "")}
+        pairs |= {"zone": self.zone, "rate": str(self.rate or ""), "seen": "1" if self.seen else ""}
         pairs["htmx"] = "" if self.htmx == dialect.OURS else str(self.htmx)
         return [(name, value) for name, value in pairs.items() if value] + self.query.pairs
 

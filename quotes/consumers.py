@@ -13,10 +13,12 @@ from django.core.exceptions import SuspiciousOperation
 from django.http import QueryDict
 
 from quotes.addresses import MAX_QUERY, Address, TooManySymbols
+from quotes.fragments import addressed
 from quotes.limits import TOO_MUCH, Allowance, address_of
 from quotes.limits.answers import Refused
 from quotes.live import ensure_started
 from quotes.live.hub import Subscriber
+from quotes.live.sight import MARK, Sight
 
 
 class QuotesConsumer(AsyncWebsocketConsumer):
@@ -25,6 +27,7 @@ class QuotesConsumer(AsyncWebsocketConsumer):
     channel_layer_alias = "none of the site's"  # so that Channels finds no layer and joins none
     board: ClassVar[str] = ""
     subscriber: Subscriber | None = None
+    sight: Sight | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve a socket from its handshake to its end, however it ends."""
@@ -44,6 +47,8 @@ class QuotesConsumer(AsyncWebsocketConsumer):
         self.subscriber = self.live.hub.subscribe(watch, self.base_send)
         self.live.on_change.add(self.symbols_changed)
         self.renew_rows(self.subscriber)
+        if self.address.seen:
+            self.sight = Sight(self.send_mark, self.rest)
 
     def read_address(self) -> Address:
         """Read what the page wants to watch; raise Refused if that is not allowed."""
@@ -65,9 +70,11 @@ class QuotesConsumer(AsyncWebsocketConsumer):
             self.live.hub.unsubscribe(self.subscriber)
             self.live.on_change.discard(self.symbols_changed)
             self.subscriber = None
+        if self.sight:
+            self.sight.end()
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        """Ignore messages: pages send none. Close the socket if there are too many."""
+        """Close the socket if there are too many messages. Ignore what they contain."""
         if self.subscriber is None:  # closed already; this one came in the same packet
             return
         try:
@@ -76,6 +83,28 @@ class QuotesConsumer(AsyncWebsocketConsumer):
             self.leave()
             self.live.limits.count(refused, address_of(self.scope))
             await self.close(TOO_MUCH, str(refused))
+        else:
+            if self.sight:
+                self.sight.answered()
+
+    def send_mark(self) -> None:
+        """Send an embedded page a mark, which it answers with a message if it is in view."""
+        if self.subscriber:
+            self.live.hub.send_to(self.subscriber, MARK)
+
+    def rest(self) -> None:
+        """Close the socket of a page that is out of view. It opens another one when it is seen."""
+        subscriber = self.subscriber
+        if subscriber is None or self.sight is None:
+            return
+        if subscriber.sending:  # a slow page may not have the mark yet
+            self.sight.answered()
+            return
+        self.leave()
+        fragments, edition = self.live.fragments, self.address.edition
+        socket = fragments.render("quotes/_socket.html", edition, {"address": self.address})
+        message = addressed(socket) + addressed(fragments.retry(edition, waits=True))
+        self.live.hub.dismiss(subscriber, message)
 
     @property
     def slug(self) -> str:

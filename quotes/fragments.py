@@ -231,14 +231,16 @@ class Fragments:
         opener = addressed(self.opener(edition), "outerHTML:.quotes-opener")
         return self.state(edition, condition, turn) + opener
 
-    def state(self, edition: Edition, condition: str, turn: int = TURNS[0]) -> str:
+    def state(
+        self, edition: Edition, condition: str, turn: int = TURNS[0], *, waits: bool = False
+    ) -> str:
         """Return a message with all of a sign that stays as it is while a socket is opened."""
         pulse = self.pulse(edition, condition, turn)
         announcement = self.announcement(edition, condition, turn)
         return (
             addressed(pulse, _swap("outerMorph:.quotes-pulse", edition))
             + addressed(announcement, _swap("outerMorph", edition))
-            + addressed(self.retry(edition, condition, turn))
+            + addressed(self.retry(edition, condition, turn, waits=waits))
         )
 
     def pulse(
@@ -308,7 +310,12 @@ class Fragments:
         return self.render_once("quotes/_announcement.html", edition, context)
 
     def end(
-        self, address: object, edition: Edition, *, polled: bool = False, at_once: bool = False
+        self,
+        address: Any,
+        edition: Edition,
+        *,
+        polled: bool = False,
+        at_once: bool = False,
     ) -> SafeString:
         """Return the end of a page: its socket, its retry, and its announcement, each once.
 
@@ -319,7 +326,7 @@ class Fragments:
             "address": address,
             "edition": edition,
             "polled": polled,
-            "retry": self.retry(edition, condition, TURNS[0], at_once=at_once),
+            "retry": self.retry(edition, condition, TURNS[0], at_once=at_once, waits=address.seen),
             "announcement": self.announcement(edition, "opening"),
         }
         return self.render("quotes/_end.html", edition, context)
@@ -331,14 +338,16 @@ class Fragments:
         turn: int = BETWEEN,
         *,
         at_once: bool = False,
+        waits: bool = False,
     ) -> SafeString:
         """Return the element that requests quotes and a new socket unless a pulse replaces it.
 
         A page that is polled requests the next turn with it. `at_once` also requests it when the
-        page is loaded.
+        page is loaded. With `waits`, it waits until the page is in view.
         """
         following = TURNS[turn == TURNS[0]] if condition == "polled" else ""
-        return self._requesting("quotes/_retry.html", edition, turn=following, at_once=at_once)
+        more = {"turn": following, "at_once": at_once, "waits": waits}
+        return self._requesting("quotes/_retry.html", edition, **more)
 
     def opener(self, edition: Edition) -> SafeString:
         """Return the element of a tag that requests a socket for all tags of its page."""

@@ -64,6 +64,8 @@ class LiveCollector(Collector):
         yield counter(
             "stuck", "Sockets closed with 4013 after 30 s without progress", hub.counts["stuck"]
         )
+        words = "Sockets of embedded pages closed with 4410 because they went out of view"
+        yield counter("unseen", words, hub.counts["unseen"])
         yield counter(
             "batches", "Batches of the feed that were accepted", self.live.counts["batches"]
         )

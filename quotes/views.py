@@ -406,7 +406,7 @@ async def live_again(request: HttpRequest) -> HttpResponse:
         condition, turn = "polled", TURNS[request.GET.get("turn") == "2"]
     answer = [
         rows + fragments.about(watch) if rows else fragments.everything(watch),
-        fragments.state(edition, condition, turn),
+        fragments.state(edition, condition, turn, waits=address.seen),
     ]
     if opening:
         watched = ((name, value) for name in TAGS for value in request.GET.getlist(name))
@@ -451,7 +451,7 @@ async def embed(request: HttpRequest) -> HttpResponse:
     """Show a live table for an iframe: `?symbols=BTC-USD,AAPL&theme=dark&lang=de`."""
     live = await live_for(request)
     try:
-        address = replace(Address.read(request.GET), board="")
+        address = replace(Address.read(request.GET), board="", seen=True)
     except TooManySymbols as error:
         return HttpResponse(str(error), status=400, content_type="text/plain")
     theme = request.GET.get("theme", "auto")

@@ -24,7 +24,7 @@ LISTED = Listed(
     boards={"crypto": BoardView("crypto", "Crypto", ("BTC-USD", "ETH-USD"), "c0ffee")},
 )
 NAMES = ["symbols", "price", "panel", "board", "mark", "rows", "lang", "q", "kind", "sort", "page"]
-NAMES += ["zone", "rate", "htmx"]
+NAMES += ["zone", "rate", "htmx", "seen"]
 words = (
     st.text(max_size=40)
     | st.text("0123456789,²-", max_size=40)

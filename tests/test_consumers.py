@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 import logging
 import re
@@ -19,7 +20,7 @@ from quotes.feed.batch import Batch
 from quotes.live import layer
 from quotes.models import Board, BoardSymbol, Symbol
 from tests.market import tell
-from tests.servers import until
+from tests.servers import PATIENCE, until
 from tests.sockets import Page, opened, socket
 
 LISTED = {  # board: symbols in its order
@@ -596,3 +597,64 @@ async def test_nothing_is_sent_to_a_page_that_was_closed(listed: Any, now_quote:
     assert bad.output_queue.empty()
     await good.disconnect()
     await bad.disconnect()
+
+
+# Whether an embedded page is in view
+
+EMBEDDED = "/ws/quotes/?symbols=AAPL&lang=en&seen=1"
+SEEN = {"text_data": '{"headers": {}, "body": {}}'}
+UNSEEN = 4410
+
+
+@pytest.fixture
+def brisk(settings: Any, listed: Any) -> Any:
+    """The live parts with a pulse every half second."""
+    settings.QUOTES = settings.QUOTES | {"PULSE": conf.FAST}
+    return listed
+
+
+async def mark(page: Page) -> None:
+    """Wait for a mark, which the page answers while it is in view."""
+    async with asyncio.timeout(PATIENCE):
+        while 'id="quotes-seen"' not in await page.receive_from():
+            pass
+
+
+async def last_of(page: Page) -> tuple[str, int]:
+    """Return the last message to a page, and the code with which its socket was closed."""
+    frame = ""
+    async with asyncio.timeout(PATIENCE):
+        while (output := await page.receive_output())["type"] == "websocket.send":
+            frame = output["text"]
+    return frame, output["code"]
+
+
+async def test_a_page_that_goes_out_of_view_loses_its_socket_and_waits_for_its_return(brisk: Any):
+    page, _ = await opened(EMBEDDED)
+    await mark(page)
+    for _ in range(3):
+        await page.send_to(**SEEN)
+        await mark(page)
+    before = brisk.hub.counts["unseen"]
+    last, code = await last_of(page)
+    assert code == UNSEEN
+    assert brisk.hub.counts["unseen"] == before + 1
+    for id_ in ("quotes-socket", "quotes-retry"):
+        assert re.search(rf'<span [^>]*id="{id_}" [^>]*hx-trigger="intersect ', last)
+    assert html.escape(EMBEDDED) in last
+    assert not brisk.hub.watches
+    await page.disconnect()
+
+
+async def test_a_page_that_can_not_report_that_it_is_in_view_stays(brisk: Any, now_quote: Any):
+    silent, _ = await opened(EMBEDDED)
+    other, _ = await opened("/ws/quotes/?symbols=AAPL")
+    await other.send_to(**SEEN)  # an address without `seen`
+    leaves, _ = await opened(EMBEDDED)
+    await leaves.send_to(**SEEN)
+    assert (await last_of(leaves))[1] == UNSEEN
+    await publish(brisk, now_quote("AAPL", "102"))
+    for page in (silent, other):
+        assert lasts(await update(page)) == {"AAPL": "102"}
+        await page.disconnect()
+    await leaves.disconnect()

@@ -20,7 +20,7 @@ DEFAULTS: dict[str, Any] = {
     "MAX_SYMBOLS": 200,  # symbols that one socket may watch
     "MAX_SOCKETS": 10_000,  # open in one process
     "MAX_SOCKETS_PER_ADDRESS": 1_000,  # open in one process, from an address or an IPv6 /64
-    "MAX_MESSAGES": 60,  # a minute from one socket; our own pages send none
+    "MAX_MESSAGES": 60,  # a minute from one socket; of our own pages, iframes send 12
     "MAX_MESSAGE_BYTES": 4096,  # of one message from a page
     "MAX_BODY_BYTES": None,  # of one request to any page of the site; None: any number
     "HTMX": None,  # version of the htmx that the site's own pages have, 2 or 4; None: we bring 4

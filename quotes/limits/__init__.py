@@ -31,6 +31,7 @@ RESTARTS = 1012  # the server restarts
 RESTARTS_DAPHNE = 4012  # the same under daphne, which can't send 1012
 SLOW = 4013  # the client is too slow, it may try again later
 TOO_MUCH = 4408  # the client sends more than pages do
+UNSEEN = 4410  # the page is out of view; it opens a new socket when it is in view again
 
 
 class Limits:

@@ -18,7 +18,7 @@ from types import coroutine
 from typing import Any
 
 from quotes.fragments import Fragments
-from quotes.limits import SLOW
+from quotes.limits import SLOW, UNSEEN
 from quotes.watch import Watch
 
 logger = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class Hub:
         self.wake = asyncio.Event()
         self.openings: dict[Watch, str] = {}  # valid until the next message
         self.cohorts = cycle(range(COHORTS))
-        self.counts: Counter[str] = Counter()  # frames, slow, stuck
+        self.counts: Counter[str] = Counter()  # frames, slow, stuck, unseen
 
     def subscribe(self, watch: Watch, send: Send) -> Subscriber:
         """Add a page and send it everything that it shows."""
@@ -83,6 +83,17 @@ class Hub:
         subscriber.watch, subscriber.owed, subscriber.sending = watch, set(), None
         about = self.fragments.about(watch)
         self._begin(subscriber, message + about if message else self._opening(watch))
+
+    def send_to(self, subscriber: Subscriber, message: str) -> None:
+        """Send a page a message of its own, unless it is slow."""
+        self._send([subscriber], message, ())
+
+    def dismiss(self, subscriber: Subscriber, message: str) -> None:
+        """Send a page that is out of view its last message, and close its socket."""
+        self.unsubscribe(subscriber)
+        self.counts["unseen"] += 1
+        self._deliver(subscriber, {"type": "websocket.send", "text": message})
+        self._deliver(subscriber, {"type": "websocket.close", "code": UNSEEN})
 
     async def close(self, code: int) -> None:
         """Close all sockets, one after the other, so that their pages do not return together."""

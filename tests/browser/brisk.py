@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from tests.lean import *  # noqa: F403
 
-QUOTES |= {"PULSE": 0.5}  # noqa: F405
+QUOTES |= {"PULSE": 0.5, "MAX_MESSAGES": 600}  # noqa: F405

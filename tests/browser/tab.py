@@ -64,6 +64,7 @@ class Tab:
         self.page.set_default_timeout(PATIENCE * 1000)
         self.sockets: list[str] = []  # addresses, as they were opened
         self.frames: list[str] = []  # all that came through any socket
+        self.sent: list[str] = []  # all that went through any socket
         self.complaints: list[str] = []  # of the console, and requests to strangers
         self.asked: list[str] = []  # paths, over HTTP
         self.loads = 0
@@ -189,6 +190,7 @@ class Tab:
     def _opened(self, socket: WebSocket) -> None:
         self.sockets.append(socket.url)
         socket.on("framereceived", lambda frame: self.frames.append(str(frame)))
+        socket.on("framesent", lambda frame: self.sent.append(str(frame)))
 
     def _said(self, message: Any) -> None:
         if message.type in ("error", "warning"):
