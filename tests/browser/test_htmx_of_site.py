@@ -110,6 +110,18 @@ def test_a_symbol_that_is_switched_off_and_on_leaves_and_returns(sites: Sites, t
     assert page.rows() == ["BTC-USD", "ETH-USD", "NOPE", "BTC-USD"]
 
 
+def test_a_piece_that_htmx_2_inserts_later_is_live_over_one_socket(sites: Sites, tab: OpenTab):
+    page = tab(sites("daphne").url + "/page/2/before/?without")
+    for opened in (1, 2):
+        page.page.get_by_role("button", name="Later").click()
+        page.until(lambda opened=opened: len(page.sockets) >= opened, "a socket for the piece")
+        page.live()
+        move(page)
+        assert page.page.evaluate(DOUBLE_IDS) == []
+    page.until(lambda: len(page.sockets) - len(page.codes()) == 1, "the other sockets are closed")
+    assert page.complaints == page.violations() == []
+
+
 def test_our_own_pages_have_our_htmx(sites: Sites, tab: OpenTab):
     for path in ("/boards/crypto/", "/symbols/ETH-USD/", "/embed/quotes/?symbols=ETH-USD"):
         page = tab(sites("daphne").url + path).live()

@@ -21,6 +21,8 @@ PAGE = """{% load quotes static %}<!doctype html>
 <form hx-post="/mirror/" hx-target="#answer" hx-push-url="false">{% csrf_token %}
 <button>POST</button></form>
 <p id="answer"></p>
+<button hx-get="/piece/" hx-target="#later" hx-push-url="false">Later</button>
+<div id="later"></div>
 {% if quotes %}{% live_quotes "BTC-USD" "ETH-USD" "NOPE" %}
 <p>Bitcoin stands at {% live_quote "BTC-USD" %}.</p>{% endif %}
 {% if order == "after" %}HTMX{% endif %}
@@ -37,6 +39,12 @@ def page(request: HttpRequest, version: int, order: str) -> HttpResponse:
     return HttpResponse(Template(PAGE).render(RequestContext(request, context)))
 
 
+def piece(request: HttpRequest) -> HttpResponse:
+    """Show a piece of a page, which the page inserts."""
+    source = '{% load quotes %}{% live_quotes "ETH-USD" %}<p>{% live_quote "BTC-USD" %}</p>'
+    return HttpResponse(Template(source).render(RequestContext(request)))
+
+
 def mirror(request: HttpRequest) -> HttpResponse:
     """Return the method of a request."""
     return HttpResponse(request.method)
@@ -44,6 +52,7 @@ def mirror(request: HttpRequest) -> HttpResponse:
 
 urlpatterns = [
     path("page/<int:version>/<str:order>/", page),
+    path("piece/", piece),
     path("mirror/", mirror),
     path("", include("quotes.urls")),
 ]
