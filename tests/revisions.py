@@ -20,7 +20,7 @@ State = dict[str, tuple[int, str]]  # by name: the revision, and the digest
 def current() -> State:
     """Return the revisions of the templates as they are now."""
     found = {}
-    for path in sorted((FOLDER / "quotes").glob("*.html")):
+    for path in sorted((FOLDER / "quotes").glob("*.*")):
         text = path.read_text()
         if mark := REVISION.match(text):
             digest = hashlib.sha256(text[mark.end() :].encode()).hexdigest()[:16]

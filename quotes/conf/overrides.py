@@ -19,7 +19,7 @@ PACKAGE = Path(__file__).resolve().parents[1]
 # in the wheel they are inside of the package, in our repository beside it
 FOLDERS = (PACKAGE / "templates", PACKAGE.parent / "templates")
 FOLDER = next(folder for folder in FOLDERS if (folder / "quotes").is_dir())
-REVISION = re.compile(r"\{# (quotes/\w+\.html), revision (\d+) #\}")
+REVISION = re.compile(r"\{# (quotes/\w+\.\w+), revision (\d+) #\}")
 
 
 class Override(NamedTuple):
@@ -43,7 +43,7 @@ class Override(NamedTuple):
 
 def find() -> Iterator[Override]:
     """Yield the templates of the site that replace ours, and do not only extend them."""
-    for path in sorted((FOLDER / "quotes").glob("*.html")):
+    for path in sorted((FOLDER / "quotes").glob("*.*")):
         name = f"quotes/{path.name}"
         found = _found(name)
         where = Path(found.origin.name) if found else path

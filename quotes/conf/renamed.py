@@ -14,7 +14,7 @@ from django.template.loader import get_template, select_template
 
 # old name: new name
 SETTINGS: dict[str, str] = {}  # keys of QUOTES
-TEMPLATES: dict[str, str] = {}  # "quotes/_old.html"; only those that `Fragments` renders
+TEMPLATES: dict[str, str] = {}  # "quotes/_old.html"; only those that `template` reads
 LOGGERS: dict[str, str] = {}
 METRICS: dict[str, str] = {}  # "quotes_old", without the _total of counters
 

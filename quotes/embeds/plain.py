@@ -7,11 +7,10 @@ from html import unescape
 from typing import Any
 
 from django.http import HttpRequest
-from django.template.loader import render_to_string
 from django.utils.translation import gettext
 
 from quotes import formats
-from quotes.conf import forms
+from quotes.conf import forms, renamed
 from quotes.providers import REGISTRY, provider_class
 from quotes.shown import Shown
 from quotes.store import State
@@ -51,7 +50,9 @@ def piece(state: State, language: str, link: str, *, text: bool) -> str:
         "attribution": provider_class(provider).attribution if provider in REGISTRY else "",
         "link": link,
     }
-    return render_to_string(f"quotes/static_quote.{'txt' if text else 'html'}", context).strip()
+    template = renamed.template(f"quotes/static_quote.{'txt' if text else 'html'}")
+    rendered: str = template.render(context).strip()
+    return rendered
 
 
 def absolute(path: str, base: str, request: HttpRequest | None) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.apps import apps
+from django.template import Context, Template
 
 from quotes import conf
 from quotes.checks import check_overrides, check_settings
@@ -50,21 +51,34 @@ def test_the_new_setting_counts_if_a_site_has_both(settings: Any):
     assert conf.get("PACE") == 2.5
 
 
-def test_an_old_template_of_a_site_is_used_and_named_by_a_check(
-    tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch, live_quotes: LiveQuotes,
-    client: Any,
-):  # fmt: skip
-    monkeypatch.setitem(renamed.TEMPLATES, "quotes/_line.html", "quotes/_entry.html")
+@pytest.fixture
+def folder(tmp_path: Path, settings: Any) -> Path:
+    """The folder of a site's templates, which come before ours."""
     settings.TEMPLATES = [settings.TEMPLATES[0] | {"DIRS": [tmp_path, ROOT / "templates"]}]
     (tmp_path / "quotes").mkdir()
-    line = '<tr class="quote quote-entry" data-symbol="AAPL"><td data-field="mine">Mine</td></tr>'
-    (tmp_path / "quotes" / "_line.html").write_text(line)
+    return tmp_path / "quotes"
+
+
+@pytest.mark.parametrize(
+    ("new", "tag"),
+    [
+        ("quotes/_price.html", '{% live_quote "AAPL" %}'),
+        ("quotes/_entry.html", '{% live_quotes "AAPL" %}'),
+        ("quotes/static_quote.html", '{% static_quote "AAPL" %}'),
+        ("quotes/static_quote.txt", '{% static_quote "AAPL" text=True %}'),
+    ],
+)
+def test_an_old_template_of_a_site_is_used_and_named_by_a_check(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, live_quotes: LiveQuotes, new: str, tag: str
+):
+    monkeypatch.setitem(renamed.TEMPLATES, "quotes/old_name.html", new)
+    (folder / "old_name.html").write_text("<b >Mine</b>")
     Symbol.objects.create(code="AAPL", name="Apple Inc.", kind="stock", currency="USD")
-    page = live_quotes.open(client.get("/embed/quotes/?symbols=AAPL"))
-    assert page["AAPL"]["mine"] == "Mine"
+    live_quotes.push("AAPL", "101")
+    assert "Mine" in Template("{% load quotes %}" + tag).render(Context())
     [found] = check_overrides()
     assert found.id == "quotes.W033"
-    assert "the template 'quotes/_line.html' is now 'quotes/_entry.html'" in found.msg
+    assert f"the template 'quotes/old_name.html' is now '{new}'" in found.msg
 
 
 def test_an_old_logger_gets_the_records_of_the_new_one(monkeypatch: pytest.MonkeyPatch):

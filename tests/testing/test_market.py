@@ -102,6 +102,14 @@ def test_a_page_keeps_its_language(market: LiveQuotes, client: Any):
     assert page["BTC-USD"]["last"] == "64.002,50"
 
 
+def test_a_page_of_a_site_with_htmx_2_is_opened_too(market: LiveQuotes, settings: Any):
+    settings.QUOTES = settings.QUOTES | {"HTMX": 2}
+    page = market.open(paint())
+    market.push("BTC-USD", "64002.5")
+    assert page["BTC-USD"]["last"] == "64,002.50"
+    assert "outerMorph" not in page.messages[-1].html
+
+
 def test_all_that_follows_from_a_quote_has_happened_after_it(market: LiveQuotes, client: Any):
     market.open(client.get("/symbols/AAPL/"))
     market.push("AAPL", "101")  # after the first quote of a symbol, its figures are read
