@@ -31,6 +31,7 @@ OWN = r"""() => {
     const found = [];
     for (const element of document.querySelectorAll("html, body, body *")) {
         if (element.parentElement?.closest("#place")) continue;
+        if (element.closest("#quotes-end")) continue;  // ours, at the end of the page
         if (element.getAnimations().length) {
             found.push(`${element.tagName} ${element.className} is animated`);
             continue;
