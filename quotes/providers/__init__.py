@@ -22,7 +22,7 @@ from quotes.providers.kit.errors import ProviderError
 from quotes.providers.kit.standing import Standing
 from quotes.quote import Quote
 
-__all__ = ["Candle", "Instrument", "Plan", "Provider", "ProviderError", "Sparkline"]
+__all__ = ["Candle", "Instrument", "Plan", "Provider", "ProviderError"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,14 +49,6 @@ class Candle:
     low: Decimal
     close: Decimal
     volume: Decimal | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sparkline:
-    """Prices at a fixed distance, for a line without an axis."""
-
-    prices: tuple[Decimal, ...]  # the oldest first, the last about now
-    step: int  # seconds from one to the next
 
 
 class Provider(ABC):
@@ -114,13 +106,6 @@ class Provider(ABC):
             raise ProviderError(
                 f"{self.name} has no candles of {step} s, must be one of: {allowed}"
             )
-
-    async def sparklines(self, instruments: Sequence[Instrument]) -> dict[str, Sparkline]:
-        """Return a sparkline of each instrument for which the source has one, by symbol.
-
-        It may cost as much as `quotes` and change only once an hour: call it rarely.
-        """
-        return {}
 
     async def instruments(self) -> list[Instrument]:
         """Return all instruments that the source lists; none if it has no list.

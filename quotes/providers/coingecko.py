@@ -14,7 +14,7 @@ from operator import attrgetter
 from typing import Any
 from urllib.parse import quote as escaped
 
-from quotes.providers import Candle, Instrument, Plan, Provider, ProviderError, Sparkline
+from quotes.providers import Candle, Instrument, Plan, Provider, ProviderError
 from quotes.providers.kit.batches import Groups
 from quotes.providers.kit.client import NotFoundError, of_kind
 from quotes.providers.kit.errors import excerpt
@@ -32,12 +32,11 @@ PLANS = {  # by the kind of key
     "pro": Plan(per_minute=250, per_month=100_000, batch=BATCH),  # the smallest paid plan
 }
 MAX_MONTH = 31 * 86_400  # seconds
-FOR_QUOTES = 0.9  # of the month's requests; the rest is for candles and sparklines
+FOR_QUOTES = 0.9  # of the month's requests; the rest is for candles
 CACHED = 60  # seconds that CoinGecko caches an answer
 COOL_DOWN = 60.0  # seconds to back off after too many requests
 DAYS = {1800: (1,), 14_400: (7, 14, 30), 345_600: (90, 180, 365)}  # of history, by step
 COLUMNS = ("time", "open", "high", "low", "close")  # of a candle
-HOUR = 3600  # seconds from one price of a sparkline to the next
 REFUSED = (401, 403, 1020, 10002, 10005, 10010, 10011)  # error codes about keys and plans
 REFERENCE = Context(prec=12)  # digits of a price that follows from a percentage
 NO_CURRENCY = "invalid vs_currency"
@@ -92,15 +91,6 @@ class CoinGecko(Provider):
                     found[each.symbol] = quote
         return [found[each.symbol] for each in instruments if each.symbol in found]
 
-    async def sparklines(self, instruments: Sequence[Instrument]) -> dict[str, Sparkline]:
-        """Return the last seven days of each coin, a price an hour."""
-        found: dict[str, Sparkline] = {}
-        async for requested, rows in self._markets(instruments, sparkline="true"):
-            for each in requested:
-                if line := read_sparkline(rows.get(each.code)):
-                    found[each.symbol] = line
-        return found
-
     async def candles(
         self, instrument: Instrument, step: int, start: datetime, end: datetime
     ) -> list[Candle]:
@@ -127,14 +117,14 @@ class CoinGecko(Provider):
         return [coin for coin in map(read_coin, await self._get("/coins/list")) if coin]
 
     async def _markets(
-        self, instruments: Sequence[Instrument], **params: str
+        self, instruments: Sequence[Instrument]
     ) -> AsyncIterator[tuple[list[Instrument], dict[str, Any]]]:
         # Yields the instruments of each request, and the rows of its answer by code.
         came: set[str] = set()
         requested: set[str] = set()
         for currency, group in by_currency(instruments).items():
             for codes in chunks(group):
-                rows = await self._chunk(currency, codes, params)
+                rows = await self._chunk(currency, codes)
                 if rows is None:  # the currency is unknown, not the coins: they have no price
                     rows = {code: {} for code in codes}
                 else:
@@ -147,12 +137,10 @@ class CoinGecko(Provider):
             for code in requested - came:
                 self.standing.drop(code, not_known(code))
 
-    async def _chunk(
-        self, currency: str, codes: list[str], params: dict[str, str]
-    ) -> dict[str, Any] | None:
+    async def _chunk(self, currency: str, codes: list[str]) -> dict[str, Any] | None:
         if currency in self.unpriced:
             return None
-        params = params | {"vs_currency": currency.lower(), "ids": ",".join(codes)}
+        params = {"vs_currency": currency.lower(), "ids": ",".join(codes)}
         try:
             rows = await self._get("/coins/markets", per_page=BATCH, precision="full", **params)
         except ProviderError as error:
@@ -264,14 +252,6 @@ def read_reference(
     if percentage is not None and percentage > -100:
         return price(REFERENCE.divide(last, 1 + percentage / 100))
     return None if change is None else price(last - change)
-
-
-def read_sparkline(row: Any) -> Sparkline | None:
-    """Return the sparkline in a row of the markets, or None."""
-    line = row.get("sparkline_in_7d") if isinstance(row, dict) else None
-    points = line.get("price") if isinstance(line, dict) else None
-    found = [number for each in points if (number := price(each))] if type(points) is list else []
-    return Sparkline(prices=tuple(found), step=HOUR) if len(found) > 1 else None
 
 
 def read_candles(

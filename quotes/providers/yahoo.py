@@ -16,7 +16,7 @@ from math import ceil
 from typing import Any, TypeVar
 from urllib.parse import quote as escaped
 
-from quotes.providers import Candle, Instrument, Plan, Provider, ProviderError, Sparkline
+from quotes.providers import Candle, Instrument, Plan, Provider, ProviderError
 from quotes.providers.kit.backlog import Backlog
 from quotes.providers.kit.batches import Groups, by_code
 from quotes.providers.kit.client import NotFoundError, address, of_kind
@@ -37,7 +37,6 @@ from quotes.providers.yahoo_wire import (
     read_frame,
     read_row,
     read_spark,
-    read_sparkline,
 )
 from quotes.quote import Quote, plausible
 
@@ -100,13 +99,6 @@ class Yahoo(Provider):
         known = await self._known(instruments)
         pairs = [(each, known.get(each.code)) for each in instruments]
         return [replace(found.quote, symbol=each.symbol) for each, found in pairs if found]
-
-    async def sparklines(self, instruments: Sequence[Instrument]) -> dict[str, Sparkline]:
-        """Return the newest trading day of each instrument, with one price every five minutes."""
-        rows = await self._rows([each.code for each in instruments])
-        pairs = [(each, row) for each in instruments if (row := rows.get(each.code))]
-        lines = {each.symbol: self._read(read_sparkline, row, each) for each, row in pairs}
-        return {symbol: line for symbol, line in lines.items() if line}
 
     async def candles(
         self, instrument: Instrument, step: int, start: datetime, end: datetime

@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 
 from quotes import kinds
 from quotes.kinds import Kind
-from quotes.providers import Candle, Instrument, Sparkline
+from quotes.providers import Candle, Instrument
 from quotes.providers.kit.protobuf import (
     Field,
     read_fields,
@@ -44,7 +44,6 @@ from quotes.quote.values import (
 )
 
 MINUTE, DAY = 60, 86_400  # seconds
-SPARK_STEP = 300  # seconds from one close to the next
 COLUMNS = ("open", "high", "low", "close")  # of a candle
 IN_MINOR = (".L", ".JO", ".TA")  # endings of codes whose prices are usually in hundredths
 # Minutes of delay, by the ending of a code (no ending: the United States and crypto), or by the
@@ -297,19 +296,6 @@ def read_row(row: Row, instrument: Instrument) -> Known:
         delay=market.delay,
     )
     return Known(quote=quote, market=market)
-
-
-def read_sparkline(row: Row, instrument: Instrument) -> Sparkline | None:
-    """Return the closes of a row as a line; a missing close repeats the one before.
-
-    Raise ValueError if the unit of the prices is not known.
-    """
-    market = read_market(row.meta, instrument)
-    prices: list[Decimal] = []
-    for close in row.closes:
-        if found := market.price(close) or (prices[-1] if prices else None):
-            prices.append(found)
-    return Sparkline(prices=tuple(prices), step=SPARK_STEP) if len(prices) > 1 else None
 
 
 def read_candles(result: Any, instrument: Instrument, step: int) -> dict[int, Candle]:

@@ -85,7 +85,6 @@ def calls(bench: Bench) -> list[Callable[[], Awaitable[object]]]:
         lambda: provider.quotes(bench.known),
         provider.instruments,
         lambda: provider.candles(bench.known[0], bench.step, now - timedelta(hours=1), now),
-        lambda: provider.sparklines(bench.known),
         lambda: until_all_came(bench),
     ]
 
@@ -141,15 +140,6 @@ class ProviderContract:
         assert not any(moment.timestamp() % bench.step for moment in moments)
         for candle in candles:
             check_candle(candle)
-
-    async def test_sparklines_are_of_the_requested_instruments(self, bench: Bench) -> None:
-        lines = await bench.provider.sparklines(bench.instruments)
-        drawn = type(bench.provider).sparklines is not Provider.sparklines
-        assert set(lines) == (bench.symbols if drawn else set())
-        for line in lines.values():
-            assert line.step > 0
-            assert len(line.prices) > 1
-            assert all(isinstance(price, Decimal) and price > 0 for price in line.prices)
 
     async def test_instruments_are_without_our_symbols(self, bench: Bench) -> None:
         listed = await bench.provider.instruments()

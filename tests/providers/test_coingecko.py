@@ -28,7 +28,6 @@ from quotes.providers.coingecko import (
     read_candles,
     read_coin,
     read_market,
-    read_sparkline,
 )
 from quotes.quote import Quote
 from quotes.quote.values import loads
@@ -42,8 +41,7 @@ ROOT = Path(__file__).parents[2]
 MARKET = """{"id": "bitcoin", "symbol": "btc", "name": "Bitcoin", "current_price": 77671,
     "total_volume": 33235034316, "high_24h": 78419, "low_24h": 76696,
     "price_change_24h": -747.3360347281705, "price_change_percentage_24h": -0.95302,
-    "last_updated": "2026-05-18T12:49:21.599Z",
-    "sparkline_in_7d": {"price": [81045.84776489827, 81001.73089268175, 80898.20817826076]}}"""
+    "last_updated": "2026-05-18T12:49:21.599Z"}"""
 LIMITED = {"status": {"error_code": 429, "error_message": "You've exceeded the Rate Limit."}}
 CANARY = "CG-canary-sings-here"
 
@@ -227,47 +225,6 @@ async def test_an_unknown_currency_does_not_affect_the_others(
         assert provider.standing.unknown == {}  # CoinGecko knows the coin, but not that currency
     # The second poll does not request it again.
     assert [query["vs_currency"] for query in stub.queries] == ["usdt", "btc", "btc"]
-
-
-# sparklines
-
-
-def test_a_sparkline_is_read_to_the_last_digit() -> None:
-    line = read_sparkline(loads(MARKET))
-    assert line
-    assert [str(each) for each in line.prices] == [
-        "81045.84776489827",
-        "81001.73089268175",
-        "80898.20817826076",
-    ]
-    assert line.step == 3600
-
-
-async def test_sparklines_are_by_symbol_and_oldest_first(provider: CoinGecko) -> None:
-    instruments = [instrument(code) for code in ("bitcoin", "ethereum", "nope", "unheard-of")]
-    lines = await provider.sparklines(instruments)
-    assert set(lines) == {"bitcoin-USD", "ethereum-USD"}
-    prices = lines["bitcoin-USD"].prices
-    assert len(prices) == 168
-    assert prices[-1] == Decimal("77671.123456")
-    assert list(prices) == sorted(prices)  # prices of the stub rise
-
-
-async def test_quotes_are_requested_without_sparklines(stub: Stub, provider: CoinGecko) -> None:
-    await provider.quotes([instrument("bitcoin")])
-    await provider.sparklines([instrument("bitcoin")])
-    assert [query.get("sparkline") for query in stub.queries] == [None, "true"]
-
-
-@pytest.mark.parametrize("line", [None, [], {}, {"price": None}, {"price": []}, {"price": [1]}])
-def test_an_invalid_line_is_left_out(line: Any) -> None:
-    assert read_sparkline({"sparkline_in_7d": line}) is None
-
-
-def test_a_gap_in_a_sparkline_is_left_out() -> None:
-    line = read_sparkline({"sparkline_in_7d": {"price": [1, None, 0, 2]}})
-    assert line
-    assert line.prices == (1, 2)
 
 
 # candles and instruments
@@ -478,7 +435,7 @@ NAMES = [
     "low_24h",
     "last_updated",
 ]
-CHANGES = st.dictionaries(st.sampled_from([*NAMES, "sparkline_in_7d"]), JSON)
+CHANGES = st.dictionaries(st.sampled_from(NAMES), JSON)
 
 
 @given(CHANGES, JSON)
@@ -487,8 +444,6 @@ def test_no_row_leads_to_an_invalid_price(changes: dict[str, Any], other: Any) -
     for row in (loads(MARKET) | over_the_wire(changes), over_the_wire(other)):
         quote = read_market(row, instrument("bitcoin"), NOW, 0)
         assert sane(quote)
-        line = read_sparkline(row)
-        assert line is None or all(price > 0 for price in line.prices)
         coin = read_coin(row)
         assert coin is None or coin.code
 

@@ -60,7 +60,6 @@ async def test_a_provider_without_a_stream_raises_not_implemented() -> None:
     with pytest.raises(NotImplementedError, match="ledger has no stream: poll `quotes`"):
         Ledger().stream([])
     assert await Ledger().instruments() == []
-    assert await Ledger().sparklines([]) == {}
     assert await Ledger().check() is None
     await Ledger().aclose()
 

@@ -46,7 +46,6 @@ from quotes.providers.yahoo_wire import (
     read_frame,
     read_row,
     read_spark,
-    read_sparkline,
 )
 from quotes.quote import PRICES, Quote
 from quotes.quote.values import Unit, loads, unit_of
@@ -492,7 +491,6 @@ async def test_prices_in_an_unknown_unit_are_left_out(code: str, currency: Any, 
     async with Odd() as stub, reading(stub) as provider:
         wanted = [instrument(code, "EUR")]
         assert len(await provider.quotes(wanted)) == (not fault)
-        assert len(await provider.sparklines(wanted)) == (not fault)
         assert provider.standing.unknown.get(code, "")[: len(fault)] == fault
 
 
@@ -602,15 +600,6 @@ async def test_the_agent_has_the_form_of_a_browsers(stub: Stub, provider: Yahoo)
     await provider.quotes([AAPL])
     assert stub.headers["User-Agent"] == AGENT
     assert "crumb" not in stub.queries[0]
-
-
-async def test_sparklines_repeat_the_last_close_in_a_gap(provider: Yahoo) -> None:
-    lines = await provider.sparklines([AAPL, instrument("SHEL.L", "GBP"), instrument("NOPE")])
-    assert {symbol: line.prices for symbol, line in lines.items()} == {
-        "AAPL": (100, 100, 101, 101),
-        "SHEL.L": tuple(map(Decimal, ("27", "27", "27.435", "27.435"))),
-    }
-    assert lines["AAPL"].step == 300
 
 
 # candles
@@ -1424,8 +1413,6 @@ def test_no_row_leads_to_an_invalid_price(changes: dict[str, Any], other: Any) -
                 assert all(price is None or (price.is_finite() and price > 0) for price in rest)
                 assert known.market.quiet(NOW) >= 0
                 assert known.market.day(NOW)
-                line = read_sparkline(row, AAPL)
-                assert line is None or all(price > 0 for price in line.prices)
 
 
 @given(JSON, JSON, JSON)

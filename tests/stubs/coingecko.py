@@ -26,7 +26,6 @@ MARKET: dict[str, dict[str, tuple[float | None, ...]]] = {
 }
 CURRENCIES = ("usd", "eur", "btc", "gbp")
 NAMES = {"bitcoin": "Bitcoin", "ethereum": "Ethereum", "shiba-inu": "Shiba Inu"}
-POINTS = 168  # of a sparkline: seven days of hours
 PAGE = 250  # rows on one page
 STEPS = {1: 1800, 7: 14_400, 14: 14_400, 30: 14_400, 90: 345_600, 180: 345_600, 365: 345_600}
 DAY = 86_400
@@ -90,7 +89,7 @@ class CoinGecko(Exchange):
         price, change, high, low = self.coins[code].get(currency, (None, None, None, None))
         if price and "precision" not in query:
             price = round(price) if price > 1000 else price
-        row = _coin(code) | {
+        return _coin(code) | {
             "image": "https://example.com/coin.png",
             "current_price": price,
             "market_cap": 1555886872303,
@@ -103,11 +102,6 @@ class CoinGecko(Exchange):
             "roi": None,
             "last_updated": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}.599Z",
         }
-        if query.get("sparkline") == "true":
-            start = price or 0
-            line = [start * (1 + hour / 10_000) for hour in range(-POINTS + 1, 1)] if price else []
-            row["sparkline_in_7d"] = {"price": line}
-        return row
 
     def _candles(self, code: str, query: dict[str, str]) -> list[list[Any]]:
         days = int(query["days"])
