@@ -33,7 +33,6 @@ class Period(NamedTuple):
 
     begins: datetime
     ends: datetime
-    extended: bool = False  # before or after regular hours
 
 
 def percent_change(value: Decimal, since: Decimal | None) -> Decimal | None:

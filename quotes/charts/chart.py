@@ -6,8 +6,7 @@ narrower screens, the drawing has the same bars a second time, joined once more.
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
@@ -17,9 +16,7 @@ from quotes.charts.axes import FULL, Scale, scale_of
 from quotes.charts.bars import DAY, Bar, percent_change
 from quotes.charts.drawing import (
     READING_ROOM,
-    Band,
     Drawing,
-    Event,
     Label,
     Now,
     Reference,
@@ -49,7 +46,6 @@ class Chart:
     logarithmic: bool = False
     tick: Decimal = Decimal("0.01")  # the finest step of prices
     previous: Decimal | None = None  # the previous close, for a chart of one day
-    events: Sequence[Event] = ()
 
     def draw(self) -> Drawing:
         """Return all that a template needs."""
@@ -67,8 +63,6 @@ class Chart:
             times=drawing.time_labels(frame, self.texts, self._room),
             columns=tuple(each.columns() for each in self._readings),
             gaps=tuple(drawing.gap_label(*gap, count, self.texts.nothing) for gap in frame.gaps),
-            extended=tuple(self._extended()),
-            events=tuple(self._events()),
             reference=self._reference,
             line="".join(line(run) for run in self._settled),
             area="".join(area(run, self.scale.bottom) for run in self._settled),
@@ -152,22 +146,6 @@ class Chart:
     def _candles(self, drawn: Sequence[Placed], of: Sequence[Placed]) -> Candles:
         """Draw bars; `of` are all bars that their volume is compared with."""
         return candles(drawn, self.scale, VOLUMES, _most(of))
-
-    def _extended(self) -> Iterator[Band]:
-        """Yield the times before and after regular hours."""
-        starts = self.frame.starts
-        for period in self.frame.hours:
-            first, after = (bisect_left(starts, each) for each in (period.begins, period.ends))
-            if period.extended and first < after:
-                yield drawing.band(first, after - 1, len(starts))
-
-    def _events(self) -> Iterator[Label]:
-        """Yield the events, each where its bar begins, or the next one after it."""
-        starts = self.frame.starts
-        for moment, text in self.events:
-            place = bisect_left(starts, self.frame.start(moment))
-            if starts[0] <= moment and place < len(starts):
-                yield Label(percent(place, len(starts)), text, "s m l")
 
     # The last bar
 

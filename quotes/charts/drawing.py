@@ -101,20 +101,6 @@ class Columns(NamedTuple):
     each: tuple[Column, ...]
 
 
-class Band(NamedTuple):
-    """A part of the width, in percent."""
-
-    x: str
-    width: str
-
-
-class Event(NamedTuple):
-    """What happened at a moment, such as a split."""
-
-    moment: datetime
-    text: str
-
-
 class Reference(NamedTuple):
     """The previous close: its height, or the edge beyond which it is."""
 
@@ -188,8 +174,6 @@ class Drawing:
     columns: tuple[Columns, ...]  # without that of the last bar
     zone: str = ""  # of the times of day on the axis: "EST"
     gaps: tuple[Label, ...] = ()
-    extended: tuple[Band, ...] = ()
-    events: tuple[Label, ...] = ()
     reference: Reference | None = None
     line: str = ""
     area: str = ""
@@ -203,11 +187,6 @@ class Drawing:
 def percent(part: float, whole: float) -> str:
     """Write a part of the width or the height in percent, to a fortieth of a pixel."""
     return f"{part / whole * 100:.2f}".rstrip("0").rstrip(".")
-
-
-def band(first: int, last: int, count: int) -> Band:
-    """Return the part of the width that is from one slot to another."""
-    return Band(percent(first, count), percent(last - first + 1, count))
 
 
 def value_labels(

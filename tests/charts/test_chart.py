@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -22,7 +22,7 @@ from matplotlib.transforms import (
 from quotes.charts.axes import SIZES, Scale
 from quotes.charts.bars import DAY, MINUTE, WEEK, Bar, Period
 from quotes.charts.chart import PRICES, VOLUMES, Chart
-from quotes.charts.drawing import Column, Drawing, Event
+from quotes.charts.drawing import Column, Drawing
 from quotes.charts.frame import Frame
 from quotes.charts.path import SLOT, Candles
 from quotes.charts.widths import GAP
@@ -30,7 +30,6 @@ from tests.charts.made import (
     HALF_DAY,
     NEW_YORK,
     OPENING,
-    SPLIT,
     Plain,
     bar,
     minutes,
@@ -268,25 +267,6 @@ def test_without_any_volume_prices_take_all_the_height():
     chart = chart_of(bars)
     assert chart.scale.bottom == 1000
     assert chart.draw().bars.volume == chart.draw().now.bar.volume == ""
-
-
-def test_a_split_is_marked_where_it_happened():
-    begins = datetime.combine(SPLIT, time(), UTC)
-    (event,) = chart_of(year(), events=[Event(begins, "Split 4:1")]).draw().events
-    place = next(n for n, each in enumerate(year()) if each.start == begins)
-    assert event.text == "Split 4:1"
-    assert float(event.at) == pytest.approx(place / 251 * 100, abs=0.01)
-    early = Event(begins - timedelta(days=700), "Split 7:1")
-    late = Event(begins + timedelta(days=700), "Split 2:1")
-    assert chart_of(year(), events=[early, late]).draw().events == ()
-
-
-def test_times_before_and_after_regular_hours_are_shaded():
-    early = Period(OPENING - timedelta(minutes=30), OPENING, extended=True)
-    late = Period(HALF_DAY.ends, HALF_DAY.ends + timedelta(minutes=60), extended=True)
-    drawing = chart_of(DAY_OF_MINUTES, MINUTE, hours=[early, HALF_DAY, late]).draw()
-    # 300 minutes have 150 slots
-    assert [(each.x, each.width) for each in drawing.extended] == [("0", "10"), ("80", "20")]
 
 
 def test_the_text_has_last_change_low_and_high_with_their_times():
