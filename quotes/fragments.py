@@ -51,7 +51,7 @@ TARGETS = {
 GONE = TARGETS | {"row": "delete:tr.quote:not(.quote-entry)[data-symbol='{code}']"}
 
 # An opener waits beside what its tag watches.
-OPENED = "delete:.quotes-watch[name='{name}'][value='{code}']+.quotes-opener"
+OPENED = ".quotes-watch[name='{name}'][value='{value}']+.quotes-opener"
 
 # The cells of a row that ticks rarely change, with all values that they show.
 CELLS: dict[str, Callable[[Shown], tuple[object, ...]]] = {
@@ -228,6 +228,8 @@ class Fragments:
         Screen readers announce when prices stop, and when they are live again. Openers begin again:
         their tags came later than the socket, which does not watch what they show.
         """
+        if dialect.reports_missing(edition.htmx):
+            return self.state(edition, condition, turn)
         opener = addressed(self.opener(edition), "outerHTML:.quotes-opener")
         return self.state(edition, condition, turn) + opener
 
@@ -235,13 +237,17 @@ class Fragments:
         self, edition: Edition, condition: str, turn: int = TURNS[0], *, waits: bool = False
     ) -> str:
         """Return a message with all of a sign that stays as it is while a socket is opened."""
-        pulse = self.pulse(edition, condition, turn)
         announcement = self.announcement(edition, condition, turn)
         return (
-            addressed(pulse, _swap("outerMorph:.quotes-pulse", edition))
+            self.pulses(edition, condition, turn)
             + addressed(announcement, _swap("outerMorph", edition))
             + addressed(self.retry(edition, condition, turn, waits=waits))
         )
+
+    def pulses(self, edition: Edition, condition: str, turn: int) -> str:
+        """Return a message with the pulse of every place on a page."""
+        pulse = self.pulse(edition, condition, turn)
+        return addressed(pulse, _swap("outerMorph:.quotes-pulse", edition))
 
     def pulse(
         self,
@@ -358,10 +364,13 @@ class Fragments:
 
         Other openers stay, because their tags came while the socket was requested.
         """
-        return "".join(
-            f'<span hx-swap-oob="{_swap(OPENED, edition, value, name=name)}"></span>'
+        targets = [
+            OPENED.format(name=name, value=_in_selectors(value))
             for name, value in dict.fromkeys(watched)
-        )
+        ]
+        if dialect.reports_missing(edition.htmx):
+            targets = [",".join(targets)]
+        return "".join(f'<span hx-swap-oob="delete:{each}"></span>' for each in targets)
 
     def _requesting(self, template: str, edition: Edition, **more: Hashable) -> SafeString:
         not_live_after = conf.NOT_LIVE_AFTER[conf.get("PULSE")]
@@ -519,14 +528,17 @@ class Fragments:
         )
 
 
-def _swap(target: str, edition: Edition, code: str = "", **more: str) -> str:
-    filled = target.format(code="".join(map(_in_selector, code)), **more)
-    return dialect.swap(filled, edition.htmx)
+def _swap(target: str, edition: Edition, code: str = "") -> str:
+    return dialect.swap(target.format(code=_in_selectors(code)), edition.htmx)
 
 
 def _inside(html: str, swap: str) -> str:
     """Return the message that replaces what is inside a place; htmx drops the outer element."""
     return f'<div hx-swap-oob="{swap}">{html}</div>'
+
+
+def _in_selectors(text: str) -> str:
+    return "".join(map(_in_selector, text))
 
 
 def _in_selector(character: str) -> str:

@@ -404,16 +404,17 @@ async def live_again(request: HttpRequest) -> HttpResponse:
     condition, turn = "opening" if opening else "late", TURNS[0]
     if live.is_polled:
         condition, turn = "polled", TURNS[request.GET.get("turn") == "2"]
-    answer = [
-        rows + fragments.about(watch) if rows else fragments.everything(watch),
-        fragments.state(edition, condition, turn, waits=address.seen),
-    ]
+    first = opening and "opened" not in request.GET
+    answer = [rows + fragments.about(watch) if rows else fragments.everything(watch)]
     if opening:
         watched = ((name, value) for name in TAGS for value in request.GET.getlist(name))
         answer.append(fragments.opened(watched, edition))
-    if opening and "opened" not in request.GET:
+    if first:
+        answer.append(fragments.pulses(edition, condition, turn))
         answer.append(fragments.end(address, edition, polled=live.is_polled))
-    elif not live.is_polled:
+    else:
+        answer.append(fragments.state(edition, condition, turn, waits=address.seen))
+    if not (first or live.is_polled):
         socket = fragments.render("quotes/_socket.html", edition, {"address": address})
         answer.append(addressed(socket))
     return HttpResponse("".join(answer))

@@ -24,3 +24,8 @@ def swap(given: str, version: Version) -> str:
 def keeps_sparklines(version: Version) -> bool:
     """Return whether a row keeps its sparkline when a row without one replaces it."""
     return version == OURS
+
+
+def reports_missing(version: Version) -> bool:
+    """Return whether a target that a page lacks is an error in the console of its browser."""
+    return version != OURS

@@ -83,7 +83,7 @@ def test_a_page_keeps_its_htmx_2_and_sends_each_request_once(
     move(page)
     assert click(page) == click(without) == ["/mirror/"] * 2
     assert page.page.evaluate(VERSION) == without.page.evaluate(VERSION) == "2"
-    assert scripts(page) == {"htmx-2.min.js", "hx-ws-2.min.js"}
+    assert scripts(page) == {"htmx-2.min.js", "ws-for-htmx-2.js"}
     assert page.page.url == url
     page.until(lambda: len(page.sockets) == page.asked.count("/live/"), "a socket per request")
     assert page.complaints == page.violations() == []
@@ -125,7 +125,7 @@ def test_a_piece_that_htmx_2_inserts_later_is_live_over_one_socket(sites: Sites,
 def test_our_own_pages_have_our_htmx(sites: Sites, tab: OpenTab):
     for path in ("/boards/crypto/", "/symbols/ETH-USD/", "/embed/quotes/?symbols=ETH-USD"):
         page = tab(sites("daphne").url + path).live()
-        assert scripts(page) == {"htmx-4.min.js", "hx-ws-4.min.js"}
+        assert scripts(page) == {"htmx-4-with-ws.js"}
         page.moves("ETH-USD")
 
 
