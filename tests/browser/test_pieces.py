@@ -22,16 +22,26 @@ pytestmark = [pytest.mark.browser, pytest.mark.server]
 
 HOURS = 30
 FILL = f"""
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from django.test import Client
 from django.utils import timezone
+import quotes.quote
 from quotes.models import LastQuote, Symbol
 from quotes.quote import Quote
 from quotes.quote.wire import to_wire
 
 then = timezone.now() - timedelta(hours={HOURS})
 timezone.now = lambda: then
+
+
+class Then(datetime):
+    @classmethod
+    def now(cls, zone=None):
+        return then
+
+
+quotes.quote.datetime = Then
 for symbol in Symbol.objects.filter(code__in=["BTC-USD", "ETH-USD", "SOL-USD"]):
     quote = Quote(
         symbol=symbol.code,
