@@ -12,7 +12,8 @@ from functools import cache
 from html import escape
 from typing import Any
 
-from django.urls import get_script_prefix, reverse
+from django.conf import settings
+from django.urls import get_script_prefix, get_urlconf, reverse
 from django.utils import timezone, translation
 from django.utils.functional import cached_property
 from django.utils.safestring import SafeString
@@ -149,7 +150,8 @@ class Shown(dict[str, Any]):
     @property
     def url(self) -> str:
         """The address of the symbol's page."""
-        return _url(self.symbol.code, translation.get_language(), get_script_prefix())
+        routes = get_urlconf() or settings.ROOT_URLCONF
+        return _url(self.symbol.code, translation.get_language(), get_script_prefix(), routes)
 
     @property
     def long(self) -> bool:
@@ -485,8 +487,8 @@ def _all_closed(states: Iterable[State]) -> str:
 
 
 @cache
-def _url(code: str, language: str | None, prefix: str) -> str:
-    """Return the address of a symbol's page, which may begin with both, as `i18n_patterns` does."""
+def _url(code: str, language: str | None, prefix: str, routes: str) -> str:
+    """Return the address of a symbol's page. With `i18n_patterns`, it begins with the language."""
     return reverse("quotes:symbol", args=[code])
 
 

@@ -19,7 +19,6 @@ from quotes.charts.axes import NICE
 from quotes.charts.bars import DAY, HOUR, MINUTE, MONTH, QUARTER, WEEK, YEAR, Bar
 from quotes.charts.chart import Chart
 from quotes.charts.comparison import Comparison
-from quotes.charts.drawing import Event
 from quotes.charts.frame import Frame
 from quotes.charts.ranges import RANGES
 from quotes.shown.charts import TITLES, ChartTexts
@@ -192,9 +191,7 @@ def test_every_bar_can_be_read_without_being_a_stop_of_the_tab_key():
     assert "style=" not in markup
 
 
-def test_events_and_the_previous_close_have_texts():
-    markup = render(chart_of(events=[Event(year()[130].start, "Split <4:1>")]))
-    assert "Split &lt;4:1&gt;" in markup
+def test_the_previous_close_has_a_text():
     assert "Prev. close 272.00" in render(a_day())
     assert "▼ Prev. close 100.00" in render(a_day(previous=Decimal(100)))
     assert "▲ Vortag 900,00" in render(a_day("de", previous=Decimal(900)), "de")
