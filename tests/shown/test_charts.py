@@ -197,12 +197,10 @@ def test_the_previous_close_has_a_text():
     assert "▲ Vortag 900,00" in render(a_day("de", previous=Decimal(900)), "de")
 
 
-def test_hours_outside_of_trading_are_shaded_and_gaps_have_a_text():
+def test_gaps_have_a_text():
     late = HALF_DAY._replace(begins=HALF_DAY.ends, ends=HALF_DAY.ends + timedelta(hours=1))
-    hours = [HALF_DAY, late._replace(extended=True)]
     bars = minutes(count=240)
-    markup = render(chart_of("en", bars[:60] + bars[120:], step=MINUTE, hours=hours))
-    assert 'class="extended"' in markup
+    markup = render(chart_of("en", bars[:60] + bars[120:], step=MINUTE, hours=[HALF_DAY, late]))
     assert re.search(r'class="tick m l"><text class="gap"[^>]*>No data<', markup)
     assert "28 Nov, 11:00–11:02 EST\u2003No data" in markup
     assert "28 Nov, 11:00–11:10 EST\u2003No data" in markup
