@@ -42,13 +42,13 @@ def site_application(with_static: bool = False) -> Callable[..., Any]:
     from django.conf import settings  # noqa: PLC0415
     from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler  # noqa: PLC0415
 
-    from quotes.routing import live_application  # noqa: PLC0415
+    from quotes.routing import below_prefix, live_application  # noqa: PLC0415
 
     if getattr(settings, "ASGI_APPLICATION", None):
         application: Any = live_application(get_default_application())
     else:
         application = get_live_application()
-    return ASGIStaticFilesHandler(application) if with_static else application
+    return below_prefix(ASGIStaticFilesHandler(application)) if with_static else application
 
 
 def __getattr__(name: str) -> Any:

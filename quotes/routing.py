@@ -94,6 +94,17 @@ def with_live_parts(application: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
+def below_prefix(application: Callable[..., Any]) -> Callable[..., Any]:
+    """Give an application, such as that of static files, paths with the prefix of the site."""
+
+    async def wrapped(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["type"] != "lifespan":
+            put_below_prefix(scope)
+        await application(scope, receive, send)
+
+    return wrapped
+
+
 def put_below_prefix(scope: dict[str, Any]) -> None:
     """Begin the path of a request with the prefix of the site, if a proxy has removed it.
 

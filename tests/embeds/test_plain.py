@@ -144,6 +144,8 @@ def templates(settings: Any, tmp_path: Path) -> None:
     """The templates of the documents, in a folder of the site."""
     (tmp_path / "mail.html").write_text(HTML_MAIL)
     (tmp_path / "mail.txt").write_text(TEXT_MAIL)
+    # Django 6.1 warns of a site without it
+    settings.MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}
     [given] = settings.TEMPLATES
     settings.TEMPLATES = [given | {"DIRS": [*given["DIRS"], tmp_path]}]
 
