@@ -191,8 +191,7 @@ def check_servers(**kwargs: Any) -> list[CheckMessage]:
                 id="quotes.W021",
             )
         )
-    layers = getattr(settings, "CHANNEL_LAYERS", None) or {}
-    if conf.get("CHANNEL_LAYER") not in layers:
+    if conf.get("CHANNEL_LAYER") not in conf.layers():
         found.append(
             Warning(
                 "CHANNEL_LAYERS has no layer for quotes, so only one process can serve them live",
@@ -259,7 +258,7 @@ def _check_feed() -> list[CheckMessage]:
                 id="quotes.E002",
             )
         ]
-    alias, layers = conf.get("CHANNEL_LAYER"), getattr(settings, "CHANNEL_LAYERS", None) or {}
+    alias, layers = conf.get("CHANNEL_LAYER"), conf.layers()
     if alias not in layers and alias != conf.DEFAULTS["CHANNEL_LAYER"]:
         return [
             Error(

@@ -56,6 +56,11 @@ def get(name: str) -> Any:
     return default | value if isinstance(value, dict) and isinstance(default, dict) else value
 
 
+def layers() -> dict[str, Any]:
+    """Return the channel layers of the site; a site without the setting has none."""
+    return getattr(settings, "CHANNEL_LAYERS", None) or {}
+
+
 def prefix() -> str:
     """Return what all addresses of the site begin with, such as /market, or ""."""
     return settings.FORCE_SCRIPT_NAME or ""

@@ -66,8 +66,7 @@ async def check_database() -> Report:
 async def check_layer() -> Report:
     """Check whether a message to a group of our own comes back."""
     report, alias = Report("channel layer"), conf.get("CHANNEL_LAYER")
-    missing = alias not in (getattr(settings, "CHANNEL_LAYERS", None) or {})
-    if missing and alias != conf.DEFAULTS["CHANNEL_LAYER"]:
+    if alias not in conf.layers() and alias != conf.DEFAULTS["CHANNEL_LAYER"]:
         report.fail(
             f"{alias!r} is missing in CHANNEL_LAYERS",
             "add it to CHANNEL_LAYERS, or correct CHANNEL_LAYER in QUOTES",

@@ -11,7 +11,6 @@ from functools import cache
 from typing import Any
 
 from channels.layers import BaseChannelLayer, InMemoryChannelLayer, get_channel_layer
-from django.conf import settings
 
 from quotes import conf
 from quotes.feed.batch import Batch
@@ -52,8 +51,7 @@ def in_memory() -> bool:
 def channel_layer() -> Any:
     """Return the channel layer of the settings, or one of our own, in memory, without it."""
     alias = conf.get("CHANNEL_LAYER")
-    configured = alias in (getattr(settings, "CHANNEL_LAYERS", None) or {})
-    return get_channel_layer(alias) if configured else _own_layer()
+    return get_channel_layer(alias) if alias in conf.layers() else _own_layer()
 
 
 @cache

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from django.apps import apps
-from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
@@ -107,7 +106,7 @@ class Command(BaseCommand):
         self.stdout.write(
             "    Serve with  manage.py serve  or another ASGI server: WSGI servers have no sockets."
         )
-        if conf.get("CHANNEL_LAYER") not in (getattr(settings, "CHANNEL_LAYERS", None) or {}):
+        if conf.get("CHANNEL_LAYER") not in conf.layers():
             self.stdout.write("    Several processes need CHANNEL_LAYERS with a layer on Redis.")
         self.stdout.write("    Run  manage.py check --deploy.")
 
