@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import SEEDED, OpenTab
+from tests.browser.foreign import foreign
 from tests.servers import Site, site
 from tests.test_docs import EMBEDDING
 
@@ -27,6 +26,8 @@ LONG_STOPPED = """(pulse) => {
     pulse.classList.replace("pulse-live", "pulse-stopped");
     pulse.classList.add("over-10-minutes");
 }"""
+FRAME = """<!doctype html><title>Host</title>
+<iframe src="http://127.0.0.1:{port}/embed/quotes/?symbols=BTC-USD,AAPL"></iframe>"""
 GROUND = "(place) => getComputedStyle(place).backgroundColor"
 SURFACE = "getComputedStyle(document.body).backgroundColor"
 FILLED = "document.documentElement.scrollHeight"
@@ -38,34 +39,11 @@ LISTED = ("ADA-USD", "AVAX-USD", "BCH-USD", "BTC-USD", "DOGE-USD", "ETH-USD", "L
 LISTED += ("XRP-USD",)
 
 
-class Host(BaseHTTPRequestHandler):
-    """A page of another site, which frames an embed of the port in its path."""
-
-    def do_GET(self) -> None:
-        """Answer with a page that frames the embed at the port in the path."""
-        port = self.path.strip("/")
-        body = (
-            "<!doctype html><title>Host</title>"
-            f'<iframe src="http://127.0.0.1:{port}/embed/quotes/?symbols=BTC-USD,AAPL"></iframe>'
-        ).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "text/html")
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *given: object) -> None:
-        """Log nothing."""
-
-
 @pytest.fixture(scope="module")
 def host() -> Iterator[str]:
     """Another site, on another host name."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Host) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://localhost:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with foreign(FRAME) as origin:
+        yield origin
 
 
 @pytest.fixture(scope="module")

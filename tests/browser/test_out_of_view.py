@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import FrameLocator, expect
 
 from tests.browser.conftest import OFTEN, OpenTab
+from tests.browser.foreign import foreign
 from tests.browser.proxy import proxy
 from tests.browser.tab import Tab
 from tests.servers import Site, eventually, site
@@ -24,29 +23,11 @@ ARTICLE = """<!doctype html><title>Article</title><link rel="icon" href="data:,"
 PULSES = 8  # twice as many as it takes to show "Not live"
 
 
-class Article(BaseHTTPRequestHandler):
-    """A long page of another site; in its middle is an iframe of the port in its path."""
-
-    def do_GET(self) -> None:
-        """Answer with the page."""
-        self.send_response(200)
-        self.send_header("Content-Type", "text/html")
-        self.end_headers()
-        self.wfile.write(ARTICLE.format(port=self.path.strip("/")).encode())
-
-    def log_message(self, *given: object) -> None:
-        """Log nothing."""
-
-
 @pytest.fixture(scope="module")
 def news() -> Iterator[str]:
-    """The other site, on another host name."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Article) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://localhost:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    """A long page of another site; an iframe is in its middle."""
+    with foreign(ARTICLE) as origin:
+        yield origin
 
 
 @pytest.fixture(scope="module")

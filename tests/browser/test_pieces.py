@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -20,9 +20,9 @@ from tests.test_docs import snippets
 
 pytestmark = [pytest.mark.browser, pytest.mark.server]
 
-HOURS = 30
+THEN = datetime(2026, 3, 4, 15, tzinfo=UTC)  # when the cache was filled
 FILL = f"""
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from django.test import Client
 from django.utils import timezone
@@ -31,7 +31,7 @@ from quotes.models import LastQuote, Symbol
 from quotes.quote import Quote
 from quotes.quote.wire import to_wire
 
-then = timezone.now() - timedelta(hours={HOURS})
+then = datetime.fromisoformat("{THEN.isoformat()}")
 timezone.now = lambda: then
 
 
@@ -64,7 +64,7 @@ INSERT = """async ([place, path]) => {
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory, few_symbols: Path) -> Iterator[Site]:
-    """Another site, whose cache was filled 30 hours ago by its clock."""
+    """Another site, whose cache was filled long ago by its clock."""
     folder = tmp_path_factory.mktemp("pieces")
     settings = {"DJANGO_SETTINGS_MODULE": "tests.browser.pieces", "PIECES_CACHE": str(folder)}
     shutil.copy(few_symbols, folder / "site.sqlite3")
@@ -78,8 +78,7 @@ def host(tmp_path_factory: pytest.TempPathFactory, few_symbols: Path) -> Iterato
 
 def then() -> re.Pattern[str]:
     """Return the beginning of what a tag from the cache states."""
-    day = datetime.now(UTC) - timedelta(hours=HOURS)
-    return re.compile(rf"Prices as of {day:%b}[a-z.]* {day.day}, {day.year}, ")
+    return re.compile(r"Prices as of March 4, 2026, 15:00:00 UTC")
 
 
 def live(page: Tab) -> Tab:
