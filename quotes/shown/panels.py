@@ -188,6 +188,8 @@ class Panel(Shown):
         quote, symbol = self.quote, self.symbol
         if quote is None or quote.source_time is None or quote.mistimed:
             return ""
+        if self.session == "always":  # of a simulated market, around the clock
+            return ""
         of = sessions.of_price(symbol.exchange, symbol.kind, quote.time)
         return of if of in ("pre", "post") else ""
 

@@ -223,15 +223,9 @@ def test_a_quote_looks_the_same_whichever_process_shows_it(
     for each in pages[1].told:
         same = quote_of(each.html)
         assert told.get((each.code, each.time), same) == same
-
-    def panel_of(site: Site) -> str:
-        [panel] = [row for row in read(site.get(f"/symbols/{RARE}/")) if row.code == RARE]
-        return quote_of(panel.html)
-
-    # each process reads the figures of a panel, such as the close before, for the first page
     for site in deployment.sites:
-        shown = "all show the same panel"
-        eventually(lambda site=site: panel_of(site) == quote_of(pages[0].shown(RARE).html), shown)
+        [panel] = [row for row in read(site.get(f"/symbols/{RARE}/")) if row.code == RARE]
+        assert quote_of(panel.html) == quote_of(pages[0].shown(RARE).html)
     boards = [read(site.get("/boards/crypto/")) for site in deployment.sites]
     first, second = ([row.html for row in board if row.code == RARE] for board in boards)
     assert first == second != []

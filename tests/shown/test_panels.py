@@ -52,9 +52,9 @@ def panel(
     store = Store(clock=lambda: now)
     store.keep([listed or symbol()])
     fragments = Fragments(store)
-    given = {"last": Decimal(101), "reference": Decimal(98), "reference_kind": "prev_close"} | more
-    times = {"received_at": now, "source_time": now}
-    store.put((1, 1), [Quote(symbol="AAPL", provider="yahoo", currency="USD", **times, **given)])
+    given = {"last": Decimal(101), "reference": Decimal(98), "reference_kind": "prev_close"}
+    given |= {"provider": "yahoo", "currency": "USD", "received_at": now, "source_time": now}
+    store.put((1, 1), [Quote(symbol="AAPL", **given | more)])
     fragments.known.figures["AAPL"] = figures
     return str(fragments.paint("panel", "AAPL", Edition(language)))
 
@@ -195,8 +195,13 @@ class TestOutsideOfTrading:
         shown = panel(listed=symbol(kind, exchange))
         assert ("data-extended" in shown) == keeps
 
-    def test_no_line_is_kept_free_where_a_market_is_simulated_around_the_clock(self):
-        assert "data-extended" not in panel(session="always")
+    @pytest.mark.parametrize("made_at", [PRE, REGULAR, POST])
+    def test_a_market_that_is_simulated_around_the_clock_has_no_hours(self, made_at: datetime):
+        shown = panel(made_at, session="always", provider="simulated")
+        assert part(shown, "panel-last") == "101.00 USD"
+        assert part(shown, "panel-state").startswith("Simulated, always open · as of ")
+        assert part(shown, "panel-outside") == ""
+        assert "data-extended" not in shown
 
 
 class TestMarketHours:
