@@ -154,18 +154,20 @@ def test_back_before_an_answer_shows_and_watches_the_chart_of_the_address(
     for link, target in links(page, "6M"):
         link.click()
         page.page.wait_for_url(target)
+    page.until(lambda: "chart=6m%2FBTC-USD" in page.sockets[-1], "a socket for the choice")
     page.page.get_by_role("link", name="5Y", exact=True).click()
     page.until(lambda: held, "the request of a choice")
     page.page.go_back()
     page.page.wait_for_url("**/?range=1y")
     with suppress(Error):  # the browser has given it up
         held[0].continue_()
+    page.until(lambda: "chart=1y%2FBTC-USD" in page.sockets[-1], "a socket for the address")
     page.live()
     expect(page.page.get_by_role("link", name="1Y", exact=True)).to_have_attribute(
         "aria-current", "true"
     )
-    assert "chart=1y%2FBTC-USD" in page.sockets[-1]
     page.moves("BTC-USD")
+    assert "chart=1y%2FBTC-USD" in page.sockets[-1]
     assert page.page.url == market.url + YEAR
 
 
