@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -113,18 +113,25 @@ class Sparklines:
             self.live.hub.send(partial(self.live.fragments.sparklines, codes=changed))
 
     async def _read(self, codes: set[str], now: datetime) -> None:
-        due = [code for code in codes if now - self.read_at.get(code, NEVER) > READ_AGAIN]
-        states = self.live.store.states
-        for first in range(0, len(due), TOGETHER):
-            some = [code for code in due[first : first + TOGETHER] if code in states]
-            since = min((_window(states[code], now)[0] for code in some), default=now)
+        due = {code for code in codes if now - self.read_at.get(code, NEVER) > READ_AGAIN}
+        for since, some in self._together(due, now):
             self.prices |= {code: [] for code in some}
             await self._take(some, since, now)
             self.read_at |= dict.fromkeys(some, now)
             await asyncio.sleep(PAUSE)
-        await self._take(codes - set(due), self.known_at - LATE, now)
+        await self._take(codes - due, self.known_at - LATE, now)
         if codes >= self.prices.keys():
             self.known_at = now
+
+    def _together(self, codes: set[str], now: datetime) -> Iterator[tuple[datetime, list[str]]]:
+        """Yield the beginning of a session, and some of these symbols that share it, each once."""
+        states = self.live.store.states
+        sharing: dict[datetime, list[str]] = {}
+        for code in codes & states.keys():
+            sharing.setdefault(_window(states[code], now)[0], []).append(code)
+        for since, some in sharing.items():
+            for first in range(0, len(some), TOGETHER):
+                yield since, some[first : first + TOGETHER]
 
     async def _take(self, codes: Collection[str], since: datetime, now: datetime) -> None:
         found = await self.live.in_database(archive.load_closes, codes, STEP, since, now)
