@@ -85,6 +85,12 @@ def database_template(common_folder: Path) -> Path:
     return templates.sqlite(common_folder)
 
 
+@pytest.fixture(scope="session")
+def few_symbols(tmp_path_factory: pytest.TempPathFactory, database_template: Path) -> Path:
+    """A database with few active symbols: each moves more often, and a site has less to do."""
+    return templates.few(tmp_path_factory.mktemp("few"), database_template)
+
+
 @pytest.fixture
 def redis_server() -> Iterator[Redis]:
     """A running Redis."""

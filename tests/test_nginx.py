@@ -78,13 +78,13 @@ def nginx(folder: Path, *ports: int, servers: str) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def proxied(
-    tmp_path_factory: pytest.TempPathFactory, database_template: Path
+    tmp_path_factory: pytest.TempPathFactory, few_symbols: Path
 ) -> Iterator[tuple[int, Site]]:
     """The port of an nginx, and the site behind it, which lets an address open two sockets."""
     folder, port = tmp_path_factory.mktemp("nginx"), free_port()
     limit = {"QUOTES_MAX_SOCKETS_PER_ADDRESS": "2"}
     with (
-        site(folder, database_template, "uvicorn", **limit) as running,
+        site(folder, few_symbols, "uvicorn", **limit) as running,
         nginx(folder, port, servers=documented(port, running.port)),
     ):
         yield port, running
@@ -174,10 +174,10 @@ def test_an_address_that_requests_too_often_is_slowed_down(proxied: tuple[int, S
 
 
 def test_a_site_below_a_prefix_works_if_the_prefix_is_passed_on_or_removed(
-    tmp_path: Path, database_template: Path
+    tmp_path: Path, few_symbols: Path
 ):
     passing, removing = ports = free_port(), free_port()
-    with site(tmp_path, database_template, "uvicorn", DJANGO_SCRIPT_NAME="/market/") as running:
+    with site(tmp_path, few_symbols, "uvicorn", DJANGO_SCRIPT_NAME="/market/") as running:
         config = documented(passing, running.port).replace("location / {", "location /market/ {")
         _, again, server = config.partition("\nserver {")
         server = server.replace(f":{passing};", f":{removing};")

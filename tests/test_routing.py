@@ -261,9 +261,9 @@ def untouched(folder: Path, template: Path, server: str) -> Iterator[Site]:
 
 @pytest.mark.server
 def test_the_first_visitor_cannot_choose_where_scripts_come_from_for_all_others(
-    tmp_path: Path, database_template: Path
+    tmp_path: Path, few_symbols: Path
 ):
-    with untouched(tmp_path, database_template, "daphne") as running:
+    with untouched(tmp_path, few_symbols, "daphne") as running:
         poisoned = running.get("/", **{"Daphne-Root-Path": "//evil.example"})
         for page in (poisoned, running.get("/"), running.get("/boards/crypto/")):
             assert addresses(page)
@@ -275,9 +275,9 @@ def test_the_first_visitor_cannot_choose_where_scripts_come_from_for_all_others(
 
 @pytest.mark.server
 def test_headers_that_proxies_set_change_no_address_and_a_false_host_is_refused(
-    tmp_path: Path, database_template: Path
+    tmp_path: Path, few_symbols: Path
 ):
-    with site(tmp_path, database_template, "daphne") as running:
+    with site(tmp_path, few_symbols, "daphne") as running:
         foreign = {
             "X-Forwarded-Host": "evil.example",
             "X-Forwarded-Prefix": "//evil.example",

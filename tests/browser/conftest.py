@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
-from tests import templates
 from tests.browser.proxy import Proxy, proxy
 from tests.browser.tab import Tab
 from tests.servers import PATIENCE, Command, Site, manage, shared_site, site
@@ -98,12 +97,6 @@ def tab(browser: Browser) -> Iterator[OpenTab]:
     yield open_tab
     for context in contexts:
         context.close()
-
-
-@pytest.fixture(scope="session")
-def few_symbols(tmp_path_factory: pytest.TempPathFactory, database_template: Path) -> Path:
-    """A database with few active symbols, so that a test waits less until one moves."""
-    return templates.few(tmp_path_factory.mktemp("few"), database_template)
 
 
 @pytest.fixture(scope="package")

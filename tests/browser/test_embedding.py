@@ -48,14 +48,14 @@ def host() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def framed(
-    host: str, tmp_path_factory: pytest.TempPathFactory, database_template: Path
+    host: str, tmp_path_factory: pytest.TempPathFactory, few_symbols: Path
 ) -> Iterator[Site]:
     """A site that lets the other one frame its embeds, and has an article with tags."""
     more = {
         "QUOTES_EMBED_ORIGINS": host,
         "DJANGO_SETTINGS_MODULE": "tests.browser.elsewhere",
     }
-    with site(tmp_path_factory.mktemp("framed"), database_template, **(SEEDED | more)) as running:
+    with site(tmp_path_factory.mktemp("framed"), few_symbols, **(SEEDED | more)) as running:
         yield running
 
 

@@ -62,9 +62,9 @@ BOX = """row => {
 
 
 @pytest.fixture
-def charted(tmp_path: Path, database_template: Path) -> Iterator[Site]:
+def charted(tmp_path: Path, few_symbols: Path) -> Iterator[Site]:
     """The site with a simulated market, and candles of Bitcoin."""
-    listed = shutil.copy(database_template, tmp_path / "listed.sqlite3")
+    listed = shutil.copy(few_symbols, tmp_path / "listed.sqlite3")
     address = f"sqlite:///{listed}"
     script = ALONE + CLOSES.format(epoch=1, low=60_000)
     manage("shell", "--verbosity", "0", "-c", script, DATABASE_URL=address)

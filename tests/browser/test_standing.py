@@ -85,10 +85,10 @@ def market_of_share() -> Market:
 
 @pytest.fixture
 def moving(
-    exchange: Exchange, market_of_share: Market, tmp_path: Path, database_template: Path
+    exchange: Exchange, market_of_share: Market, tmp_path: Path, few_symbols: Path
 ) -> Iterator[Site]:
     """The site with prices of the stub exchange, and a share whose market is open."""
-    listed = shutil.copy(database_template, tmp_path / "listed.sqlite3")
+    listed = shutil.copy(few_symbols, tmp_path / "listed.sqlite3")
     prepared = LISTED.format(share=market_of_share.share) + market_of_share.hours(is_open=True)
     manage("shell", "--verbosity", "0", "-c", prepared, DATABASE_URL=f"sqlite:///{listed}")
     source = {

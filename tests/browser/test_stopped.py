@@ -40,7 +40,7 @@ def grey(page: Tab) -> bool:
 
 
 def test_when_the_feed_is_killed_every_place_shows_it_in_sight_and_in_grey(
-    tab: OpenTab, tmp_path: Path, database_template: Path, redis_server: Redis
+    tab: OpenTab, tmp_path: Path, few_symbols: Path, redis_server: Redis
 ):
     env = {
         "DJANGO_SETTINGS_MODULE": "tests.browser.elsewhere",
@@ -48,7 +48,7 @@ def test_when_the_feed_is_killed_every_place_shows_it_in_sight_and_in_grey(
         "QUOTES_FEED": "external",
     }
     with ExitStack() as running:
-        served = running.enter_context(site(tmp_path, database_template, "uvicorn", **SEEDED | env))
+        served = running.enter_context(site(tmp_path, few_symbols, "uvicorn", **SEEDED | env))
         feed = Runfeed(served, "feed").ready()
         running.callback(feed.stop)
         pages = {tab(served.url + path).live().listen(): n for path, n in PLACES.items()}

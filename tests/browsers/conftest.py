@@ -15,7 +15,6 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
-from tests import templates
 from tests.browsers.windows import BidiWindow, Window
 from tests.conftest import lacking
 from tests.servers import PATIENCE, Site, eventually, find_chromium, free_port, listens, site
@@ -52,11 +51,10 @@ def window(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[Wi
 
 
 @pytest.fixture(scope="module")
-def market(tmp_path_factory: pytest.TempPathFactory, database_template: Path) -> Iterator[Site]:
+def market(tmp_path_factory: pytest.TempPathFactory, few_symbols: Path) -> Iterator[Site]:
     """The site with a simulated market, and a fast pulse."""
     folder = tmp_path_factory.mktemp("market")
-    few = templates.few(folder, database_template)
-    with site(folder, few, "uvicorn", **BRISK) as running:
+    with site(folder, few_symbols, "uvicorn", **BRISK) as running:
         yield running
 
 

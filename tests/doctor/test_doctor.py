@@ -1056,9 +1056,9 @@ class Terminal:
 
 
 @pytest.fixture
-def database(tmp_path: Path, database_template: Path) -> Path:
+def database(tmp_path: Path, few_symbols: Path) -> Path:
     """A database of four symbols."""
-    path = shutil.copy(database_template, tmp_path / "db.sqlite3")
+    path = shutil.copy(few_symbols, tmp_path / "db.sqlite3")
     kept = "('AAPL', 'BTC-USD', 'ETH-USD', 'LTC-USD')"
     with closing(sqlite3.connect(path)) as door, door:
         door.execute(f"UPDATE quotes_symbol SET active = (code IN {kept})")

@@ -9,7 +9,7 @@ import pytest
 
 
 @pytest.fixture
-def listed(tmp_path: Path, database_template: Path) -> Path:
+def listed(tmp_path: Path, few_symbols: Path) -> Path:
     """A folder with the database of a site."""
-    shutil.copy(database_template, tmp_path / "site.sqlite3")
+    shutil.copy(few_symbols, tmp_path / "site.sqlite3")
     return tmp_path

@@ -222,7 +222,7 @@ def test_a_second_process_on_one_database_is_live_without_redis(running: ExitSta
 
 
 def test_another_deployment_on_the_same_redis_changes_nothing(
-    running: ExitStack, listed: Path, database_template: Path, redis_server: Redis
+    running: ExitStack, listed: Path, few_symbols: Path, redis_server: Redis
 ):
     env = EXTERNAL | {"REDIS_URL": redis_server.url}
     site = started(running, Site(listed, "uvicorn", **env))
@@ -231,7 +231,7 @@ def test_another_deployment_on_the_same_redis_changes_nothing(
     eventually(lambda: page.live, "the page is live")
     elsewhere = listed / "elsewhere"
     elsewhere.mkdir()
-    shutil.copy(database_template, elsewhere / "site.sqlite3")
+    shutil.copy(few_symbols, elsewhere / "site.sqlite3")
     other = Site(elsewhere, "uvicorn", **env)
     anew = "from quotes.models import FeedLease as F; "
     anew += f"F.objects.update(epoch={HIGH}, deployment='')"

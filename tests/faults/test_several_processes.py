@@ -145,11 +145,11 @@ def redis() -> Iterator[Redis]:
 
 @pytest.fixture(scope="module")
 def deployment(
-    tmp_path_factory: pytest.TempPathFactory, database_template: Path, redis: Redis
+    tmp_path_factory: pytest.TempPathFactory, few_symbols: Path, redis: Redis
 ) -> Iterator[Deployment]:
     """Two web processes and two feeds on one database; one symbol moves only by a test."""
     folder, stub = tmp_path_factory.mktemp("deployment"), Stub()
-    shutil.copy(database_template, folder / "site.sqlite3")
+    shutil.copy(few_symbols, folder / "site.sqlite3")
     env = {"REDIS_URL": redis.url, "QUOTES_FEED": "external"} | stub.settings
     env["QUOTES_PROVIDERS"] = "coinbase,simulated"
     running = Deployment(redis, stub, [Site(folder, server, **env) for server in SERVERS])

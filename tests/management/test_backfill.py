@@ -53,8 +53,8 @@ class Shell:
 
 
 @pytest.fixture
-async def shell(tmp_path: Path, database_template: Path) -> AsyncIterator[Shell]:
-    shutil.copy(database_template, tmp_path / "site.sqlite3")
+async def shell(tmp_path: Path, few_symbols: Path) -> AsyncIterator[Shell]:
+    shutil.copy(few_symbols, tmp_path / "site.sqlite3")
     async with Kraken(heartbeat=60) as stub:
         yield Shell(stub, tmp_path / "site.sqlite3")
 

@@ -310,8 +310,8 @@ class Narrow(Site):
 
 
 @pytest.fixture
-def narrow(tmp_path: Path, database_template: Path) -> Iterator[Site]:
-    shutil.copy(database_template, tmp_path / "site.sqlite3")
+def narrow(tmp_path: Path, few_symbols: Path) -> Iterator[Site]:
+    shutil.copy(few_symbols, tmp_path / "site.sqlite3")
     running = Narrow(tmp_path, "uvicorn")
     yield running.start()
     running.stop()
@@ -406,7 +406,7 @@ def test_serve_without_uvicorn_names_a_command_that_installs_it(tmp_path: Path):
 
 @pytest.mark.parametrize("server", ["daphne", "uvicorn"])
 def test_200_visitors_cost_the_exchange_no_more_than_one(
-    tmp_path: Path, database_template: Path, stub: Stub, server: str
+    tmp_path: Path, few_symbols: Path, stub: Stub, server: str
 ):
     async def visit(running: Site, count: int, last: str) -> None:
         """Open this many sockets, let bitcoin move, and wait until all pages show it."""
@@ -420,7 +420,7 @@ def test_200_visitors_cost_the_exchange_no_more_than_one(
             await asyncio.gather(*(newest(page, last) for page in pages))
         await asyncio.gather(*(page.close() for page in pages))
 
-    with site(tmp_path, database_template, server, **stub.settings) as running:
+    with site(tmp_path, few_symbols, server, **stub.settings) as running:
         eventually(
             lambda: prices(running.get("/symbols/BTC-USD/")).get("BTC-USD") and stub.load()[0] == 1,
             "the stream is open",
@@ -448,9 +448,9 @@ def written(running: Site, last: str) -> Callable[[], bool]:
 
 @pytest.mark.parametrize("server", ["daphne", "uvicorn"])
 def test_after_a_crash_the_first_page_has_the_last_prices_with_their_time_and_the_outage(
-    tmp_path: Path, database_template: Path, stub: Stub, server: str
+    tmp_path: Path, few_symbols: Path, stub: Stub, server: str
 ):
-    with site(tmp_path, database_template, server, **stub.settings) as running:
+    with site(tmp_path, few_symbols, server, **stub.settings) as running:
         eventually(
             lambda: prices(running.get("/symbols/BTC-USD/")).get("BTC-USD") and stub.load()[0] == 1,
             "the stream is open",
@@ -480,9 +480,9 @@ def test_after_a_crash_the_first_page_has_the_last_prices_with_their_time_and_th
 
 
 def test_prices_of_another_source_than_the_one_that_is_down_stay_with_a_note(
-    tmp_path: Path, database_template: Path
+    tmp_path: Path, few_symbols: Path
 ):
-    with site(tmp_path, database_template, "uvicorn") as running:
+    with site(tmp_path, few_symbols, "uvicorn") as running:
         eventually(written(running, "BTC-USD"), "quotes are written down")
         running.kill()
         closed = free_port()
@@ -499,10 +499,8 @@ def test_prices_of_another_source_than_the_one_that_is_down_stay_with_a_note(
         )
 
 
-def test_a_clean_stop_loses_no_quote_that_was_shown(
-    tmp_path: Path, database_template: Path, stub: Stub
-):
-    with site(tmp_path, database_template, "uvicorn", **stub.settings) as running:
+def test_a_clean_stop_loses_no_quote_that_was_shown(tmp_path: Path, few_symbols: Path, stub: Stub):
+    with site(tmp_path, few_symbols, "uvicorn", **stub.settings) as running:
         eventually(
             lambda: prices(running.get("/symbols/BTC-USD/")).get("BTC-USD") and stub.load()[0] == 1,
             "the stream is open",
@@ -519,9 +517,9 @@ def test_a_clean_stop_loses_no_quote_that_was_shown(
 
 
 def test_runserver_listens_beyond_loopback_only_if_that_is_wanted(
-    tmp_path: Path, database_template: Path
+    tmp_path: Path, few_symbols: Path
 ):
-    shutil.copy(database_template, tmp_path / "site.sqlite3")
+    shutil.copy(few_symbols, tmp_path / "site.sqlite3")
     env = Site(tmp_path, DJANGO_DEBUG="False").env
     given = ["runserver", "--noreload", f"203.0.113.1:{free_port()}"]  # no address of any machine
     refused = manage(*given, check=False, **env)
@@ -585,10 +583,10 @@ def test_a_server_on_a_taken_port_reports_it(command: list[str]):
 
 @pytest.mark.parametrize("server", ["daphne", "uvicorn"])
 def test_one_address_gets_a_number_of_sockets_and_a_reason_for_no_more(
-    tmp_path: Path, database_template: Path, server: str
+    tmp_path: Path, few_symbols: Path, server: str
 ):
     limit = {"QUOTES_MAX_SOCKETS_PER_ADDRESS": "2"}
-    with site(tmp_path, database_template, server, **limit) as running, ExitStack() as pages:
+    with site(tmp_path, few_symbols, server, **limit) as running, ExitStack() as pages:
         visitors = [pages.enter_context(open_socket(running)) for _ in range(2)]
         with pytest.raises(InvalidStatus) as refused:
             open_socket(running)
@@ -607,9 +605,9 @@ def test_one_address_gets_a_number_of_sockets_and_a_reason_for_no_more(
     assert running.log.read_text().count("refused a socket from 127.0.0.1: Too many sockets") == 1
 
 
-def test_a_feed_of_its_own_answers_prometheus_on_a_port(tmp_path: Path, database_template: Path):
+def test_a_feed_of_its_own_answers_prometheus_on_a_port(tmp_path: Path, few_symbols: Path):
     url = f"sqlite:///{tmp_path / 'feed.sqlite3'}"
-    (tmp_path / "feed.sqlite3").write_bytes(database_template.read_bytes())
+    (tmp_path / "feed.sqlite3").write_bytes(few_symbols.read_bytes())
     env = {"QUOTES_FEED": "external", "DATABASE_URL": url, "REDIS_URL": "redis://127.0.0.1:1"}
     port = free_port()
     feed = Command("manage.py", "runfeed", "--metrics-port", str(port), **env)
@@ -630,9 +628,9 @@ def test_a_feed_of_its_own_answers_prometheus_on_a_port(tmp_path: Path, database
         feed.stop()
 
 
-def test_runfeed_without_an_end_is_ended_by_a_signal(tmp_path: Path, database_template: Path):
+def test_runfeed_without_an_end_is_ended_by_a_signal(tmp_path: Path, few_symbols: Path):
     url = f"sqlite:///{tmp_path / 'feed.sqlite3'}"
-    (tmp_path / "feed.sqlite3").write_bytes(database_template.read_bytes())
+    (tmp_path / "feed.sqlite3").write_bytes(few_symbols.read_bytes())
     env = {"QUOTES_FEED": "external", "DATABASE_URL": url, "REDIS_URL": "redis://127.0.0.1:1"}
     feed = Command("manage.py", "runfeed", **env)
     try:
