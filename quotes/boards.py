@@ -130,8 +130,11 @@ def select(
 
 
 def load_listed() -> Listed:
-    """Read the active symbols and the boards from the database, in three queries."""
-    symbols = {symbol.code: symbol for symbol in Symbol.objects.filter(active=True)}
+    """Read the active symbols and the boards from the database, in four queries."""
+    symbols = {
+        symbol.code: symbol
+        for symbol in Symbol.objects.filter(active=True).prefetch_related("splits")
+    }
     codes: dict[int, list[str]] = {}
     places = BoardSymbol.objects.filter(symbol__active=True).order_by("position", "pk")
     for board_id, code in places.values_list("board_id", "symbol__code"):

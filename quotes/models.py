@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -31,6 +32,7 @@ def venue_choices() -> list[tuple[str, str]]:
 positive = MinValueValidator(Decimal("0.000000000001"))
 # SQLite keeps 15 digits: it would round a number of the largest size up to one that can't be read
 no_larger_tick = MaxValueValidator(Decimal(10_000_000))
+at_least_one, no_more_shares = MinValueValidator(1), MaxValueValidator(100_000)
 no_larger_price = MaxValueValidator(Decimal(100_000_000_000))
 
 
@@ -151,6 +153,11 @@ class Symbol(models.Model):
         exponent = self.tick_size.normalize().as_tuple().exponent
         return max(0, -int(exponent))
 
+    @property
+    def split_days(self) -> list[tuple[date, str]]:
+        """The days of its splits, and each split: 4:1."""
+        return [(each.day, str(each)) for each in self.splits.all()]
+
     @cached_property
     def kind_of(self) -> kinds.Kind:
         """Everything that its kind decides."""
@@ -205,6 +212,49 @@ class ProviderSymbol(models.Model):
 
     def __str__(self) -> str:
         return f"{self.provider}:{self.code}"
+
+
+class Split(models.Model):
+    """A split of a share: from a day on, some new shares are what fewer or more were before."""
+
+    symbol = models.ForeignKey(
+        Symbol, models.CASCADE, related_name="splits", verbose_name=_("symbol")
+    )
+    day = models.DateField(
+        _("day"), help_text=_("The first day on which new shares are traded, at the exchange.")
+    )
+    new = models.PositiveIntegerField(
+        _("new shares"),
+        validators=[at_least_one, no_more_shares],
+        help_text=_("4 if one share became four; 1 if ten shares became one."),
+    )
+    old = models.PositiveIntegerField(
+        _("old shares"),
+        default=1,
+        validators=[at_least_one, no_more_shares],
+        help_text=_("1 if one share became four; 10 if ten shares became one."),
+    )
+
+    class Meta:
+        ordering = ("day",)
+        verbose_name = _("split")
+        verbose_name_plural = _("splits")
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["symbol", "day"],
+                name="one_split_a_day",
+                violation_error_message=_("This symbol already has a split on that day."),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.new}:{self.old}"
+
+    def clean(self) -> None:
+        """Raise ValidationError for a split that leaves the number of shares as it was."""
+        if self.new and self.new == self.old:
+            equal = _("Both numbers are equal. Give those of the split, such as 4 and 1.")
+            raise ValidationError({"new": equal})
 
 
 class Board(models.Model):

@@ -128,7 +128,17 @@ def symbol_form(**changes: str) -> dict[str, str]:
         "provider_symbols-INITIAL_FORMS": "0",
         "places-TOTAL_FORMS": "0",
         "places-INITIAL_FORMS": "0",
+        "splits-TOTAL_FORMS": "0",
+        "splits-INITIAL_FORMS": "0",
     } | changes
+
+
+def split_row(number: int, day: str, new: str, old: str) -> dict[str, str]:
+    """A new row of splits in the form of a symbol."""
+    given = {"day": day, "new": new, "old": old, "symbol": "", "id": ""}
+    return {"splits-TOTAL_FORMS": str(number + 1)} | {
+        f"splits-{number}-{name}": value for name, value in given.items()
+    }
 
 
 def board_form(board: Board, positions: dict[str, str], **changes: str) -> dict[str, str]:
@@ -810,6 +820,39 @@ def test_boards_are_ordered_in_their_list(alice: Client, listed: Board):
         given |= {f"form-{number}-id": str(board.pk), f"form-{number}-position": position}
     alice.post(BOARDS, given)
     assert [board.slug for board in Board.objects.all()] == ["crypto", "stock-market"]
+
+
+# Splits
+
+
+def test_a_split_is_entered_with_its_symbol(alice: Client, listed: Board):
+    rows = split_row(0, "2022-08-25", "3", "1") | split_row(1, "2024-05-20", "1", "10")
+    response = alice.post(f"{SYMBOLS}add/", symbol_form(**rows))
+    assert response.status_code == 302
+    splits = Symbol.objects.get(code="TSLA").split_days
+    assert splits == [(date(2022, 8, 25), "3:1"), (date(2024, 5, 20), "1:10")]
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        (split_row(0, "2022-08-25", "3", "3"), "Both numbers are equal."),
+        (split_row(0, "2022-08-25", "0", "1"), "greater than or equal to 1"),
+        (split_row(0, "2022-08-25", "3", "1000000"), "less than or equal to 100000"),
+        (split_row(0, "2022-02-30", "3", "1"), "Enter a valid date."),
+        (
+            split_row(0, "2022-08-25", "3", "1") | split_row(1, "2022-08-25", "4", "1"),
+            "Please correct the duplicate data for day.",
+        ),
+    ],
+)
+def test_an_invalid_split_is_refused(
+    alice: Client, listed: Board, rows: dict[str, str], expected: str
+):
+    response = alice.post(f"{SYMBOLS}add/", symbol_form(**rows))
+    assert response.status_code == 200
+    assert expected in errors(response)
+    assert not Symbol.objects.filter(code="TSLA").exists()
 
 
 # Permissions

@@ -19,6 +19,7 @@ from quotes import conf, formats, sessions
 from quotes.admin.codes import ProviderSymbolInline
 from quotes.admin.lists import ListAdmin
 from quotes.admin.places import BoardsInline
+from quotes.admin.splits import SplitInline
 from quotes.feed.chains import load_chain
 from quotes.live import current
 from quotes.models import LastQuote, ProviderSymbol, Symbol
@@ -67,7 +68,7 @@ class SymbolAdmin(ListAdmin):
     form = SymbolForm
     formfield_overrides: ClassVar = {DecimalField: {"form_class": PlainDecimalField}}
     actions = ("switch_on", "switch_off")
-    inlines = (ProviderSymbolInline, BoardsInline)
+    inlines = (ProviderSymbolInline, BoardsInline, SplitInline)
     fieldsets = (
         (None, {"fields": ("code", "name", "kind", "exchange", "currency", "active")}),
         (_("Prices"), {"fields": ("tick_size", "stale_after", "start")}),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from decimal import Decimal
 from functools import cached_property
 
@@ -46,6 +47,7 @@ class Chart:
     logarithmic: bool = False
     tick: Decimal = Decimal("0.01")  # the finest step of prices
     previous: Decimal | None = None  # the previous close, for a chart of one day
+    events: Sequence[tuple[date, str]] = ()  # days after the first one, and what happened then
 
     def draw(self) -> Drawing:
         """Return all that a template needs."""
@@ -63,6 +65,9 @@ class Chart:
             times=drawing.time_labels(frame, self.texts, self._room),
             columns=tuple(each.columns() for each in self._readings),
             gaps=tuple(drawing.gap_label(*gap, count, self.texts.nothing) for gap in frame.gaps),
+            events=tuple(
+                drawing.event(frame.first_on(day), count, text) for day, text in self.events
+            ),
             reference=self._reference,
             line="".join(line(run) for run in self._settled),
             area="".join(area(run, self.scale.bottom) for run in self._settled),

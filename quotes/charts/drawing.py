@@ -109,6 +109,14 @@ class Reference(NamedTuple):
     beyond: str  # "", "above" or "below" the drawing
 
 
+class Event(NamedTuple):
+    """A line from top to bottom with a text, such as of a split."""
+
+    at: str  # percent from the left
+    text: str
+    side: str  # of the line on which the text has room: "before" or "after"
+
+
 class Series(NamedTuple):
     """The line of a symbol in a comparison."""
 
@@ -174,6 +182,7 @@ class Drawing:
     columns: tuple[Columns, ...]  # without that of the last bar
     zone: str = ""  # of the times of day on the axis: "EST"
     gaps: tuple[Label, ...] = ()
+    events: tuple[Event, ...] = ()
     reference: Reference | None = None
     line: str = ""
     area: str = ""
@@ -289,6 +298,11 @@ def gap_label(first: int, last: int, count: int, text: str) -> Label:
     needed = (width(text, LABEL) + PADDING) * count / (last - first + 1)
     sizes = (size for size in SIZES if size.width >= needed)
     return Label(percent((first + last + 1) / 2, count), text, _names(sizes))
+
+
+def event(slot: int, count: int, text: str) -> Event:
+    """Return the mark of what happened at the beginning of a slot."""
+    return Event(percent(slot, count), text, "after" if slot < count / 2 else "before")
 
 
 def _names(sizes: Iterable[Size]) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import date, datetime, time, tzinfo
 from functools import cached_property
 from itertools import pairwise, takewhile
 from statistics import mode
@@ -114,6 +115,18 @@ class Frame:
     def start(self, moment: datetime) -> datetime:
         """Return the start of the drawn step that a stored bar belongs to."""
         return start_of(moment, self.drawn_step, zone_of(self.step, self.zone))
+
+    def first_on(self, day: date) -> int:
+        """Return the slot of the first bar that began on a day, or later."""
+        midnight = datetime.combine(day, time(), zone_of(self.step, self.zone))
+        return bisect_left(self.starts, self.start(midnight))
+
+    @property
+    def days(self) -> tuple[date, date]:
+        """The days of the first and the last stored bar."""
+        zone = zone_of(self.step, self.zone)
+        first, last = (bar.start.astimezone(zone).date() for bar in (self.bars[0], self.bars[-1]))
+        return first, last
 
     def grown(self, newest: Bar) -> tuple[Placed, Placed] | None:
         """Return the last bar, and that for narrow screens, with the newest stored bar in it.

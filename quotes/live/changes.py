@@ -13,7 +13,7 @@ from django.dispatch import receiver
 
 from quotes.live import layer, lease
 from quotes.live.database import DatabaseThread
-from quotes.models import Board, BoardSymbol, MarketDay, ProviderSymbol, Symbol
+from quotes.models import Board, BoardSymbol, MarketDay, ProviderSymbol, Split, Symbol
 
 LOOK_EVERY = 1.0  # seconds
 
@@ -39,6 +39,7 @@ async def look(live: Live) -> None:
 
 @receiver([post_save, post_delete], sender=Symbol)
 @receiver([post_save, post_delete], sender=ProviderSymbol)
+@receiver([post_save, post_delete], sender=Split)
 @receiver([post_save, post_delete], sender=Board)
 @receiver([post_save, post_delete], sender=BoardSymbol)
 @receiver([post_save, post_delete], sender=MarketDay)

@@ -17,6 +17,7 @@ from typing import Protocol
 from django.db import Error
 from django.utils.safestring import SafeString
 
+from quotes.boards import Listed
 from quotes.charts.bars import Bar
 from quotes.charts.forms import Form
 from quotes.charts.frame import Frame
@@ -53,6 +54,10 @@ class Live(Protocol):
     hub: Hub
     tasks: Tasks
     in_database: DatabaseThread
+
+    @property
+    def listed(self) -> Listed:
+        """The active symbols and the boards."""
 
 
 class Charts:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -15,6 +15,7 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy
 
 from quotes import conf, sessions
+from quotes.boards import Listed
 from quotes.charts.bars import DAY, Bar, Period
 from quotes.charts.chart import Chart
 from quotes.charts.comparison import Comparison
@@ -41,6 +42,10 @@ class Live(Protocol):
     store: Store
     fragments: Fragments
     in_database: DatabaseThread
+
+    @property
+    def listed(self) -> Listed:
+        """The active symbols and the boards."""
 
 
 class Read(NamedTuple):
@@ -116,6 +121,7 @@ class Drawings:
             chart = await self._chart(place.form, state, frame, texts)
             drawing = chart.draw()
         words = _words(place, state) | {"chart": drawing, "begins": read.begins}
+        words |= {"splits": self._splits((place.code, *place.form.others), frame)}
         last_bar = self._last_bar(edition, words | {"now": drawing.now}) if drawing.now else ""
         html = self._render("quotes/_charted.html", edition, words | {"last_bar": last_bar})
         return Drawn(
@@ -207,7 +213,22 @@ class Drawings:
             tick=state.symbol.tick_size
             or Decimal(1).scaleb(-texts.digits_of(frame.bars[-1].close)),
             previous=await self._previous_close(form, state, frame.hours),
+            events=[
+                (day, texts.split(ratio))
+                for _, day, ratio in self._splits([state.symbol.code], frame)
+            ],
         )
+
+    def _splits(self, codes: Iterable[str], frame: Frame) -> list[tuple[str, date, str]]:
+        """Return the splits of some symbols after the first bar of a frame."""
+        listed, (first, last) = self.live.listed.symbols, frame.days
+        return [
+            (code, day, ratio)
+            for code in codes
+            if code in listed
+            for day, ratio in listed[code].split_days
+            if first < day <= last
+        ]
 
     async def _previous_close(
         self, form: Form, state: State, hours: Sequence[Period]

@@ -414,6 +414,7 @@ def _connect() -> None:
 
 
 def _differ(symbol: Symbol, edited: Symbol) -> bool:
-    """Return whether an edit gave a symbol other candles."""
+    """Return whether an edit gave a symbol other candles, or other splits."""
     names = ("pk", "kind", "exchange", "start")
-    return any(getattr(symbol, name) != getattr(edited, name) for name in names)
+    unlike = any(getattr(symbol, name) != getattr(edited, name) for name in names)
+    return unlike or symbol.split_days != edited.split_days

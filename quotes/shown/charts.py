@@ -40,6 +40,7 @@ class Patterns(NamedTuple):
     volume: str
     change: str
     nothing: str
+    split: str
 
 
 @cache
@@ -54,6 +55,7 @@ def patterns(language: str) -> Patterns:
             pgettext("the volume of a bar of a chart", "Vol {}"),
             pgettext("the change of a bar of a chart", "{} since the bar before"),
             pgettext("in place of the prices of a bar of a chart", "No data"),
+            pgettext("at the day of a split in a chart", "Split {}"),
         )
 
 
@@ -112,6 +114,10 @@ class ChartTexts:
     def nothing(self) -> str:
         """Return the text of a gap."""
         return patterns(self.language).nothing
+
+    def split(self, ratio: str) -> str:
+        """Write the mark of a split, such as 4:1."""
+        return patterns(self.language).split.format(ratio)
 
     def reading(self, when: str, bar: Bar | None, change: Decimal | None) -> Reading:
         """Write the values of a bar, or the text of a gap."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from django.contrib.auth.models import Group, Permission
 
-from quotes.models import Board, BoardSymbol, HeldPrice, MarketDay, ProviderSymbol, Symbol
+from quotes.models import Board, BoardSymbol, HeldPrice, MarketDay, ProviderSymbol, Split, Symbol
 
-VIEWED = (Symbol, ProviderSymbol, Board, BoardSymbol, MarketDay, HeldPrice)
-EDITED = (Symbol, ProviderSymbol, Board, BoardSymbol)
+VIEWED = (Symbol, ProviderSymbol, Split, Board, BoardSymbol, MarketDay, HeldPrice)
+EDITED = (Symbol, ProviderSymbol, Split, Board, BoardSymbol)
 OPERATED = (*EDITED, MarketDay)
 GROUPS: dict[str, dict[str, tuple[type, ...]]] = {  # name: action: models
     "Quotes viewer": {"view": VIEWED},

@@ -38,6 +38,7 @@ from quotes.models import Board, HeldPrice, MarketDay, Symbol
 kept = ("BTC-USD", "ETH-USD", "SHIB-USD", "AAPL", "MSFT")
 Symbol.objects.exclude(code__in=kept).delete()
 bitcoin = Symbol.objects.get(code="BTC-USD")
+bitcoin.splits.create(day=date(2026, 3, 4), new=4)
 known = {"symbol": bitcoin, "provider": "coinbase", "currency": "USD"}
 held = HeldPrice.objects.create(
     at=timezone.now(), last="119801.25", before="64123.4", outcome="waits", **known)

@@ -30,6 +30,7 @@ from tests.charts.made import (
     HALF_DAY,
     NEW_YORK,
     OPENING,
+    SPLIT,
     Plain,
     bar,
     minutes,
@@ -267,6 +268,21 @@ def test_without_any_volume_prices_take_all_the_height():
     chart = chart_of(bars)
     assert chart.scale.bottom == 1000
     assert chart.draw().bars.volume == chart.draw().now.bar.volume == ""
+
+
+def test_a_split_is_marked_where_the_price_falls():
+    (event,) = chart_of(year(), events=[(SPLIT, "Split 4:1")]).draw().events
+    place = next(n for n, each in enumerate(year()) if each.start.date() == SPLIT)
+    assert float(event.at) == pytest.approx(place / 251 * 100, abs=0.01)
+    assert (event.text, event.side) == ("Split 4:1", "before")
+
+
+def test_a_split_of_a_day_of_minutes_is_marked_at_the_opening_after_it():
+    days = [bar._replace(start=bar.start - timedelta(days=2)) for bar in DAY_OF_MINUTES]
+    chart = chart_of([*days, *DAY_OF_MINUTES], MINUTE, events=[(HALF_DAY.begins.date(), "Split")])
+    (event,) = chart.draw().events
+    opening = chart.frame.starts.index(chart.frame.start(OPENING))
+    assert float(event.at) == pytest.approx(opening / chart.frame.count * 100, abs=0.01)
 
 
 def test_the_text_has_last_change_low_and_high_with_their_times():

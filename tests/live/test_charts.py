@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.utils.formats import date_format
 
 from quotes.candles import archive
 from quotes.candles.growing import DAY, Row
@@ -92,6 +93,23 @@ async def test_a_page_shows_its_chart_and_its_socket_the_same(market: Live, asyn
     _, first = await opened("/ws/quotes/?chart=1y/BTC-USD&lang=en")
     marked = chart.replace("<div ", '<div hx-swap-oob="outerMorph" ', 1)
     assert marked in first
+
+
+async def test_a_split_appears_in_open_charts_that_begin_before_it(market: Live, async_client: Any):
+    page, first = await opened("/ws/quotes/?chart=1y/BTC-USD&lang=en")
+    assert "Split" not in first
+    bitcoin, day = await Symbol.objects.aget(code="BTC-USD"), NOON.date()
+    for before, new in ((0, 4), (2, 3), (400, 2), (-5, 5)):
+        await bitcoin.splits.acreate(day=day - timedelta(days=before), new=new)
+    await market.reload()
+    frame = await message(page, re.compile("was split"))
+    marks = re.findall(r'<text class="note event \w+" x="([\d.]+)%">([^<]*)<', frame)
+    assert marks == [("57.14", "Split 3:1"), ("85.71", "Split 4:1")]
+    assert f"BTC-USD was split 4:1 on {date_format(day, 'DATE_FORMAT')}." in frame
+    assert frame.count("was split") == 2
+    compared = await read(async_client, "/symbols/ETH-USD/?range=1y&with=BTC-USD")
+    assert compared.count("BTC-USD was split") == 2
+    await page.disconnect()
 
 
 async def test_a_quote_moves_the_last_bar_in_less_than_a_kilobyte(
