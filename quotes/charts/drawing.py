@@ -20,7 +20,7 @@ ROOMS = (56, 72, 88, 112)  # px at the right for the labels of values: chart.css
 PADDING = 10  # px around such a label
 TAG = 15  # px from the last price, where its tag covers a label
 READING_ROOM = 288  # px for the reading on the narrowest phone
-LEADING = 1.35  # em from a line of a reading to the next
+LEADING = 1.3  # em from a line of a reading to the next
 
 Write = Callable[[Decimal, Decimal], str]  # a value, with the digits of the step between two
 Reading = tuple[Sequence[str], ...]  # items; each sequence of them begins on a line of its own
@@ -55,8 +55,13 @@ class Texts(Protocol):
     def nothing(self) -> str:
         """Return the text of a gap."""
 
-    def reading(self, when: str, bar: Bar | None, change: Decimal | None) -> Reading:
-        """Write the values of a bar, item by item; the same number of items without a bar."""
+    def reading(
+        self, when: str, bar: Bar | None, change: Decimal | None, *, short: bool = False
+    ) -> Reading:
+        """Write the values of a bar, item by item; the same number of items without a bar.
+
+        A short one is for phones.
+        """
 
     def comparison(self, when: str, changes: Sequence[tuple[str, Decimal | None]]) -> Reading:
         """Write the changes of symbols, item by item."""
@@ -195,7 +200,8 @@ class Drawing:
 
 def percent(part: float, whole: float) -> str:
     """Write a part of the width or the height in percent, to a fortieth of a pixel."""
-    return f"{part / whole * 100:.2f}".rstrip("0").rstrip(".")
+    text = f"{part / whole * 100:.2f}".rstrip("0").rstrip(".")
+    return text.removeprefix("0") or "0"
 
 
 def value_labels(

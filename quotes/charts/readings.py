@@ -58,10 +58,9 @@ class Readings:
             before = before if bar is None else bar.close
 
     def _reading(self, start: datetime, bar: Bar | None, before: Decimal | None) -> Reading:
-        """Return a reading. On a phone, there is no room for the change."""
         when = self.texts.period(start.astimezone(self.row.zone), self.row.step)
-        moved = percent_change(bar.close, before) if bar and self.room > READING_ROOM else None
-        return self.texts.reading(when, bar, moved)
+        moved = percent_change(bar.close, before) if bar else None
+        return self.texts.reading(when, bar, moved, short=self.room <= READING_ROOM)
 
     def _column(self, start: datetime, reading: Reading) -> Column:
         lines = drawing.set_in_lines(reading, self.layout)

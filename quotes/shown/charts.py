@@ -119,18 +119,21 @@ class ChartTexts:
         """Write the mark of a split, such as 4:1."""
         return patterns(self.language).split.format(ratio)
 
-    def reading(self, when: str, bar: Bar | None, change: Decimal | None) -> Reading:
-        """Write the values of a bar, or the text of a gap."""
+    def reading(
+        self, when: str, bar: Bar | None, change: Decimal | None, *, short: bool = False
+    ) -> Reading:
+        """Write the values of a bar, or the text of a gap.
+
+        The change stands behind the volume in words, or else behind the close as a percentage.
+        """
         words = patterns(self.language)
         if bar is None:
-            return (when, self.nothing, ""), ("",) * 4
+            return (when, self.nothing, ""), ("",) * 5
         volume = "" if bar.volume is None else words.volume.format(self._volume(bar.volume))
         since = formats.percent(change, self.language) if change is not None else ""
-        prices = zip(words[:4], bar[1:5], strict=True)
-        return (
-            (when, volume, since and words.change.format(since)),
-            [word.format(self.price(each)) for word, each in prices],
-        )
+        in_words = "" if short or not since else words.change.format(since)
+        prices = (word.format(self.price(each)) for word, each in zip(words, bar[1:5]))  # noqa: B905
+        return (when, volume, in_words), (*prices, since if short else "")
 
     def comparison(self, when: str, changes: Iterable[tuple[str, Decimal | None]]) -> Reading:
         """Write the changes of symbols, with a dash if there is none."""

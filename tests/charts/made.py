@@ -96,11 +96,13 @@ class Plain:
     def period(self, start: datetime, step: int) -> str:
         return f"{self.when(start, step)}+{step}" if step > DAY else self.when(start, step)
 
-    def reading(self, when: str, bar: Bar | None, change: Decimal | None) -> Reading:
+    def reading(
+        self, when: str, bar: Bar | None, change: Decimal | None, *, short: bool = False
+    ) -> Reading:
         if bar is None:
-            return (when, self.nothing), ("",) * 4
-        moved = "" if change is None else f"{change:+.2f}%"
-        return (when, moved), tuple(f"{value:f}" for value in bar[1:5])
+            return (when, self.nothing), ("",) * 5
+        moved, prices = "" if change is None else f"{change:+.2f}%", [f"{n:f}" for n in bar[1:5]]
+        return ((when, ""), (*prices, moved)) if short else ((when, moved), (*prices, ""))
 
     def comparison(self, when: str, changes: Sequence[tuple[str, Decimal | None]]) -> Reading:
         return (when,), [f"{n} –" if each is None else f"{n} {each:+.2f}%" for n, each in changes]

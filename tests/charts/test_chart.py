@@ -206,7 +206,7 @@ def test_everything_is_inside_the_box(bars: list[Bar], logarithmic: bool, hours:
 def test_each_bar_can_be_read():
     drawing = chart_of(year()).draw()
     fine, _ = (each.each for each in drawing.columns)
-    assert (len(fine), fine[0].width, drawing.rows) == (250, "0.4", "1")
+    assert (len(fine), fine[0].width, drawing.rows) == (250, ".4", "1")
     assert PRICES + 10 < VOLUMES  # the bars below never touch those above
     first, second = year()[:2]
     moved = f"{(second.close / first.close - 1) * 100:+.2f}%"
@@ -222,9 +222,12 @@ def test_each_joined_bar_can_be_read_where_it_is_drawn():
     drawing = chart.draw()
     weeks = [*drawing.columns[1].each, *drawing.now.columns[1].each]
     assert len(weeks) == len(chart.frame.wider) == 51
+    before = None
     for column, drawn_ in zip(weeks, chart.frame.wider, strict=True):
         bar_ = drawn_.bar
-        assert _read(column) == [f"{bar_.start:%Y-%m-%d}+{WEEK}", *map(str, bar_[1:5])]
+        moved = [f"{(bar_.close - before) / before * 100:+.2f}%"] if before else []
+        before = bar_.close
+        assert _read(column) == [f"{bar_.start:%Y-%m-%d}+{WEEK}", *map(str, bar_[1:5]), *moved]
         assert float(column.x) == pytest.approx(drawn_.first / 251 * 100, abs=0.01)
         slots = drawn_.last - drawn_.first + 1
         assert float(column.width) == pytest.approx(slots / 251 * 100, abs=0.01)
@@ -241,10 +244,10 @@ def _read(column: Column) -> list[str]:
 def test_long_numbers_get_more_lines_rather_than_being_cut():
     bars = [bar(each.start, [each.open * 10**6, each.close * 10**6]) for each in year()[:9]]
     drawing = chart_of(bars).draw()
-    assert (drawing.lines, drawing.rows, drawing.room) == ("3", "1", "112")
+    assert (drawing.lines, drawing.rows, drawing.room) == ("4", "1", "112")
     fine, joined = (each.each for each in drawing.columns)
     assert [len(column.lines) for column in fine] == [1] * 8
-    assert [len(column.lines) for column in joined] == [3] * 8
+    assert [len(column.lines) for column in joined] == [3] + [4] * 7  # the first has no change
 
 
 def test_the_previous_close_is_a_line_or_an_arrow_at_the_edge():

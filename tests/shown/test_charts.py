@@ -91,9 +91,12 @@ def test_a_reading_names_each_value():
     )
     (when, volume, moved), prices = DE.reading("dann", made, Decimal("1.5"))
     assert (when, volume) == ("dann", f"Vol 10,00{NBSP}Mio.")
-    assert moved == f"+1,50{NBSP}% seit dem Balken davor"
-    assert prices == ["Eröffnung 5,00", "Hoch 9,00", "Tief 4,00", "Schluss 6,00"]
-    assert EN.reading("then", None, None) == (("then", "No data", ""), ("",) * 4)
+    assert moved == f"+1,50{NBSP}% zum Balken davor"
+    named = ("Eröffnung 5,00", "Hoch 9,00", "Tief 4,00", "Schluss 6,00")
+    assert prices == (*named, "")
+    short = DE.reading("dann", made, Decimal("1.5"), short=True)
+    assert short == ((when, volume, ""), (*named, f"+1,50{NBSP}%"))
+    assert EN.reading("then", None, None) == (("then", "No data", ""), ("",) * 5)
     assert EN.reading("then", made._replace(volume=None), None)[0] == ("then", "", "")
 
 
