@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from datetime import date, time, timedelta
 from html import unescape
+from io import BytesIO
 from typing import Any
 from urllib.parse import urljoin
 
@@ -22,7 +23,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from quotes import sessions
+from quotes import catalogue, sessions
 from quotes.live import layer, lease
 from quotes.models import (
     Board,
@@ -618,6 +619,16 @@ def test_a_symbol_is_changed(alice: Client, listed: Board):
 def run(alice: Client, action: str, *codes: str) -> Any:
     chosen = list(Symbol.objects.filter(code__in=codes).values_list("pk", flat=True))
     return alice.post(SYMBOLS, {"action": action, "_selected_action": chosen}, follow=True)
+
+
+def test_chosen_symbols_are_saved_as_csv(alice: Client, listed: Board):
+    response = run(alice, "save_as_csv", "AAPL", "MSFT")
+    assert response["Content-Type"] == "text/csv; charset=utf-8"
+    assert re.fullmatch(
+        r'attachment; filename="symbols-\d{4}-\d\d-\d\d\.csv"', response["Content-Disposition"]
+    )
+    saved = catalogue.read(BytesIO(response.content)).entries
+    assert [entry.symbol.code for entry in saved] == ["AAPL", "MSFT"]
 
 
 def active() -> list[str]:

@@ -38,6 +38,75 @@ def load(tmp_path: Path) -> Loader:
     return Loader(tmp_path)
 
 
+def contents() -> list[list[tuple]]:
+    """All symbols, codes and places, without their keys."""
+    symbols = Symbol.objects.order_by("code").values_list(
+        "code",
+        "name",
+        "kind",
+        "exchange",
+        "currency",
+        "tick_size",
+        "start",
+        "stale_after",
+        "active",
+    )
+    codes = ProviderSymbol.objects.order_by("symbol__code", "provider")
+    places = BoardSymbol.objects.order_by("board__slug", "position")
+    return [
+        [*symbols],
+        [*codes.values_list("symbol__code", "provider", "code")],
+        [*places.values_list("board__slug", "position", "symbol__code")],
+    ]
+
+
+class TestSaving:
+    def test_a_saved_board_is_loaded_into_an_empty_site_as_it_was(self, tmp_path: Path):
+        call_command("loadcatalogue", stdout=StringIO())
+        Symbol.objects.filter(code="ETH-USD").update(active=False, name="=1+1", stale_after=90)
+        before, files = contents(), []
+        for board in Board.objects.all():
+            files.append((str(tmp_path / f"{board.slug}.csv"), board.slug))
+            output = StringIO()
+            call_command("savecatalogue", files[-1][0], board=board.slug, stdout=output)
+            assert output.getvalue() == f"{board.slug}.csv: {board.places.count()} symbols\n"
+        Symbol.objects.all().delete()
+        for path, slug in files:
+            call_command("loadcatalogue", path, board=slug, stdout=StringIO())
+        assert contents() == before
+
+    def test_a_saved_file_that_is_loaded_at_once_changes_nothing(self, tmp_path: Path):
+        call_command("loadcatalogue", stdout=StringIO())
+        path, output = str(tmp_path / "all.csv"), StringIO()
+        call_command("savecatalogue", path, verbosity=0)
+        call_command("loadcatalogue", path, stdout=output)
+        assert output.getvalue().endswith("291 rows, 0 added, 0 updated, 291 unchanged\n")
+
+    def test_an_unknown_board_and_a_folder_are_refused(self, load: Loader, tmp_path: Path):
+        with pytest.raises(CommandError, match="must be one of: there is none yet"):
+            call_command("savecatalogue", str(tmp_path / "a.csv"), board="crypto")
+        load(HEADER + APPLE)
+        with pytest.raises(CommandError, match="'crypto', must be one of: stock-market"):
+            call_command("savecatalogue", str(tmp_path / "a.csv"), board="crypto")
+        with pytest.raises(CommandError, match="Is a directory"):
+            call_command("savecatalogue", str(tmp_path))
+
+
+class TestADryRun:
+    def test_it_states_the_fate_of_each_row_and_changes_nothing(self, load: Loader):
+        load(HEADER + APPLE)
+        before = contents()
+        output = load(HEADER + APPLE.replace("Apple", "Apple Inc.") + BITCOIN, "--dry-run")
+        assert contents() == before
+        assert "line 2: AAPL updated\nline 3: BTC-USD added\n" in output
+        assert "2 rows, 1 added, 1 updated, 0 unchanged (dry run: nothing was changed)" in output
+
+    def test_then_the_file_can_be_loaded(self, load: Loader):
+        load(HEADER + BITCOIN, "--dry-run")
+        load(HEADER + BITCOIN)
+        assert codes_on("crypto") == ["BTC-USD"]
+
+
 def codes_on(slug: str) -> list[str]:
     return list(
         BoardSymbol.objects.filter(board__slug=slug)
@@ -153,6 +222,19 @@ class TestLoading:
         Symbol.objects.update(active=False)
         load(HEADER + APPLE.replace("Apple", "Apple Inc."))
         assert not Symbol.objects.get().active
+
+    def test_a_row_can_switch_a_symbol_off_and_set_its_age(self, load: Loader):
+        load(HEADER + APPLE)
+        header = HEADER.strip() + ",active,stale_after\n"
+        output = load(header + APPLE.strip() + ",No,90\n")
+        apple = Symbol.objects.get(code="AAPL")
+        assert (apple.active, apple.stale_after) == (False, 90)
+        assert "AAPL updated" in output
+        assert "AAPL unchanged" in load(header + APPLE.strip() + ",,\n")
+        with pytest.raises(CommandError) as refused:
+            load(header + APPLE.strip() + ",perhaps,1.5\n")
+        assert "active: 'perhaps' is invalid, must be one of: yes, no, true," in str(refused.value)
+        assert "stale_after: '1.5' is invalid, must be whole seconds above 0" in str(refused.value)
 
     def test_nothing_is_deleted(self, load: Loader):
         load(HEADER + APPLE + BITCOIN)

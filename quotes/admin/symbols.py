@@ -10,12 +10,13 @@ from django import forms
 from django.contrib import admin, messages
 from django.db import transaction
 from django.db.models import DecimalField, Prefetch, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import get_language, gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from quotes import conf, formats, sessions
+from quotes import catalogue, conf, formats, sessions
 from quotes.admin.codes import ProviderSymbolInline
 from quotes.admin.lists import ListAdmin
 from quotes.admin.places import BoardsInline
@@ -67,7 +68,7 @@ class SymbolAdmin(ListAdmin):
     empty_value_display = _("none")  # among the filters: no board, no exchange
     form = SymbolForm
     formfield_overrides: ClassVar = {DecimalField: {"form_class": PlainDecimalField}}
-    actions = ("switch_on", "switch_off")
+    actions = ("switch_on", "switch_off", "save_as_csv")
     inlines = (ProviderSymbolInline, BoardsInline, SplitInline)
     fieldsets = (
         (None, {"fields": ("code", "name", "kind", "exchange", "currency", "active")}),
@@ -123,6 +124,14 @@ class SymbolAdmin(ListAdmin):
     def switch_off(self, request: HttpRequest, chosen: QuerySet[Symbol]) -> None:
         """Switch the chosen symbols off."""
         self._switch(request, chosen, active=False)
+
+    @admin.action(description=_("Save as CSV"), permissions=["view"])
+    def save_as_csv(self, request: HttpRequest, chosen: QuerySet[Symbol]) -> HttpResponse:
+        """Return the chosen symbols as a file that `loadcatalogue` can load."""
+        content = catalogue.text_of(chosen).encode("utf-8-sig")  # else Excel takes it for another
+        name = f"symbols-{timezone.localdate():%Y-%m-%d}.csv"
+        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        return HttpResponse(content, content_type="text/csv; charset=utf-8", headers=headers)
 
     def _switch(self, request: HttpRequest, chosen: QuerySet[Symbol], *, active: bool) -> None:
         with transaction.atomic():

@@ -20,10 +20,11 @@ from quotes.quote.texts import short
 FILLED = ("symbol", "name", "kind", "currency")  # in every row
 REQUIRED = ("symbol", "name", "kind", "exchange", "currency")
 NUMBERS = ("tick_size", "start")
+STATES = ("stale_after", "active")
 PROVIDERS = {  # column: provider
     "coingecko_id" if name == "coingecko" else name: name for name in REGISTRY
 }
-ALLOWED = (*REQUIRED, *PROVIDERS, *NUMBERS)
+ALLOWED = (*REQUIRED, *PROVIDERS, *NUMBERS, *STATES)
 
 
 @cache
@@ -33,7 +34,7 @@ def names() -> dict[str, str]:
     The admin names the fields in each language of the site.
     """
     found = {name: name for name in ALLOWED}
-    for language, column in product(dict(settings.LANGUAGES), (*REQUIRED, *NUMBERS)):
+    for language, column in product(dict(settings.LANGUAGES), (*REQUIRED, *NUMBERS, *STATES)):
         field: Any = Symbol._meta.get_field("code" if column == "symbol" else column)
         with translation.override(language):
             found |= {field.name: column, name_of(str(field.verbose_name)): column}

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from django.db import transaction
 from django.utils.translation import gettext_noop
 
-from quotes.catalogue.columns import NUMBERS
 from quotes.catalogue.reading import Entry
 from quotes.models import Board, BoardSymbol, ProviderSymbol, Symbol
 
@@ -46,8 +45,8 @@ class Known:
 def load(entries: list[Entry], board: str = "") -> Iterator[Outcome]:
     """Add and update symbols in one transaction, and put new ones at the end of a board.
 
-    Nothing is deleted. A symbol that an operator switched off stays off. Without a board, each
-    symbol is put on the starter board of its kind.
+    Nothing is deleted. A symbol that an operator switched off stays off, unless its row switches it
+    on. Without a board, each symbol is put on the starter board of its kind.
     """
     with transaction.atomic():
         known = Known(
@@ -68,20 +67,19 @@ def _save(entry: Entry, known: Known) -> str:
         symbol.save()
         done = "added"
     else:
-        done = "updated" if _update(symbol, entry.symbol) else "unchanged"
+        done = "updated" if _update(symbol, entry) else "unchanged"
     for provider, code in entry.codes.items():
         if _save_code(symbol, provider, code, known) and done == "unchanged":
             done = "updated"
     return done
 
 
-def _update(symbol: Symbol, given: Symbol) -> bool:
-    names = ["name", "kind", "exchange", "currency"]
+def _update(symbol: Symbol, entry: Entry) -> bool:
     # an empty cell changes nothing, so a tick size from a provider stays
-    names += [name for name in NUMBERS if getattr(given, name) is not None]
-    changed = [name for name in names if getattr(symbol, name) != getattr(given, name)]
+    given = {name: getattr(entry.symbol, name) for name in entry.given}
+    changed = [name for name, value in given.items() if getattr(symbol, name) != value]
     for name in changed:
-        setattr(symbol, name, getattr(given, name))
+        setattr(symbol, name, given[name])
     if changed:
         symbol.save(update_fields=changed)
     return bool(changed)
@@ -97,29 +95,44 @@ def _save_code(symbol: Symbol, provider: str, code: str, known: Known) -> bool:
     return True
 
 
-def _places(board: str) -> Callable[[Symbol], str]:
+@dataclass(slots=True)
+class Places:
+    """The symbols on a board, and the position of the last one."""
+
+    board: Board
+    there: set[int]
+    last: int
+
+    @classmethod
+    def on(cls, slug: str, title: str) -> Places:
+        """Return the places on a board, which is created if it is missing."""
+        defaults = {"title": title, "position": Board.objects.count()}
+        board, _ = Board.objects.get_or_create(slug=slug, defaults=defaults)
+        positions = dict(board.places.values_list("symbol_id", "position"))
+        return cls(board, set(positions), max(positions.values(), default=0))
+
+    def add(self, symbol: Symbol) -> bool:
+        """Put a symbol at the end; return whether it was not there before."""
+        if symbol.pk in self.there:
+            return False
+        self.there.add(symbol.pk)
+        self.last += 1
+        BoardSymbol.objects.create(board=self.board, symbol=symbol, position=self.last)
+        return True
+
+
+def _places(slug: str) -> Callable[[Symbol], str]:
     """Return a function that puts a symbol on its board.
 
     The function returns the slug of the board, or "" if the symbol was there before.
     """
-    boards: dict[str, tuple[Board, dict[int, int]]] = {}
-
-    def find(slug: str, title: str) -> tuple[Board, dict[int, int]]:
-        if slug not in boards:
-            found, _ = Board.objects.get_or_create(
-                slug=slug, defaults={"title": title, "position": Board.objects.count()}
-            )
-            boards[slug] = (found, dict(found.places.values_list("symbol_id", "position")))
-        return boards[slug]
+    boards: dict[str, Places] = {}
 
     def place(symbol: Symbol) -> str:
-        slug = board or next(s for s, (_, kinds) in STARTER_BOARDS.items() if symbol.kind in kinds)
-        title = STARTER_BOARDS[slug][0] if slug in STARTER_BOARDS else slug.replace("-", " ")
-        found, there = find(slug, title[:1].upper() + title[1:])
-        if symbol.pk in there:
-            return ""
-        there[symbol.pk] = max(there.values(), default=0) + 1
-        BoardSymbol.objects.create(board=found, symbol=symbol, position=there[symbol.pk])
-        return slug
+        name = slug or next(s for s, (_, kinds) in STARTER_BOARDS.items() if symbol.kind in kinds)
+        if name not in boards:
+            title = STARTER_BOARDS[name][0] if name in STARTER_BOARDS else name.replace("-", " ")
+            boards[name] = Places.on(name, title[:1].upper() + title[1:])
+        return name if boards[name].add(symbol) else ""
 
     return place

@@ -24,6 +24,8 @@ from quotes.quote.values import Unit, is_currency, unit_of
 MAX_CELL = 200  # characters
 FAILED_FORMULA = re.compile(r"#(?:[\w/]+[!?]|N/A|NV)|Err:\d{3}")
 MONTHS = "Jan|Feb|Mar|Mär|Apr|May|Mai|Jun|Jul|Aug|Sep|Oct|Okt|Nov|Dec|Dez"
+SECONDS = re.compile(r"[1-9][0-9]{0,8}")
+YES_OR_NO = {"yes": True, "no": False, "true": True, "false": False, "1": True, "0": False}
 REPLACEMENTS = {  # of codes in cells that are not formatted as text
     "a number": re.compile(r"\d(?:[.,]\d+)?E[+-]\d\d+"),
     "a date": re.compile(
@@ -39,6 +41,7 @@ class Entry:
 
     line: int
     symbol: Symbol
+    given: tuple[str, ...]  # names of the fields that the row sets
     codes: dict[str, str]  # by provider
 
 
@@ -92,9 +95,11 @@ def _entries(rows: list[Row], columns: Columns, mark: str) -> tuple[list[Entry],
 def _entry(row: Row, columns: Columns, mark: str) -> Entry:
     """Return the entry of a row; raise ValueError with all errors, under the file's own names."""
     cells = columns.cells(row)
-    given = cells["currency"]
-    unit = unit_of(given) if is_currency(given) else Unit(given)  # the model names what it refuses
+    named = cells["currency"]
+    unit = unit_of(named) if is_currency(named) else Unit(named)  # the model names what it refuses
     numbers, errors = _numbers(cells, unit, mark)
+    states, wrong = _states(cells)
+    errors |= wrong
     symbol = Symbol(
         code=normalize("NFC", cells["symbol"]),
         name=cells["name"],
@@ -102,7 +107,9 @@ def _entry(row: Row, columns: Columns, mark: str) -> Entry:
         exchange=cells["exchange"],
         currency=unit.currency,
         **numbers,
+        **states,
     )
+    given = ("name", "kind", "exchange", "currency", *numbers, *states)
     codes = {column: cells[column] for column in PROVIDERS if cells.get(column)}
     errors |= _invalid(symbol, {"code": "symbol"})
     for column, code in codes.items():
@@ -111,7 +118,8 @@ def _entry(row: Row, columns: Columns, mark: str) -> Entry:
     if errors:
         places = sorted(errors, key=columns.places.__getitem__)
         raise ValueError("; ".join(f"{columns.heading(name)}: {errors[name]}" for name in places))
-    return Entry(row.line, symbol, {PROVIDERS[column]: code for column, code in codes.items()})
+    by_provider = {PROVIDERS[column]: code for column, code in codes.items()}
+    return Entry(row.line, symbol, given, by_provider)
 
 
 def _numbers(
@@ -127,6 +135,23 @@ def _numbers(
             except ValueError as error:
                 errors[name] = str(error)
     return numbers, errors
+
+
+def _states(cells: Mapping[str, str]) -> tuple[dict[str, int | bool], dict[str, str]]:
+    """Return the other values of a row that are not texts, and the errors, by column."""
+    found: dict[str, int | bool] = {}
+    errors: dict[str, str] = {}
+    if given := cells.get("stale_after"):
+        if SECONDS.fullmatch(given):
+            found["stale_after"] = int(given)
+        else:
+            errors["stale_after"] = f"{short(given)} is invalid, must be whole seconds above 0"
+    if given := cells.get("active"):
+        if given.lower() in YES_OR_NO:
+            found["active"] = YES_OR_NO[given.lower()]
+        else:
+            errors["active"] = f"{short(given)} is invalid, must be one of: {', '.join(YES_OR_NO)}"
+    return found, errors
 
 
 def _damaged(cells: Mapping[str, str]) -> Iterator[tuple[str, str]]:

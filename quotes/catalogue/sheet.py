@@ -16,7 +16,7 @@ from quotes.catalogue.decimals import MARKS
 from quotes.quote.texts import one_line
 
 MAX_BYTES = 20 * 2**20
-MAX_ROWS = 10_000  # as many symbols can be on a board
+MAX_ROWS = 20_000
 MAX_LINES = 1_100_000  # a sheet of Excel has 1,048,576 rows, and most of them may be empty
 MAX_CELLS = 50  # in a row
 MAX_LINE = 50_000  # characters
@@ -30,6 +30,7 @@ UTF_16_CODECS = {  # by the first bytes; without a mark, the first two character
 }
 NOT_ASCII = re.compile(rb"[\x80-\xff]+")
 SEP = re.compile(r'\s*"?sep=(.)', re.IGNORECASE)  # Excel reads the separator from this first line
+FORMULA = ("=", "+", "-", "@")  # a spreadsheet computes a cell that begins so
 SPACES = str.maketrans("\xa0\u2007\u202f", "   ")  # do not break a line
 OTHER_FILES = {
     b"PK\x03\x04": "a spreadsheet (such as .xlsx or .ods) or another zip file",
@@ -187,6 +188,16 @@ def _first(text: str, separator: str) -> list[str]:
         return []
 
 
+def escaped(text: str) -> str:
+    """Return a text as a cell that no spreadsheet takes for a formula."""
+    return f"'{text}" if text.startswith((*FORMULA, "'")) else text
+
+
+def unescaped(cell: str) -> str:
+    """Return the text of a cell that `escaped` may have written."""
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith((*FORMULA, "'")) else cell
+
+
 def name_of(heading: str) -> str:
     """Return the name of the column with a heading: “Tick size” is tick_size."""
     return "_".join(normalize("NFC", heading).casefold().split())
@@ -210,7 +221,8 @@ def _rows(text: str, separator: str) -> Iterator[Row]:
         for cells in reader:
             if any(cells[MAX_CELLS:]):
                 raise InvalidCatalogue([f"line {line}: has more than {MAX_CELLS} cells"])
-            row = Row(line, [cell.translate(SPACES).strip() for cell in cells[:MAX_CELLS]])
+            texts = (cell.translate(SPACES).strip() for cell in cells[:MAX_CELLS])
+            row = Row(line, [*map(unescaped, texts)])
             if any(row.cells):
                 yield row
             line = reader.line_num + 1

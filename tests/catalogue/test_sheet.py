@@ -174,8 +174,8 @@ FAULTS = {
     LETTERS + 'B,"' + "B\n" * 70_000 + '"': "line 3: invalid CSV: a cell is too long",
     LETTERS + "B," * 51: "line 3: has more than 50 cells",
     LETTERS + "\n" * 1_100_000: "the file has more than 1,100,000 lines: remove empty ones",
-    LETTERS * 10_001: "the file has more than 10,000 rows: divide it into several files",
-    "sep=,\n" + LETTERS * 10_001: "the file has more than 10,000 rows: divide it into several",
+    LETTERS * 20_001: "the file has more than 20,000 rows: divide it into several files",
+    "sep=,\n" + LETTERS * 20_001: "the file has more than 20,000 rows: divide it into several",
     " " * (20 * 2**20 + 1): "the file has more than 20 MB: divide it into several files",
 }
 
@@ -189,5 +189,5 @@ def test_what_cannot_be_read_is_refused_with_its_line(text: str):
 
 
 def test_the_largest_file_is_read():
-    many = "".join(f"S{n},Coin {n},crypto,,USD,0.5\n" for n in range(9_999))
-    assert len(read((LETTERS + many + "\n" * 100_000).encode()).entries) == 10_000
+    many = "".join(f"S{n},Coin {n},crypto,,USD,0.5\n" for n in range(19_999))
+    assert len(read((LETTERS + many + "\n" * 100_000).encode()).entries) == 20_000

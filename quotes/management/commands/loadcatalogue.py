@@ -10,6 +10,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
 
 from quotes import catalogue, sessions
 from quotes.formats import counted
@@ -45,6 +46,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--if-empty", action="store_true", help="do nothing if there are symbols already"
         )
+        parser.add_argument(
+            "--dry-run", action="store_true", help="print what would be done, and change nothing"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Check everything, then load everything."""
@@ -58,16 +62,19 @@ class Command(BaseCommand):
         counts: Counter[str] = Counter()
         placed = 0  # symbols that were known, and are new on a board
         progress = ProgressLine(self.stderr)
-        for outcome in catalogue.load(entries, board):
-            counts[outcome.done] += 1
-            placed += bool(outcome.board) and outcome.done != "added"
-            if options["verbosity"] > 1 or shown:
-                self.stdout.write(str(outcome))
-            else:
-                progress.show(f"{counts.total()} of {counted(len(entries), 'row')}")
+        with transaction.atomic():
+            for outcome in catalogue.load(entries, board):
+                counts[outcome.done] += 1
+                placed += bool(outcome.board) and outcome.done != "added"
+                if options["verbosity"] > 1 or shown:
+                    self.stdout.write(str(outcome))
+                else:
+                    progress.show(f"{counts.total()} of {counted(len(entries), 'row')}")
+            transaction.set_rollback(options["dry_run"])
         progress.clear()
         done = ", ".join(f"{counts[word]} {word}" for word in ("added", "updated", "unchanged"))
         done += f", {placed} put on a board" if placed else ""
+        done += " (dry run: nothing was changed)" if options["dry_run"] else ""
         if shown:
             self.warn_of_exchanges(entry.symbol for entry in entries)
         if options["verbosity"]:
