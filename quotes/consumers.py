@@ -13,7 +13,7 @@ from django.core.exceptions import SuspiciousOperation
 from django.http import QueryDict
 
 from quotes.addresses import MAX_QUERY, Address, TooManySymbols
-from quotes.fragments import addressed
+from quotes.fragments.swaps import addressed
 from quotes.limits import TOO_MUCH, Allowance, address_of
 from quotes.limits.answers import Refused
 from quotes.live import ensure_started
@@ -101,10 +101,9 @@ class QuotesConsumer(AsyncWebsocketConsumer):
             self.sight.answered()
             return
         self.leave()
-        fragments, edition = self.live.fragments, self.address.edition
-        socket = fragments.render("quotes/_socket.html", edition, {"address": self.address})
-        message = addressed(socket) + addressed(fragments.retry(edition, waits=True))
-        self.live.hub.dismiss(subscriber, message)
+        signs = self.live.fragments.signs
+        retry = addressed(signs.retry(self.address.edition, waits=True))
+        self.live.hub.dismiss(subscriber, signs.socket(self.address) + retry)
 
     @property
     def slug(self) -> str:

@@ -76,9 +76,8 @@ class LiveCollector(Collector):
         yield counter("invalid", "Messages of the layer that were not ours in form", invalid)
         words = "Sockets and requests refused, and sockets closed, by reason code"
         yield counters("refused", words, "reason", limits.refused)
-        yield counters(
-            "renders", "Templates rendered, by template", "template", self.live.fragments.renders
-        )
+        renders = self.live.fragments.templates.renders
+        yield counters("renders", "Templates rendered, by template", "template", renders)
 
 
 def old_names(metric: Metric) -> Iterable[Metric]:

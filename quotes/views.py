@@ -31,7 +31,7 @@ from quotes.addresses import Address, TooManySymbols
 from quotes.boards import SORTS, BoardQuery, BoardView, Selection, comparable
 from quotes.codes import MAX_CODE, code_of
 from quotes.conf.forms import is_within, origin
-from quotes.fragments import TURNS, addressed
+from quotes.fragments.signs import TURNS
 from quotes.graphs import Choice, as_csv, closes_as_csv, file_name
 from quotes.live import Live, live_for
 from quotes.metrics import exposition
@@ -84,7 +84,7 @@ def page(live: Live, address: Address, **more: Any) -> dict[str, Any]:
         "notes": live.fragments.notes(watch),
         "sources": live.fragments.sources(watch),
         "shared": live.fragments.shared(watch),
-        "pulse": live.fragments.pulse(address.edition, "opening"),
+        "pulse": live.fragments.signs.pulse(address.edition, "opening"),
         "language": address.language,
     } | more
 
@@ -408,15 +408,14 @@ async def live_again(request: HttpRequest) -> HttpResponse:
     answer = [rows + fragments.about(watch) if rows else fragments.everything(watch)]
     if opening:
         watched = ((name, value) for name in TAGS for value in request.GET.getlist(name))
-        answer.append(fragments.opened(watched, edition))
+        answer.append(fragments.signs.opened(watched, edition))
     if first:
-        answer.append(fragments.pulses(edition, condition, turn))
-        answer.append(fragments.end(address, edition, polled=live.is_polled))
+        answer.append(fragments.signs.pulses(edition, condition, turn))
+        answer.append(fragments.signs.end(address, edition, polled=live.is_polled))
     else:
-        answer.append(fragments.state(edition, condition, turn, waits=address.seen))
+        answer.append(fragments.signs.state(edition, condition, turn, waits=address.seen))
     if not (first or live.is_polled):
-        socket = fragments.render("quotes/_socket.html", edition, {"address": address})
-        answer.append(addressed(socket))
+        answer.append(fragments.signs.socket(address))
     return HttpResponse("".join(answer))
 
 

@@ -378,7 +378,7 @@ async def test_a_hundred_quotes_between_two_paces_are_one_message_with_the_newes
 
 async def test_200_sockets_of_a_board_cause_as_many_renders_as_one(listed: Any, now_quote: Any):
     await publish(listed, *(now_quote(code, "100") for code in LISTED["crypto"]))
-    renders = listed.fragments.renders
+    renders = listed.fragments.templates.renders
     first, _ = await opened("/ws/cryptoupdates/")
     rows = renders["quotes/_row.html"]
     pages = [await opened("/ws/cryptoupdates/") for _ in range(199)]
@@ -393,7 +393,7 @@ async def test_200_sockets_of_a_board_cause_as_many_renders_as_one(listed: Any, 
 
 
 async def test_a_board_that_changes_is_rendered_once_for_all_its_pages(listed: Any):
-    renders, address = listed.fragments.renders, board_address(listed, "crypto")
+    renders, address = listed.fragments.templates.renders, board_address(listed, "crypto")
     pages = [(await opened(address))[0] for _ in range(50)]
     before = renders["quotes/_rows.html"]
     await change(lambda: Symbol.objects.get(code="ETH-USD").delete())

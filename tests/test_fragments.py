@@ -18,7 +18,9 @@ from django.utils.timezone import localtime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quotes.fragments import BETWEEN, TARGETS, TEMPLATES, TURNS, Fragments, Spark, addressed
+from quotes.fragments import TARGETS, TEMPLATES, Fragments, Spark
+from quotes.fragments.signs import BETWEEN, TURNS
+from quotes.fragments.swaps import addressed
 from quotes.models import Symbol
 from quotes.providers import REGISTRY
 from quotes.quote import Quote
@@ -156,27 +158,27 @@ class TestRenderedOnce:
     ):
         first = fragments.paint(widget, "AAPL", EN)
         assert all(fragments.paint(widget, "AAPL", EN) == first for _ in range(100))
-        assert fragments.renders[TEMPLATES[widget]] == 1
+        assert fragments.templates.renders[TEMPLATES[widget]] == 1
         fragments.paint(widget, "AAPL", DE)
-        assert fragments.renders[TEMPLATES[widget]] == 2
+        assert fragments.templates.renders[TEMPLATES[widget]] == 2
 
     def test_a_hundred_different_pages_cost_one_rendering(self, fragments: Fragments):
         for number in range(100):
             fragments.update(watch(row=["AAPL"], price=[f"S{number}"]), {"AAPL"})
-        assert fragments.renders[TEMPLATES["row"]] == 1
+        assert fragments.templates.renders[TEMPLATES["row"]] == 1
 
     def test_a_new_price_is_rendered_again(self, fragments: Fragments):
         before = fragments.paint("row", "AAPL", EN)
         move(fragments, "102")
         after = fragments.paint("row", "AAPL", EN)
         assert (field(before, "last"), field(after, "last")) == ("101.00", "102.00")
-        assert fragments.renders[TEMPLATES["row"]] == 2
+        assert fragments.templates.renders[TEMPLATES["row"]] == 2
 
     def test_what_did_not_change_is_not_rendered_again(self, fragments: Fragments):
         fragments.snapshot(watch(row=["AAPL", "BTC-USD"]))
         move(fragments, "102")
         fragments.snapshot(watch(row=["AAPL", "BTC-USD"]))
-        assert fragments.renders[TEMPLATES["row"]] == 3
+        assert fragments.templates.renders[TEMPLATES["row"]] == 3
 
     def test_a_tick_renders_no_cell_that_it_does_not_change(self, fragments: Fragments):
         templates = [TEMPLATES["row"], "quotes/_heading.html", "quotes/_state.html"]
@@ -184,7 +186,7 @@ class TestRenderedOnce:
         for version in (2, 3, 4):
             move(fragments, f"10{version}", version)
             fragments.snapshot(watch(row=["AAPL"]))
-            counts.append([fragments.renders[each] for each in templates])
+            counts.append([fragments.templates.renders[each] for each in templates])
         assert counts == [[1, 1, 1], [2, 1, 1], [3, 1, 1]]
 
     @pytest.mark.parametrize("edition", [EN, DE, Edition("en", "exchange")])
@@ -261,7 +263,7 @@ class TestTheSameBytes:
         fragments.sparks["AAPL"] = Spark("M0 24l120 0")
         given = places(entry=["AAPL", "NOPE"], price=["BTC-USD", "NOPE"])
         shown = Watch(FOR_2, given, missing=(*given[1:2], *given[3:]))
-        sent = fragments.opening(shown) + fragments.now(FOR_2)
+        sent = fragments.opening(shown) + fragments.signs.now(FOR_2)
         swaps = Counter(re.findall(r'hx-swap-oob="(\w+)', sent))
         assert swaps == {"outerHTML": 9, "innerHTML": 1, "true": 1}
         assert fragments.opening(replace(shown, edition=EN)).count("Morph") == 9
@@ -1029,24 +1031,6 @@ class TestNotes:
         assert all(provider_title(name) != name for name in REGISTRY)
 
 
-def test_a_pulse_is_live_only_from_a_socket(fragments: Fragments):
-    assert "pulse-live" in fragments.pulse(EN)
-    assert "pulse-opening" in fragments.pulse(EN, "opening")
-    assert "pulse-late" in fragments.pulse(EN, "late")
-
-
-@pytest.mark.parametrize("condition", ["live", "opening", "late"])
-def test_a_pulse_is_stopped_everywhere_while_the_feed_is_silent(
-    fragments: Fragments, condition: str
-):
-    fragments.store.stopped_at = fragments.store.clock() - timedelta(seconds=7)
-    pulse = fragments.pulse(EN, condition)
-    assert "pulse-stopped" in pulse
-    assert f'<time datetime="{localtime(fragments.store.stopped_at).isoformat()[:19]}' in pulse
-    assert f">{localtime(fragments.store.stopped_at):%H:%M:%S}</time>" in pulse
-    assert "Kurse stehen seit" in fragments.pulse(DE, condition)
-
-
 def test_a_page_without_a_price_states_if_its_source_is_down(fragments: Fragments):
     store, at = fragments.store, fragments.store.clock()
     store.chains = {"^GSPC": ("yahoo",), "AAPL": ("yahoo",)}
@@ -1062,50 +1046,6 @@ def test_a_page_without_a_price_states_if_its_source_is_down(fragments: Fragment
     assert "No source has sent a price" in fragments.paint("panel", "^GSPC", EN)
 
 
-def test_prices_that_stopped_on_another_day_show_the_day(fragments: Fragments):
-    fragments.store.stopped_at = fragments.store.clock() - timedelta(days=3)
-    written = f"{localtime(fragments.store.stopped_at):%a&#160;%H:%M}"
-    assert f">{written}</time>" in fragments.pulse(EN)
-
-
-@pytest.mark.parametrize(
-    ("minutes", "shown"),
-    [(0.9, ""), (1, "over-1-minute"), (9.9, "over-1-minute"), (10, "over-10-minutes")],
-)
-def test_after_a_while_a_page_shows_for_how_long_prices_have_stopped(
-    fragments: Fragments, minutes: float, shown: str
-):
-    fragments.store.stopped_at = fragments.store.clock() - timedelta(minutes=minutes)
-    classes = re.search(r'class="([^"]*)"', fragments.pulse(EN))
-    assert classes
-    assert " ".join(classes[1].split()[3:]) == shown
-
-
-def announcement(fragments: Fragments, *given: str | int) -> tuple[str, str, bool]:
-    """Return what screen readers announce at the end and during a silence, and if that is now."""
-    sent = fragments.sign(EN, *given)
-    (found,) = re.findall(
-        r'class="([^"]*)" role="status">(?:<[^>]*>){3}(.*?)(?:<[^>]*>){2}(.*?)<', sent
-    )
-    return found[1], found[2], "announced-now" in found[0]
-
-
-def test_screen_readers_announce_once_a_page_that_prices_stopped_and_are_live_again(
-    fragments: Fragments,
-):
-    silence = "Prices are not live."
-    assert announcement(fragments, "opening") == ("", silence, False)
-    assert announcement(fragments, "late", 1) == ("", silence, True)
-    assert announcement(fragments) == ("Prices are live again.", silence, False)
-    for turn in TURNS:  # a page that notices a silence after a pulse must not announce its end
-        assert announcement(fragments, "live", turn) == ("", silence, False)
-    fragments.store.heard = False
-    assert announcement(fragments) == ("", silence, False)
-    fragments.store.stopped_at = fragments.store.clock() - timedelta(seconds=7)
-    words = f"Prices stopped at {localtime(fragments.store.stopped_at):%H:%M:%S}"
-    assert announcement(fragments) == ("", words, True)
-
-
 def test_an_opening_starts_the_clocks_again_whatever_pulse_its_page_had_last(
     fragments: Fragments,
 ):
@@ -1113,27 +1053,6 @@ def test_an_opening_starts_the_clocks_again_whatever_pulse_its_page_had_last(
     assert 'class="quotes-pulse pulse-live turn-3"' in opening
     assert "announced-3" in opening
     assert BETWEEN not in TURNS
-
-
-def test_the_next_pulse_has_other_names_of_animations(fragments: Fragments):
-    assert 'class="quotes-pulse pulse-live turn-1"' in fragments.pulse(EN)
-    assert 'class="quotes-pulse pulse-live turn-2"' in fragments.pulse(EN, turn=2)
-
-
-@pytest.mark.parametrize(
-    ("every", "names", "trigger"),
-    [
-        (5.0, "quotes-pulse pulse-live turn-3", "every 15s"),
-        (0.5, "quotes-pulse pulse-live turn-3 pulse-fast", "every 2s"),
-    ],
-)
-def test_a_sign_brings_the_clocks_that_go_with_its_pace(
-    fragments: Fragments, settings: Any, every: float, names: str, trigger: str
-):
-    settings.QUOTES = {"PULSE": every}
-    sign = fragments.sign(EN)
-    assert f'class="{names}"' in sign
-    assert f'hx-trigger="{trigger}"' in sign
 
 
 def test_equal_watches_are_one(fragments: Fragments):

@@ -21,7 +21,8 @@ from quotes.boards import Listed
 from quotes.charts.bars import Bar
 from quotes.charts.forms import Form
 from quotes.charts.frame import Frame
-from quotes.fragments import Fragments, addressed
+from quotes.fragments import Fragments
+from quotes.fragments.swaps import addressed
 from quotes.live.database import DatabaseThread
 from quotes.live.drawings import Drawings, Drawn
 from quotes.live.hub import Hub
@@ -179,7 +180,7 @@ class Charts:
             if each.moved_in > self.turn - every
         )
         alone = bars and len(watch.charts) == len(watch.places)  # no prices bring the time
-        return bars + self.live.fragments.now(watch.edition) if alone else bars
+        return bars + self.live.fragments.signs.now(watch.edition) if alone else bars
 
     def _of(self, watch: Watch) -> list[Drawn]:
         found = (self.drawn.get((place, watch.edition)) for place in watch.charts)

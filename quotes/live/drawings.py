@@ -265,7 +265,7 @@ class Drawings:
         return self._render("quotes/_chart_now.html", edition, context)
 
     def _render(self, template: str, edition: Edition, context: dict[str, Any]) -> SafeString:
-        return self.live.fragments.render(template, edition, context)
+        return self.live.fragments.templates.render(template, edition, context)
 
     def _hours(self, state: State, begin: datetime) -> list[Period]:
         """Return the regular trading of a market that began between a time and now."""

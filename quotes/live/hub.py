@@ -136,7 +136,9 @@ class Hub:
         codes, self.changed = self.changed, set()
         self.openings.clear()
         self.fragments.store.mark_moves(codes)
-        now = {each: self.fragments.now(each) for each in {each.edition for each in self.watches}}
+        now = {
+            each: self.fragments.signs.now(each) for each in {each.edition for each in self.watches}
+        }
         for watch in list(self.watches):
             if shown := self._due_now(watch, codes & watch.codes):
                 try:
@@ -224,7 +226,7 @@ class Hub:
     def _due(self, subscriber: Subscriber) -> str:
         codes, subscriber.owed, subscriber.behind = subscriber.owed, set(), False
         watch = subscriber.watch
-        sign = self.fragments.sign(watch.edition)  # it may have missed one
+        sign = self.fragments.signs.sign(watch.edition)  # it may have missed one
         drawn = self.fragments.charts(watch) + self.fragments.sparklines(watch)
         shown = self.fragments.snapshot(watch, codes) + self.fragments.titles(watch, codes)
         return shown + drawn + self.fragments.about(watch) + sign

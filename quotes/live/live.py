@@ -24,7 +24,8 @@ from quotes.feed import records
 from quotes.feed.batch import Batch
 from quotes.feed.chains import load_chains
 from quotes.feed.records import NOTHING, Version
-from quotes.fragments import BETWEEN, TURNS, Fragments
+from quotes.fragments import Fragments
+from quotes.fragments.signs import BETWEEN, TURNS
 from quotes.limits import Limits
 from quotes.live import changes, layer, lease
 from quotes.live.beat import Beat
@@ -378,7 +379,7 @@ class Live:
     def send_sign(self, turn: int = BETWEEN, cohort: int | None = None) -> None:
         """Send every page, or a cohort, the pulse of the process as it is now."""
         editions = {watch.edition for watch in self.hub.watches}
-        signs = {each: self.fragments.sign(each, turn=turn) for each in editions}
+        signs = {each: self.fragments.signs.sign(each, turn=turn) for each in editions}
         self.hub.send(lambda watch: signs[watch.edition], cohort)
 
     async def watch_beat(self) -> None:

@@ -11,7 +11,8 @@ from django.utils.safestring import SafeString
 from quotes import conf
 from quotes.addresses import Address
 from quotes.boards import BoardView, Listed, Selection, select
-from quotes.fragments import Fragments, addressed
+from quotes.fragments import Fragments
+from quotes.fragments.swaps import addressed
 from quotes.shown import since_in_english
 from quotes.store import Store
 
@@ -45,7 +46,7 @@ class Rows:
             "previous": query.encode(page=selection.page - 1) if selection.page > 1 else "",
             "next": "" if last else query.encode(page=selection.page + 1),
         }
-        return self.fragments.render("quotes/_foot.html", address.edition, context)
+        return self.fragments.templates.render("quotes/_foot.html", address.edition, context)
 
     def others(self, address: Address) -> list[BoardView]:
         """Return the other boards, to which a board without rows leads."""
@@ -77,7 +78,7 @@ class Rows:
         chosen, selection = self.choose(address)
         rows = [self.fragments.paint("row", code, chosen.edition) for code in selection.codes]
         context = {"rows": rows, "query": chosen.query, "others": self.others(chosen)}
-        tbody = self.fragments.render("quotes/_rows.html", chosen.edition, context)
+        tbody = self.fragments.templates.render("quotes/_rows.html", chosen.edition, context)
         foot = self.foot(chosen, selection)
         return chosen, addressed(tbody, "outerMorph") + addressed(foot, "outerMorph")
 

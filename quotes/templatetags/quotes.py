@@ -131,7 +131,7 @@ def quotes_socket(context: Context, address: Address) -> SafeString:
     polled = live is not None and live.is_polled
     # the answer to the first request may come from another server, which has sockets
     fragments = _fragments(context, page)
-    return fragments.end(merged, address.edition, polled=polled, at_once=polled)
+    return fragments.signs.end(merged, address.edition, polled=polled, at_once=polled)
 
 
 @register.simple_tag
@@ -178,10 +178,10 @@ def _show(context: Context, widget: str, codes: tuple[str, ...], left_out: int =
         "left_out": left_out,
         "head": "" if page["head"] else _head(context),
         "part": page["part"],
-        "opener": fragments.opener(edition) if page["part"] != OURS else "",
+        "opener": fragments.signs.opener(edition) if page["part"] != OURS else "",
         "notes": fragments.notes(watch),
         "sources": fragments.sources(watch),
-        "pulse": fragments.pulse(edition, "opening", in_line=widget == "price"),
+        "pulse": fragments.signs.pulse(edition, "opening", in_line=widget == "price"),
         "may_have_htmx_twice": page["part"] == FIRST and _may_have_htmx_twice(),
     }
     page["part"] = page["part"] and FURTHER

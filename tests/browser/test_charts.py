@@ -17,7 +17,7 @@ from rcssmin import cssmin
 from quotes.charts.chart import Chart
 from quotes.charts.comparison import Comparison
 from quotes.charts.widths import BOUND, LABEL, width
-from quotes.fragments import addressed
+from quotes.fragments.swaps import addressed
 from quotes.shown.charts import ChartTexts
 from tests.browser.looks import faults
 from tests.charts.shown import SHOWN, a_day, chart_of, render

@@ -343,7 +343,7 @@ async def test_a_second_page_costs_no_query(market: Live, async_client: Any):
     await read(async_client, DAILY)
     assert len(market.charts.drawings.bars.series) == asked
     assert drawn == {key: id(each) for key, each in market.charts.drawn.items()}
-    assert market.fragments.renders["quotes/_chart_table.html"] == 1
+    assert market.fragments.templates.renders["quotes/_chart_table.html"] == 1
 
 
 async def test_the_table_has_the_same_bars_as_the_chart_above_it(

@@ -140,10 +140,10 @@ async def test_pages_that_watch_the_same_get_the_same_object_rendered_once():
     pages = [Page() for _ in range(50)]
     for page in pages:
         market.hub.subscribe(Watch(EN, places(price=("AAPL",))), page.send)
-    before = market.hub.fragments.renders["quotes/_price.html"]
+    before = market.hub.fragments.templates.renders["quotes/_price.html"]
     market.trade("AAPL")
     market.hub.flush()
-    assert market.hub.fragments.renders["quotes/_price.html"] == before + 1
+    assert market.hub.fragments.templates.renders["quotes/_price.html"] == before + 1
     assert all(page.received[-1] is pages[0].received[-1] for page in pages)
 
 

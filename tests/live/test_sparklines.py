@@ -173,7 +173,7 @@ async def test_pages_with_rows_and_entries_share_one_drawing(market: Live):
     for socket in SOCKETS:
         page, first = await opened(socket)
         messages.append(svg_of(first, "BTC-USD"))
-        counts.append(market.fragments.renders["quotes/_spark.html"])
+        counts.append(market.fragments.templates.renders["quotes/_spark.html"])
         await page.disconnect()
     assert line_of(messages[0])
     assert messages[0] == messages[1]
