@@ -2,6 +2,8 @@
 
 A monitor connects to the process itself. The address of the process is not a host of the site, and
 it has no TLS. So these requests do not pass through the rest of the middleware.
+
+LOGGING names the filter, and Django reads LOGGING before the apps. So nothing here imports models.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import subprocess
+import sys
 import urllib.request
 from typing import Any
 
@@ -44,6 +46,14 @@ async def test_a_process_that_is_not_ready_is_no_error_in_the_log(
     with caplog.at_level(logging.ERROR, "django.request"):
         assert (await async_client.get("/readyz")).status_code == 503
     assert caplog.records == []
+
+
+def test_the_log_of_a_site_can_have_the_filter():
+    given = {"()": "django.utils.log.CallbackFilter", "callback": "ext://quotes.probes.is_error"}
+    log = {"version": 1, "filters": {"errors": given}}
+    code = "import django; from django.conf import settings; settings.configure("
+    code += f"INSTALLED_APPS=['quotes'], LOGGING={log!r}); django.setup()"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=PATIENCE)
 
 
 async def test_a_probe_that_fails_is_in_the_log_with_its_traceback(
