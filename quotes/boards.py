@@ -28,6 +28,7 @@ SORTS: dict[str, Callable[[State], Any]] = {
     "volume": lambda state: _of(state, "volume"),
     "time": lambda state: state.quote and state.quote.time,
 }
+NEIGHBOURS = 5  # of a symbol on its board
 SEARCH_LENGTH = 50  # characters of a search that are read
 
 
@@ -63,6 +64,22 @@ class Listed:
     def boards_with(self, code: str) -> list[BoardView]:
         """Return the boards that show a symbol."""
         return [board for board in self.boards.values() if code in board.codes]
+
+    def neighbours(
+        self, code: str, states: Mapping[str, State]
+    ) -> tuple[BoardView, tuple[str, ...]]:
+        """Return the symbols around one on a board, in the order of the board, and this board.
+
+        It is the smallest board that has enough of them. Symbols without a price are left out.
+        """
+        board = max(self.boards_with(code), key=_nearness, default=BoardView(""))
+        codes = [
+            each for each in board.codes if each == code or (each in states and states[each].quote)
+        ]
+        if code not in codes:
+            return board, ()
+        first = max(0, min(codes.index(code) - NEIGHBOURS // 2, len(codes) - NEIGHBOURS - 1))
+        return board, tuple(each for each in codes[first : first + NEIGHBOURS + 1] if each != code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +162,12 @@ def load_listed() -> Listed:
         for board in Board.objects.all()
     }
     return Listed(symbols, {slug: _marked(board, symbols) for slug, board in boards.items()})
+
+
+def _nearness(board: BoardView) -> tuple[int, int]:
+    """Return how well a board shows a symbol's neighbours: best is a small one with enough."""
+    size = len(board.codes)
+    return min(size, NEIGHBOURS + 1), -size
 
 
 def _marked(board: BoardView, symbols: Mapping[str, Symbol]) -> BoardView:

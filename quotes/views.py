@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import wraps
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.core.paginator import Paginator
@@ -15,14 +15,12 @@ from django.db import Error
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
-from django.templatetags.static import static
 from django.utils import translation
 from django.utils.http import content_disposition_header
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 from django.views.decorators.cache import cache_control
-from django.views.decorators.clickjacking import xframe_options_exempt
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST
 
@@ -30,7 +28,8 @@ from quotes import conf, formats
 from quotes.addresses import Address, TooManySymbols
 from quotes.boards import SORTS, BoardQuery, BoardView, Selection, comparable
 from quotes.codes import MAX_CODE, code_of
-from quotes.conf.forms import is_within, origin
+from quotes.conf.forms import is_within
+from quotes.embeds.frames import embeddable
 from quotes.fragments.signs import TURNS
 from quotes.graphs import Choice, as_csv, closes_as_csv, file_name
 from quotes.live import Live, live_for
@@ -42,7 +41,6 @@ from quotes.shown.panels import Panel, market_days
 from quotes.watch import Edition, Place
 
 FRONT_ROWS = 6  # symbols of each board on the front page
-NEIGHBOURS = 5  # symbols of its board on the page of a symbol
 FILE_WITHIN = 5.0  # seconds for the prices of a file
 SUGGESTIONS = 8  # symbols below the field of the search
 THEMES = ("auto", "light", "dark")
@@ -293,9 +291,7 @@ async def symbol(request: HttpRequest, code: str) -> HttpResponse:
     state = live.store.states.get(found.code)
     if state is None:  # it became inactive just now
         raise Http404(_("There is no symbol “%(code)s”.") % {"code": code})
-    boards = live.listed.boards_with(found.code)
-    nearest = max(boards, key=nearness, default=BoardView(""))
-    around = neighbours(live, nearest, found.code)
+    nearest, around = live.listed.neighbours(found.code, live.store.states)
     context = page(
         live,
         Address(
@@ -336,27 +332,6 @@ def listed(live: Live, code: str) -> Symbol:
     if found is None:
         raise Http404(_("There is no symbol “%(code)s”.") % {"code": code})
     return found
-
-
-def nearness(board: BoardView) -> tuple[int, int]:
-    """Return how well a board shows a symbol's neighbours: best is a small one with enough."""
-    size = len(board.codes)
-    return min(size, NEIGHBOURS + 1), -size
-
-
-def neighbours(live: Live, board: BoardView, code: str) -> tuple[str, ...]:
-    """Return the symbols around one on its board, in the order of the board.
-
-    Those without a price are left out.
-    """
-    states = live.store.states
-    codes = [
-        each for each in board.codes if each == code or (each in states and states[each].quote)
-    ]
-    if code not in codes:
-        return ()
-    first = max(0, min(codes.index(code) - NEIGHBOURS // 2, len(codes) - NEIGHBOURS - 1))
-    return tuple(each for each in codes[first : first + NEIGHBOURS + 1] if each != code)
 
 
 @fresh
@@ -417,30 +392,6 @@ async def live_again(request: HttpRequest) -> HttpResponse:
     if not (first or live.is_polled):
         answer.append(fragments.signs.socket(address))
     return HttpResponse("".join(answer))
-
-
-def embeddable(view: Any) -> Any:
-    """Allow only pages from QUOTES["EMBED_ORIGINS"] to frame a view."""
-
-    @wraps(view)
-    async def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        response: HttpResponse = await view(request, *args, **kwargs)
-        origins = [origin(each, wildcard=True) for each in conf.get("EMBED_ORIGINS")]
-        ancestors = " ".join(map(str, origins)) or "'none'"
-        ours = f"'self' {static_host()}".strip()
-        response["Content-Security-Policy"] = (
-            f"default-src 'none'; script-src {ours}; style-src {ours}; connect-src 'self'; "
-            f"img-src {ours}; base-uri 'none'; form-action 'none'; frame-ancestors {ancestors}"
-        )
-        return response
-
-    return xframe_options_exempt(wrapped)
-
-
-def static_host() -> str:
-    """Return the origin of static files for a policy, or "" if they are on the host of the page."""
-    scheme, host, *_ = urlsplit(static("quotes/quotes.css"))
-    return f"{scheme}://{host}" if scheme else host
 
 
 @fresh
