@@ -281,44 +281,56 @@ async def symbol(request: HttpRequest, code: str) -> HttpResponse:
     live = await live_for(request)
     found, symbols = listed(live, code), live.listed.symbols
     await live.fragments.known.prepare(live, [found.code])
-    choice = Choice(request.GET, found.code, symbols)
+    choice = chosen(request, live, found.code)
+    chart = Place("chart", found.code, choice.form)
+    await live.charts.ready([chart], edition())
+    if found.code not in live.store.states:  # it became inactive just now
+        raise no_symbol(code)
+    context = symbol_page(live, found, chart) | {
+        "canonical": request.build_absolute_uri(found.get_absolute_url()),
+        "choice": choice.context(steep=live.charts.is_steep(chart, edition())),
+        "adding": "add" in request.GET or (is_removal(request) and not choice.form.others),
+        "near": [(symbols[code], choice.adding(code)) for code in choice.near],
+    }
+    answer = render(request, "quotes/symbol.html", context)
+    if searched(request, "add") and not choice.wrong:
+        answer["HX-Push-Url"] = choice.link()  # what was typed may mean another symbol later
+    return answer
+
+
+def chosen(request: HttpRequest, live: Live, code: str) -> Choice:
+    """Return the chart that a visitor chose, compared with the symbol that was typed."""
+    choice = Choice(request.GET, code, live.listed.symbols)
     if typed := searched(request, "add"):
         first, near = request.GET.get("first") == typed, live.index.near(code_of(typed))
         choice.add(typed, find(live, typed), near, first=first)
-    chart = Place("chart", found.code, choice.form)
-    await live.charts.ready([chart], edition())
-    frame = live.charts.frame(chart, edition())
-    state = live.store.states.get(found.code)
-    if state is None:  # it became inactive just now
-        raise Http404(_("There is no symbol “%(code)s”.") % {"code": code})
-    nearest, around = live.listed.neighbours(found.code, live.store.states)
-    context = page(
-        live,
-        Address(
-            panel=(found.code,),
-            chart=((choice.form, found.code),),
-            symbols=around,
-            language=language(),
-        ),
-        symbol=found,
-        title=live.fragments.title(found.code, edition()),
-        head=live.fragments.head(found.code, edition()),
-        canonical=request.build_absolute_uri(found.get_absolute_url()),
-        card=Panel(state, language(), live.fragments.known.of(state)),
-        panel=live.fragments.paint("panel", found.code, edition()),
-        hours=market_days(state, live.store.clock()),
-        neighbours={"board": nearest, "rows": entries(live, around)},
-        chart=live.charts.whole(chart, edition()),
-        choice=choice.context(steep=frame is not None and frame.is_steep),
-        adding="add" in request.GET or (is_removal(request) and not choice.form.others),
-        near=[(symbols[code], choice.adding(code)) for code in choice.near],
-        table=live.charts.table(chart, edition()),
-        later=not live.charts.is_drawn(chart, edition()),
+    return choice
+
+
+def symbol_page(live: Live, found: Symbol, chart: Place) -> dict[str, Any]:
+    """Return the context of a symbol's page, without the part that depends on its request."""
+    state, fragments, charts = live.store.states[found.code], live.fragments, live.charts
+    board, around = live.listed.neighbours(found.code, live.store.states)
+    address = Address(
+        panel=(found.code,),
+        chart=((chart.form, found.code),),
+        symbols=around,
+        language=language(),
     )
-    answer = render(request, "quotes/symbol.html", context)
-    if typed and not choice.wrong:
-        answer["HX-Push-Url"] = choice.link()  # what was typed may mean another symbol later
-    return answer
+    return page(
+        live,
+        address,
+        symbol=found,
+        title=fragments.title(found.code, edition()),
+        head=fragments.head(found.code, edition()),
+        card=Panel(state, language(), fragments.known.of(state)),
+        panel=fragments.paint("panel", found.code, edition()),
+        hours=market_days(state, live.store.clock()),
+        neighbours={"board": board, "rows": entries(live, around)},
+        chart=charts.whole(chart, edition()),
+        table=charts.table(chart, edition()),
+        later=not charts.is_drawn(chart, edition()),
+    )
 
 
 def is_removal(request: HttpRequest) -> bool:
@@ -330,8 +342,13 @@ def listed(live: Live, code: str) -> Symbol:
     """Return an active symbol by its code as a visitor wrote it; raise Http404 without one."""
     found = live.listed.symbols.get(code_of(code))
     if found is None:
-        raise Http404(_("There is no symbol “%(code)s”.") % {"code": code})
+        raise no_symbol(code)
     return found
+
+
+def no_symbol(code: str) -> Http404:
+    """Return the error for a code that no active symbol has."""
+    return Http404(_("There is no symbol “%(code)s”.") % {"code": code})
 
 
 @fresh
@@ -375,23 +392,26 @@ async def live_again(request: HttpRequest) -> HttpResponse:
     address, rows = live.rows.renew(address) or (address, "")
     watch = address.watch(live.listed)
     await live.fragments.known.prepare(live, watch.of("panel"))
-    fragments, edition, opening = live.fragments, address.edition, "opening" in request.GET
-    condition, turn = "opening" if opening else "late", TURNS[0]
-    if live.is_polled:
-        condition, turn = "polled", TURNS[request.GET.get("turn") == "2"]
-    first = opening and "opened" not in request.GET
-    answer = [rows + fragments.about(watch) if rows else fragments.everything(watch)]
-    if opening:
-        watched = ((name, value) for name in TAGS for value in request.GET.getlist(name))
-        answer.append(fragments.signs.opened(watched, edition))
-    if first:
-        answer.append(fragments.signs.pulses(edition, condition, turn))
-        answer.append(fragments.signs.end(address, edition, polled=live.is_polled))
-    else:
-        answer.append(fragments.signs.state(edition, condition, turn, waits=address.seen))
-    if not (first or live.is_polled):
-        answer.append(fragments.signs.socket(address))
-    return HttpResponse("".join(answer))
+    quotes = rows + live.fragments.about(watch) if rows else live.fragments.everything(watch)
+    return HttpResponse(quotes + signs_of(request, live, address))
+
+
+def signs_of(request: HttpRequest, live: Live, address: Address) -> str:
+    """Return the signs of a page for its answer, with a new socket unless it is polled.
+
+    The first opener of a page has `opening` without `opened`, and gets the end of the page.
+    """
+    signs, edition, polled = live.fragments.signs, address.edition, live.is_polled
+    opening = "opening" in request.GET
+    condition = "polled" if polled else "opening" if opening else "late"
+    turn = TURNS[polled and request.GET.get("turn") == "2"]
+    watched = ((name, value) for name in TAGS for value in request.GET.getlist(name))
+    opened = signs.opened(watched, edition) if opening else ""
+    if opening and "opened" not in request.GET:
+        end = signs.end(address, edition, polled=polled)
+        return opened + signs.pulses(edition, condition, turn) + end
+    state = signs.state(edition, condition, turn, waits=address.seen)
+    return opened + state + ("" if polled else signs.socket(address))
 
 
 @fresh

@@ -20,7 +20,6 @@ from django.utils.safestring import SafeString
 from quotes.boards import Listed
 from quotes.charts.bars import Bar
 from quotes.charts.forms import Form
-from quotes.charts.frame import Frame
 from quotes.fragments import Fragments
 from quotes.fragments.swaps import addressed
 from quotes.live.database import DatabaseThread
@@ -100,10 +99,10 @@ class Charts:
         """Return whether a chart was drawn; if not, its page gets it by its socket."""
         return (place, edition) in self.drawn
 
-    def frame(self, place: Place, edition: Edition) -> Frame | None:
-        """Return the bars of a chart as they are drawn; None for a comparison, or without bars."""
+    def is_steep(self, place: Place, edition: Edition) -> bool:
+        """Return whether a logarithmic scale suits a chart better; False for a comparison."""
         drawn = self.drawn.get((place, edition))
-        return drawn.chart.frame if drawn and drawn.chart else None
+        return bool(drawn and drawn.chart and drawn.chart.frame.is_steep)
 
     async def stored(self, code: str, form: Form) -> dict[str, Sequence[Bar]]:
         """Return the stored bars of a chart, see `Drawings.stored`."""
