@@ -10,11 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
 
 from django import template
 from django.conf import settings
-from django.http import HttpRequest
 from django.template import Context, TemplateSyntaxError
 from django.template.loader import render_to_string
 from django.utils import translation
@@ -23,10 +21,10 @@ from django.utils.safestring import SafeString, mark_safe
 
 from quotes import conf
 from quotes.addresses import Address
-from quotes.boards import BoardView, load_listed
+from quotes.boards import BoardView
 from quotes.codes import code_of
 from quotes.embeds import given, plain, position
-from quotes.feed import records
+from quotes.embeds.page import FIRST, FURTHER, OURS, page_of, request_of
 from quotes.formats import language_of_texts
 from quotes.fragments import Fragments
 from quotes.htmx import dialect, scripts
@@ -34,14 +32,9 @@ from quotes.htmx.nonces import nonce_of
 from quotes.live import current, known_to
 from quotes.models import Symbol
 from quotes.shown import Shown
-from quotes.store import Store
 from quotes.watch import Edition, Watch, places
 
 register = template.Library()
-
-# The part that a tag has in its page, as a class: the notes of a further tag are hidden where there
-# is a first one. A page of ours has notes and a socket of its own.
-FIRST, FURTHER, OURS = "quotes-first", "quotes-further", ""
 
 
 @register.simple_tag(takes_context=True)
@@ -54,7 +47,7 @@ def quotes_head(
     `stylesheets=False` is for pages whose own ones contain these. `htmx=False` leaves the script
     out, for parts that are inserted into other pages.
     """
-    _page(context)["head"] = True
+    page_of(context).has_head = True
     return _head(context, htmx=htmx, stylesheets=stylesheets, own=own)
 
 
@@ -72,7 +65,7 @@ def live_quotes(context: Context, *symbols: object) -> SafeString:
     Symbols beyond those that one socket may watch are left out, and their number is shown.
     """
     wanted = list(given.codes_of(symbols))
-    live = given.fitting(_page(context), "entry", wanted)
+    live = given.fitting(page_of(context).codes, "entry", wanted)
     return _show(context, "entry", tuple(live), left_out=len(wanted) - len(live))
 
 
@@ -80,7 +73,7 @@ def live_quotes(context: Context, *symbols: object) -> SafeString:
 def live_quote(context: Context, symbol: object) -> str:
     """Show a live price in a line of text, of a symbol given as its code or as a `Symbol`."""
     code = given.code_of(symbol)
-    if not given.fitting(_page(context), "price", [code]):
+    if not given.fitting(page_of(context).codes, "price", [code]):
         return static_quote(context, code)
     return _show(context, "price", (code,))
 
@@ -96,7 +89,7 @@ def quote_value(context: Context, symbol: object, field: str = "last") -> str:
     It is escaped like any other value of a template. `plain.FIELDS` has all fields.
     """
     code, edition = given.code_of(symbol), _edition()
-    state = _fragments(context, _page(context)).store.states.get(code)
+    state = _fragments(context).store.states.get(code)
     with edition.written(), _as_template_error("quote_value"):
         return plain.value(state, field, edition.language) if state else plain.unknown(code)
 
@@ -109,11 +102,11 @@ def static_quote(context: Context, symbol: object, *, text: bool = False, base: 
     `text=True` returns plain text, for the text of a mail.
     """
     code, edition = given.code_of(symbol), _edition()
-    state = _fragments(context, _page(context)).store.states.get(code)
+    state = _fragments(context).store.states.get(code)
     with edition.written(), _as_template_error("static_quote"):
         if state is None:
             return plain.unknown(code)
-        link = plain.absolute(Shown(state, edition.language).url, base, _request(context))
+        link = plain.absolute(Shown(state, edition.language).url, base, request_of(context))
         piece = plain.piece(state, edition.language, link, text=text)
     return piece if text else mark_safe(piece)  # noqa: S308
 
@@ -121,17 +114,15 @@ def static_quote(context: Context, symbol: object, *, text: bool = False, base: 
 @register.simple_tag(takes_context=True)
 def quotes_socket(context: Context, address: Address) -> SafeString:
     """Open the page's socket, for an address and all tags above. It is at the end of a page."""
-    page = _page(context)
+    codes, live = page_of(context).codes, known_to(request_of(context))
     merged = replace(
         address,
-        symbols=address.symbols if address.board else (*address.symbols, *page["entry"]),
-        price=(*address.price, *page["price"]),
+        symbols=address.symbols if address.board else (*address.symbols, *codes["entry"]),
+        price=(*address.price, *codes["price"]),
     )
-    live = known_to(_request(context))
     polled = live is not None and live.is_polled
     # the answer to the first request may come from another server, which has sockets
-    fragments = _fragments(context, page)
-    return fragments.signs.end(merged, address.edition, polled=polled, at_once=polled)
+    return _fragments(context).signs.end(merged, address.edition, polled=polled, at_once=polled)
 
 
 @register.simple_tag
@@ -160,15 +151,13 @@ def quotes_near(code: str) -> list[Symbol]:
 @register.simple_tag(takes_context=True)
 def quotes_own_socket(context: Context) -> str:
     """Keep the tags from adding openers and notes, in a page that ends with `quotes_socket`."""
-    _page(context)["part"] = OURS
+    page_of(context).part = OURS
     return ""
 
 
 def _show(context: Context, widget: str, codes: tuple[str, ...], left_out: int = 0) -> SafeString:
-    edition = _edition()
-    page = _page(context)
-    fragments = _fragments(context, page)
-    page[widget].extend(codes)
+    edition, page, fragments = _edition(), page_of(context), _fragments(context)
+    page.codes[widget].extend(codes)
     listed = [code for code in codes if code in fragments.store.states]
     # of this tag only: the socket adds what the page's other tags need
     watch = Watch(edition, places(**{widget: listed}))
@@ -176,15 +165,15 @@ def _show(context: Context, widget: str, codes: tuple[str, ...], left_out: int =
         "codes": ",".join(codes),
         "rows": [fragments.place(widget, code, edition) for code in codes],
         "left_out": left_out,
-        "head": "" if page["head"] else _head(context),
-        "part": page["part"],
-        "opener": fragments.signs.opener(edition) if page["part"] != OURS else "",
+        "head": "" if page.has_head else _head(context),
+        "part": page.part,
+        "opener": fragments.signs.opener(edition) if page.part != OURS else "",
         "notes": fragments.notes(watch),
         "sources": fragments.sources(watch),
         "pulse": fragments.signs.pulse(edition, "opening", in_line=widget == "price"),
-        "may_have_htmx_twice": page["part"] == FIRST and _may_have_htmx_twice(),
+        "may_have_htmx_twice": page.part == FIRST and _may_have_htmx_twice(),
     }
-    page["part"] = page["part"] and FURTHER
+    page.part = page.part and FURTHER
     with edition.written():
         html = render_to_string(f"quotes/live_{widget}.html", shown)
     return mark_safe(html.strip())  # noqa: S308
@@ -214,37 +203,5 @@ def _head(
     return mark_safe(render_to_string("quotes/_head.html", shown).strip())  # noqa: S308
 
 
-def _page(context: Context) -> dict[str, Any]:
-    """Return the state that all tags of this page share."""
-    request = context.get("request")
-    # a request may render several templates, and an included template may lack the request
-    keeps: list[dict[Any, Any]] = [context.render_context.dicts[0]]
-    keeps += [] if request is None else [vars(request)]
-    new = {"head": False, "part": FIRST, "entry": [], "price": [], "fragments": None}
-    page: dict[str, Any] = next((k["quotes_page"] for k in keeps if "quotes_page" in k), new)
-    for keep in keeps:
-        keep["quotes_page"] = page
-    return page
-
-
-def _request(context: Context) -> HttpRequest | None:
-    """Return the request, also of a site whose templates have no variable of this name."""
-    request: HttpRequest | None = getattr(context, "request", None) or context.get("request")
-    return request
-
-
-def _fragments(context: Context, page: dict[str, Any]) -> Fragments:
-    """Return the fragments of this process or, if its live parts do not run, of the database."""
-    live = known_to(_request(context))
-    if live is not None:
-        return live.fragments
-    page["fragments"] = found = page["fragments"] or _fragments_of_the_database()
-    return found
-
-
-def _fragments_of_the_database() -> Fragments:
-    store = Store(stale_after=conf.get("STALE_AFTER"))
-    store.keep(load_listed().symbols.values())
-    for version, quote in records.load_last_quotes():
-        store.put(version, [quote])
-    return Fragments(store)
+def _fragments(context: Context) -> Fragments:
+    return page_of(context).fragments(request_of(context))
