@@ -15,7 +15,7 @@ class QuotesConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the system checks and the signals that publish changes of symbols and boards."""
-        from quotes import checks  # noqa: F401, PLC0415
+        from quotes.checks import installation, settings  # noqa: F401, PLC0415
         from quotes.conf import renamed  # noqa: PLC0415
         from quotes.live import changes  # noqa: F401, PLC0415
 

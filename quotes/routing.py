@@ -17,7 +17,7 @@ from django.http.request import HttpRequest, split_domain_port
 from django.urls import path
 
 from quotes import conf, consumers
-from quotes.checks import refuse_wrong_settings
+from quotes.checks.settings import refuse_wrong_settings
 from quotes.conf.forms import Origin
 from quotes.limits import address_of
 from quotes.limits.answers import Refused, refuse

@@ -19,16 +19,14 @@ from pytest_django import DjangoDbBlocker
 from quoteboard import environment as site
 
 from quotes import conf
-from quotes.checks import (
+from quotes.checks.installation import (
     check_apps,
-    check_queries,
     check_servers,
-    check_settings,
     check_tables,
     check_templates,
     check_urls,
-    refuse_wrong_settings,
 )
+from quotes.checks.settings import check_queries, check_settings, refuse_wrong_settings
 from quotes.models import Symbol
 from quotes.providers import REGISTRY
 from quotes.quote.texts import one_line
@@ -330,7 +328,7 @@ class TestTheStepsOfTheInstallation:
         settings.ROOT_URLCONF = "django.contrib.auth.urls"
         [warning] = check_urls()
         assert warning.id == "quotes.W017"
-        assert warning.msg.startswith("quotes.urls is not included in django.contrib.auth.urls")
+        assert warning.msg.startswith("django.contrib.auth.urls does not include quotes.urls")
         assert warning.hint
         assert 'path("market/", include("quotes.urls"))' in warning.hint
 

@@ -10,7 +10,7 @@ import pytest
 from django.core.checks import CheckMessage
 from django.template import Context, Template
 
-from quotes.checks import check_overrides
+from quotes.checks.installation import check_overrides
 from quotes.conf import overrides
 from quotes.models import Board, BoardSymbol, Symbol
 from quotes.testing.market import LiveQuotes

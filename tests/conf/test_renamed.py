@@ -11,7 +11,8 @@ from django.apps import apps
 from django.template import Context, Template
 
 from quotes import conf
-from quotes.checks import check_overrides, check_settings
+from quotes.checks.installation import check_overrides
+from quotes.checks.settings import check_settings
 from quotes.conf import renamed
 from quotes.models import Symbol
 from quotes.testing.market import LiveQuotes
