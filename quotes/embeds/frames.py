@@ -24,7 +24,7 @@ def embeddable(view: Any) -> Any:
         ancestors = " ".join(map(str, origins)) or "'none'"
         ours = f"'self' {static_host()}".strip()
         response["Content-Security-Policy"] = (
-            f"default-src 'none'; script-src {ours}; style-src {ours}; connect-src 'self'; "
+            f"default-src 'none'; script-src 'self'; style-src {ours}; connect-src 'self'; "
             f"img-src {ours}; base-uri 'none'; form-action 'none'; frame-ancestors {ancestors}"
         )
         return response

@@ -10,5 +10,5 @@ ROOT_URLCONF = "tests.browser.moved_urls"
 STATIC_HOST = os.environ["TEST_STATIC_HOST"]
 STATIC_URL = f"{STATIC_HOST}/static/"
 STATIC_ROOT = os.environ["TEST_STATIC_ROOT"]
-for directive in ("script-src", "style-src", "img-src", "font-src"):
+for directive in ("style-src", "img-src"):
     CONTENT_SECURITY_POLICY["DIRECTIVES"][directive].append(STATIC_HOST)  # noqa: F405
