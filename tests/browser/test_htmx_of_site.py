@@ -15,6 +15,7 @@ from tests.browser.conftest import OFTEN, OpenTab
 from tests.browser.tab import Tab
 from tests.browser.test_embedding import DOUBLE_IDS
 from tests.servers import Site, site
+from tests.snippets import snippets
 
 pytestmark = [pytest.mark.browser, pytest.mark.server]
 
@@ -119,6 +120,14 @@ def test_a_piece_that_htmx_2_inserts_later_is_live_over_one_socket(sites: Sites,
         move(page)
         assert page.page.evaluate(DOUBLE_IDS) == []
     page.until(lambda: len(page.sockets) - len(page.codes()) == 1, "the other sockets are closed")
+    assert page.complaints == page.violations() == []
+
+
+def test_the_documented_line_makes_a_part_live_that_a_script_inserted(sites: Sites, tab: OpenTab):
+    page = tab(sites("daphne").url + "/page/2/before/").live()
+    line = snippets("js")[0].replace("/part/", "/piece/?symbol=SOL-USD")
+    page.page.locator("#later").evaluate(f"async (element) => {{ {line} }}")
+    page.moves("SOL-USD")
     assert page.complaints == page.violations() == []
 
 

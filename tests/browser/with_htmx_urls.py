@@ -41,8 +41,9 @@ def page(request: HttpRequest, version: int, order: str) -> HttpResponse:
 
 def piece(request: HttpRequest) -> HttpResponse:
     """Show a piece of a page, which the page inserts."""
-    source = '{% load quotes %}{% live_quotes "ETH-USD" %}<p>{% live_quote "BTC-USD" %}</p>'
-    return HttpResponse(Template(source).render(RequestContext(request)))
+    source = '{% load quotes %}{% live_quotes symbol %}<p>{% live_quote "BTC-USD" %}</p>'
+    context = {"symbol": request.GET.get("symbol", "ETH-USD")}
+    return HttpResponse(Template(source).render(RequestContext(request, context)))
 
 
 def mirror(request: HttpRequest) -> HttpResponse:
