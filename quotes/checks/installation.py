@@ -112,7 +112,7 @@ def check_servers(**kwargs: Any) -> list[CheckMessage]:
             Warning(
                 "ASGI_APPLICATION is not set. A WSGI server, such as gunicorn with wsgi.py, serves "
                 "no sockets, and quotes are then refreshed only every "
-                f"{conf.NOT_LIVE_AFTER[conf.get('PULSE')]} s",
+                f"{conf.not_live_after()} s",
                 hint="Serve with  manage.py serve, or set ASGI_APPLICATION and run it with an ASGI "
                 "server. With a WSGI server, set QUOTES['FEED'] to 'external', and run  manage.py "
                 "runfeed  beside it.",

@@ -56,6 +56,11 @@ def get(name: str) -> Any:
     return default | value if isinstance(value, dict) and isinstance(default, dict) else value
 
 
+def not_live_after() -> int:
+    """Return after how many seconds without a pulse a page shows "Not live"."""
+    return NOT_LIVE_AFTER[get("PULSE")]
+
+
 def layers() -> dict[str, Any]:
     """Return the channel layers of the site; a site without the setting has none."""
     return getattr(settings, "CHANNEL_LAYERS", None) or {}

@@ -87,7 +87,7 @@ class Signs:
             "brief": in_line and condition == "opening",
             "turn": turn,
             "fast": conf.get("PULSE") == conf.FAST,
-            "every": conf.NOT_LIVE_AFTER[conf.get("PULSE")],
+            "every": conf.not_live_after(),
             "at": at,
             "moment": self.moment(edition),
             "minutes": (self.store.clock() - at).total_seconds() // 60,
@@ -194,8 +194,7 @@ class Signs:
         return "".join(f'<span hx-swap-oob="delete:{each}"></span>' for each in targets)
 
     def _requesting(self, template: str, edition: Edition, **more: Hashable) -> SafeString:
-        not_live_after = conf.NOT_LIVE_AFTER[conf.get("PULSE")]
-        context = {"not_live_after": not_live_after, "edition": edition, **more}
+        context = {"not_live_after": conf.not_live_after(), "edition": edition, **more}
         return self.templates.render_once(template, edition, context)
 
     def _current_until(self) -> datetime:

@@ -38,9 +38,8 @@ class Sight:
 
     def _look(self) -> None:
         self.mark()
-        pulse = conf.get("PULSE")
         # early enough for a slow page in view to open its next socket before its clock runs out
-        self._after(conf.NOT_LIVE_AFTER[pulse] - 2 * pulse, self.rest)
+        self._after(conf.not_live_after() - 2 * conf.get("PULSE"), self.rest)
 
     def _after(self, seconds: float, work: Work) -> None:
         self.end()

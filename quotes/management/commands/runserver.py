@@ -21,6 +21,7 @@ from django.contrib.staticfiles.handlers import StaticFilesHandler
 from django.core.management.base import CommandError, CommandParser
 from django.db import DatabaseError, OperationalError
 
+from quotes import conf
 from quotes.asgi import site_application
 from quotes.live import daphne
 from quotes.management import servers
@@ -100,7 +101,7 @@ class Command(runserver.Command):
             action_logger=self.log_action,
             ready_callable=self.begin,
             http_timeout=self.http_timeout,
-            root_path=settings.FORCE_SCRIPT_NAME or "",
+            root_path=conf.prefix(),
             websocket_handshake_timeout=self.websocket_handshake_timeout,
             websocket_max_message_size=self.websocket_max_message_size,
             websocket_max_frame_size=self.websocket_max_frame_size,
