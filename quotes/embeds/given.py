@@ -9,7 +9,6 @@ from django.utils.functional import Promise
 
 from quotes import codes, conf
 from quotes.addresses import Address
-from quotes.codes import shortened
 
 
 def codes_of(given: object) -> Iterator[str]:
@@ -26,7 +25,7 @@ def codes_of(given: object) -> Iterator[str]:
             yield from codes_of(each)
     else:
         text = "" if given is None else str(given)
-        found = [shortened(code) for code in map(codes.code_of, text.split(",")) if code]
+        found = [codes.shortened(code) for code in map(codes.code_of, text.split(",")) if code]
         yield from found or [""]
 
 
@@ -47,6 +46,7 @@ def fitting(shown: Mapping[str, Sequence[str]], widget: str, wanted: Sequence[st
 
 
 def _address(shown: Mapping[str, Sequence[str]], widget: str, more: Sequence[str]) -> Address:
-    codes = {each: tuple(dict.fromkeys(shown[each])) for each in ("entry", "price")}
-    codes[widget] = tuple(dict.fromkeys((*codes[widget], *more)))
-    return Address(symbols=codes["entry"], price=codes["price"])
+    watched = {name: [*given] for name, given in shown.items()}
+    watched[widget] += more
+    entry, price = (tuple(dict.fromkeys(watched[name])) for name in ("entry", "price"))
+    return Address(symbols=entry, price=price)

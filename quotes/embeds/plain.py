@@ -46,7 +46,7 @@ def piece(state: State, language: str, link: str, *, text: bool) -> str:
     provider = quote.provider if quote else ""
     context: dict[str, Any] = {name: value(state, name, language) for name in FIELDS} | {
         "quote": quote,
-        "delay": shown.asides[-1] if shown.late else "",
+        "delay": shown.asides[-1] if shown.late else "",  # the source may stand before it
         "attribution": provider_class(provider).attribution if provider in REGISTRY else "",
         "link": link,
     }

@@ -163,7 +163,7 @@ def _file(module: str) -> Path | None:
 
 
 def _routes(patterns: Iterable[Any], before: str = "") -> Iterator[str]:
-    """Return the beginnings of all addresses, as the patterns write them, without a ^."""
+    """Yield the beginnings of all addresses, as the patterns write them, without a ^."""
     for each in patterns:
         route = before + str(each.pattern).removeprefix("^")
         yield route

@@ -25,8 +25,8 @@ class Command(BaseCommand):
     requires_system_checks: tuple[str, ...] = ()  # they would warn of what this command edits
     help = (
         "Loads the starter catalogue, or a CSV file, makes the groups of operators, and prints "
-        "what the site still needs. With --write it makes these edits. Run it as often as you "
-        "like: what is there already stays as it is."
+        "the edits that the site still needs. With --write it makes these edits. You can run it "
+        "again: it changes nothing that exists."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
