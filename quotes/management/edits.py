@@ -88,7 +88,7 @@ def of_urls() -> Edit | None:
     prefix = free[0] if free else "…/"
     line = f'path("{prefix}", include("quotes.urls")),'
     after = included(source.text, line) if free else ""
-    why = "our pages, which the tags link to and request their socket from"
+    why = "our pages: the tags link to them, and request their socket there"
     return Edit(path, why, (IMPORT, line), source, after, prefix)
 
 
