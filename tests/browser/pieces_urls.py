@@ -10,7 +10,7 @@ from django.template import RequestContext, Template
 from django.urls import include, path
 from django.views.decorators.cache import cache_page
 
-from tests.test_docs import snippets
+from tests.snippets import snippets
 
 YEAR = 365 * 86_400  # seconds
 LAYOUT = """{{% load cache quotes static %}}<!doctype html>

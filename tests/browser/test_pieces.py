@@ -16,7 +16,7 @@ from tests.browser.tab import Tab
 from tests.browser.test_embedding import DOUBLE_IDS, VALUES
 from tests.browser.test_stopped import grey
 from tests.servers import Site, eventually
-from tests.test_docs import snippets
+from tests.snippets import snippets
 
 pytestmark = [pytest.mark.browser, pytest.mark.server]
 

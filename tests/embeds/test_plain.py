@@ -18,7 +18,8 @@ from quotes.embeds.plain import FIELDS
 from quotes.models import LastQuote, Symbol
 from quotes.quote.wire import to_wire
 from tests.servers import ROOT
-from tests.test_docs import EMBEDDING, snippets
+from tests.snippets import snippets
+from tests.test_docs import EMBEDDING
 from tests.test_templatetags import HOSTILE, render
 
 HTML_MAIL, TEXT_MAIL = snippets("jinja", ROOT / "docs" / "embedding.md")
