@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import quote, urlencode
 
 from django.conf import settings
@@ -37,6 +37,7 @@ from quotes.watch import RATES, ZONES, Edition, Place, Watch, Zone, places
 WIDGETS = ("symbols", "price", "panel")
 MAX_QUERY = 8192  # bytes; servers refuse longer lines, too
 MAX_CHARTS = 10  # on one page: each is drawn and moved apart
+BEYOND = 5  # times MAX_SYMBOLS: the tags of one page may have more than one socket may watch
 
 
 class TooManySymbols(ValueError):
@@ -63,8 +64,11 @@ class Address:
     seen: bool = False  # whether the page sends messages while it is in view, and only then
 
     @classmethod
-    def read(cls, params: QueryDict, board: str = "") -> Address:
-        """Read a query string; raise TooManySymbols if one socket may not watch so many."""
+    def read(cls, params: QueryDict, board: str = "", *, times: int = 1) -> Address:
+        """Read a query string; raise TooManySymbols if one socket may not watch so many.
+
+        With `times`, so many times more symbols are read: see `divided`.
+        """
         address = cls(
             board=params.get("board", board),
             mark=params.get("mark", ""),
@@ -78,13 +82,32 @@ class Address:
             chart=_charts(params.getlist("chart")),
             **{name: _codes(params.getlist(name)) for name in WIDGETS},
         )
-        limit = conf.get("MAX_SYMBOLS")
-        if address.count > limit:
-            raise TooManySymbols(f"{address.count} symbols requested, at most {limit} are allowed")
+        address.check(conf.get("MAX_SYMBOLS") * times)
         charts = len(address.chart)
         if charts > MAX_CHARTS:
             raise TooManySymbols(f"{charts} charts requested, at most {MAX_CHARTS} are allowed")
         return address
+
+    def check(self, limit: int) -> None:
+        """Raise TooManySymbols if there are more symbols than this."""
+        if self.count > limit:
+            raise TooManySymbols(f"{self.count} symbols requested, at most {limit} are allowed")
+
+    def divided(self) -> tuple[Address, list[Place]]:
+        """Return what one socket may watch of the tags of a page, and the places beyond that.
+
+        A tag from a cache, or from a later request, does not know what the other tags need.
+        """
+        room = conf.get("MAX_SYMBOLS") - replace(self, symbols=(), price=()).count
+        price = self.price[: max(room, 0)]
+        fit = replace(self, price=price, symbols=self.symbols[: max(room - len(price), 0)])
+        while fit.symbols and not fit.fits:
+            fit = replace(fit, symbols=fit.symbols[:-1])
+        while fit.price and not fit.fits:
+            fit = replace(fit, price=fit.price[:-1])
+        fit.check(conf.get("MAX_SYMBOLS"))
+        beyond = places(entry=self.symbols[len(fit.symbols) :], price=self.price[len(fit.price) :])
+        return fit, list(beyond)
 
     @property
     def edition(self) -> Edition:

@@ -25,7 +25,7 @@ from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from quotes import conf, formats
-from quotes.addresses import Address, TooManySymbols
+from quotes.addresses import BEYOND, Address, TooManySymbols
 from quotes.boards import SORTS, BoardQuery, BoardView, Selection, comparable
 from quotes.codes import MAX_CODE, code_of
 from quotes.conf.forms import is_within
@@ -384,7 +384,7 @@ async def live_again(request: HttpRequest) -> HttpResponse:
     """
     live = await live_for(request)
     try:
-        address = Address.read(request.GET)
+        address, beyond = Address.read(request.GET, times=BEYOND).divided()
     except TooManySymbols as error:
         return HttpResponse(str(error), status=400, content_type="text/plain")
     if address.board and address.board not in live.listed.boards:
@@ -393,6 +393,7 @@ async def live_again(request: HttpRequest) -> HttpResponse:
     watch = address.watch(live.listed)
     await live.fragments.known.prepare(live, watch.of("panel"))
     quotes = rows + live.fragments.about(watch) if rows else live.fragments.everything(watch)
+    quotes += live.fragments.gone(beyond, address.edition, beyond=True)
     return HttpResponse(quotes + signs_of(request, live, address))
 
 

@@ -32,7 +32,7 @@ WALK = {
     "/live/?board=crypto": (200, PAGES),
     "/embed/quotes/?symbols=BTC-USD": (200, EMBED),
     "/embed/quotes/?" + "&".join(f"symbols=S{n}" for n in range(300)): (400, EMBED),
-    "/live/?" + "&".join(f"symbols=S{n}" for n in range(300)): (400, ERRORS),
+    "/live/?" + "&".join(f"symbols=S{n}" for n in range(1100)): (400, ERRORS),
     scripts.ours()[0]: (200, SCRIPTS),
     "/healthz": (200, PROBES),
     "/readyz": (503, PROBES),

@@ -155,24 +155,30 @@ class Fragments:
         titles = self.titles(watch, watch.codes)
         return gone + self.snapshot(watch) + self.charts(watch) + self.about(watch) + titles
 
-    def gone(self, places: Iterable[Place], edition: Edition) -> str:
+    def gone(self, places: Iterable[Place], edition: Edition, *, beyond: bool = False) -> str:
         """Return a message that removes symbols from these places.
 
         The symbols are no longer active. Rows of a board are deleted. Other places state
-        this, and show the symbol again when it is active.
+        this, and show the symbol again when it is active. `beyond` states that the page has more
+        symbols than one socket may watch.
         """
         return "".join(
-            addressed(self.unknown(widget, code, edition), swap_for(GONE[widget], edition, code))
+            addressed(
+                self.unknown(widget, code, edition, beyond=beyond),
+                swap_for(GONE[widget], edition, code),
+            )
             for widget, code, _ in places
             if widget in GONE
         )
 
-    def unknown(self, widget: str, code: str, edition: Edition) -> SafeString:
-        """Return the fragment of a symbol that is not active."""
+    def unknown(
+        self, widget: str, code: str, edition: Edition, *, beyond: bool = False
+    ) -> SafeString:
+        """Return the fragment of a symbol that is not active, or that a page can't watch."""
         if widget == "row":
             return format_html('<tr class="quote" data-symbol="{}"></tr>', code)
         setup = settings.DEBUG and not self.store.states  # the site has no symbols at all
-        context = {"widget": widget, "code": code, "setup": setup}
+        context = {"widget": widget, "code": code, "setup": setup, "beyond": beyond}
         return self.templates.render("quotes/_unknown.html", edition, context)
 
     def about(self, watch: Watch) -> str:

@@ -120,6 +120,37 @@ async def test_the_socket_of_a_table_beyond_the_limit_opens(live_parts: Any, asy
     assert symbols_in(first) == codes[:200]
 
 
+async def test_tags_that_do_not_know_each_other_get_a_socket_for_the_first_200_symbols(
+    live_parts: Any, async_client: Any
+):
+    codes = await sync_to_async(fill)(300)
+    await live_parts.reload()
+    # two pieces from caches, or one that arrived later
+    first, second = (",".join(each) for each in (codes[:150], codes[150:]))
+    given = {"opening": 1, "symbols": [first, second], "price": "AAPL", "lang": "en"}
+    answer = html.unescape((await async_client.get("/live/", given)).content.decode())
+    [address] = re.findall(r'hx-ws:connect="([^"]*)"', answer)
+    page, message = await opened(address)
+    await page.disconnect()
+    assert symbols_in(message) == ["AAPL", *codes[:199]]
+    words = "is not live, because this page has too many symbols"
+    assert re.findall(rf">(S\d+) {words}", answer) == codes[199:]
+
+
+async def test_tags_with_too_long_codes_for_one_address_get_a_socket_for_the_first_ones(
+    live_parts: Any, async_client: Any
+):
+    codes = [f"{number}{'中' * (MAX_CODE - 4)}" for number in range(40)]
+    answer = (await async_client.get("/live/", {"price": codes, "lang": "en"})).content.decode()
+    [address] = re.findall(r'hx-ws:connect="([^"]*)"', answer)
+    page, message = await opened(html.unescape(address))
+    await page.disconnect()
+    watched_codes = [code for code in codes if f"Unknown symbol: {code}" in html.unescape(message)]
+    assert watched_codes == codes[: len(watched_codes)] != []
+    for code in codes[len(watched_codes) :]:
+        assert f"{code} is not live" in html.unescape(answer)
+
+
 def test_a_price_beyond_the_limit_stands_still_and_has_its_time(listed: None):
     page = render('{% live_quotes given %}<p>{% live_quote "AAPL" %}</p>', given=fill(200))
     line = page.partition("<p>")[2].rpartition("<p>")[2]
