@@ -29,6 +29,7 @@ from hypothesis import strategies as st
 from quoteboard.storage import Storage
 
 from quotes import catalogue
+from quotes.htmx import scripts
 from quotes.models import Board, BoardSymbol, Symbol
 from tests.catalogues import catalogue_of
 from tests.examples import examples
@@ -657,6 +658,14 @@ async def test_a_symbol_switched_off_is_as_missing_as_one_that_never_was(
     never = await async_client.get("/symbols/NONE/")
     assert off.status_code == never.status_code == 404
     assert off.content.replace(b"AAPL", b"NONE") == never.content
+
+
+async def test_pages_of_a_site_whose_requests_are_transactions(
+    board: Any, async_client: Any, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+    for path in (*PAGES, "/search/?q=bit", "/symbols/AAPL/bars.csv", *scripts.ours()):
+        assert (await async_client.get(path)).status_code == 200
 
 
 async def test_too_many_symbols_are_refused_with_both_numbers(board: Any, async_client: Any):
