@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
+from shutil import copymode
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from django.conf import settings
@@ -64,8 +66,14 @@ class Edit:
         return (line for line in changed if not line.startswith("@@"))
 
     def write(self) -> None:
-        """Write the file with the encoding and the ends of lines that it had."""
-        self.path.write_text(self.after, self.source.encoding, newline=self.source.newline)
+        """Write the file with the encoding and the ends of lines that it had, or not at all."""
+        path = self.path.resolve()  # a link stays a link
+        path.open("r+").close()  # a file that may not be written stays as it is
+        with TemporaryDirectory(dir=path.parent) as folder:
+            new = Path(folder) / path.name
+            new.write_text(self.after, self.source.encoding, newline=self.source.newline)
+            copymode(path, new)
+            new.replace(path)
 
 
 def missing() -> list[Edit]:

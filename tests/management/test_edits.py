@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -304,3 +306,33 @@ def test_the_file_of_the_application_is_the_one_that_the_settings_name(
 def test_a_site_without_such_a_file_needs_no_edit_of_it(site_with: Callable[..., Path]):
     site_with()
     assert edits.of_asgi() is None
+
+
+@pytest.mark.parametrize("form", ["file", "link"])
+def test_a_file_is_written_as_a_whole_or_not_at_all(form: str, site_with: Callable[..., Path]):
+    folder = site_with(urls="urlpatterns = []\n")
+    file = folder / "urls.py"
+    if form == "link":
+        file = file.rename(folder / "real.py")
+        (folder / "urls.py").symlink_to(file)
+    file.chmod(0o640)
+    edit, before = edits.of_urls(), sorted(folder.iterdir())
+    assert edit
+    with files_of_at_most(10), pytest.raises(OSError, match="too large"):
+        edit.write()
+    assert (sorted(folder.iterdir()), file.read_text()) == (before, "urlpatterns = []\n")
+    edit.write()
+    assert sorted(folder.iterdir()) == before
+    assert "quotes.urls" in file.read_text()
+    assert file.stat().st_mode & 0o777 == 0o640
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """Let this process write no more bytes than this into a file, as on a disk that is full."""
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, usual[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)

@@ -15,6 +15,13 @@ from quotes.models import Board, Symbol
 from tests.hosts.projects import Project, borrowed_environment, build_wheel
 
 CSV = "symbol,name,kind,exchange,currency\nBTC-USD,Bitcoin,crypto,CRYPTO,USD\n"
+ON_FULL_DISK = """
+import resource, runpy, sys
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
+sys.argv = ["manage.py", "quotes_setup", "--write"]
+runpy.run_path("manage.py", run_name="__main__")
+"""
 server = pytest.mark.server
 
 
@@ -129,6 +136,15 @@ class TestANewProject:
         ):
             assert f"    + {line}\n" in output
         assert project.read("mysite/urls.py") == "urlpatterns = ()\n"
+
+    def test_whose_files_cannot_be_written_gets_lines_to_add_by_hand(self, project: Project):
+        project.manage("migrate", "--verbosity", "0")
+        project.manage("quotes_setup")
+        before = project.read("mysite/urls.py")
+        output = project.run("-c", ON_FULL_DISK).stdout
+        assert output.count("This file can't be written (File too large): edit it by hand.") == 2
+        assert '    +     path("market/", include("quotes.urls")),\n' in output
+        assert project.read("mysite/urls.py") == before
 
     def test_without_accounts_gets_no_groups(self, project: Project):
         project.write(

@@ -83,15 +83,25 @@ class Command(BaseCommand):
     def edit(self, edit: edits.Edit, write: bool) -> None:
         """Make an edit if it can be made, else print it."""
         where = os.path.relpath(edit.path)
-        if write and edit.after:
-            edit.write()
+        obstacle = self.attempt(edit) if write else ""
+        if write and not obstacle:
             self.done("Edited", f"{where}: {edit.why}")
         else:
             self.stdout.write(self.style.WARNING(f"\n{edit.when} in {where}: {edit.why}"))
-        if write and not edit.after:
-            self.stdout.write("    This file has an unexpected form: edit it by hand.")
+        if obstacle:
+            self.stdout.write(f"    {obstacle}: edit it by hand.")
         for line in edit.diff if edit.after else (f"+{line}" for line in edit.lines):
             self.stdout.write(f"    {line[:1]} {line[1:]}")
+
+    def attempt(self, edit: edits.Edit) -> str:
+        """Make an edit; return why it can only be made by hand, or "" if it is made."""
+        if not edit.after:
+            return "This file has an unexpected form"
+        try:
+            edit.write()
+        except OSError as error:
+            return f"This file can't be written ({error.strerror})"
+        return ""
 
     def show_next_steps(self, pages: str) -> None:
         """Print how to see a price, and what only production needs."""
