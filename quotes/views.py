@@ -393,7 +393,9 @@ async def live_again(request: HttpRequest) -> HttpResponse:
     watch = address.watch(live.listed)
     await live.fragments.known.prepare(live, watch.of("panel"))
     quotes = rows + live.fragments.about(watch) if rows else live.fragments.everything(watch)
-    quotes += live.fragments.gone(beyond, address.edition, beyond=True)
+    # tags already name those that are not active
+    listed_beyond = [place for place in beyond if place.code in live.store.states]
+    quotes += live.fragments.gone(listed_beyond, address.edition, beyond=True)
     return HttpResponse(quotes + signs_of(request, live, address))
 
 
