@@ -160,6 +160,16 @@ def test_a_developer_sees_that_a_page_has_htmx_twice(sites: Sites, tab: OpenTab,
     expect(page.get_by_text(TWICE)).to_have_count(0)
 
 
+def test_a_page_whose_stylesheets_are_refused_is_not_said_to_have_htmx_twice(
+    sites: Sites, tab: OpenTab
+):
+    page = tab()
+    page.page.route("**/*.css", lambda route: route.abort())
+    page.open(sites("unset").url + "/page/0/before/")
+    expect(page.page.get_by_text("not for trading").first).to_be_visible()
+    expect(page.page.get_by_text(TWICE)).to_be_visible(visible=False)
+
+
 def test_a_page_with_htmx_2_recovers_after_a_restart_and_a_crash(sites: Sites, tab: OpenTab):
     servers = {name: sites(name) for name in ("daphne", "uvicorn")}
     pages = {name: tab(each.url + "/page/2/before/").live() for name, each in servers.items()}
