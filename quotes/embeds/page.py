@@ -15,8 +15,8 @@ from quotes.fragments import Fragments
 from quotes.live import known_to
 from quotes.store import Store
 
-# The part that a tag has in its page, as a class: the notes of a further tag are hidden where there
-# is a first one. A page of ours has notes and a socket of its own.
+# The part that a tag has in its page, as a class: the notes of a further table are hidden where
+# there is a first one, and those of a further price. A page of ours has its own notes and socket.
 FIRST, FURTHER, OURS = "quotes-first", "quotes-further", ""
 
 
@@ -25,7 +25,7 @@ class Page:
     """A page with tags, as far as it has been rendered."""
 
     has_head: bool = False  # from {% quotes_head %}
-    part: str = FIRST  # of the next tag
+    parts: dict[str, str] = field(default_factory=lambda: {"entry": FIRST, "price": FIRST})
     codes: dict[str, list[str]] = field(default_factory=lambda: {"entry": [], "price": []})
     of_database: Fragments | None = None
 

@@ -151,12 +151,13 @@ def quotes_near(code: str) -> list[Symbol]:
 @register.simple_tag(takes_context=True)
 def quotes_own_socket(context: Context) -> str:
     """Keep the tags from adding openers and notes, in a page that ends with `quotes_socket`."""
-    page_of(context).part = OURS
+    page_of(context).parts = {"entry": OURS, "price": OURS}
     return ""
 
 
 def _show(context: Context, widget: str, codes: tuple[str, ...], left_out: int = 0) -> SafeString:
     edition, page, fragments = _edition(), page_of(context), _fragments(context)
+    part, parts = page.parts[widget], set(page.parts.values())
     page.codes[widget].extend(codes)
     listed = [code for code in codes if code in fragments.store.states]
     # of this tag only: the socket adds what the page's other tags need
@@ -166,14 +167,14 @@ def _show(context: Context, widget: str, codes: tuple[str, ...], left_out: int =
         "rows": [fragments.place(widget, code, edition) for code in codes],
         "left_out": left_out,
         "head": "" if page.has_head else _head(context),
-        "part": page.part,
-        "opener": fragments.signs.opener(edition) if page.part != OURS else "",
+        "part": part,
+        "opener": fragments.signs.opener(edition) if part != OURS else "",
         "notes": fragments.notes(watch),
         "sources": fragments.sources(watch),
         "pulse": fragments.signs.pulse(edition, "opening", in_line=widget == "price"),
-        "may_have_htmx_twice": page.part == FIRST and _may_have_htmx_twice(),
+        "may_have_htmx_twice": parts == {FIRST} and _may_have_htmx_twice(),
     }
-    page.part = page.part and FURTHER
+    page.parts[widget] = part and FURTHER
     with edition.written():
         html = render_to_string(f"quotes/live_{widget}.html", shown)
     return mark_safe(html.strip())  # noqa: S308

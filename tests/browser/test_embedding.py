@@ -207,6 +207,16 @@ def test_a_sentence_states_once_that_its_price_is_simulated(framed: Site, tab: O
         assert sentence.casefold().count("simulated") == 1, path
 
 
+def test_the_notes_of_a_page_are_below_its_table_also_if_a_price_comes_before(
+    framed: Site, tab: OpenTab
+):
+    for scripted in (True, False):
+        page = tab(framed.url + "/line-and-table/", java_script_enabled=scripted).page
+        notes = page.get_by_text("not for trading").filter(visible=True)
+        expect(notes).to_have_count(1)
+        expect(page.locator(".live-quotes").filter(has=notes)).to_be_visible()
+
+
 def test_tags_of_a_strange_page_are_complete_without_javascript(framed: Site, tab: OpenTab):
     page = tab(framed.url + "/article/", java_script_enabled=False)
     for code in ("BTC-USD", "AAPL", "ETH-USD"):
