@@ -16,6 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 from quotes import conf
 from quotes.conf import forms, renamed
 from quotes.feed.configured import configured_provider
+from quotes.htmx import scripts
 from quotes.providers import REGISTRY, ProviderError
 
 COUNTS = (
@@ -73,6 +74,19 @@ def check_queries(databases: Collection[str] | None = None, **kwargs: Any) -> li
             except ProviderError as error:
                 warnings.append(Warning(str(error), hint=QUERY, id="quotes.W001"))
     return warnings
+
+
+@register(Tags.staticfiles)
+def check_scripts(**kwargs: Any) -> list[CheckMessage]:
+    """Check that the site's own copy of htmx is there, which each page with quotes reads."""
+    found: list[CheckMessage] = []
+    for name in [] if any(_check_htmx()) else conf.get("HTMX_SCRIPTS"):
+        try:
+            scripts.find(name)
+        except ImproperlyConfigured as error:
+            hint = "Correct the name, or add the folder of the file to STATICFILES_DIRS."
+            found.append(Warning(str(error), hint=hint, id="quotes.W034"))
+    return found
 
 
 def old_name(what: str, old: str, new: str) -> CheckMessage:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import django_htmx
+from django.conf import settings
 from django.contrib.staticfiles import finders
 from django.contrib.staticfiles.storage import staticfiles_storage
 from django.core.exceptions import ImproperlyConfigured
@@ -76,7 +77,7 @@ def _address(name: str) -> str:
 
 def _module(name: str) -> Module:
     copy = conf.get("HTMX_SCRIPTS") if name == OURS else ()
-    return _joined(tuple(map(_found, copy)) or tuple(FILES / each for each in PARTS[name]))
+    return _joined(tuple(map(find, copy)) or tuple(FILES / each for each in PARTS[name]))
 
 
 @cache
@@ -86,13 +87,14 @@ def _joined(files: tuple[Path, ...]) -> Module:
 
 
 @cache
-def _found(name: str) -> Path:
-    """Return the file of a static file, collected or not."""
+def find(name: str) -> Path:
+    """Return the file of a static file, collected or not; raise ImproperlyConfigured for others."""
     if path := finders.find(name):
         return Path(path)
-    if staticfiles_storage.exists(name):
+    # without STATIC_ROOT, nothing is collected
+    if settings.STATIC_ROOT and staticfiles_storage.exists(name):
         return Path(staticfiles_storage.path(name))
     raise ImproperlyConfigured(
-        f"QUOTES['HTMX_SCRIPTS'] has {name!r}, must be names of static files, such as "
-        "'mysite/htmx.min.js'"
+        f"QUOTES['HTMX_SCRIPTS'] has {name!r}, which is not there, must be names of static "
+        "files, such as 'mysite/htmx.min.js'"
     )

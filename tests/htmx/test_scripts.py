@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.test import AsyncClient
 
+from quotes.checks.settings import check_scripts
 from quotes.htmx import scripts
 
 pytestmark = pytest.mark.django_db
@@ -62,11 +64,18 @@ async def test_a_copy_of_the_site_is_loaded_in_place_of_ours(
     settings.STATICFILES_DIRS = [tmp_path]
     copy = ["mysite/htmx.js", "mysite/hx-ws.js"]
     settings.QUOTES = settings.QUOTES | {"HTMX_SCRIPTS": copy}
+    assert check_scripts() == []
     [address] = scripts.ours()
     assert await content(async_client, address) == "/* htmx */\n/* hx-ws */"
 
 
-def test_a_copy_that_is_missing_is_named(settings: Any):
+@pytest.mark.parametrize("collected_into", ["var/static", None])
+def test_a_copy_that_is_missing_is_named(settings: Any, collected_into: str | None):
+    settings.STATIC_ROOT = collected_into
     settings.QUOTES = settings.QUOTES | {"HTMX_SCRIPTS": ["mysite/nowhere.js"]}
-    with pytest.raises(ImproperlyConfigured, match=r"'mysite/nowhere.js', must be names of static"):
+    missing = r"'mysite/nowhere.js', which is not there, must be names of static files"
+    with pytest.raises(ImproperlyConfigured, match=missing):
         scripts.ours()
+    [warning] = check_scripts()
+    assert re.search(missing, warning.msg)
+    assert "STATICFILES_DIRS" in (warning.hint or "")
