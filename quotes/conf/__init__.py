@@ -45,6 +45,10 @@ DEFAULTS: dict[str, Any] = {
 FAST = 0.5
 NOT_LIVE_AFTER = {5.0: 15, FAST: 2}
 
+# How messages name the settings: they are read in this project and in sites of others.
+LAYER = "REDIS_URL in this project, CHANNEL_LAYERS in a site of your own"
+PROVIDERS = "QUOTES['PROVIDERS'] (in this project, QUOTES_PROVIDERS)"
+
 
 def get(name: str) -> Any:
     """Return a setting of the app; raise ImproperlyConfigured for an unknown key in QUOTES."""

@@ -58,7 +58,8 @@ async def check_database() -> Report:
         remedy = "restore its file from a backup" if is_file else "start the database"
         report.fail(
             f"can't be used: {first_line(error)}",
-            f"{remedy} or correct DATABASE_URL. The feed continues when it answers",
+            f"{remedy} or correct its address, DATABASE_URL in this project, DATABASES in a site "
+            "of your own. The feed continues when it answers",
         )
         return report
 
@@ -79,15 +80,16 @@ async def check_layer() -> Report:
         late = f"no message came back within {ECHO:g} s"
         report.fail(
             f"can't be used: {late if isinstance(error, TimeoutError) else first_line(error)}",
-            "start Redis or correct REDIS_URL. Pages are current within 5 s after Redis answers",
+            f"start Redis or correct its address, {conf.LAYER}. Pages are current within 5 s after "
+            "Redis answers",
         )
         return report
     where = "in memory" if layer.in_memory() else _place_of_layer(alias)
     report.ok(f"{where}: a message came back in {took * 1000:.0f} ms")
     if layer.in_memory():
         report.ok(
-            "other processes read the last quotes from the database. Set REDIS_URL so that they "
-            "hear the feed"
+            "other processes read the last quotes from the database. So that they hear the feed, "
+            f"set {conf.LAYER}"
         )
     return report
 

@@ -198,7 +198,7 @@ def examine_batches(report: Report, before: Lease, lease: Lease, listener: Liste
         report.fail(
             f"no batch of {lease.holder} arrives here: prices have stopped",
             "check in the log of that process whether it can reach Redis. All processes need the "
-            "same REDIS_URL",
+            f"same {conf.LAYER}",
         )
     expected = {each.epoch for each in (before, lease) if each.left > 0}
     if others := sorted(listener.batches.keys() - expected):
@@ -207,7 +207,7 @@ def examine_batches(report: Report, before: Lease, lease: Lease, listener: Liste
             f"another feed publishes with epoch {epochs}, but the lease in this database has "
             "another epoch",
             "stop that feed. If it belongs to another deployment, give that deployment its own "
-            "QUOTES_DEPLOYMENT",
+            "QUOTES['DEPLOYMENT'] (in this project, QUOTES_DEPLOYMENT)",
         )
     elif leads:
         report.ok("no other feed publishes")

@@ -26,7 +26,7 @@ MAX_CLOCK_DIFFERENCE = 2.0  # seconds between our clock and a source's, which ha
 CORRECT_CODES = "correct its codes in the admin, or switch those symbols off"
 NEXT_MONTH = (
     "wait for the next month, choose a larger plan, or put another provider first in "
-    "QUOTES_PROVIDERS"
+    f"{conf.PROVIDERS}"
 )
 SEE_DATABASE = "see the check of the database"
 
@@ -99,7 +99,7 @@ class ProviderCheck:
         self._compare_clocks()
         self._report_limits()
         if self.provider.name not in conf.get("PROVIDERS"):
-            self.report.ok("not in QUOTES_PROVIDERS, so the feed does not use it")
+            self.report.ok(f"not in {conf.PROVIDERS}, so the feed does not use it")
 
     async def count_requests(self) -> None:
         """Add the requests of this check to the month's use, which the feed reads too."""

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from django.db import Error
 
+from quotes import conf
 from quotes.feed import records
 from quotes.feed.records import NOTHING, Version
 from quotes.live import layer, lease
@@ -69,7 +70,7 @@ class Beside:
         if before is None or stored <= max(before, self.live.seen):
             return
         if not self.reads:
-            hint = "; set REDIS_URL, so that processes hear each other" if layer.in_memory() else ""
+            hint = f"; set {conf.LAYER}" if layer.in_memory() else ""
             logger.warning("the layer is silent, reading quotes from the database%s", hint)
             self.reads = True
         self.newest = stored

@@ -34,7 +34,7 @@ from hypothesis import strategies as st
 from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Response
 
-from quotes import doctor
+from quotes import conf, doctor
 from quotes.doctor import beside
 from quotes.doctor import lease as lease_module
 from quotes.doctor.deployment import compare_clocks
@@ -403,9 +403,9 @@ class TestAProvider:
         listed("coinbase", BTC="BTC-USD")
         settings.QUOTES = {"PROVIDERS": ["simulated"]}
         [check] = asyncio.run(self.begun("simulated"))
-        assert "not in QUOTES_PROVIDERS" not in words(check)
+        assert f"not in {conf.PROVIDERS}" not in words(check)
         [check] = asyncio.run(self.begun("kraken"))
-        assert "not in QUOTES_PROVIDERS, so the feed does not use it" in words(check)
+        assert f"not in {conf.PROVIDERS}, so the feed does not use it" in words(check)
 
     async def begun(self, name: str) -> list[Report]:
         return [await each for each in doctor.begin(name).values()]
@@ -639,7 +639,7 @@ class TestTheLayer:
         found = found_by("channel layer", settings)
         assert found.status == FAILED
         assert worst(found)[0].startswith("can't be used: Error 111 connecting to 127.0.0.1")
-        assert worst(found)[1].startswith("start Redis or correct REDIS_URL")
+        assert worst(found)[1].startswith(f"start Redis or correct its address, {conf.LAYER}")
         assert CANARY not in words(found)
 
     def test_with_a_wrong_password_is_reported(self, settings: Any, redis_server: Redis):
@@ -811,7 +811,7 @@ class TestTheLease:
         found = self.found(1, 40)
         assert found.status == FAILED
         assert worst(found)[0].startswith("another feed publishes with epoch 40")
-        assert "its own QUOTES_DEPLOYMENT" in worst(found)[1]
+        assert "its own QUOTES['DEPLOYMENT']" in worst(found)[1]
 
     def test_a_feed_that_is_not_heard_is_reported(self, settings: Any, redis_server: Redis):
         TestTheLayer.redis(settings, redis_server.url)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
+from quotes import conf
 from quotes.feed import records
 from quotes.management.commands.instruments import columns
 from quotes.models import ProviderSymbol, Symbol
@@ -177,7 +178,7 @@ class TestChecking:
     def test_needs_a_provider_with_a_list(self, settings: Any):
         settings.QUOTES = {"PROVIDERS": ["simulated", "yahoo"]}
         assert Output("--check").error == (
-            "No provider in QUOTES_PROVIDERS (simulated, yahoo) has a list of instruments: "
+            f"None of simulated, yahoo in {conf.PROVIDERS} has a list of instruments: "
             f"use one of: {WITH_A_LIST}"
         )
 

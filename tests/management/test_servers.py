@@ -534,8 +534,8 @@ def test_runserver_listens_beyond_loopback_only_if_that_is_wanted(
 @pytest.mark.parametrize(
     ("command", "env", "words"),
     [
-        ("runfeed", {"QUOTES_FEED": "inline"}, ["inline", "Set QUOTES_FEED=external", "REDIS_URL"]),
-        ("runfeed", {}, ["Set QUOTES_FEED=external"]),
+        ("runfeed", {"QUOTES_FEED": "inline"}, ["QUOTES_FEED=external", "REDIS_URL"]),
+        ("runfeed", {}, ["QUOTES['FEED'] is 'inline'", "CHANNEL_LAYERS in a site of your own"]),
         ("runfeed", {"QUOTES_FEED": "external"}, ["in memory", "Set REDIS_URL"]),
         ("runfeed", {"QUOTES_FEED": "sometimes"}, ["QUOTES_FEED=sometimes", "inline, external"]),
         ("check", {"QUOTES_PROVIDERS": "yaho"}, ["Unknown provider 'yaho'", "must be one of"]),

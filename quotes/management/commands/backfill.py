@@ -63,7 +63,7 @@ class Command(BaseCommand):
         if unknown := [each for each in symbols if each not in chains]:
             raise CommandError(
                 f"{', '.join(unknown)}: these symbols are unknown, switched off, or have no code "
-                "for a provider in QUOTES_PROVIDERS. Name other symbols, or name no symbol to "
+                f"for a provider in {conf.PROVIDERS}. Name other symbols, or name no symbol to "
                 "request candles of all."
             )
         self.chains = {each: chains[each] for each in sorted(symbols or chains)}

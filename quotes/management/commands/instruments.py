@@ -55,7 +55,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--check",
             action="store_true",
-            help="check our codes for these providers (default: all in QUOTES_PROVIDERS)",
+            help=f"check our codes for these providers (default: all in {conf.PROVIDERS})",
         )
 
     def handle(
@@ -176,7 +176,7 @@ def configured_with_a_list() -> list[str]:
     if names := [name for name in enabled if keeps_a_list(name)]:
         return names
     raise CommandError(
-        f"No provider in QUOTES_PROVIDERS ({', '.join(enabled)}) has a list of instruments: "
+        f"None of {', '.join(enabled)} in {conf.PROVIDERS} has a list of instruments: "
         f"use one of: {', '.join(with_a_list())}"
     )
 

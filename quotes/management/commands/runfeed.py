@@ -20,9 +20,9 @@ class Command(BaseCommand):
     """Run the feed."""
 
     help = (
-        "Runs the feed alone until it is stopped. Set QUOTES_FEED=external and REDIS_URL for this "
-        "command and for all web processes. A second runfeed waits, and takes over when the "
-        "first one ends."
+        "Runs the feed alone until it is stopped. For this command and for all web processes, set "
+        f"QUOTES['FEED'] to 'external' (in this project, QUOTES_FEED=external), and {conf.LAYER}. "
+        "A second runfeed waits, and takes over when the first one ends."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -37,8 +37,9 @@ class Command(BaseCommand):
         """Run until SIGINT or SIGTERM."""
         if conf.get("FEED") != "external":
             raise CommandError(
-                "QUOTES_FEED is 'inline', so the web process runs the feed. Set "
-                "QUOTES_FEED=external and REDIS_URL for this command and for all web processes."
+                "QUOTES['FEED'] is 'inline', so the web process runs the feed. For this command "
+                "and for all web processes, set it to 'external' (in this project, "
+                f"QUOTES_FEED=external), and set {conf.LAYER}. Under WSGI, no layer is needed."
             )
         asyncio.run(self.run(metrics_port))
 

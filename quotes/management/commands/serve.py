@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.management.commands.runserver import naiveip_re
 
+from quotes import conf
 from quotes.asgi import site_application
 from quotes.live import layer
 from quotes.management import servers
@@ -31,9 +32,9 @@ class Command(BaseCommand):
     """Serve with uvicorn."""
 
     help = (
-        "Serves pages and sockets with uvicorn, as in production. With QUOTES_FEED=inline it runs "
-        "the feed, too. With --share-port, several processes can listen on one port; they need "
-        "REDIS_URL."
+        "Serves pages and sockets with uvicorn, as in production. It runs the feed, too, unless "
+        "QUOTES['FEED'] is 'external' (in this project, QUOTES_FEED). With --share-port, several "
+        f"processes can listen on one port; they need {conf.LAYER}."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -56,10 +57,7 @@ class Command(BaseCommand):
                 f"{sys.executable} -m pip install '{UVICORN}'"
             )
         if share_port and layer.in_memory():
-            raise CommandError(
-                "Several processes need a layer between them: set REDIS_URL in this project, "
-                "CHANNEL_LAYERS in a site of your own."
-            )
+            raise CommandError(f"Several processes need a layer between them: set {conf.LAYER}.")
         servers.allow_many_sockets()
         with listen(addrport, share_port) as listening:
             with_static = settings.DEBUG and apps.is_installed("django.contrib.staticfiles")
