@@ -217,6 +217,16 @@ def test_the_notes_of_a_page_are_below_its_table_also_if_a_price_comes_before(
         expect(page.locator(".live-quotes").filter(has=notes)).to_be_visible()
 
 
+def test_the_state_stands_at_the_edge_of_a_header_without_a_search(framed: Site, tab: OpenTab):
+    page = tab(viewport={"width": 390, "height": 800}).open(framed.url + "/boards/crypto/").page
+    state = page.locator(".top .quotes-pulse")
+    edge = "(place) => place.getBoundingClientRect().right"
+    usual = state.evaluate(edge)
+    search = page.locator(".search, .search-link")
+    search.evaluate_all("(all) => all.forEach((each) => each.remove())")
+    assert state.evaluate(edge) == usual
+
+
 def test_tags_of_a_strange_page_are_complete_without_javascript(framed: Site, tab: OpenTab):
     page = tab(framed.url + "/article/", java_script_enabled=False)
     for code in ("BTC-USD", "AAPL", "ETH-USD"):
