@@ -115,7 +115,7 @@ def check_servers(**kwargs: Any) -> list[CheckMessage]:
                 f"{conf.not_live_after()} s",
                 hint="Serve with  manage.py serve, or set ASGI_APPLICATION and run it with an ASGI "
                 "server. With a WSGI server, set QUOTES['FEED'] to 'external', and run  manage.py "
-                "runfeed  beside it.",
+                "runfeed  beside it. Once you do so, add 'quotes.W021' to SILENCED_SYSTEM_CHECKS.",
                 id="quotes.W021",
             )
         )

@@ -151,7 +151,8 @@ def _check_providers() -> Iterator[CheckMessage]:
         try:
             configured_provider(name)
         except ValueError as error:
-            hint = f"Correct its options{_variables(name, str(error))}, or {REMOVE}"
+            wrong = f"options{_variables(name, str(error))}" if name in REGISTRY else "name"
+            hint = f"Correct its {wrong}, or {REMOVE}"
             yield Error(str(error), hint=hint, id="quotes.E005")
 
 
