@@ -386,7 +386,7 @@ async def live_again(request: HttpRequest) -> HttpResponse:
     try:
         address, beyond = Address.read(request.GET, times=BEYOND).divided()
     except TooManySymbols as error:
-        return HttpResponse(str(error), status=400, content_type="text/plain")
+        return plain(str(error), status=400)
     if address.board and address.board not in live.listed.boards:
         raise Http404
     address, rows = live.rows.renew(address) or (address, "")
@@ -411,7 +411,7 @@ def signs_of(request: HttpRequest, live: Live, address: Address) -> str:
     watched = ((name, value) for name in TAGS for value in request.GET.getlist(name))
     opened = signs.opened(watched, edition) if opening else ""
     if opening and "opened" not in request.GET:
-        end = signs.end(address, edition, polled=polled)
+        end = signs.end(address, polled=polled)
         return opened + signs.pulses(edition, condition, turn) + end
     state = signs.state(edition, condition, turn, waits=address.seen)
     return opened + state + ("" if polled else signs.socket(address))
@@ -427,7 +427,7 @@ async def embed(request: HttpRequest) -> HttpResponse:
     try:
         address = replace(Address.read(request.GET), board="", seen=True)
     except TooManySymbols as error:
-        return HttpResponse(str(error), status=400, content_type="text/plain")
+        return plain(str(error), status=400)
     theme = request.GET.get("theme", "auto")
     rows = [live.fragments.place("entry", c, address.edition) for c in address.symbols]
     context = page(live, address, rows=rows, theme=theme if theme in THEMES else "auto")

@@ -131,19 +131,12 @@ class Signs:
         }
         return self.templates.render_once("quotes/_announcement.html", edition, context)
 
-    def end(
-        self,
-        address: Any,
-        edition: Edition,
-        *,
-        polled: bool = False,
-        at_once: bool = False,
-    ) -> SafeString:
+    def end(self, address: Any, *, polled: bool = False, at_once: bool = False) -> SafeString:
         """Return the end of a page: its socket, its retry, and its announcement, each once.
 
         The end of a page that is polled has no socket. `at_once` polls when the page is loaded.
         """
-        condition = "polled" if polled else ""
+        edition, condition = address.edition, "polled" if polled else ""
         context = {
             "address": address,
             "edition": edition,

@@ -122,7 +122,7 @@ def quotes_socket(context: Context, address: Address) -> SafeString:
     )
     polled = live is not None and live.is_polled
     # the answer to the first request may come from another server, which has sockets
-    return _fragments(context).signs.end(merged, address.edition, polled=polled, at_once=polled)
+    return _fragments(context).signs.end(merged, polled=polled, at_once=polled)
 
 
 @register.simple_tag
