@@ -55,29 +55,29 @@ async def ensure_started() -> Live:
         _server_ends = False
         _live = Live()
         _starting = asyncio.create_task(_live.start(feed=conf.get("FEED") == "inline"))
-    parts = _live
+    live = _live
     if _starting is not None:
         try:
             await asyncio.shield(_starting)
         except Exception:
             await stop()  # the next caller may try again
             raise
-    return parts
+    return live
 
 
-def use(parts: Live | None) -> None:
+def use(live: Live | None) -> None:
     """Make these the live parts of this process without starting them, for the tests of a site."""
     global _live, _starting
-    _live, _starting = parts, None
+    _live, _starting = live, None
 
 
 async def live_for(request: HttpRequest) -> Live:
     """Return the live parts for a request: those of this process or, under WSGI, its own ones."""
     if _live is not None or isinstance(request, ASGIRequest):
         return await ensure_started()
-    parts = await polled.read()
-    request.quotes_live = parts  # type: ignore[attr-defined]  # for the tags of its page
-    return parts
+    live = await polled.read()
+    request.quotes_live = live  # type: ignore[attr-defined]  # for the tags of its page
+    return live
 
 
 def known_to(request: HttpRequest | None) -> Live | None:

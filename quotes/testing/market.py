@@ -55,14 +55,14 @@ class LiveQuotes:
 
     def __init__(self) -> None:
         self.clock = Clock(self._clock_moved)
-        self.parts = Live(self.clock)
-        self.parts.seen = (EPOCH, 0)
-        self.server = Server(self.parts)
+        self.live = Live(self.clock)
+        self.live.seen = (EPOCH, 0)
+        self.server = Server(self.live)
 
     def __enter__(self) -> Self:
         """Begin, with the symbols of the database, and with a feed that has sent no price yet."""
         self.server.start()
-        live.use(self.parts)
+        live.use(self.live)
         self._send()
         request_started.connect(self._read_symbols)
         return self
@@ -95,34 +95,34 @@ class LiveQuotes:
 
     def stop_prices(self) -> None:
         """Let pages show that prices have stopped, until the next quote."""
-        self.parts.beat.stopped = True
-        self.server.run(self.parts.prices_stopped)
+        self.live.beat.stopped = True
+        self.server.run(self.live.prices_stopped)
 
     def _send(self, *quotes: Quote) -> None:
-        epoch, number = self.parts.seen
-        batch = Batch(number + 1, list(quotes), dict(self.parts.store.outages))
-        self.server.run(lambda: self.parts.take(epoch, batch))
+        epoch, number = self.live.seen
+        batch = Batch(number + 1, list(quotes), dict(self.live.store.outages))
+        self.server.run(lambda: self.live.take(epoch, batch))
 
     def _read_symbols(self, **signal: Any) -> None:
         """Read symbols and boards, which a test may have made since the last time."""
-        self.server.run(self.parts.reload)
+        self.server.run(self.live.reload)
 
     def _clock_moved(self) -> None:
         self._read_symbols()
-        self.parts.hub.publish(self.parts.store.age())
-        self.server.run(lambda: self.parts.hub.send(self.parts.changed_notes))
+        self.live.hub.publish(self.live.store.age())
+        self.server.run(lambda: self.live.hub.send(self.live.changed_notes))
 
     def _quote(self, code: str, last: object, provider: str = "", **values: Any) -> Quote:
         __tracebackhide__ = True
-        state = self.parts.store.states.get(code)
+        state = self.live.store.states.get(code)
         if state is None:
-            raise LookupError(_no_symbol(code, list(self.parts.store.states)))
+            raise LookupError(_no_symbol(code, list(self.live.store.states)))
         if unknown := sorted(values.keys() - set(VALUES)):
             raise TypeError(f"a quote has no {unknown[0]!r}, only: {', '.join(VALUES)}")
         if "reference" in values:
             values.setdefault("reference_kind", _usual_reference(state.symbol))
         values |= {name: _price(name, values[name]) for name in values.keys() & set(PRICES)}
-        chain = self.parts.store.chains.get(code) or conf.get("PROVIDERS")
+        chain = self.live.store.chains.get(code) or conf.get("PROVIDERS")
         return Quote(
             symbol=code,
             provider=provider or chain[0],

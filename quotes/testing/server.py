@@ -59,8 +59,8 @@ def _use(shared: Iterable[Any]) -> None:
 class Server:
     """Runs work of the live parts, one piece after the other, and keeps sockets open."""
 
-    def __init__(self, parts: Live) -> None:
-        self.parts = parts
+    def __init__(self, live: Live) -> None:
+        self.live = live
         self.application = application_of(getattr(settings, "ASGI_APPLICATION", None))
         self.loop = asyncio.new_event_loop()
         self.thread = Thread(target=self.loop.run_forever, name="live_quotes", daemon=True)
@@ -74,7 +74,7 @@ class Server:
         """
         for connection in self.shared:
             connection.inc_thread_sharing()
-        self.parts.in_database = SharedDatabase(self.shared)
+        self.live.in_database = SharedDatabase(self.shared)
         self.thread.start()
 
     def stop(self) -> None:
@@ -104,10 +104,10 @@ class Server:
         done = work()
         if inspect.isawaitable(done):
             await done
-        self.parts.hub.flush()
-        while tasks := list(self.parts.tasks.running):  # they read figures and charts
+        self.live.hub.flush()
+        while tasks := list(self.live.tasks.running):  # they read figures and charts
             await asyncio.wait(tasks)
-            self.parts.hub.flush()
+            self.live.hub.flush()
 
     async def _open(self, socket: WebsocketCommunicator, path: str) -> None:
         self.sockets.append(socket)
@@ -133,7 +133,7 @@ class Server:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
-        await self.parts.stop()
+        await self.live.stop()
 
 
 @cache

@@ -113,7 +113,7 @@ def test_a_page_of_a_site_with_htmx_2_is_opened_too(market: LiveQuotes, settings
 def test_all_that_follows_from_a_quote_has_happened_after_it(market: LiveQuotes, client: Any):
     market.open(client.get("/symbols/AAPL/"))
     market.push("AAPL", "101")  # after the first quote of a symbol, its figures are read
-    assert market.parts.tasks.running == set()
+    assert market.live.tasks.running == set()
 
 
 def test_figures_come_only_from_candles_of_the_test(market: LiveQuotes, client: Any):
@@ -195,10 +195,10 @@ def test_no_provider_runs_and_nothing_is_left(db: None):
     with LiveQuotes() as market:
         market.push("BTC-USD", "64001")
         market.open(paint())
-        assert market.parts.writer is None
-        assert market.parts.tasks.running == set()
+        assert market.live.writer is None
+        assert market.live.tasks.running == set()
     assert live.current() is None
-    assert market.parts.hub.watches == {}
+    assert market.live.hub.watches == {}
     assert Symbol.objects.count() == 2  # over the same connection, which is still open
 
 
