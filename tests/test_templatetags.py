@@ -49,6 +49,17 @@ def render(source: str, request: HttpRequest | None = None, **given: Any) -> str
     return template.render(context)
 
 
+@pytest.mark.django_db(transaction=True)
+async def test_tags_in_an_async_view_read_the_database_if_nothing_is_live(make_quote: Any):
+    # as under a WSGI server
+    symbol = await Symbol.objects.acreate(code="AAPL", name="Apple", kind="stock", currency="USD")
+    wire = to_wire(make_quote("AAPL", "101", received_at=timezone.now()))
+    await LastQuote.objects.acreate(symbol=symbol, epoch=1, batch=1, wire=wire)
+    page = render('{% live_quote "AAPL" %}{% static_quote "AAPL" %} {% quote_value "AAPL" %}')
+    assert lasts(page) == [("AAPL", "101")]
+    assert page.endswith(" 101.00")
+
+
 def lasts(page: str) -> list[tuple[str, str]]:
     """The symbols and prices on a page, in order."""
     return re.findall(

@@ -13,6 +13,7 @@ from quotes.boards import load_listed
 from quotes.feed import records
 from quotes.fragments import Fragments
 from quotes.live import known_to
+from quotes.live.database import read_now
 from quotes.store import Store
 
 # The part that a tag has in its page, as a class: the notes of a further table are hidden where
@@ -33,7 +34,7 @@ class Page:
         """Return the fragments of this process; those of the database if no live parts run."""
         if live := known_to(request):
             return live.fragments
-        self.of_database = self.of_database or _read_database()
+        self.of_database = self.of_database or read_now(_read_database)
         return self.of_database
 
 

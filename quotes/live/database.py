@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
@@ -100,3 +100,23 @@ def _keep_its_file(connection: Any) -> None:
         connection.quotes_file = connection.connection, found.st_ino
     elif opened[1] != found.st_ino:
         connection.close()
+
+
+def read_now(read: Callable[[], T]) -> T:
+    """Run a function that reads the database, also where Django allows that to no function.
+
+    Templates of an async view are rendered in its event loop. Then the function gets a thread.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return read()
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        return thread.submit(_read_and_close, read).result()
+
+
+def _read_and_close(read: Callable[[], T]) -> T:
+    try:
+        return read()
+    finally:
+        connections.close_all()  # those of this thread
