@@ -16,7 +16,7 @@ def codes_of(given: object) -> Iterator[str]:
 
     A text may have several codes with commas between them. None and an empty text are the code "".
     Any other value is taken as text: that of a `Symbol` is its code, and a page names all others as
-    unknown symbols.
+    unknown symbols. Half a character, which no page can have, becomes a question mark.
     """
     if isinstance(given, BaseManager):  # `board.symbols`, which templates do not call
         yield from codes_of(given.all())
@@ -24,7 +24,7 @@ def codes_of(given: object) -> Iterator[str]:
         for each in given:
             yield from codes_of(each)
     else:
-        text = "" if given is None else str(given)
+        text = "" if given is None else str(given).encode(errors="replace").decode()
         found = [codes.shortened(code) for code in map(codes.code_of, text.split(",")) if code]
         yield from found or [""]
 

@@ -55,7 +55,7 @@ def piece(state: State, language: str, link: str, *, text: bool) -> str:
     return rendered
 
 
-def absolute(path: str, base: str, request: HttpRequest | None) -> str:
+def absolute(path: str, base: object, request: HttpRequest | None) -> str:
     """Return the address of a page for other sites: below `base`, or the host of the request.
 
     Return "" without either. Raise ValueError if `base` is not an origin of web pages.
@@ -63,7 +63,7 @@ def absolute(path: str, base: str, request: HttpRequest | None) -> str:
     if not base:
         return "" if request is None else request.build_absolute_uri(path)
     with suppress(ValueError):
-        origin = forms.origin(base.removesuffix("/"))
+        origin = forms.origin(str(base).removesuffix("/"))
         if origin.scheme in forms.DEFAULT_PORTS:
             return f"{origin}{path}"
     raise ValueError(f"base is {base!r}, must be an origin, for example https://site.example")

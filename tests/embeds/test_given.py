@@ -71,6 +71,7 @@ def test_a_queryset_costs_one_query_for_all_of_its_rows(listed: None):
         (True, "Unknown symbol: TRUE"),
         (b"AAPL", "Unknown symbol: B&#x27;AAPL&#x27;"),
         (object, "Unknown symbol: &lt;CLASS &#x27;OBJECT&#x27;&gt;"),
+        ("A\ud800", "Unknown symbol: A?"),
         ("x" * 5000, f"Unknown symbol: {'X' * MAX_CODE}…"),
     ],
 )

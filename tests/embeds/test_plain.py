@@ -134,8 +134,8 @@ def test_names_in_a_static_price_stay_text(listed: None):
     assert "<img" not in render('{% static_quote "AAPL" %}{% static_quote "AAPL" text=True %}')
 
 
-@pytest.mark.parametrize("base", ["site.example", "javascript://x", "https://site.example/a"])
-def test_a_base_that_is_no_origin_is_refused(listed: None, base: str):
+@pytest.mark.parametrize("base", ["site.example", "javascript://x", "https://site.example/a", 5])
+def test_a_base_that_is_no_origin_is_refused(listed: None, base: object):
     with pytest.raises(TemplateSyntaxError, match="must be an origin, for example https://"):
         render('{% static_quote "AAPL" base=base %}', base=base)
 
