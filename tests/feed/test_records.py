@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 
 from quotes.feed import records
@@ -81,6 +84,25 @@ class TestLastQuotes:
         listed("AAPL")
         quotes = {code: ((1, 1), make_quote(code, "101")) for code in ("AAPL", "GONE")}
         records.save_last_quotes(quotes)
+        assert [quote.symbol for _, quote in records.load_last_quotes()] == ["AAPL"]
+
+    @pytest.mark.django_db(transaction=True)
+    def test_another_writer_does_not_refuse_them_with_the_usual_settings_of_sqlite(
+        self, make_quote: Callable[..., Quote], monkeypatch: pytest.MonkeyPatch
+    ):
+        listed("AAPL")
+        monkeypatch.setattr(connections["default"], "transaction_mode", None)  # Django's default
+        other = sqlite3.connect(connection.settings_dict["NAME"], timeout=0)
+
+        def write_meanwhile(execute: Callable[..., Any], sql: str, *given: Any) -> Any:
+            result = execute(sql, *given)
+            if sql.startswith("SELECT"):
+                with suppress(sqlite3.OperationalError), other:  # it may be locked
+                    other.execute("UPDATE quotes_symbol SET name = 'Apple'")
+            return result
+
+        with connection.execute_wrapper(write_meanwhile), closing(other):
+            records.save_last_quotes({"AAPL": ((1, 1), make_quote("AAPL", "101"))})
         assert [quote.symbol for _, quote in records.load_last_quotes()] == ["AAPL"]
 
     def test_without_quotes_there_is_no_query(self):
