@@ -197,7 +197,7 @@ async def test_a_comparison_has_a_table_and_a_file(market: Any, async_client: An
     table = page.partition("<table><thead>")[2].partition("</table>")[0]
     heads = re.findall(r'<th scope="col">([^<]*)', table)
     assert heads == ["Date", "BTC-USD", "ETH-USD"]
-    rows = re.findall(r'<th scope="row">([^<]*)</th><td>([^<]*)</td><td>([^<]*)</td>', table)
+    rows = re.findall(r'<th scope="row">([^<]*)</th><td>([^<\n]*)<td>([^<\n]*)', table)
     assert rows[0] == ("4 Mar 2026", "+0.94%", "+20.00%")
     assert rows[-1] == ("26 Feb 2026", "0.00%", "0.00%")
     assert 'href="/symbols/BTC-USD/bars.csv?range=1y&amp;with=ETH-USD"' in page

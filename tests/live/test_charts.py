@@ -354,7 +354,7 @@ async def test_the_table_has_the_same_bars_as_the_chart_above_it(
     market.store.clock = lambda: morning
     await tell(market, quote(make_quote, "64700", morning))
     later = await read(async_client, DAILY)
-    assert '<th scope="row">5 Mar 2026</th><td>64,700.00</td>' in table_of(later)
+    assert '<th scope="row">5 Mar 2026</th><td>64,700.00<td>' in table_of(later)
     assert "4. M&#228;r 2026" in table_of(await read(async_client, DAILY, "de"))
 
 
