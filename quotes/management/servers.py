@@ -44,8 +44,13 @@ def is_loopback(host: str) -> bool:
     return all(ipaddress.ip_address(each[4][0]).is_loopback for each in found)
 
 
-def bound(listening: socket.socket) -> None:
-    """Bound the memory of the sockets accepted here, and the time until they are closed."""
+def prepare(listening: socket.socket) -> None:
+    """Set what the sockets accepted here inherit: less memory, an end in time, and no delay.
+
+    Otherwise the body of a short answer would wait for the client to confirm its headers, which
+    takes 40 ms over a connection that is used again, as between nginx and this server.
+    """
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux has it
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, GONE_AFTER * 1000)

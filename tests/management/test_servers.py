@@ -30,6 +30,7 @@ from websockets.sync.client import connect
 
 from quotes.limits.rarely import LOG_EVERY
 from quotes.management import servers
+from quotes.management.commands.serve import listen
 from tests.clients import end, handshake
 from tests.servers import PATIENCE, ROOT, Command, Site, Stub, eventually, free_port, manage, site
 
@@ -379,6 +380,15 @@ async def newest(page: ClientConnection, last: str) -> None:
     """Wait until a page shows bitcoin at this price."""
     while prices(await page.recv(decode=True)).get("BTC-USD") != last:
         pass
+
+
+def test_a_connection_sends_at_once_and_waits_for_no_confirmation():
+    with (
+        listen("127.0.0.1:0", share_port=False) as listening,
+        socket.create_connection(listening.getsockname()),
+        listening.accept()[0] as accepted,
+    ):
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_serve_on_an_empty_database_ends_with_one_message(tmp_path: Path):

@@ -37,7 +37,7 @@ class BoundedServer(Server):
 
     def listen_success(self, port: Any) -> None:
         """Limit the requests and sockets that this port will accept."""
-        servers.bound(port.socket)
+        servers.prepare(port.socket)
         extend(self.http_factory)
         self.ws_factory.protocol = Socket
         super().listen_success(port)

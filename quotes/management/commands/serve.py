@@ -109,7 +109,7 @@ def listen(addrport: str, share_port: bool) -> socket.socket:
         )
     except (OSError, OverflowError) as error:
         raise CommandError(f"can't listen on {addrport}: {error}") from error
-    servers.bound(listening)
+    servers.prepare(listening)
     return listening
 
 
