@@ -13,6 +13,7 @@ from django.db.models import DecimalField, Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.html import format_html
+from django.utils.http import content_disposition_header
 from django.utils.translation import get_language, gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
@@ -130,7 +131,7 @@ class SymbolAdmin(ListAdmin):
         """Return the chosen symbols as a file that `loadcatalogue` can load."""
         content = catalogue.text_of(chosen).encode("utf-8-sig")  # else Excel takes it for another
         name = f"symbols-{timezone.localdate():%Y-%m-%d}.csv"
-        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        headers = {"Content-Disposition": content_disposition_header(True, name)}
         return HttpResponse(content, content_type="text/csv; charset=utf-8", headers=headers)
 
     def _switch(self, request: HttpRequest, chosen: QuerySet[Symbol], *, active: bool) -> None:

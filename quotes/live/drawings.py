@@ -113,15 +113,17 @@ class Drawings:
             bars=read.bars, step=read.step, zone=_zone(state.symbol) or UTC, hours=read.hours
         )
         texts = ChartTexts(edition.language, state.symbol.digits_near(read.bars[-1].close))
+        splits = self._splits((place.code, *place.form.others), frame)
         chart = comparison = None
         if place.form.others:
             comparison = await self._compared(place, frame, texts, read.since)
             drawing = comparison.draw()
         else:
-            chart = await self._chart(place.form, state, frame, texts)
+            events = [(day, texts.split(ratio)) for _, day, ratio in splits]
+            chart = await self._chart(place.form, state, frame, texts, events)
             drawing = chart.draw()
-        words = _words(place, state) | {"chart": drawing, "begins": read.begins}
-        words |= {"splits": self._splits((place.code, *place.form.others), frame)}
+        shown = {"chart": drawing, "begins": read.begins, "splits": splits}
+        words = _words(place, state) | shown
         last_bar = self._last_bar(edition, words | {"now": drawing.now}) if drawing.now else ""
         html = self._render("quotes/_charted.html", edition, words | {"last_bar": last_bar})
         return Drawn(
@@ -204,7 +206,14 @@ class Drawings:
             return {code: []}
         return {code: read.bars} | await self._others(form, read.step, read.since)
 
-    async def _chart(self, form: Form, state: State, frame: Frame, texts: ChartTexts) -> Chart:
+    async def _chart(
+        self,
+        form: Form,
+        state: State,
+        frame: Frame,
+        texts: ChartTexts,
+        events: Sequence[tuple[date, str]],
+    ) -> Chart:
         return Chart(
             frame=frame,
             texts=texts,
@@ -213,10 +222,7 @@ class Drawings:
             tick=state.symbol.tick_size
             or Decimal(1).scaleb(-texts.digits_of(frame.bars[-1].close)),
             previous=await self._previous_close(form, state, frame.hours),
-            events=[
-                (day, texts.split(ratio))
-                for _, day, ratio in self._splits([state.symbol.code], frame)
-            ],
+            events=events,
         )
 
     def _splits(self, codes: Iterable[str], frame: Frame) -> list[tuple[str, date, str]]:
