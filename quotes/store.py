@@ -10,6 +10,7 @@ from heapq import nlargest
 from math import ceil
 
 from quotes import sessions
+from quotes.due import Due
 from quotes.models import Symbol
 from quotes.quote import EARLIEST, Quote, utc_now
 from quotes.sessions import Session
@@ -73,19 +74,20 @@ class Store:
     heard: bool = True  # whether this process has ever heard the feed
     stopped_at: datetime | None = None  # when prices stopped; None while the feed is heard
     newest: datetime = EARLIEST  # the time of the newest price; a source's clock may be ahead
+    due: Due = field(default_factory=Due)  # when the clock changes a state
+    aged_at: datetime = EARLIEST  # when that was looked at last
+    corrections: sessions.Corrections = field(default_factory=sessions.corrections)  # known then
 
     def keep(self, symbols: Iterable[Symbol]) -> set[str]:
         """Keep these symbols, forget all others; return the codes that are new or edited."""
         now = self.clock()
         listed = {symbol.code: symbol for symbol in symbols}
         changed = {code for code in listed if self._differs(code, listed[code])}
-        self.states = {
-            code: self._aged(replace(self.states.get(code, State(symbol)), symbol=symbol), now)
-            if code in changed
-            else self.states[code]
-            for code, symbol in listed.items()
-        }
-        self.moves = {code: move for code, move in self.moves.items() if code in listed}
+        for code in self.states.keys() - listed.keys():
+            del self.states[code]
+            self.moves.pop(code, None)
+        for code in changed:
+            self._keep(listed[code], now)
         return changed | self._renew_outages()
 
     def fail(self, outages: Mapping[str, datetime]) -> set[str]:
@@ -113,9 +115,9 @@ class Store:
                 session = session_of(state.symbol, quote, now)
                 stale_minutes = self._stale_minutes(state.symbol, quote, session, now)
                 fallback = quote.provider in self.chains.get(quote.symbol, ())[1:]
-                self.states[quote.symbol] = State(
-                    state.symbol, quote, version, session, stale_minutes, fallback
-                )
+                new = State(state.symbol, quote, version, session, stale_minutes, fallback)
+                self.states[quote.symbol] = new
+                self._plan(new)
                 changed.add(quote.symbol)
                 self.newest = max(self.newest, quote.time)
         if self.stopped_at:
@@ -133,11 +135,26 @@ class Store:
         A state changes when its quote becomes stale or a minute older, and when its market opens
         or closes.
         """
-        now = self.clock()
-        aged = {code: self._aged(state, now) for code, state in self.states.items()}
-        changed = {code for code, state in aged.items() if state is not self.states[code]}
-        self.states = aged
-        return changed
+        now, corrections = self.clock(), sessions.corrections()
+        if now < self.aged_at or corrections != self.corrections:
+            self.due, self.corrections = Due(), corrections  # no moment in it is right
+            due: Iterable[str] = list(self.states)
+        else:
+            due = self.due.take(now)
+        self.aged_at = now
+        return {code for code in due if code in self.states and self._age(code, now)}
+
+    def _age(self, code: str, now: datetime) -> bool:
+        """Update a state by the clock; return whether it changed."""
+        before = self.states[code]
+        self.states[code] = state = self._aged(before, now)
+        self._plan(state)
+        return state is not before
+
+    def _keep(self, symbol: Symbol, now: datetime) -> None:
+        known = self.states.get(symbol.code, State(symbol))
+        self.states[symbol.code] = state = self._aged(replace(known, symbol=symbol), now)
+        self._plan(state)
 
     def mark_moves(self, codes: Iterable[str]) -> None:
         """Store for each code how its price moved since the last call.
@@ -181,6 +198,8 @@ class Store:
 
     def _differs(self, code: str, symbol: Symbol) -> bool:
         known = self.states.get(code)
+        if known is not None and known.symbol is symbol:
+            return False
         return known is None or any(
             getattr(known.symbol, name) != getattr(symbol, name)
             for name in ("pk", "name", "kind", "currency", "exchange", "tick_size", "stale_after")
@@ -199,14 +218,31 @@ class Store:
     def _stale_minutes(
         self, symbol: Symbol, quote: Quote, session: Session | None, now: datetime
     ) -> int | None:
+        stale_from = self._stale_from(symbol, quote, session)
+        if stale_from is None or now <= stale_from:
+            return None
+        return int((now - quote.time).total_seconds() // MINUTE)
+
+    def _stale_from(self, symbol: Symbol, quote: Quote, session: Session | None) -> datetime | None:
+        """Return the moment after which a quote is stale; None if that is not in this session."""
         limit = symbol.stale_after or self.stale_after.get(symbol.kind)
         if limit is None or (session is not None and session.name not in TRADED):
             return None
         # yesterday's price is not stale at the moment its market opens
-        due = session.since if session and session.since else quote.time
-        if (now - max(due, quote.time)).total_seconds() <= limit + (quote.delay or 0):
-            return None
-        return int((now - quote.time).total_seconds() // MINUTE)
+        begins = session.since if session and session.since else quote.time
+        return max(begins, quote.time) + timedelta(seconds=limit + (quote.delay or 0))
+
+    def _plan(self, state: State) -> None:
+        """Note when the clock changes a state next."""
+        quote, session, code = state.quote, state.session, state.symbol.code
+        if quote is None:
+            return
+        if session is not None and session.until is not None:
+            self.due.at(code, session.until)
+        if state.stale_minutes is not None:
+            self.due.at(code, quote.time + timedelta(minutes=state.stale_minutes + 1))
+        elif stale_from := self._stale_from(state.symbol, quote, session):
+            self.due.at(code, stale_from)
 
 
 def session_of(symbol: Symbol, quote: Quote, now: datetime) -> Session | None:

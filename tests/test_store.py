@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quotes import sessions
 from quotes.models import Symbol
 from quotes.quote import Quote
 from quotes.store import FLASH, FLASH_EVERY, MAX_FLASHES, Move, Store
@@ -303,6 +305,25 @@ class TestSessions:
         assert self.session(store) == "closed"
         assert store.age() == set()
 
+    def test_hours_that_an_operator_corrected_count_at_the_next_look(
+        self, store: Store, clock: Clock
+    ):
+        try:
+            sessions.correct({("XNYS", clock.now.date()): None})
+            assert store.age() == {"AAPL"}
+            assert self.session(store) == "closed"
+        finally:
+            sessions.correct({})
+        assert store.age() == {"AAPL"}
+        assert self.session(store) == "regular"
+
+    def test_a_clock_that_is_set_back_counts_at_the_next_look(self, store: Store, clock: Clock):
+        clock.pass_(120)
+        assert store.age() == {"AAPL"}
+        clock.pass_(-120)
+        assert store.age() == {"AAPL"}
+        assert self.session(store) == "regular"
+
     def test_crypto_is_open_on_sunday_and_may_be_stale_then(self, store: Store, clock: Clock):
         clock.now = self.MONDAY - timedelta(days=1)
         store.put((1, 2), [quote("BTC-USD", "64000", at=clock.now)])
@@ -318,6 +339,57 @@ class TestSessions:
         store.age()
         clock.pass_(1)
         assert store.age() == set()
+
+
+steps = st.lists(
+    st.one_of(
+        st.tuples(
+            st.just("quote"),
+            st.sampled_from(["AAPL", "BTC-USD"]),
+            st.sampled_from([0, 30, 61, 3600]),  # seconds of age
+            st.sampled_from([None, 900]),
+            st.sampled_from([None, "halted", "always", "closed"]),
+        ),
+        st.tuples(st.just("pass"), st.sampled_from([-7200, -1, 1, 59, 60, 61, 900, 7200, 180_000])),
+        st.tuples(st.just("edit"), st.sampled_from([None, 5, 7200])),
+        st.tuples(st.just("hours"), st.booleans()),
+    ),
+    max_size=12,
+)
+
+
+@given(steps)
+def test_states_that_are_looked_at_when_due_are_those_of_a_look_at_all(given_: list[Any]):
+    clock, friday = Clock(), TestSessions.FRIDAY
+    clock.now = friday
+    symbols = [btc(), aapl(exchange="NASDAQ")]
+    store = Store(stale_after=STALE_AFTER, clock=clock)
+    store.keep(symbols)
+    try:
+        for version, (step, *more) in enumerate(given_, start=1):
+            if step == "quote":
+                code, age, delay, session = more
+                at = clock.now - timedelta(seconds=age)
+                arrived = quote(code, "101", at=clock.now, source_time=at, delay=delay)
+                store.put((version, 1), [replace(arrived, session=session)])
+            elif step == "pass":
+                clock.pass_(more[0])
+            elif step == "edit":
+                symbols = [btc(stale_after=more[0]), aapl(exchange="NASDAQ", stale_after=more[0])]
+                store.keep(symbols)
+            else:
+                closed = {("XNYS", friday.date()): None} if more[0] else {}
+                sessions.correct(closed)
+            store.age()
+            for code, state in store.states.items():
+                fresh = Store(stale_after=STALE_AFTER, clock=clock)
+                fresh.keep(symbols)
+                if state.quote:
+                    fresh.put((1, 1), [state.quote])
+                now = fresh.states[code]
+                assert (state.session, state.stale_minutes) == (now.session, now.stale_minutes)
+    finally:
+        sessions.correct({})
 
 
 class TestFlashes:

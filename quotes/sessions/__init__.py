@@ -206,6 +206,11 @@ def correct(corrections: Corrections) -> None:
         periods_of.cache_clear()
 
 
+def corrections() -> Corrections:
+    """Return the hours that `correct` was given last in this process."""
+    return dict(CORRECTIONS)
+
+
 def years(venue: str) -> tuple[int, int]:
     """Return the first and the last year in the calendar of a venue."""
     known = calendar()[venue][1]
