@@ -2,37 +2,27 @@
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
+from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 from zlib import crc32
 
+from django.db import models
 from django.utils.translation import gettext
 
 from quotes.catalogue import STARTER_BOARDS
+from quotes.codes import comparable
 from quotes.models import Board, BoardSymbol, Symbol
-from quotes.quote import Quote
+from quotes.orders import SORTS, Orders
 from quotes.store import State
 
-SORTS: dict[str, Callable[[State], Any]] = {
-    "symbol": lambda state: state.symbol.code,
-    "name": lambda state: state.symbol.name.casefold(),
-    "last": lambda state: _of(state, "last"),
-    "change": lambda state: _of(state, "change"),
-    "percent": lambda state: _of(state, "change_percent"),
-    "bid": lambda state: _of(state, "bid"),
-    "ask": lambda state: _of(state, "ask"),
-    "volume": lambda state: _of(state, "volume"),
-    "time": lambda state: state.quote and state.quote.time,
-}
 NEIGHBOURS = 5  # of a symbol on its board
 SEARCH_LENGTH = 50  # characters of a search that are read
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class BoardView:
     """A board as this process last read it. Its mark changes with its title and its rows."""
 
@@ -40,6 +30,13 @@ class BoardView:
     title: str = ""
     codes: tuple[str, ...] = ()
     mark: str = "gone"
+    key: int = 0  # of its row
+    kinds: tuple[str, ...] = ()  # of its symbols
+
+    @cached_property
+    def places(self) -> Mapping[str, int]:
+        """The place of each symbol, counted from 0."""
+        return {code: place for place, code in enumerate(self.codes)}
 
     @property
     def heading(self) -> str:
@@ -63,7 +60,7 @@ class Listed:
 
     def boards_with(self, code: str) -> list[BoardView]:
         """Return the boards that show a symbol."""
-        return [board for board in self.boards.values() if code in board.codes]
+        return [board for board in self.boards.values() if code in board.places]
 
     def neighbours(
         self, code: str, states: Mapping[str, State]
@@ -128,40 +125,84 @@ class Selection:
 
 
 def select(
-    board: BoardView, states: Mapping[str, State], query: BoardQuery, page_size: int
+    board: BoardView,
+    states: Mapping[str, State],
+    query: BoardQuery,
+    page_size: int,
+    orders: Orders,
 ) -> Selection:
     """Choose and order the rows of a board; a page number above the last gives the last page."""
-    listed = [states[code] for code in board.codes if code in states]
-    wanted = comparable(query.search)
-    found = [state for state in listed if _matches(state.symbol, query.kind, wanted)]
+    found = orders.sorted(board.mark, board.codes, query.sort, states)
+    if query.kind:
+        found = [code for code in found if states[code].symbol.kind == query.kind]
+    if wanted := comparable(query.search):
+        found = [code for code in found if wanted in states[code].symbol.searched]
     pages = max(1, -(-len(found) // page_size))
     page = min(max(query.page, 1), pages)
-    rows = _sorted(found, query.sort)[(page - 1) * page_size : page * page_size]
     return Selection(
-        codes=tuple(state.symbol.code for state in rows),
+        codes=tuple(found[(page - 1) * page_size : page * page_size]),
         total=len(found),
         page=page,
         pages=pages,
-        kinds=tuple(dict.fromkeys(state.symbol.kind for state in listed)),
+        kinds=board.kinds,
     )
 
 
 def load_listed() -> Listed:
     """Read the active symbols and the boards from the database, in four queries."""
-    symbols = {
-        symbol.code: symbol
-        for symbol in Symbol.objects.filter(active=True).prefetch_related("splits")
+    symbols = {symbol.code: symbol for symbol in _active_symbols()}
+    boards = list(Board.objects.all())
+    return _listed(symbols, boards, _codes({each.pk for each in boards}, symbols), {})
+
+
+def load_changes(known: Listed, symbols: Collection[int], boards: Collection[int]) -> Listed:
+    """Read these symbols and boards, by their keys; return what is listed with them."""
+    before = {code: each for code, each in known.symbols.items() if each.pk in symbols}
+    now = {each.code: each for each in _active_symbols().filter(pk__in=symbols)}
+    kept = {code: each for code, each in known.symbols.items() if code not in before} | now
+    moved = {
+        each
+        for each in before.keys() | now.keys()
+        if each not in before or each not in now or before[each].kind != now[each].kind
     }
+    keys = {now[code].pk for code in moved & now.keys()}
+    placed = BoardSymbol.objects.filter(symbol__in=keys).values_list("board", flat=True)
+    outdated = {*boards, *placed}
+    outdated |= {b.key for b in known.boards.values() if any(code in b.places for code in moved)}
+    read = list(Board.objects.all())
+    views = {each.key: each for each in known.boards.values() if each.key not in outdated}
+    return _listed(kept, read, _codes({b.pk for b in read} - views.keys(), kept), views)
+
+
+def _active_symbols() -> models.QuerySet[Symbol]:
+    return Symbol.objects.filter(active=True).prefetch_related("splits")
+
+
+def _codes(boards: Collection[int], symbols: Mapping[str, Symbol]) -> dict[int, list[str]]:
+    """Read the codes of the symbols on boards, in order, by the keys of the boards."""
     codes: dict[int, list[str]] = {}
-    places = BoardSymbol.objects.filter(symbol__active=True).order_by("position", "pk")
-    for board_id, code in places.values_list("board_id", "symbol__code"):
+    places = BoardSymbol.objects.filter(symbol__active=True, board__in=boards)
+    for board, code in places.order_by("position", "pk").values_list("board_id", "symbol__code"):
         if code in symbols:  # else it was switched on after the first query
-            codes.setdefault(board_id, []).append(code)
-    boards = {
-        board.slug: BoardView(board.slug, board.title, tuple(codes.get(board.pk, ())))
-        for board in Board.objects.all()
-    }
-    return Listed(symbols, {slug: _marked(board, symbols) for slug, board in boards.items()})
+            codes.setdefault(board, []).append(code)
+    return codes
+
+
+def _listed(
+    symbols: Mapping[str, Symbol],
+    boards: Iterable[Board],
+    codes: Mapping[int, list[str]],
+    views: Mapping[int, BoardView],  # that did not change, by the keys of the boards
+) -> Listed:
+    found = [
+        views.get(each.pk)
+        or _marked(
+            BoardView(each.slug, each.title, tuple(codes.get(each.pk, ())), key=each.pk), symbols
+        )
+        for each in boards
+    ]
+    in_order = {code: symbols[code] for code in sorted(symbols)}  # as no database sorts for all
+    return Listed(in_order, {each.slug: each for each in found})
 
 
 def _nearness(board: BoardView) -> tuple[int, int]:
@@ -172,34 +213,7 @@ def _nearness(board: BoardView) -> tuple[int, int]:
 
 def _marked(board: BoardView, symbols: Mapping[str, Symbol]) -> BoardView:
     shown = [board.title, *(f"{code}:{symbols[code].kind}" for code in board.codes)]
-    return replace(board, mark=f"{crc32(chr(10).join(shown).encode()):08x}")
-
-
-def _matches(symbol: Symbol, kind: str, wanted: str) -> bool:
-    if kind and symbol.kind != kind:
-        return False
-    texts = (symbol.code, symbol.name, symbol.exchange)
-    return not wanted or any(wanted in comparable(text) for text in texts)
-
-
-def comparable(text: str) -> str:
-    """Return a text in the one form in which searches compare.
-
-    An ä may be one character or two, and Asian keyboards write wide letters.
-    """
-    return unicodedata.normalize("NFKC", text).casefold()
-
-
-def _sorted(states: list[State], sort: str) -> list[State]:
-    if not sort:
-        return states
-    key = SORTS[sort.removeprefix("-")]
-    known = [state for state in states if key(state) is not None]
-    unknown = [state for state in states if key(state) is None]
-    # rows without a value come last in both directions; equal rows keep the board's order
-    return sorted(known, key=key, reverse=sort.startswith("-")) + unknown
-
-
-def _of(state: State, name: str) -> Decimal | None:
-    quote: Quote | None = state.quote
-    return None if quote is None else getattr(quote, name)
+    mark = f"{crc32(chr(10).join(shown).encode()):08x}"
+    return replace(
+        board, mark=mark, kinds=tuple(dict.fromkeys(symbols[c].kind for c in board.codes))
+    )

@@ -30,6 +30,14 @@ def code_of(text: str) -> str:
     return normalize("NFC", " ".join(normalize("NFC", text).upper().split()))
 
 
+def comparable(text: str) -> str:
+    """Return a text in the one form in which searches compare.
+
+    An ä may be one character or two, and Asian keyboards write wide letters.
+    """
+    return normalize("NFKC", text).casefold()
+
+
 def shortened(code: str) -> str:
     """Return a code, or the beginning of a text that is too long for one: it is unknown."""
     return code if len(code) <= MAX_CODE else code[:MAX_CODE] + "…"

@@ -18,6 +18,7 @@ from quotes.limits import TOO_MUCH, Allowance, address_of
 from quotes.limits.answers import Refused
 from quotes.live import ensure_started
 from quotes.live.hub import Subscriber
+from quotes.live.reading import Edited
 from quotes.live.sight import MARK, Sight
 
 
@@ -116,7 +117,7 @@ class QuotesConsumer(AsyncWebsocketConsumer):
         params["board"] = self.slug
         return params
 
-    def symbols_changed(self) -> None:
+    def symbols_changed(self, edited: Edited = None) -> None:
         """Update the page after a change of active symbols, or of its board."""
         if not self.subscriber:
             return

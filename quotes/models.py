@@ -17,7 +17,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from quotes import kinds, sessions
-from quotes.codes import MAX_CODE, code_of, validate_code, validate_text
+from quotes.codes import MAX_CODE, code_of, comparable, validate_code, validate_text
 from quotes.fields import ExactField, SecondsField
 from quotes.quote import Quote
 from quotes.quote.wire import from_wire
@@ -152,6 +152,11 @@ class Symbol(models.Model):
             return None
         exponent = self.tick_size.normalize().as_tuple().exponent
         return max(0, -int(exponent))
+
+    @cached_property
+    def searched(self) -> str:
+        """Its code, name and exchange, a line each, as searches compare them."""
+        return "\n".join(map(comparable, (self.code, self.name, self.exchange)))
 
     @property
     def split_days(self) -> list[tuple[date, str]]:
@@ -413,6 +418,28 @@ class FeedLease(models.Model):
 
     def __str__(self) -> str:
         return f"epoch {self.epoch}, {self.holder or 'no holder'}"
+
+
+class Change(models.Model):
+    """Something that changed, for processes that read only what did.
+
+    `FeedLease.changes` counts the changes. A number without a row means that much changed.
+    """
+
+    class What(models.TextChoices):
+        SYMBOL = "symbol"
+        BOARD = "board"
+        HOURS = "hours"  # of markets
+
+    number = models.PositiveBigIntegerField(db_index=True)
+    what = models.CharField(max_length=6, choices=What)
+    key = models.BigIntegerField()  # of the symbol or board; 0 for hours
+
+    class Meta:
+        verbose_name = _("change")
+
+    def __str__(self) -> str:
+        return f"{self.number}: {self.what} {self.key}"
 
 
 class HeldPrice(models.Model):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from itertools import accumulate
 
-from quotes.boards import comparable
+from quotes.codes import comparable
 from quotes.models import Symbol
 
 # symbols that a search finds, at most; to see others, a visitor must search for a longer text

@@ -26,8 +26,8 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from quotes import conf, formats
 from quotes.addresses import BEYOND, Address, TooManySymbols
-from quotes.boards import SORTS, BoardQuery, BoardView, Selection, comparable
-from quotes.codes import MAX_CODE, code_of
+from quotes.boards import BoardQuery, BoardView, Selection
+from quotes.codes import MAX_CODE, code_of, comparable
 from quotes.conf.forms import is_within
 from quotes.embeds.frames import embeddable
 from quotes.fragments.signs import TURNS
@@ -35,6 +35,7 @@ from quotes.graphs import Choice, as_csv, closes_as_csv, file_name
 from quotes.live import Live, live_for
 from quotes.metrics import exposition
 from quotes.models import Symbol
+from quotes.orders import SORTS
 from quotes.search import MOST, matched
 from quotes.shown import Shown
 from quotes.shown.panels import Panel, market_days

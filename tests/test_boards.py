@@ -13,8 +13,10 @@ from django.test.utils import CaptureQueriesContext
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from quotes.boards import SORTS, BoardQuery, BoardView, load_listed, select
+from quotes.boards import BoardQuery, BoardView, Selection, load_listed
+from quotes.boards import select as select_with
 from quotes.models import Board, BoardSymbol, Symbol
+from quotes.orders import SORTS, Orders
 from quotes.quote import Quote
 from quotes.store import State
 
@@ -41,7 +43,13 @@ STATES = {
         state("TSLA", "Tesla", last="101", received_at=NOON + timedelta(seconds=5)),
     )
 }
-BOARD = BoardView("stock-market", "Stock market", tuple(STATES))
+BOARD = BoardView("stock-market", "Stock market", tuple(STATES), kinds=("stock", "etf"))
+
+
+def select(
+    board: BoardView, states: dict[str, State], query: BoardQuery, page_size: int
+) -> Selection:
+    return select_with(board, states, query, page_size, Orders())
 
 
 def shown(page_size: int = 50, **asked: Any) -> list[str]:

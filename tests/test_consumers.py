@@ -17,8 +17,8 @@ from django.db import transaction
 from quotes import conf, live
 from quotes.addresses import Address
 from quotes.feed.batch import Batch
-from quotes.live import layer
-from quotes.models import Board, BoardSymbol, Symbol
+from quotes.live import journal, layer
+from quotes.models import Board, BoardSymbol, Change, Symbol
 from tests.market import tell
 from tests.servers import PATIENCE, until
 from tests.sockets import Page, opened, socket
@@ -541,7 +541,9 @@ async def test_a_socket_that_names_no_rows_follows_its_board(listed: Any):
 
 async def test_a_change_with_a_lost_message_is_found_by_the_gap(listed: Any):
     page, _ = await opened(board_address(listed, "crypto"))
-    await change(lambda: Symbol.objects.filter(code="ETH-USD").update(active=False))  # unheard
+    await change(lambda: Symbol.objects.filter(code="ETH-USD").update(active=False))
+    ether = await Symbol.objects.aget(code="ETH-USD")
+    await change(lambda: journal.enter([(Change.What.SYMBOL, ether.pk)]))  # and no message
     epoch, number = listed.seen
     await layer.send_batch(epoch, Batch(number + 5, [], {}))
     assert symbols(await update(page)) == ["BTC-USD", "SOL-USD"]

@@ -15,10 +15,10 @@ QUOTES = ROOT / "quotes"
 ROOMS = """
 kinds charts
 quote conf sessions formats
-providers fields limits codes htmx
+providers fields limits codes htmx due
 models
 feed store alerts catalogue
-candles
+candles orders
 shown boards checks
 search watch
 fragments

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from quotes.boards import comparable
+from quotes.codes import comparable
 from quotes.models import Symbol
 from quotes.search import MOST, SymbolIndex, matched
 

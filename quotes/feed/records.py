@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
 
 from django.db import connection, transaction
@@ -37,17 +37,20 @@ WHERE (quotes_lastquote.epoch, quotes_lastquote.batch) <= (excluded.epoch, exclu
 """  # `bulk_create` has no such condition
 
 
-def load_last_quotes() -> list[tuple[Version, Quote]]:
-    """Return the last quote of every active symbol with the version that brought it."""
-    return load_newer_quotes(NOTHING)
+def load_last_quotes(codes: Collection[str] | None = None) -> list[tuple[Version, Quote]]:
+    """Return the last quotes of active symbols, of all or of some, with their versions."""
+    return _quotes(Q() if codes is None else Q(symbol__code__in=codes))
 
 
 def load_newer_quotes(than: Version) -> list[tuple[Version, Quote]]:
     """Return the last quotes of active symbols that a newer version brought."""
     epoch, batch = than
-    newer = Q(epoch__gt=epoch) | Q(epoch=epoch, batch__gt=batch)
+    return _quotes(Q(epoch__gt=epoch) | Q(epoch=epoch, batch__gt=batch))
+
+
+def _quotes(wanted: Q) -> list[tuple[Version, Quote]]:
     found = []
-    for row in LastQuote.objects.filter(newer, symbol__active=True):
+    for row in LastQuote.objects.filter(wanted, symbol__active=True):
         try:
             found.append(((row.epoch, row.batch), row.quote))
         except ValueError as error:  # another release wrote it; the feed will replace it
@@ -77,10 +80,14 @@ def save_last_quotes(quotes: Mapping[str, tuple[Version, Quote]]) -> None:
             cursor.execute(WRITE.format(places), [value for row in some for value in row])
 
 
-def save_tick_sizes(sizes: Mapping[str, Decimal]) -> None:
-    """Store the tick sizes that a provider reported, for symbols without one."""
-    for code, size in sizes.items():
-        Symbol.objects.filter(code=code, tick_size=None).update(tick_size=size)
+def save_tick_sizes(sizes: Mapping[str, Decimal]) -> set[int]:
+    """Store the tick sizes that a provider reported, for symbols without one; return their keys."""
+    unsized = Symbol.objects.filter(tick_size=None)
+    saved = set()
+    for symbol in unsized.filter(code__in=sizes):
+        unsized.filter(pk=symbol.pk).update(tick_size=sizes[symbol.code])
+        saved.add(symbol.pk)
+    return saved
 
 
 def save_held_prices(held: Iterable[Held]) -> None:

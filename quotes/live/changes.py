@@ -3,29 +3,44 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Collection
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from asgiref.sync import async_to_sync
-from django.db import Error, transaction
+from django.db import Error, models, transaction
 from django.db.models.signals import post_delete, post_save
-from django.dispatch import receiver
 
-from quotes.live import layer, lease
+from quotes.live import journal, layer, lease
 from quotes.live.database import DatabaseThread
-from quotes.models import Board, BoardSymbol, MarketDay, ProviderSymbol, Split, Symbol
+from quotes.live.journal import Thing
+from quotes.models import Board, BoardSymbol, Change, MarketDay, ProviderSymbol, Split, Symbol
 
 LOOK_EVERY = 1.0  # seconds
+
+# What a process reads again after a row of these was saved or deleted.
+THINGS: dict[type[models.Model], Callable[[Any], Thing]] = {
+    Symbol: lambda row: (Change.What.SYMBOL, row.pk),
+    ProviderSymbol: lambda row: (Change.What.SYMBOL, row.symbol_id),
+    Split: lambda row: (Change.What.SYMBOL, row.symbol_id),
+    Board: lambda row: (Change.What.BOARD, row.pk),
+    BoardSymbol: lambda row: (Change.What.BOARD, row.board_id),
+    MarketDay: lambda row: (Change.What.HOURS, 0),
+}
 
 
 class Live(Protocol):
     """The attributes of `live.Live` that `look` uses."""
 
     in_database: DatabaseThread
-    changes: int  # changes of symbols and boards that were read
+
+    @property
+    def changes(self) -> int:
+        """The number of the newest change of symbols and boards that was read."""
 
     async def refresh(self) -> None:
-        """Read symbols, boards and last quotes again."""
+        """Read the symbols, boards and market days that changed."""
 
 
 async def look(live: Live) -> None:
@@ -37,24 +52,38 @@ async def look(live: Live) -> None:
                 await live.refresh()
 
 
-@receiver([post_save, post_delete], sender=Symbol)
-@receiver([post_save, post_delete], sender=ProviderSymbol)
-@receiver([post_save, post_delete], sender=Split)
-@receiver([post_save, post_delete], sender=Board)
-@receiver([post_save, post_delete], sender=BoardSymbol)
-@receiver([post_save, post_delete], sender=MarketDay)
-def changed(using: str, **kwargs: Any) -> None:
+@dataclass(eq=False)
+class Notice:
+    """What a transaction has changed so far; called after it, it notifies every process."""
+
+    things: set[Thing] = field(default_factory=set)
+
+    def __call__(self) -> None:
+        send(self.things)
+
+
+def changed(sender: type[models.Model], instance: models.Model, using: str, **kwargs: Any) -> None:
     """After the transaction, notify every process once."""
     connection = transaction.get_connection(using)
     # a form saves a board and its hundred positions in one transaction
-    if not any(function is send for _, function, *_ in connection.run_on_commit):
-        transaction.on_commit(send, using=using, robust=True)
+    waiting = (each for _, each, *_ in connection.run_on_commit if isinstance(each, Notice))
+    notice = next(waiting, None) or Notice()
+    notice.things.add(THINGS[sender](instance))
+    if not any(each is notice for _, each, *_ in connection.run_on_commit):
+        transaction.on_commit(notice, using=using, robust=True)
 
 
-def send() -> None:
-    """Notify every process that symbols or boards changed."""
+for model in THINGS:
+    post_save.connect(changed, sender=model)
+    post_delete.connect(changed, sender=model)
+
+
+def send(things: Collection[Thing] = ()) -> None:
+    """Notify every process that these things changed, or without any that everything may have."""
+    listed = False
     try:
         layer.enter(lease.deployment())
-        lease.count_change()
+        journal.enter(things)
+        listed = True
     finally:  # one of the two notices is enough for the processes that share a layer
-        async_to_sync(layer.send_change)()
+        async_to_sync(layer.send_change)(listed=listed)

@@ -63,6 +63,8 @@ def _own_layer() -> InMemoryChannelLayer:
 class Change:
     """The notice that symbols or boards may have changed."""
 
+    listed: bool = True  # whether the journal says what did
+
 
 @dataclass(frozen=True, slots=True)
 class Published:
@@ -104,9 +106,9 @@ async def send_batch(epoch: int, batch: Batch) -> None:
     )
 
 
-async def send_change() -> None:
-    """Notify every process that symbols or boards changed."""
-    await _send({"type": "quotes.change"})
+async def send_change(*, listed: bool = True) -> None:
+    """Notify every process that symbols or boards changed, and whether the journal lists them."""
+    await _send({"type": "quotes.change", "listed": listed})
 
 
 async def send_unwritten(channel: str, epoch: int, quotes: Iterable[tuple[int, Quote]]) -> None:
@@ -200,7 +202,7 @@ def _logged(failure: str, end: str) -> Iterator[None]:
 def _read(message: dict[str, Any]) -> Message | None:
     """Read a message of any sender; raise an error of Python for one of another form."""
     if message["type"] == "quotes.change":
-        return Change()
+        return Change(message.get("listed") is True)  # another release sends no such value
     if message["type"] not in READERS:
         return None
     if message.get("deployment", "") != _deployment:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any, Protocol
 
 from django.db import Error
@@ -19,12 +20,14 @@ from quotes.feed import records
 from quotes.feed.batch import Batch
 from quotes.feed.chains import load_chains
 from quotes.feed.configured import configured_providers
-from quotes.feed.feed import Feed
-from quotes.live import layer, lease
+from quotes.feed.feed import Chain, Feed
+from quotes.live import journal, layer, lease
 from quotes.live.beat import Beat
 from quotes.live.database import DatabaseThread
+from quotes.live.reading import Edited
 from quotes.live.tasks import Tasks
 from quotes.live.writer import Writer
+from quotes.models import Change
 from quotes.providers import Provider
 from quotes.quote import Quote, utc_now
 
@@ -45,8 +48,12 @@ class Live(Protocol):
     beat: Beat
     in_database: DatabaseThread
     in_lease: DatabaseThread  # for the lease, so that renewals do not wait for other work
-    on_change: set[Callable[[], None]]
-    changes: int  # changes of symbols and boards that were read
+    on_change: set[Callable[[Edited], None]]
+
+    @property
+    def changes(self) -> int:
+        """The number of the newest change of symbols and boards that was read."""
+
     seen: tuple[int, int]  # (epoch, batch) of the newest batch that was accepted
     writer: Writer | None  # of the feed, while this process leads
     refused: dict[int, float]  # by epoch that was not accepted: when to look it up again
@@ -176,6 +183,7 @@ class Leader:
         self.providers = providers
         self.feed = Feed(self.publish, self.learn, history.take, conf.get("MAX_JUMP"))
         self.writer = Writer(live.in_database, epoch, self.feed, providers, history)
+        self.chains: dict[str, Chain] = {}  # by code, sorted
         self.changes = live.changes
         self.began = False
 
@@ -220,15 +228,20 @@ class Leader:
             quote for _, quote in last if quote.provider in real and quote.received_at >= oldest
         )
 
-    async def follow(self) -> None:
-        """Give the feed the active symbols with their codes for each provider."""
-        chains = await self.live.in_database(load_chains, list(self.providers))
-        acted, self.changes = self.live.changes != self.changes, self.live.changes
-        self.feed.follow(self.providers.values(), chains, acted)
+    async def follow(self, edited: Edited = None) -> None:
+        """Give the feed the active symbols with their codes for each provider.
 
-    def symbols_changed(self) -> None:
+        Read those of the symbols that may have been edited, or of all.
+        """
+        read = await self.live.in_database(load_chains, list(self.providers), edited)
+        kept = {} if edited is None else {c: v for c, v in self.chains.items() if c not in edited}
+        self.chains = dict(sorted((kept | read).items()))  # in another order streams would restart
+        acted, self.changes = self.live.changes != self.changes, self.live.changes
+        self.feed.follow(self.providers.values(), self.chains, acted)
+
+    def symbols_changed(self, edited: Edited) -> None:
         """Follow a change of symbols or boards, soon."""
-        self.live.tasks.soon(self.follow)
+        self.live.tasks.soon(partial(self.follow, edited))
 
     async def publish(self, batch: Batch) -> None:
         """Hand a batch to this process, and to the others through the layer.
@@ -243,5 +256,8 @@ class Leader:
 
     async def learn(self, sizes: dict[str, Decimal]) -> None:
         """Store tick sizes and let every process read them."""
-        await self.live.in_database(records.save_tick_sizes, sizes)
-        await layer.send_change()
+        saved = await self.live.in_database(records.save_tick_sizes, sizes)
+        if saved:
+            things = [(Change.What.SYMBOL, key) for key in saved]
+            await self.live.in_database(journal.enter, things)
+            await layer.send_change()

@@ -8,7 +8,7 @@ from datetime import timedelta
 from time import time
 from uuid import uuid4
 
-from django.db.models import F, Q
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from quotes import conf
@@ -69,12 +69,6 @@ def newest_stored() -> tuple[int, int]:
 def changes() -> int:
     """Return the number of changes of symbols and boards so far."""
     return FeedLease.objects.filter(pk=1).values_list("changes", flat=True).first() or 0
-
-
-def count_change() -> None:
-    """Count a change of symbols or boards, for processes that hear no messages."""
-    FeedLease.objects.get_or_create(pk=1)
-    FeedLease.objects.filter(pk=1).update(changes=F("changes") + 1)
 
 
 def epoch() -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -19,10 +19,8 @@ from itertools import cycle, product
 from django.db import Error, OperationalError, connection
 
 from quotes import conf, sessions
-from quotes.boards import Listed, load_listed
-from quotes.feed import records
+from quotes.boards import Listed
 from quotes.feed.batch import Batch
-from quotes.feed.chains import load_chains
 from quotes.feed.records import NOTHING, Version
 from quotes.fragments import Fragments
 from quotes.fragments.signs import BETWEEN, TURNS
@@ -34,11 +32,11 @@ from quotes.live.charts import Charts
 from quotes.live.database import DatabaseThread
 from quotes.live.hub import COHORTS, Hub
 from quotes.live.leader import stand
+from quotes.live.reading import Edited, Reading
 from quotes.live.rows import Rows
 from quotes.live.sparklines import Sparklines
 from quotes.live.tasks import Tasks
 from quotes.live.writer import STORE_EVERY, Writer
-from quotes.models import MarketDay, Symbol
 from quotes.quote import Quote, utc_now
 from quotes.search import SymbolIndex
 from quotes.store import Store
@@ -53,10 +51,9 @@ FIRST_BATCH = 2.0  # seconds that a process with the feed waits for its first ba
 CATCH_UP = 1.0  # seconds that a process without the feed waits for the unwritten quotes
 # seconds after which missed quotes are in the database: usually, and at the latest
 WRITTEN_BY = (STORE_EVERY + 0.3, STORE_EVERY * 4)
-READING = 1.0  # seconds that quotes wait until new symbols are read from the database
+READING = 1.0  # seconds that quotes wait for an answer of the database
 CONNECT_AGAIN = 1.0  # seconds between two attempts to connect to the database at the start
 CLOSED_WITHIN = 2.0  # seconds that the end waits for the answers of the last sockets
-READ_AGAIN = 5.0  # seconds after which a database that did not answer is read again
 
 
 class Live:
@@ -73,23 +70,22 @@ class Live:
         self.in_lease = DatabaseThread("quotes-lease")
         self.sparklines = Sparklines(self)
         self.charts = Charts(self)
+        self.reading = Reading(self)
         self.fragments.charts = self.charts.message
         self.fragments.listed = lambda: self.rows.listed
         self.beat = Beat(now=clock)
         self.from_layer = Beat(now=clock)  # the same, for batches of the layer only
         self.seen = NOTHING  # (epoch, batch) of the newest message
         self.refused: dict[int, float] = {}  # when to look an epoch up again, by epoch
-        self.outdated = False  # whether to read everything again
-        self.rereading: asyncio.Task[None] | None = None
         self.counts: Counter[str] = Counter()  # batches, gaps
         self.received = asyncio.Event()  # set with the first quotes from the layer
         self.caught_up = asyncio.Event()  # set when the feed has answered this process
         self.notes: dict[Watch, str] = {}
         self.indexed: Listed | None = None  # what the index was made of
         self._index = SymbolIndex(())
-        self.on_change: set[Callable[[], None]] = set()  # called when symbols or boards change
+        # called when symbols or boards change, with the codes that may have been edited
+        self.on_change: set[Callable[[Edited], None]] = set()
         self.is_polled = False  # read for one request, whose page has no socket
-        self.changes = 0  # changes of symbols and boards, as the database counts them
         self.writer: Writer | None = None  # of the feed, while this process leads
 
     @property
@@ -187,43 +183,22 @@ class Live:
 
     # Symbols, boards and last quotes
 
+    @property
+    def changes(self) -> int:
+        """The number of the newest change of symbols and boards that was read."""
+        return self.reading.number
+
     async def reload(self) -> None:
         """Read symbols, boards and last quotes, and show what changed."""
-        self.changes = await self.in_database(lease.changes)
-        listed = await self.in_database(load_listed)
-        corrections = await self.in_database(MarketDay.corrections)
-        chains = await self.in_database(load_chains, conf.get("PROVIDERS"))
-        # nothing waits from here on, so that no page mixes old parts with new ones
-        symbols, before = self.listed.symbols, self.store.chains
-        self.rows.listed = listed
-        sessions.correct(corrections)
-        self.store.chains = {code: tuple(chain) for code, chain in chains.items()}
-        changed = self.store.keep(self.listed.symbols.values())
-        self._renew_candles(symbols, before)
-        await self.catch_up()
-        self.hub.publish(changed)
-        with self.rows.shared():
-            for notify in list(self.on_change):
-                try:
-                    notify()
-                except Exception:
-                    logger.exception("could not update the rows of a page")
+        await self.reading.everything()
 
-    def _renew_candles(
-        self, symbols: Mapping[str, Symbol], chains: Mapping[str, tuple[str, ...]]
-    ) -> None:
-        """Read candles again of symbols that may have other ones than these did before."""
-        now = self.listed.symbols
-        edited = symbols.keys() ^ now.keys()
-        for code in symbols.keys() & now.keys():
-            if chains.get(code) != self.store.chains.get(code) or _differ(symbols[code], now[code]):
-                edited.add(code)
-        self.charts.renew(edited)
-        self.sparklines.read_again(edited)
+    async def refresh(self) -> None:
+        """Read what changed, unless that takes long: then it is shown later."""
+        await self.reading.soon("changes")
 
-    async def catch_up(self) -> None:
-        """Read the last quotes from the database; newer ones in the store stay."""
-        self.put(await self.in_database(records.load_last_quotes))
+    async def refresh_quotes(self) -> None:
+        """Read the quotes that were stored since the last time."""
+        await self.reading.soon("quotes")
 
     def put(self, quotes: Iterable[tuple[Version, Quote]]) -> None:
         """Show quotes that did not arrive in a batch; newer ones in the store stay."""
@@ -252,8 +227,8 @@ class Live:
                     await self.take_unwritten(epoch, quotes)
                 case layer.Joined(channel) if self.writer:
                     await self.writer.send_unwritten(channel)
-                case layer.Change():
-                    await self.refresh()
+                case layer.Change(listed):
+                    await self.reading.soon("changes" if listed else "everything")
 
     async def take(self, epoch: int, batch: Batch, *, known: bool = False) -> None:
         """Put a batch into the store; after a gap, read the missed quotes from the database.
@@ -281,9 +256,9 @@ class Live:
         if missed:
             if not first:  # before the first one, everything was read at the start
                 self.counts["gaps"] += not newer
-                await self.refresh()
+                await self.refresh_quotes()
             for wait in WRITTEN_BY:
-                asyncio.get_running_loop().call_later(wait, self.tasks.soon, self.refresh)
+                asyncio.get_running_loop().call_later(wait, self.tasks.soon, self.refresh_quotes)
 
     async def take_unwritten(self, epoch: int, quotes: list[tuple[int, Quote]]) -> None:
         """Show the quotes that a feed could not write, and those that it wrote until now.
@@ -297,7 +272,7 @@ class Live:
         self.put([((epoch, number), quote) for number, quote in quotes])
         with suppress(Error, TimeoutError):  # what can't be read is among the unwritten quotes
             async with asyncio.timeout(READING):
-                await self.catch_up()
+                await self.reading.quotes()
         self.caught_up.set()
 
     async def begins(self, epoch: int) -> bool:
@@ -324,30 +299,6 @@ class Live:
         """Show quotes from the database, of a feed that works but is not heard."""
         self.heard()
         self.put(quotes)
-
-    async def refresh(self) -> None:
-        """Read everything again; return after READING seconds even if it is not read yet."""
-        self.outdated = True
-        if self.rereading is None or self.rereading.done():
-            self.rereading = self.tasks.soon(self.reread)
-        await asyncio.wait([self.rereading], timeout=READING)
-
-    async def reread(self) -> None:
-        """Read everything again. Repeat if a refresh was requested meanwhile, or if that failed.
-
-        Only one task runs, because tasks would pile up while the database hangs.
-        """
-        failing = False
-        while self.outdated:
-            self.outdated = False
-            try:
-                await self.reload()
-            except Error as error:
-                level = logging.DEBUG if failing else logging.WARNING
-                words = "could not read symbols, boards and last quotes, trying again: %s"
-                logger.log(level, words, error)
-                self.outdated = failing = True
-                await asyncio.sleep(READ_AGAIN)
 
     # Stale prices, notes and pulses
 
@@ -412,10 +363,3 @@ class Live:
 
 def _connect() -> None:
     connection.ensure_connection()  # the connection of the thread that runs this
-
-
-def _differ(symbol: Symbol, edited: Symbol) -> bool:
-    """Return whether an edit gave a symbol other candles, or other splits."""
-    names = ("pk", "kind", "exchange", "start")
-    unlike = any(getattr(symbol, name) != getattr(edited, name) for name in names)
-    return unlike or symbol.split_days != edited.split_days

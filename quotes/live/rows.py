@@ -13,6 +13,7 @@ from quotes.addresses import Address
 from quotes.boards import BoardView, Listed, Selection, select
 from quotes.fragments import Fragments
 from quotes.fragments.swaps import addressed
+from quotes.orders import Orders
 from quotes.shown import since_in_english
 from quotes.store import Store
 
@@ -25,14 +26,15 @@ class Rows:
     def __init__(self, store: Store, fragments: Fragments) -> None:
         self.store, self.fragments = store, fragments
         self.listed = Listed()
+        self.orders = Orders()
         self._renewals: dict[Address, Renewal] | None = None
 
     def choose(self, address: Address) -> tuple[Address, Selection]:
         """Choose the rows of a board's page; return the address that watches them, and the rows."""
         board = self._board(address)
-        selection = select(board, self.store.states, address.query, conf.get("PAGE_SIZE"))
-        place = {code: place for place, code in enumerate(board.codes)}
-        rows = tuple(place[code] for code in selection.codes)
+        query, size = address.query, conf.get("PAGE_SIZE")
+        selection = select(board, self.store.states, query, size, self.orders)
+        rows = tuple(board.places[code] for code in selection.codes)
         return replace(address, symbols=(), rows=rows, mark=board.mark), selection
 
     def foot(self, address: Address, selection: Selection) -> SafeString:

@@ -1,0 +1,60 @@
+"""The journal: what changed, by number, so that a process reads only that.
+
+The numbers are those of `FeedLease.changes`. If one is missing, too much changed to be listed, or
+it was long ago: then everything is to be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from django.db import transaction
+from django.db.models import F
+
+from quotes.live import lease
+from quotes.models import Change, FeedLease
+
+MOST_LISTED = 500  # things that changed at once; more are not listed
+KEPT = 10_000  # rows
+
+Thing = tuple[Change.What, int]  # a symbol or a board with its key, or the hours with 0
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What changed up to a number: the keys of symbols and boards, and whether hours did."""
+
+    number: int
+    symbols: set[int] = field(default_factory=set)
+    boards: set[int] = field(default_factory=set)
+    hours: bool = False
+
+
+def enter(things: Collection[Thing]) -> None:
+    """Count a change and list what it changed; without `things`, all processes read everything."""
+    FeedLease.objects.get_or_create(pk=1)
+    with transaction.atomic():
+        # the row stays locked until the end, so that numbers are committed in their order
+        FeedLease.objects.filter(pk=1).update(changes=F("changes") + 1)
+        if 0 < len(things) <= MOST_LISTED:
+            number = lease.changes()
+            Change.objects.bulk_create(Change(number=number, what=w, key=key) for w, key in things)
+        oldest = Change.objects.order_by("-pk").values_list("number", flat=True)[KEPT:].first()
+        if oldest is not None:
+            Change.objects.filter(number__lte=oldest).delete()
+
+
+def since(number: int) -> Changed | None:
+    """Return what changed after a number; None if everything is to be read."""
+    newest = lease.changes()
+    rows = Change.objects.filter(number__gt=number, number__lte=newest)
+    found = list(rows.values_list("number", "what", "key"))
+    if newest - number != len({each for each, *_ in found}):
+        return None
+    return Changed(
+        newest,
+        {key for _, what, key in found if what == Change.What.SYMBOL},
+        {key for _, what, key in found if what == Change.What.BOARD},
+        any(what == Change.What.HOURS for _, what, _ in found),
+    )

@@ -1,0 +1,55 @@
+"""The journal: which symbols and boards changed since a number."""
+
+from __future__ import annotations
+
+import pytest
+
+from quotes.live import journal, lease
+from quotes.live.journal import Changed
+from quotes.models import Change, FeedLease
+
+pytestmark = pytest.mark.django_db
+
+SYMBOL, BOARD, HOURS = Change.What.SYMBOL, Change.What.BOARD, Change.What.HOURS
+
+
+def test_all_that_changed_since_a_number_is_returned_once():
+    for things in ([(SYMBOL, 1), (BOARD, 7)], [(SYMBOL, 1), (SYMBOL, 2)], [(HOURS, 0)]):
+        journal.enter(things)
+    assert journal.since(0) == Changed(3, {1, 2}, {7}, hours=True)
+    assert journal.since(1) == Changed(3, {1, 2}, set(), hours=True)
+    assert journal.since(3) == Changed(3)
+
+
+def test_a_change_of_everything_is_not_listed():
+    journal.enter([(SYMBOL, 1)])
+    journal.enter([])
+    assert journal.since(0) is None
+    assert journal.since(1) is None
+    assert journal.since(2) == Changed(2)
+
+
+def test_more_things_than_are_worth_a_list_are_a_change_of_everything():
+    journal.enter([(SYMBOL, key) for key in range(journal.MOST_LISTED)])
+    assert journal.since(0) == Changed(1, set(range(journal.MOST_LISTED)))
+    journal.enter([(SYMBOL, key) for key in range(journal.MOST_LISTED + 1)])
+    assert journal.since(1) is None
+
+
+def test_changes_of_long_ago_are_forgotten_and_then_everything_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(journal, "KEPT", 4)
+    for key in range(6):
+        journal.enter([(SYMBOL, key), (BOARD, key)])
+    assert Change.objects.count() == 4
+    assert journal.since(3) is None
+    assert journal.since(4) == Changed(6, {4, 5}, {4, 5})
+
+
+def test_after_a_backup_was_restored_everything_is_read():
+    journal.enter([(SYMBOL, 1)])
+    journal.enter([(SYMBOL, 2)])
+    FeedLease.objects.update(changes=1)
+    assert lease.changes() == 1
+    assert journal.since(2) is None

@@ -1,0 +1,207 @@
+"""Reading: a process that reads only what changed shows the same as one that reads everything."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
+
+from quotes import conf, sessions
+from quotes.boards import BoardView, Listed, load_listed
+from quotes.feed import records
+from quotes.feed.chains import load_chains
+from quotes.live import journal, layer, lease
+from quotes.live.reading import Reading
+from quotes.models import Board, BoardSymbol, MarketDay, ProviderSymbol, Split, Symbol
+from tests.servers import until
+
+KINDS = ("crypto", "stock", "etf")
+
+
+def new_symbol(chance: random.Random) -> None:
+    code = f"S{chance.randrange(1000)}"
+    if not Symbol.objects.filter(code=code).exists():
+        kind = chance.choice(KINDS)
+        Symbol.objects.create(code=code, name="A share", kind=kind, currency="USD")
+
+
+def edited_symbol(chance: random.Random) -> None:
+    symbol = chance.choice(list(Symbol.objects.all()))
+    name = chance.choice(["name", "kind", "active", "code"])
+    values = {"name": f"Name {chance.random()}", "kind": chance.choice(KINDS)}
+    values |= {"active": not symbol.active, "code": f"R{symbol.pk}-{chance.randrange(100)}"}
+    setattr(symbol, name, values[name])
+    symbol.save()
+
+
+def deleted_symbol(chance: random.Random) -> None:
+    if Symbol.objects.count() > 1:
+        chance.choice(list(Symbol.objects.all())).delete()
+
+
+def new_board(chance: random.Random) -> None:
+    slug = f"b{chance.randrange(1000)}"
+    Board.objects.get_or_create(slug=slug, title=slug, position=chance.randrange(3))
+
+
+def edited_board(chance: random.Random) -> None:
+    if board := Board.objects.order_by("?").first():
+        board.title, board.position = f"Title {chance.random()}", chance.randrange(3)
+        board.slug = f"c{board.pk}-{chance.randrange(100)}"
+        board.save()
+
+
+def deleted_board(chance: random.Random) -> None:
+    if Board.objects.count() > 1:
+        chance.choice(list(Board.objects.all())).delete()
+
+
+def placed(chance: random.Random) -> None:
+    symbol, board = (chance.choice(list(each.objects.all())) for each in (Symbol, Board))
+    BoardSymbol.objects.update_or_create(
+        symbol=symbol, board=board, defaults={"position": chance.randrange(9)}
+    )
+
+
+def removed(chance: random.Random) -> None:
+    if places := list(BoardSymbol.objects.all()):
+        chance.choice(places).delete()
+
+
+def coded(chance: random.Random) -> None:
+    symbol = chance.choice(list(Symbol.objects.all()))
+    defaults = {"code": f"X{chance.randrange(1000)}", "position": chance.choice([None, 1])}
+    provider = chance.choice(["coinbase", "kraken"])
+    ProviderSymbol.objects.update_or_create(symbol=symbol, provider=provider, defaults=defaults)
+
+
+STEPS: tuple[Callable[[random.Random], None], ...] = (
+    new_symbol, edited_symbol, edited_symbol, edited_symbol, deleted_symbol, new_board,
+    edited_board, deleted_board, placed, placed, placed, removed, coded,
+)  # fmt: skip
+
+
+def written(listed: Listed) -> tuple[list[tuple[str, str, bool, str]], list[BoardView]]:
+    """Return all that is listed in a form that can be compared."""
+    symbols = listed.symbols.items()
+    return [(code, e.name, e.active, e.kind) for code, e in symbols], list(listed.boards.values())
+
+
+async def all_read(live_parts: Any) -> None:
+    """Wait until a process has read all changes."""
+    number = await sync_to_async(lease.changes)()
+    await live_parts.refresh()
+    reads = live_parts.reading
+    await until(lambda: reads.number >= number and (not reads.task or reads.task.done()))
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_reading_what_changed_gives_the_same_as_reading_everything(
+    live_parts: Any, settings: Any, seed: int, monkeypatch: pytest.MonkeyPatch
+):
+    settings.QUOTES = settings.QUOTES | {"PROVIDERS": ["kraken", "coinbase"]}
+    chance = random.Random(seed)
+
+    def edit() -> None:
+        with transaction.atomic():
+            for step in chance.choices(STEPS, k=chance.randrange(1, 5)):
+                step(chance)
+
+    await sync_to_async(new_symbol)(chance)
+    await sync_to_async(new_board)(chance)
+    monkeypatch.setattr(Reading, "everything", None)  # only the changes are to be read
+    await all_read(live_parts)
+    for _ in range(15):
+        await sync_to_async(edit)()
+        await all_read(live_parts)
+        assert written(live_parts.listed) == written(await sync_to_async(load_listed)())
+        chains = await sync_to_async(load_chains)(conf.get("PROVIDERS"))
+        assert live_parts.store.chains == {code: tuple(chain) for code, chain in chains.items()}
+        assert live_parts.store.states.keys() == live_parts.listed.symbols.keys()
+
+
+async def test_one_edited_symbol_of_many_is_read_alone(live_parts: Any):
+    def list_many() -> None:
+        board = Board.objects.create(slug="b", title="B")
+        for number in range(30):
+            symbol = Symbol.objects.create(code=f"S{number}", name="A share", kind="stock")
+            BoardSymbol.objects.create(board=board, symbol=symbol, position=number)
+
+    await sync_to_async(list_many)()
+    await live_parts.reload()
+    before = live_parts.listed
+
+    def edit() -> None:
+        symbol = Symbol.objects.get(code="S7")
+        symbol.name = "Another name"
+        symbol.save()
+
+    await sync_to_async(edit)()
+    await all_read(live_parts)
+    now = live_parts.listed
+    assert now.symbols["S7"].name == "Another name"
+    others = before.symbols.keys() - {"S7"}
+    assert all(now.symbols[code] is before.symbols[code] for code in others)
+    assert now.boards["b"] is before.boards["b"]  # its rows are the same
+
+
+async def test_a_symbol_that_is_switched_on_has_its_last_quote_at_once(
+    live_parts: Any, make_quote: Callable[..., Any]
+):
+    symbol = await Symbol.objects.acreate(code="AAPL", name="Apple", kind="stock", active=False)
+    quote = make_quote("AAPL", "101")
+    await sync_to_async(records.save_last_quotes)({"AAPL": ((1, 1), quote)})
+    await live_parts.reload()
+    symbol.active = True
+    await symbol.asave()
+    await all_read(live_parts)
+    assert live_parts.store.states["AAPL"].quote.last == quote.last
+
+
+async def test_nothing_but_the_number_is_read_if_nothing_changed(live_parts: Any):
+    await live_parts.reload()
+    before = live_parts.listed
+
+    def query_count() -> int:
+        with CaptureQueriesContext(connection) as queries:
+            journal.since(live_parts.changes)
+        return len(queries)
+
+    await all_read(live_parts)
+    assert live_parts.listed is before
+    assert await sync_to_async(query_count)() == 2
+
+
+async def test_hours_that_an_operator_corrects_are_read(live_parts: Any):
+    await live_parts.reload()
+    day = MarketDay(venue="XNYS", day=date(2026, 11, 30))
+    try:
+        await day.asave()
+        await all_read(live_parts)
+        assert sessions.corrections() == {("XNYS", date(2026, 11, 30)): None}
+    finally:
+        await day.adelete()
+        await all_read(live_parts)
+        assert sessions.corrections() == {}
+
+
+async def test_splits_are_read_with_their_symbol(live_parts: Any):
+    symbol = await Symbol.objects.acreate(code="AAPL", name="Apple", kind="stock")
+    await live_parts.reload()
+    await Split.objects.acreate(symbol=symbol, day=date(2026, 3, 2), new=4)
+    await all_read(live_parts)
+    assert live_parts.listed.symbols["AAPL"].split_days == [(date(2026, 3, 2), "4:1")]
+
+
+async def test_a_change_that_could_not_be_counted_is_read_with_everything(live_parts: Any):
+    await live_parts.reload()
+    await Symbol.objects.acreate(code="OLD", name="Old", kind="stock")
+    await Symbol.objects.filter(code="OLD").aupdate(code="NEW")  # no signal, so nothing is counted
+    await layer.send_change(listed=False)
+    await until(lambda: "NEW" in live_parts.listed.symbols)
