@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -56,6 +56,8 @@ class Feed:
         self.tasks: dict[str, asyncio.Task[None]] = {}
         self.chains: Mapping[str, Chain] = {}  # by symbol
         self.in_use: dict[str, str] = {}  # the provider that each symbol is fetched from
+        self.requested: dict[str, list[str]] = {}  # providers that get requests, by symbol
+        self.unsettled: set[str] = set()  # symbols that need more than their first provider
         self.number = 0
         self.rested_at = 0.0  # when the next batch may leave
         self.rerouted_at = 0.0
@@ -91,26 +93,17 @@ class Feed:
             if acted:
                 self.sources[provider.name].act()
         self.in_use = {each: name for each, name in self.in_use.items() if each in self.chains}
-        self.reroute()
+        self.requested, self.unsettled = {}, set(self.chains)
+        self._route()
+        self._watch_all()
 
     def reroute(self) -> None:
         """Choose the provider of each symbol.
 
         Preferred providers that fail still get requests, to notice when they work again.
         """
-        self.rerouted_at = self.clock()
-        wanted: dict[str, list[Instrument]] = {name: [] for name in self.sources}
-        for symbol, chain in self.chains.items():
-            chosen = self._best(symbol, chain)
-            if chosen != self.in_use.get(symbol):
-                self.in_use[symbol] = chosen
-                self.sources[chosen].poll_again(symbol)  # its stream may be quiet for long
-            for name, instrument in chain.items():
-                wanted[name].append(instrument)
-                if name == chosen and self._is_well(name, instrument):
-                    break
-        for name, instruments in wanted.items():
-            self._watch(self.sources[name], instruments)
+        if self._route():
+            self._watch_all()
 
     async def run(self) -> None:
         """Publish until cancelled: at least one batch a second, empty if no quote changed."""
@@ -193,6 +186,45 @@ class Feed:
     def _kind(self, symbol: str) -> str:
         chain = self.chains.get(symbol)
         return next(iter(chain.values())).kind if chain else ""
+
+    def _route(self) -> bool:
+        """Choose the provider of each symbol; return whether other requests are needed."""
+        self.rerouted_at = self.clock()
+        outdated = False
+        for symbol in self._to_route():
+            chain = self.chains[symbol]
+            chosen = self._best(symbol, chain)
+            if chosen != self.in_use.get(symbol):
+                self.in_use[symbol] = chosen
+                self.sources[chosen].poll_again(symbol)  # its stream may be quiet for long
+            names = self._requested(chain, chosen)
+            if self.requested.get(symbol) != names:
+                self.requested[symbol], outdated = names, True
+            if names == list(chain)[:1]:
+                self.unsettled.discard(symbol)
+            else:
+                self.unsettled.add(symbol)
+        return outdated
+
+    def _to_route(self) -> Collection[str]:
+        """Return the symbols that may need another provider than now."""
+        troubled = [source.troubled() for source in self.sources.values()]
+        some = self.unsettled.union(*(each for each in troubled if each is not None))
+        return list(self.chains) if None in troubled else some & self.chains.keys()
+
+    def _requested(self, chain: Chain, chosen: str) -> list[str]:
+        """Return the providers that get requests: the chosen one, and all before it that fail."""
+        names = list(chain)
+        well = self._is_well(chosen, chain[chosen])
+        return names[: names.index(chosen) + 1] if well else names
+
+    def _watch_all(self) -> None:
+        wanted: dict[str, list[Instrument]] = {name: [] for name in self.sources}
+        for symbol, chain in self.chains.items():
+            for name in self.requested[symbol]:
+                wanted[name].append(chain[name])
+        for name, instruments in wanted.items():
+            self._watch(self.sources[name], instruments)
 
     def _best(self, symbol: str, chain: Chain) -> str:
         used = self.in_use.get(symbol, "")

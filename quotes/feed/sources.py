@@ -71,6 +71,15 @@ class Source:
         """The reason why the provider refuses requests until the operator acts, or ""."""
         return self.provider.standing.refused("quotes")
 
+    def troubled(self) -> set[str] | None:
+        """Return the symbols that this provider may lack a price of; None for all of them."""
+        if self.failing_since is not None or self.refused:
+            return None
+        standing = self.provider.standing
+        codes = standing.unknown.keys() | standing.resting.keys()
+        lacking = {each.symbol for each in self.instruments if each.code in codes} if codes else ()
+        return {*self.unpriced, *lacking}
+
     def act(self) -> None:
         """Try a provider again that refused requests, because the operator changed something."""
         self.provider.standing.act()

@@ -255,11 +255,11 @@ class Simulated(Provider):
 
     async def quotes(self, instruments: Sequence[Instrument]) -> list[Quote]:
         """Move each instrument by one step."""
-        return [self._walk(instrument).step(self.clock()) for instrument in instruments]
+        return [quote async for quote in self._steps(instruments)]
 
     async def stream(self, instruments: Sequence[Instrument]) -> AsyncIterator[Quote]:
         """Yield a quote of each instrument at once, then ticks at the rate."""
-        for quote in await self.quotes(instruments):
+        async for quote in self._steps(instruments):
             yield quote
         if not instruments:
             return
@@ -288,6 +288,11 @@ class Simulated(Provider):
         bars = course_of(instrument, self.seed).candles(step, first * step, stop, now)
         grid = Grid(instrument)
         return [grid.candle(*each) for each in bars]
+
+    async def _steps(self, instruments: Sequence[Instrument]) -> AsyncIterator[Quote]:
+        for instrument in instruments:
+            await asyncio.sleep(0)  # the first step of each takes milliseconds
+            yield self._walk(instrument).step(self.clock())
 
     async def _wait(self, due: float, interval: float) -> tuple[int, float]:
         # Returns the number of ticks that are due, and when the next one is. So delays never add
