@@ -176,6 +176,7 @@ def make_quote() -> Callable[..., Any]:
 @pytest.fixture
 async def live_parts(transactional_db: None, settings: Any) -> AsyncIterator[Any]:
     """The live parts of this process, listening to the layer, without a feed."""
+    import quoteboard.asgi  # noqa: F401  # it sets logging up again: not during a test that reads the log
     from channels.layers import channel_layers
 
     from quotes import live
