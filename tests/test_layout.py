@@ -17,7 +17,7 @@ kinds charts
 quote conf sessions formats
 providers fields limits codes htmx due
 models
-feed store alerts catalogue
+feed store alerts catalogue instruments
 candles orders
 shown boards checks
 search watch

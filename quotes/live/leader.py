@@ -24,6 +24,7 @@ from quotes.feed.feed import Chain, Feed
 from quotes.live import journal, layer, lease
 from quotes.live.beat import Beat
 from quotes.live.database import DatabaseThread
+from quotes.live.instruments import DailyLists
 from quotes.live.reading import Edited
 from quotes.live.tasks import Tasks
 from quotes.live.writer import Writer
@@ -204,6 +205,7 @@ class Leader:
                 tasks.create_task(self.feed.run())
                 tasks.create_task(self.writer.keep_writing())
                 tasks.create_task(self.history.maintain(self.feed, self.providers))
+                tasks.create_task(DailyLists(self.providers).keep())
         finally:
             self.live.writer = None
             self.live.on_change.discard(self.symbols_changed)

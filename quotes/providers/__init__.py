@@ -37,6 +37,8 @@ class Instrument:
     tick_size: Decimal | None = None  # the smallest step of its price
     name: str = ""
     start: Decimal | None = None  # around which the price of a simulated market moves
+    base: str = ""  # in a list: what a pair prices, if its code does not show it: "BTC"
+    isin: str = ""  # in a list, if the source knows it: "US0378331005"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -59,6 +59,14 @@ STEPS = {  # seconds of a candle
 }
 ROWS = 10_000  # bars in one answer, at most
 BATCH = 100  # symbols in one request
+EXCHANGES = {  # of assets, with their names in the calendar
+    "NASDAQ": "NASDAQ",
+    "NYSE": "NYSE",
+    "AMEX": "NYSE AMERICAN",
+    "ARCA": "NYSE ARCA",
+    "NYSEARCA": "NYSE ARCA",
+    "BATS": "CBOE BZX",
+}
 COOL_DOWN = 60.0  # seconds to back off after too many requests: Alpaca counts by the minute
 COLUMNS = ("open", "high", "low", "close")  # of a candle; Alpaca uses the first letters
 
@@ -373,6 +381,7 @@ def read_asset(row: Any) -> Instrument | None:
         symbol="",
         code=code,
         kind="crypto" if is_crypto(code) else "stock",
+        exchange="" if is_crypto(code) else EXCHANGES.get(str(row.get("exchange")), ""),
         currency=currency(code),
         tick_size=price(row.get("price_increment")),
         name=str(row.get("name") or ""),

@@ -267,4 +267,5 @@ def read_coin(row: Any) -> Instrument | None:
     code = row.get("id") if isinstance(row, dict) else None
     if not code or not isinstance(code, str):
         return None
-    return Instrument(symbol="", code=code, name=str(row.get("name") or ""))
+    base = str(row.get("symbol") or "").upper()
+    return Instrument(symbol="", code=code, name=str(row.get("name") or ""), base=base)

@@ -47,7 +47,13 @@ COOL_DOWN = 60.0  # seconds to back off after too many requests: Finnhub counts 
 PACE = 1 / 30  # seconds from one request to the next
 STREAMED = 50  # symbols that a free key may stream
 MARKET = "XNYS"  # all stocks have the hours of this market
-MARKETS = ("XNYS", "XNAS", "XASE", "ARCX", "BATS")  # the exchanges; over the counter is left out
+MARKETS = {  # the exchanges, with their names in the calendar; over the counter is left out
+    "XNYS": "NYSE",
+    "XNAS": "NASDAQ",
+    "XASE": "NYSE AMERICAN",
+    "ARCX": "NYSE ARCA",
+    "BATS": "CBOE BZX",
+}
 REMEMBERED = timedelta(minutes=2)  # age of the quotes that a new stream repeats
 TRADE = re.compile(r'"s":\s*"([^"]*)"')  # in a frame of any number of trades
 NIGHT = timedelta(hours=5)  # from midnight UTC to that in New York; in summer 4, without trades
@@ -102,9 +108,9 @@ class Finnhub(Provider):
     async def instruments(self) -> list[Instrument]:
         """Return the stocks and funds at the exchanges of the United States."""
         found: list[Instrument] = []
-        for market in MARKETS:
+        for market, name in MARKETS.items():
             rows = await self._get("/stock/symbol", list, exchange="US", mic=market)
-            found += [each for each in map(read_instrument, rows) if each]
+            found += [each for row in rows if (each := read_instrument(row, name))]
         return found
 
     async def stream(self, instruments: Sequence[Instrument]) -> AsyncIterator[Quote]:
@@ -304,14 +310,22 @@ def traded(instrument: Instrument, last: Decimal, moment: datetime, now: datetim
     )
 
 
-def read_instrument(row: Any) -> Instrument | None:
+def read_instrument(row: Any, exchange: str = "") -> Instrument | None:
     """Turn a row of the list of symbols into an instrument; return None without a symbol."""
     code = row.get("symbol") if isinstance(row, dict) else None
     if not isinstance(code, str) or not code:
         return None
     kind = "etf" if row.get("type") in ("ETP", "ETF") else "stock"
     currency, name = str(row.get("currency") or "USD"), str(row.get("description") or "")
-    return Instrument(symbol="", code=code, kind=kind, currency=currency, name=name)
+    return Instrument(
+        symbol="",
+        code=code,
+        kind=kind,
+        exchange=exchange,
+        currency=currency,
+        name=name,
+        isin=str(row.get("isin") or ""),
+    )
 
 
 def is_in_hours(code: str, moment: datetime) -> bool:

@@ -17,7 +17,8 @@ from django.core.management import CommandError, call_command
 from quotes import conf
 from quotes.feed import records
 from quotes.management.commands.instruments import columns
-from quotes.models import ProviderSymbol, Symbol
+from quotes.models import Instrument as Stored
+from quotes.models import InstrumentList, ProviderSymbol, Symbol
 from quotes.providers import REGISTRY, Instrument
 from quotes.providers.coingecko import PLANS
 from quotes.providers.kit.budgets import Budget
@@ -181,6 +182,35 @@ class TestChecking:
             f"None of simulated, yahoo in {conf.PROVIDERS} has a list of instruments: "
             f"use one of: {WITH_A_LIST}"
         )
+
+
+class TestStoring:
+    def test_stores_the_lists_of_the_site(self, coinbase: Stub):
+        output = Output("--store")
+        assert (output.lines, output.error) == (["coinbase: stored 7 instruments"], "")
+        assert Stored.objects.get(symbol="BTC-EUR").currency == "EUR"
+
+    def test_continues_after_a_provider_that_fails_and_shows_no_password(self, coinbase: Stub):
+        output = Output("--store", "kraken", "coinbase")
+        assert re.match(
+            r"kraken: 127\.0\.0\.1:\d+/0/public/AssetPairs could not be", output.lines[0]
+        )
+        assert output.lines[1] == "coinbase: stored 7 instruments"
+        assert output.error == "not stored: kraken. Earlier lists of them are kept."
+        assert CANARY not in str(vars(output)) + InstrumentList.objects.get(pk="kraken").error
+
+    def test_keeps_the_list_before_if_a_new_one_can_not_be_right(self, coinbase: Stub):
+        Output("--store")
+        for number in range(10):
+            Stored.objects.create(
+                provider="coinbase", code=f"C{number}", symbol="C", kind="crypto", currency="USD"
+            )
+        refused = Output("--store", "coinbase")
+        assert "the list has 7 instruments, and the one before has 17" in refused.lines[0]
+        assert refused.error.startswith("not stored: coinbase.")
+        assert Stored.objects.count() == 17
+        assert Output("--store", "--shorter", "coinbase").error == ""
+        assert Stored.objects.count() == 7
 
 
 def test_control_characters_of_a_source_are_escaped():

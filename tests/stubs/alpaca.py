@@ -214,6 +214,7 @@ def _asset(code: str) -> dict[str, Any]:
     asset = {
         "id": "00000000-0000-4000-8000-000000000000",
         "class": "crypto" if crypto else "us_equity",
+        "exchange": "CRYPTO" if crypto else "NASDAQ",
         "symbol": code,
         "name": f"{code} Made-up",
         "status": "active",

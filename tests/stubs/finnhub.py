@@ -29,6 +29,7 @@ MARKET = {
     "MSFT": (370.1, 372.9, 368, 369, 371.3),
 }
 PLAIN = (10, 11, 9, 9.5, 9.6)
+ISINS = {"AAPL": "US0378331005"}
 
 
 class Finnhub(Exchange):
@@ -126,7 +127,7 @@ class Finnhub(Exchange):
                 await self.send(connection, {"type": "ping"})
 
 
-def _listed(code: str) -> dict[str, str]:
+def _listed(code: str) -> dict[str, str | None]:
     return {
         "symbol": code,
         "displaySymbol": code,
@@ -135,6 +136,7 @@ def _listed(code: str) -> dict[str, str]:
         "currency": "USD",
         "mic": "XNAS",
         "figi": "",
+        "isin": ISINS.get(code),  # None without a paid plan
     }
 
 

@@ -1,8 +1,7 @@
-"""`manage.py instruments`: search the instruments of a provider, or `--check` our codes."""
+"""`manage.py instruments`: search lists of providers, `--check` our codes, or `--store` lists."""
 
 from __future__ import annotations
 
-import asyncio
 from argparse import ArgumentTypeError
 from collections.abc import Sequence
 from typing import Any
@@ -10,14 +9,12 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from quotes import conf
-from quotes.doctor.beside import Loop
-from quotes.doctor.remedies import describe
-from quotes.doctor.secrecy import Secrecy
-from quotes.feed import records
-from quotes.feed.configured import configured_provider
+from quotes.doctor.requests import Failed, listed_by, request
+from quotes.instruments import lists
+from quotes.instruments.lists import RefusedList, keeps_a_list
 from quotes.management.terminal import ProgressLine, stops_on_control_c
 from quotes.models import ProviderSymbol
-from quotes.providers import REGISTRY, Instrument, Provider, ProviderError, provider_class
+from quotes.providers import REGISTRY, Instrument
 from quotes.providers.kit import options
 from quotes.quote.texts import one_line
 
@@ -25,13 +22,14 @@ SHOWN = 50  # instruments, without --limit
 
 
 class Command(BaseCommand):
-    """Search the instruments of a provider, or check our codes against them."""
+    """Search the instruments of a provider, check our codes against them, or store them."""
 
     help = (
         "Searches the instruments of a provider and prints those whose code or name contains "
         "every TEXT: code, name, currency, tick size and kind. With --check it compares the codes "
         "of active symbols with the lists of the providers and prints the codes that are not "
-        "in these lists. If there are any, the exit code is 1."
+        "in these lists. If there are any, the exit code is 1. With --store it stores the lists, "
+        "in which the admin finds a new symbol."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -43,7 +41,7 @@ class Command(BaseCommand):
             "text",
             nargs="*",
             metavar="TEXT",
-            help="text to search for; with --check, the name of another provider to check",
+            help="text to search for; with --check or --store, the name of another provider",
         )
         parser.add_argument(
             "--limit",
@@ -57,15 +55,28 @@ class Command(BaseCommand):
             action="store_true",
             help=f"check our codes for these providers (default: all in {conf.PROVIDERS})",
         )
+        parser.add_argument(
+            "--store",
+            action="store_true",
+            help=f"store the lists of these providers (default: all in {conf.PROVIDERS})",
+        )
+        parser.add_argument(
+            "--shorter",
+            action="store_true",
+            help="with --store, accept a list with less than half of the instruments of before",
+        )
 
     def handle(
-        self, *args: Any, provider: str, text: list[str], limit: int, check: bool, **options: Any
+        self, *args: Any, provider: str, text: list[str], limit: int, **options: Any
     ) -> None:
-        """Search or check, until it is done or until CONTROL-C."""
+        """Search, check or store, until it is done or until CONTROL-C."""
+        names = list(dict.fromkeys(filter(None, [provider, *text])))
         self.progress = ProgressLine(self.stderr)
         with stops_on_control_c(self.progress, self.stderr, "Stopped."):
-            if check:
-                self.check_codes(list(dict.fromkeys(filter(None, [provider, *text]))))
+            if options["check"]:
+                self.check_codes(names)
+            elif options["store"]:
+                self.store(names, shorter=options["shorter"])
             else:
                 self.search(provider, text, limit)
 
@@ -109,6 +120,22 @@ class Command(BaseCommand):
         if troubles:
             raise CommandError(" ".join(troubles))
 
+    def store(self, names: Sequence[str], *, shorter: bool) -> None:
+        """Store the lists of providers; raise CommandError if one can't be read or is refused."""
+        for name in names:
+            must_have_a_list(name)
+        failed = []
+        for name in names or configured_with_a_list():
+            try:
+                count = lists.store(name, self.read_instruments(name), shorter=shorter)
+                self.stdout.write(f"{name}: stored {count:,} instruments")
+            except (CommandError, RefusedList) as error:
+                lists.failed(name, str(error))
+                self.stdout.write(f"{name}: {error}")
+                failed.append(name)
+        if failed:
+            raise CommandError(f"not stored: {', '.join(failed)}. Earlier lists of them are kept.")
+
     def check_codes_of(self, name: str) -> int:
         """Print the codes of active symbols that a provider does not list; return how many."""
         rows = ProviderSymbol.objects.filter(provider=name, symbol__active=True)
@@ -131,38 +158,12 @@ class Command(BaseCommand):
         must_have_a_list(name)
         self.progress.show(f"requesting the list of {name} …")
         try:
-            return request_instruments(configured_provider(name))
-        except (ValueError, ProviderError) as error:
-            text = describe(error) if isinstance(error, ProviderError) else str(error)
-            raise CommandError(Secrecy().public(text)) from error
+            found: list[Instrument] | Failed = request([name], listed_by)[name]
         finally:
             self.progress.clear()
-
-
-def request_instruments(provider: Provider) -> list[Instrument]:
-    """Request a provider's list of instruments, counted in its monthly budget."""
-    budget = provider.standing.budget
-    if budget.plan.per_month is not None:
-        budget.read_month(*records.load_uses().get(provider.name, ("", 0)))
-    try:
-        with asyncio.Runner(loop_factory=Loop) as runner:
-            return runner.run(read_list(provider))
-    finally:
-        if requests := budget.report():
-            records.add_uses({provider.name: requests})
-
-
-async def read_list(provider: Provider) -> list[Instrument]:
-    """Return a provider's instruments, and close it."""
-    try:
-        return await provider.instruments()
-    finally:
-        await provider.aclose()
-
-
-def keeps_a_list(name: str) -> bool:
-    """Return whether a provider lists its instruments; raise ValueError if it is unknown."""
-    return provider_class(name).instruments is not Provider.instruments
+        if isinstance(found, Failed):
+            raise CommandError(str(found))
+        return found
 
 
 def with_a_list() -> list[str]:
