@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms
@@ -15,6 +16,11 @@ from quotes import conf
 from quotes.admin.labels import LabelledInlineRows
 from quotes.models import ProviderSymbol
 from quotes.providers import REGISTRY
+
+
+def given_codes(query: Mapping[str, str]) -> list[dict[str, str]]:
+    """Return the codes in the address of a form, as rows of it: coinbase=BTC-USD."""
+    return [{"provider": name, "code": query[name]} for name in REGISTRY if query.get(name)]
 
 
 def choices() -> dict[str, str]:
@@ -63,6 +69,10 @@ class ProviderSymbolInline(admin.TabularInline):
     formset = CodeRows
     template = "quotes/admin/tabular.html"
     extra = 1
+
+    def get_extra(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> int:
+        """Return the number of empty rows, and of those that the address of the form fills."""
+        return self.extra + (0 if obj else len(given_codes(request.GET)))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ProviderSymbol]:
         """Read the codes together with their symbol."""

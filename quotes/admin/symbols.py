@@ -18,7 +18,8 @@ from django.utils.translation import get_language, gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from quotes import catalogue, conf, formats, sessions
-from quotes.admin.codes import ProviderSymbolInline
+from quotes.admin.codes import ProviderSymbolInline, given_codes
+from quotes.admin.find import FindsSymbols
 from quotes.admin.lists import ListAdmin
 from quotes.admin.places import BoardsInline
 from quotes.admin.splits import SplitInline
@@ -52,7 +53,7 @@ class SymbolForm(forms.ModelForm):
 
 
 @admin.register(Symbol)
-class SymbolAdmin(ListAdmin):
+class SymbolAdmin(FindsSymbols, ListAdmin):
     """Symbols, which can be searched, filtered and switched on and off."""
 
     empty_text = _(
@@ -81,11 +82,24 @@ class SymbolAdmin(ListAdmin):
         codes = Prefetch("provider_symbols", ProviderSymbol.objects.order_by("provider"))
         return super().get_queryset(request).select_related("last_quote").prefetch_related(codes)
 
+    def get_formset_kwargs(
+        self, request: HttpRequest, obj: Any, inline: Any, prefix: str
+    ) -> dict[str, Any]:
+        """Fill in the codes that the address of the form has."""
+        options: dict[str, Any] = super().get_formset_kwargs(request, obj, inline, prefix)
+        if isinstance(inline, ProviderSymbolInline) and request.method == "GET" and not obj.pk:
+            options["initial"] = given_codes(request.GET)
+        return options
+
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Save the codes and places, and warn of a symbol that visitors won't see move."""
         super().save_related(request, form, formsets, change)
         for hint in hints(form.instance) if formsets else ():  # not for each row of a list
             self.message_user(request, hint, messages.WARNING)
+
+    def shown(self, symbol: Symbol | None) -> Shown | None:
+        """Return a symbol of the catalogue with its newest price."""
+        return self._shown(symbol) if symbol else None
 
     def _shown(self, symbol: Any) -> Shown:
         if not hasattr(symbol, "shown"):

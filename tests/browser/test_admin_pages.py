@@ -55,6 +55,7 @@ PAGES = {
     "no marketday found": f"{QUOTES}/marketday/?venue=XTSE",
     "search": f"{QUOTES}/symbol/?q=bitcoin&active__exact=1&o=-1.2",
     **{f"new {name}": f"{QUOTES}/{name}/add/" for name in LISTS if name != "heldprice"},
+    "form of a new symbol": f"{QUOTES}/symbol/add/?code=",
     **{name: f"{QUOTES}/{name}/{{{name}}}/change/" for name in LISTS},
     "deletion": f"{QUOTES}/symbol/{{symbol}}/delete/",
     "history": f"{QUOTES}/symbol/{{symbol}}/history/",

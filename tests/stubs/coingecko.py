@@ -26,6 +26,7 @@ MARKET: dict[str, dict[str, tuple[float | None, ...]]] = {
 }
 CURRENCIES = ("usd", "eur", "btc", "gbp")
 NAMES = {"bitcoin": "Bitcoin", "ethereum": "Ethereum", "shiba-inu": "Shiba Inu"}
+SHORT = {"bitcoin": "btc", "ethereum": "eth", "shiba-inu": "shib"}
 PAGE = 250  # rows on one page
 STEPS = {1: 1800, 7: 14_400, 14: 14_400, 30: 14_400, 90: 345_600, 180: 345_600, 365: 345_600}
 DAY = 86_400
@@ -113,7 +114,7 @@ class CoinGecko(Exchange):
 
 
 def _coin(code: str) -> dict[str, Any]:
-    return {"id": code, "symbol": code[:3], "name": NAMES.get(code, code.title())}
+    return {"id": code, "symbol": SHORT.get(code, code), "name": NAMES.get(code, code.title())}
 
 
 @asynccontextmanager

@@ -1,0 +1,154 @@
+"""The page that finds a new symbol by what an operator knows of it, and fills its form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+from django.contrib import admin, messages
+from django.contrib.admin.options import IS_POPUP_VAR
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils.text import get_text_list
+from django.utils.translation import gettext
+from django.views.decorators.http import require_POST
+
+from quotes import conf, formats
+from quotes.doctor.requests import Failed, listed_by
+from quotes.doctor.requests import request as request_from
+from quotes.instruments import lists, search
+from quotes.instruments.lists import RefusedList, keeps_a_list
+from quotes.instruments.search import Candidate
+from quotes.models import InstrumentList, Symbol
+from quotes.providers import REGISTRY
+from quotes.shown import provider_title
+
+PATIENCE = 20.0  # seconds for all lists
+FORM, FIND = "admin:quotes_symbol_add", "admin:quotes_symbol_find"
+
+
+class Offer(NamedTuple):
+    """A candidate, with the address of the form that it fills."""
+
+    candidate: Candidate
+    link: str
+    sources: list[tuple[str, str]]  # the title of each source, and its code
+    kind: str
+    price: Any  # the symbol in the catalogue, as it is shown
+
+
+class FindsSymbols(admin.ModelAdmin):
+    """The admin of symbols, in which a search is used in place of an empty form."""
+
+    def get_urls(self) -> list[Any]:
+        """Add the addresses of the search and of its lists."""
+        view = self.admin_site.admin_view
+        return [
+            path("find/", view(self.find_view), name="quotes_symbol_find"),
+            path("find/lists/", view(require_POST(self.lists_view)), name="quotes_symbol_lists"),
+            *super().get_urls(),
+        ]
+
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """Return the form, or lead to the search if nothing is known of the symbol yet."""
+        knows = IS_POPUP_VAR in request.GET or "code" in request.GET
+        if request.method == "GET" and not knows and self.has_add_permission(request):
+            return HttpResponseRedirect(reverse(FIND))
+        return super().add_view(request, form_url, extra_context)
+
+    def find_view(self, request: HttpRequest) -> HttpResponse:
+        """Show the candidates for what the operator typed."""
+        self._may_add(request)
+        text, names = request.GET.get("q", "").strip(), with_a_list()
+        found, known = search.find(text, names), list(states(names))
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "media": self.media,
+            "title": gettext("Add a symbol"),
+            "text": text,
+            "max_length": search.MAX_LENGTH,
+            "offers": [offer(each, self.shown(each.listed)) for each in found.candidates],
+            "more": found.more,
+            "lists": known,
+            "any_read": any(state.read_at for _, state in known),
+            "sources": get_text_list(list(map(provider_title, names)), gettext("and")),
+            "known": get_text_list(list(map(provider_title, all_with_a_list())), gettext("and")),
+            "by_hand": f"{reverse(FORM)}?{urlencode({'code': text.upper()})}",
+        }
+        return TemplateResponse(request, "quotes/admin/find.html", context)
+
+    def lists_view(self, request: HttpRequest) -> HttpResponse:
+        """Read the lists of all providers of this site now."""
+        self._may_add(request)
+        for name, answer in request_from(with_a_list(), listed_by, PATIENCE).items():
+            named = {"provider": provider_title(name)}
+            try:
+                if isinstance(answer, Failed):
+                    raise answer
+                named["count"] = f"{lists.store(name, answer):,}"
+            except (Failed, RefusedList) as error:
+                lists.failed(name, str(error))
+                text = gettext("The list of %(provider)s was not read: %(error)s")
+                self.message_user(request, text % {**named, "error": error}, messages.WARNING)
+            else:
+                text = gettext("The list of %(provider)s was read: %(count)s instruments.")
+                self.message_user(request, text % named, messages.SUCCESS)
+        query = urlencode({"q": text}) if (text := request.POST.get("q", "")) else ""
+        return HttpResponseRedirect(f"{reverse(FIND)}?{query}")
+
+    def shown(self, symbol: Symbol | None) -> Any:
+        """Return a symbol of the catalogue as its list shows it."""
+        raise NotImplementedError
+
+    def _may_add(self, request: HttpRequest) -> None:
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+
+
+def with_a_list() -> list[str]:
+    """Return the providers of this site that have a list, in their order."""
+    return [name for name in conf.get("PROVIDERS") if keeps_a_list(name)]
+
+
+def all_with_a_list() -> list[str]:
+    """Return all providers that have a list."""
+    return [name for name in REGISTRY if keeps_a_list(name)]
+
+
+def states(names: Sequence[str]) -> Iterator[tuple[str, InstrumentList]]:
+    """Yield the titles of providers, each with what is known about its list."""
+    known = InstrumentList.objects.in_bulk(names)
+    for name in names:
+        yield provider_title(name), known.get(name) or InstrumentList(provider=name)
+
+
+def offer(candidate: Candidate, price: Any) -> Offer:
+    """Return a candidate as the page shows it."""
+    sources = [(provider_title(row.provider), row.code) for row in candidate.rows]
+    query = urlencode(values(candidate))
+    kind = Symbol.Kind(candidate.kind).label
+    return Offer(candidate, f"{reverse(FORM)}?{query}", sources, str(kind), price)
+
+
+def values(candidate: Candidate) -> dict[str, str]:
+    """Return what a candidate fills into the form: fields, and codes by provider."""
+    size = candidate.tick_size
+    codes = {row.provider: row.code for row in candidate.rows}
+    is_american = candidate.kind in ("stock", "etf") and candidate.currency == "USD"
+    if is_american and "yahoo" in conf.get("PROVIDERS"):  # it has no list, and this rule
+        codes["yahoo"] = candidate.symbol.replace(".", "-")
+    return {
+        "code": candidate.symbol,
+        "name": candidate.name,
+        "kind": candidate.kind,
+        "exchange": candidate.exchange,
+        "currency": candidate.currency,
+        "tick_size": "" if size is None else formats.plain(size.normalize()),
+        **codes,
+    }

@@ -1,0 +1,227 @@
+"""A new symbol is found by what an operator knows of it, and fills the form of the admin."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from html import unescape
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.core.management import call_command
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from quotes.instruments import lists
+from quotes.models import Instrument, InstrumentList, ProviderSymbol, Symbol
+from quotes.providers import Instrument as Listed
+from quotes.staff.groups import make_groups
+from tests.servers import Stub, free_port
+
+FIND, ADD = "/admin/quotes/symbol/find/", "/admin/quotes/symbol/add/"
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Stub]:
+    """A stub of Coinbase that the tests of this file share."""
+    stub = Stub()
+    yield stub
+    stub.stop()
+
+
+@pytest.fixture
+def coinbase(running: Stub, settings: Any) -> Iterator[Stub]:
+    """A site with prices of Coinbase."""
+    settings.QUOTES = {
+        "PROVIDERS": ["coinbase", "simulated"],
+        "PROVIDER_OPTIONS": {"coinbase": {"rest_url": f"http://127.0.0.1:{running.port}"}},
+    }
+    yield running
+    running.ask("/_mode?to=ok")
+
+
+def log_in(group: str = "") -> Client:
+    user = User.objects.create(username="alice", is_staff=True, is_superuser=not group)
+    if group:
+        make_groups()
+        user.groups.add(Group.objects.get(name=group))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def alice(db: None) -> Client:
+    """Alice runs the site; she is logged in."""
+    return log_in()
+
+
+def text(response: Any) -> str:
+    """Return the visible text of a page, on one line."""
+    body = response.content.decode().partition('id="content-main"')[2]
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", body)).split())
+
+
+def links(response: Any) -> dict[str, str]:
+    """Return the addresses of the links of a page by their text."""
+    found = re.findall(r'<a\b[^>]*href="([^"]*)"[^>]*>(.*?)</a>', response.content.decode())
+    return {re.sub("<[^>]+>", "", name): unescape(address) for address, name in found}
+
+
+def filled(alice: Client, address: str) -> dict[str, str]:
+    """Return the values of the form at an address."""
+    form = alice.get(address).context["adminform"].form
+    return {name: str(form[name].value() or "") for name in form.fields}
+
+
+def codes(alice: Client, address: str) -> dict[str, str]:
+    """Return the provider codes in the form at an address."""
+    rows = alice.get(address).context["inline_admin_formsets"][0].formset.forms
+    return {row["provider"].value(): row["code"].value() for row in rows if row["code"].value()}
+
+
+def test_the_button_to_add_a_symbol_leads_to_the_search(alice: Client, coinbase: Stub):
+    response = alice.get(f"{ADD}?_changelist_filters=active__exact%3D1", follow=True)
+    assert response.redirect_chain == [(FIND, 302)]
+    assert "Code, name or ISIN" in text(response)
+    assert alice.get(f"{ADD}?_popup=1").status_code == 200  # from the form of another model
+
+
+def test_a_site_whose_providers_have_no_list_has_a_form_to_fill_in_by_hand(
+    alice: Client, settings: Any
+):
+    settings.QUOTES = {"PROVIDERS": ["simulated", "yahoo"]}
+    page = alice.get(f"{FIND}?q=btc-usd")
+    assert "No provider of this site has a list of instruments" in text(page)
+    assert "Alpaca, Binance, Coinbase, CoinGecko, Finnhub and Kraken" in text(page)
+    assert filled(alice, links(page)["Fill in the form by hand"])["code"] == "BTC-USD"
+
+
+def test_lists_that_were_not_read_yet_are_read_on_request(alice: Client, coinbase: Stub):
+    page = alice.get(f"{FIND}?q=btc")
+    assert "No list has been read yet" in text(page)
+    assert "Coinbase: not read yet" in text(page)
+    read = alice.post(f"{FIND}lists/", {"q": "btc"}, follow=True)
+    assert "The list of Coinbase was read: 7 instruments." in read.content.decode()
+    assert "2 candidates BTC-USD" in text(read)
+    assert "Coinbase: 7 instruments, read 0 minutes ago" in text(read).replace("\xa0", " ")
+
+
+def test_a_list_that_can_not_be_read_keeps_the_one_before(alice: Client, coinbase: Stub):
+    call_command("instruments", "--store", verbosity=0)
+    coinbase.ask("/_mode?to=maintenance")
+    page = alice.post(f"{FIND}lists/", follow=True)
+    assert "The list of Coinbase was not read:" in page.content.decode()
+    assert "The last try failed: " in text(page)
+    assert "503" in InstrumentList.objects.get().error
+    assert Instrument.objects.count() == 7
+
+
+def test_a_provider_at_a_wrong_address_shows_no_password(alice: Client, settings: Any):
+    address = f"http://user:canary-in-the-mine@127.0.0.1:{free_port()}"
+    options = {"coinbase": {"rest_url": address}}
+    settings.QUOTES = {"PROVIDERS": ["coinbase"], "PROVIDER_OPTIONS": options}
+    page = alice.post(f"{FIND}lists/", follow=True).content.decode()
+    assert "The list of Coinbase was not read:" in page
+    assert "canary" not in page + InstrumentList.objects.get().error
+
+
+def test_a_candidate_shows_its_sources_and_leads_to_a_filled_form(alice: Client, settings: Any):
+    settings.QUOTES = {"PROVIDERS": ["alpaca", "finnhub", "yahoo"]}
+    share = {"symbol": "", "code": "BRK.B", "kind": "stock", "exchange": "NYSE"}
+    lists.store("alpaca", [Listed(**share, name="Berkshire Hathaway Inc. Class B")])
+    lists.store("finnhub", [Listed(**share, name="BERKSHIRE HATHAWAY INC-CL B")])
+    page = alice.get(f"{FIND}?q=brk-b")
+    assert (
+        "BRK.B Berkshire Hathaway Inc. Class B Add BRK.B Stock · NYSE · USD "
+        "Alpaca BRK.B , Finnhub BRK.B" in text(page)
+    )
+    address = links(page)["Add BRK.B"]
+    expected = {"code": "BRK.B", "name": "Berkshire Hathaway Inc. Class B", "kind": "stock"}
+    expected |= {"exchange": "NYSE", "currency": "USD", "active": "True"}
+    assert expected.items() <= filled(alice, address).items()
+    # Yahoo has no list; it writes classes of shares in another way
+    assert codes(alice, address) == {"alpaca": "BRK.B", "finnhub": "BRK.B", "yahoo": "BRK-B"}
+    assert not Symbol.objects.exists()
+
+
+def test_a_pair_fills_its_tick_size_in_full(alice: Client, coinbase: Stub):
+    call_command("instruments", "--store", verbosity=0)
+    address = links(alice.get(f"{FIND}?q=tiny"))["Add TINY-USD"]
+    form = filled(alice, address)
+    assert (form["tick_size"], form["exchange"]) == ("0.0000000001", "CRYPTO")
+    assert codes(alice, address) == {"coinbase": "TINY-USD"}
+
+
+def test_the_filled_form_is_saved_with_its_codes(alice: Client, coinbase: Stub):
+    call_command("instruments", "--store", verbosity=0)
+    address = links(alice.get(f"{FIND}?q=sol"))["Add SOL-USD"]
+    response = alice.get(address)
+    form = {
+        name: str(each.value() if each.value() is not None else "")
+        for part in (
+            response.context["adminform"].form,
+            *(row for rows in response.context["inline_admin_formsets"] for row in rows.formset),
+            *(rows.formset.management_form for rows in response.context["inline_admin_formsets"]),
+        )
+        for each in part
+        if (name := each.html_name)
+    }
+    assert alice.post(address, form).status_code == 302
+    assert str(ProviderSymbol.objects.get(symbol__code="SOL-USD")) == "coinbase:SOL-USD"
+
+
+def test_a_candidate_in_the_catalogue_leads_to_its_symbol(alice: Client, coinbase: Stub):
+    call_command("instruments", "--store", verbosity=0)
+    bitcoin = Symbol.objects.create(code="XBT", name="Bitcoin", kind="crypto", currency="USD")
+    ProviderSymbol.objects.create(symbol=bitcoin, provider="coinbase", code="BTC-USD")
+    page = alice.get(f"{FIND}?q=btc-usd")
+    address = links(page)["Already in the catalogue: XBT"]
+    assert address == f"/admin/quotes/symbol/{bitcoin.pk}/change/"
+
+
+def test_what_no_list_has_can_still_be_filled_in_by_hand(alice: Client, coinbase: Stub):
+    call_command("instruments", "--store", verbosity=0)
+    page = alice.get(FIND, {"q": "<b>gold</b> & more"})
+    words = "Nothing matches “&lt;b&gt;gold&lt;/b&gt; &amp; more” in the lists of Coinbase."
+    assert words in page.content.decode()
+    address = links(page)["Fill in the form by hand"]
+    assert dict(parse_qsl(urlsplit(address).query)) == {"code": "<B>GOLD</B> & MORE"}
+
+
+def test_the_number_of_queries_does_not_depend_on_the_candidates(alice: Client, coinbase: Stub):
+    def count(typed: str) -> int:
+        with CaptureQueriesContext(connection) as queries:
+            alice.get(f"{FIND}?q={typed}")
+        return len(queries)
+
+    some = [Listed(symbol="", code=f"A{n}-USD", name=f"A{n}/USD") for n in range(30)]
+    lists.store("coinbase", some)
+    for n in range(30):
+        Symbol.objects.create(code=f"A{n}-USD", name="A", kind="crypto", currency="USD")
+    assert count("a") == count("a7")
+
+
+@pytest.mark.parametrize("path", [FIND, ADD])
+def test_a_viewer_finds_and_reads_nothing(path: str, coinbase: Stub):
+    bob = log_in("Quotes viewer")
+    before = coinbase.load()
+    assert bob.get(path, follow=True).status_code == 403
+    assert bob.post(f"{FIND}lists/").status_code == 403
+    assert coinbase.load() == before
+
+
+def test_an_editor_may_add_a_symbol(coinbase: Stub):
+    assert log_in("Quotes editor").get(FIND).status_code == 200
+
+
+def test_lists_are_read_by_a_form_only(alice: Client, coinbase: Stub):
+    assert alice.get(f"{FIND}lists/").status_code == 405
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(User.objects.get(username="alice"))
+    assert strict.post(f"{FIND}lists/").status_code == 403
