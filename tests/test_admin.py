@@ -36,6 +36,7 @@ from quotes.models import (
 )
 from quotes.providers import REGISTRY
 from quotes.quote.wire import to_wire
+from tests.servers import free_port
 
 SYMBOLS = "/admin/quotes/symbol/"
 BOARDS = "/admin/quotes/board/"
@@ -404,7 +405,8 @@ def test_a_symbol_is_added_with_its_code_at_a_provider_and_its_board(alice: Clie
     ("providers", "placed", "active", "warnings"),
     [
         (["simulated"], True, True, []),
-        (["kraken", "coinbase"], True, True, []),  # the form has a code for coinbase
+        # the form has a code for coinbase, which does not answer
+        (["kraken", "coinbase"], True, True, ["Coinbase did not answer, so TSLA-USD was not"]),
         (["kraken"], True, True, ["has no price, because it has no code for a provider of this"]),
         (["simulated"], False, True, ["is on no board. Add one"]),
         (["kraken"], False, False, []),
@@ -419,7 +421,12 @@ def test_a_saved_symbol_that_visitors_will_not_see_move_has_a_warning(
     active: bool,
     warnings: list[str],
 ):
-    settings.QUOTES = {**settings.QUOTES, "PROVIDERS": providers}
+    nowhere = {"coinbase": {"rest_url": f"http://127.0.0.1:{free_port()}"}}
+    settings.QUOTES = {
+        **settings.QUOTES,
+        "PROVIDERS": providers,
+        "PROVIDER_OPTIONS": nowhere,
+    }
     given = symbol_form(
         active="on" if active else "",
         **{
@@ -584,12 +591,6 @@ def test_a_code_is_for_one_of_the_known_providers(
     assert errors(response) == "Unknown provider “coinbse”: choose a provider from the list."
     assert alice.post(path, code_form(row, provider="mint")).status_code == 302
     assert str(ProviderSymbol.objects.get()) == "mint:BTC-USD-AT-COINBASE"
-
-
-def test_a_symbol_of_an_unknown_exchange_has_a_warning(alice: Client, listed: Board):
-    response = alice.post(f"{SYMBOLS}add/", symbol_form(exchange="NASDAK"), follow=True)
-    texts = [str(each) for each in response.context["messages"]]
-    assert any("The hours of the exchange “NASDAK” are not known." in text for text in texts)
 
 
 def test_a_code_of_an_unknown_provider_is_shown_as_such_and_blocks_nothing(

@@ -13,8 +13,9 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from quotes import conf
+from quotes.admin.contradictions import ACCEPTED, Findings, findings
 from quotes.admin.labels import LabelledInlineRows
-from quotes.models import ProviderSymbol
+from quotes.models import ProviderSymbol, Symbol
 from quotes.providers import REGISTRY
 
 
@@ -53,7 +54,37 @@ class ProviderSymbolForm(forms.ModelForm):
 
 
 class CodeRows(LabelledInlineRows):
-    """The provider codes of a symbol, which are named by both."""
+    """The provider codes of a symbol, which are named by both, and compared with their sources."""
+
+    findings = Findings()
+
+    def clean(self) -> None:
+        """Refuse what contradicts the symbol, unless the operator accepts just that."""
+        super().clean()
+        if any(self.errors) or not (self.instance.code and self.instance.currency):
+            return  # these are corrected first
+        stored: Any = Symbol.objects.filter(pk=self.instance.pk).first()
+
+        def changed(name: str) -> bool:
+            return stored is None or getattr(stored, name) != getattr(self.instance, name)
+
+        rows = [each for each in self.forms if each not in self.deleted_forms]
+        all_changed = changed("currency") or changed("kind")
+        codes = {
+            row.cleaned_data["provider"]: row.cleaned_data["code"]
+            for row in rows
+            if row.cleaned_data.get("code") and (all_changed or row.has_changed())
+        }
+        self.findings = findings(self.instance, codes, changed)
+        if self.findings.contradictions and self.data.get(ACCEPTED) != self.findings.seal:
+            raise forms.ValidationError(
+                gettext("Not saved: the top of this form shows what contradicts the symbol.")
+            )
+
+    def find(self, symbol: Symbol) -> None:
+        """Compare what the address of a new form has filled in."""
+        codes = {each["provider"]: each["code"] for each in self.initial_extra or ()}
+        self.findings = findings(symbol, codes, lambda name: True)
 
     def row(self, instance: ProviderSymbol) -> str:
         """Return the symbol and the provider."""

@@ -18,7 +18,8 @@ from django.utils.translation import get_language, gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from quotes import catalogue, conf, formats, sessions
-from quotes.admin.codes import ProviderSymbolInline, given_codes
+from quotes.admin.codes import CodeRows, ProviderSymbolInline, given_codes
+from quotes.admin.contradictions import fixed
 from quotes.admin.find import FindsSymbols
 from quotes.admin.lists import ListAdmin
 from quotes.admin.places import BoardsInline
@@ -91,9 +92,35 @@ class SymbolAdmin(FindsSymbols, ListAdmin):
             options["initial"] = given_codes(request.GET)
         return options
 
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Return the form, or save it; with a fix, change it before."""
+        if change := request.POST.get("_fix"):
+            request.POST = fixed(request.POST, change)  # type: ignore[assignment]
+        return super().changeform_view(request, *args, **kwargs)
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """Return the page of the form, with what contradicts the symbol."""
+        for each in context["inline_admin_formsets"]:
+            if isinstance(each.formset, CodeRows):
+                if (
+                    request.method == "GET"
+                    and not each.formset.instance.pk
+                    and request.GET.get("code")
+                ):
+                    known = ("code", "kind", "exchange", "currency")
+                    each.formset.find(Symbol(**{name: request.GET.get(name, "") for name in known}))
+                context["findings"] = each.formset.findings
+        return super().render_change_form(request, context, *args, **kwargs)
+
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Save the codes and places, and warn of a symbol that visitors won't see move."""
         super().save_related(request, form, formsets, change)
+        for answer in [
+            a for each in formsets if isinstance(each, CodeRows) for a in each.findings.failures
+        ]:
+            self.message_user(request, answer.text, messages.WARNING)
         for hint in hints(form.instance) if formsets else ():  # not for each row of a list
             self.message_user(request, hint, messages.WARNING)
 

@@ -47,7 +47,7 @@ class Candidate:
         """The best name of its lists: words rather than capitals, and those of a coin alone."""
         names = [row.name.partition(" / ")[0] for row in self.rows if row.name]
         if self.coin and all("/" in name for name in names):
-            return self.coin
+            return self.coin if self.currency == "USD" else f"{self.coin} / {self.currency}"
         return min(names, key=lambda name: ("/" in name, name.isupper()), default=self.symbol)
 
     @property
@@ -254,9 +254,11 @@ def with_the_catalogue(groups: Sequence[tuple[str, Sequence[Instrument]]]) -> li
 
 def coin_names(bases: Collection[str]) -> dict[str, str]:
     """Return the names of coins, from the catalogue or else from a list with one coin so called."""
-    codes = {f"{base}-{currency}": base for base in bases for currency in ("EUR", "USDT", "USD")}
+    codes = {f"{base}-{currency}": base for base in bases for currency in ("EUR", "USD")}
     rows = Instrument.objects.filter(symbol__in=codes, kind="crypto").exclude(name__contains="/")
     names = rows.values_list("base").annotate(Count("pk"), Min("name"))
     found = {base: name for base, count, name in names if count == 1}
-    symbols = Symbol.objects.filter(code__in=codes, kind="crypto").values_list("code", "name")
-    return found | {codes[code]: name for code, name in symbols}
+    symbols = Symbol.objects.filter(code__in=codes, kind="crypto").order_by("currency")
+    for code, name in symbols.values_list("code", "name"):
+        found[codes[code]] = name.partition(" / ")[0]
+    return found

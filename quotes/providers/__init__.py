@@ -70,6 +70,7 @@ class Provider(ABC):
     max_bytes: ClassVar[int] = MAX_BYTES  # of an answer; a list of all instruments may be longer
     sizes: ClassVar[bool] = True  # whether `instruments` returns tick sizes
     needs_code: ClassVar[bool] = True  # whether a symbol must have a code for this provider
+    any_currency: ClassVar[bool] = False  # whether a code has prices in many currencies
     invented: ClassVar[bool] = False  # its prices are simulated, and never replace real ones
     poll_interval: float = 5.0  # seconds between two calls of `quotes`; it may depend on the plan
     plan: Plan = Plan()  # the limits of the source

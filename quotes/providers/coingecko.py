@@ -47,6 +47,7 @@ class CoinGecko(Provider):
 
     name = "coingecko"
     title = "CoinGecko"
+    any_currency = True
     attribution = "Data provided by CoinGecko (www.coingecko.com)"
     max_bytes = 4 * 2**20  # for the list of all coins
     steps = DAYS

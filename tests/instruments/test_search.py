@@ -132,10 +132,10 @@ def test_a_share_has_its_exchange_and_the_kind_of_the_list_that_knows_it(stored:
 
 
 def test_a_pair_has_the_name_of_its_coin(stored: None):
-    assert first("BTC-EUR").name == "Bitcoin"
+    assert first("BTC-EUR").name == "Bitcoin / EUR"
     assert first("ETH-BTC").name == "ETH/BTC"  # no list and no symbol names it
     Symbol.objects.create(code="ETH-USD", name="Ethereum", kind="crypto", currency="USD")
-    assert first("ETH-BTC").name == "Ethereum"
+    assert first("ETH-BTC").name == "Ethereum / BTC"
 
 
 def test_coins_with_the_same_short_name_are_candidates_of_their_own(stored: None):

@@ -1,0 +1,290 @@
+"""What contradicts a symbol before it is saved: its sources, its exchange, and other symbols."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+from django.db.models import Value
+from django.db.models.functions import Replace
+from django.http import QueryDict
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import get_language, gettext
+
+from quotes import conf, formats, sessions
+from quotes.doctor.requests import Failed, request
+from quotes.instruments.terms import key
+from quotes.models import Instrument, InstrumentList, ProviderSymbol, Symbol
+from quotes.providers import REGISTRY, Provider, provider_class
+from quotes.providers import Instrument as Requested
+from quotes.quote import Quote
+from quotes.shown import provider_title
+
+PATIENCE = 3.0  # seconds for all sources together: a form does not wait longer
+SEPARATORS = "-./ _"  # between the parts of a code
+ACCEPTED = "accepted"  # the name of the box that accepts contradictions
+MAX_NAMED = 3  # exchanges with a similar name
+SIMILAR = 0.6  # of 1: NASDAK is NASDAQ
+ROW = re.compile(r"provider_symbols-[0-9]+-provider")
+
+Codes = Mapping[str, str]  # by provider
+
+
+class Fix(NamedTuple):
+    """One click that resolves a contradiction: a field of the form to change, or a link."""
+
+    label: str
+    change: str = ""  # "currency=EUR"
+    link: str = ""
+
+
+class Contradiction(NamedTuple):
+    """A sentence about what contradicts a symbol, and how to resolve it."""
+
+    text: str
+    fixes: Sequence[Fix] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a source answered about a code: a quote, a reason why it has none, or no answer."""
+
+    provider: str
+    code: str
+    quote: Quote | None = None
+    unknown: str = ""
+    failure: str = ""
+    requested: bool = True
+    name: str = ""  # in the list of the provider
+
+    @property
+    def text(self) -> str:
+        """The answer as a sentence."""
+        named = {"provider": provider_title(self.provider), "code": self.code}
+        if self.failure:
+            words = gettext("%(provider)s did not answer, so %(code)s was not checked: %(failure)s")
+            return words % {**named, "failure": self.failure}
+        if self.quote is None:
+            return gettext("%(provider)s has no price for %(code)s.") % named
+        digits = max(0, -int(self.quote.last.normalize().as_tuple().exponent))
+        last = formats.number(self.quote.last, digits, get_language() or "en")
+        code = f"{self.code} ({self.name})" if self.name else self.code
+        named |= {"code": code, "last": last, "currency": self.quote.currency}
+        return gettext("%(provider)s: %(code)s is %(last)s %(currency)s") % named
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """All that was found about a symbol and its codes."""
+
+    answers: Sequence[Answer] = ()
+    contradictions: Sequence[Contradiction] = ()
+
+    @property
+    def seal(self) -> str:
+        """A text that changes with the contradictions: who accepts some does not accept others."""
+        return sha256("\n".join(each.text for each in self.contradictions).encode()).hexdigest()
+
+    @property
+    def failures(self) -> list[Answer]:
+        """The sources that did not answer."""
+        return [each for each in self.answers if each.failure]
+
+
+def fixed(data: QueryDict, change: str) -> QueryDict:
+    """Return the values of a form with the change of a fix: a field, or the code of a provider."""
+    data, (name, _, value) = data.copy(), change.partition("=")
+    if name in ("exchange", "currency"):
+        data[name] = value
+    for row in [each.removesuffix("provider") for each in data if ROW.fullmatch(each)]:
+        if data[f"{row}provider"] != name:
+            continue
+        if value:
+            data[f"{row}code"] = value
+        elif data.get(f"{row}id"):
+            data[f"{row}DELETE"] = "on"
+        else:
+            data[f"{row}provider"] = data[f"{row}code"] = data[f"{row}position"] = ""
+    return data
+
+
+def findings(symbol: Symbol, codes: Codes, changed: Callable[[str], bool]) -> Findings:
+    """Request prices of a symbol from its sources, and compare it with all that is known.
+
+    Only what the operator changed is compared: a symbol that was saved so may be saved again.
+    """
+    answers = answers_about(symbol, codes)
+    found = [
+        *(of_symbol(symbol) if changed("code") else ()),
+        *(of_exchange(symbol) if changed("exchange") or changed("kind") else ()),
+        *(each for answer in answers.values() for each in of_answer(symbol, answer)),
+        *of_codes(symbol, codes),
+    ]
+    answered = [
+        each for each in answers.values() if each.requested and (each.failure or not each.unknown)
+    ]
+    return Findings(answered, found)
+
+
+def answers_about(symbol: Symbol, codes: Codes) -> dict[str, Answer]:
+    """Return what the sources of this site answer about codes, or what their lists have."""
+    rows = {
+        row.provider: row
+        for row in Instrument.objects.filter(code__in=codes.values())
+        if codes.get(row.provider) == row.code
+    }
+    due = {
+        name: wanted(symbol, code, rows.get(name))
+        for name, code in codes.items()
+        if name in conf.get("PROVIDERS") and not provider_class(name).invented
+    }
+
+    async def quote(provider: Provider) -> Answer:
+        code = codes[provider.name]
+        quotes = await provider.quotes([due[provider.name]])
+        if quotes or not provider.standing.lacks(code):
+            return Answer(provider.name, code, next(iter(quotes), None))
+        return Answer(provider.name, code, unknown=provider.standing.why(code))
+
+    answers = request(due, quote, PATIENCE) if due else {}
+    return {
+        name: in_list(answer_of(name, code, answers.get(name)), rows.get(name))
+        for name, code in codes.items()
+    }
+
+
+def wanted(symbol: Symbol, code: str, row: Instrument | None) -> Requested:
+    """Return what to request from a source: in the currency of its list, if it has only one."""
+    states_it = row and not provider_class(row.provider).any_currency
+    return Requested(
+        symbol=symbol.code,
+        code=code,
+        kind=symbol.kind,
+        exchange=symbol.exchange,
+        currency=row.currency if row and states_it else symbol.currency,
+        tick_size=symbol.tick_size,
+    )
+
+
+def answer_of(name: str, code: str, answer: Answer | Failed | None) -> Answer:
+    """Return an answer, or what stands for it if there is none, or nothing was requested."""
+    if isinstance(answer, Failed):
+        return Answer(name, code, failure=str(answer))
+    return answer or Answer(name, code, requested=False)
+
+
+def in_list(answer: Answer, row: Instrument | None) -> Answer:
+    """Return an answer with what the list of its provider knows about the code."""
+    if row or answer.quote or answer.unknown:
+        return replace(answer, name=row.name if row and row.name != row.code else "")
+    state = InstrumentList.objects.filter(provider=answer.provider).first()
+    if state is None or state.read_at is None:
+        return answer
+    day = date_format(timezone.localtime(state.read_at), "SHORT_DATE_FORMAT")
+    return replace(answer, unknown=gettext("it is not in the list of %(day)s") % {"day": day})
+
+
+def of_symbol(symbol: Symbol) -> Iterator[Contradiction]:
+    """Yield the symbol that has the same code in another spelling."""
+    spelled: Any = "code"
+    for separator in SEPARATORS:
+        spelled = Replace(spelled, Value(separator), Value(""))
+    same = Symbol.objects.alias(plain=spelled).filter(plain=key(symbol.code))
+    for other in same.exclude(code=symbol.code).exclude(pk=symbol.pk)[:1]:
+        text = gettext("“%(code)s” is already here, as “%(other)s”.")
+        named = {"code": symbol.code, "other": other.code}
+        yield Contradiction(text % named, [to_symbol(other)])
+
+
+def of_exchange(symbol: Symbol) -> Iterator[Contradiction]:
+    """Yield an exchange without hours."""
+    if sessions.knows(symbol.exchange, symbol.kind):
+        return
+    text = gettext(
+        "The hours of the exchange “%(exchange)s” are not known. If it has another name in the "
+        "calendar, use that one."
+    )
+    near = get_close_matches(symbol.exchange.upper(), sessions.VENUE_OF, MAX_NAMED, SIMILAR)
+    near = list({sessions.VENUE_OF[name]: name for name in reversed(near)}.values())
+    yield Contradiction(
+        text % {"exchange": symbol.exchange},
+        [
+            *(save_with("exchange", name) for name in near),
+            Fix(gettext("Save without an exchange"), "exchange="),
+        ],
+    )
+
+
+def of_answer(symbol: Symbol, answer: Answer) -> Iterator[Contradiction]:
+    """Yield a code that its source does not know, or that it prices in another currency."""
+    if answer.unknown:
+        yield unknown_code(symbol, answer)
+    elif (currency := currency_of(answer)) not in ("", symbol.currency):
+        text = gettext("%(provider)s has the prices of “%(code)s” in %(found)s, not in %(given)s.")
+        named = {"provider": provider_title(answer.provider), "code": answer.code}
+        named |= {"found": currency, "given": symbol.currency}
+        fixes = [save_with("currency", currency), save_without(answer.provider)]
+        yield Contradiction(text % named, fixes)
+
+
+def unknown_code(symbol: Symbol, answer: Answer) -> Contradiction:
+    """Return that a source does not know a code, with those that its list has for the symbol."""
+    text = gettext("%(provider)s does not know the code “%(code)s”: %(reason)s.")
+    named = {"provider": provider_title(answer.provider), "code": answer.code}
+    # by the symbol alone: with the provider, SQLite would read the whole list of the provider
+    rows = Instrument.objects.filter(symbol=symbol.code).values_list("provider", "code")
+    near = [save_with(name, code) for name, code in rows if name == answer.provider]
+    fixes = [*near[:MAX_NAMED], save_without(answer.provider)]
+    return Contradiction(text % {**named, "reason": answer.unknown}, fixes)
+
+
+def currency_of(answer: Answer) -> str:
+    """Return the currency in which a source has the prices of a code, or "" if it is not known."""
+    if answer.quote:
+        return answer.quote.currency
+    row = Instrument.objects.filter(provider=answer.provider, code=answer.code).first()
+    known = row and answer.provider in REGISTRY and not provider_class(answer.provider).any_currency
+    return row.currency if row and known else ""
+
+
+def of_codes(symbol: Symbol, codes: Codes) -> Iterator[Contradiction]:
+    """Yield the codes that another symbol has."""
+    rows = ProviderSymbol.objects.filter(code__in=codes.values()).select_related("symbol")
+    for row in rows.exclude(symbol=symbol.pk):
+        if codes.get(row.provider) != row.code or has_own_price(symbol, row):
+            continue
+        text = gettext("The code “%(code)s” of %(provider)s belongs to “%(other)s”.")
+        named = {"code": row.code, "other": row.symbol.code}
+        named["provider"] = provider_title(row.provider)
+        fixes = [to_symbol(row.symbol), save_without(row.provider)]
+        yield Contradiction(text % named, fixes)
+
+
+def has_own_price(symbol: Symbol, row: ProviderSymbol) -> bool:
+    """Return whether a symbol may share a code, because its currency decides the price, too."""
+    return symbol.currency != row.symbol.currency and (
+        row.provider in REGISTRY and provider_class(row.provider).any_currency
+    )
+
+
+def to_symbol(other: Symbol) -> Fix:
+    """Return the link to another symbol."""
+    link = reverse("admin:quotes_symbol_change", args=[other.pk])
+    return Fix(gettext("Open %(code)s") % {"code": other.code}, link=link)
+
+
+def save_with(name: str, value: str) -> Fix:
+    """Return the change of a field, or of the code of a provider."""
+    return Fix(gettext("Save with %(value)s") % {"value": value}, f"{name}={value}")
+
+
+def save_without(provider: str) -> Fix:
+    """Return the removal of a code."""
+    label = gettext("Save without %(provider)s") % {"provider": provider_title(provider)}
+    return Fix(label, f"{provider}=")
