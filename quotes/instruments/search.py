@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from django.db.models import Count, Min, QuerySet
 
+from quotes.codes import code_of
 from quotes.instruments.terms import as_term, key, words
 from quotes.models import Instrument, InstrumentTerm, ProviderSymbol, Symbol
 from quotes.providers import REGISTRY
@@ -107,7 +108,7 @@ def find(text: str, providers: Sequence[str]) -> Found:
     best = sorted(groups, key=lambda group: rank(group, groups[group], whole))
     shown = best[:MAX_SHOWN]
     return Found(
-        with_the_catalogue([(group.symbol, groups[group]) for group in shown]),
+        with_the_catalogue([(group, groups[group]) for group in shown]),
         more or len(best) > MAX_SHOWN,
     )
 
@@ -230,26 +231,27 @@ def rank(group: Group, rows: Sequence[Instrument], whole: str) -> tuple[int, int
     return place, -len(rows), rows[0].currency != "USD", len(group.symbol), group.symbol
 
 
-def with_the_catalogue(groups: Sequence[tuple[str, Sequence[Instrument]]]) -> list[Candidate]:
+def with_the_catalogue(groups: Sequence[tuple[Group, Sequence[Instrument]]]) -> list[Candidate]:
     """Return candidates with those symbols of the catalogue that they are already."""
     rows = [row for _, some in groups for row in some]
     symbols = Symbol.objects.select_related("last_quote")
-    listed = {each.code: each for each in symbols.filter(code__in={name for name, _ in groups})}
+    taken = {each.code: each for each in symbols.filter(code__in={row.symbol for row in rows})}
     codes = ProviderSymbol.objects.filter(code__in={row.code for row in rows})
     users = {
         (each.provider, each.code): each.symbol
         for each in codes.select_related("symbol", "symbol__last_quote")
     }
-
-    def user(some: Sequence[Instrument]) -> Symbol | None:
-        found = (users.get(code_at(row)) for row in some)
-        return next((each for each in found if each and each.currency == some[0].currency), None)
-
     coins = coin_names({row.base for row in rows if row.base})
-    return [
-        Candidate(name, tuple(some), listed.get(name) or user(some), coins.get(some[0].base, ""))
-        for name, some in groups
-    ]
+
+    def candidate(group: Group, some: Sequence[Instrument]) -> Candidate:
+        found = (users.get(code_at(row)) for row in some)
+        user = next((each for each in found if each and each.currency == some[0].currency), None)
+        same = None if group.apart else taken.get(group.symbol)
+        is_free = user or not group.apart or group.symbol not in taken
+        symbol = group.symbol if is_free else f"{code_of(group.apart)}-{some[0].currency}"
+        return Candidate(symbol, tuple(some), same or user, coins.get(some[0].base, ""))
+
+    return [candidate(group, some) for group, some in groups]
 
 
 def coin_names(bases: Collection[str]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -147,7 +148,10 @@ def test_coins_with_the_same_short_name_are_candidates_of_their_own(stored: None
     ]
     frog = Symbol.objects.create(code="PEPE-USD", name="Pepe", kind="crypto", currency="USD")
     ProviderSymbol.objects.create(symbol=frog, provider="coingecko", code="pepe")
-    assert [row.code for row in first("pepe").rows] == ["PEPE-USD", "pepe"]
+    known, other = find("pepe", PROVIDERS).candidates
+    assert ([row.code for row in known.rows], known.listed) == (["PEPE-USD", "pepe"], frog)
+    # the code of the other one is not free any more
+    assert (other.symbol, other.name, other.listed) == ("BASED-PEPE-USD", "Based Pepe", None)
 
 
 def test_only_the_lists_of_the_given_providers_are_searched(stored: None):
@@ -186,3 +190,19 @@ def test_the_number_of_queries_does_not_depend_on_the_number_of_candidates(store
     with CaptureQueriesContext(connection) as many:
         assert len(find("bitcoin", PROVIDERS).candidates) == 25
     assert len(many) <= len(few) + 1
+
+
+@pytest.mark.parametrize("typed", ["btc", "BTC/USD", "apple hosp", "US0378331005"])
+def test_no_search_reads_a_whole_table(stored: None, typed: str):
+    if connection.vendor != "sqlite":
+        pytest.skip("PostgreSQL reads small tables as a whole, because that is faster")
+    with CaptureQueriesContext(connection) as queries:
+        find(typed, PROVIDERS)
+    plans = []
+    for query in [each["sql"] for each in queries if "quotes_instrument" in each["sql"]]:
+        with connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN QUERY PLAN {query}")
+            plans += [row[3] for row in cursor.fetchall()]
+    assert plans
+    # the index of a provider alone has its whole list
+    assert [plan for plan in plans if re.match(r"SCAN quotes_|.*\(provider=\?\)", plan)] == []
