@@ -70,13 +70,11 @@ class Answer:
         if self.failure:
             words = gettext("%(provider)s did not answer, so %(code)s was not checked: %(failure)s")
             return words % {**named, "failure": self.failure}
-        if self.quote is None:
+        if self.quote is None or not price(self.quote):
             return gettext("%(provider)s has no price for %(code)s.") % named
-        digits = max(0, -int(self.quote.last.normalize().as_tuple().exponent))
-        last = formats.number(self.quote.last, digits, get_language() or "en")
         code = f"{self.code} ({self.name})" if self.name else self.code
-        named |= {"code": code, "last": last, "currency": self.quote.currency}
-        return gettext("%(provider)s: %(code)s is %(last)s %(currency)s") % named
+        named |= {"code": code, "price": price(self.quote)}
+        return gettext("%(provider)s: %(code)s is %(price)s") % named
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +93,14 @@ class Findings:
     def failures(self) -> list[Answer]:
         """The sources that did not answer."""
         return [each for each in self.answers if each.failure]
+
+
+def price(quote: Quote) -> str:
+    """Return the price of a quote with all its digits, and its currency; "" for no price."""
+    if not quote.last:  # sources send 0 for no price
+        return ""
+    digits = max(0, -int(quote.last.normalize().as_tuple().exponent))
+    return f"{formats.number(quote.last, digits, get_language() or 'en')} {quote.currency}"
 
 
 def fixed(data: QueryDict, change: str) -> QueryDict:

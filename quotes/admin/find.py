@@ -17,16 +17,20 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
 from quotes import conf, formats
+from quotes.admin import contradictions
 from quotes.doctor.requests import Failed, listed_by
 from quotes.doctor.requests import request as request_from
 from quotes.instruments import lists, search
 from quotes.instruments.lists import RefusedList, keeps_a_list
-from quotes.instruments.search import Candidate
+from quotes.instruments.search import Candidate, code_at
 from quotes.models import InstrumentList, Symbol
-from quotes.providers import REGISTRY
+from quotes.providers import REGISTRY, Provider
+from quotes.providers import Instrument as Requested
+from quotes.quote import Quote
 from quotes.shown import provider_title
 
 PATIENCE = 20.0  # seconds for all lists
+FEW = 3  # codes that are requested even if each one takes a request of its own
 FORM, FIND = "admin:quotes_symbol_add", "admin:quotes_symbol_find"
 
 
@@ -38,6 +42,7 @@ class Offer(NamedTuple):
     sources: list[tuple[str, str]]  # the title of each source, and its code
     kind: str
     price: Any  # the symbol in the catalogue, as it is shown
+    answer: str  # the price of a source
 
 
 class FindsSymbols(admin.ModelAdmin):
@@ -66,6 +71,7 @@ class FindsSymbols(admin.ModelAdmin):
         self._may_add(request)
         text, names = request.GET.get("q", "").strip(), with_a_list()
         found, known = search.find(text, names), list(states(names))
+        prices = prices_of(found.candidates) if request.GET.get("prices") else {}
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
@@ -73,7 +79,11 @@ class FindsSymbols(admin.ModelAdmin):
             "title": gettext("Add a symbol"),
             "text": text,
             "max_length": search.MAX_LENGTH,
-            "offers": [offer(each, self.shown(each.listed)) for each in found.candidates],
+            "offers": [
+                offer(each, self.shown(each.listed), prices.get(code_at(each.rows[0]), ""))
+                for each in found.candidates
+            ],
+            "priced": "prices" in request.GET,
             "more": found.more,
             "lists": known,
             "any_read": any(state.read_at for _, state in known),
@@ -128,12 +138,32 @@ def states(names: Sequence[str]) -> Iterator[tuple[str, InstrumentList]]:
         yield provider_title(name), known.get(name) or InstrumentList(provider=name)
 
 
-def offer(candidate: Candidate, price: Any) -> Offer:
+def prices_of(candidates: Sequence[Candidate]) -> dict[tuple[str, str], str]:
+    """Return the prices that the first source of each candidate has, by provider and code.
+
+    Each source gets one request, or a few if it needs one for each code.
+    """
+    wanted: dict[str, list[Requested]] = {}
+    for each in candidates:
+        name, code = code_at(each.rows[0])
+        instrument = Requested(symbol=code, code=code, kind=each.kind, currency=each.currency)
+        wanted.setdefault(name, []).append(instrument)
+
+    async def quotes(provider: Provider) -> list[Quote]:
+        some = wanted[provider.name]
+        return await provider.quotes(some[: max(FEW, provider.plan.batch or len(some))])
+
+    answers = request_from(wanted, quotes, contradictions.PATIENCE)
+    found = (quote for answer in answers.values() if isinstance(answer, list) for quote in answer)
+    return {(quote.provider, quote.symbol): contradictions.price(quote) for quote in found}
+
+
+def offer(candidate: Candidate, price: Any, answer: str) -> Offer:
     """Return a candidate as the page shows it."""
     sources = [(provider_title(row.provider), row.code) for row in candidate.rows]
     query = urlencode(values(candidate))
     kind = Symbol.Kind(candidate.kind).label
-    return Offer(candidate, f"{reverse(FORM)}?{query}", sources, str(kind), price)
+    return Offer(candidate, f"{reverse(FORM)}?{query}", sources, str(kind), price, answer)
 
 
 def values(candidate: Candidate) -> dict[str, str]:

@@ -100,6 +100,12 @@ def test_a_form_that_a_candidate_filled_shows_the_price_of_each_source(
     assert "Coinbase: SOL-USD (SOL/USD) is 151.3 USD" in page.content.decode()
 
 
+def test_a_source_without_a_trade_has_no_price(alice: Client, coinbase: Stub):
+    page = alice.get(f"{ADD}?code=QUIET-USD&kind=crypto&currency=USD&coinbase=QUIET-USD")
+    assert found(page) == []
+    assert "Coinbase has no price for QUIET-USD." in page.content.decode()
+
+
 def test_a_symbol_without_a_contradiction_is_saved_at_once(alice: Client, coinbase: Stub):
     response = alice.post(ADD, form("coinbase:SOL-USD"))
     assert response.status_code == 302

@@ -19,7 +19,8 @@ from quotes.instruments import lists
 from quotes.models import Instrument, InstrumentList, ProviderSymbol, Symbol
 from quotes.providers import Instrument as Listed
 from quotes.staff.groups import make_groups
-from tests.servers import Stub, free_port
+from tests.servers import ROOT, Stub, free_port
+from tests.stubs import alpaca, finnhub
 
 FIND, ADD = "/admin/quotes/symbol/find/", "/admin/quotes/symbol/add/"
 
@@ -108,7 +109,7 @@ def test_lists_that_were_not_read_yet_are_read_on_request(alice: Client, coinbas
     assert "Coinbase: not read yet" in text(page)
     read = alice.post(f"{FIND}lists/", {"q": "btc"}, follow=True)
     assert "The list of Coinbase was read: 7 instruments." in read.content.decode()
-    assert "2 candidates BTC-USD" in text(read)
+    assert "2 candidates Show their prices BTC-USD" in text(read)
     assert "Coinbase: 7 instruments, read 0 minutes ago" in text(read).replace("\xa0", " ")
 
 
@@ -138,8 +139,8 @@ def test_a_candidate_shows_its_sources_and_leads_to_a_filled_form(alice: Client,
     lists.store("finnhub", [Listed(**share, name="BERKSHIRE HATHAWAY INC-CL B")])
     page = alice.get(f"{FIND}?q=brk-b")
     assert (
-        "BRK.B Berkshire Hathaway Inc. Class B Add BRK.B Stock · NYSE · USD "
-        "Alpaca BRK.B , Finnhub BRK.B" in text(page)
+        "BRK.B Berkshire Hathaway Inc. Class B Stock · NYSE · USD "
+        "Alpaca BRK.B , Finnhub BRK.B Add BRK.B" in text(page)
     )
     address = links(page)["Add BRK.B"]
     expected = {"code": "BRK.B", "name": "Berkshire Hathaway Inc. Class B", "kind": "stock"}
@@ -207,6 +208,36 @@ def test_the_number_of_queries_does_not_depend_on_the_candidates(alice: Client, 
     assert count("a") == count("a7")
 
 
+def test_all_that_the_document_names_as_known_is_found(
+    alice: Client, coinbase: Stub, settings: Any
+):
+    shares, codes = Stub("alpaca"), Stub("finnhub")
+    address = f"http://127.0.0.1:{shares.port}"
+    settings.QUOTES["PROVIDERS"] = ["coinbase", "alpaca", "finnhub"]
+    settings.QUOTES["PROVIDER_OPTIONS"] |= {
+        "alpaca": {
+            "rest_url": address,
+            "assets_url": address,
+            "api_key": alpaca.KEY,
+            "api_secret": alpaca.SECRET,
+        },
+        "finnhub": {"rest_url": f"http://127.0.0.1:{codes.port}", "api_key": finnhub.KEY},
+    }
+    try:
+        call_command("instruments", "--store", verbosity=0)
+    finally:
+        shares.stop()
+        codes.stop()
+    document = (ROOT / "docs" / "operations.md").read_text()
+    step = document.partition("### How do I add or remove a symbol?")[2].partition("2. ")[0]
+    known = re.findall("`([^`]+)`", step)
+    assert len(known) == 5
+    shown = {typed: text(alice.get(FIND, {"q": typed})) for typed in [*known, "US0378331005"]}
+    assert [typed for typed, page in shown.items() if "candidate" not in page] == []
+    assert "AAPL Apple Inc. Common Stock" in shown["apple"]
+    assert "Finnhub AAPL" in shown["US0378331005"]
+
+
 @pytest.mark.parametrize("path", [FIND, ADD])
 def test_a_viewer_finds_and_reads_nothing(path: str, coinbase: Stub):
     bob = log_in("Quotes viewer")
@@ -225,3 +256,20 @@ def test_lists_are_read_by_a_form_only(alice: Client, coinbase: Stub):
     strict = Client(enforce_csrf_checks=True)
     strict.force_login(User.objects.get(username="alice"))
     assert strict.post(f"{FIND}lists/").status_code == 403
+
+
+def test_prices_of_candidates_are_requested_on_demand(alice: Client, coinbase: Stub):
+    call_command("instruments", "--store", verbosity=0)
+    before = coinbase.load()[1]
+    page = alice.get(f"{FIND}?q=usd")
+    assert coinbase.load()[1] == before
+    page = alice.get(FIND + links(page)["Show their prices"])
+    assert "Add TINY-USD 0.00001234 USD" in text(page)
+    assert "Add SOL-USD 151.3 USD" in text(page)
+    assert "Add QUIET-USD Fill in the form" in text(
+        page
+    )  # its source sends 0, because it has no trade
+    # one request for all of them
+    assert coinbase.load()[1]["/products/stats"] == before.get("/products/stats", 0) + 1
+    coinbase.ask("/_mode?to=maintenance")
+    assert "Add SOL-USD DOGE-USD" in text(alice.get(f"{FIND}?q=usd&prices=1"))

@@ -35,6 +35,7 @@ MARKET = {
     "ETH/USD": (3300.1, 3300.1, 3350, 3150.2, 3200, 20.5),
 }
 PLAIN = (9.5, 9.6, 11, 9, 10, 100)
+NAMES = {"AAPL": "Apple Inc. Common Stock"}
 
 
 class Alpaca(Exchange):
@@ -216,7 +217,7 @@ def _asset(code: str) -> dict[str, Any]:
         "class": "crypto" if crypto else "us_equity",
         "exchange": "CRYPTO" if crypto else "NASDAQ",
         "symbol": code,
-        "name": f"{code} Made-up",
+        "name": NAMES.get(code, f"{code} Made-up"),
         "status": "active",
         "tradable": True,
     }
