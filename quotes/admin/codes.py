@@ -21,7 +21,13 @@ from quotes.providers import REGISTRY
 
 def given_codes(query: Mapping[str, str]) -> list[dict[str, str]]:
     """Return the codes in the address of a form, as rows of it: coinbase=BTC-USD."""
-    return [{"provider": name, "code": query[name]} for name in REGISTRY if query.get(name)]
+    codes = {name: plain(query.get(name, "")) for name in REGISTRY}
+    return [{"provider": name, "code": code} for name, code in codes.items() if code]
+
+
+def plain(text: str) -> str:
+    """Return a text of an address without null characters, which PostgreSQL does not accept."""
+    return text.replace("\0", "")
 
 
 def choices() -> dict[str, str]:
@@ -81,10 +87,13 @@ class CodeRows(LabelledInlineRows):
                 gettext("Not saved: the top of this form shows what contradicts the symbol.")
             )
 
-    def find(self, symbol: Symbol) -> None:
-        """Compare what the address of a new form has filled in."""
-        codes = {each["provider"]: each["code"] for each in self.initial_extra or ()}
-        self.findings = findings(symbol, codes, lambda name: True)
+    def look_at(self, query: Mapping[str, str]) -> None:
+        """Compare what the address of a new form fills in."""
+        known = ("code", "kind", "exchange", "currency")
+        symbol = Symbol(**{name: plain(query.get(name, "")) for name in known})
+        codes = {each["provider"]: each["code"] for each in given_codes(query)}
+        if symbol.code:
+            self.findings = findings(symbol, codes, lambda name: True)
 
     def row(self, instance: ProviderSymbol) -> str:
         """Return the symbol and the provider."""

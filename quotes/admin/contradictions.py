@@ -231,7 +231,7 @@ def of_answer(symbol: Symbol, answer: Answer) -> Iterator[Contradiction]:
     """Yield a code that its source does not know, or that it prices in another currency."""
     if answer.unknown:
         yield unknown_code(symbol, answer)
-    elif (currency := currency_of(answer)) not in ("", symbol.currency):
+    elif symbol.currency and (currency := currency_of(answer)) not in ("", symbol.currency):
         text = gettext("%(provider)s has the prices of “%(code)s” in %(found)s, not in %(given)s.")
         named = {"provider": provider_title(answer.provider), "code": answer.code}
         named |= {"found": currency, "given": symbol.currency}

@@ -18,6 +18,7 @@ from django.views.decorators.http import require_POST
 
 from quotes import conf, formats
 from quotes.admin import contradictions
+from quotes.codes import code_of
 from quotes.doctor.requests import Failed, listed_by
 from quotes.doctor.requests import request as request_from
 from quotes.instruments import lists, search
@@ -89,7 +90,7 @@ class FindsSymbols(admin.ModelAdmin):
             "any_read": any(state.read_at for _, state in known),
             "sources": get_text_list(list(map(provider_title, names)), gettext("and")),
             "known": get_text_list(list(map(provider_title, all_with_a_list())), gettext("and")),
-            "by_hand": f"{reverse(FORM)}?{urlencode({'code': text.upper()})}",
+            "by_hand": f"{reverse(FORM)}?{urlencode({'code': code_of(text)})}",
         }
         return TemplateResponse(request, "quotes/admin/find.html", context)
 

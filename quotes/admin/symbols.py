@@ -102,16 +102,11 @@ class SymbolAdmin(FindsSymbols, ListAdmin):
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
         """Return the page of the form, with what contradicts the symbol."""
-        for each in context["inline_admin_formsets"]:
-            if isinstance(each.formset, CodeRows):
-                if (
-                    request.method == "GET"
-                    and not each.formset.instance.pk
-                    and request.GET.get("code")
-                ):
-                    known = ("code", "kind", "exchange", "currency")
-                    each.formset.find(Symbol(**{name: request.GET.get(name, "") for name in known}))
-                context["findings"] = each.formset.findings
+        for rows in (each.formset for each in context["inline_admin_formsets"]):
+            if isinstance(rows, CodeRows):
+                if request.method == "GET" and not rows.instance.pk:
+                    rows.look_at(request.GET)
+                context["findings"] = rows.findings
         return super().render_change_form(request, context, *args, **kwargs)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ MAX_LENGTH = 60  # characters of a search
 MAX_WORDS = 5
 LAST = b"\xff"  # comes after each byte of a text in UTF-8
 NO_EXCHANGE = "CRYPTO"  # as in the starter catalogue: pairs are traded on many exchanges
+OF_ALL = re.compile(r"[ ,]+(common|ordinary) (stock|shares?)$", re.IGNORECASE)  # ends of names
 USUAL = {"XBT": "BTC", "XDG": "DOGE"}  # names of coins at Kraken: the usual ones
 
 
@@ -46,7 +48,8 @@ class Candidate:
     @property
     def name(self) -> str:
         """The best name of its lists: words rather than capitals, and those of a coin alone."""
-        names = [row.name.partition(" / ")[0] for row in self.rows if row.name]
+        named = [row.name.partition(" / ")[0] for row in self.rows]
+        names = [name for each in named if (name := OF_ALL.sub("", each))]
         if self.coin and all("/" in name for name in names):
             return self.coin if self.currency == "USD" else f"{self.coin} / {self.currency}"
         return min(names, key=lambda name: ("/" in name, name.isupper()), default=self.symbol)
@@ -222,9 +225,9 @@ def is_at(rows: Iterable[Instrument], exchange: str) -> bool:
 def rank(group: Group, rows: Sequence[Instrument], whole: str) -> tuple[int, int, bool, int, str]:
     """Return the order of a candidate: exact codes first, then those that many sources have."""
     first = next(iter(words(rows[0].name)), "")
-    if key(group.symbol) == whole:
+    if whole in (key(group.symbol), *(key(row.base) for row in rows)):
         place = 0
-    elif whole in (first, *(key(each) for row in rows for each in (row.base, row.isin, row.code))):
+    elif whole in (first, *(key(each) for row in rows for each in (row.isin, row.code))):
         place = 1
     else:
         place = 2 if key(group.symbol).startswith(whole) else 3

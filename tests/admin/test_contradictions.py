@@ -277,6 +277,21 @@ class TestChangedSymbols:
         ]
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "code=%00&coinbase=%00&exchange=%00&currency=%00&kind=%00",
+        "code=SOL-USD&coinbase=SOL-USD",  # neither kind nor currency
+        f"code={'x' * 500}&coinbase={'x' * 500}&kind=nonsense&tick_size=nonsense&start=1e999",
+        "code=%F0%9F%98%80&coinbase=../stats&currency=%2500",
+    ],
+    ids=["null", "few", "long", "odd"],
+)
+def test_an_address_with_nonsense_opens_the_form(alice: Client, coinbase: Stub, query: str):
+    assert alice.get(f"{ADD}?{query}").status_code == 200
+    assert not Symbol.objects.exists()
+
+
 def test_a_fix_changes_no_other_field(alice: Client, coinbase: Stub):
     given = form("coinbase:SOL-USD") | {"_fix": "name=Mallory"}
     assert alice.post(ADD, given).status_code == 302

@@ -234,7 +234,7 @@ def test_all_that_the_document_names_as_known_is_found(
     assert len(known) == 5
     shown = {typed: text(alice.get(FIND, {"q": typed})) for typed in [*known, "US0378331005"]}
     assert [typed for typed, page in shown.items() if "candidate" not in page] == []
-    assert "AAPL Apple Inc. Common Stock" in shown["apple"]
+    assert "AAPL Apple Inc. Stock" in shown["apple"]
     assert "Finnhub AAPL" in shown["US0378331005"]
 
 

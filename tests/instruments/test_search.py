@@ -60,6 +60,7 @@ def stored(db: None) -> None:
             share("BRK.B", "Berkshire Hathaway Inc. Class B", "NYSE"),
             share("SPY", "SPDR S&P 500 ETF Trust", "NYSE ARCA"),
             share("F", "Ford Motor Company", "NYSE"),
+            share("BTC", "A trust with a code that is also a coin's"),
         ],
     )
     lists.store(
@@ -129,6 +130,7 @@ def test_a_share_has_its_exchange_and_the_kind_of_the_list_that_knows_it(stored:
     fund = first("spy")
     assert (fund.kind, fund.exchange, fund.currency) == ("etf", "NYSE ARCA", "USD")
     assert fund.name == "SPDR S&P 500 ETF Trust"  # not in capitals
+    assert first("aapl").name == "Apple Inc."  # all have common stock
     assert first("apple").isin == "US0378331005"
 
 
