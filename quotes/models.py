@@ -594,11 +594,13 @@ class InstrumentTerm(models.Model):
     """A text under which an instrument is found, or the beginning of which is enough."""
 
     # bytes have the same order in every database; the order of texts depends on its collation
-    term = models.BinaryField(max_length=48, db_index=True)
+    term = models.BinaryField(max_length=48)
+    weight = models.PositiveSmallIntegerField()  # 0: a code, 1: the first word of a name, 2: others
     instrument = models.ForeignKey(Instrument, with_its_symbol, related_name="terms")
 
     class Meta:
         verbose_name = _("search term")
+        indexes: ClassVar = [models.Index(fields=["term", "weight"], name="terms_by_weight")]
 
     def __str__(self) -> str:
         return bytes(self.term).decode(errors="replace")  # it may be cut

@@ -39,7 +39,9 @@ INSERT INTO quotes_instrument
 (provider, code, symbol, name, kind, exchange, currency, tick_size, base, isin)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
-WRITE_TERM = "INSERT INTO quotes_instrumentterm (term, instrument_id) VALUES (%s, %s)"
+WRITE_TERM = """
+INSERT INTO quotes_instrumentterm (term, weight, instrument_id) VALUES (%s, %s, %s)
+"""
 
 T = TypeVar("T")
 Row = tuple[str, str, str, str, str, str, Decimal | None, str, str]  # of FIELDS
@@ -159,7 +161,7 @@ def remove(keys: Sequence[int]) -> None:
 
 
 def add(
-    cursor: Any, provider: str, rows: Sequence[Row], terms: Mapping[str, Sequence[str]]
+    cursor: Any, provider: str, rows: Sequence[Row], terms: Mapping[str, Mapping[str, int]]
 ) -> None:
     """Add instruments with their terms. For 40,000 of them, `bulk_create` takes ten seconds."""
     size = FIELDS.index("tick_size")
@@ -172,10 +174,10 @@ def add(
     cursor.executemany(
         WRITE_TERM,
         [
-            (as_term(term), pk)
+            (as_term(term), weight, pk)
             for code, pk in keys.iterator()
             if code in added
-            for term in terms[code]
+            for term, weight in terms[code].items()
         ],
     )
 

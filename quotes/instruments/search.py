@@ -131,7 +131,7 @@ def matching(whole: str, parts: Sequence[str]) -> tuple[list[int], bool]:
     Also return whether there may be more.
     """
     term = as_term(whole)
-    found = dict.fromkeys(ids(InstrumentTerm.objects.filter(term=term)))
+    found = dict.fromkeys(ids(InstrumentTerm.objects.filter(term=term).order_by("weight")))
     found |= dict.fromkeys(ids(beginning(term).order_by("term")))
     all_compared = True
     if len(parts) > 1:

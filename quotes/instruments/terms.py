@@ -56,12 +56,18 @@ def canonical(code: str) -> str:
     return CLASS.sub(r"\1.\2", code_of(code)) if CLASS.fullmatch(code_of(code)) else code_of(code)
 
 
-def terms_of(listed: Instrument) -> list[str]:
-    """Return the terms under which an instrument is found: its codes, and the words of its name."""
+def terms_of(listed: Instrument) -> dict[str, int]:
+    """Return the terms under which an instrument is found, and the weight of each.
+
+    The lightest are its codes, then comes the first word of its name, then the others.
+    """
     pair = pair_of(listed) if listed.kind == "crypto" else None
     codes = (listed.code, symbol_of(listed), pair[0] if pair else "", listed.isin)
-    named = (word for word in words(listed.name) if len(word) >= SHORTEST)
-    return list(dict.fromkeys([*filter(None, map(key, codes)), *named]))[:MAX_TERMS]
+    terms = {code: 0 for code in map(key, codes) if code}
+    named = [word for word in words(listed.name) if len(word) >= SHORTEST]
+    for place, word in enumerate(named[: MAX_TERMS - len(terms)]):
+        terms.setdefault(word, min(place + 1, 2))
+    return terms
 
 
 def as_term(text: str) -> bytes:

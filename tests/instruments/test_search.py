@@ -185,6 +185,12 @@ def test_many_matches_are_bounded_and_said_to_be_more(db: None):
     assert symbols("trust number77") == ["T77", *(f"T77{digit}" for digit in range(10))]
 
 
+def test_the_likeliest_are_found_among_very_many(db: None):
+    many = [share(f"Z{number}", f"Fund of Apple number{number}") for number in range(1000)]
+    lists.store("alpaca", [*many, share("AAPL", "Apple Inc."), share("APPLE", "Zest")])
+    assert symbols("apple")[:2] == ["APPLE", "AAPL"]
+
+
 def test_the_number_of_queries_does_not_depend_on_the_number_of_candidates(stored: None):
     with CaptureQueriesContext(connection) as few:
         find("bitcoin", PROVIDERS)
