@@ -12,12 +12,14 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
+from django.utils.formats import number_format
 from django.utils.text import get_text_list
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
 from quotes import conf, formats
 from quotes.admin import contradictions
+from quotes.admin.newest import newest
 from quotes.codes import code_of
 from quotes.doctor.requests import Failed, listed_by
 from quotes.doctor.requests import request as request_from
@@ -42,8 +44,7 @@ class Offer(NamedTuple):
     link: str
     sources: list[tuple[str, str]]  # the title of each source, and its code
     kind: str
-    price: Any  # the symbol in the catalogue, as it is shown
-    answer: str  # the price of a source
+    price: str  # of the symbol in the catalogue, or else of a source
 
 
 class FindsSymbols(admin.ModelAdmin):
@@ -81,8 +82,7 @@ class FindsSymbols(admin.ModelAdmin):
             "text": text,
             "max_length": search.MAX_LENGTH,
             "offers": [
-                offer(each, self.shown(each.listed), prices.get(code_at(each.rows[0]), ""))
-                for each in found.candidates
+                offer(each, prices.get(code_at(each.rows[0]), "")) for each in found.candidates
             ],
             "priced": "prices" in request.GET,
             "more": found.more,
@@ -102,7 +102,7 @@ class FindsSymbols(admin.ModelAdmin):
             try:
                 if isinstance(answer, Failed):
                     raise answer
-                named["count"] = f"{lists.store(name, answer):,}"
+                named["count"] = number_format(lists.store(name, answer), force_grouping=True)
             except (Failed, RefusedList) as error:
                 lists.failed(name, str(error))
                 text = gettext("The list of %(provider)s was not read: %(error)s")
@@ -112,10 +112,6 @@ class FindsSymbols(admin.ModelAdmin):
                 self.message_user(request, text % named, messages.SUCCESS)
         query = urlencode({"q": text}) if (text := request.POST.get("q", "")) else ""
         return HttpResponseRedirect(f"{reverse(FIND)}?{query}")
-
-    def shown(self, symbol: Symbol | None) -> Any:
-        """Return a symbol of the catalogue as its list shows it."""
-        raise NotImplementedError
 
     def _may_add(self, request: HttpRequest) -> None:
         if not self.has_add_permission(request):
@@ -159,12 +155,14 @@ def prices_of(candidates: Sequence[Candidate]) -> dict[tuple[str, str], str]:
     return {(quote.provider, quote.symbol): contradictions.price(quote) for quote in found}
 
 
-def offer(candidate: Candidate, price: Any, answer: str) -> Offer:
-    """Return a candidate as the page shows it."""
+def offer(candidate: Candidate, price: str) -> Offer:
+    """Return a candidate as the page shows it, with the price of a source if it is not listed."""
+    if candidate.listed:
+        shown = newest(candidate.listed)
+        price = f"{shown.last} {shown.unit}" if shown.quote else ""
     sources = [(provider_title(row.provider), row.code) for row in candidate.rows]
-    query = urlencode(values(candidate))
-    kind = Symbol.Kind(candidate.kind).label
-    return Offer(candidate, f"{reverse(FORM)}?{query}", sources, str(kind), price, answer)
+    link = f"{reverse(FORM)}?{urlencode(values(candidate))}"
+    return Offer(candidate, link, sources, str(Symbol.Kind(candidate.kind).label), price)
 
 
 def values(candidate: Candidate) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -14,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.http import content_disposition_header
-from django.utils.translation import get_language, gettext, ngettext
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from quotes import catalogue, conf, formats, sessions
@@ -22,15 +21,14 @@ from quotes.admin.codes import CodeRows, ProviderSymbolInline, given_codes
 from quotes.admin.contradictions import fixed
 from quotes.admin.find import FindsSymbols
 from quotes.admin.lists import ListAdmin
+from quotes.admin.newest import newest
 from quotes.admin.places import BoardsInline
 from quotes.admin.splits import SplitInline
 from quotes.feed.chains import load_chain
-from quotes.live import current
-from quotes.models import LastQuote, ProviderSymbol, Symbol
+from quotes.models import ProviderSymbol, Symbol
 from quotes.providers import REGISTRY
 from quotes.quote import utc_now
 from quotes.shown import BLANK, Shown
-from quotes.store import State, Store
 
 
 class PlainDecimalField(forms.DecimalField):
@@ -119,10 +117,6 @@ class SymbolAdmin(FindsSymbols, ListAdmin):
         for hint in hints(form.instance) if formsets else ():  # not for each row of a list
             self.message_user(request, hint, messages.WARNING)
 
-    def shown(self, symbol: Symbol | None) -> Shown | None:
-        """Return a symbol of the catalogue with its newest price."""
-        return self._shown(symbol) if symbol else None
-
     def _shown(self, symbol: Any) -> Shown:
         if not hasattr(symbol, "shown"):
             symbol.shown = newest(symbol)  # kept for the other columns of its row
@@ -179,23 +173,6 @@ class SymbolAdmin(FindsSymbols, ListAdmin):
         on = ngettext("%d symbol switched on.", "%d symbols switched on.", len(chosen))
         off = ngettext("%d symbol switched off.", "%d symbols switched off.", len(chosen))
         self.message_user(request, (on if active else off) % len(chosen))
-
-
-def newest(symbol: Symbol) -> Shown:
-    """Return the newest state of a symbol in this process, or else its quote in the database."""
-    live = current()
-    state = live.store.states.get(symbol.code) if live else None
-    return Shown(state if state and state.quote else stored(symbol), get_language() or "en")
-
-
-def stored(symbol: Symbol) -> State:
-    """Return the state of a symbol with its quote in the database, if it has one."""
-    store = Store(stale_after=conf.get("STALE_AFTER"))
-    store.keep([symbol])
-    with suppress(LastQuote.DoesNotExist, ValueError):  # none yet, or another release wrote it
-        row = symbol.last_quote
-        store.put((row.epoch, row.batch), [row.quote])
-    return store.states[symbol.code]
 
 
 def hints(symbol: Symbol) -> list[str]:

@@ -184,6 +184,10 @@ def test_a_candidate_in_the_catalogue_leads_to_its_symbol(alice: Client, coinbas
     page = alice.get(f"{FIND}?q=btc-usd")
     address = links(page)["Already in the catalogue: XBT"]
     assert address == f"/admin/quotes/symbol/{bitcoin.pk}/change/"
+    assert "(switched off)" not in text(page)
+    Symbol.objects.update(active=False)
+    again = text(alice.get(f"{FIND}?q=btc-usd"))
+    assert "Already in the catalogue: XBT (switched off)" in again
 
 
 def test_what_no_list_has_can_still_be_filled_in_by_hand(alice: Client, coinbase: Stub):
