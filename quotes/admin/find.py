@@ -19,6 +19,7 @@ from django.views.decorators.http import require_POST
 
 from quotes import conf, formats
 from quotes.admin import contradictions
+from quotes.admin.codes import plain
 from quotes.admin.newest import newest
 from quotes.codes import code_of
 from quotes.doctor.requests import Failed, listed_by
@@ -66,7 +67,8 @@ class FindsSymbols(admin.ModelAdmin):
         knows = IS_POPUP_VAR in request.GET or "code" in request.GET
         if request.method == "GET" and not knows and self.has_add_permission(request):
             return HttpResponseRedirect(reverse(FIND))
-        return super().add_view(request, form_url, extra_context)
+        context = {} if IS_POPUP_VAR in request.GET else {"find_url": reverse(FIND)}
+        return super().add_view(request, form_url, {**context, **(extra_context or {})})
 
     def find_view(self, request: HttpRequest) -> HttpResponse:
         """Show the candidates for what the operator typed."""
@@ -86,6 +88,7 @@ class FindsSymbols(admin.ModelAdmin):
             ],
             "priced": "prices" in request.GET,
             "more": found.more,
+            "listed": in_catalogue(text, found.candidates),
             "lists": known,
             "any_read": any(state.read_at for _, state in known),
             "sources": get_text_list(list(map(provider_title, names)), gettext("and")),
@@ -116,6 +119,12 @@ class FindsSymbols(admin.ModelAdmin):
     def _may_add(self, request: HttpRequest) -> None:
         if not self.has_add_permission(request):
             raise PermissionDenied
+
+
+def in_catalogue(text: str, candidates: Sequence[Candidate]) -> Symbol | None:
+    """Return the symbol that has this code, if no candidate is that symbol: no list has it."""
+    symbol = Symbol.objects.filter(code=plain(code_of(text))).first() if text else None
+    return None if symbol in [each.listed for each in candidates] else symbol
 
 
 def with_a_list() -> list[str]:

@@ -190,6 +190,21 @@ def test_a_candidate_in_the_catalogue_leads_to_its_symbol(alice: Client, coinbas
     assert "Already in the catalogue: XBT (switched off)" in again
 
 
+def test_a_symbol_of_the_catalogue_that_no_list_has_is_named(alice: Client, coinbase: Stub):
+    call_command("instruments", "--store", verbosity=0)
+    index = Symbol.objects.create(code="^GSPC", name="S&P 500", kind="index", currency="USD")
+    page = alice.get(f"{FIND}?q=%5Egspc")
+    assert links(page)["Already in the catalogue: ^GSPC"].endswith(f"/{index.pk}/change/")
+    assert alice.get(f"{FIND}?q=%00").status_code == 200
+
+
+def test_the_form_leads_back_to_the_search(alice: Client, coinbase: Stub):
+    page = alice.get(f"{ADD}?code=GOLD")
+    assert links(page)["Search in the lists of the providers"] == FIND
+    other = alice.get("/admin/quotes/board/add/")
+    assert "Search in the lists of the providers" not in links(other)
+
+
 def test_what_no_list_has_can_still_be_filled_in_by_hand(alice: Client, coinbase: Stub):
     call_command("instruments", "--store", verbosity=0)
     page = alice.get(FIND, {"q": "<b>gold</b> & more"})
