@@ -222,8 +222,8 @@ def is_at(rows: Iterable[Instrument], exchange: str) -> bool:
     return any(row.exchange == exchange.upper() for row in rows)
 
 
-def rank(group: Group, rows: Sequence[Instrument], whole: str) -> tuple[int, int, bool, int, str]:
-    """Return the order of a candidate: exact codes first, then those that many sources have."""
+def rank(group: Group, rows: Sequence[Instrument], whole: str) -> tuple[int, bool, int, int, str]:
+    """Return the order of a candidate: exact codes, then dollars, then those of many lists."""
     first = next(iter(words(rows[0].name)), "")
     if whole in (key(group.symbol), *(key(row.base) for row in rows)):
         place = 0
@@ -231,7 +231,7 @@ def rank(group: Group, rows: Sequence[Instrument], whole: str) -> tuple[int, int
         place = 1
     else:
         place = 2 if key(group.symbol).startswith(whole) else 3
-    return place, -len(rows), rows[0].currency != "USD", len(group.symbol), group.symbol
+    return place, rows[0].currency != "USD", -len(rows), len(group.symbol), group.symbol
 
 
 def with_the_catalogue(groups: Sequence[tuple[Group, Sequence[Instrument]]]) -> list[Candidate]:

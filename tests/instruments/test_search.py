@@ -156,6 +156,14 @@ def test_coins_with_the_same_short_name_are_candidates_of_their_own(stored: None
     assert (other.symbol, other.name, other.listed) == ("BASED-PEPE-USD", "Based Pepe", None)
 
 
+def test_dollars_come_first_although_euros_have_more_sources(stored: None):
+    lists.store("kraken", [row("XXBTZEUR", "BTC/EUR", currency="EUR")])
+    assert [each.symbol for each in find("btc", ["coinbase", "kraken"]).candidates][:2] == [
+        "BTC-USD",
+        "BTC-EUR",
+    ]
+
+
 def test_only_the_lists_of_the_given_providers_are_searched(stored: None):
     assert [row.provider for row in find("btc", ["kraken"]).candidates[0].rows] == ["kraken"]
     assert find("apple", ["kraken"]).candidates == []
