@@ -81,7 +81,9 @@ class CodeRows(LabelledInlineRows):
             for row in rows
             if row.cleaned_data.get("code") and (all_changed or row.has_changed())
         }
-        self.findings = findings(self.instance, codes, changed)
+        stays = [] if self.can_delete else [row.instance.provider for row in self.initial_forms]
+        found = findings(self.instance, codes, changed)
+        self.findings = found.without([f"{provider}=" for provider in stays])
         if self.findings.contradictions and self.data.get(ACCEPTED) != self.findings.seal:
             raise forms.ValidationError(
                 gettext("Not saved: the top of this form shows what contradicts the symbol.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from hashlib import sha256
@@ -88,6 +88,14 @@ class Findings:
     def seal(self) -> str:
         """A text that changes with the contradictions: who accepts some does not accept others."""
         return sha256("\n".join(each.text for each in self.contradictions).encode()).hexdigest()
+
+    def without(self, changes: Collection[str]) -> Findings:
+        """Return the same without the fixes that would make these changes."""
+        kept = [
+            each._replace(fixes=[fix for fix in each.fixes if fix.change not in changes])
+            for each in self.contradictions
+        ]
+        return replace(self, contradictions=kept)
 
     @property
     def failures(self) -> list[Answer]:

@@ -8,7 +8,7 @@ from html import unescape
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.core.management import call_command
 from django.test import Client
 
@@ -17,6 +17,7 @@ from quotes.feed import records
 from quotes.instruments import lists
 from quotes.models import ProviderSymbol, Symbol
 from quotes.providers import Instrument as Listed
+from quotes.staff.groups import make_groups
 from tests.servers import Stub, free_port
 
 SYMBOLS = "/admin/quotes/symbol/"
@@ -267,6 +268,17 @@ class TestChangedSymbols:
         fix = fixes(page)["Save without Coinbase"]
         assert alice.post(path, given | {"_fix": fix}).status_code == 302
         assert codes_of("SOL-USD") == []
+
+    def test_who_may_not_delete_a_code_is_not_offered_that(self, coinbase: Stub):
+        make_groups()
+        editor = User.objects.create(username="bob", is_staff=True)
+        editor.groups.add(Group.objects.get(name="Quotes editor"))
+        bob = Client()
+        bob.force_login(editor)
+        path, given = self.change()
+        page = bob.post(path, given | {"provider_symbols-0-code": "NADA"})
+        assert "“NADA”" in found(page)[0]
+        assert list(fixes(page)) == ["Save with SOL-USD"]
 
     def test_a_new_currency_is_compared_with_all_codes(self, alice: Client, coinbase: Stub):
         path, given = self.change()
