@@ -161,13 +161,22 @@ class Address:
         wanted = places(**{table: codes, "panel": self.panel, "price": self.price})
         wanted += tuple(Place("chart", code, form) for form, code in self.chart)
         active = {"row": board.codes} if board else {}
+        now = {each: each.now(listed) for each in wanted}
+        shown = [each for each in now.values() if each.code in active.get(each.widget, symbols)]
         return Watch(
             self.edition,
-            tuple(each for each in wanted if each.code in active.get(each.widget, symbols)),
+            tuple(dict.fromkeys(shown)),
             # with a mark, the rows are ours: a code that is not active was removed, and is not
             # unknown
-            missing=() if self.mark else tuple(p for p in wanted if p.code not in symbols),
+            missing=() if self.mark else tuple(p for p in now.values() if p.code not in symbols),
+            renamed=tuple(pair for pair in now.items() if pair[0] != pair[1]),
             rate=self.rate,
+        )
+
+    def current(self, listed: Listed) -> Address:
+        """Return the address with the codes that its symbols have now, for a new page."""
+        return replace(
+            self, symbols=tuple(dict.fromkeys(listed.current(code) for code in self.symbols))
         )
 
 

@@ -14,7 +14,7 @@ from django.utils.translation import gettext
 
 from quotes.catalogue import STARTER_BOARDS
 from quotes.codes import comparable
-from quotes.models import Board, BoardSymbol, Symbol
+from quotes.models import Alias, Board, BoardSymbol, Symbol
 from quotes.orders import SORTS, Orders
 from quotes.store import State
 
@@ -57,6 +57,11 @@ class Listed:
 
     symbols: Mapping[str, Symbol] = field(default_factory=dict)
     boards: Mapping[str, BoardView] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)  # former code: code
+
+    def current(self, code: str) -> str:
+        """Return the code that the symbol of a former code has now; any other as it is."""
+        return code if code in self.symbols else self.aliases.get(code, code)
 
     def boards_with(self, code: str) -> list[BoardView]:
         """Return the boards that show a symbol."""
@@ -149,10 +154,11 @@ def select(
 
 
 def load_listed() -> Listed:
-    """Read the active symbols and the boards from the database, in four queries."""
+    """Read the active symbols, the boards and the former codes, in five queries."""
     symbols = {symbol.code: symbol for symbol in _active_symbols()}
     boards = list(Board.objects.all())
-    return _listed(symbols, boards, _codes({each.pk for each in boards}, symbols), {})
+    codes = _codes({each.pk for each in boards}, symbols)
+    return _listed(symbols, boards, codes, {}, _aliases(Alias.objects.all()))
 
 
 def load_changes(known: Listed, symbols: Collection[int], boards: Collection[int]) -> Listed:
@@ -171,11 +177,19 @@ def load_changes(known: Listed, symbols: Collection[int], boards: Collection[int
     outdated |= {b.key for b in known.boards.values() if any(code in b.places for code in moved)}
     read = list(Board.objects.all())
     views = {each.key: each for each in known.boards.values() if each.key not in outdated}
-    return _listed(kept, read, _codes({b.pk for b in read} - views.keys(), kept), views)
+    aliases = {code: each for code, each in known.aliases.items() if each not in before}
+    aliases |= _aliases(Alias.objects.filter(symbol__in=symbols))
+    codes = _codes({each.pk for each in read} - views.keys(), kept)
+    return _listed(kept, read, codes, views, aliases)
 
 
 def _active_symbols() -> models.QuerySet[Symbol]:
     return Symbol.objects.filter(active=True).prefetch_related("splits")
+
+
+def _aliases(rows: models.QuerySet[Alias]) -> dict[str, str]:
+    active = rows.filter(symbol__active=True)
+    return dict(active.values_list("code", "symbol__code"))
 
 
 def _codes(boards: Collection[int], symbols: Mapping[str, Symbol]) -> dict[int, list[str]]:
@@ -193,6 +207,7 @@ def _listed(
     boards: Iterable[Board],
     codes: Mapping[int, list[str]],
     views: Mapping[int, BoardView],  # that did not change, by the keys of the boards
+    aliases: Mapping[str, str],
 ) -> Listed:
     found = [
         views.get(each.pk)
@@ -202,7 +217,7 @@ def _listed(
         for each in boards
     ]
     in_order = {code: symbols[code] for code in sorted(symbols)}  # as no database sorts for all
-    return Listed(in_order, {each.slug: each for each in found})
+    return Listed(in_order, {each.slug: each for each in found}, aliases)
 
 
 def _nearness(board: BoardView) -> tuple[int, int]:

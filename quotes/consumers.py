@@ -6,6 +6,7 @@ layer would be read once per visitor, and each dispatch passes through the one d
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from channels.generic.websocket import AsyncWebsocketConsumer
@@ -139,8 +140,12 @@ class QuotesConsumer(AsyncWebsocketConsumer):
         if watch != subscriber.watch:
             fragments = self.live.fragments
             left = [place for place in subscriber.watch.places if place not in watch.places]
-            gone = fragments.gone(left, watch.edition)
-            drawn = fragments.charts(watch) + fragments.sparklines(watch)
+            now = {place: place.now(self.live.listed) for place in left}
+            renamed = {place: each for place, each in now.items() if each in watch.places}
+            gone = fragments.gone([p for p in left if p not in renamed], watch.edition)
+            shown = replace(watch, renamed=tuple(renamed.items()))
+            gone += fragments.renamed(shown)
+            drawn = fragments.charts(shown) + fragments.sparklines(watch)
             self.live.hub.move(subscriber, watch, gone + fragments.snapshot(watch) + drawn)
 
     async def dispatch(self, message: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from io import StringIO
 from typing import Any
@@ -13,6 +13,7 @@ from django.http import QueryDict
 from django.utils.translation import gettext, gettext_noop
 
 from quotes import formats
+from quotes.boards import Listed
 from quotes.charts.bars import Bar, percent_change
 from quotes.charts.comparison import Comparison
 from quotes.charts.drawing import MOST_SERIES
@@ -39,8 +40,8 @@ BAR = ("open", "high", "low", "close", "volume")
 class Choice:
     """The chart that a query string selects, and its errors."""
 
-    def __init__(self, params: QueryDict, code: str, symbols: Container[str]) -> None:
-        self.code, self.symbols, self.errors = code, symbols, list[str]()
+    def __init__(self, params: QueryDict, code: str, listed: Listed) -> None:
+        self.code, self.listed, self.errors = code, listed, list[str]()
         self.typed = self.wrong = ""  # a text that added no symbol, and the reason
         self.near: list[str] = []  # codes that it may mean
         self.form = Form(
@@ -65,8 +66,8 @@ class Choice:
         """
         found = list(found)
         others = [code for code in found if code not in self.codes]
-        code = code_of(typed)
-        if code not in self.symbols:
+        code = self.listed.current(code_of(typed))
+        if code not in self.listed.symbols:
             code = others[0] if others and (first or len(others) == 1) else ""
             code = code or (found[0] if found and not others else "")
         self.wrong = self._wrong(code, typed)
@@ -94,12 +95,13 @@ class Choice:
         return given if given in known else ""
 
     def _others(self, given: str) -> tuple[str, ...]:
-        codes = dict.fromkeys(code for each in given.split(",") if (code := code_of(each)))
+        typed = (code for each in given.split(",") if (code := code_of(each)))
+        codes = dict.fromkeys(map(self.listed.current, typed))
         codes.pop(self.code, None)
         words = gettext("There is no symbol “%(code)s”.")
-        unknown = [code for code in codes if code not in self.symbols]
+        unknown = [code for code in codes if code not in self.listed.symbols]
         self.errors += [words % {"code": code[:MAX_CODE]} for code in unknown[:MOST_SERIES]]
-        known = tuple(code for code in codes if code in self.symbols)
+        known = tuple(code for code in codes if code in self.listed.symbols)
         if len(known) >= MOST_SERIES:
             self.errors.append(self._too_many())
         return known[: MOST_SERIES - 1]

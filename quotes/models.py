@@ -179,6 +179,43 @@ def lock_deleted_symbol(instance: Symbol, using: str, **kwargs: Any) -> None:
     Symbol.objects.using(using).select_for_update().filter(pk=instance.pk).first()
 
 
+class Alias(models.Model):
+    """A former code of a symbol: addresses, tags and files with it mean the symbol."""
+
+    code = models.CharField(
+        _("former code"),
+        max_length=MAX_CODE,
+        unique=True,
+        validators=[validate_code],
+        help_text=_("Addresses, tags and files with this code lead to the symbol."),
+        error_messages={"unique": _("This is already a former code of a symbol.")},
+    )
+    symbol = models.ForeignKey(
+        Symbol, models.CASCADE, related_name="aliases", verbose_name=_("symbol")
+    )
+    until = models.DateField(
+        _("until"), null=True, blank=True, help_text=_("The first day without this code.")
+    )
+
+    class Meta:
+        ordering = ("code",)
+        verbose_name = _("former code")
+        verbose_name_plural = _("former codes")
+
+    def __str__(self) -> str:
+        return self.code
+
+    def clean(self) -> None:
+        """Raise ValidationError if a symbol has this code now."""
+        self.code = code_of(self.code)
+        if Symbol.objects.filter(code=self.code).exists():
+            taken = _(
+                "“%(code)s” is the code of a symbol, so it can't lead to another one. Rename or "
+                "merge that symbol first."
+            )
+            raise ValidationError({"code": ValidationError(taken, params={"code": self.code})})
+
+
 class ProviderSymbol(models.Model):
     """The code that a provider uses for a symbol."""
 

@@ -15,6 +15,7 @@ from django.db import Error
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
+from django.urls import reverse
 from django.utils import translation
 from django.utils.http import content_disposition_header
 from django.utils.safestring import SafeString
@@ -59,6 +60,25 @@ def in_our_language(view: Any) -> Any:
             response: HttpResponse = await view(request, *args, **kwargs)
             response.headers.setdefault("Content-Language", language())
             return response
+
+    return wrapped
+
+
+def at_its_code(view: Any) -> Any:
+    """Redirect a former code of a symbol to the same page at its code, with all that was chosen.
+
+    No browser may keep this, although it is permanent: the code may come back.
+    """
+
+    @wraps(view)
+    async def wrapped(request: HttpRequest, code: str) -> HttpResponse:
+        listed, given = (await live_for(request)).listed, code_of(code)
+        if (now := listed.current(given)) == given:
+            response: HttpResponse = await view(request, code)
+            return response
+        page = reverse(f"quotes:{view.__name__}", args=[now])
+        query = request.META.get("QUERY_STRING", "")
+        return redirect(f"{page}?{query}" if query else page, permanent=True)
 
     return wrapped
 
@@ -139,7 +159,8 @@ async def search(request: HttpRequest) -> HttpResponse:
     live = await live_for(request)
     wanted = searched(request)
     codes = find(live, wanted)
-    is_code = comparable(codes[0]) == comparable(wanted) if codes else False
+    meant = live.listed.current(code_of(wanted))
+    is_code = comparable(codes[0]) == comparable(meant) if codes else False
     is_first = request.GET.get("first") == wanted or is_code
     if codes and "page" not in request.GET and is_first:
         return redirect("quotes:symbol", codes[0])
@@ -171,10 +192,10 @@ async def suggestions(request: HttpRequest) -> HttpResponse:
     and their links add them to it.
     """
     live = await live_for(request)
-    of = live.listed.symbols.get(code_of(request.GET.get("of", "")))
+    of = live.listed.symbols.get(live.listed.current(code_of(request.GET.get("of", ""))))
     wanted = searched(request, "add" if of else "q")
     codes = find(live, wanted) if len(wanted) > 1 else []
-    choice = Choice(request.GET, of.code, live.listed.symbols) if of else None
+    choice = Choice(request.GET, of.code, live.listed) if of else None
     if choice:
         codes = [code for code in codes if code not in choice.codes][:SUGGESTIONS]
     shown = [Shown(live.store.states[code], language()) for code in codes[:SUGGESTIONS]]
@@ -189,8 +210,13 @@ async def suggestions(request: HttpRequest) -> HttpResponse:
 
 
 def find(live: Live, wanted: str) -> list[str]:
-    """Return the codes that a search finds, without those that became inactive just now."""
-    return [code for code in live.index.find(wanted) if code in live.store.states]
+    """Return the codes that a search finds, without those that became inactive just now.
+
+    The symbol with this former code comes first.
+    """
+    now = live.listed.aliases.get(code_of(wanted), "")
+    found = dict.fromkeys(([now] if now else []) + live.index.find(wanted))
+    return [code for code in found if code in live.store.states]
 
 
 def page_of(wanted: str, number: int) -> str:
@@ -277,6 +303,7 @@ def column(query: BoardQuery, name: str, heading: str) -> dict[str, str]:
 @fresh
 @require_safe
 @in_our_language
+@at_its_code
 async def symbol(request: HttpRequest, code: str) -> HttpResponse:
     """Show one symbol."""
     live = await live_for(request)
@@ -301,7 +328,7 @@ async def symbol(request: HttpRequest, code: str) -> HttpResponse:
 
 def chosen(request: HttpRequest, live: Live, code: str) -> Choice:
     """Return the chart that a visitor chose, compared with the symbol that was typed."""
-    choice = Choice(request.GET, code, live.listed.symbols)
+    choice = Choice(request.GET, code, live.listed)
     if typed := searched(request, "add"):
         first, near = request.GET.get("first") == typed, live.index.near(code_of(typed))
         choice.add(typed, find(live, typed), near, first=first)
@@ -354,11 +381,12 @@ def no_symbol(code: str) -> Http404:
 
 @fresh
 @require_safe
+@at_its_code
 async def bars(request: HttpRequest, code: str) -> HttpResponse:
     """Return the stored bars of a symbol's chart as CSV, or the closes of a comparison."""
     live = await live_for(request)
     found, listed_now = listed(live, code), live.listed.symbols
-    choice = Choice(request.GET, found.code, listed_now)
+    choice = Choice(request.GET, found.code, live.listed)
     if choice.errors:
         return plain(" ".join(choice.errors), status=400)
     try:
@@ -426,7 +454,7 @@ async def embed(request: HttpRequest) -> HttpResponse:
     """Show a live table for an iframe: `?symbols=BTC-USD,AAPL&theme=dark&lang=de`."""
     live = await live_for(request)
     try:
-        address = replace(Address.read(request.GET), board="", seen=True)
+        address = replace(Address.read(request.GET), board="", seen=True).current(live.listed)
     except TooManySymbols as error:
         return plain(str(error), status=400)
     theme = request.GET.get("theme", "auto")

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from django.utils import timezone, translation
 
 from quotes import sessions
+from quotes.boards import Listed
 from quotes.charts.forms import Form
 from quotes.htmx import dialect
 from quotes.models import Symbol
@@ -57,6 +58,12 @@ class Place(NamedTuple):
     code: str
     form: Form = Form()
 
+    def now(self, listed: Listed) -> Place:
+        """Return the place with the codes that its symbols have now."""
+        others = tuple(map(listed.current, self.form.others))
+        form = self.form._replace(others=others) if others else self.form
+        return Place(self.widget, listed.current(self.code), form)
+
 
 @dataclass(frozen=True, slots=True)
 class Watch:
@@ -65,6 +72,7 @@ class Watch:
     edition: Edition
     places: tuple[Place, ...] = ()
     missing: tuple[Place, ...] = ()  # that the page wants, but whose symbols are not active
+    renamed: tuple[tuple[Place, Place], ...] = ()  # places with a former code, and as they are now
     rate: float = 0  # seconds between two messages with prices; pages may choose one of RATES
     codes: frozenset[str] = field(init=False, compare=False, repr=False)  # of all widgets
     charts: tuple[Place, ...] = field(init=False, compare=False, repr=False)

@@ -132,6 +132,8 @@ def symbol_form(**changes: str) -> dict[str, str]:
         "places-INITIAL_FORMS": "0",
         "splits-TOTAL_FORMS": "0",
         "splits-INITIAL_FORMS": "0",
+        "aliases-TOTAL_FORMS": "0",
+        "aliases-INITIAL_FORMS": "0",
     } | changes
 
 
@@ -1115,3 +1117,63 @@ def test_our_models_come_first_and_are_in_the_header(alice: Client):
 def test_the_header_leads_only_to_what_somebody_may_see(db: None):
     client = granted()
     assert "/admin/quotes/" not in client.get("/admin/").content.decode()
+
+
+def test_a_symbol_with_another_code_keeps_the_former_one(alice: Client, listed: Board):
+    apple = Symbol.objects.get(code="AAPL")
+    form = symbol_form(code="APPLE", name="Apple")
+    page = alice.post(f"{SYMBOLS}{apple.pk}/change/", form, follow=True).content.decode()
+    assert "“AAPL” now leads to “APPLE”." in text(page)
+    assert [*apple.aliases.values_list("code", flat=True)] == ["AAPL"]
+    assert text(alice.get(f"{SYMBOLS}{apple.pk}/history/").content.decode()).count("Changed") == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("MSFT", "“MSFT” is the code of another symbol. Choose another one, or merge “AAPL” into"),
+        ("OLD", "“OLD” is a former code of “MSFT”. Choose another one, or first delete the former"),
+    ],
+)
+def test_a_code_of_another_symbol_is_refused_with_what_to_do(
+    alice: Client, listed: Board, code: str, error: str
+):
+    Symbol.objects.get(code="MSFT").aliases.create(code="OLD")
+    apple = Symbol.objects.get(code="AAPL")
+    refused = alice.post(f"{SYMBOLS}{apple.pk}/change/", symbol_form(code=code))
+    assert error in errors(refused)
+    if code == "OLD":
+        assert error in errors(alice.post(f"{SYMBOLS}add/", symbol_form(code=code)))
+
+
+@pytest.mark.parametrize("may", [{"view"}, {"view", "change"}, {"view", "delete"}])
+def test_only_those_who_may_change_and_delete_symbols_merge_them(listed: Board, may: set[str]):
+    client, apple = Client(), Symbol.objects.get(code="AAPL")
+    client.force_login(with_permissions(*(f"{action}_symbol" for action in may)))
+    page, into = f"{SYMBOLS}{apple.pk}/merge/", {"into": Symbol.objects.get(code="MSFT").pk}
+    assert client.get(page, into).status_code == 403
+    assert client.post(page, into).status_code == 403
+    assert Symbol.objects.filter(code="AAPL").exists()
+    assert page not in client.get(f"{SYMBOLS}{apple.pk}/change/").content.decode()
+
+
+def test_a_preview_states_what_a_merge_moves_and_why_one_is_refused(alice: Client, listed: Board):
+    apple = Symbol.objects.get(code="AAPL")
+    address = f"{SYMBOLS}{apple.pk}/merge/"
+    page = alice.get(address, {"into": Symbol.objects.get(code="BTC-USD").pk}).content.decode()
+    assert "Symbols on the board 1 0" in text(page)
+    assert Symbol.objects.filter(code="AAPL").exists()
+    assert "be merged into itself" in errors(alice.post(address, {"into": apple.pk}))
+    gone = alice.post(address, {"into": 999_999})
+    assert "This symbol no longer exists. Choose another one." in errors(gone)
+    assert alice.get(f"{SYMBOLS}999999/merge/").status_code == 404
+    alice.post(address, {"into": Symbol.objects.get(code="BTC-USD").pk})
+    assert {*Symbol.objects.values_list("code", flat=True)} == {"MSFT", "NVDA", "BTC-USD"}
+
+
+def with_permissions(*codenames: str) -> User:
+    """Return a member of the staff with these permissions alone."""
+    create_permissions(apps.get_app_config("quotes"), verbosity=0)
+    user = User.objects.create(username="bob", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+    return user

@@ -158,7 +158,7 @@ def test_the_catalogue_command_of_the_readme_runs(tmp_path: Path, monkeypatch: p
     [line] = [
         line for block in snippets("sh") for line in block.splitlines() if "my-symbols" in line
     ]
-    [example] = snippets("csv")
+    [example] = snippets("csv", ROOT / "README.md")
     (tmp_path / "my-symbols.csv").write_text(example)
     monkeypatch.chdir(tmp_path)
     call_command(*line.partition("manage.py ")[2].split(), verbosity=0)

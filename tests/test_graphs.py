@@ -6,6 +6,7 @@ import asyncio
 import csv
 import io
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from threading import Event
@@ -17,6 +18,7 @@ from django.http import QueryDict
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quotes.boards import Listed
 from quotes.charts.bars import DAY, Bar
 from quotes.charts.frame import Frame
 from quotes.charts.ranges import RANGES
@@ -40,8 +42,13 @@ ANYTHING = st.lists(
 ).map(urlencode)
 
 
+def of(code: str, query: str, codes: Iterable[str]) -> Choice:
+    """Return what a query chooses for a symbol, if there are symbols with these codes."""
+    return Choice(QueryDict(query), code, Listed({each: Symbol(code=each) for each in codes}))
+
+
 def choice(query: str = "") -> Choice:
-    return Choice(QueryDict(query), "AAPL", {"AAPL", "SPY", "BTC-USD"})
+    return of("AAPL", query, ("AAPL", "SPY", "BTC-USD"))
 
 
 @given(ANYTHING)
@@ -82,7 +89,7 @@ def test_what_does_not_exist_is_named_with_what_does(query: str, error: str):
 
 def test_at_most_five_symbols_are_compared():
     codes = [f"S{n}" for n in range(9)]
-    asked = Choice(QueryDict(f"with={','.join(codes)}"), "AAPL", codes)
+    asked = of("AAPL", f"with={','.join(codes)}", codes)
     assert asked.form.others == tuple(codes[:4])
     assert asked.errors == ["At most 5 symbols can be compared."]
 
@@ -127,7 +134,7 @@ def test_a_text_that_adds_no_symbol_stays_with_what_it_may_mean(
 
 
 def test_a_symbol_too_many_is_not_added():
-    asked = Choice(QueryDict("with=S1,S2,S3,S4"), "S0", [f"S{n}" for n in range(9)])
+    asked = of("S0", "with=S1,S2,S3,S4", [f"S{n}" for n in range(9)])
     asked.add("S5", [])
     assert asked.wrong == "At most 5 symbols can be compared."
 

@@ -10,6 +10,7 @@ from django.contrib import admin, messages
 from django.db import transaction
 from django.db.models import DecimalField, Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.http import content_disposition_header
@@ -17,18 +18,22 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from quotes import catalogue, conf, formats, sessions
+from quotes.admin.aliases import AliasInline
 from quotes.admin.codes import CodeRows, ProviderSymbolInline, given_codes
 from quotes.admin.contradictions import fixed
 from quotes.admin.find import FindsSymbols
 from quotes.admin.lists import ListAdmin
+from quotes.admin.merging import MergeView
 from quotes.admin.newest import newest
 from quotes.admin.places import BoardsInline
 from quotes.admin.splits import SplitInline
+from quotes.codes import code_of
 from quotes.feed.chains import load_chain
 from quotes.models import ProviderSymbol, Symbol
 from quotes.providers import REGISTRY
 from quotes.quote import utc_now
 from quotes.shown import BLANK, Shown
+from quotes.staff import renaming
 
 
 class PlainDecimalField(forms.DecimalField):
@@ -47,8 +52,18 @@ class SymbolForm(forms.ModelForm):
             "exchange": _(
                 "It decides the market hours: NASDAQ, LSE, XETRA. If you leave this field empty, "
                 "the price is fetched at all hours."
-            )
+            ),
+            "code": _(
+                "The code in pages and addresses: BTC-USD, AAPL, ^GSPC. If you change it, the "
+                "former code still leads to the symbol, and its history stays."
+            ),
         }
+
+    def clean_code(self) -> str:
+        """Return the code; raise ValidationError if it, or a former one, is that of another one."""
+        code: str = self.cleaned_data["code"]
+        renaming.check(code_of(code), self.instance if self.instance.pk else None)
+        return code
 
 
 @admin.register(Symbol)
@@ -68,9 +83,10 @@ class SymbolAdmin(FindsSymbols, ListAdmin):
     list_per_page = 100
     empty_value_display = _("none")  # among the filters: no board, no exchange
     form = SymbolForm
+    change_form_template = "quotes/admin/symbol_form.html"
     formfield_overrides: ClassVar = {DecimalField: {"form_class": PlainDecimalField}}
     actions = ("switch_on", "switch_off", "save_as_csv")
-    inlines = (ProviderSymbolInline, BoardsInline, SplitInline)
+    inlines = (ProviderSymbolInline, BoardsInline, SplitInline, AliasInline)
     fieldsets = (
         (None, {"fields": ("code", "name", "kind", "exchange", "currency", "active")}),
         (_("Prices"), {"fields": ("tick_size", "stale_after", "start")}),
@@ -106,6 +122,23 @@ class SymbolAdmin(FindsSymbols, ListAdmin):
                     rows.look_at(request.GET)
                 context["findings"] = rows.findings
         return super().render_change_form(request, context, *args, **kwargs)
+
+    def get_urls(self) -> list[URLPattern]:
+        """Return the addresses of Django's pages, and of the page to merge a symbol."""
+        merge = self.admin_site.admin_view(MergeView.as_view(model_admin=self))
+        own = [path("<int:pk>/merge/", merge, name="quotes_symbol_merge")]
+        return own + super().get_urls()
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """Save a symbol. If its code changed, keep the former one as an alias."""
+        if change and "code" in form.changed_data:
+            renaming.rename(obj, obj.code)
+            now = gettext(
+                "“%(former)s” now leads to “%(code)s”. Its providers get the same codes as before."
+            )
+            former = form.initial["code"]
+            self.message_user(request, now % {"former": former, "code": obj.code})
+        super().save_model(request, obj, form, change)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Save the codes and places, and warn of a symbol that visitors won't see move."""

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.utils.translation import gettext_noop
 
 from quotes.catalogue.reading import Entry
-from quotes.models import Board, BoardSymbol, ProviderSymbol, Symbol
+from quotes.models import Alias, Board, BoardSymbol, ProviderSymbol, Symbol
 
 STARTER_BOARDS = {  # slug: title, kinds
     "crypto": (gettext_noop("Crypto"), ("crypto",)),
@@ -28,10 +28,12 @@ class Outcome:
     code: str
     done: str  # "added", "updated" or "unchanged"
     board: str = ""  # slug of the board on which the symbol is new
+    now: str = ""  # its code, if the row has a former one
 
     def __str__(self) -> str:
         placed = f", put on board {self.board}" if self.board and self.done != "added" else ""
-        return f"line {self.line}: {self.code} {self.done}{placed}"
+        renamed = f", its code is now {self.now}" if self.now else ""
+        return f"line {self.line}: {self.code} {self.done}{placed}{renamed}"
 
 
 @dataclass(slots=True)
@@ -46,18 +48,21 @@ def load(entries: list[Entry], board: str = "") -> Iterator[Outcome]:
     """Add and update symbols in one transaction, and put new ones at the end of a board.
 
     Nothing is deleted. A symbol that an operator switched off stays off, unless its row switches it
-    on. Without a board, each symbol is put on the starter board of its kind.
+    on. Without a board, each symbol is put on the starter board of its kind. A row with a former
+    code means the symbol that had it.
     """
     with transaction.atomic():
         known = Known(
-            symbols={symbol.code: symbol for symbol in Symbol.objects.all()},
+            symbols={each.code: each.symbol for each in Alias.objects.select_related("symbol")}
+            | {symbol.code: symbol for symbol in Symbol.objects.all()},
             codes={(row.symbol_id, row.provider): row for row in ProviderSymbol.objects.all()},
         )
         places = _places(board)
         for entry in entries:
             done = _save(entry, known)
-            placed = places(known.symbols[entry.symbol.code])
-            yield Outcome(entry.line, entry.symbol.code, done, placed)
+            code, symbol = entry.symbol.code, known.symbols[entry.symbol.code]
+            now = symbol.code if symbol.code != code else ""
+            yield Outcome(entry.line, code, done, places(symbol), now)
 
 
 def _save(entry: Entry, known: Known) -> str:

@@ -57,8 +57,8 @@ def request_of(context: Context) -> HttpRequest | None:
 
 
 def _read_database() -> Fragments:
-    store = Store(stale_after=conf.get("STALE_AFTER"))
-    store.keep(load_listed().symbols.values())
+    store, listed = Store(stale_after=conf.get("STALE_AFTER")), load_listed()
+    store.keep(listed.symbols.values())
     for version, quote in records.load_last_quotes():
         store.put(version, [quote])
-    return Fragments(store)
+    return Fragments(store, listed=lambda: listed)

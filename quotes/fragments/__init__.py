@@ -48,6 +48,9 @@ TARGETS = {
 # The same for a symbol that is no longer active: rows of a board are deleted, all others stay.
 GONE = TARGETS | {"row": "delete:tr.quote:not(.quote-entry)[data-symbol='{code}']"}
 
+# The same for a former code, whose element becomes that of the code now.
+RENAMED = TARGETS | {"row": GONE["row"].replace("delete", "outerMorph")}
+
 # The cells of a row that ticks rarely change, with all values that they show.
 CELLS: dict[str, Callable[[Shown], tuple[object, ...]]] = {
     "heading": lambda shown: (shown.symbol.name, shown.symbol.kind, shown.late),
@@ -151,7 +154,7 @@ class Fragments:
 
     def everything(self, watch: Watch) -> str:
         """Return a message with all fragments, notes and sources, and without inactive symbols."""
-        gone = self.gone(watch.missing, watch.edition)
+        gone = self.gone(watch.missing, watch.edition) + self.renamed(watch)
         titles = self.titles(watch, watch.codes)
         return gone + self.snapshot(watch) + self.charts(watch) + self.about(watch) + titles
 
@@ -169,6 +172,17 @@ class Fragments:
             )
             for widget, code, _ in places
             if widget in GONE
+        )
+
+    def renamed(self, watch: Watch) -> str:
+        """Return a message that gives places with a former code the fragment of the code now."""
+        return "".join(
+            addressed(
+                self._sent(now, watch.edition),
+                swap_for(RENAMED[former.widget], watch.edition, former.code),
+            )
+            for former, now in watch.renamed
+            if former.widget in RENAMED and now.code in self.store.states
         )
 
     def unknown(

@@ -75,6 +75,8 @@ async def live_for(request: HttpRequest) -> Live:
     """Return the live parts for a request: those of this process or, under WSGI, its own ones."""
     if _live is not None or isinstance(request, ASGIRequest):
         return await ensure_started()
+    if known := known_to(request):
+        return known
     live = await polled.read()
     request.quotes_live = live  # type: ignore[attr-defined]  # for the tags of its page
     return live

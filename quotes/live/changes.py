@@ -15,7 +15,16 @@ from django.db.models.signals import post_delete, post_save
 from quotes.live import journal, layer, lease
 from quotes.live.database import DatabaseThread
 from quotes.live.journal import Thing
-from quotes.models import Board, BoardSymbol, Change, MarketDay, ProviderSymbol, Split, Symbol
+from quotes.models import (
+    Alias,
+    Board,
+    BoardSymbol,
+    Change,
+    MarketDay,
+    ProviderSymbol,
+    Split,
+    Symbol,
+)
 
 LOOK_EVERY = 1.0  # seconds
 
@@ -23,6 +32,7 @@ LOOK_EVERY = 1.0  # seconds
 THINGS: dict[type[models.Model], Callable[[Any], Thing]] = {
     Symbol: lambda row: (Change.What.SYMBOL, row.pk),
     ProviderSymbol: lambda row: (Change.What.SYMBOL, row.symbol_id),
+    Alias: lambda row: (Change.What.SYMBOL, row.symbol_id),
     Split: lambda row: (Change.What.SYMBOL, row.symbol_id),
     Board: lambda row: (Change.What.BOARD, row.pk),
     BoardSymbol: lambda row: (Change.What.BOARD, row.board_id),

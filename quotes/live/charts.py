@@ -23,7 +23,7 @@ from quotes.charts.forms import Form
 from quotes.fragments import Fragments
 from quotes.fragments.swaps import addressed
 from quotes.live.database import DatabaseThread
-from quotes.live.drawings import Drawings, Drawn
+from quotes.live.drawings import Drawings, Drawn, id_of
 from quotes.live.hub import Hub
 from quotes.live.tasks import Tasks
 from quotes.store import Store
@@ -110,7 +110,8 @@ class Charts:
 
     def message(self, watch: Watch) -> str:
         """Return a message with all charts of a page."""
-        return "".join(addressed(each.current, "outerMorph") for each in self._of(watch))
+        places = "".join(moved_to(now, former) for former, now in watch.renamed)
+        return places + "".join(addressed(each.current, "outerMorph") for each in self._of(watch))
 
     def renew(self, edited: Set[str]) -> None:
         """Read and draw the charts of these symbols again, because the symbols were edited."""
@@ -244,6 +245,14 @@ class Charts:
                 del self.drawn[oldest]
         if drawn.html and (before is None or before.current != drawn.current):
             self.live.hub.send(partial(_renewed, key, addressed(drawn.html, "outerMorph")))
+
+
+def moved_to(place: Place, former: Place) -> str:
+    """Return a message that makes the place of a chart with a former code that of the code now."""
+    if place.widget != "chart":
+        return ""
+    empty = f'<div id="{id_of(place)}" class="quotes-charted"></div>'
+    return addressed(empty, f"outerMorph:#{id_of(former)}")
 
 
 def _renewed(key: Key, message: str, watch: Watch) -> str:

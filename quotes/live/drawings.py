@@ -280,12 +280,17 @@ class Drawings:
         return [Period(*each) for each in hours]
 
 
-def _words(place: Place, state: State) -> dict[str, Any]:
-    zone = _zone(state.symbol)
+def id_of(place: Place) -> str:
+    """Return the id of a chart on a page."""
     # a symbol that is deleted and made again has another primary key, and the page stays open
     name = crc32(f"{place.code} {place.form.options} {place.form.others}".encode())
+    return f"quotes-chart-{name:x}"
+
+
+def _words(place: Place, state: State) -> dict[str, Any]:
+    zone = _zone(state.symbol)
     return {
-        "id": f"quotes-chart-{name:x}",
+        "id": id_of(place),
         "title": format_lazy("{}, {}", place.code, gettext_lazy(TITLES[place.form.range])),
         "zone": zone.key.rpartition("/")[2].replace("_", " ") if zone else "UTC",
     }

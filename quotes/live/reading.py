@@ -143,10 +143,9 @@ class Reading:
 
     async def _show(self, new: set[str], edited: Edited) -> None:
         """Show new and edited symbols with their quotes, and update the rows of open pages."""
-        unpriced = {code for code in new if self.live.store.states[code].quote is None}
         if edited is None:
             await self.quotes()
-        elif unpriced:
+        elif unpriced := {code for code in {*new, *edited} if self._lacks_quote(code)}:
             self.live.put(await self.live.in_database(records.load_last_quotes, unpriced))
         self.live.hub.publish(new)
         with self.live.rows.shared():
@@ -155,6 +154,10 @@ class Reading:
                     notify(edited)
                 except Exception:
                     logger.exception("could not update the rows of a page")
+
+    def _lacks_quote(self, code: str) -> bool:
+        state = self.live.store.states.get(code)
+        return state is not None and state.quote is None
 
 
 def _edited(before: Mapping[str, Symbol], now: Mapping[str, Symbol]) -> set[str]:

@@ -82,7 +82,11 @@ class Grid:
 
 def course_of(instrument: Instrument, seed: object) -> Course:
     """Return the prices of an instrument at any time."""
-    return _course(replace(instrument, name="", code=""), f"{seed}")
+    return _course(replace(instrument, name="", code="", symbol=_identity(instrument)), f"{seed}")
+
+
+def _identity(instrument: Instrument) -> str:
+    return instrument.code or instrument.symbol  # a renamed symbol keeps its code here
 
 
 @lru_cache(maxsize=1024)  # charts and quotes share what is drawn
@@ -115,7 +119,7 @@ class Walk:
     def __init__(self, instrument: Instrument, seed: object, *, closes: bool = False) -> None:
         self.instrument, self.grid = instrument, Grid(instrument)
         self.course = course_of(instrument, seed)
-        self.rng = Random(f"{seed}:{instrument.symbol}")
+        self.rng = Random(f"{seed}:{_identity(instrument)}")
         self.reference_kind = kinds.of(instrument.kind).reference
         self.closes = closes and self.course.zone is not None
         self.width = max(1, round(self.grid.start * self.grid.behaviour.spread))

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from django.contrib.auth.models import Group, Permission
 
-from quotes.models import Board, BoardSymbol, HeldPrice, MarketDay, ProviderSymbol, Split, Symbol
+from quotes.models import (
+    Alias,
+    Board,
+    BoardSymbol,
+    HeldPrice,
+    MarketDay,
+    ProviderSymbol,
+    Split,
+    Symbol,
+)
 
-VIEWED = (Symbol, ProviderSymbol, Split, Board, BoardSymbol, MarketDay, HeldPrice)
-EDITED = (Symbol, ProviderSymbol, Split, Board, BoardSymbol)
+VIEWED = (Symbol, Alias, ProviderSymbol, Split, Board, BoardSymbol, MarketDay, HeldPrice)
+EDITED = (Symbol, Alias, ProviderSymbol, Split, Board, BoardSymbol)
 OPERATED = (*EDITED, MarketDay)
 GROUPS: dict[str, dict[str, tuple[type, ...]]] = {  # name: action: models
     "Quotes viewer": {"view": VIEWED},

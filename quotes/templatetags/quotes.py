@@ -64,7 +64,7 @@ def live_quotes(context: Context, *symbols: object) -> SafeString:
 
     Symbols beyond those that one socket may watch are left out, and their number is shown.
     """
-    wanted = list(given.codes_of(symbols))
+    wanted = [_current(context, code) for code in given.codes_of(symbols)]
     live = given.fitting(page_of(context).codes, "entry", wanted)
     return _show(context, "entry", tuple(live), left_out=len(wanted) - len(live))
 
@@ -72,7 +72,7 @@ def live_quotes(context: Context, *symbols: object) -> SafeString:
 @register.simple_tag(takes_context=True)
 def live_quote(context: Context, symbol: object) -> str:
     """Show a live price in a line of text, of a symbol given as its code or as a `Symbol`."""
-    code = given.code_of(symbol)
+    code = _current(context, given.code_of(symbol))
     if not given.fitting(page_of(context).codes, "price", [code]):
         return static_quote(context, code)
     return _show(context, "price", (code,))
@@ -88,7 +88,7 @@ def quote_value(context: Context, symbol: object, field: str = "last") -> str:
 
     It is escaped like any other value of a template. `plain.FIELDS` has all fields.
     """
-    code, edition = given.code_of(symbol), _edition()
+    code, edition = _current(context, given.code_of(symbol)), _edition()
     state = _fragments(context).store.states.get(code)
     with edition.written(), _as_template_error("quote_value"):
         return plain.value(state, field, edition.language) if state else plain.unknown(code)
@@ -101,7 +101,7 @@ def static_quote(context: Context, symbol: object, *, text: bool = False, base: 
     The link is below `base`, such as "https://site.example", or below the host of the request.
     `text=True` returns plain text, for the text of a mail.
     """
-    code, edition = given.code_of(symbol), _edition()
+    code, edition = _current(context, given.code_of(symbol)), _edition()
     state = _fragments(context).store.states.get(code)
     with edition.written(), _as_template_error("static_quote"):
         if state is None:
@@ -153,6 +153,11 @@ def quotes_own_socket(context: Context) -> str:
     """Keep the tags from adding openers and notes, in a page that ends with `quotes_socket`."""
     page_of(context).parts = {"entry": OURS, "price": OURS}
     return ""
+
+
+def _current(context: Context, code: str) -> str:
+    """Return the code that a symbol has now, for a template that knows a former one."""
+    return _fragments(context).listed().current(code)
 
 
 def _show(context: Context, widget: str, codes: tuple[str, ...], left_out: int = 0) -> SafeString:
