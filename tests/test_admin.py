@@ -1148,8 +1148,7 @@ def test_a_code_of_another_symbol_is_refused_with_what_to_do(
 
 @pytest.mark.parametrize("may", [{"view"}, {"view", "change"}, {"view", "delete"}])
 def test_only_those_who_may_change_and_delete_symbols_merge_them(listed: Board, may: set[str]):
-    client, apple = Client(), Symbol.objects.get(code="AAPL")
-    client.force_login(with_permissions(*(f"{action}_symbol" for action in may)))
+    client, apple = granted(*may), Symbol.objects.get(code="AAPL")
     page, into = f"{SYMBOLS}{apple.pk}/merge/", {"into": Symbol.objects.get(code="MSFT").pk}
     assert client.get(page, into).status_code == 403
     assert client.post(page, into).status_code == 403
@@ -1169,11 +1168,3 @@ def test_a_preview_states_what_a_merge_moves_and_why_one_is_refused(alice: Clien
     assert alice.get(f"{SYMBOLS}999999/merge/").status_code == 404
     alice.post(address, {"into": Symbol.objects.get(code="BTC-USD").pk})
     assert {*Symbol.objects.values_list("code", flat=True)} == {"MSFT", "NVDA", "BTC-USD"}
-
-
-def with_permissions(*codenames: str) -> User:
-    """Return a member of the staff with these permissions alone."""
-    create_permissions(apps.get_app_config("quotes"), verbosity=0)
-    user = User.objects.create(username="bob", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
-    return user

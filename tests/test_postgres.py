@@ -133,3 +133,33 @@ print("some" if 0 < hashed <= 5 else f"{hashed} passwords", "hashed")
 
 def test_processes_count_failed_logins_together(postgres_server: Postgres, tmp_path: Path):
     assert output(LOGINS, postgres_server, tmp_path) == ["some hashed"]
+
+
+# A former and a new code of a coin, each with a candle of the same minute and one of its own.
+MERGE = """
+from decimal import Decimal
+from quotes.candles import archive
+from quotes.candles.growing import Row
+from quotes.models import Alias, Candle, Symbol
+from quotes.staff.merging import Merger
+from quotes.staff.renaming import rename
+
+def candle(code, start, price):
+    rest = (0, *[Decimal(price)] * 4, 1, None, None, "any", False)
+    return Row(code, 60, start, *rest)
+
+archive.save(1, [candle("BTC-USD", 0, 1), candle("BTC-USD", 60, 1)])
+archive.save(1, [candle("ETH-USD", 60, 2), candle("ETH-USD", 120, 2)])
+target = Symbol.objects.get(code="ETH-USD")
+Merger(Symbol.objects.get(code="BTC-USD"), target).run()
+rename(target, "ETHER-USD")
+print([str(each.close) for each in Candle.objects.filter(symbol=target).order_by("start")])
+print([(each.code, each.symbol.code) for each in Alias.objects.all()])
+"""
+
+
+def test_symbols_are_merged_and_renamed(postgres_server: Postgres, tmp_path: Path):
+    assert output(MERGE, postgres_server, tmp_path) == [
+        "['1', '2', '2']",
+        "[('BTC-USD', 'ETHER-USD'), ('ETH-USD', 'ETHER-USD')]",
+    ]
