@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
@@ -58,6 +59,8 @@ class Listed:
     symbols: Mapping[str, Symbol] = field(default_factory=dict)
     boards: Mapping[str, BoardView] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)  # former code: code
+    # when symbols were switched off because no provider has them
+    not_found: Mapping[str, datetime] = field(default_factory=dict)
 
     def current(self, code: str) -> str:
         """Return the code that the symbol of a former code has now; any other as it is."""
@@ -154,7 +157,7 @@ def select(
 
 
 def load_listed() -> Listed:
-    """Read the active symbols, the boards and the former codes, in five queries."""
+    """Read the active symbols, the boards, former and lost codes, in six queries."""
     symbols = {symbol.code: symbol for symbol in _active_symbols()}
     boards = list(Board.objects.all())
     codes = _codes({each.pk for each in boards}, symbols)
@@ -217,7 +220,13 @@ def _listed(
         for each in boards
     ]
     in_order = {code: symbols[code] for code in sorted(symbols)}  # as no database sorts for all
-    return Listed(in_order, {each.slug: each for each in found}, aliases)
+    lost = Symbol.objects.filter(active=False, not_found_at__isnull=False)
+    return Listed(
+        in_order,
+        {each.slug: each for each in found},
+        aliases,
+        not_found={each.code: each.not_found_at for each in lost if each.not_found_at},
+    )
 
 
 def _nearness(board: BoardView) -> tuple[int, int]:

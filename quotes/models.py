@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -117,6 +118,10 @@ class Symbol(models.Model):
         ),
     )
 
+    # when the feed switched it off, and the answers of its providers
+    not_found_at = models.DateTimeField(_("not found"), null=True, blank=True, editable=False)
+    not_found = models.TextField(_("reason"), blank=True, editable=False)
+
     class Meta:
         ordering = ("code",)
         verbose_name = _("symbol")
@@ -124,6 +129,14 @@ class Symbol(models.Model):
 
     def __str__(self) -> str:
         return self.code
+
+    def save(self, *args: Any, update_fields: Iterable[str] | None = None, **given: Any) -> None:
+        """Save the symbol. If it is active, forget that its providers did not find it."""
+        if self.active and self.not_found_at:
+            self.not_found_at, self.not_found = None, ""
+            if update_fields is not None:
+                update_fields = {*update_fields, "not_found_at", "not_found"}
+        super().save(*args, update_fields=update_fields, **given)
 
     def get_absolute_url(self) -> str:
         """Return the address of its page."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import datetime
 from functools import wraps
 from typing import Any
 from urllib.parse import urlencode
@@ -16,7 +17,8 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
-from django.utils import translation
+from django.utils import timezone, translation
+from django.utils.formats import date_format
 from django.utils.http import content_disposition_header
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -370,12 +372,16 @@ def listed(live: Live, code: str) -> Symbol:
     """Return an active symbol by its code as a visitor wrote it; raise Http404 without one."""
     found = live.listed.symbols.get(code_of(code))
     if found is None:
-        raise no_symbol(code)
+        raise no_symbol(code, live.listed.not_found.get(code_of(code)))
     return found
 
 
-def no_symbol(code: str) -> Http404:
+def no_symbol(code: str, not_found_at: datetime | None = None) -> Http404:
     """Return the error for a code that no active symbol has."""
+    if not_found_at:
+        day = date_format(timezone.localtime(not_found_at))
+        words = _("“%(code)s” is not shown since %(day)s: no source has a price of it.")
+        return Http404(words % {"code": code_of(code), "day": day})
     return Http404(_("There is no symbol “%(code)s”.") % {"code": code})
 
 

@@ -25,6 +25,7 @@ from django.utils import timezone
 
 from quotes import catalogue, sessions
 from quotes.live import layer, lease
+from quotes.live.missing import switch_off
 from quotes.models import (
     Board,
     BoardSymbol,
@@ -508,8 +509,8 @@ def test_a_symbol_has_one_code_per_provider(alice: Client, listed: Board):
 @pytest.mark.parametrize(
     ("language", "titles", "none"),
     [
-        ("en", ["Active", "Kind", "Board", "Currency", "Exchange"], "none"),
-        ("de", ["Aktiv", "Art", "Kursliste", "Währung", "Börse"], "ohne"),
+        ("en", ["Active", "Not found", "Kind", "Board", "Currency", "Exchange"], "none"),
+        ("de", ["Aktiv", "Nicht gefunden", "Art", "Kursliste", "Währung", "Börse"], "ohne"),
     ],
 )
 def test_a_filter_has_its_title_and_words_for_no_value(
@@ -1168,3 +1169,23 @@ def test_a_preview_states_what_a_merge_moves_and_why_one_is_refused(alice: Clien
     assert alice.get(f"{SYMBOLS}999999/merge/").status_code == 404
     alice.post(address, {"into": Symbol.objects.get(code="BTC-USD").pk})
     assert {*Symbol.objects.values_list("code", flat=True)} == {"MSFT", "NVDA", "BTC-USD"}
+
+
+def test_a_symbol_that_was_not_found_states_it_and_is_back_in_one_action(
+    alice: Client, listed: Board
+):
+    switch_off({"AAPL": "coinbase: AAPL is not a valid product"})
+    apple = Symbol.objects.get(code="AAPL")
+    page = alice.get(SYMBOLS, {"not_found": "1"})
+    assert found(page) == ["AAPL"]
+    assert "not found on" in text(page.content.decode())
+    form = text(alice.get(f"{SYMBOLS}{apple.pk}/change/").content.decode())
+    assert "because none of its providers has it. Correct its codes below" in form
+    assert "coinbase: AAPL is not a valid product" in form
+    home = alice.get("/admin/").content.decode()
+    assert "1 symbol was switched off, because none of its providers has it" in home
+    assert f"{SYMBOLS}?not_found=1" in home
+    alice.post(SYMBOLS, {"action": "switch_on", "_selected_action": [apple.pk]})
+    assert found(alice.get(SYMBOLS, {"not_found": "1"})) == []
+    assert Symbol.objects.get(code="AAPL").active
+    assert "switched off, because" not in alice.get("/admin/").content.decode()

@@ -12,6 +12,7 @@ from django.db.models import DecimalField, Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.http import content_disposition_header
 from django.utils.translation import gettext, ngettext
@@ -34,6 +35,7 @@ from quotes.providers import REGISTRY
 from quotes.quote import utc_now
 from quotes.shown import BLANK, Shown
 from quotes.staff import renaming
+from quotes.staff.state import NOT_FOUND
 
 
 class PlainDecimalField(forms.DecimalField):
@@ -66,6 +68,21 @@ class SymbolForm(forms.ModelForm):
         return code
 
 
+class NotFoundFilter(admin.SimpleListFilter):
+    """The symbols that were switched off because none of their providers has them."""
+
+    title = _("not found")
+    parameter_name = "not_found"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        """Return the one choice beside all symbols."""
+        return [("1", _("switched off because not found"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Symbol]) -> QuerySet[Symbol]:
+        """Return these symbols if they were chosen."""
+        return queryset.filter(**NOT_FOUND) if self.value() == "1" else queryset
+
+
 @admin.register(Symbol)
 class SymbolAdmin(FindsSymbols, ListAdmin):
     """Symbols, which can be searched, filtered and switched on and off."""
@@ -76,7 +93,7 @@ class SymbolAdmin(FindsSymbols, ListAdmin):
     )
     list_display = ("code", "active", "name", "kind", "last", "age", "sources")
     list_display_links = ("code", "name")
-    list_filter = ("active", "kind", "boards", "currency", "exchange")
+    list_filter = ("active", NotFoundFilter, "kind", "boards", "currency", "exchange")
     list_editable = ("active",)
     search_fields = ("code", "name", "provider_symbols__code")
     search_help_text = _("Symbol, name or a provider's code")
@@ -86,6 +103,7 @@ class SymbolAdmin(FindsSymbols, ListAdmin):
     change_form_template = "quotes/admin/symbol_form.html"
     formfield_overrides: ClassVar = {DecimalField: {"form_class": PlainDecimalField}}
     actions = ("switch_on", "switch_off", "save_as_csv")
+    readonly_fields = ("found_by_none",)
     inlines = (ProviderSymbolInline, BoardsInline, SplitInline, AliasInline)
     fieldsets = (
         (None, {"fields": ("code", "name", "kind", "exchange", "currency", "active")}),
@@ -123,6 +141,22 @@ class SymbolAdmin(FindsSymbols, ListAdmin):
                 context["findings"] = rows.findings
         return super().render_change_form(request, context, *args, **kwargs)
 
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Return the fields; the first one of a symbol that was not found states it."""
+        first, *others = super().get_fieldsets(request, obj)
+        if obj is None or not obj.not_found_at:
+            return [first, *others]
+        return [(first[0], {"fields": ("found_by_none", *first[1]["fields"])}), *others]
+
+    @admin.display(description=_("not found"))
+    def found_by_none(self, symbol: Symbol) -> str:
+        """Return when and why a symbol was switched off, and what to do."""
+        words = gettext(
+            "Switched off on %(day)s, because none of its providers has it. Correct its codes "
+            "below, and check “Active” to switch it on again."
+        )
+        return format_html("{}<br>{}", words % {"day": written(symbol)}, symbol.not_found)
+
     def get_urls(self) -> list[URLPattern]:
         """Return the addresses of Django's pages, and of the page to merge a symbol."""
         merge = self.admin_site.admin_view(MergeView.as_view(model_admin=self))
@@ -158,7 +192,10 @@ class SymbolAdmin(FindsSymbols, ListAdmin):
 
     @admin.display(description=_("last"))
     def last(self, symbol: Symbol) -> str:
-        """Return the newest price as pages show it."""
+        """Return the newest price as pages show it, or that no provider has the symbol."""
+        if symbol.not_found_at:
+            since = gettext("not found on %(day)s") % {"day": written(symbol)}
+            return format_html('<span class="stale" title="{}">{}</span>', symbol.not_found, since)
         shown = self._shown(symbol)
         return format_html("{} {}", shown.last, shown.unit) if shown.quote else BLANK
 
@@ -206,6 +243,11 @@ class SymbolAdmin(FindsSymbols, ListAdmin):
         on = ngettext("%d symbol switched on.", "%d symbols switched on.", len(chosen))
         off = ngettext("%d symbol switched off.", "%d symbols switched off.", len(chosen))
         self.message_user(request, (on if active else off) % len(chosen))
+
+
+def written(symbol: Symbol) -> str:
+    """Return the day on which a symbol was not found."""
+    return date_format(timezone.localtime(symbol.not_found_at), "SHORT_DATE_FORMAT")
 
 
 def hints(symbol: Symbol) -> list[str]:

@@ -27,6 +27,7 @@ COUNTS = (
     "MAX_MESSAGES",
     "MAX_MESSAGE_BYTES",
     "MAX_BODY_BYTES",
+    "NOT_FOUND_AFTER",
 )
 BY_KEY = ("MAX_JUMP", "STALE_AFTER", "RETENTION", "BACKFILL")  # dicts of numbers
 DEPLOYMENT = re.compile(r"[A-Za-z0-9._-]{0,64}")

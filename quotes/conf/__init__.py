@@ -34,6 +34,7 @@ DEFAULTS: dict[str, Any] = {
     "STALE_AFTER": {name: kind.stale_after for name, kind in KINDS.items()},  # seconds
     # by kind: the largest change from the last price that needs no confirmation, as a fraction
     "MAX_JUMP": {name: kind.max_jump for name, kind in KINDS.items()},
+    "NOT_FOUND_AFTER": 5,  # answers of all its providers, after which a symbol is switched off
     # By the seconds of a candle: days to keep candles, and days to request from providers. 380 days
     # of daily ones reach the close before a year of change, also around the longest holidays.
     "RETENTION": {60: 2, 300: 10, 3600: 90, 86_400: 1830},

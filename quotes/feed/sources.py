@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 
 from quotes.limits.rarely import Rarely
@@ -51,6 +52,7 @@ class Source:
         self.skipped_at = float("-inf")  # when they were logged
         self.poll_due = asyncio.Event()  # while there is no stream, and once after it began
         self.acted = asyncio.Event()  # the operator changed something, so a refusal may be over
+        self.denials: Counter[str] = Counter()  # answers in a row without a symbol that it lacks
         self.got_at: dict[str, datetime] = {}  # when the last poll with a price came, by symbol
         self.sized: set[str] = set()  # codes whose tick sizes were requested
         self.lasted = 0.0  # seconds from the first to the last quote of the newest stream
@@ -96,6 +98,7 @@ class Source:
         self.got_at.pop(symbol, None)
         self.unpriced.pop(symbol, None)
         self.priced_since.pop(symbol, None)
+        self.denials.pop(symbol, None)
 
     def fail(self) -> None:
         """Begin an outage, unless there is one already."""
@@ -108,6 +111,7 @@ class Source:
         self.down_since = self.failing_since = None
         self.provider.standing.forget_codes()
         self.unpriced.clear()
+        self.denials.clear()
 
     async def run(self) -> None:
         """Fetch quotes, forever."""
@@ -197,9 +201,16 @@ class Source:
             self._take(quote, asked_at)
         lacking = [each for each in due if self.provider.standing.lacks(each.code)]
         self.got_at |= {each.symbol: asked_at for each in lacking}
+        self._count_denials(lacking, {quote.symbol for quote in quotes})
         self._log_unpriced()
         if quotes or lacking or not due:  # else no request was allowed, and nothing is known
             self._up()
+
+    def _count_denials(self, lacking: Iterable[Instrument], quoted: Collection[str]) -> None:
+        lacked = {each.symbol for each in lacking} - set(quoted)
+        for symbol in [each for each in self.denials if each in quoted]:
+            del self.denials[symbol]
+        self.denials.update(lacked)
 
     def _may_differ(self, each: Instrument, got_at: datetime | None) -> bool:
         return self.provider.invented or may_differ(each.exchange, each.kind, self.now(), got_at)

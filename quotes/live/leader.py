@@ -25,6 +25,7 @@ from quotes.live import journal, layer, lease
 from quotes.live.beat import Beat
 from quotes.live.database import DatabaseThread
 from quotes.live.instruments import DailyLists
+from quotes.live.missing import Missing
 from quotes.live.reading import Edited
 from quotes.live.tasks import Tasks
 from quotes.live.writer import Writer
@@ -206,6 +207,7 @@ class Leader:
                 tasks.create_task(self.writer.keep_writing())
                 tasks.create_task(self.history.maintain(self.feed, self.providers))
                 tasks.create_task(DailyLists(self.providers).keep())
+                tasks.create_task(Missing(self.feed, self.live.in_database).run())
         finally:
             self.live.writer = None
             self.live.on_change.discard(self.symbols_changed)

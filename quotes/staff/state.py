@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
@@ -20,6 +20,8 @@ from quotes.shown import provider_title
 
 WITHOUT_PRICE = {"active__exact": 1, "last_quote__isnull": True}  # filters of the list of symbols
 
+NOT_FOUND = {"active": False, "not_found_at__isnull": False}
+
 
 class Verdict(NamedTuple):
     """A sentence about the state, and where an operator sees more."""
@@ -30,10 +32,10 @@ class Verdict(NamedTuple):
 
 
 def verdicts() -> Iterator[Verdict]:
-    """Return one sentence each about the feed, its providers, and symbols without a price."""
+    """Return a sentence each about the feed, its providers, and symbols without a price."""
     yield feed()
     yield from providers()
-    yield prices()
+    yield from prices()
 
 
 def feed() -> Verdict:
@@ -61,20 +63,38 @@ def providers() -> Iterator[Verdict]:
         yield Verdict(gettext("All providers work"))
 
 
-def prices() -> Verdict:
-    """Return a sentence about the active symbols without a price, with a link to their list."""
-    active, missing = Q(active=True), Q(**WITHOUT_PRICE)
+def prices() -> Iterator[Verdict]:
+    """Return a sentence about the active symbols without a price, with a link to their list.
+
+    If symbols were switched off because no provider has them, return one about these, too.
+    """
     found = Symbol.objects.aggregate(
-        symbols=Count("pk", filter=active), missing=Count("pk", filter=missing)
+        symbols=Count("pk", filter=Q(active=True)),
+        missing=Count("pk", filter=Q(**WITHOUT_PRICE)),
+        lost=Count("pk", filter=Q(**NOT_FOUND)),
     )
     if not found["symbols"]:
-        return Verdict(gettext("No symbol is active"), good=False)
-    if not found["missing"]:
-        return Verdict(gettext("All symbols have a price"))
-    text = ngettext("%(n)s symbol has no price", "%(n)s symbols have no price", found["missing"])
-    link = reverse("admin:quotes_symbol_changelist", query=WITHOUT_PRICE)
-    count = number_format(found["missing"], force_grouping=True)
-    return Verdict(text % {"n": count}, good=False, link=link)
+        yield Verdict(gettext("No symbol is active"), good=False)
+    elif not found["missing"]:
+        yield Verdict(gettext("All symbols have a price"))
+    else:
+        text = ngettext(
+            "%(n)s symbol has no price", "%(n)s symbols have no price", found["missing"]
+        )
+        yield listed(text, found["missing"], WITHOUT_PRICE)
+    if found["lost"]:
+        text = ngettext(
+            "%(n)s symbol was switched off, because none of its providers has it",
+            "%(n)s symbols were switched off, because none of their providers has them",
+            found["lost"],
+        )
+        yield listed(text, found["lost"], {"not_found": 1})
+
+
+def listed(text: str, count: int, filters: Mapping[str, int | bool]) -> Verdict:
+    """Return a sentence about some symbols, with a link to their list."""
+    link = reverse("admin:quotes_symbol_changelist", query=filters)
+    return Verdict(text % {"n": number_format(count, force_grouping=True)}, good=False, link=link)
 
 
 def written(at: datetime) -> str:

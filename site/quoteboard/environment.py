@@ -98,7 +98,7 @@ def number(name: str, least: int) -> int | None:
 
 
 def limits(*names: str) -> dict[str, int]:
-    """Read those of QUOTES_MAX_… that are given."""
+    """Read those that are given: whole numbers above 0."""
     given = {name.removeprefix("QUOTES_"): number(name, 1) for name in names}
     return {name: value for name, value in given.items() if value is not None}
 

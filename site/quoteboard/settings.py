@@ -184,6 +184,7 @@ QUOTES = {
         "QUOTES_MAX_SYMBOLS",
         "QUOTES_MAX_MESSAGES",
         "QUOTES_MAX_MESSAGE_BYTES",
+        "QUOTES_NOT_FOUND_AFTER",
     ),
 }
 
