@@ -11,7 +11,7 @@ from math import ceil
 
 from quotes import sessions
 from quotes.due import Due
-from quotes.models import Symbol
+from quotes.models import Override, Symbol
 from quotes.quote import EARLIEST, Quote, utc_now
 from quotes.sessions import Session
 
@@ -35,6 +35,7 @@ class State:
     stale_minutes: int | None = None  # whole minutes of age; None while it is not stale
     fallback: bool = False  # whether the quote is not from the preferred provider
     outage: tuple[str, datetime] | None = None  # without a quote: its provider, down since
+    override: Override | None = None  # what pages show of it now, by the staff
 
     @property
     def stale(self) -> bool:
@@ -70,6 +71,7 @@ class Store:
     states: dict[str, State] = field(default_factory=dict)
     moves: dict[str, Move] = field(default_factory=dict)
     chains: dict[str, tuple[str, ...]] = field(default_factory=dict)  # code: best provider first
+    overrides: Mapping[str, list[Override]] = field(default_factory=dict)  # by code
     outages: dict[str, datetime] = field(default_factory=dict)  # provider: down since
     heard: bool = True  # whether this process has ever heard the feed
     stopped_at: datetime | None = None  # when prices stopped; None while the feed is heard
@@ -89,6 +91,12 @@ class Store:
         for code in changed:
             self._keep(listed[code], now)
         return changed | self._renew_outages()
+
+    def override(self, overrides: Mapping[str, list[Override]]) -> set[str]:
+        """Show these overrides, by code, and no others; return the codes that changed."""
+        now, codes = self.clock(), self.overrides.keys() | overrides.keys()
+        self.overrides = overrides
+        return {code for code in codes if code in self.states and self._age(code, now)}
 
     def fail(self, outages: Mapping[str, datetime]) -> set[str]:
         """Note which providers are down, since when; return the codes whose reason changed.
@@ -115,7 +123,10 @@ class Store:
                 session = session_of(state.symbol, quote, now)
                 stale_minutes = self._stale_minutes(state.symbol, quote, session, now)
                 fallback = quote.provider in self.chains.get(quote.symbol, ())[1:]
-                new = State(state.symbol, quote, version, session, stale_minutes, fallback)
+                override = self._override(quote.symbol, now)
+                new = State(
+                    state.symbol, quote, version, session, stale_minutes, fallback, None, override
+                )
                 self.states[quote.symbol] = new
                 self._plan(new)
                 changed.add(quote.symbol)
@@ -132,8 +143,8 @@ class Store:
     def age(self) -> set[str]:
         """Update the states by the clock; return the codes that changed.
 
-        A state changes when its quote becomes stale or a minute older, and when its market opens
-        or closes.
+        A state changes when its quote becomes stale or a minute older, when its market opens
+        or closes, and when an override begins or ends.
         """
         now, corrections = self.clock(), sessions.corrections()
         if now < self.aged_at or corrections != self.corrections:
@@ -180,7 +191,7 @@ class Store:
 
     def _flashes(self, code: str) -> bool:
         move, state = self.moves.get(code), self.states.get(code)
-        return bool(move and move.flash and state and not state.stale)
+        return bool(move and move.flash and state and not (state.stale or state.override))
 
     def _renew_outages(self) -> set[str]:
         renewed = {
@@ -207,6 +218,9 @@ class Store:
 
     def _aged(self, state: State, now: datetime) -> State:
         """Return the current state; it is the same object if nothing changed."""
+        override = self._override(state.symbol.code, now)
+        if override is not state.override:
+            state = replace(state, override=override)
         if state.quote is None:
             return state
         session = session_of(state.symbol, state.quote, now)
@@ -214,6 +228,11 @@ class Store:
         if (session, minutes) == (state.session, state.stale_minutes):
             return state
         return replace(state, session=session, stale_minutes=minutes)
+
+    def _override(self, code: str, now: datetime) -> Override | None:
+        """Return the override of a symbol at a moment; there is at most one."""
+        given = self.overrides.get(code, ())
+        return next((each for each in given if each.begins <= now < each.ends), None)
 
     def _stale_minutes(
         self, symbol: Symbol, quote: Quote, session: Session | None, now: datetime
@@ -235,6 +254,10 @@ class Store:
     def _plan(self, state: State) -> None:
         """Note when the clock changes a state next."""
         quote, session, code = state.quote, state.session, state.symbol.code
+        for override in self.overrides.get(code, ()):
+            for moment in (override.begins, override.ends):
+                if moment > self.clock():
+                    self.due.at(code, moment)
         if quote is None:
             return
         if session is not None and session.until is not None:

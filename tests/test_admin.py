@@ -27,11 +27,13 @@ from quotes import catalogue, sessions
 from quotes.live import layer, lease
 from quotes.live.missing import switch_off
 from quotes.models import (
+    Alias,
     Board,
     BoardSymbol,
     HeldPrice,
     LastQuote,
     MarketDay,
+    Override,
     ProviderSymbol,
     Symbol,
 )
@@ -872,7 +874,7 @@ def test_an_invalid_split_is_refused(
 
 # Permissions
 
-MODELS = (Board, HeldPrice, MarketDay, Symbol)
+MODELS = (Board, HeldPrice, MarketDay, Override, Symbol)
 
 
 def granted(*names: str) -> Client:
@@ -891,9 +893,13 @@ def rows_of_all() -> dict[type[Model], Model]:
     apple = Symbol.objects.get(code="AAPL")
     market_day = MarketDay.objects.create(venue="XKRX", day=date(2027, 11, 18))
     held = {"last": "0", "provider": "coinbase", "currency": "USD", "outcome": "no_price"}
+    now = timezone.now()
+    times = {"begins": now - timedelta(hours=1), "ends": now + timedelta(hours=1)}
+    override = Override.objects.create(symbol=apple, kind="halted", **times)
     held_price = HeldPrice.objects.create(symbol=apple, at=timezone.now(), **held)
     return {
-        Board: Board.objects.get(), HeldPrice: held_price, MarketDay: market_day, Symbol: apple,
+        Board: Board.objects.get(), HeldPrice: held_price, MarketDay: market_day,
+        Override: override, Symbol: apple,
     }  # fmt: skip
 
 
@@ -927,7 +933,7 @@ def test_every_page_and_action_of_the_admin_needs_its_right(
 
 def contents() -> list[tuple[Any, ...]]:
     """Return all that the admin can change."""
-    models = (*MODELS, BoardSymbol, ProviderSymbol)
+    models = (*MODELS, Alias, BoardSymbol, ProviderSymbol)
     return [row for model in models for row in model._default_manager.order_by("pk").values_list()]
 
 
@@ -1110,7 +1116,7 @@ def test_the_login_has_a_heading_and_names_the_site(client: Client, db: None):
 def test_our_models_come_first_and_are_in_the_header(alice: Client):
     page = alice.get("/admin/").content.decode()
     assert page.index('class="app-quotes') < page.index('class="app-auth')
-    names = ["Boards", "Held prices", "Market days", "Symbols"]
+    names = ["Boards", "Held prices", "Market days", "Overrides", "Symbols"]
     [sections] = re.findall(r'<nav id="models".*?</nav>', page, re.DOTALL)
     assert re.findall(r"<a [^>]*>([^<]*)</a>", sections) == names
 
@@ -1189,3 +1195,71 @@ def test_a_symbol_that_was_not_found_states_it_and_is_back_in_one_action(
     assert found(alice.get(SYMBOLS, {"not_found": "1"})) == []
     assert Symbol.objects.get(code="AAPL").active
     assert "switched off, because" not in alice.get("/admin/").content.decode()
+
+
+# Overrides
+
+OVERRIDES = "/admin/quotes/override/"
+
+
+def override_form(**changes: str) -> dict[str, str]:
+    """The form of an override of AAPL for a day of 2026 as Alice fills it in."""
+    return {
+        "symbol": str(Symbol.objects.get(code="AAPL").pk),
+        "kind": "price",
+        "price": "54.20",
+        "label": "Takeover at 54.20",
+        "begins_0": "2026-12-01",
+        "begins_1": "09:30",
+        "ends_0": "2026-12-01",
+        "ends_1": "16:00",
+    } | changes
+
+
+def test_an_override_is_added_listed_and_ended(alice: Client, listed: Board):
+    now = timezone.localtime()
+    tomorrow = {"begins_0": f"{now:%Y-%m-%d}", "begins_1": f"{now:%H:%M:%S}"}
+    tomorrow |= {"ends_0": f"{now + timedelta(days=1):%Y-%m-%d}", "ends_1": f"{now:%H:%M:%S}"}
+    assert alice.post(f"{OVERRIDES}add/", override_form(**tomorrow)).status_code == 302
+    override = Override.objects.get()
+    page = text(alice.get(OVERRIDES, {"now": "1"}).content.decode())
+    assert "AAPL fixed price 54.2 USD Takeover at 54.20" in page
+    assert "shown now" in page
+    end = {"action": "end_now", "_selected_action": [override.pk]}
+    assert "1 override ended." in alice.post(OVERRIDES, end, follow=True).content.decode()
+    assert "Nothing matches." in alice.get(OVERRIDES, {"now": "1"}).content.decode()
+    history = alice.get(f"{OVERRIDES}{override.pk}/history/").content.decode()
+    assert "Changed ends." in text(history)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"ends_1": "09:30"}, "This time must be later than the beginning."),
+        ({"ends_1": "09:00"}, "This time must be later than the beginning."),
+        ({"price": ""}, "Give the price that pages show."),
+        ({"kind": "halted"}, "Only a fixed price has a price."),
+        ({"label": "x" * 31}, "at most 30 characters"),
+        ({"symbol": "999999"}, "Select a valid choice."),
+    ],
+)
+def test_an_invalid_override_is_refused_in_the_form(
+    alice: Client, listed: Board, changes: dict[str, str], error: str
+):
+    assert error in errors(alice.post(f"{OVERRIDES}add/", override_form(**changes)))
+    assert not Override.objects.exists()
+
+
+def test_overrides_are_listed_with_as_many_queries_as_one(alice: Client, listed: Board):
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            alice.get(OVERRIDES)
+        return len(captured)
+
+    now = timezone.now()
+    for number, symbol in enumerate(Symbol.objects.all()):
+        ends = now + timedelta(hours=1)
+        Override.objects.create(symbol=symbol, kind="halted", begins=now, ends=ends)
+        if number == 0:
+            one = queries()
+    assert queries() == one

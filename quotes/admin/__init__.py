@@ -1,5 +1,5 @@
-"""The admin: symbols with their provider codes, boards, market days and held prices."""
+"""The admin: symbols with their provider codes, boards, market days, overrides and held prices."""
 
-from quotes.admin import boards, held_prices, market_days, symbols
+from quotes.admin import boards, held_prices, market_days, overrides, symbols
 
-__all__ = ["boards", "held_prices", "market_days", "symbols"]
+__all__ = ["boards", "held_prices", "market_days", "overrides", "symbols"]

@@ -14,6 +14,7 @@ from quotes.feed import records
 from quotes.fragments import Fragments
 from quotes.live import known_to
 from quotes.live.database import read_now
+from quotes.models import Override
 from quotes.store import Store
 
 # The part that a tag has in its page, as a class: the notes of a further table are hidden where
@@ -58,6 +59,7 @@ def request_of(context: Context) -> HttpRequest | None:
 
 def _read_database() -> Fragments:
     store, listed = Store(stale_after=conf.get("STALE_AFTER")), load_listed()
+    store.overrides = Override.by_code()
     store.keep(listed.symbols.values())
     for version, quote in records.load_last_quotes():
         store.put(version, [quote])

@@ -42,11 +42,13 @@ def unknown(code: str) -> str:
 
 def piece(state: State, language: str, link: str, *, text: bool) -> str:
     """Return all that a quote must state away from its site: price, change, time and source."""
-    shown, quote = Shown(state, language), state.quote
+    shown = Shown(state, language)
+    quote = shown.quote
     provider = quote.provider if quote else ""
     context: dict[str, Any] = {name: value(state, name, language) for name in FIELDS} | {
         "quote": quote,
-        "delay": shown.asides[-1] if shown.late else "",  # the source may stand before it
+        # the source may stand before the delay
+        "delay": ", ".join(filter(None, (shown.label, shown.asides[-1] if shown.late else ""))),
         "attribution": provider_class(provider).attribution if provider in REGISTRY else "",
         "link": link,
     }

@@ -22,7 +22,7 @@ from quotes.live.journal import Changed
 from quotes.live.rows import Rows
 from quotes.live.sparklines import Sparklines
 from quotes.live.tasks import Tasks
-from quotes.models import MarketDay, Symbol
+from quotes.models import MarketDay, Override, Symbol
 from quotes.quote import Quote
 from quotes.store import Store
 
@@ -74,9 +74,10 @@ class Reading:
         number = await query(lease.changes)
         listed = await query(load_listed)
         corrections = await query(MarketDay.corrections)
+        overrides = await query(Override.by_code)
         chains = await query(load_chains, conf.get("PROVIDERS"))
         sessions.correct(corrections)
-        new = self._list(listed, {code: tuple(chain) for code, chain in chains.items()})
+        new = self._list(listed, overrides, {code: tuple(each) for code, each in chains.items()})
         self.number = number
         await self._show(new, None)
 
@@ -99,8 +100,10 @@ class Reading:
         both = [*known.symbols.values(), *listed.symbols.values()]
         edited = {each.code for each in both if each.pk in changed.symbols}
         chains = await query(load_chains, conf.get("PROVIDERS"), edited) if edited else {}
+        overrides = await query(Override.by_code)
         kept = {code: each for code, each in self.live.store.chains.items() if code not in edited}
-        new = self._list(listed, kept | {code: tuple(chain) for code, chain in chains.items()})
+        kept |= {code: tuple(chain) for code, chain in chains.items()}
+        new = self._list(listed, overrides, kept)
         await self._show(new, edited)
 
     async def quotes(self) -> None:
@@ -129,12 +132,17 @@ class Reading:
                 failing = True
                 await asyncio.sleep(READ_AGAIN)
 
-    def _list(self, listed: Listed, chains: dict[str, tuple[str, ...]]) -> set[str]:
+    def _list(
+        self,
+        listed: Listed,
+        overrides: Mapping[str, list[Override]],
+        chains: dict[str, tuple[str, ...]],
+    ) -> set[str]:
         """List these symbols and boards; return the codes of symbols that are new or edited."""
         # nothing waits here, so that no page mixes old parts with new ones
         symbols, before = self.live.rows.listed.symbols, self.live.store.chains
         self.live.rows.listed, self.live.store.chains = listed, chains
-        new = self.live.store.keep(listed.symbols.values())
+        new = self.live.store.keep(listed.symbols.values()) | self.live.store.override(overrides)
         edited = _edited(symbols, listed.symbols)
         edited |= {code for code in before.keys() | chains if before.get(code) != chains.get(code)}
         self.live.charts.renew(edited)

@@ -21,8 +21,10 @@ from django.utils.translation import gettext, gettext_noop, pgettext
 
 from quotes import conf, formats, sessions
 from quotes.kinds import ALL_DAY, KINDS
+from quotes.models import Override
 from quotes.providers import REGISTRY, provider_class
 from quotes.quote import Quote
+from quotes.shown.overrides import painted
 from quotes.store import State
 
 BLANK = "—"
@@ -48,6 +50,7 @@ SESSIONS = {
     "closed": gettext_noop("Closed"),
     "halted": gettext_noop("Halted"),
 }
+OVERRIDES = {"price": gettext_noop("Fixed price")}  # without a label; a halt is a session
 ROW_ROOM = 11  # characters of a number in a row, beside the last price
 QUIET = ("always", "regular")  # sessions that a row does not state: its price moves
 LABELS = {"close": gettext_noop("At close"), "post": SESSIONS["post"]}
@@ -77,8 +80,8 @@ class Shown(dict[str, Any]):
     names_zone = False  # beside each time; without it, only beside times of another zone
 
     def __init__(self, state: State, language: str) -> None:
-        self.state, self.language = state, language
-        self.symbol, self.quote = state.symbol, state.quote
+        self.state, self.language = painted(state), language
+        self.symbol, self.quote = state.symbol, self.state.quote
         self.fixed = self.symbol.digits_near(self.quote.last) if self.quote else None
         self.digits = formats.price_digits(self.quote.last, self.fixed) if self.quote else 2
 
@@ -312,6 +315,8 @@ class Shown(dict[str, Any]):
         """The row's state for CSS: "live", "stale", "closed" or "none"."""
         if self.quote is None:
             return "none"
+        if self.has_fixed_price:
+            return "closed"
         if self.state.stale:
             return "stale"
         return "closed" if self.session in ("closed", "halted") else "live"
@@ -387,11 +392,26 @@ class Shown(dict[str, Any]):
 
     @cached_property
     def wrong(self) -> str:
-        """The problem with the price: "No price", its age if it is stale, or ""."""
+        """The problem with the price: the label of an override, "No price", its age, or ""."""
+        if self.label:
+            return self.label
         if self.quote is None:
             return gettext("No price")
         minutes = self.state.stale_minutes
         return "" if minutes is None else formats.age(minutes * 60, self.language)
+
+    @property
+    def has_fixed_price(self) -> bool:
+        """Whether the price is one that the staff has set."""
+        return self.state.override is not None and self.state.override.kind == Override.Kind.PRICE
+
+    @property
+    def label(self) -> str:
+        """The text of an override, or "" if there is none."""
+        override = self.state.override
+        if override is None:
+            return ""
+        return override.label or translated(OVERRIDES, override.kind, self.language)
 
     @cached_property
     def asides(self) -> tuple[str, ...]:
@@ -424,6 +444,8 @@ class Shown(dict[str, Any]):
         """The title of the quote's provider, with the part of it that has this symbol."""
         if self.quote is None:
             return ""
+        if self.has_fixed_price:
+            return gettext("This site")
         return gettext(provider_title(self.quote.provider, self.symbol.kind))
 
 

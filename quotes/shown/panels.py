@@ -63,7 +63,7 @@ class Panel(Shown):
         super().__init__(state, language)
         self.figures = figures
         # A value that was known before keeps its place: one that goes would move all below it.
-        self.known = (*known, *(name for name in values_of(state) if name not in known))
+        self.known = (*known, *(name for name in values_of(self.state) if name not in known))
 
     @property
     def title(self) -> str:
@@ -88,7 +88,7 @@ class Panel(Shown):
         of = self._closed or self.quote.time
         when = dateformat.format(timezone.localtime(of), f"{get_format('DATE_FORMAT')}, H:i e")
         texts = [gettext("%(price)s, as of %(when)s") % {"price": price, "when": when}]
-        texts += [*self.asides, gettext("simulated") if self.simulated else ""]
+        texts += [self.label, *self.asides, gettext("simulated") if self.simulated else ""]
         return " · ".join(text for text in texts if text)
 
     @property

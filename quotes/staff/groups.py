@@ -10,14 +10,15 @@ from quotes.models import (
     BoardSymbol,
     HeldPrice,
     MarketDay,
+    Override,
     ProviderSymbol,
     Split,
     Symbol,
 )
 
-VIEWED = (Symbol, Alias, ProviderSymbol, Split, Board, BoardSymbol, MarketDay, HeldPrice)
+VIEWED = (Symbol, Alias, ProviderSymbol, Split, Board, BoardSymbol, MarketDay, HeldPrice, Override)
 EDITED = (Symbol, Alias, ProviderSymbol, Split, Board, BoardSymbol)
-OPERATED = (*EDITED, MarketDay)
+OPERATED = (*EDITED, MarketDay, Override)
 GROUPS: dict[str, dict[str, tuple[type, ...]]] = {  # name: action: models
     "Quotes viewer": {"view": VIEWED},
     "Quotes editor": {"view": VIEWED, "add": EDITED, "change": EDITED, "delete": (BoardSymbol,)},

@@ -1,0 +1,90 @@
+"""Overrides in the admin: a fixed price, a halt or a note, for some time."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.db import transaction
+from django.db.models import DecimalField, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+
+from quotes import formats
+from quotes.admin.lists import ListAdmin
+from quotes.admin.places import SymbolSelect
+from quotes.admin.symbols import PlainDecimalField
+from quotes.models import Override
+
+
+class NowFilter(admin.SimpleListFilter):
+    """The overrides that pages show now."""
+
+    title = _("shown now")
+    parameter_name = "now"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        """Return the one choice beside all overrides."""
+        return [("1", _("shown now"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Override]) -> QuerySet[Override]:
+        """Return these overrides if they were chosen."""
+        now = timezone.now()
+        chosen = self.value() == "1"
+        return queryset.filter(begins__lte=now, ends__gt=now) if chosen else queryset
+
+
+@admin.register(Override)
+class OverrideAdmin(ListAdmin):
+    """What pages show of symbols for some time, in place of the price or beside it."""
+
+    empty_text = _(
+        "No override was set. With one, pages show a fixed price, “Halted” or a note for a symbol "
+        "until it ends."
+    )
+    list_display = ("symbol", "shown", "label", "begins", "ends", "state")
+    list_display_links = ("symbol", "shown")
+    list_filter = (NowFilter, "kind")
+    list_select_related = ("symbol",)
+    search_fields = ("symbol__code", "label")
+    search_help_text = _("Symbol or label")
+    autocomplete_fields = ("symbol",)
+    fields = ("symbol", "kind", "price", "label", "begins", "ends")
+    formfield_overrides: ClassVar = {DecimalField: {"form_class": PlainDecimalField}}
+    actions = ("end_now",)
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
+        """Return the field of the symbol with our search."""
+        options["widget"] = SymbolSelect(db_field, self.admin_site)
+        return super().formfield_for_foreignkey(db_field, request, **options)
+
+    @admin.display(description=_("kind"), ordering="kind")
+    def shown(self, override: Override) -> str:
+        """Return the kind, and a fixed price with the currency of its symbol."""
+        if override.price is None:
+            return override.get_kind_display()
+        price = formats.plain(override.price.normalize())
+        return f"{override.get_kind_display()} {price} {override.symbol.currency}"
+
+    @admin.display(description=_("state"))
+    def state(self, override: Override) -> str:
+        """Return whether pages show it now."""
+        now = timezone.now()
+        if override.ends <= now:
+            return gettext("ended")
+        return gettext("shown now") if override.begins <= now else gettext("begins later")
+
+    @admin.action(description=_("End now"), permissions=["change"])
+    def end_now(self, request: HttpRequest, chosen: QuerySet[Override]) -> None:
+        """End those that pages show now."""
+        now = timezone.now()
+        with transaction.atomic():
+            ended = list(chosen.filter(begins__lt=now, ends__gt=now))
+            for override in ended:
+                override.ends = now
+                override.save(update_fields=["ends"])
+                self.log_change(request, override, [{"changed": {"fields": ["ends"]}}])
+        text = ngettext("%d override ended.", "%d overrides ended.", len(ended))
+        self.message_user(request, text % len(ended))
