@@ -60,6 +60,8 @@ class Place(NamedTuple):
 
     def now(self, listed: Listed) -> Place:
         """Return the place with the codes that its symbols have now."""
+        if not listed.aliases:
+            return self
         others = tuple(map(listed.current, self.form.others))
         form = self.form._replace(others=others) if others else self.form
         return Place(self.widget, listed.current(self.code), form)

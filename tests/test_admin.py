@@ -1135,6 +1135,32 @@ def test_a_symbol_with_another_code_keeps_the_former_one(alice: Client, listed: 
     assert text(alice.get(f"{SYMBOLS}{apple.pk}/history/").content.decode()).count("Changed") == 1
 
 
+def alias_row(code: str, **more: str) -> dict[str, str]:
+    """A new row of former codes in the form of a symbol."""
+    given = {"code": code, "until": "", "symbol": "", "id": ""} | more
+    return {"aliases-TOTAL_FORMS": "1"} | {f"aliases-0-{n}": each for n, each in given.items()}
+
+
+def test_a_former_code_is_added_and_deleted_with_its_symbol(alice: Client, listed: Board):
+    apple = Symbol.objects.get(code="AAPL")
+    page = f"{SYMBOLS}{apple.pk}/change/"
+    form = symbol_form(code="AAPL", name="Apple")
+    refused = alice.post(page, form | alias_row("MSFT"))
+    assert "“MSFT” is the code of a symbol, so it can't lead to another" in unescape(
+        errors(refused)
+    )
+    assert alice.post(page, form | alias_row("APPL", until="2026-11-30")).status_code == 302
+    row = apple.aliases.get()
+    assert (row.code, row.until) == ("APPL", date(2026, 11, 30))
+    microsoft = f"{SYMBOLS}{Symbol.objects.get(code='MSFT').pk}/change/"
+    again = symbol_form(code="MSFT", name="Microsoft") | alias_row("APPL")
+    assert "This is already a former code of a symbol." in errors(alice.post(microsoft, again))
+    kept = {"id": str(row.pk), "symbol": str(apple.pk), "DELETE": "on"}
+    gone = form | alias_row("APPL", **kept) | {"aliases-INITIAL_FORMS": "1"}
+    assert alice.post(page, gone).status_code == 302
+    assert not apple.aliases.exists()
+
+
 @pytest.mark.parametrize(
     ("code", "error"),
     [

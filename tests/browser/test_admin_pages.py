@@ -153,7 +153,7 @@ def test_djangos_switch_changes_the_scheme_of_all_colours(office: Site, tab: Ope
 def test_the_header_leads_to_our_models(office: Site, desk: Page):
     desk.goto(office.url + "/admin/")
     sections = desk.get_by_role("navigation", name="Sections")
-    names = ["Boards", "Held prices", "Market days", "Symbols"]
+    names = ["Boards", "Held prices", "Market days", "Overrides", "Symbols"]
     assert [name.strip() for name in sections.get_by_role("link").all_inner_texts()] == names
     for name in names:
         sections.get_by_role("link", name=name).click()

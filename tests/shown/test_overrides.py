@@ -14,6 +14,7 @@ from django.core.exceptions import ValidationError
 from django.template import Context, Template
 from django.test import AsyncClient
 from django.utils import timezone
+from django.utils.html import escape
 
 from quotes.boards import BoardQuery, BoardView, select
 from quotes.models import Override, Symbol
@@ -22,6 +23,7 @@ from tests.servers import until
 from tests.sockets import Page, opened
 
 HOUR = timedelta(hours=1)
+PAGES = ("/symbols/AAPL/", "/embed/quotes/?symbols=AAPL")
 
 
 @pytest.fixture
@@ -104,6 +106,20 @@ async def test_a_halt_and_a_note_leave_the_price(apple: Symbol, live_parts: Any)
     message = await received(page, "Results at 22:00")
     assert last(message, "AAPL") == "101"
     assert "Halted" not in message
+    await page.disconnect()
+
+
+async def test_a_label_is_text_wherever_it_is_shown(apple: Symbol, live_parts: Any):
+    label = """<b>"it's</b>&{{ x }}"""
+    await override(apple, kind="note", label=label)
+    await until(lambda: live_parts.store.states["AAPL"].override)
+    page, first = await opened("/ws/quotes/?symbols=AAPL&price=AAPL&panel=AAPL")
+    html = [(await AsyncClient().get(path)).content.decode() for path in PAGES]
+    tags = '{% load quotes %}{% live_quote "AAPL" %}{% static_quote "AAPL" %}'
+    for each in (first, *html, Template(tags).render(Context())):
+        assert "<b>&quot;" not in each
+        assert '<b>"' not in each
+        assert escape(label) in each
     await page.disconnect()
 
 
