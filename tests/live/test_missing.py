@@ -143,3 +143,14 @@ def test_a_symbol_that_is_switched_on_again_has_no_reason():
     symbol.save(update_fields=["active"])  # as an action of the admin does
     symbol.refresh_from_db()
     assert (symbol.not_found_at, symbol.not_found) == (None, "")
+
+
+async def test_one_answer_may_be_enough_but_only_after_an_hour(settings: Any):
+    settings.QUOTES = settings.QUOTES | {"NOT_FOUND_AFTER": 1}
+    async with watched(settings, "BTC-USD", "ETH-USD", "FOO-USD", unknown=1) as feed:
+        feed.time = 4 * QUARTER - 1
+        await feed.missing.look()
+        assert await inactive() == {}
+        feed.time = 4 * QUARTER
+        await feed.missing.look()
+        assert (await inactive()).keys() == {"FOO-USD"}

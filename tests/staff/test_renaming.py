@@ -300,3 +300,12 @@ def test_a_file_with_a_former_code_means_the_symbol(
     call_command("loadcatalogue", str(file), "--board", "tech")
     assert "line 2: FB updated, its code is now META" in capsys.readouterr().out
     assert [*Symbol.objects.values_list("code", "name")] == [("META", "Meta Platforms")]
+
+
+async def test_a_former_code_that_is_added_or_deleted_reaches_every_process(live_parts: Any):
+    apple = await sync_to_async(share)("AAPL")
+    await until(lambda: "AAPL" in live_parts.listed.symbols)
+    alias = await Alias.objects.acreate(code="APPL", symbol=apple)
+    await until(lambda: live_parts.listed.aliases.get("APPL") == "AAPL")
+    await alias.adelete()
+    await until(lambda: "APPL" not in live_parts.listed.aliases)
