@@ -4,19 +4,33 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from django import forms
 from django.contrib import admin
 from django.db import transaction
 from django.db.models import DecimalField, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.text import capfirst
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from quotes import formats
+from quotes.admin.labels import label
 from quotes.admin.lists import ListAdmin
 from quotes.admin.places import SymbolSelect
 from quotes.admin.symbols import PlainDecimalField
 from quotes.models import Override
+
+
+class OverrideForm(forms.ModelForm):
+    """An override. The two fields of each of its times have a label, which Django leaves out."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in {"begins", "ends"} & self.fields.keys():  # a viewer gets none of them
+            field: Any = self.fields[name]
+            for widget, part in zip(field.widget.widgets, (_("Date"), _("Time")), strict=True):
+                label(widget, f"{capfirst(field.label)}: {part}")
 
 
 class NowFilter(admin.SimpleListFilter):
@@ -51,6 +65,7 @@ class OverrideAdmin(ListAdmin):
     search_fields = ("symbol__code", "label")
     search_help_text = _("Symbol or label")
     autocomplete_fields = ("symbol",)
+    form = OverrideForm
     fields = ("symbol", "kind", "price", "label", "begins", "ends")
     formfield_overrides: ClassVar = {DecimalField: {"form_class": PlainDecimalField}}
     actions = ("end_now",)

@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.server]
 SCHEMES = ("light", "dark")
 WIDTHS = (390, 1280)
 QUOTES = "/admin/quotes"
-LISTS = ("symbol", "board", "heldprice", "marketday")
+LISTS = ("symbol", "board", "heldprice", "override", "marketday")
 ALICE = """
 from django.core.management import call_command
 call_command("createsuperuser", "--noinput", verbosity=0)
@@ -32,32 +32,41 @@ EMPTY = "Symbol.objects.all().delete(); Board.objects.all().delete()"
 # few symbols, because axe takes long for hundreds of rows; a row of each model
 ROWS = """
 import json
-from datetime import date, time
+from datetime import date, time, timedelta
 from django.utils import timezone
-from quotes.models import Board, HeldPrice, MarketDay, Symbol
+from quotes.live.missing import switch_off
+from quotes.models import Board, HeldPrice, MarketDay, Override, Symbol
 kept = ("BTC-USD", "ETH-USD", "SHIB-USD", "AAPL", "MSFT")
 Symbol.objects.exclude(code__in=kept).delete()
 bitcoin = Symbol.objects.get(code="BTC-USD")
 bitcoin.splits.create(day=date(2026, 3, 4), new=4)
+bitcoin.aliases.create(code="XBT-USD")
+switch_off({"SHIB-USD": "coinbase: SHIB-USD is not a valid product"})
+ends = timezone.now() + timedelta(days=1)
+note = Override.objects.create(symbol=bitcoin, kind="note", label="Fork at 22:00", ends=ends)
 known = {"symbol": bitcoin, "provider": "coinbase", "currency": "USD"}
 held = HeldPrice.objects.create(
     at=timezone.now(), last="119801.25", before="64123.4", outcome="waits", **known)
 hours = {"opens": time(10), "closes": time(16)}
 day = MarketDay.objects.create(venue="XKRX", day=date(2027, 11, 18), **hours)
 rows = {"symbol": bitcoin, "board": Board.objects.get(slug="crypto"), "heldprice": held}
+rows |= {"override": note, "lost": Symbol.objects.get(code="SHIB-USD")}
 print(json.dumps({name: row.pk for name, row in {**rows, "marketday": day}.items()}))
 """
 PAGES = {
     "home": "/admin/",
     "app": f"{QUOTES}/",
     **{f"list of {name}": f"{QUOTES}/{name}/" for name in LISTS},
-    **{f"no {name} found": f"{QUOTES}/{name}/?q=zzzz" for name in LISTS[:3]},
+    **{f"no {name} found": f"{QUOTES}/{name}/?q=zzzz" for name in LISTS[:4]},
     "no marketday found": f"{QUOTES}/marketday/?venue=XTSE",
     "search": f"{QUOTES}/symbol/?q=bitcoin&active__exact=1&o=-1.2",
     **{f"new {name}": f"{QUOTES}/{name}/add/" for name in LISTS if name != "heldprice"},
     "new symbol": f"{QUOTES}/symbol/add/?code=",
     "search for a new symbol": f"{QUOTES}/symbol/find/?q=btc",
     **{name: f"{QUOTES}/{name}/{{{name}}}/change/" for name in LISTS},
+    "symbol that was not found": f"{QUOTES}/symbol/{{lost}}/change/",
+    "merge": f"{QUOTES}/symbol/{{symbol}}/merge/",
+    "merge to confirm": f"{QUOTES}/symbol/{{symbol}}/merge/?into={{lost}}",
     "deletion": f"{QUOTES}/symbol/{{symbol}}/delete/",
     "history": f"{QUOTES}/symbol/{{symbol}}/history/",
     "password": "/admin/password_change/",

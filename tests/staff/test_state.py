@@ -16,7 +16,7 @@ from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test import AsyncClient, Client
 from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from quotes import formats
 from quotes.feed.batch import Batch
@@ -155,7 +155,8 @@ async def test_times_of_another_day_have_their_day(
     monkeypatch.setattr(beat, "LIMIT", inf)  # it stopped long ago, not just now
     at = live_parts.store.stopped_at = timezone.now() - timedelta(days=3)
     live_parts.store.outages["coinbase"] = at
-    written = formats.day_and_time(at, timezone.now())
+    with translation.override("en"):  # a test before this one may have left another language
+        written = formats.day_and_time(at, timezone.now())
     page = (await live_client.get(HOME)).content.decode()
     assert ("bad", f"Prices stopped at {written}") in verdicts(page)
     assert ("bad", f"Prices from Coinbase unavailable since {written}") in verdicts(page)
