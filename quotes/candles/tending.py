@@ -53,10 +53,19 @@ class CandleHistory:
             await self.write()
         except Error as error:
             logger.warning("could not store candles, keeping them: %s", error)
+        await self.resume()
+
+    async def resume(self) -> None:
+        """Continue the stored candles of symbols without current ones.
+
+        These are all at the beginning. Later, they are those that were renamed or switched on.
+        """
         try:
             self.candles.zones = await self.in_database(archive.load_zones)
             now = self.clock()
-            self.candles.restore(await self.in_database(archive.load_newest, now), now)
+            rows = await self.in_database(archive.load_newest, now)
+            known = set(self.candles.series)
+            self.candles.restore([row for row in rows if row.symbol not in known], now)
         except Error as error:
             words = "could not read the newest candles, leaving out their volume: %s"
             logger.warning(words, error)

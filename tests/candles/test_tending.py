@@ -21,6 +21,7 @@ from quotes.models import Candle as Kept
 from quotes.models import FeedLease, Symbol
 from quotes.providers import Candle, Instrument, Provider
 from quotes.quote import Quote
+from quotes.staff.renaming import rename
 from tests.candles.test_growing import NOON, quote, rebuilt, ticks
 from tests.servers import until
 
@@ -145,6 +146,22 @@ class TestWriting:
         await other.write()
         [candle] = await bench.load("BTC-USD", MINUTE, NOON, NOON + timedelta(minutes=1))
         assert (candle.open, candle.high, candle.low, candle.close) == (9, 9, 5, 5)
+
+    async def test_a_renamed_symbol_goes_on_with_its_candles_and_their_volume(self, bench: Bench):
+        counted = {"volume_window": "session", "session": "regular"}
+        for seconds, volume in ((0, 100), (70, 130)):
+            made = NOON + timedelta(seconds=seconds)
+            bench.history.take(quote(5, made, volume=Decimal(volume), **counted))
+        await bench.history.write()
+        await sync_to_async(rename)(await Symbol.objects.aget(), "XBT-USD")
+        bench.now = NOON + timedelta(seconds=80)
+        await bench.history.resume()
+        made = NOON + timedelta(seconds=90)
+        bench.history.take(quote(6, made, "XBT-USD", volume=Decimal(150), **counted))
+        await bench.history.write()
+        span = (NOON + timedelta(minutes=1), NOON + timedelta(minutes=2))
+        [candle] = await bench.load("XBT-USD", MINUTE, *span)
+        assert (candle.open, candle.close, candle.volume) == (5, 6, 50)
 
 
 async def test_all_quotes_that_the_feed_accepts_make_candles(bench: Bench):
