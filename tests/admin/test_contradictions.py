@@ -69,6 +69,8 @@ def form(*codes: str, **changes: str) -> dict[str, str]:
         "places-INITIAL_FORMS": "0",
         "splits-TOTAL_FORMS": "0",
         "splits-INITIAL_FORMS": "0",
+        "aliases-TOTAL_FORMS": "0",
+        "aliases-INITIAL_FORMS": "0",
     }
     for number, each in enumerate(codes):
         row = f"provider_symbols-{number}-"

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from datetime import date
+from contextlib import suppress
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from quotes import conf, sessions
 from quotes.boards import BoardView, Listed, load_listed
@@ -18,9 +21,12 @@ from quotes.feed import records
 from quotes.feed.chains import load_chains
 from quotes.live import journal, layer, lease
 from quotes.live.reading import Reading
-from quotes.models import Board, BoardSymbol, MarketDay, ProviderSymbol, Split, Symbol
+from quotes.models import Board, BoardSymbol, MarketDay, Override, ProviderSymbol, Split, Symbol
+from quotes.staff import renaming
+from quotes.staff.merging import Merger
 from tests.servers import until
 
+DAY = timedelta(days=1)
 KINDS = ("crypto", "stock", "etf")
 
 
@@ -81,16 +87,35 @@ def coded(chance: random.Random) -> None:
     ProviderSymbol.objects.update_or_create(symbol=symbol, provider=provider, defaults=defaults)
 
 
+def renamed(chance: random.Random) -> None:
+    symbol = chance.choice(list(Symbol.objects.all()))
+    with suppress(ValidationError):
+        renaming.rename(symbol, f"N{chance.randrange(1000)}")
+
+
+def merged(chance: random.Random) -> None:
+    if Symbol.objects.count() > 1:
+        source, target = chance.sample(list(Symbol.objects.all()), 2)
+        Merger(source, target).run()
+
+
+def overridden(chance: random.Random) -> None:
+    symbol, now = chance.choice(list(Symbol.objects.all())), timezone.now()
+    Override.objects.filter(symbol=symbol).delete()
+    Override.objects.create(symbol=symbol, kind="halted", begins=now, ends=now + DAY)
+
+
 STEPS: tuple[Callable[[random.Random], None], ...] = (
     new_symbol, edited_symbol, edited_symbol, edited_symbol, deleted_symbol, new_board,
-    edited_board, deleted_board, placed, placed, placed, removed, coded,
+    edited_board, deleted_board, placed, placed, placed, removed, coded, renamed, merged,
+    overridden,
 )  # fmt: skip
 
 
-def written(listed: Listed) -> tuple[list[tuple[str, str, bool, str]], list[BoardView]]:
+def written(listed: Listed) -> tuple[list[Any], list[BoardView], dict[str, str]]:
     """Return all that is listed in a form that can be compared."""
-    symbols = listed.symbols.items()
-    return [(code, e.name, e.active, e.kind) for code, e in symbols], list(listed.boards.values())
+    symbols = [(code, e.name, e.active, e.kind) for code, e in listed.symbols.items()]
+    return symbols, list(listed.boards.values()), dict(listed.aliases)
 
 
 async def all_read(live_parts: Any) -> None:
@@ -101,7 +126,7 @@ async def all_read(live_parts: Any) -> None:
     await until(lambda: reads.number >= number and (not reads.task or reads.task.done()))
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(8))
 async def test_reading_what_changed_gives_the_same_as_reading_everything(
     live_parts: Any, settings: Any, seed: int, monkeypatch: pytest.MonkeyPatch
 ):
@@ -123,7 +148,10 @@ async def test_reading_what_changed_gives_the_same_as_reading_everything(
         assert written(live_parts.listed) == written(await sync_to_async(load_listed)())
         chains = await sync_to_async(load_chains)(conf.get("PROVIDERS"))
         assert live_parts.store.chains == {code: tuple(chain) for code, chain in chains.items()}
-        assert live_parts.store.states.keys() == live_parts.listed.symbols.keys()
+        states, listed = live_parts.store.states, live_parts.listed.symbols
+        assert states.keys() == listed.keys()
+        shown = await sync_to_async(Override.by_code)()
+        assert {code for code, state in states.items() if state.override} == listed.keys() & shown
 
 
 async def test_one_edited_symbol_of_many_is_read_alone(live_parts: Any):

@@ -18,6 +18,7 @@ from django.utils.html import escape
 
 from quotes.boards import BoardQuery, BoardView, select
 from quotes.models import Override, Symbol
+from quotes.orders import Orders
 from tests.market import tell
 from tests.servers import until
 from tests.sockets import Page, opened
@@ -89,7 +90,7 @@ async def test_nothing_but_pages_knows_a_fixed_price(
     assert live_parts.store.states["AAPL"].quote.last == 102
     assert (await AsyncClient().get("/healthz")).content == b"ok"
     board = BoardView("b", "B", ("AAPL", "MSFT"))
-    chosen = select(board, live_parts.store.states, BoardQuery(sort="last"), 50)
+    chosen = select(board, live_parts.store.states, BoardQuery(sort="last"), 50, Orders())
     assert chosen.codes == ("AAPL", "MSFT")
     live_parts.store.mark_moves(["AAPL"])
     assert live_parts.store.flashes(["AAPL"], 0.25) == {}
