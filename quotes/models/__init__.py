@@ -1,0 +1,32 @@
+"""Models: symbols and boards, their newest quotes and candles, and the state of the feed."""
+
+from quotes.models.boards import Board, BoardSymbol
+from quotes.models.candles import Candle, CandleSpan, with_its_symbol
+from quotes.models.feed import Change, FeedLease, ProviderUse
+from quotes.models.instruments import Instrument, InstrumentList, InstrumentTerm
+from quotes.models.markets import MarketDay, venue_choices
+from quotes.models.prices import HeldPrice, LastQuote, Override
+from quotes.models.symbols import Alias, ProviderSymbol, Split, Symbol
+
+__all__ = [
+    "Alias",
+    "Board",
+    "BoardSymbol",
+    "Candle",
+    "CandleSpan",
+    "Change",
+    "FeedLease",
+    "HeldPrice",
+    "Instrument",
+    "InstrumentList",
+    "InstrumentTerm",
+    "LastQuote",
+    "MarketDay",
+    "Override",
+    "ProviderSymbol",
+    "ProviderUse",
+    "Split",
+    "Symbol",
+    "venue_choices",
+    "with_its_symbol",
+]
