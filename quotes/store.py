@@ -88,7 +88,7 @@ class Store:
         for code in self.states.keys() - listed.keys():
             del self.states[code]
             self.moves.pop(code, None)
-        for code in changed:
+        for code in filter(changed.__contains__, listed):  # in their order
             self._keep(listed[code], now)
         return changed | self._renew_outages()
 

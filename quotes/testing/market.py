@@ -116,7 +116,7 @@ class LiveQuotes:
         __tracebackhide__ = True
         state = self.live.store.states.get(code)
         if state is None:
-            raise LookupError(_no_symbol(code, list(self.live.store.states)))
+            raise LookupError(_no_symbol(code, sorted(self.live.store.states)))
         if unknown := sorted(values.keys() - set(VALUES)):
             raise TypeError(f"a quote has no {unknown[0]!r}, only: {', '.join(VALUES)}")
         if "reference" in values:
