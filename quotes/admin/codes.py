@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from quotes import conf
 from quotes.admin.contradictions import ACCEPTED, Findings, findings
 from quotes.admin.labels import LabelledInlineRows
+from quotes.admin.meanwhile import MeanwhileForm
 from quotes.models import ProviderSymbol, Symbol
 from quotes.providers import REGISTRY
 
@@ -39,7 +40,7 @@ def choices() -> dict[str, str]:
     }
 
 
-class ProviderSymbolForm(forms.ModelForm):
+class ProviderSymbolForm(MeanwhileForm):
     """A symbol's code for one of the known providers, to which a site may add its own."""
 
     provider = forms.ChoiceField(

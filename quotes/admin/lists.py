@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 
 from quotes.admin.first_error import first_error
+from quotes.admin.history import KeepsHistory
 from quotes.admin.labels import LabelledRows
+from quotes.admin.meanwhile import MeanwhileForm
 
 
-class ListAdmin(admin.ModelAdmin):
+class ListAdmin(KeepsHistory):
     """A model with our list and form. Its `search_help_text` is the label of the search."""
 
+    form = MeanwhileForm
     change_list_template = "quotes/admin/change_list.html"
     change_form_template = "quotes/admin/change_form.html"
     empty_text: Any = ""  # shown while there is no row

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from django import forms
 from django.contrib import admin
 from django.db import transaction
 from django.db.models import DecimalField, QuerySet
@@ -17,12 +16,13 @@ from django.utils.translation import gettext_lazy as _
 from quotes import formats
 from quotes.admin.labels import label
 from quotes.admin.lists import ListAdmin
+from quotes.admin.meanwhile import MeanwhileForm
 from quotes.admin.places import SymbolSelect
 from quotes.admin.symbols import PlainDecimalField
 from quotes.models import Override
 
 
-class OverrideForm(forms.ModelForm):
+class OverrideForm(MeanwhileForm):
     """An override. The two fields of each of its times have a label, which Django leaves out."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

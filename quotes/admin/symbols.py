@@ -24,6 +24,7 @@ from quotes.admin.codes import CodeRows, ProviderSymbolInline, given_codes
 from quotes.admin.contradictions import fixed
 from quotes.admin.find import FindsSymbols
 from quotes.admin.lists import ListAdmin
+from quotes.admin.meanwhile import MeanwhileForm
 from quotes.admin.merging import MergeView
 from quotes.admin.newest import newest
 from quotes.admin.places import BoardsInline
@@ -46,7 +47,7 @@ class PlainDecimalField(forms.DecimalField):
         return formats.plain(value.normalize()) if isinstance(value, Decimal) else value
 
 
-class SymbolForm(forms.ModelForm):
+class SymbolForm(MeanwhileForm):
     """A symbol, with what its exchange is for."""
 
     class Meta:
