@@ -214,12 +214,12 @@ def test_the_list_of_symbols_shows_the_age_of_prices_and_points_of_an_index(
         wire = to_wire(make_quote(symbol.code, "6854.94", received_at=received))
         LastQuote.objects.create(symbol=symbol, epoch=1, batch=1, wire=wire)
     page = text(alice.get(SYMBOLS).content.decode())
-    assert "Symbol Active Name Kind Last Age Providers" in page
+    assert "Symbol Active Name Kind Last State Providers" in page
     assert "AAPL Apple Stock 6,854.94 USD 5 min old 0" in page
     assert "^GSPC S&P 500 Index 6,854.94 pts 3 days old 0" in page
     assert "MSFT Microsoft Stock — 0" in page
     german = text(alice.get(SYMBOLS, headers={"accept-language": "de"}).content.decode())
-    assert "Symbol Aktiv Name Art Letzter Kurs Alter Anbieter" in german
+    assert "Symbol Aktiv Name Art Letzter Kurs Zustand Anbieter" in german
     assert "6.854,94 USD 5 Min. alt" in german
 
 
@@ -511,8 +511,24 @@ def test_a_symbol_has_one_code_per_provider(alice: Client, listed: Board):
 @pytest.mark.parametrize(
     ("language", "titles", "none"),
     [
-        ("en", ["Active", "Not found", "Kind", "Board", "Currency", "Exchange"], "none"),
-        ("de", ["Aktiv", "Nicht gefunden", "Art", "Kursliste", "Währung", "Börse"], "ohne"),
+        (
+            "en",
+            ["Needs attention", "Active", "Not found", "Kind", "Board", "Currency", "Exchange"],
+            "none",
+        ),
+        (
+            "de",
+            [
+                "Braucht Aufmerksamkeit",
+                "Aktiv",
+                "Nicht gefunden",
+                "Art",
+                "Kursliste",
+                "Währung",
+                "Börse",
+            ],
+            "ohne",
+        ),
     ],
 )
 def test_a_filter_has_its_title_and_words_for_no_value(

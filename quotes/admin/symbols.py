@@ -15,11 +15,13 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.http import content_disposition_header
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import get_language, gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from quotes import catalogue, conf, formats, sessions
+from quotes.addresses import Address
 from quotes.admin.aliases import AliasInline
+from quotes.admin.attention import AttentionFilter
 from quotes.admin.codes import CodeRows, ProviderSymbolInline, given_codes
 from quotes.admin.contradictions import fixed
 from quotes.admin.find import FindsSymbols
@@ -31,12 +33,14 @@ from quotes.admin.places import BoardsInline
 from quotes.admin.splits import SplitInline
 from quotes.codes import code_of
 from quotes.feed.chains import load_chain
+from quotes.live import Live, current
 from quotes.models import ProviderSymbol, Symbol
 from quotes.providers import REGISTRY
 from quotes.quote import utc_now
 from quotes.shown import BLANK, Shown
 from quotes.staff import renaming
 from quotes.staff.state import NOT_FOUND
+from quotes.watch import Edition
 
 
 class PlainDecimalField(forms.DecimalField):
@@ -92,9 +96,18 @@ class SymbolAdmin(FindsSymbols, ListAdmin):
         "There are no symbols yet. Add them one by one here, or load many at once with "
         "“manage.py loadcatalogue”."
     )
-    list_display = ("code", "active", "name", "kind", "last", "age", "sources")
+    list_display = ("code", "active", "name", "kind", "last", "state", "sources")
     list_display_links = ("code", "name")
-    list_filter = ("active", NotFoundFilter, "kind", "boards", "currency", "exchange")
+    change_list_template = "quotes/admin/symbol_list.html"
+    list_filter = (
+        AttentionFilter,
+        "active",
+        NotFoundFilter,
+        "kind",
+        "boards",
+        "currency",
+        "exchange",
+    )
     list_editable = ("active",)
     search_fields = ("code", "name", "provider_symbols__code")
     search_help_text = _("Symbol, name or a provider's code")
@@ -115,6 +128,18 @@ class SymbolAdmin(FindsSymbols, ListAdmin):
         """Read the symbols together with their codes and last quotes."""
         codes = Prefetch("provider_symbols", ProviderSymbol.objects.order_by("provider"))
         return super().get_queryset(request).select_related("last_quote").prefetch_related(codes)
+
+    def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Return the list, whose prices move."""
+        response = super().changelist_view(request, *args, **kwargs)
+        context = getattr(response, "context_data", None) or {}
+        if (live := current()) and "cl" in context:
+            codes = [each.code for each in context["cl"].result_list if moving(each)]
+            some = tuple(codes[: conf.get("MAX_SYMBOLS")])
+            context["address"] = Address(price=some, language=edition().language)
+            context["pulse"] = live.fragments.signs.pulse(edition(), "opening")
+            context["notes"] = live.fragments.notes(context["address"].watch(live.listed))
+        return response
 
     def get_formset_kwargs(
         self, request: HttpRequest, obj: Any, inline: Any, prefix: str
@@ -197,15 +222,19 @@ class SymbolAdmin(FindsSymbols, ListAdmin):
         if symbol.not_found_at:
             since = gettext("not found on %(day)s") % {"day": written(symbol)}
             return format_html('<span class="stale" title="{}">{}</span>', symbol.not_found, since)
+        if live := moving(symbol):
+            return live.fragments.place("price", symbol.code, edition())
         shown = self._shown(symbol)
         return format_html("{} {}", shown.last, shown.unit) if shown.quote else BLANK
 
-    @admin.display(description=_("age"), empty_value="")
-    def age(self, symbol: Symbol) -> str:
-        """Return the age of the newest price, marked if it is stale."""
+    @admin.display(description=_("state"), empty_value="")
+    def state(self, symbol: Symbol) -> str:
+        """Return the source of a price that moves; the age of one that does not."""
         shown = self._shown(symbol)
         if shown.quote is None:
             return ""
+        if moving(symbol):  # its age is beside it while it is stale
+            return shown.source
         text = formats.age((utc_now() - shown.quote.time).total_seconds(), shown.language)
         return format_html('<span class="{}">{}</span>', "stale" if shown.state.stale else "", text)
 
@@ -244,6 +273,18 @@ class SymbolAdmin(FindsSymbols, ListAdmin):
         on = ngettext("%d symbol switched on.", "%d symbols switched on.", len(chosen))
         off = ngettext("%d symbol switched off.", "%d symbols switched off.", len(chosen))
         self.message_user(request, (on if active else off) % len(chosen))
+
+
+def moving(symbol: Symbol) -> Live | None:
+    """Return the live parts of this process if they have a price of an active symbol."""
+    live = current()
+    state = live.store.states.get(symbol.code) if live and symbol.active else None
+    return live if state and state.quote else None
+
+
+def edition() -> Edition:
+    """Return how prices are written in the admin: in the language of the request."""
+    return Edition(formats.language_of_texts(get_language() or "en"))
 
 
 def written(symbol: Symbol) -> str:

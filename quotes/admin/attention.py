@@ -1,0 +1,90 @@
+"""Symbols that need an operator: stale, without a price, held back, without provider or hours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Exists, OuterRef, QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+from quotes import conf, sessions
+from quotes.feed.chains import load_chains
+from quotes.live import current
+from quotes.models import HeldPrice, Symbol
+from quotes.store import State
+
+Symbols = QuerySet[Symbol]
+
+
+class AttentionFilter(admin.SimpleListFilter):
+    """The active symbols that need an operator, by what they lack."""
+
+    title = _("needs attention")
+    parameter_name = "needs"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        """Return what may be wrong with a symbol."""
+        return [(name, title) for name, (title, find) in NEEDS.items()]
+
+    def queryset(self, request: HttpRequest, queryset: Symbols) -> Symbols:
+        """Return the symbols that lack what was chosen."""
+        chosen = NEEDS.get(self.value() or "")
+        return chosen[1](queryset.filter(active=True)) if chosen else queryset
+
+
+def _with_state(symbols: Symbols, wanted: Callable[[State], bool]) -> Symbols:
+    live = current()
+    states = live.store.states.values() if live else ()
+    return symbols.filter(pk__in=[each.symbol.pk for each in list(states) if wanted(each)])
+
+
+def _stale(symbols: Symbols) -> Symbols:
+    return _with_state(symbols, lambda state: state.stale)
+
+
+def _unpriced(symbols: Symbols) -> Symbols:
+    return symbols.filter(last_quote=None)
+
+
+def _from_fallback(symbols: Symbols) -> Symbols:
+    return _with_state(symbols, lambda state: state.fallback)
+
+
+def _held(symbols: Symbols) -> Symbols:
+    """Return the symbols whose newest held price still waits for a second sample."""
+    waiting = HeldPrice.objects.filter(symbol=OuterRef("pk"), outcome=HeldPrice.Outcome.WAITS)
+    return symbols.filter(Exists(waiting))
+
+
+def _without_provider(symbols: Symbols) -> Symbols:
+    return symbols.exclude(code__in=load_chains(conf.get("PROVIDERS")))
+
+
+def _without_hours(symbols: Symbols) -> Symbols:
+    unknown = [pair for pair in _markets(symbols) if not sessions.knows(*pair)]
+    found = symbols.none()
+    for exchange, kind in unknown:
+        found |= symbols.filter(exchange=exchange, kind=kind)
+    return found
+
+
+def _on_no_board(symbols: Symbols) -> Symbols:
+    return symbols.filter(places=None)
+
+
+def _markets(symbols: Symbols) -> Iterable[tuple[str, str]]:
+    return symbols.order_by().values_list("exchange", "kind").distinct()
+
+
+NEEDS: dict[str, tuple[Any, Callable[[Symbols], Symbols]]] = {
+    "stale": (_("stale price"), _stale),
+    "price": (_("no price"), _unpriced),
+    "fallback": (_("price of a fallback provider"), _from_fallback),
+    "held": (_("held price"), _held),
+    "provider": (_("no provider"), _without_provider),
+    "hours": (_("unknown hours"), _without_hours),
+    "board": (_("on no board"), _on_no_board),
+}

@@ -1,0 +1,28 @@
+"""The list of symbols in the admin shows life: prices, their sources, and what needs attention."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.test_admin import house, staff
+from tests.servers import Site
+
+__all__ = ["house", "staff"]  # fixtures
+pytestmark = [pytest.mark.browser, pytest.mark.server]
+
+
+def test_prices_in_the_list_of_symbols_move_and_can_be_filtered(house: Site, staff: Page):
+    complaints: list[str] = []
+    staff.on("console", lambda message: complaints.append(message.text))
+    staff.goto(f"{house.url}/admin/quotes/symbol/?q=BTC-USD")
+    row = staff.locator("#result_list tbody tr:has([data-symbol='BTC-USD'])")
+    price = row.locator(".field-last data")
+    before = price.get_attribute("value") or ""
+    expect(price).not_to_have_attribute("value", before)
+    expect(row.locator(".field-state")).to_have_text("Simulated market")
+    expect(staff.locator(".list-foot")).to_contain_text("Live")
+    expect(staff.locator(".list-foot")).to_contain_text("SIMULATED – not real prices")
+    staff.get_by_role("link", name="on no board").click()
+    expect(staff.get_by_text("Nothing matches.")).to_be_visible()
+    assert complaints == []
