@@ -26,6 +26,7 @@ from quotes.admin.codes import CodeRows, ProviderSymbolInline, given_codes
 from quotes.admin.contradictions import fixed
 from quotes.admin.find import FindsSymbols
 from quotes.admin.lists import ListAdmin
+from quotes.admin.loading import LoadView
 from quotes.admin.meanwhile import MeanwhileForm
 from quotes.admin.merging import MergeView
 from quotes.admin.newest import newest
@@ -184,9 +185,13 @@ class SymbolAdmin(FindsSymbols, ListAdmin):
         return format_html("{}<br>{}", words % {"day": written(symbol)}, symbol.not_found)
 
     def get_urls(self) -> list[URLPattern]:
-        """Return the addresses of Django's pages, and of the page to merge a symbol."""
+        """Return the addresses of Django's pages, and of those to merge a symbol or load a file."""
         merge = self.admin_site.admin_view(MergeView.as_view(model_admin=self))
-        own = [path("<int:pk>/merge/", merge, name="quotes_symbol_merge")]
+        load = self.admin_site.admin_view(LoadView.as_view(model_admin=self))
+        own = [
+            path("<int:pk>/merge/", merge, name="quotes_symbol_merge"),
+            path("load/", load, name="quotes_symbol_load"),
+        ]
         return own + super().get_urls()
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:

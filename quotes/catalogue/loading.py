@@ -10,6 +10,7 @@ from django.utils.translation import gettext_noop
 
 from quotes.catalogue.reading import Entry
 from quotes.models import Alias, Board, BoardSymbol, ProviderSymbol, Symbol
+from quotes.models.locks import begin_to_write
 
 STARTER_BOARDS = {  # slug: title, kinds
     "crypto": (gettext_noop("Crypto"), ("crypto",)),
@@ -52,6 +53,7 @@ def load(entries: list[Entry], board: str = "") -> Iterator[Outcome]:
     code means the symbol that had it.
     """
     with transaction.atomic():
+        begin_to_write()
         known = Known(
             symbols={each.code: each.symbol for each in Alias.objects.select_related("symbol")}
             | {symbol.code: symbol for symbol in Symbol.objects.all()},

@@ -12,6 +12,7 @@ from django.db.models import F, Q
 
 from quotes.feed.gate import CROSSED, Held
 from quotes.models import HeldPrice, LastQuote, ProviderUse, Symbol
+from quotes.models.locks import begin_to_write
 from quotes.quote import Quote
 from quotes.quote.wire import to_wire
 
@@ -24,8 +25,6 @@ Version = tuple[int, int]  # (epoch, batch)
 Uses = Mapping[str, tuple[str, int]]  # a month and the number of requests in it, by provider
 NOTHING: Version = (0, 0)  # before the first batch
 
-# SQLite does not wait for another writer in a transaction that has read before.
-BEGIN_TO_WRITE = "UPDATE quotes_lastquote SET batch = batch WHERE false"
 SYMBOLS = {"sqlite": "SELECT code, id FROM quotes_symbol WHERE code IN ({})"}
 # Deleting a symbol also locks the symbol first, and then its quote.
 SYMBOLS["postgresql"] = SYMBOLS["sqlite"] + " ORDER BY id FOR KEY SHARE"
@@ -65,7 +64,7 @@ def save_last_quotes(quotes: Mapping[str, tuple[Version, Quote]]) -> None:
     writes, because this process may be paused between any two statements.
     """
     with transaction.atomic(), connection.cursor() as cursor:  # others read all or none
-        cursor.execute(BEGIN_TO_WRITE)
+        begin_to_write()
         cursor.execute(
             SYMBOLS[connection.vendor].format(", ".join(["%s"] * len(quotes))), [*quotes]
         )

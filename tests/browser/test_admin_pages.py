@@ -65,6 +65,7 @@ PAGES = {
     "search for a new symbol": f"{QUOTES}/symbol/find/?q=btc",
     **{name: f"{QUOTES}/{name}/{{{name}}}/change/" for name in LISTS},
     "symbol that was not found": f"{QUOTES}/symbol/{{lost}}/change/",
+    "load": f"{QUOTES}/symbol/load/",
     "merge": f"{QUOTES}/symbol/{{symbol}}/merge/",
     "merge to confirm": f"{QUOTES}/symbol/{{symbol}}/merge/?into={{lost}}",
     "deletion": f"{QUOTES}/symbol/{{symbol}}/delete/",

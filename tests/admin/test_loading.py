@@ -1,0 +1,99 @@
+"""Symbols are loaded from a file in the admin, after a look at what would change."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+from io import BytesIO
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.test import Client
+
+from quotes.models import Board, Symbol
+from quotes.staff.groups import make_groups
+
+LOAD = "/admin/quotes/symbol/load/"
+FILE = """symbol,name,kind,exchange,currency,coinbase
+BTC-USD,Bitcoin,crypto,CRYPTO,USD,BTC-USD
+AAPL,Apple Inc.,stock,NASDAQ,USD,
+"""
+WRONG = FILE + "<b>,A share,stick,NASDAQ,USD,\n"
+
+pytestmark = pytest.mark.django_db
+
+
+def send(client: Client, content: str, button: str = "look", **more: str) -> Any:
+    file = BytesIO(content.encode())
+    file.name = "symbols.csv"
+    return client.post(LOAD, {"file": file, button: "1", **more}, follow=True)
+
+
+def text(response: Any) -> str:
+    page = response.content.decode()
+    main = page[page.index('<main id="content-start"') :] if "content-start" in page else page
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", main)).split())
+
+
+def test_a_look_shows_what_would_be_done_and_changes_nothing(admin_client: Client):
+    Symbol.objects.create(
+        code="AAPL", name="Apple", kind="stock", exchange="NASDAQ", currency="USD"
+    )
+    shown = text(send(admin_client, FILE))
+    assert "UTF-8, commas. 2 rows: 1 added, 1 updated, 0 unchanged, 1 put on a board" in (shown)
+    assert "2 BTC-USD added crypto" in shown
+    assert "3 AAPL updated stock-market" in shown
+    assert list(Symbol.objects.values_list("name", flat=True)) == ["Apple"]
+    assert not Board.objects.exists()
+
+
+def test_a_file_is_loaded_completely(admin_client: Client):
+    shown = text(send(admin_client, FILE, "load"))
+    assert "2 rows: 2 added, 0 updated, 0 unchanged" in shown
+    assert sorted(Symbol.objects.values_list("code", flat=True)) == ["AAPL", "BTC-USD"]
+    assert Symbol.objects.get(code="BTC-USD").provider_symbols.get().code == "BTC-USD"
+    again = text(send(admin_client, FILE, "load"))
+    assert "2 rows: 0 added, 0 updated, 2 unchanged" in again
+
+
+def test_new_symbols_are_put_on_the_chosen_board(admin_client: Client):
+    mine = Board.objects.create(slug="mine", title="Mine")
+    send(admin_client, FILE, "load", board=str(mine.pk))
+    assert [place.symbol.code for place in mine.places.all()] == ["BTC-USD", "AAPL"]
+    assert Board.objects.count() == 1
+
+
+@pytest.mark.parametrize("button", ["look", "load"])
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        (WRONG, "line 4: symbol: “<b>”"),
+        ("PK\x03\x04", "must be CSV"),
+        ("", "The submitted file is empty."),
+        ("a;b\n1;2\n", "columns"),
+        ("=1+1,name,kind,exchange,currency\n", ""),
+    ],
+)
+def test_a_file_with_an_error_is_refused_with_its_line_and_changes_nothing(
+    admin_client: Client, button: str, content: str, error: str
+):
+    response = send(admin_client, content, button)
+    assert response.status_code == 200
+    [[*errors]] = response.context["form"].errors.values()
+    assert error.split(":", maxsplit=1)[0] in " ".join(errors)
+    assert "<b>," not in response.content.decode()
+    assert not Symbol.objects.exists()
+
+
+def test_only_those_who_may_add_and_change_symbols_may_load(client: Client):
+    make_groups()
+    for name, allowed in (("viewer", False), ("editor", True), ("operator", True)):
+        user = User.objects.create(username=name, is_staff=True)
+        user.groups.add(Group.objects.get(name=f"Quotes {name}"))
+        client.force_login(user)
+        assert (client.get(LOAD).status_code == 200) is allowed
+        assert (send(client, FILE).status_code == 200) is allowed
+        linked = LOAD in client.get("/admin/quotes/symbol/").content.decode()
+        assert linked is allowed
+    assert not Symbol.objects.exists()
