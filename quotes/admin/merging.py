@@ -6,7 +6,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext
@@ -66,7 +66,11 @@ class MergeView(View):
         if not form.is_valid():
             return self._page(request, form)
         target, code = form.cleaned_data["into"], self.source.code
-        Merger(self.source, target).run()
+        try:
+            Merger(self.source, target).run()
+        except ValidationError as error:  # another person was faster
+            form.add_error("into", error)
+            return self._page(request, form)
         words = gettext("“%(source)s” was merged into “%(target)s”, to which it leads now.")
         message = words % {"source": code, "target": target.code}
         self.model_admin.log_change(request, target, message)

@@ -89,8 +89,16 @@ class Merger:
     @transaction.atomic
     def run(self) -> None:
         """Move all parts, delete the merged symbol, and make its code an alias of the target."""
-        pair = (self.source.pk, self.target.pk)
-        list(Symbol.objects.select_for_update().filter(pk__in=pair).order_by("pk"))
+        pair = (self.source, self.target)
+        rows = Symbol.objects.select_for_update().filter(pk__in=[each.pk for each in pair])
+        now = {each.pk: each for each in rows.order_by("pk")}
+        for each in pair:
+            if each.pk not in now:
+                gone = _("“%(code)s” no longer exists: another person merged or deleted it.")
+                raise ValidationError(gone, params={"code": each.code})
+        Merger(*(now[each.pk] for each in pair))._run()
+
+    def _run(self) -> None:
         self.check()
         if self.target.provider_symbols.exists():  # its own order comes first
             self.source.provider_symbols.update(position=None)

@@ -190,6 +190,23 @@ def test_symbols_that_can_not_be_merged_are_named_with_the_reason(real: None, fa
     assert closes("FB") == {0: 330, 1: 331}
 
 
+def test_a_merge_uses_the_code_that_the_symbol_has_by_then(real: None, facebook: Symbol):
+    meta = share("META")
+    late = Merger(Symbol.objects.get(code="FB"), meta)  # the page was opened before the rename
+    rename(facebook, "FCBK")
+    late.run()
+    assert {*meta.aliases.values_list("code", flat=True)} == {"FB", "FCBK"}
+
+
+def test_who_merges_a_symbol_at_the_same_moment_as_another_person_is_told(
+    real: None, facebook: Symbol
+):
+    meta = share("META")
+    late = Merger(Symbol.objects.get(code="FB"), meta)  # both have sent the form
+    Merger(facebook, meta).run()
+    assert refusal(late.run) == "“FB” no longer exists: another person merged or deleted it."
+
+
 def test_a_merge_moves_many_candles_in_a_few_statements(
     real: None, facebook: Symbol, django_assert_max_num_queries: Any
 ):
