@@ -172,7 +172,7 @@ def load_changes(known: Listed, symbols: Collection[int], boards: Collection[int
     moved = {
         each
         for each in before.keys() | now.keys()
-        if each not in before or each not in now or before[each].kind != now[each].kind
+        if _placed_as(before.get(each)) != _placed_as(now.get(each))
     }
     keys = {now[code].pk for code in moved & now.keys()}
     placed = BoardSymbol.objects.filter(symbol__in=keys).values_list("board", flat=True)
@@ -184,6 +184,11 @@ def load_changes(known: Listed, symbols: Collection[int], boards: Collection[int
     aliases |= _aliases(Alias.objects.filter(symbol__in=symbols))
     codes = _codes({each.pk for each in read} - views.keys(), kept)
     return _listed(kept, read, codes, views, aliases)
+
+
+def _placed_as(symbol: Symbol | None) -> tuple[int, str] | None:
+    """Return what decides the boards of a code and their kinds; two symbols may exchange codes."""
+    return None if symbol is None else (symbol.pk, symbol.kind)
 
 
 def _active_symbols() -> models.QuerySet[Symbol]:

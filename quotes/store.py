@@ -163,7 +163,10 @@ class Store:
         return state is not before
 
     def _keep(self, symbol: Symbol, now: datetime) -> None:
-        known = self.states.get(symbol.code, State(symbol))
+        known = self.states.get(symbol.code)
+        if known is None or known.symbol.pk != symbol.pk:  # another one has this code now
+            known = State(symbol)
+            self.moves.pop(symbol.code, None)
         self.states[symbol.code] = state = self._aged(replace(known, symbol=symbol), now)
         self._plan(state)
 

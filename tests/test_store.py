@@ -545,7 +545,7 @@ class TestListedSymbols:
 
     @pytest.mark.parametrize(
         "changed",
-        [{"name": "Apple Inc."}, {"tick_size": Decimal("0.01")}, {"stale_after": 5}, {"pk": 7}],
+        [{"name": "Apple Inc."}, {"tick_size": Decimal("0.01")}, {"stale_after": 5}],
         ids=repr,
     )
     def test_an_edited_symbol_is_returned_as_changed_and_keeps_its_price(
@@ -555,6 +555,15 @@ class TestListedSymbols:
         assert store.keep([btc(), aapl(**changed)]) == {"AAPL"}
         assert last(store) == "101"
         assert store.put((1, 1), [quote("AAPL", "99")]) == set()  # it keeps its version, too
+
+    def test_another_symbol_with_the_code_of_one_does_not_have_its_price(self, store: Store):
+        store.put((1, 1), [quote("AAPL", "101")])
+        store.mark_moves(["AAPL"])
+        assert store.keep([btc(), aapl(pk=7)]) == {"AAPL"}
+        assert store.states["AAPL"].quote is None
+        store.put((1, 2), [quote("AAPL", "5")])
+        store.mark_moves(["AAPL"])
+        assert not store.moves["AAPL"].flash
 
     def test_reading_the_same_list_again_changes_nothing(self, store: Store):
         assert store.keep([btc(), aapl()]) == set()

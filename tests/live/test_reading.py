@@ -21,7 +21,16 @@ from quotes.feed import records
 from quotes.feed.chains import load_chains
 from quotes.live import journal, layer, lease
 from quotes.live.reading import Reading
-from quotes.models import Board, BoardSymbol, MarketDay, Override, ProviderSymbol, Split, Symbol
+from quotes.models import (
+    Alias,
+    Board,
+    BoardSymbol,
+    MarketDay,
+    Override,
+    ProviderSymbol,
+    Split,
+    Symbol,
+)
 from quotes.staff import renaming
 from quotes.staff.merging import Merger
 from tests.servers import until
@@ -233,3 +242,37 @@ async def test_a_change_that_could_not_be_counted_is_read_with_everything(live_p
     await Symbol.objects.filter(code="OLD").aupdate(code="NEW")  # no signal, so nothing is counted
     await layer.send_change(listed=False)
     await until(lambda: "NEW" in live_parts.listed.symbols)
+
+
+async def test_symbols_that_exchange_their_codes_keep_their_boards_and_prices(
+    live_parts: Any, make_quote: Callable[..., Any]
+):
+    def list_both() -> None:
+        for code, last in (("A", "1"), ("B", "2")):
+            symbol = Symbol.objects.create(code=code, name=f"First {code}", kind="stock")
+            board = Board.objects.create(slug=f"board-{code}", title=code)
+            BoardSymbol.objects.create(board=board, symbol=symbol)
+            records.save_last_quotes({code: ((1, 1), make_quote(code, last))})
+
+    @transaction.atomic
+    def exchange() -> None:
+        first, second = Symbol.objects.all()
+        renaming.rename(first, "C")
+        Alias.objects.all().delete()
+        renaming.rename(second, "A")
+        Alias.objects.all().delete()
+        renaming.rename(first, "B")
+
+    await sync_to_async(list_both)()
+    await live_parts.reload()
+    await sync_to_async(exchange)()
+    await all_read(live_parts)
+    assert {each.slug: each.codes for each in live_parts.listed.boards.values()} == {
+        "board-A": ("B",),
+        "board-B": ("A",),
+    }
+    shown = live_parts.store.states.items()
+    assert {code: (e.symbol.name, e.quote and e.quote.last) for code, e in shown} == {
+        "A": ("First B", 2),
+        "B": ("First A", 1),
+    }
