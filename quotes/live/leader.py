@@ -39,6 +39,7 @@ RENEW_EVERY = 0.5  # seconds between two renewals of the lease, or two attempts 
 COMPARED = timedelta(days=1)  # the feed's first prices are not compared with older ones
 BEATING = 2.0  # seconds: a refused epoch that is not refused again by then is no longer heard
 BEGIN_AGAIN = 5.0  # seconds after a feed could not begin, so that another process may lead
+FOLLOW_AGAIN = 1.0  # seconds after which codes that could not be read are read again
 BEGIN_WITHIN = 10.0  # seconds to read what a feed needs; the database may hang
 END_WITHIN = 3.0  # seconds to store the last quotes; the database may hang
 
@@ -247,7 +248,21 @@ class Leader:
 
     def symbols_changed(self, edited: Edited) -> None:
         """Follow a change of symbols or boards, soon."""
-        self.live.tasks.soon(partial(self.follow, edited))
+        self.live.tasks.soon(partial(self._follow, edited))
+
+    async def _follow(self, edited: Edited) -> None:
+        """Follow a change; repeat it while the database does not answer."""
+        level = logging.WARNING
+        while not self.feed.ended:
+            try:
+                await self.follow(edited)
+            except Error as error:
+                words = "could not read the codes of symbols for providers, trying again: %s"
+                logger.log(level, words, error)
+                level = logging.DEBUG  # one line per outage
+                await asyncio.sleep(FOLLOW_AGAIN)
+            else:
+                return
 
     async def publish(self, batch: Batch) -> None:
         """Hand a batch to this process, and to the others through the layer.

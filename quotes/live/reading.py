@@ -78,8 +78,8 @@ class Reading:
         chains = await query(load_chains, conf.get("PROVIDERS"))
         sessions.correct(corrections)
         new = self._list(listed, overrides, {code: tuple(each) for code, each in chains.items()})
-        self.number = number
         await self._show(new, None)
+        self.number = number
 
     async def changes(self) -> None:
         """Read what changed since the last time, and show it."""
@@ -151,11 +151,16 @@ class Reading:
 
     async def _show(self, new: set[str], edited: Edited) -> None:
         """Show new and edited symbols with their quotes, and update the rows of open pages."""
-        if edited is None:
-            await self.quotes()
-        elif unpriced := {code for code in {*new, *edited} if self._lacks_quote(code)}:
-            self.live.put(await self.live.in_database(records.load_last_quotes, unpriced))
-        self.live.hub.publish(new)
+        try:
+            if edited is None:
+                await self.quotes()
+            elif unpriced := {code for code in {*new, *edited} if self._lacks_quote(code)}:
+                self.live.put(await self.live.in_database(records.load_last_quotes, unpriced))
+        finally:  # what is listed already is not found as a change again
+            self.live.hub.publish(new)
+            self._notify(edited)
+
+    def _notify(self, edited: Edited) -> None:
         with self.live.rows.shared():
             for notify in list(self.live.on_change):
                 try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 from channels.layers import channel_layers
+from django.db import OperationalError, connection
 
 from quotes import live
 from quotes.candles import archive
@@ -176,3 +178,31 @@ async def test_the_first_price_of_a_new_feed_may_not_jump_from_the_last_of_the_o
             assert (held[0].last, held[0].before) == ("640002.50", "64000.25")
         finally:
             await process.stop()
+
+
+async def test_a_corrected_code_is_fetched_although_the_database_went_away_meanwhile(
+    bitcoin: None, settings: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("quotes.live.leader.FOLLOW_AGAIN", 0.02)
+    async with Coinbase() as stub:
+        settings.QUOTES = fetching_from(stub)
+        process, reads = Live(), Counter[str]()
+        await process.start(pages=False, feed=True)
+
+        def fail_for_the_feed(execute: Any, sql: str, *more: Any) -> Any:
+            reads["codes"] += sql.startswith("SELECT") and 'FROM "quotes_providersymbol"' in sql
+            if reads["codes"] in (2, 3):  # the pages have read them, and the feed is to do so
+                raise OperationalError("the database went away")
+            return execute(sql, *more)
+
+        try:
+            await stub.until(lambda: stub.subscriptions)
+            await process.in_database(lambda: connection.execute_wrappers.append(fail_for_the_feed))
+            code = await ProviderSymbol.objects.aget()
+            code.code = "ETH-USD"
+            await code.asave()
+            await stub.until(lambda: stub.subscriptions[-1]["product_ids"] == ["ETH-USD"])
+        finally:
+            await process.stop()
+    words = "could not read the codes of symbols for providers, trying again: "
+    assert caplog.text.count(words) == 1  # a line per outage

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 from django.core.exceptions import ValidationError
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -242,6 +242,32 @@ async def test_a_change_that_could_not_be_counted_is_read_with_everything(live_p
     await Symbol.objects.filter(code="OLD").aupdate(code="NEW")  # no signal, so nothing is counted
     await layer.send_change(listed=False)
     await until(lambda: "NEW" in live_parts.listed.symbols)
+
+
+@pytest.mark.parametrize("everything", [False, True])
+async def test_a_rename_is_followed_although_its_quote_could_not_be_read_at_once(
+    live_parts: Any, make_quote: Callable[..., Any], monkeypatch: Any, everything: bool
+):
+    monkeypatch.setattr("quotes.live.reading.READ_AGAIN", 0.02)
+    symbol = await Symbol.objects.acreate(code="FB", name="Meta", kind="stock")
+    await sync_to_async(records.save_last_quotes)({"FB": ((1, 1), make_quote("FB", "331"))})
+    await live_parts.reload()
+    followed: set[str] = set()
+    live_parts.on_change.add(lambda edited: followed.update(edited or ["everything"]))
+    failures = [OperationalError("the database went away")]
+
+    def fail_once(execute: Any, sql: str, *more: Any) -> Any:
+        if failures and sql.startswith("SELECT") and "quotes_lastquote" in sql:
+            raise failures.pop()
+        return execute(sql, *more)
+
+    await live_parts.in_database(lambda: connection.execute_wrappers.append(fail_once))
+    await sync_to_async(renaming.rename)(symbol, "META")
+    await (live_parts.reading.soon("everything") if everything else all_read(live_parts))
+    await until(lambda: "META" in live_parts.store.states and not failures)
+    await until(lambda: live_parts.store.states["META"].quote)
+    assert live_parts.store.states["META"].quote.last == 331
+    assert followed >= ({"everything"} if everything else {"FB", "META"})
 
 
 async def test_symbols_that_exchange_their_codes_keep_their_boards_and_prices(
