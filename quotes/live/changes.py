@@ -56,10 +56,19 @@ class Live(Protocol):
 
 
 async def look(live: Live) -> None:
-    """Look for changes once a second, forever: the layer may have lost the notice of one."""
+    """Look for changes once a second, forever: the layer may have lost the notice of one.
+
+    Another process may even have ended between a transaction and its notice. So a mark that was
+    there a second ago is counted here.
+    """
+    before: set[int] = set()
     while True:
         await asyncio.sleep(LOOK_EVERY)
         with suppress(Error):  # an outage of the database is logged by others
+            found = await live.in_database(journal.marks)
+            if lost := found & before:
+                await live.in_database(journal.enter_lost, lost)
+            before = found
             if await live.in_database(lease.changes) != live.changes:
                 await live.refresh()
 
@@ -68,10 +77,11 @@ async def look(live: Live) -> None:
 class Notice:
     """What a transaction has changed so far; called after it, it notifies every process."""
 
+    marked: int | None  # outside of a transaction, nothing lies between a change and its notice
     things: set[Thing] = field(default_factory=set)
 
     def __call__(self) -> None:
-        send(self.things)
+        send(self.things, self.marked)
 
 
 def changed(sender: type[models.Model], instance: models.Model, using: str, **kwargs: Any) -> None:
@@ -79,9 +89,11 @@ def changed(sender: type[models.Model], instance: models.Model, using: str, **kw
     connection = transaction.get_connection(using)
     # a form saves a board and its hundred positions in one transaction
     waiting = (each for _, each, *_ in connection.run_on_commit if isinstance(each, Notice))
-    notice = next(waiting, None) or Notice()
+    notice = next(waiting, None)
+    if is_new := notice is None:
+        notice = Notice(journal.mark(using) if connection.in_atomic_block else None)
     notice.things.add(THINGS[sender](instance))
-    if not any(each is notice for _, each, *_ in connection.run_on_commit):
+    if is_new:
         transaction.on_commit(notice, using=using, robust=True)
 
 
@@ -90,12 +102,12 @@ for model in THINGS:
     post_delete.connect(changed, sender=model)
 
 
-def send(things: Collection[Thing] = ()) -> None:
+def send(things: Collection[Thing] = (), marked: int | None = None) -> None:
     """Notify every process that these things changed, or without any that everything may have."""
     listed = False
     try:
         layer.enter(lease.deployment())
-        journal.enter(things)
+        journal.enter(things, marked)
         listed = True
     finally:  # one of the two notices is enough for the processes that share a layer
         async_to_sync(layer.send_change)(listed=listed)

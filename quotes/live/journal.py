@@ -17,6 +17,7 @@ from quotes.models import Change, FeedLease
 
 MOST_LISTED = 500  # things that changed at once; more are not listed
 KEPT = 10_000  # rows
+UNCOUNTED = 0  # the number of a mark: its transaction is committed, and not counted yet
 
 Thing = tuple[Change.What, int]  # a symbol or a board with its key, or the hours with 0
 
@@ -31,7 +32,29 @@ class Changed:
     hours: bool = False
 
 
-def enter(things: Collection[Thing]) -> None:
+def mark(using: str) -> int:
+    """Write a mark into an open transaction and return its key, for `enter` to delete.
+
+    If the process ends before it calls `enter`, the mark shows the others that something changed.
+    """
+    row = Change(number=UNCOUNTED, what=Change.What.SYMBOL, key=0)
+    row.save(using=using)
+    return row.pk
+
+
+def marks() -> set[int]:
+    """Return the keys of the marks of committed transactions that are not counted yet."""
+    return set(Change.objects.filter(number=UNCOUNTED).values_list("pk", flat=True))
+
+
+def enter_lost(found: Collection[int]) -> None:
+    """Count a change of everything, if these marks are still there."""
+    with transaction.atomic():
+        if Change.objects.filter(pk__in=found, number=UNCOUNTED).delete()[0]:
+            enter(())
+
+
+def enter(things: Collection[Thing], marked: int | None = None) -> None:
     """Count a change and list what it changed; without `things`, all processes read everything."""
     FeedLease.objects.get_or_create(pk=1)
     with transaction.atomic():
@@ -40,9 +63,11 @@ def enter(things: Collection[Thing]) -> None:
         if 0 < len(things) <= MOST_LISTED:
             number = lease.changes()
             Change.objects.bulk_create(Change(number=number, what=w, key=key) for w, key in things)
+        if marked is not None:
+            Change.objects.filter(pk=marked).delete()
         oldest = Change.objects.order_by("-pk").values_list("number", flat=True)[KEPT:].first()
         if oldest is not None:
-            Change.objects.filter(number__lte=oldest).delete()
+            Change.objects.filter(number__gt=UNCOUNTED, number__lte=oldest).delete()
 
 
 def since(number: int) -> Changed | None:

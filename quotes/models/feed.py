@@ -33,7 +33,8 @@ class FeedLease(models.Model):
 class Change(models.Model):
     """Something that changed, for processes that read only what did.
 
-    `FeedLease.changes` counts the changes. A number without a row means that much changed.
+    `FeedLease.changes` counts the changes. A number without a row means that much changed. A row
+    with the number 0 marks a transaction that is not counted yet.
     """
 
     class What(models.TextChoices):

@@ -27,7 +27,7 @@ import pytest
 from tests.conftest import lacking
 from tests.faults.oracle import times_that_went_back
 from tests.faults.pages import BUSY, RARE, Page, current, now, pause, read
-from tests.servers import PATIENCE, Redis, Runfeed, Site, Stub, eventually
+from tests.servers import PATIENCE, Redis, Runfeed, Site, Stub, eventually, manage
 
 logger = logging.getLogger(__name__)
 pytestmark = pytest.mark.server
@@ -38,6 +38,16 @@ from quotes.models import Symbol
 symbol = Symbol.objects.get(code="ETH-USD")
 symbol.active = False
 symbol.save()
+"""
+KILLED_BEFORE_ITS_NOTICE = """
+import os
+from django.db import transaction
+from quotes.models import Symbol
+with transaction.atomic():
+    transaction.on_commit(lambda: os.kill(os.getpid(), 9))
+    symbol = Symbol.objects.get(code="NVDA")
+    symbol.active = False
+    symbol.save()
 """
 
 
@@ -237,6 +247,20 @@ def test_a_change_of_symbols_reaches_every_process(deployment: Deployment):
         eventually(
             lambda site=site: "ETH-USD" not in site.get("/boards/crypto/"), "ETH-USD has gone"
         )
+
+
+def test_a_change_reaches_every_process_although_the_one_that_saved_it_was_killed(
+    deployment: Deployment,
+):
+    assert "NVDA" in deployment.sites[0].get("/boards/stock-market/")
+    command = ("shell", "--command", KILLED_BEFORE_ITS_NOTICE)
+    killed = manage(*command, check=False, **deployment.sites[0].env)
+    assert killed.returncode == -signal.SIGKILL
+    for site in deployment.sites:
+        eventually(
+            lambda site=site: "NVDA" not in site.get("/boards/stock-market/"), "NVDA has gone"
+        )
+    assert not deployment.rows("SELECT 1 FROM quotes_change WHERE number = 0")
 
 
 def test_a_process_that_starts_shows_quotes_that_wait_to_be_written(

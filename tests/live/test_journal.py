@@ -47,6 +47,20 @@ def test_changes_of_long_ago_are_forgotten_and_then_everything_is_read(
     assert journal.since(4) == Changed(6, {4, 5}, {4, 5})
 
 
+def test_a_mark_is_counted_once_as_a_change_of_everything(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(journal, "KEPT", 1)
+    first, second = journal.mark("default"), journal.mark("default")
+    journal.enter([(SYMBOL, 1)], first)
+    journal.enter([(SYMBOL, 2)])
+    journal.enter([(SYMBOL, 3)])  # forgets the first ones, but no mark
+    assert journal.marks() == {second}
+    for _ in range(2):
+        journal.enter_lost({second})
+    assert lease.changes() == 4
+    assert journal.since(3) is None
+    assert journal.marks() == set()
+
+
 def test_after_a_backup_was_restored_everything_is_read():
     journal.enter([(SYMBOL, 1)])
     journal.enter([(SYMBOL, 2)])
