@@ -1205,6 +1205,32 @@ def test_only_those_who_may_change_and_delete_symbols_merge_them(listed: Board, 
     assert page not in client.get(f"{SYMBOLS}{apple.pk}/change/").content.decode()
 
 
+@pytest.mark.parametrize("given", ["<b>", " ", "a\0b", "1.5", "9" * 30])
+def test_a_symbol_that_no_list_offers_is_refused(alice: Client, listed: Board, given: str):
+    apple = Symbol.objects.get(code="AAPL")
+    for page, name in (
+        (f"{SYMBOLS}{apple.pk}/merge/", "into"),
+        ("/admin/quotes/override/add/", "symbol"),
+        ("/admin/quotes/board/add/", "places-0-symbol"),
+    ):
+        assert alice.get(page, {name: given}).status_code == 200
+        refused = alice.post(
+            page, {name: given, "places-TOTAL_FORMS": 1, "places-INITIAL_FORMS": 0}
+        )
+        assert refused.status_code == 200
+        assert "errorlist" in refused.content.decode()
+
+
+def test_the_address_of_a_new_override_fills_in_its_symbol_and_no_times(
+    alice: Client, listed: Board
+):
+    apple = Symbol.objects.get(code="AAPL")
+    given = {"symbol": apple.pk, "begins": "now", "ends": "2026-11-30"}
+    page = alice.get("/admin/quotes/override/add/", given)
+    assert page.status_code == 200
+    assert f'<option value="{apple.pk}" selected' in page.content.decode()
+
+
 def test_a_preview_states_what_a_merge_moves_and_why_one_is_refused(alice: Client, listed: Board):
     apple = Symbol.objects.get(code="AAPL")
     address = f"{SYMBOLS}{apple.pk}/merge/"

@@ -75,6 +75,11 @@ class OverrideAdmin(ListAdmin):
         options["widget"] = SymbolSelect(db_field, self.admin_site)
         return super().formfield_for_foreignkey(db_field, request, **options)
 
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """Return what the address fills in: not the times, for which Django takes only dates."""
+        given = super().get_changeform_initial_data(request)
+        return {name: value for name, value in given.items() if name not in ("begins", "ends")}
+
     @admin.display(description=_("kind"), ordering="kind")
     def shown(self, override: Override) -> str:
         """Return the kind, and a fixed price with the currency of its symbol."""

@@ -17,6 +17,8 @@ from django.utils.translation import gettext_lazy as _
 from quotes.admin.labels import LabelledInlineRows
 from quotes.models import BoardSymbol, Symbol
 
+MAX_KEY = 18  # digits that every database can compare
+
 
 class SymbolSelect(AutocompleteSelect):
     """A search for a symbol, with a text while it is empty."""
@@ -25,6 +27,11 @@ class SymbolSelect(AutocompleteSelect):
         """Return Django's attributes with our text in place of an empty one."""
         text = gettext("Choose a symbol")
         return super().build_attrs(*args, **kwargs) | {"data-placeholder": text}
+
+    def optgroups(self, name: str, value: Any, attrs: Any = None) -> Any:
+        """Return the chosen symbol. Django raises an error for a value that can't be a key."""
+        keys = [each for each in value if each.isdecimal() and len(each) <= MAX_KEY]
+        return super().optgroups(name, keys, attrs)
 
 
 class PlacedSymbol(forms.TextInput):
