@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import BinaryIO
@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from quotes.catalogue.sheet import InvalidCatalogue, Row, name_of, open_sheet
-from quotes.codes import code_of, validate_code
+from quotes.codes import MAX_CODE, code_of, validate_code
 from quotes.formats import counted
 from quotes.models import Alias, Symbol
 from quotes.providers import REGISTRY, provider_class
@@ -41,15 +41,16 @@ def read(file: BinaryIO) -> list[Rename]:
     if tuple(map(name_of, rows[0].cells)) in (COLUMNS, COLUMNS[:2]):
         del rows[0]
     errors: list[str] = []
-    renames: list[Rename] = []
+    renames: dict[str, Rename] = {}  # by the old code
     for row in rows:
         try:
-            renames.append(_rename(row, renames))
+            each = _rename(row, renames)
+            renames[each.old] = each
         except ValueError as error:
             errors.append(f"line {row.line}: {error}")
     if errors or not rows:
         raise InvalidCatalogue(errors or ["the file has no rows"])
-    return renames
+    return list(renames.values())
 
 
 def carry_out(renames: list[Rename], *, codes: bool = False) -> Iterator[str]:
@@ -70,7 +71,7 @@ def carry_out(renames: list[Rename], *, codes: bool = False) -> Iterator[str]:
     yield from done
 
 
-def _rename(row: Row, before: list[Rename]) -> Rename:
+def _rename(row: Row, before: Mapping[str, Rename]) -> Rename:
     cells = [cell for cell in row.cells if cell]
     if not 2 <= len(cells) <= len(COLUMNS):
         has = counted(len(cells), "cell")
@@ -78,11 +79,13 @@ def _rename(row: Row, before: list[Rename]) -> Rename:
     old, new = map(code_of, cells[:2])
     if old == new:
         raise ValueError(f"{short(old)} is both codes: give the old one and the new one")
-    for each in before:
-        if each.old == old:
-            raise ValueError(f"{short(old)} is renamed on line {each.line} already")
-        if (each.old, each.new) == (new, old):
-            raise ValueError(f"{short(new)} got this code on line {each.line}: remove one of both")
+    if old in before:
+        raise ValueError(f"{short(old)} is renamed on line {before[old].line} already")
+    if new in before and before[new].new == old:
+        line = before[new].line
+        raise ValueError(f"{short(new)} got this code on line {line}: remove one of both")
+    if len(new) > MAX_CODE:
+        raise ValueError(f"{short(new)} has {len(new)} characters, must have at most {MAX_CODE}")
     try:
         validate_code(new)
     except ValidationError as error:

@@ -96,6 +96,7 @@ def test_one_wrong_row_keeps_all_from_being_renamed(listed: None, tmp_path: Path
         ("FB,FB\n", "line 1: 'FB' is both codes: give the old one and the new one"),
         ("FB\n", "line 1: has 1 cell, must have an old code, a new code and perhaps a date"),
         ("FB,A//B\n", "line 1: No part of “A//B” between slashes may be empty, “.” or “..”."),
+        (f"FB,{'A' * 61}\n", f"line 1: '{'A' * 39} has 61 characters, must have at most 60"),
         ("FB,META,9/6/22\n", "line 1: '9/6/22' is not a valid date, must be like 2026-11-30"),
         ("FB,META,9999-01-01\n", "line 1: 9999-01-01 is in the future: load this row on that day"),
         ("old,new\n", "the file has no rows"),
