@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from django.db.models.signals import post_migrate
+from django.utils import translation
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
@@ -153,6 +154,13 @@ def running_site(
     folder = tmp_path_factory.mktemp(request.param)
     with site(folder, database_template, request.param) as running:
         yield running
+
+
+@pytest.fixture(autouse=True)
+def language_of_the_site() -> Iterator[None]:
+    """End each test without the language of its last request, which stays active in its thread."""
+    yield
+    translation.deactivate()
 
 
 @pytest.fixture
