@@ -171,7 +171,7 @@ async def test_one_edited_symbol_of_many_is_read_alone(live_parts: Any):
             BoardSymbol.objects.create(board=board, symbol=symbol, position=number)
 
     await sync_to_async(list_many)()
-    await live_parts.reload()
+    await all_read(live_parts)
     before = live_parts.listed
 
     def edit() -> None:
