@@ -1,24 +1,28 @@
-"""Boards in the admin, and the order of their symbols."""
+"""Boards in the admin."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
+from django.shortcuts import redirect
+from django.urls import path, reverse
 from django.utils.formats import number_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from quotes.admin.arranging import ArrangeView, may
 from quotes.admin.lists import ListAdmin
-from quotes.admin.places import SymbolsInline
-from quotes.models import Board, BoardSymbol
+from quotes.models import Board
 
 
 @admin.register(Board)
 class BoardAdmin(ListAdmin):
-    """Boards with their symbols, and the order of both."""
+    """Boards, their order, and the way to their symbols."""
 
     empty_text = _(
         "There are no boards yet. A board is a page that shows symbols in its own order."
@@ -29,7 +33,7 @@ class BoardAdmin(ListAdmin):
     search_help_text = _("Title or slug")
     fields = ("title", "slug", "position")
     prepopulated_fields = {"slug": ("title",)}
-    inlines = (SymbolsInline,)
+    change_form_template = "quotes/admin/board_form.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Board]:
         """Read the boards with their numbers of symbols."""
@@ -37,27 +41,23 @@ class BoardAdmin(ListAdmin):
         return boards.annotate(places_count=Count("places"))
 
     @admin.display(description=_("symbols"), ordering="places_count")
-    def size(self, board: Any) -> str:
-        """Return the number of the board's symbols."""
-        return number_format(board.places_count, force_grouping=True)
+    def size(self, board: Any) -> SafeString:
+        """Return the number of the board's symbols, which leads to them."""
+        count = number_format(board.places_count, force_grouping=True)
+        label = gettext("%(count)s symbols on %(board)s") % {"count": count, "board": board}
+        link = '<a href="{}" aria-label="{}">{}</a>'
+        return format_html(
+            link, reverse("admin:quotes_board_symbols", args=[board.pk]), label, count
+        )
 
-    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        """Number the places from 1 again, so that the next edit can move one between others.
+    def get_urls(self) -> list[Any]:
+        """Return the addresses of Django's pages, and of the page of a board's symbols."""
+        view = self.admin_site.admin_view(ArrangeView.as_view(model_admin=self))
+        own = [path("<int:pk>/symbols/", view, name="quotes_board_symbols")]
+        return own + super().get_urls()
 
-        A symbol that was given the position of another gets it: the others make room.
-        """
-        super().save_related(request, form, formsets, change)
-        moved = {pk: way for formset in formsets for pk, way in moves(formset)}
-        places = list(form.instance.places.order_by("position", "pk"))
-        places.sort(key=lambda place: (place.position, moved.get(place.pk, 0)))
-        for number, place in enumerate(places, start=1):
-            place.position = number
-        BoardSymbol.objects.bulk_update(places, ["position"])
-
-
-def moves(formset: Any) -> Iterator[tuple[Any, int]]:
-    """Yield the places that an operator moved: -1 if to the front, 1 if to the end of the board."""
-    for form in formset.forms:
-        if "position" in form.changed_data and form.instance.pk:
-            before = form.initial.get("position")
-            yield form.instance.pk, 1 if before and before < form.instance.position else -1
+    def response_post_save_add(self, request: HttpRequest, obj: Board) -> Any:
+        """Lead from a new board to its symbols."""
+        if may(request, "view"):
+            return redirect("admin:quotes_board_symbols", obj.pk)
+        return super().response_post_save_add(request, obj)

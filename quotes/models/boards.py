@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.db import models
 from django.urls import reverse
@@ -50,7 +50,14 @@ class BoardSymbol(models.Model):
     symbol = models.ForeignKey(
         Symbol, models.CASCADE, related_name="places", verbose_name=_("symbol")
     )
-    position = models.PositiveIntegerField(_("position"), default=0)
+    position = models.PositiveIntegerField(
+        _("position"),
+        default=None,
+        blank=True,
+        help_text=_(
+            "A symbol with a lower position comes first. Without a position, it is the last one."
+        ),
+    )
 
     class Meta:
         ordering = ("position", "pk")
@@ -67,3 +74,10 @@ class BoardSymbol(models.Model):
     def __str__(self) -> str:
         placed = {"symbol": self.symbol, "board": self.board}
         return gettext("%(symbol)s on %(board)s") % placed
+
+    def save(self, *args: Any, **options: Any) -> None:
+        """Save the place; without a position, it follows all others of its board."""
+        if self.position is None:
+            others = BoardSymbol.objects.filter(board=self.board_id)
+            self.position = (others.aggregate(last=models.Max("position"))["last"] or 0) + 1
+        super().save(*args, **options)

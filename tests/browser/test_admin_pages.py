@@ -64,6 +64,8 @@ PAGES = {
     "new symbol": f"{QUOTES}/symbol/add/?code=",
     "search for a new symbol": f"{QUOTES}/symbol/find/?q=btc",
     **{name: f"{QUOTES}/{name}/{{{name}}}/change/" for name in LISTS},
+    "symbols of a board": f"{QUOTES}/board/{{board}}/symbols/",
+    "no symbol on a board found": f"{QUOTES}/board/{{board}}/symbols/?q=zzzz",
     "symbol that was not found": f"{QUOTES}/symbol/{{lost}}/change/",
     "load": f"{QUOTES}/symbol/load/",
     "merge": f"{QUOTES}/symbol/{{symbol}}/merge/",
@@ -289,17 +291,36 @@ def test_the_deletion_of_symbols_from_their_list_has_no_fault(office: Site, desk
     assert not findings(desk)
 
 
-def test_a_place_names_what_to_choose_until_it_has_a_symbol(
-    office: Site, keys: dict[str, int], desk: Page
-):
-    desk.goto(office.url + PAGES["board"].format(**keys))
-    place = desk.locator("#places-3 .select2-selection")
-    assert place.inner_text() == "Choose a symbol"
-    place.click()
+def test_a_field_names_what_to_choose_until_it_has_a_symbol(office: Site, desk: Page):
+    desk.goto(office.url + PAGES["new override"])
+    chosen = desk.locator(".select2-selection")
+    assert chosen.inner_text() == "Choose a symbol"
+    chosen.click()
     desk.locator(".select2-search__field").fill("AAPL")
     desk.get_by_role("option", name="AAPL").click()
-    assert place.inner_text() == "AAPL"
-    assert not desk.locator("#places-3").get_by_title("Choose a symbol").count()
+    assert chosen.inner_text().endswith("AAPL")
+    assert not desk.get_by_title("Choose a symbol").count()
+    assert not findings(desk)
+
+
+def test_the_symbols_of_a_board_with_errors_and_changes_have_no_fault(
+    office: Site, keys: dict[str, int], alice: Any, desk: Page, tab: OpenTab
+):
+    address = office.url + PAGES["symbols of a board"].format(**keys)
+    desk.goto(address)
+    desk.get_by_label("Add symbols").fill("NOPE")
+    desk.get_by_label("Move to: BTC-USD").fill("0")
+    desk.get_by_role("button", name="Save").click()
+    desk.locator(".errornote").wait_for()
+    assert not findings(desk)
+    desk.goto(address)
+    desk.get_by_label("Remove: ETH-USD").check()
+    other = tab(address, storage_state=alice).page
+    other.get_by_label("Move to: BTC-USD").fill("2")
+    other.get_by_role("button", name="Save").click()
+    other.locator(".messagelist .success").wait_for()
+    desk.get_by_role("button", name="Save").click()
+    desk.get_by_role("region", name="this board was changed").wait_for()
     assert not findings(desk)
 
 
