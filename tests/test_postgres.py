@@ -163,3 +163,26 @@ def test_symbols_are_merged_and_renamed(postgres_server: Postgres, tmp_path: Pat
         "['1', '2', '2']",
         "[('BTC-USD', 'ETHER-USD'), ('ETH-USD', 'ETHER-USD')]",
     ]
+
+
+# Two symbols have the same position, and a third one is moved between them.
+ARRANGE = """
+from quotes.models import Board, Symbol
+from quotes.staff.arranging import Edit, places_of, save
+
+def symbol(code):
+    return Symbol.objects.get_or_create(code=code, defaults={"name": code, "kind": "crypto"})[0].pk
+
+board = Board.objects.create(slug="coins", title="Coins")
+for code, position in (("BTC-USD", 7), ("ETH-USD", 7), ("SOL-USD", 9), ("ADA-USD", None)):
+    board.places.create(symbol_id=symbol(code), position=position)
+edit = Edit({symbol("SOL-USD"): 2}, frozenset([symbol("ADA-USD")]), [symbol("XRP-USD")])
+save(board, places_of(board), edit)
+print(list(board.places.order_by("position").values_list("position", "symbol__code")))
+"""
+
+
+def test_the_symbols_of_a_board_are_arranged(postgres_server: Postgres, tmp_path: Path):
+    assert output(ARRANGE, postgres_server, tmp_path) == [
+        "[(1, 'BTC-USD'), (2, 'SOL-USD'), (3, 'ETH-USD'), (4, 'XRP-USD')]"
+    ]

@@ -23,6 +23,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views import View
 
+from quotes.admin.first_error import Fault, of_fields
 from quotes.codes import code_of, comparable
 from quotes.models import Alias, Board, Symbol
 from quotes.staff.arranging import Edit, Place, arranged, places_of, save
@@ -157,16 +158,18 @@ class Arrangement:
         )
 
     @property
-    def errors(self) -> list[Any]:
-        """The errors of the forms that have some."""
-        return [form.errors for form in (self.add, *self.rows) if form.errors]
+    def first_error(self) -> Fault | None:
+        """The first error of all fields."""
+        return next((fault for form in (self.add, *self.rows) for fault in of_fields(form)), None)
 
     def is_valid(self) -> bool:
         """Return whether all that was entered can be saved. Errors are in the forms."""
-        if not self.errors and self.add.cleaned_data["after"] in self.edit.removed:
+        if any([form.errors for form in (self.add, *self.rows)]):  # noqa: C419 - each is cleaned
+            return False
+        if self.add.cleaned_data["after"] in self.edit.removed:
             text = gettext("This symbol is removed at the same time. Enter another one.")
             self.add.add_error("after", text)
-        return not self.errors
+        return not self.add.errors
 
     def summary(self) -> str:
         """Return what the operator changes, as sentences with the new numbers."""

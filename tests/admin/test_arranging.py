@@ -183,6 +183,15 @@ def test_what_is_wrong_is_named_and_nothing_is_saved(
     assert "TSLA" in kept
 
 
+def test_a_page_leads_to_its_first_error(alice: Client, shares: Board):
+    response = Tab(alice, shares).save("TSLA", NVDA="0", META="x")
+    pk = Symbol.objects.get(code="NVDA").pk
+    link = f'<a href="#id_{pk}-to">Move to: NVDA</a>: Enter a whole number from 1.'
+    page = response.content.decode()
+    assert page.count('class="first-error"') == page.count(link) == 1
+    assert f'id="id_{pk}-to"' in page
+
+
 def test_a_board_with_gaps_and_equal_positions_is_numbered_from_1(alice: Client, shares: Board):
     for place, position in zip(shares.places.all(), (7, 7, 7, 30, 30), strict=True):
         BoardSymbol.objects.filter(pk=place.pk).update(position=position)
