@@ -31,6 +31,7 @@ TRADES = 50_000  # in a day, on average
 MICROSECOND = timedelta(microseconds=1)
 MIN_PAUSE = 0.01  # seconds between two bursts, in which other tasks run
 MAX_BURST = 500  # ticks at once
+AT_ONCE = 500  # first steps; between others, pages have their turn
 STALL = 1.0  # seconds; after a longer delay the missed ticks are dropped
 
 
@@ -294,8 +295,9 @@ class Simulated(Provider):
         return [grid.candle(*each) for each in bars]
 
     async def _steps(self, instruments: Sequence[Instrument]) -> AsyncIterator[Quote]:
-        for instrument in instruments:
-            await asyncio.sleep(0)  # the first step of each takes milliseconds
+        for number, instrument in enumerate(instruments):
+            if number >= AT_ONCE:
+                await asyncio.sleep(0)  # the first step of each takes milliseconds
             yield self._walk(instrument).step(self.clock())
 
     async def _wait(self, due: float, interval: float) -> tuple[int, float]:

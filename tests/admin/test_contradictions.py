@@ -17,7 +17,7 @@ from quotes.feed import records
 from quotes.instruments import lists
 from quotes.models import ProviderSymbol, Symbol
 from quotes.providers import Instrument as Listed
-from quotes.staff.groups import make_groups
+from tests.groups import make_groups
 from tests.servers import Stub, free_port
 
 SYMBOLS = "/admin/quotes/symbol/"

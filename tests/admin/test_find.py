@@ -18,7 +18,7 @@ from django.test.utils import CaptureQueriesContext
 from quotes.instruments import lists
 from quotes.models import Instrument, InstrumentList, ProviderSymbol, Symbol
 from quotes.providers import Instrument as Listed
-from quotes.staff.groups import make_groups
+from tests.groups import make_groups
 from tests.servers import ROOT, Stub, free_port
 from tests.stubs import alpaca, finnhub
 

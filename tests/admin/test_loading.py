@@ -12,7 +12,7 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 
 from quotes.models import Board, Symbol
-from quotes.staff.groups import make_groups
+from tests.groups import make_groups
 
 LOAD = "/admin/quotes/symbol/load/"
 FILE = """symbol,name,kind,exchange,currency,coinbase
