@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from html import unescape
 from typing import Any
 
@@ -26,24 +25,11 @@ ADD = f"{SYMBOLS}add/"
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[Stub]:
-    """A stub of Coinbase that the tests of this file share."""
-    stub = Stub()
-    yield stub
-    stub.stop()
-
-
 @pytest.fixture
-def coinbase(running: Stub, settings: Any) -> Iterator[Stub]:
+def coinbase(coinbase: Stub) -> Stub:
     """A site with prices of Coinbase, whose list was read."""
-    settings.QUOTES = {
-        "PROVIDERS": ["coinbase", "simulated"],
-        "PROVIDER_OPTIONS": {"coinbase": {"rest_url": f"http://127.0.0.1:{running.port}"}},
-    }
     call_command("instruments", "--store", verbosity=0)
-    yield running
-    running.ask("/_mode?to=ok")
+    return coinbase
 
 
 @pytest.fixture

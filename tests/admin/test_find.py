@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from html import unescape
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -25,25 +24,6 @@ from tests.stubs import alpaca, finnhub
 FIND, ADD = "/admin/quotes/symbol/find/", "/admin/quotes/symbol/add/"
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Stub]:
-    """A stub of Coinbase that the tests of this file share."""
-    stub = Stub()
-    yield stub
-    stub.stop()
-
-
-@pytest.fixture
-def coinbase(running: Stub, settings: Any) -> Iterator[Stub]:
-    """A site with prices of Coinbase."""
-    settings.QUOTES = {
-        "PROVIDERS": ["coinbase", "simulated"],
-        "PROVIDER_OPTIONS": {"coinbase": {"rest_url": f"http://127.0.0.1:{running.port}"}},
-    }
-    yield running
-    running.ask("/_mode?to=ok")
 
 
 def log_in(group: str = "") -> Client:

@@ -1,0 +1,29 @@
+"""A site whose admin asks a stub of Coinbase."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.servers import Stub
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Stub]:
+    """A stub of Coinbase that the tests of this file share."""
+    stub = Stub()
+    yield stub
+    stub.stop()
+
+
+@pytest.fixture
+def coinbase(running: Stub, settings: Any) -> Iterator[Stub]:
+    """A site with prices of Coinbase."""
+    settings.QUOTES = {
+        "PROVIDERS": ["coinbase", "simulated"],
+        "PROVIDER_OPTIONS": {"coinbase": {"rest_url": f"http://127.0.0.1:{running.port}"}},
+    }
+    yield running
+    running.ask("/_mode?to=ok")
