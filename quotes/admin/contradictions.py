@@ -220,19 +220,24 @@ def of_exchange(symbol: Symbol) -> Iterator[Contradiction]:
     """Yield an exchange without hours."""
     if sessions.knows(symbol.exchange, symbol.kind):
         return
-    text = gettext(
-        "The hours of the exchange “%(exchange)s” are not known. If it has another name in the "
-        "calendar, use that one."
-    )
     near = get_close_matches(symbol.exchange.upper(), sessions.VENUE_OF, MAX_NAMED, SIMILAR)
     near = list({sessions.VENUE_OF[name]: name for name in reversed(near)}.values())
     yield Contradiction(
-        text % {"exchange": symbol.exchange},
+        without_hours(symbol),
         [
             *(save_with("exchange", name) for name in near),
             Fix(gettext("Save without an exchange"), "exchange="),
         ],
     )
+
+
+def without_hours(symbol: Symbol) -> str:
+    """Return that the hours of a symbol's exchange are not known."""
+    text = gettext(
+        "The hours of the exchange “%(exchange)s” are not known. If it has another name in the "
+        "calendar, use that one."
+    )
+    return text % {"exchange": symbol.exchange}
 
 
 def of_answer(symbol: Symbol, answer: Answer) -> Iterator[Contradiction]:

@@ -23,7 +23,7 @@ from quotes.addresses import Address
 from quotes.admin.aliases import AliasInline
 from quotes.admin.attention import AttentionFilter
 from quotes.admin.codes import CodeRows, ProviderSymbolInline, given_codes
-from quotes.admin.contradictions import fixed
+from quotes.admin.contradictions import fixed, without_hours
 from quotes.admin.find import FindsSymbols
 from quotes.admin.lists import ListAdmin
 from quotes.admin.loading import LoadView
@@ -182,7 +182,7 @@ class SymbolAdmin(FindsSymbols, ListAdmin):
             "Switched off on %(day)s, because none of its providers has it. Correct its codes "
             "below, and check “Active” to switch it on again."
         )
-        return format_html("{}<br>{}", words % {"day": written(symbol)}, symbol.not_found)
+        return format_html("{}<br>{}", words % {"day": day_not_found(symbol)}, symbol.not_found)
 
     def get_urls(self) -> list[URLPattern]:
         """Return the addresses of Django's pages, and of those to merge a symbol or load a file."""
@@ -225,7 +225,7 @@ class SymbolAdmin(FindsSymbols, ListAdmin):
     def last(self, symbol: Symbol) -> str:
         """Return the newest price as pages show it, or that no provider has the symbol."""
         if symbol.not_found_at:
-            since = gettext("not found on %(day)s") % {"day": written(symbol)}
+            since = gettext("not found on %(day)s") % {"day": day_not_found(symbol)}
             return format_html('<span class="stale" title="{}">{}</span>', symbol.not_found, since)
         if live := moving(symbol):
             return live.fragments.place("price", symbol.code, edition())
@@ -292,7 +292,7 @@ def edition() -> Edition:
     return Edition(formats.language_of_texts(get_language() or "en"))
 
 
-def written(symbol: Symbol) -> str:
+def day_not_found(symbol: Symbol) -> str:
     """Return the day on which a symbol was not found."""
     return date_format(timezone.localtime(symbol.not_found_at), "SHORT_DATE_FORMAT")
 
@@ -309,11 +309,7 @@ def hints(symbol: Symbol) -> list[str]:
         )
         found.append(lacks % {**code, "providers": ", ".join(named)})
     if not sessions.knows(symbol.exchange, symbol.kind):
-        unknown = gettext(
-            "The hours of the exchange “%(exchange)s” are not known. If it has another name in the "
-            "calendar, use that one."
-        )
-        found.append(unknown % {"exchange": symbol.exchange})
+        found.append(without_hours(symbol))
     if not symbol.places.exists():
         found.append(
             gettext("“%(code)s” is on no board. Add one, so that visitors find it.") % code

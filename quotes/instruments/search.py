@@ -117,7 +117,7 @@ def find(text: str, providers: Sequence[str]) -> Found:
 
 
 def divided(text: str) -> tuple[str, str]:
-    """Return the provider or exchange before a colon, and the rest; "" if there is no such."""
+    """Return the provider or exchange before a colon, or "" without one, and the rest."""
     before, mark, after = text.rpartition(":")
     before = before.strip()
     if mark and before.lower() in REGISTRY:

@@ -38,7 +38,7 @@ def pair_of(listed: Instrument) -> tuple[str, str] | None:
 
 
 def symbol_of(listed: Instrument) -> str:
-    """Return the code that we would give to an instrument, or "" if there is no valid one."""
+    """Return the code that we would give to an instrument, or "" if none is valid."""
     if listed.kind == "crypto":
         pair = pair_of(listed)
         code = "-".join(pair) if pair else code_of(listed.code)
