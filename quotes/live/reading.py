@@ -60,6 +60,7 @@ class Reading:
         self.stored = NOTHING  # the version up to which last quotes were read
         self.wanted: set[What] = set()
         self.task: asyncio.Task[None] | None = None
+        self.alone = asyncio.Lock()  # what changed is shown beside what was there before it was read
 
     async def soon(self, what: What) -> None:
         """Read something again; return after READ_WITHIN seconds even if it is not read yet."""
@@ -70,6 +71,10 @@ class Reading:
 
     async def everything(self) -> None:
         """Read symbols, boards, market days and last quotes, and show what changed."""
+        async with self.alone:
+            await self._everything()
+
+    async def _everything(self) -> None:
         query = self.live.in_database
         number = await query(lease.changes)
         listed = await query(load_listed)
@@ -83,10 +88,14 @@ class Reading:
 
     async def changes(self) -> None:
         """Read what changed since the last time, and show it."""
+        async with self.alone:
+            await self._changes()
+
+    async def _changes(self) -> None:
         query = self.live.in_database
         changed = await query(journal.since, self.number)
         if changed is None:
-            await self.everything()
+            await self._everything()
             return
         if changed.hours:
             sessions.correct(await query(MarketDay.corrections))

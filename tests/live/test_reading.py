@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable
 from contextlib import suppress
@@ -25,6 +26,7 @@ from quotes.models import (
     Alias,
     Board,
     BoardSymbol,
+    Change,
     MarketDay,
     Override,
     ProviderSymbol,
@@ -302,3 +304,20 @@ async def test_symbols_that_exchange_their_codes_keep_their_boards_and_prices(
         "A": ("First B", 2),
         "B": ("First A", 1),
     }
+
+
+@pytest.mark.parametrize("queries", range(6))
+async def test_what_changed_is_not_read_beside_everything(live_parts: Any, queries: int):
+    def add() -> None:  # as another process whose notice is not here yet
+        Symbol.objects.bulk_create([Symbol(code="NEW", kind="stock", currency="USD")])
+        [board] = Board.objects.bulk_create([Board(slug="new", title="New")])
+        journal.enter([(Change.What.BOARD, board.pk)])
+
+    await sync_to_async(add)()
+    everything = asyncio.create_task(live_parts.reload())
+    for _ in range(queries):  # so that the two readings meet at each of their steps
+        await live_parts.in_database(int)
+    await live_parts.refresh()
+    await everything
+    assert "NEW" in live_parts.listed.symbols
+    assert "new" in live_parts.listed.boards
