@@ -60,7 +60,7 @@ class Reading:
         self.stored = NOTHING  # the version up to which last quotes were read
         self.wanted: set[What] = set()
         self.task: asyncio.Task[None] | None = None
-        self.alone = asyncio.Lock()  # what changed is shown beside what was there before it was read
+        self.alone = asyncio.Lock()  # held while symbols and boards are read and listed
 
     async def soon(self, what: What) -> None:
         """Read something again; return after READ_WITHIN seconds even if it is not read yet."""
