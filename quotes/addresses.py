@@ -152,7 +152,7 @@ class Address:
         """Return which active symbols the page watches, and which of its codes are not active."""
         symbols, board = listed.symbols, listed.boards.get(self.board)
         codes = self.symbols
-        if board and self.mark and self.mark == board.mark:
+        if board and self.mark and self.mark == board.mark_of(self.query):
             on_board = (board.codes[row] for row in self.rows if row < len(board.codes))
             codes = tuple(dict.fromkeys((*codes, *on_board)))
         elif board and not codes and not self.mark:

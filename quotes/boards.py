@@ -33,11 +33,17 @@ class BoardView:
     mark: str = "gone"
     key: int = 0  # of its row
     kinds: tuple[str, ...] = ()  # of its symbols
+    names: str = ""  # another mark, of the names and exchanges of its symbols
 
     @cached_property
     def places(self) -> Mapping[str, int]:
         """The place of each symbol, counted from 0."""
         return {code: place for place, code in enumerate(self.codes)}
+
+    def mark_of(self, query: BoardQuery) -> str:
+        """Return what changes when a page with this query is to choose its rows again."""
+        by_name = query.search or query.sort.removeprefix("-") == "name"
+        return f"{self.mark}-{self.names}" if by_name and self.names else self.mark
 
     @property
     def heading(self) -> str:
@@ -180,6 +186,10 @@ def load_changes(known: Listed, symbols: Collection[int], boards: Collection[int
     outdated |= {b.key for b in known.boards.values() if any(code in b.places for code in moved)}
     read = list(Board.objects.all())
     views = {each.key: each for each in known.boards.values() if each.key not in outdated}
+    named = {code for code, each in now.items() if _named(before.get(code)) != _named(each)}
+    for key, view in views.items():
+        if any(code in view.places for code in named):
+            views[key] = replace(view, names=_names(view, kept))
     aliases = {code: each for code, each in known.aliases.items() if each not in before}
     aliases |= _aliases(Alias.objects.filter(symbol__in=symbols))
     codes = _codes({each.pk for each in read} - views.keys(), kept)
@@ -189,6 +199,11 @@ def load_changes(known: Listed, symbols: Collection[int], boards: Collection[int
 def _placed_as(symbol: Symbol | None) -> tuple[int, str] | None:
     """Return what decides the boards of a code and their kinds; two symbols may exchange codes."""
     return None if symbol is None else (symbol.pk, symbol.kind)
+
+
+def _named(symbol: Symbol | None) -> str:
+    """Return what a search compares, beside the code."""
+    return f"{symbol.name}:{symbol.exchange}" if symbol else ""
 
 
 def _active_symbols() -> models.QuerySet[Symbol]:
@@ -242,7 +257,13 @@ def _nearness(board: BoardView) -> tuple[int, int]:
 
 def _marked(board: BoardView, symbols: Mapping[str, Symbol]) -> BoardView:
     shown = [board.title, *(f"{code}:{symbols[code].kind}" for code in board.codes)]
-    mark = f"{crc32(chr(10).join(shown).encode()):08x}"
-    return replace(
-        board, mark=mark, kinds=tuple(dict.fromkeys(symbols[c].kind for c in board.codes))
-    )
+    kinds = tuple(dict.fromkeys(symbols[code].kind for code in board.codes))
+    return replace(board, mark=_digest(shown), kinds=kinds, names=_names(board, symbols))
+
+
+def _names(board: BoardView, symbols: Mapping[str, Symbol]) -> str:
+    return _digest(_named(symbols[code]) for code in board.codes)
+
+
+def _digest(texts: Iterable[str]) -> str:
+    return f"{crc32(chr(10).join(texts).encode()):08x}"

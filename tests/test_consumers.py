@@ -16,6 +16,7 @@ from django.db import transaction
 
 from quotes import conf, live
 from quotes.addresses import Address
+from quotes.boards import BoardQuery
 from quotes.feed.batch import Batch
 from quotes.live import journal, layer
 from quotes.models import Board, BoardSymbol, Change, Symbol
@@ -94,9 +95,10 @@ def now_quote(listed: Any, make_quote: Any) -> Callable[..., Any]:
     return make
 
 
-def board_address(parts: Any, slug: str) -> str:
+def board_address(parts: Any, slug: str, **query: str) -> str:
     """The socket's address on the page of a board."""
-    return parts.rows.choose(Address(board=slug, language="en"))[0].socket
+    chosen = Address(board=slug, query=BoardQuery(**query), language="en")
+    return parts.rows.choose(chosen)[0].socket
 
 
 async def change(work: Callable[[], Any]) -> Any:
@@ -470,7 +472,7 @@ async def test_a_new_symbol_reaches_open_boards_and_is_live_there(listed: Any, n
 
 async def test_the_count_below_the_rows_changes_with_the_rows(listed: Any):
     page, _ = await opened(board_address(listed, "crypto"))
-    german, _ = await opened(board_address(listed, "crypto") + "&q=eth&lang=de")
+    german, _ = await opened(board_address(listed, "crypto", search="eth") + "&lang=de")
     await change(lambda: switch("ETH-USD", active=False))
     assert '<p class="count"><bdi>2 symbols' in await update(page)
     assert '<p class="count"><bdi>0 Symbole gefunden.' in await update(german)
@@ -514,10 +516,34 @@ async def test_a_sorted_and_searched_board_stays_so_when_its_rows_change(
     await publish(
         listed, now_quote("BTC-USD", "1"), now_quote("ETH-USD", "3"), now_quote("SOL-USD", "2")
     )
-    address = board_address(listed, "crypto") + "&sort=-last"
-    page, _ = await opened(address)
+    page, _ = await opened(board_address(listed, "crypto", sort="-last"))
     await change(lambda: switch("SOL-USD", active=False))
     assert symbols(await update(page)) == ["ETH-USD", "BTC-USD"]
+    await page.disconnect()
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ({"search": "dail"}, ["ETH-USD"]),
+        ({"sort": "-name"}, ["SOL-USD", "ETH-USD", "BTC-USD"]),
+    ],
+)
+async def test_pages_that_search_or_sort_by_name_follow_a_new_name(
+    listed: Any, query: dict[str, str], found: list[str]
+):
+    page, _ = await opened(board_address(listed, "crypto", **query))
+
+    def rename() -> None:
+        symbol = Symbol.objects.get(code="ETH-USD")
+        symbol.name = "Daily ether"
+        symbol.save()
+
+    await change(rename)
+    shown = await update(page)
+    while "quotes-rows" not in shown:
+        shown = await update(page)
+    assert symbols(shown) == found
     await page.disconnect()
 
 

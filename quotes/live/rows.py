@@ -35,7 +35,7 @@ class Rows:
         query, size = address.query, conf.get("PAGE_SIZE")
         selection = select(board, self.store.states, query, size, self.orders)
         rows = tuple(board.places[code] for code in selection.codes)
-        return replace(address, symbols=(), rows=rows, mark=board.mark), selection
+        return replace(address, symbols=(), rows=rows, mark=board.mark_of(query)), selection
 
     def foot(self, address: Address, selection: Selection) -> SafeString:
         """Return the part below the rows of a board: their number, and the links to its pages."""
@@ -59,7 +59,7 @@ class Rows:
 
         Return the address of the new rows with the message that shows them.
         """
-        if not address.board or address.mark in ("", self._board(address).mark):
+        if address.mark in ("", self._board(address).mark_of(address.query)) or not address.board:
             return None
         if self._renewals is None:
             return self._renewal(address)
