@@ -24,6 +24,7 @@ from tests.benchmarks import (
     adapters,
     browser,
     charts,
+    day,
     fanout,
     hour,
     inside,
@@ -51,6 +52,7 @@ GROUPS: dict[str, Group] = {
     "stalled": latency.stalled,
     "logins": logins.logins,
     "browser": browser.browser,
+    "day": day.day,
 }
 PACKAGES = ("channels", "daphne", "django", "uvicorn", "websockets")
 

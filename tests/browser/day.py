@@ -1,0 +1,165 @@
+"""The day of an operator in Chromium: each edit in the admin, and what an open board shows of it.
+
+The tests do it on a small site, and `make bench` on large ones, with the seconds of each edit.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from playwright.sync_api import expect
+
+from tests.browser.conftest import STAFF, Exchange
+from tests.browser.tab import Tab
+
+COLUMNS = "symbol,name,kind,exchange,currency,coinbase\n"
+GOOD = (
+    "DOGE-USD,Daily dog,crypto,CRYPTO,USD,DOGE-USD\nSOL-USD,Daily sun,crypto,CRYPTO,USD,SOL-USD\n"
+)
+WRONG = GOOD + "BTC-EUR,Bitcoin,stick,CRYPTO,EUR,BTC-EUR\n"
+
+
+def sources(exchange: Exchange) -> dict[str, str]:
+    """Return the settings of a site for this day: the stub exchange, and a simulated market."""
+    return {
+        "QUOTES_PROVIDERS": "coinbase,simulated",
+        "COINBASE_REST_URL": f"http://{exchange.host}",
+        "COINBASE_WS_URL": f"ws://{exchange.host}",
+    }
+
+
+class Day:
+    """An operator at work in the admin, with an open board and an open search of it."""
+
+    def __init__(self, url: str, exchange: Exchange, board: str, new: Callable[[], Tab]) -> None:
+        self.url, self.exchange = url, exchange
+        self.desk = new().open(f"{url}/admin/").page
+        self.board = new().open(f"{url}/boards/{board}/").live()
+        self.found = new().open(f"{url}/boards/{board}/?q=daily").live()
+        self.title = self.board.page.get_by_role("heading", level=1).inner_text()
+        self.seconds: dict[str, float] = {}  # from an edit until the board showed it
+
+    def work(self) -> None:
+        """Do all of it, in an order in which each part needs the ones before."""
+        self.sign_in()
+        self.add_by_name()
+        self.refuse_a_duplicate()
+        self.load_a_file()
+        self.rename()
+        self.override()
+        self.merge()
+
+    def sign_in(self) -> None:
+        """Sign in as Alice."""
+        self.desk.get_by_label("Username").fill(STAFF["DJANGO_SUPERUSER_USERNAME"])
+        self.desk.get_by_label("Password").fill(STAFF["DJANGO_SUPERUSER_PASSWORD"])
+        self.press("Log in")
+        expect(self.desk.get_by_role("button", name="Log out")).to_be_visible()
+
+    def add_by_name(self) -> None:
+        """Find a symbol in the lists of providers, and put it on the board."""
+        self.go("symbol/find/")
+        self.press("Read the lists now")
+        expect(self.desk.locator(".messagelist .success")).to_contain_text("instruments")
+        self.desk.get_by_label("Code, name or ISIN").fill("tiny")
+        self.desk.keyboard.press("Enter")
+        self.desk.get_by_role("link", name="Add TINY-USD").click()
+        places = self.desk.locator("#places-group")
+        places.locator("select").first.select_option(self.title)
+        places.get_by_label("Position").first.fill("1")  # the board is longer than its page
+        with self.shown("add by name"):
+            self.press("Save")
+            self.board.row("TINY-USD").wait_for()
+        self.wait_for_price(self.board, "TINY-USD", "0.0000123400")
+
+    def refuse_a_duplicate(self) -> None:
+        """Try to add a symbol that is there under a code that only looks unlike it."""
+        self.go("symbol/add/?code=TINY.USD&name=Tiny&kind=crypto&exchange=CRYPTO&currency=USD")
+        self.press("Save")
+        shown = self.desk.get_by_role("region", name="What contradicts this symbol")
+        expect(shown).to_contain_text("TINY-USD")
+
+    def load_a_file(self) -> None:
+        """Load a file with an error, then without it."""
+        self.send(COLUMNS + WRONG, "Load")
+        expect(self.desk.locator(".errorlist, .errornote").first).to_contain_text("line 4")
+        expect(self.found.row("DOGE-USD")).to_have_count(0)
+        with self.shown("load a file"):
+            self.send(COLUMNS + GOOD, "Load")
+            for code in ("DOGE-USD", "SOL-USD"):
+                self.found.row(code).wait_for()
+
+    def rename(self) -> None:
+        """Give a symbol another code; the old one leads to it."""
+        self.open("TINY-USD")
+        self.desk.locator("input[name=code]").fill("LITTLE-USD")
+        with self.shown("rename"):
+            self.press("Save")
+            self.board.row("LITTLE-USD").wait_for()
+        expect(self.board.row("TINY-USD")).to_have_count(0)
+
+    def override(self) -> None:
+        """Fix a price until tomorrow, and end that."""
+        self.go("override/add/")
+        self.choose("LITTLE-USD")
+        self.desk.locator("select[name=kind]").select_option("price")
+        for name, value in {"price": "7.5", "label": "Daily fix", "ends_0": "2099-12-31"}.items():
+            self.desk.locator(f"input[name={name}]").fill(value)
+        self.desk.locator("input[name=ends_1]").fill("12:00")
+        with self.shown("override"):
+            self.press("Save")
+            self.wait_for_price(self.board, "LITTLE-USD", "7.5")
+
+    def merge(self) -> None:
+        """Merge two symbols that are the same."""
+        self.open("DOGE-USD")
+        self.desk.get_by_role("link", name="Merge into another symbol").click()
+        self.choose("SOL-USD")
+        self.press("Show what will move")
+        with self.shown("merge"):
+            self.press("Merge DOGE-USD into SOL-USD")
+            self.found.row("DOGE-USD").wait_for(state="detached")
+
+    # The means of the operator
+
+    def go(self, path: str) -> None:
+        """Open a page of the admin."""
+        self.desk.goto(f"{self.url}/admin/quotes/{path}")
+
+    def open(self, code: str) -> None:
+        """Open the form of a symbol."""
+        self.go(f"symbol/?q={code}")
+        self.desk.get_by_role("link", name=code, exact=True).click()
+
+    def press(self, button: str) -> None:
+        """Press a button, without waiting for what it does."""
+        found = self.desk.get_by_role("button", name=button, exact=True)
+        found.first.click(no_wait_after=True)
+
+    def choose(self, code: str) -> None:
+        """Choose a symbol in a field that searches."""
+        self.desk.locator(".select2-selection").click()
+        expect(self.desk.locator(".select2-search__field")).to_be_focused()
+        self.desk.keyboard.type(code)
+        self.desk.locator(".select2-results__option").get_by_text(code, exact=True).click()
+
+    def send(self, content: str, button: str) -> None:
+        """Send a file of symbols for the board."""
+        self.go("symbol/load/")
+        file = {"name": "symbols.csv", "mimeType": "text/csv", "buffer": content.encode()}
+        self.desk.locator("input[type=file]").set_input_files(file)
+        self.desk.locator("select[name=board]").select_option(self.title)
+        self.press(button)
+
+    @contextmanager
+    def shown(self, edit: str) -> Iterator[None]:
+        """Note the seconds that an edit takes until the board shows it."""
+        begun = time.monotonic()
+        yield
+        self.seconds[edit] = time.monotonic() - begun
+
+    def wait_for_price(self, tab: Tab, code: str, price: str) -> None:
+        """Wait until a page shows this price of a symbol."""
+        tab.row(code).locator(f"data[value='{price}']").first.wait_for()
