@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from django.http import HttpRequest, HttpResponse
 
+from quotes.admin.deleting import taken_along
 from quotes.admin.first_error import first_error
 from quotes.admin.history import KeepsHistory
 from quotes.admin.labels import LabelledRows
@@ -26,6 +27,11 @@ class ListAdmin(KeepsHistory):
     def get_changelist_formset(self, request: HttpRequest, **options: Any) -> Any:
         """Return the formset of the list, with labels."""
         return super().get_changelist_formset(request, formset=LabelledRows, **options)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Return what a deletion takes along, as a list or, where that is long, as numbers."""
+        few = super().get_deleted_objects
+        return taken_along(objs, request, self.admin_site) or few(objs, request)
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any

@@ -112,7 +112,7 @@ class SymbolAdmin(FindsSymbols, ListAdmin):
     list_editable = ("active",)
     search_fields = ("code", "name", "provider_symbols__code")
     search_help_text = _("Symbol, name or a provider's code")
-    list_per_page = 100
+    list_per_page = 50
     empty_value_display = _("none")  # among the filters: no board, no exchange
     form = SymbolForm
     change_form_template = "quotes/admin/symbol_form.html"

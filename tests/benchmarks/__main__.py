@@ -22,6 +22,7 @@ from typing import Any
 
 from tests.benchmarks import (
     adapters,
+    admin,
     browser,
     charts,
     day,
@@ -52,6 +53,7 @@ GROUPS: dict[str, Group] = {
     "stalled": latency.stalled,
     "logins": logins.logins,
     "browser": browser.browser,
+    "admin": admin.admin,
     "day": day.day,
 }
 PACKAGES = ("channels", "daphne", "django", "uvicorn", "websockets")

@@ -33,10 +33,10 @@ def inside(bench: Bench) -> None:
         measure_apart(bench, "inside")
 
 
-def measure_apart(bench: Bench, module: str, **more: str) -> None:
+def measure_apart(bench: Bench, module: str, symbols: int = ROWS, **more: str) -> None:
     """Run a module of benchmarks as a program, and keep the figures that it prints."""
     env = PRODUCTION | {
-        "DATABASE_URL": f"sqlite:///{bench.database(ROWS)}",
+        "DATABASE_URL": f"sqlite:///{bench.database(symbols)}",
         "DJANGO_ALLOWED_HOSTS": "testserver",
         "DJANGO_SETTINGS_MODULE": SETTINGS,
     }
@@ -87,7 +87,7 @@ async def times(client: Any, path: str, status: int = 200) -> list[float]:
         response = await client.get(path)
         if number >= 3:
             taken.append((time.perf_counter() - began) * 1000)
-        assert response.status_code == status
+        assert response.status_code == status, path
     return taken
 
 

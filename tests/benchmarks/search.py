@@ -49,27 +49,36 @@ async def measure() -> list[Measured]:
 async def list_many(parts: Any) -> None:
     """Add many symbols with prices."""
     from quotes.models import Symbol
-    from quotes.quote import Quote
 
-    names, now = cycle(map(" ".join, permutations(WORDS, 4))), datetime.now(UTC)
+    names = cycle(map(" ".join, permutations(WORDS, 4)))
     symbols = [
         Symbol(code=f"S{number:05}", name=next(names), kind="stock", currency="USD")
         for number in range(MANY)
     ]
     await Symbol.objects.abulk_create(symbols)
     await parts.reload()
-    quotes = [
-        Quote(
-            symbol=each.code,
-            provider="simulated",
-            currency="USD",
-            last=Decimal("101.25"),
-            received_at=now,
-            source_time=now,
-        )
-        for each in symbols
-    ]
-    parts.store.put((1, 1), quotes)
+    price(parts, symbols)
+
+
+def price(parts: Any, symbols: list[Any]) -> None:
+    """Give each symbol a price."""
+    from quotes.quote import Quote
+
+    now = datetime.now(UTC)
+    parts.store.put(
+        (1, 1),
+        [
+            Quote(
+                symbol=each.code,
+                provider="simulated",
+                currency="USD",
+                last=Decimal("101.25"),
+                received_at=now,
+                source_time=now,
+            )
+            for each in symbols
+        ],
+    )
 
 
 if __name__ == "__main__":
