@@ -63,8 +63,8 @@ hosts: dev  ## the wheel in sites of other people, in Chromium; HOSTS=Wagtail tr
 audit: dev  ## compare the locked packages with advisories, and list them in var/sbom.json
 	@$(BIN)/python requirements/audit.py
 
-bench: dev  ## measure the server
-	$(BIN)/python -m tests.benchmarks
+bench: dev  ## measure the server; GROUPS=day measures only the edits of an operator
+	$(BIN)/python -m tests.benchmarks $(GROUPS)
 
 browsers: dev  ## a short suite in Chromium, Firefox and WebKitGTK; `.ci/packages browsers` installs them
 	$(BIN)/python -m pytest tests/browsers/suite.py

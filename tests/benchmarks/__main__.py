@@ -29,6 +29,7 @@ from tests.benchmarks import (
     fanout,
     hour,
     inside,
+    large,
     latency,
     logins,
     search,
@@ -54,8 +55,10 @@ GROUPS: dict[str, Group] = {
     "logins": logins.logins,
     "browser": browser.browser,
     "admin": admin.admin,
+    "large": large.large,
     "day": day.day,
 }
+LONG = ("large",)  # measured only if asked for
 PACKAGES = ("channels", "daphne", "django", "uvicorn", "websockets")
 
 
@@ -82,7 +85,9 @@ def arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     known = ", ".join(GROUPS)
-    parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"any of: {known} (all)")
+    parser.add_argument(
+        "groups", nargs="*", metavar="GROUP", help=f"any of: {known} (all but large)"
+    )
     parser.add_argument("--rounds", type=int, default=0, help="how often to measure all (3)")
     parser.add_argument("--quick", action="store_true", help="see in one round whether it works")
     parser.add_argument(
@@ -91,7 +96,7 @@ def arguments() -> argparse.Namespace:
     asked = parser.parse_args()
     if unknown := [name for name in asked.groups if name not in GROUPS]:
         parser.error(f"unknown group {unknown[0]!r}, must be one of: {known}")
-    asked.groups = asked.groups or list(GROUPS)
+    asked.groups = asked.groups or [name for name in GROUPS if name not in LONG]
     asked.rounds = asked.rounds or (1 if asked.quick else 3)
     return asked
 

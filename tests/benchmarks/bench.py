@@ -100,20 +100,22 @@ class Bench:
     def database(self, symbols: int) -> Path:
         """Return a database with this many symbols, all on one board."""
         if symbols not in self.databases:
-            path, rows = self.folder / f"{symbols}.sqlite3", self.folder / f"{symbols}.csv"
-            with rows.open("w", newline="") as file:
-                writer = csv.writer(file)
-                writer.writerow(COLUMNS.split(","))
-                for number in range(symbols):
-                    start = f"{100 + number * 7.77:.2f}"
-                    name = f"Coin number {number}"
-                    writer.writerow([f"S{number:03}-USD", name, "crypto", "", "USD", "0.01", start])
-            url = f"sqlite:///{path}"
-            manage("migrate", "--verbosity", "0", DATABASE_URL=url)
-            load = ("loadcatalogue", str(rows), "--board", "bench", "--verbosity", "0")
-            manage(*load, DATABASE_URL=url)
-            self.databases[symbols] = path
+            self.databases[symbols] = path = self.folder / f"{symbols}.sqlite3"
+            self.fill(symbols, DATABASE_URL=f"sqlite:///{path}")
         return self.databases[symbols]
+
+    def fill(self, symbols: int, **env: str) -> None:
+        """Fill an empty database with this many symbols, all on one board."""
+        rows = self.folder / f"{symbols}.csv"
+        with rows.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(COLUMNS.split(","))
+            for number in range(symbols):
+                start = f"{100 + number * 7.77:.2f}"
+                name = f"Coin number {number}"
+                writer.writerow([f"S{number:03}-USD", name, "crypto", "", "USD", "0.01", start])
+        manage("migrate", "--verbosity", "0", **env)
+        manage("loadcatalogue", str(rows), "--board", "bench", "--verbosity", "0", **env)
 
     def ours(self, symbols: int, rate: float, server: type[Ours] = Uvicorn, **env: str) -> Ours:
         """Return our site with a board of symbols that tick at a rate per minute each."""
