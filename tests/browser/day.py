@@ -1,24 +1,29 @@
 """The day of an operator in Chromium: each edit in the admin, and what an open board shows of it.
 
-The tests do it on a small site, and `make bench` on large ones, with the seconds of each edit.
+The operator follows docs/operations.md: each task names the links, buttons and fields of its steps
+in the order of the document. The tests do it on a small site, and `make bench` on large ones, with
+the seconds of each edit.
 """
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, expect
 
 from tests.browser.conftest import STAFF, Exchange
 from tests.browser.tab import Tab
+from tests.servers import ROOT
 
 COLUMNS = "symbol,name,kind,exchange,currency,coinbase\n"
-GOOD = (
-    "DOGE-USD,Daily dog,crypto,CRYPTO,USD,DOGE-USD\nSOL-USD,Daily sun,crypto,CRYPTO,USD,SOL-USD\n"
-)
+GOOD = """DOGE-USD,Daily dog,crypto,CRYPTO,USD,DOGE-USD
+SOL-USD,Daily sun,crypto,CRYPTO,USD,SOL-USD
+"""
 WRONG = GOOD + "BTC-EUR,Bitcoin,stick,CRYPTO,EUR,BTC-EUR\n"
+STEP = re.compile(r"^\d\. (.*(?:\n   .*)*)", re.MULTILINE)
 
 
 def sources(exchange: Exchange) -> dict[str, str]:
@@ -30,6 +35,13 @@ def sources(exchange: Exchange) -> dict[str, str]:
     }
 
 
+def steps(task: str) -> list[str]:
+    """Return the names of links, buttons and fields in the steps of a task, in order."""
+    text = (ROOT / "docs" / "operations.md").read_text().partition(f"### {task}\n")[2]
+    found = STEP.findall(text.partition("\n### ")[0])
+    return [name for step in found for name in re.findall("“([^”]+)”", step)]
+
+
 class Day:
     """An operator at work in the admin, with an open board and an open search of it."""
 
@@ -39,6 +51,7 @@ class Day:
         self.board = new().open(f"{url}/boards/{board}/").live()
         self.found = new().open(f"{url}/boards/{board}/?q=daily").live()
         self.title = self.board.page.get_by_role("heading", level=1).inner_text()
+        self.used: list[str] = []  # names of links, buttons and fields, in this task
         self.seconds: dict[str, float] = {}  # from an edit until the board showed it
 
     def work(self) -> None:
@@ -53,25 +66,28 @@ class Day:
 
     def sign_in(self) -> None:
         """Sign in as Alice."""
-        self.desk.get_by_label("Username").fill(STAFF["DJANGO_SUPERUSER_USERNAME"])
-        self.desk.get_by_label("Password").fill(STAFF["DJANGO_SUPERUSER_PASSWORD"])
+        self.field("Username").fill(STAFF["DJANGO_SUPERUSER_USERNAME"])
+        self.field("Password").fill(STAFF["DJANGO_SUPERUSER_PASSWORD"])
         self.press("Log in")
         expect(self.desk.get_by_role("button", name="Log out")).to_be_visible()
 
     def add_by_name(self) -> None:
         """Find a symbol in the lists of providers, and put it on the board."""
-        self.go("symbol/find/")
-        self.press("Read the lists now")
-        expect(self.desk.locator(".messagelist .success")).to_contain_text("instruments")
-        self.desk.get_by_label("Code, name or ISIN").fill("tiny")
-        self.desk.keyboard.press("Enter")
-        self.desk.get_by_role("link", name="Add TINY-USD").click()
-        places = self.desk.locator("#places-group")
-        places.locator("select").first.select_option(self.title)
-        places.get_by_label("Position").first.fill("1")  # the board is longer than its page
-        with self.shown("add by name"):
-            self.press("Save")
-            self.board.row("TINY-USD").wait_for()
+        with self.task("How do I add or remove a symbol?"):
+            self.section("Symbols")
+            self.follow("Add symbol")
+            self.press("Read the lists now", beside=True)
+            expect(self.desk.locator(".messagelist .success")).to_contain_text("instruments")
+            self.desk.get_by_label("Code, name or ISIN").fill("tiny")
+            self.desk.keyboard.press("Enter")
+            self.follow("Add", " TINY-USD")
+            places = self.desk.locator("#places-group")
+            expect(places.get_by_role("heading", name=self.use("Boards"))).to_be_visible()
+            places.locator("select").first.select_option(self.title)
+            places.get_by_label("Position").first.fill("1")  # the board is longer than its page
+            with self.shown("add by name"):
+                self.press("Save", beside=True)
+                self.board.row("TINY-USD").wait_for()
         self.wait_for_price(self.board, "TINY-USD", "0.0000123400")
 
     def refuse_a_duplicate(self) -> None:
@@ -93,50 +109,90 @@ class Day:
 
     def rename(self) -> None:
         """Give a symbol another code; the old one leads to it."""
-        self.open("TINY-USD")
-        self.desk.locator("input[name=code]").fill("LITTLE-USD")
-        with self.shown("rename"):
-            self.press("Save")
-            self.board.row("LITTLE-USD").wait_for()
+        with self.task("How do I rename a symbol?"):
+            self.open("TINY-USD")
+            self.field("Symbol").fill("LITTLE-USD")
+            with self.shown("rename"):
+                self.press("Save")
+                self.board.row("LITTLE-USD").wait_for()
         expect(self.board.row("TINY-USD")).to_have_count(0)
 
     def override(self) -> None:
-        """Fix a price until tomorrow, and end that."""
-        self.go("override/add/")
-        self.choose("LITTLE-USD")
-        self.desk.locator("select[name=kind]").select_option("price")
-        for name, value in {"price": "7.5", "label": "Daily fix", "ends_0": "2099-12-31"}.items():
-            self.desk.locator(f"input[name={name}]").fill(value)
-        self.desk.locator("input[name=ends_1]").fill("12:00")
-        with self.shown("override"):
-            self.press("Save")
-            self.wait_for_price(self.board, "LITTLE-USD", "7.5")
+        """Fix a price, and end that."""
+        with self.task("How do I override a price?"):
+            self.section("Overrides")
+            self.follow("Add override")
+            self.choose("LITTLE-USD")
+            self.field("Kind").select_option("price")
+            self.field("Price").fill("7.5")
+            self.field("Label").fill("Daily fix")
+            ends = self.desk.locator(".field-ends", has_text=self.use("Ends"))
+            ends.locator("input").first.fill("2099-12-31")
+            ends.locator("input").last.fill("12:00")
+            with self.shown("override"):
+                self.press("Save")
+                self.wait_for_price(self.board, "LITTLE-USD", "7.5")
+            self.desk.locator("#action-toggle").check()
+            self.desk.locator("select[name=action]").select_option(label=self.use("End now"))
+            with self.shown("end of an override"):
+                self.press("Go")
+                self.wait_for_price(self.board, "LITTLE-USD", "0.0000123400")
 
     def merge(self) -> None:
         """Merge two symbols that are the same."""
-        self.open("DOGE-USD")
-        self.desk.get_by_role("link", name="Merge into another symbol").click()
-        self.choose("SOL-USD")
-        self.press("Show what will move")
-        with self.shown("merge"):
-            self.press("Merge DOGE-USD into SOL-USD")
-            self.found.row("DOGE-USD").wait_for(state="detached")
+        with self.task("How do I merge two symbols?"):
+            self.open("DOGE-USD")
+            self.follow("Merge into another symbol")
+            self.choose("SOL-USD")
+            self.press("Show what will move")
+            with self.shown("merge"):
+                self.press("Merge", " DOGE-USD into SOL-USD")
+                self.found.row("DOGE-USD").wait_for(state="detached")
 
     # The means of the operator
+
+    @contextmanager
+    def task(self, heading: str) -> Iterator[None]:
+        """Do a task of the document; fail unless all that its steps name was used in their order."""
+        self.used = []
+        yield
+        assert self.used == steps(heading), heading
+
+    def use(self, name: str) -> str:
+        """Note that the name of a link, a button or a field was used, and return it."""
+        self.used.append(name)
+        return name
 
     def go(self, path: str) -> None:
         """Open a page of the admin."""
         self.desk.goto(f"{self.url}/admin/quotes/{path}")
 
+    def section(self, name: str) -> None:
+        """Open a list from the home page."""
+        self.desk.goto(f"{self.url}/admin/")
+        self.desk.locator("#content-main").get_by_role("link", name=self.use(name)).first.click()
+
     def open(self, code: str) -> None:
-        """Open the form of a symbol."""
-        self.go(f"symbol/?q={code}")
+        """Open the form of a symbol, by a search in the list."""
+        self.section("Symbols")
+        self.desk.locator("#searchbar").fill(code)
+        self.desk.keyboard.press("Enter")
+        self.desk.wait_for_url("**?q=**")
         self.desk.get_by_role("link", name=code, exact=True).click()
 
-    def press(self, button: str) -> None:
-        """Press a button, without waiting for what it does."""
-        found = self.desk.get_by_role("button", name=button, exact=True)
+    def follow(self, link: str, rest: str = "") -> None:
+        """Follow a link whose name begins like that in the document, and ends with the rest."""
+        self.desk.locator("#content").get_by_role("link", name=self.use(link) + rest).first.click()
+
+    def press(self, button: str, rest: str = "", *, beside: bool = False) -> None:
+        """Press a button, without waiting for what it does; `beside` the steps of the document."""
+        name = (button if beside else self.use(button)) + rest
+        found = self.desk.get_by_role("button", name=name, exact=True)
         found.first.click(no_wait_after=True)
+
+    def field(self, label: str) -> Locator:
+        """Return a field of the form."""
+        return self.desk.get_by_label(re.compile(rf"^{self.use(label)}:?$"))
 
     def choose(self, code: str) -> None:
         """Choose a symbol in a field that searches."""
