@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from django.db import IntegrityError
 from django.http import HttpRequest, HttpResponse
 
 from quotes.admin.deleting import taken_along
@@ -11,6 +12,8 @@ from quotes.admin.first_error import first_error
 from quotes.admin.history import KeepsHistory
 from quotes.admin.labels import LabelledRows
 from quotes.admin.meanwhile import MeanwhileForm
+
+MAX_SEARCH = 100  # characters
 
 
 class ListAdmin(KeepsHistory):
@@ -23,6 +26,17 @@ class ListAdmin(KeepsHistory):
 
     class Media:
         css: ClassVar = {"all": ("quotes/admin.css",)}
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> Any:
+        """Return the rows that a search finds, by its beginning: SQLite refuses long patterns."""
+        return super().get_search_results(request, queryset, search_term[:MAX_SEARCH])
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Return the form, or save it."""
+        try:
+            return super().changeform_view(request, *args, **kwargs)
+        except IntegrityError:  # another save came between the check of this one and its write
+            return super().changeform_view(request, *args, **kwargs)
 
     def get_changelist_formset(self, request: HttpRequest, **options: Any) -> Any:
         """Return the formset of the list, with labels."""

@@ -13,6 +13,8 @@ from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils.formats import date_format
+from django.utils.timezone import localtime
 
 from quotes.instruments import lists
 from quotes.models import Instrument, InstrumentList, ProviderSymbol, Symbol
@@ -90,7 +92,8 @@ def test_lists_that_were_not_read_yet_are_read_on_request(alice: Client, coinbas
     read = alice.post(f"{FIND}lists/", {"q": "btc"}, follow=True)
     assert "The list of Coinbase was read: 7 instruments." in read.content.decode()
     assert "2 candidates Show their prices BTC-USD" in text(read)
-    assert "Coinbase: 7 instruments, read 0 minutes ago" in text(read).replace("\xa0", " ")
+    at = date_format(localtime(InstrumentList.objects.get().read_at), "SHORT_DATETIME_FORMAT")
+    assert f"Coinbase: 7 instruments, read {at}" in text(read).replace("\xa0", " ")
 
 
 def test_a_list_that_can_not_be_read_keeps_the_one_before(alice: Client, coinbase: Stub):

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db.models.signals import pre_save
 from django.test import Client
 from django.utils import timezone
 
@@ -175,3 +176,18 @@ def test_a_board_that_another_editor_renamed_keeps_its_title(admin_client: Clien
     assert errors(admin_client.post(path, form | {"position": "3"})) == {}
     board.refresh_from_db()
     assert (board.title, board.position) == ("Technology", 3)
+
+
+def test_a_save_that_another_one_comes_before_is_checked_again(
+    admin_client: Client, apple: Symbol, path: str
+):
+    form = opened(admin_client, path) | {"code": "APPLE"}
+
+    def take(instance: Symbol, **_: Any) -> None:  # after the check, before the write
+        pre_save.disconnect(take, sender=Symbol)
+        Symbol.objects.create(code="APPLE", name="Apple", kind="stock", currency="USD")
+
+    pre_save.connect(take, sender=Symbol)
+    assert errors(admin_client.post(path, form)) == {}  # the other one was rolled back with it
+    apple.refresh_from_db()
+    assert apple.code == "APPLE"

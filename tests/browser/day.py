@@ -153,7 +153,7 @@ class Day:
 
     @contextmanager
     def task(self, heading: str) -> Iterator[None]:
-        """Do a task of the document; fail unless all that its steps name was used in their order."""
+        """Do a task of the document; fail unless all that its steps name was used in order."""
         self.used = []
         yield
         assert self.used == steps(heading), heading
