@@ -77,8 +77,9 @@ def test_held_prices_are_listed_and_can_not_be_changed(alice: Client, listed: Bo
     HeldPrice.objects.create(symbol=apple, at=now - timedelta(minutes=1), **crossed, **known)
     page = text(alice.get("/admin/quotes/heldprice/").content.decode())
     second = f"{timezone.localtime(now):%H:%M:%S}"
-    assert f"{second} AAPL no price 0 101.25 – coinbase USD" in page
-    assert "AAPL bid above ask 102 – 103 / 101 coinbase USD" in page
+    assert f"{second} AAPL 0 USD – no price 101.25 not a valid price coinbase" in page
+    reason = "bid above ask: 103 / 101, both left out"
+    assert f"AAPL 102 USD – bid above ask – {reason} coinbase" in page
     assert (
         alice.post(f"/admin/quotes/heldprice/{held.pk}/change/", {"last": "1"}).status_code == 403
     )
@@ -109,7 +110,8 @@ def test_a_held_number_that_may_have_been_cut_stays_as_it_is(alice: Client, list
     HeldPrice.objects.create(at=timezone.now(), outcome="crossed", **texts, **known)
     page = alice.get("/admin/quotes/heldprice/", headers={"accept-language": "de"})
     shown = text(page.content.decode())
-    assert f"{cut} 0,{'1' * 61} {book[:64]} coinbase" in shown
+    assert f"{cut} USD – Geld über Brief 0,{'1' * 61}" in shown
+    assert book[:64] in shown
 
 
 def text(page: str) -> str:

@@ -1,40 +1,47 @@
-"""Held prices in the admin, which nobody changes."""
+"""Held prices in the admin: operators accept or reject them."""
 
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from django.contrib import admin
-from django.http import HttpRequest
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.formats import date_format
-from django.utils.translation import get_language
+from django.utils.text import capfirst
+from django.utils.translation import get_language, gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from quotes import formats
 from quotes.admin.lists import ListAdmin
 from quotes.models import HeldPrice
+from quotes.staff import deciding
 
 MAX_TEXT = HeldPrice._meta.get_field("last").max_length or 0  # of the book, too
-NUMBERS = ("held_last", "previous", "bid_and_ask")
-COLUMNS = ("moment", "symbol", "outcome", *NUMBERS, "provider", "currency")
+MAX_NAMED = 5  # prices about which a message says why nothing changed
+COLUMNS = ("moment", "symbol", "held_last", "difference", "fate", "previous", "reason", "provider")
 
 
 @admin.register(HeldPrice)
 class HeldPriceAdmin(ListAdmin):
-    """Prices that were held back. They can't be changed here."""
+    """Prices that were held back. They can be accepted and rejected, but not edited."""
 
     empty_text = _(
         "No price has been held back. The feed holds back a price that jumps further than MAX_JUMP "
         "allows until a second one confirms it, and records it here."
     )
     list_display = fields = readonly_fields = COLUMNS
+    list_display_links = ("moment", "symbol")
     list_filter = ("outcome", "provider")
     search_fields = ("symbol__code",)
     search_help_text = _("symbol")
     list_select_related = ("symbol",)
     date_hierarchy = "at"
+    actions = ("accept", "reject")
+    change_list_template = "quotes/admin/held_price_list.html"
+    change_form_template = "quotes/admin/held_price_form.html"
 
     @admin.display(description=_("time"), ordering="at")
     def moment(self, held: HeldPrice) -> str:
@@ -44,19 +51,90 @@ class HeldPriceAdmin(ListAdmin):
 
     @admin.display(description=_("price"))
     def held_last(self, held: HeldPrice) -> str:  # as `last`, Django would show the field
-        """Return the held price with all digits."""
-        return in_own_digits(held.last)
+        """Return the held price with all digits and its currency."""
+        return f"{in_own_digits(held.last)} {held.currency}"
 
     @admin.display(description=_("previous price"))
     def previous(self, held: HeldPrice) -> str:
         """Return the price before it."""
         return in_own_digits(held.before)
 
-    @admin.display(description=_("bid / ask"))
-    def bid_and_ask(self, held: HeldPrice) -> str:
-        """Return bid and ask if they were left out."""
-        whole = len(held.book) < MAX_TEXT
-        return " / ".join(map(in_own_digits, held.book.split(" / "))) if whole else held.book
+    @admin.display(description=_("difference"))
+    def difference(self, held: HeldPrice) -> str:
+        """Return how far it is from the price before it."""
+        last, before = number_of(held.last), number_of(held.before)
+        if not last or not before:
+            return "–"
+        return formats.percent((last - before) / abs(before) * 100, get_language() or "en")
+
+    @admin.display(description=_("held back because"))
+    def reason(self, held: HeldPrice) -> str:
+        """Return why it was held back, or what was left out of it."""
+        if held.outcome == HeldPrice.Outcome.CROSSED:
+            whole = len(held.book) < MAX_TEXT
+            book = " / ".join(map(in_own_digits, held.book.split(" / "))) if whole else held.book
+            return gettext("bid above ask: %(book)s, both left out") % {"book": book}
+        if held.outcome == HeldPrice.Outcome.NO_PRICE:
+            return gettext("not a valid price")
+        if limit := number_of(held.limit):
+            number = in_own_digits(f"{(limit * 100).normalize():f}")
+            percent = formats.notation(get_language() or "en").percent.format(number)
+            return gettext("jump of more than %(limit)s") % {"limit": percent}
+        return gettext("jump")
+
+    @admin.display(description=_("outcome"), ordering="outcome")
+    def fate(self, held: HeldPrice) -> str:
+        """Return what became of it, and what an operator decided."""
+        return outcome(held)
+
+    @admin.action(description=_("Accept"), permissions=["decide"])
+    def accept(self, request: HttpRequest, chosen: QuerySet[HeldPrice]) -> None:
+        """Let the feed take these prices."""
+        self._decide(request, chosen, HeldPrice.Decision.ACCEPT)
+
+    @admin.action(description=_("Reject"), permissions=["decide"])
+    def reject(self, request: HttpRequest, chosen: QuerySet[HeldPrice]) -> None:
+        """Let the feed hold these prices back, and those near them, for a day."""
+        self._decide(request, chosen, HeldPrice.Decision.REJECT)
+
+    def _decide(self, request: HttpRequest, chosen: QuerySet[HeldPrice], decision: str) -> None:
+        keys = [each.pk for each in chosen]
+        decided, others = deciding.decide(keys, decision, request.user.get_username())
+        label = capfirst(HeldPrice.Decision(decision).label)
+        for row in decided:
+            words = gettext("“%(decision)s” for the held price %(price)s of %(provider)s.")
+            price = {"price": self.held_last(row), "provider": row.provider}
+            self.log_change(request, row.symbol, words % {"decision": label, **price})
+        if decided:
+            words = ngettext(
+                "“%(decision)s” was sent to the feed for %(n)d price.",
+                "“%(decision)s” was sent to the feed for %(n)d prices.",
+                len(decided),
+            )
+            sent = words % {"decision": label, "n": len(decided)}
+            self.message_user(request, sent, messages.SUCCESS)
+        for row in others[:MAX_NAMED]:
+            words = gettext("%(held)s was left as it is: %(outcome)s.")
+            told = words % {"held": f"{row.symbol} {self.held_last(row)}", "outcome": outcome(row)}
+            self.message_user(request, told, messages.WARNING)
+        if (more := len(others) - MAX_NAMED) > 0:
+            words = ngettext("%d more was left as it is.", "%d more were left as they are.", more)
+            self.message_user(request, words % more, messages.WARNING)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """Return the page of a price, with the decisions that are possible."""
+        held: HeldPrice | None = self.get_object(request, object_id)
+        decisions = []
+        if held and self.has_decide_permission(request):
+            decisions = [each for each in HeldPrice.Decision if held.may(each, timezone.now())]
+        more = {"decisions": [(each.value, capfirst(each.label)) for each in decisions]}
+        return super().change_view(request, object_id, *args, **kwargs | {"extra_context": more})
+
+    def has_decide_permission(self, request: HttpRequest) -> bool:
+        """Return whether a user may accept and reject prices."""
+        return super().has_change_permission(request)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Return False: only the feed adds held prices."""
@@ -67,16 +145,49 @@ class HeldPriceAdmin(ListAdmin):
         return False
 
 
+def outcome(held: HeldPrice) -> str:
+    """Return what became of a held price, with the decision of an operator about it."""
+    words = str(held.get_outcome_display())
+    if not held.decided_at:
+        return words
+    now = timezone.now()
+    known = {
+        "outcome": words,
+        "decision": held.get_decision_display(),
+        "who": held.decided_by,
+        "at": formats.clock_or_day(held.decided_at, now),
+        "until": formats.clock_or_day(held.until or now, now),
+    }
+    lasts = bool(held.until and held.until > now)
+    match held.outcome, held.decision:
+        case HeldPrice.Outcome.ACCEPTED, _any:
+            text = gettext("accepted by %(who)s, %(at)s")
+        case HeldPrice.Outcome.REJECTED, HeldPrice.Decision.REJECT if lasts:
+            text = gettext("rejected by %(who)s until %(until)s")
+        case HeldPrice.Outcome.REJECTED, _ if not lasts:
+            text = gettext("rejected by %(who)s, ended %(until)s")
+        case ((HeldPrice.Outcome.WAITS | HeldPrice.Outcome.REJECTED), _):
+            text = gettext("%(outcome)s; “%(decision)s” by %(who)s, %(at)s, waits for the feed")
+        case _:
+            text = gettext("%(outcome)s; “%(decision)s” by %(who)s, %(at)s, came too late")
+    return text % known
+
+
+def number_of(text: str) -> Decimal | None:
+    """Return a stored number; None if there is none, or if it may have been cut."""
+    try:
+        return Decimal(text) if len(text) < MAX_TEXT else None
+    except InvalidOperation:
+        return None
+
+
 def in_own_digits(text: str) -> str:
     """Return a stored number in the operator's language, or a dash if there is none.
 
     A text of the full length stays as it is, because it may have been cut.
     """
-    if len(text) >= MAX_TEXT:
-        return text
-    try:
-        value = Decimal(text)
-    except InvalidOperation:
+    value = number_of(text)
+    if value is None:
         return text or "–"
     exponent = value.as_tuple().exponent
     digits = -exponent if isinstance(exponent, int) and exponent < 0 else 0

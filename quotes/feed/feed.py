@@ -18,7 +18,8 @@ from math import inf
 
 from quotes import kinds
 from quotes.feed.batch import Batch
-from quotes.feed.gate import Gate, Held
+from quotes.feed.gate import Gate
+from quotes.feed.held import Decision, Held
 from quotes.feed.sources import BACK_OFF, Source
 from quotes.providers import Instrument, Provider, ProviderError
 from quotes.quote import Quote, utc_now
@@ -161,9 +162,15 @@ class Feed:
         """Return whether the last price of a quote is valid for the kind of its symbol."""
         return quote.last > 0 or kinds.of(self._kind(quote.symbol)).is_price(quote.last)
 
-    def remember(self, quotes: Iterable[Quote]) -> None:
-        """Compare the first quotes with these, which an earlier feed accepted."""
+    def remember(self, quotes: Iterable[Quote], held: Iterable[Held] = ()) -> None:
+        """Compare the first quotes with these, which an earlier feed accepted or held back."""
         self.gate.remember(quotes)
+        self.gate.resume(held)
+
+    def decide(self, decisions: Iterable[Decision]) -> None:
+        """Accept or reject held prices, as operators decided."""
+        for each in decisions:
+            self.gate.decide(each)
 
     def held_prices(self) -> list[Held]:
         """Return the held prices that are not stored yet, the oldest first."""

@@ -11,7 +11,19 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from math import inf
 
-from quotes.quote import Quote
+from quotes.feed.held import (
+    ACCEPTED,
+    CONFIRMED,
+    CROSSED,
+    DROPPED,
+    REJECTED,
+    REJECTED_FOR,
+    UNPRICED,
+    WAITS,
+    Decision,
+    Held,
+)
+from quotes.quote import Quote, utc_now
 from quotes.sessions import OUT_OF_HOURS
 
 MAX_HELD = 1000  # held prices that are kept until they are stored
@@ -21,20 +33,6 @@ KEEPS_TIME = timedelta(seconds=30)
 # After a poll without a time, older quotes are those of a delayed source, not of a stream.
 DELAYED = timedelta(seconds=30)
 INSISTENT = timedelta(minutes=1)  # polls that repeat a price for this time confirm it
-UNPRICED, CROSSED = "no_price", "crossed"  # faults that a quote can have by itself
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A quote that was held back, or whose bid and ask were left out.
-
-    A quote without a price is always held back. A quote whose price is too far from the last one
-    waits for a second sample. If the bid is above the ask, the rest of the quote is accepted.
-    """
-
-    quote: Quote
-    before: Decimal | None
-    outcome: str = "waits"  # then "confirmed" by a second sample, or "dropped"; or the fault
 
 
 @dataclass(slots=True)
@@ -47,6 +45,7 @@ class Gate:
     latest: dict[str, Quote] = field(default_factory=dict)
     changed: dict[str, Quote] = field(default_factory=dict)
     held: dict[str, Held] = field(default_factory=dict)  # waiting for a second sample, by symbol
+    rejected: dict[tuple[str, str], Held] = field(default_factory=dict)  # by symbol and provider
     corrections: dict[str, Quote] = field(default_factory=dict)  # older prices that polls repeat
     faults: dict[str, str] = field(default_factory=dict)  # the fault by symbol, or ""
     reported: dict[str, dict[str, float]] = field(default_factory=dict)  # when, by symbol and fault
@@ -69,23 +68,52 @@ class Gate:
         quote = uncrossed(timed)
         priced = self.is_price(quote)
         self._report(timed, UNPRICED if not priced else CROSSED if quote is not timed else "")
-        if not priced or (known and not self._believed(quote, known, asked_at)):
+        if not priced or not self._believed(quote, known, asked_at):
             return False
-        self.corrections.pop(quote.symbol, None)
-        self.accepted(quote)
-        shown = _in_time(quote, known) if known else quote
-        self.latest[quote.symbol] = self.changed[quote.symbol] = shown
-        self.wake.set()
+        self._accept(quote)
         return True
+
+    def decide(self, decision: Decision) -> None:
+        """Accept or reject a held price, unless it is no longer held.
+
+        A rejected price, and those near it from the same source, are held back without a record
+        and without confirmation, for a day or until the source sends another price.
+        """
+        held = self._found(decision)
+        if held is None or (held.outcome == REJECTED and not decision.accepts):
+            return
+        if held.outcome == WAITS:
+            del self.held[decision.symbol]
+        else:
+            del self.rejected[_source(held.quote)]
+        if decision.accepts:
+            self.unstored.append(replace(held, outcome=ACCEPTED, until=None))
+            self._accept(held.quote)
+        else:
+            until = decision.decided_at + REJECTED_FOR
+            rejected = replace(held, outcome=REJECTED, until=until)
+            self.rejected[_source(held.quote)] = rejected
+            self.unstored.append(rejected)
 
     def remember(self, quotes: Iterable[Quote]) -> None:
         """Compare the next quotes with these, which an earlier feed accepted."""
         self.latest |= {quote.symbol: quote for quote in quotes}
 
+    def resume(self, held: Iterable[Held]) -> None:
+        """Continue to hold prices that an earlier feed held, the oldest first."""
+        for each in held:
+            if each.outcome == WAITS:
+                self.held[each.quote.symbol] = each
+            else:
+                self.rejected[_source(each.quote)] = each
+
     def forget(self, symbol: str) -> None:
         """Forget the quotes of a symbol: its code changed, so its next price may differ."""
         self.latest.pop(symbol, None)
-        self.held.pop(symbol, None)
+        if waiting := self.held.pop(symbol, None):
+            self.unstored.append(replace(waiting, outcome=DROPPED))
+        for key in [each for each in self.rejected if each[0] == symbol]:
+            self._end_rejection(key, utc_now())
         self.corrections.pop(symbol, None)
         self.faults.pop(symbol, None)
         self.reported.pop(symbol, None)
@@ -131,26 +159,57 @@ class Gate:
             known = self.latest.get(symbol)
             self.unstored.append(Held(quote, known.last if known else None, fault))
 
-    def _believed(self, quote: Quote, known: Quote, asked_at: datetime | None) -> bool:
+    def _accept(self, quote: Quote) -> None:
+        known = self.latest.get(quote.symbol)
+        self.corrections.pop(quote.symbol, None)
+        self.accepted(quote)
+        shown = _in_time(quote, known) if known else quote
+        self.latest[quote.symbol] = self.changed[quote.symbol] = shown
+        self.wake.set()
+
+    def _believed(self, quote: Quote, known: Quote | None, asked_at: datetime | None) -> bool:
         limit = self.max_jump(quote.symbol)
-        if limit is None or quote.currency != known.currency:
+        if limit is None or (known and quote.currency != known.currency):
             return True
+        near = known is not None and _near(quote.last, known.last, limit)
+        if self._is_rejected(quote, limit, near=near):
+            return False
         waiting = self.held.get(quote.symbol)
         if waiting is not None and _late(quote, waiting.quote, None):
             confirmed = asked_at is not None and _insists(quote, waiting.quote)
             if not confirmed:
                 return False
-        near = _near(quote.last, known.last, limit)
         agrees = waiting is not None and _near(quote.last, waiting.quote.last, limit)
         if waiting is not None:
-            outcome = "confirmed" if agrees and not near else "dropped"
+            outcome = CONFIRMED if agrees and not near else DROPPED
             self.unstored.append(replace(waiting, outcome=outcome))
             del self.held[quote.symbol]
-        if near or agrees:
+        if near or agrees or known is None:
             return True
-        self.held[quote.symbol] = Held(quote, known.last)
+        self.held[quote.symbol] = Held(quote, known.last, limit=limit)
         self.unstored.append(self.held[quote.symbol])
         return False
+
+    def _found(self, decision: Decision) -> Held | None:
+        """Return the price that an operator decided about, if it waits or is rejected now."""
+        held = [*self.held.values(), *self.rejected.values()]
+        meant = (decision.symbol, decision.held_at)
+        return next((h for h in held if (h.quote.symbol, h.quote.received_at) == meant), None)
+
+    def _is_rejected(self, quote: Quote, limit: Decimal, *, near: bool) -> bool:
+        """Return whether an operator rejected such a price; any other one ends the rejection."""
+        rejected = self.rejected.get(_source(quote))
+        if rejected is None:
+            return False
+        lasts = rejected.until is not None and quote.received_at < rejected.until
+        if lasts and not near and _near(quote.last, rejected.quote.last, limit):
+            return True
+        self._end_rejection(_source(quote), quote.received_at)
+        return False
+
+    def _end_rejection(self, key: tuple[str, str], now: datetime) -> None:
+        rejected = self.rejected.pop(key)
+        self.unstored.append(replace(rejected, until=min(now, rejected.until or now)))
 
 
 def uncrossed(quote: Quote) -> Quote:
@@ -192,6 +251,10 @@ def _in_time(quote: Quote, known: Quote) -> Quote:
     if quote.last != known.last and quote.received_at - known.source_time > KEEPS_TIME:
         return quote
     return replace(quote, source_time=known.source_time)
+
+
+def _source(quote: Quote) -> tuple[str, str]:
+    return quote.symbol, quote.provider
 
 
 def _near(last: Decimal, before: Decimal, limit: Decimal) -> bool:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 
 from django.db import connection, transaction
 from django.db.models import F, Q
 
-from quotes.feed.gate import CROSSED, Held
+from quotes.feed.held import CROSSED, Decision, Held
 from quotes.models import HeldPrice, LastQuote, ProviderUse, Symbol
 from quotes.models.locks import begin_to_write
-from quotes.quote import Quote
-from quotes.quote.wire import to_wire
+from quotes.quote import Quote, utc_now
+from quotes.quote.wire import from_wire, to_wire
 
 logger = logging.getLogger(__name__)
 
@@ -103,6 +106,9 @@ def save_held_prices(held: Iterable[Held]) -> None:
             book=_as_text("book", _book(each)),
             currency=_as_text("currency", each.quote.currency),
             outcome=each.outcome,
+            limit=_as_text("limit", each.limit),
+            until=each.until,
+            wire=to_wire(each.quote),
         )
         for (code, at), each in newest.items()
         if code in ids
@@ -110,10 +116,47 @@ def save_held_prices(held: Iterable[Held]) -> None:
     if not rows:
         return
     HeldPrice.objects.bulk_create(
-        rows, update_conflicts=True, unique_fields=["symbol", "at"], update_fields=["outcome"]
+        rows,
+        update_conflicts=True,
+        unique_fields=["symbol", "at"],
+        update_fields=["outcome", "until"],
     )
     kept = list(HeldPrice.objects.values_list("pk", flat=True)[:MAX_HELD])
     HeldPrice.objects.exclude(pk__in=kept).delete()
+
+
+def resume_held_prices(since: datetime) -> list[Held]:
+    """Return the prices that earlier feeds held and a new one is to hold.
+
+    These are the rejected ones, and the newest one of each symbol that waits, unless it is older
+    than `since`. All others that wait are dropped.
+    """
+    rows = HeldPrice.objects.filter(HeldPrice.undone(utc_now())).select_related("symbol")
+    waits, dropped = HeldPrice.Outcome.WAITS, HeldPrice.Outcome.DROPPED
+    in_order = [row for row in rows.order_by("at") if row.wire]
+    waiting = {row.symbol_id: row for row in in_order if row.outcome == waits and row.at >= since}
+    kept = [row for row in in_order if row.outcome != waits or row == waiting.get(row.symbol_id)]
+    lost = HeldPrice.objects.filter(outcome=waits).exclude(pk__in=[row.pk for row in kept])
+    lost.update(outcome=dropped)
+    return [held for row in kept if (held := _held(row))]
+
+
+def load_decisions() -> list[Decision]:
+    """Return what operators decided about held prices. The gate may have done some of it."""
+    rows = HeldPrice.objects.filter(HeldPrice.undone(utc_now()), decided_at__isnull=False)
+    return [
+        Decision(row.symbol.code, row.at, row.decision == HeldPrice.Decision.ACCEPT, row.decided_at)
+        for row in rows.select_related("symbol").order_by("decided_at")
+        if row.decided_at
+    ]
+
+
+def _held(row: HeldPrice) -> Held | None:
+    with suppress(ArithmeticError, ValueError):  # another release wrote it
+        quote = replace(from_wire(row.wire or []), symbol=row.symbol.code)
+        before, limit = (Decimal(each) if each else None for each in (row.before, row.limit))
+        return Held(quote, before, row.outcome, limit, row.until)
+    return None
 
 
 def load_uses() -> Uses:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from asgiref.sync import async_to_sync
-from django.db import Error, models, transaction
+from django.db import DEFAULT_DB_ALIAS, Error, models, transaction
 from django.db.models.signals import post_delete, post_save
 
 from quotes.live import journal, layer, lease
@@ -85,14 +85,19 @@ class Notice:
 
 
 def changed(sender: type[models.Model], instance: models.Model, using: str, **kwargs: Any) -> None:
-    """After the transaction, notify every process once."""
+    """After the transaction, notify every process once that a row changed."""
+    note(THINGS[sender](instance), using)
+
+
+def note(thing: Thing, using: str = DEFAULT_DB_ALIAS) -> None:
+    """After the transaction, notify every process once that a thing changed."""
     connection = transaction.get_connection(using)
     # a form saves a board and its hundred positions in one transaction
     waiting = (each for _, each, *_ in connection.run_on_commit if isinstance(each, Notice))
     notice = next(waiting, None)
     if is_new := notice is None:
         notice = Notice(journal.mark(using) if connection.in_atomic_block else None)
-    notice.things.add(THINGS[sender](instance))
+    notice.things.add(thing)
     if is_new:
         transaction.on_commit(notice, using=using, robust=True)
 

@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Any, Protocol
@@ -21,6 +21,7 @@ from quotes.feed.batch import Batch
 from quotes.feed.chains import load_chains
 from quotes.feed.configured import configured_providers
 from quotes.feed.feed import Chain, Feed
+from quotes.feed.held import Held
 from quotes.live import journal, layer, lease
 from quotes.live.beat import Beat
 from quotes.live.database import DatabaseThread
@@ -222,19 +223,26 @@ class Leader:
         """Continue from what earlier feeds stored."""
         self.writer.take_uses(await self.live.in_database(records.load_uses), {})
         await self.history.lead(self.epoch)
-        self.remember(await self.live.in_database(records.load_last_quotes))
+        oldest = utc_now() - COMPARED
+        held = await self.live.in_database(records.resume_held_prices, oldest)
+        self.remember(await self.live.in_database(records.load_last_quotes), oldest, held)
         await self.follow()
 
-    def remember(self, last: Iterable[tuple[records.Version, Quote]]) -> None:
+    def remember(
+        self,
+        last: Iterable[tuple[records.Version, Quote]],
+        oldest: datetime,
+        held: Iterable[Held],
+    ) -> None:
         """Give the feed the last prices of the previous feed, to compare its first prices with."""
         real = {name for name, provider in self.providers.items() if not provider.invented}
-        oldest = utc_now() - COMPARED
-        self.feed.remember(
+        recent = (
             quote for _, quote in last if quote.provider in real and quote.received_at >= oldest
         )
+        self.feed.remember(recent, held)
 
     async def follow(self, edited: Edited = None) -> None:
-        """Give the feed the active symbols with their codes for each provider.
+        """Give the feed the active symbols with their codes, and what operators decided.
 
         Read those of the symbols that may have been edited, or of all.
         """
@@ -245,6 +253,7 @@ class Leader:
         if self.feed.chains and self.chains.keys() - self.feed.chains.keys():
             await self.history.resume()  # before the first quote of a renamed symbol
         self.feed.follow(self.providers.values(), self.chains, acted)
+        self.feed.decide(await self.live.in_database(records.load_decisions))
 
     def symbols_changed(self, edited: Edited) -> None:
         """Follow a change of symbols or boards, soon."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import ClassVar
 
 from django.core.exceptions import ValidationError
@@ -49,8 +50,14 @@ class HeldPrice(models.Model):
         WAITS = "waits", _("waiting for confirmation")
         CONFIRMED = "confirmed", _("confirmed")
         DROPPED = "dropped", _("dropped")
+        ACCEPTED = "accepted", _("accepted by hand")
+        REJECTED = "rejected", _("rejected by hand")
         NO_PRICE = "no_price", _("no price")
         CROSSED = "crossed", _("bid above ask")
+
+    class Decision(models.TextChoices):
+        ACCEPT = "accept", _("accept")
+        REJECT = "reject", _("reject")
 
     symbol = models.ForeignKey(
         Symbol, models.CASCADE, related_name="held_prices", verbose_name=_("symbol")
@@ -62,6 +69,14 @@ class HeldPrice(models.Model):
     book = models.CharField(_("bid / ask"), max_length=64, blank=True)  # if they were left out
     currency = models.CharField(_("currency"), max_length=10)
     outcome = models.CharField(_("outcome"), max_length=10, choices=Outcome)
+    # the largest change, as a fraction, that needed no confirmation
+    limit = models.CharField(max_length=20, blank=True)
+    wire = models.JSONField(null=True, editable=False)  # the quote
+    # what an operator decided; the feed reads it, and then the outcome follows
+    decision = models.CharField(max_length=10, choices=Decision, blank=True)
+    decided_by = models.CharField(max_length=150, blank=True)  # a user name
+    decided_at = models.DateTimeField(null=True, blank=True)
+    until = models.DateTimeField(null=True, blank=True)  # of a rejection
 
     class Meta:
         ordering = ("-at",)
@@ -71,6 +86,19 @@ class HeldPrice(models.Model):
 
     def __str__(self) -> str:
         return f"{self.symbol} {self.last}"
+
+    @classmethod
+    def undone(cls, now: datetime) -> models.Q:
+        """Return the condition of prices that wait, or that are rejected until later than `now`."""
+        rejected = models.Q(outcome=cls.Outcome.REJECTED, until__gt=now)
+        return models.Q(outcome=cls.Outcome.WAITS) | rejected
+
+    def may(self, decision: str, now: datetime) -> bool:
+        """Return whether an operator can make a decision about it: once, but undo a rejection."""
+        if self.outcome == self.Outcome.WAITS:
+            return not self.decision
+        rejected = self.decision == self.Decision.REJECT and self.until and self.until > now
+        return bool(rejected) and decision == self.Decision.ACCEPT
 
 
 class Override(models.Model):

@@ -25,7 +25,7 @@ GROUPS: dict[str, dict[str, tuple[type, ...]]] = {  # name: action: models
     "Quotes operator": {
         "view": VIEWED,
         "add": OPERATED,
-        "change": OPERATED,
+        "change": (*OPERATED, HeldPrice),
         "delete": (*OPERATED, HeldPrice),
     },
 }

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -15,9 +15,9 @@ from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 
 from quotes.feed import records
-from quotes.feed.gate import Held
+from quotes.feed.held import Held
 from quotes.models import HeldPrice, LastQuote, Symbol
-from quotes.quote import Quote
+from quotes.quote import Quote, utc_now
 from quotes.quote.wire import to_wire
 
 pytestmark = pytest.mark.django_db
@@ -175,6 +175,27 @@ class TestHeldPrices:
         monkeypatch.setattr(records, "MAX_HELD", 3)
         records.save_held_prices([self.held(second=second) for second in range(5)])
         assert [row.at.second for row in HeldPrice.objects.all()] == [4, 3, 2]
+
+    def test_a_new_feed_goes_on_with_the_newest_that_waits_and_with_rejections(self):
+        for code in ("AAPL", "MSFT", "TSLA"):
+            listed(code)
+        of_microsoft = self.held(second=9)
+        of_microsoft = replace(of_microsoft, quote=replace(of_microsoft.quote, symbol="MSFT"))
+        of_tesla = replace(self.held(), quote=replace(self.held().quote, symbol="TSLA"))
+        ends = utc_now() + timedelta(hours=1)
+        rejected = replace(self.held("rejected", 1), until=ends, limit=Decimal("0.3"))
+        ended = replace(self.held("rejected", 2), until=utc_now() - timedelta(seconds=1))
+        waiting = [self.held(second=5), replace(self.held(second=6), limit=Decimal("0.3"))]
+        records.save_held_prices([rejected, ended, *waiting, of_microsoft, of_tesla])
+        Symbol.objects.filter(code="AAPL").update(code="APPLE")
+        found = records.resume_held_prices(NOON + timedelta(seconds=1))
+        assert [(each.quote.symbol, each.quote.received_at.second) for each in found] == [
+            ("APPLE", 1), ("APPLE", 6), ("MSFT", 9),
+        ]  # fmt: skip
+        assert replace(found[0], quote=rejected.quote) == rejected
+        assert [replace(each, quote=waiting[1].quote) for each in found[1:2]] == waiting[1:]
+        dropped = HeldPrice.objects.filter(outcome="dropped").values_list("symbol__code", "at")
+        assert {(code, at.second) for code, at in dropped} == {("APPLE", 5), ("TSLA", 0)}
 
     def test_a_symbol_that_was_deleted_has_none(self):
         records.save_held_prices([self.held()])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -20,6 +22,8 @@ from quotes.live.live import Live
 from quotes.models import HeldPrice, LastQuote, ProviderSymbol, Symbol
 from quotes.quote import Quote, utc_now
 from quotes.quote.wire import to_wire
+from quotes.staff.deciding import decide
+from tests.servers import PATIENCE
 from tests.sockets import Page
 from tests.stubs.coinbase import Coinbase
 from tests.test_consumers import lasts, opened, update
@@ -86,6 +90,82 @@ async def test_a_missing_price_is_stored_as_held_and_the_last_price_stays(
             assert [row.book for row in held] == ["64001.60 / 64001.50", ""]
             assert (held[1].last, held[1].before) == ("0", "64001.50")
             assert str(process.store.states["BTC-USD"].quote.last) == "64001.50"
+        finally:
+            await process.stop()
+
+
+async def held(last: str) -> HeldPrice:
+    """Wait until a price is stored as held, and return it."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            row = await HeldPrice.objects.filter(last=last, outcome="waits").afirst()
+            if row is not None:
+                return row
+            await asyncio.sleep(0.01)
+
+
+async def outcome(row: HeldPrice) -> str:
+    """Wait until a held price has another outcome, and return it."""
+    async with asyncio.timeout(PATIENCE):
+        while row.outcome == "waits":
+            await asyncio.sleep(0.01)
+            await row.arefresh_from_db()
+    return row.outcome
+
+
+async def test_an_operator_accepts_and_rejects_held_prices(
+    bitcoin: None, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("quotes.candles.tending.MAINTAIN_EVERY", 3600.0)  # no candles
+    channel_layers.backends = {}
+    async with Coinbase(heartbeat=0.02) as stub:
+        settings.QUOTES = settings.QUOTES | fetching_from(stub) | {"PACE": 0.02}
+        page, _ = await opened("/ws/quotes/?symbols=BTC-USD")
+        try:
+            await stub.until(lambda: stub.requests[STATS] and stub.subscriptions)
+            await stub.tick("BTC-USD", "64001.50")
+            await stub.tick("BTC-USD", "119801.25")
+            row = await held("119801.25")
+            await sync_to_async(decide)([row.pk], "accept", "alice")
+            began = time.monotonic()
+            while lasts(await update(page)) != {"BTC-USD": "119801.25"}:
+                pass
+            assert time.monotonic() - began < 2
+            assert await outcome(row) == "accepted"
+            await stub.tick("BTC-USD", "64002.50")
+            row = await held("64002.50")
+            await sync_to_async(decide)([row.pk], "reject", "alice")
+            assert await outcome(row) == "rejected"
+            for last in ("64003.50", "64004.50", "119802.25"):
+                await stub.tick("BTC-USD", last)
+            assert lasts(await update(page)) == {"BTC-USD": "119802.25"}
+        finally:
+            await page.disconnect()
+            await live.stop()
+
+
+@pytest.mark.parametrize("decision", ["accept", "reject"])
+async def test_a_decision_is_not_lost_when_the_feed_restarts_before_it_reads_it(
+    bitcoin: None, settings: Any, monkeypatch: pytest.MonkeyPatch, decision: str
+) -> None:
+    monkeypatch.setattr("quotes.live.writer.STORE_EVERY", 0.02)
+    async with Coinbase(heartbeat=0.02) as stub:
+        settings.QUOTES = fetching_from(stub)
+        process = Live()
+        await process.start(pages=False, feed=True)
+        await stub.until(lambda: stub.subscriptions)
+        await stub.tick("BTC-USD", "64001.50")
+        await stub.until(lambda: process.store.states["BTC-USD"].quote.last == Decimal("64001.50"))
+        await stub.tick("BTC-USD", "119801.25")
+        row = await held("119801.25")
+        await process.stop()
+        await sync_to_async(decide)([row.pk], decision, "alice")
+        process = Live()
+        await process.start(pages=False, feed=True)
+        try:
+            assert await outcome(row) == f"{decision}ed"
+            shown = {"accept": "119801.25", "reject": "64001.50"}[decision]
+            assert str(process.store.states["BTC-USD"].quote.last) == shown
         finally:
             await process.stop()
 

@@ -1,0 +1,32 @@
+"""Deciding about held prices: an operator accepts or rejects them, and the feed does it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from django.db import transaction
+from django.utils import timezone
+
+from quotes.live import changes
+from quotes.models import Change, HeldPrice
+from quotes.models.locks import begin_to_write
+
+
+@transaction.atomic
+def decide(
+    keys: Collection[int], decision: str, user: str
+) -> tuple[list[HeldPrice], list[HeldPrice]]:
+    """Write a decision about held prices for the feed; return those with it, and the others.
+
+    The others stay as they are: they are no longer held, or somebody has decided about them.
+    """
+    begin_to_write()
+    now = timezone.now()
+    rows = HeldPrice.objects.select_for_update(of=("self",)).filter(pk__in=keys)
+    found = list(rows.select_related("symbol"))
+    decided = [row for row in found if row.may(decision, now)]
+    for row in decided:
+        row.decision, row.decided_by, row.decided_at = decision, user, now
+        changes.note((Change.What.SYMBOL, row.symbol_id))
+    HeldPrice.objects.bulk_update(decided, ["decision", "decided_by", "decided_at"])
+    return decided, [row for row in found if row not in decided]
