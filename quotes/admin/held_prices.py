@@ -76,11 +76,9 @@ class HeldPriceAdmin(ListAdmin):
             return gettext("bid above ask: %(book)s, both left out") % {"book": book}
         if held.outcome == HeldPrice.Outcome.NO_PRICE:
             return gettext("not a valid price")
-        if limit := number_of(held.limit):
-            number = in_own_digits(f"{(limit * 100).normalize():f}")
-            percent = formats.notation(get_language() or "en").percent.format(number)
-            return gettext("jump of more than %(limit)s") % {"limit": percent}
-        return gettext("jump")
+        if held.outcome == HeldPrice.Outcome.SPLIT:
+            return gettext("split %(split)s") % {"split": held.split}
+        return "; ".join(filter(None, (jump(held), other_than_split(held))))
 
     @admin.display(description=_("outcome"), ordering="outcome")
     def fate(self, held: HeldPrice) -> str:
@@ -143,6 +141,28 @@ class HeldPriceAdmin(ListAdmin):
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Return False: nobody edits the record of held prices."""
         return False
+
+
+def jump(held: HeldPrice) -> str:
+    """Return that a price jumped, and further than which limit."""
+    limit = number_of(held.limit)
+    if not limit:
+        return gettext("jump")
+    number = in_own_digits(f"{(limit * 100).normalize():f}")
+    percent = formats.notation(get_language() or "en").percent.format(number)
+    return gettext("jump of more than %(limit)s") % {"limit": percent}
+
+
+def other_than_split(held: HeldPrice) -> str:
+    """Return which price a split makes one expect, if that is another one; else an empty text."""
+    before = number_of(held.before)
+    if not held.split or not before:
+        return ""
+    new, old = map(int, held.split.split(":"))
+    price = before * old / new
+    text = formats.number(price, formats.significant(price, 2), get_language() or "en")
+    words = gettext("the split %(split)s would give about %(price)s")
+    return words % {"split": held.split, "price": text}
 
 
 def outcome(held: HeldPrice) -> str:

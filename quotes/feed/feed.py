@@ -21,6 +21,7 @@ from quotes.feed.batch import Batch
 from quotes.feed.gate import Gate
 from quotes.feed.held import Decision, Held
 from quotes.feed.sources import BACK_OFF, Source
+from quotes.feed.splits import Split
 from quotes.providers import Instrument, Provider, ProviderError
 from quotes.quote import Quote, utc_now
 from quotes.sessions import of_price
@@ -166,6 +167,10 @@ class Feed:
         """Compare the first quotes with these, which an earlier feed accepted or held back."""
         self.gate.remember(quotes)
         self.gate.resume(held)
+
+    def follow_splits(self, splits: Iterable[Split]) -> None:
+        """Let prices confirm these splits."""
+        self.gate.follow_splits(splits)
 
     def decide(self, decisions: Iterable[Decision]) -> None:
         """Accept or reject held prices, as operators decided."""

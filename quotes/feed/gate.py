@@ -18,11 +18,13 @@ from quotes.feed.held import (
     DROPPED,
     REJECTED,
     REJECTED_FOR,
+    SPLIT,
     UNPRICED,
     WAITS,
     Decision,
     Held,
 )
+from quotes.feed.splits import Split, Splits
 from quotes.quote import Quote, utc_now
 from quotes.sessions import OUT_OF_HOURS
 
@@ -42,6 +44,7 @@ class Gate:
     max_jump: Callable[[str], Decimal | None] = lambda symbol: None  # as a fraction of the price
     accepted: Callable[[Quote], object] = lambda quote: None  # called with each accepted quote
     is_price: Callable[[Quote], bool] = lambda quote: quote.last > 0
+    splits: Splits = field(default_factory=Splits)
     latest: dict[str, Quote] = field(default_factory=dict)
     changed: dict[str, Quote] = field(default_factory=dict)
     held: dict[str, Held] = field(default_factory=dict)  # waiting for a second sample, by symbol
@@ -62,13 +65,14 @@ class Gate:
         from its last change. An older price is accepted if polls repeat it for a minute: then the
         newer one was wrong.
         """
+        quote = self.splits.restated(quote)
         known, timed = self.latest.get(quote.symbol), without_false_time(quote)
         if known and not self._is_new(timed, known, asked_at, mistimed=timed is not quote):
             return False
         quote = uncrossed(timed)
         priced = self.is_price(quote)
         self._report(timed, UNPRICED if not priced else CROSSED if quote is not timed else "")
-        if not priced or not self._believed(quote, known, asked_at):
+        if not priced or not (self._is_split(quote) or self._believed(quote, known, asked_at)):
             return False
         self._accept(quote)
         return True
@@ -106,6 +110,13 @@ class Gate:
                 self.held[each.quote.symbol] = each
             else:
                 self.rejected[_source(each.quote)] = each
+
+    def follow_splits(self, splits: Iterable[Split]) -> None:
+        """Look for these splits, also in the prices that wait."""
+        self.splits.follow(splits)
+        for quote in [each.quote for each in self.held.values()]:
+            if self._is_split(quote):
+                self._accept(quote)
 
     def forget(self, symbol: str) -> None:
         """Forget the quotes of a symbol: its code changed, so its next price may differ."""
@@ -160,7 +171,7 @@ class Gate:
             self.unstored.append(Held(quote, known.last if known else None, fault))
 
     def _accept(self, quote: Quote) -> None:
-        known = self.latest.get(quote.symbol)
+        quote, known = self.splits.restated(quote), self.latest.get(quote.symbol)
         self.corrections.pop(quote.symbol, None)
         self.accepted(quote)
         shown = _in_time(quote, known) if known else quote
@@ -186,9 +197,26 @@ class Gate:
             del self.held[quote.symbol]
         if near or agrees or known is None:
             return True
-        self.held[quote.symbol] = Held(quote, known.last, limit=limit)
-        self.unstored.append(self.held[quote.symbol])
+        held = Held(quote, known.last, limit=limit, split=self.splits.expected(quote))
+        self.held[quote.symbol] = held
+        self.unstored.append(held)
         return False
+
+    def _is_split(self, quote: Quote) -> bool:
+        """Return whether a price is explained by a split; if so, it confirms the split."""
+        known, split = self.latest.get(quote.symbol), self.splits.expected(quote)
+        if known is None or split is None or quote.currency != known.currency:
+            return False
+        limit = self.max_jump(quote.symbol)
+        if not split.explains(quote.last, known.last, limit):
+            return False
+        waiting = self.held.pop(quote.symbol, None)
+        if waiting and waiting.quote is not quote:
+            agrees = split.explains(waiting.quote.last, known.last, limit)
+            self.unstored.append(replace(waiting, outcome=CONFIRMED if agrees else DROPPED))
+        self.unstored.append(Held(quote, known.last, SPLIT, limit, split=split))
+        self.splits.confirm(split)
+        return True
 
     def _found(self, decision: Decision) -> Held | None:
         """Return the price that an operator decided about, if it waits or is rejected now."""

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from quotes.feed.splits import Split
 from quotes.quote import Quote
 
 UNPRICED, CROSSED = "no_price", "crossed"  # faults that a quote can have by itself
 WAITS, CONFIRMED, DROPPED = "waits", "confirmed", "dropped"
 ACCEPTED, REJECTED = "accepted", "rejected"  # by an operator
+SPLIT = "split"  # accepted, because a split explains it
 REJECTED_FOR = timedelta(days=1)
 
 
@@ -28,6 +30,7 @@ class Held:
     outcome: str = WAITS
     limit: Decimal | None = None  # the largest change, as a fraction, that needs no confirmation
     until: datetime | None = None  # when a rejection ends
+    split: Split | None = None  # that explains the price, or was expected in its place
 
 
 @dataclass(frozen=True, slots=True)

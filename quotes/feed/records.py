@@ -7,13 +7,15 @@ import logging
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.db import connection, transaction
 from django.db.models import F, Q
 
-from quotes.feed.held import CROSSED, Decision, Held
+from quotes import models
+from quotes.feed.held import CROSSED, SPLIT, Decision, Held
+from quotes.feed.splits import Split
 from quotes.models import HeldPrice, LastQuote, ProviderUse, Symbol
 from quotes.models.locks import begin_to_write
 from quotes.quote import Quote, utc_now
@@ -23,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 MAX_ROWS = 1000  # in one statement
 MAX_HELD = 1000  # held prices that are kept for the admin
+SPLITS_FOR = timedelta(days=14)  # after its day; no market is closed for so long
 
 Version = tuple[int, int]  # (epoch, batch)
 Uses = Mapping[str, tuple[str, int]]  # a month and the number of requests in it, by provider
@@ -92,8 +95,11 @@ def save_tick_sizes(sizes: Mapping[str, Decimal]) -> set[int]:
     return saved
 
 
-def save_held_prices(held: Iterable[Held]) -> None:
-    """Store held prices with their outcome, and delete the oldest."""
+def save_held_prices(held: Iterable[Held]) -> set[int]:
+    """Store held prices with their outcome, and delete the oldest.
+
+    Return the keys of symbols with a split that a price has confirmed.
+    """
     newest = {(each.quote.symbol, each.quote.received_at): each for each in held}
     ids = dict(Symbol.objects.values_list("code", "pk"))
     rows = [
@@ -108,21 +114,53 @@ def save_held_prices(held: Iterable[Held]) -> None:
             outcome=each.outcome,
             limit=_as_text("limit", each.limit),
             until=each.until,
+            split=str(each.split or ""),
             wire=to_wire(each.quote),
         )
         for (code, at), each in newest.items()
         if code in ids
     ]
     if not rows:
-        return
+        return set()
     HeldPrice.objects.bulk_create(
         rows,
         update_conflicts=True,
         unique_fields=["symbol", "at"],
-        update_fields=["outcome", "until"],
+        update_fields=["outcome", "until", "split"],
     )
     kept = list(HeldPrice.objects.values_list("pk", flat=True)[:MAX_HELD])
     HeldPrice.objects.exclude(pk__in=kept).delete()
+    seen = [each for each in newest.values() if each.outcome == SPLIT]
+    return {ids[each.quote.symbol] for each in seen if _confirm(each) and each.quote.symbol in ids}
+
+
+def _confirm(held: Held) -> bool:
+    split = held.split
+    if split is None:
+        return False
+    rows = models.Split.objects.filter(pk=split.key, day=split.day, new=split.new, old=split.old)
+    price = _as_text("last", held.quote.last)
+    rows.filter(confirmed_at=None).update(confirmed_at=held.quote.received_at, price=price)
+    return True
+
+
+def load_splits() -> list[Split]:
+    """Return the splits of active symbols that a price may confirm, or has confirmed lately."""
+    recent = utc_now().date() - SPLITS_FOR
+    rows = models.Split.objects.filter(day__gte=recent, symbol__active=True)
+    return [
+        Split(
+            row.pk,
+            row.symbol.code,
+            row.symbol.exchange,
+            row.symbol.kind,
+            row.day,
+            row.new,
+            row.old,
+            confirmed=row.confirmed_at is not None,
+        )
+        for row in rows.select_related("symbol")
+    ]
 
 
 def resume_held_prices(since: datetime) -> list[Held]:

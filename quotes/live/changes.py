@@ -12,6 +12,7 @@ from asgiref.sync import async_to_sync
 from django.db import DEFAULT_DB_ALIAS, Error, models, transaction
 from django.db.models.signals import post_delete, post_save
 
+from quotes.candles.backfill import InDatabase
 from quotes.live import journal, layer, lease
 from quotes.live.database import DatabaseThread
 from quotes.live.journal import Thing
@@ -116,3 +117,10 @@ def send(things: Collection[Thing] = (), marked: int | None = None) -> None:
         listed = True
     finally:  # one of the two notices is enough for the processes that share a layer
         async_to_sync(layer.send_change)(listed=listed)
+
+
+async def announce(in_database: InDatabase, symbols: Collection[int]) -> None:
+    """Notify every process that symbols changed, by their keys; for the event loop."""
+    if symbols:
+        await in_database(journal.enter, [(Change.What.SYMBOL, key) for key in symbols])
+        await layer.send_change()

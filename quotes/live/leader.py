@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Any, Protocol
@@ -22,7 +22,7 @@ from quotes.feed.chains import load_chains
 from quotes.feed.configured import configured_providers
 from quotes.feed.feed import Chain, Feed
 from quotes.feed.held import Held
-from quotes.live import journal, layer, lease
+from quotes.live import changes, layer, lease
 from quotes.live.beat import Beat
 from quotes.live.database import DatabaseThread
 from quotes.live.instruments import DailyLists
@@ -30,7 +30,6 @@ from quotes.live.missing import Missing
 from quotes.live.reading import Edited
 from quotes.live.tasks import Tasks
 from quotes.live.writer import Writer
-from quotes.models import Change
 from quotes.providers import Provider
 from quotes.quote import Quote, utc_now
 
@@ -225,24 +224,23 @@ class Leader:
         await self.history.lead(self.epoch)
         oldest = utc_now() - COMPARED
         held = await self.live.in_database(records.resume_held_prices, oldest)
-        self.remember(await self.live.in_database(records.load_last_quotes), oldest, held)
+        split = {each.symbol for each in await self.live.in_database(records.load_splits)}
+        last = [
+            quote
+            for _, quote in await self.live.in_database(records.load_last_quotes)
+            # only a price from before a split can show whether the source made it
+            if quote.received_at >= oldest or quote.symbol in split
+        ]
+        self.remember(last, held)
         await self.follow()
 
-    def remember(
-        self,
-        last: Iterable[tuple[records.Version, Quote]],
-        oldest: datetime,
-        held: Iterable[Held],
-    ) -> None:
+    def remember(self, last: Iterable[Quote], held: Iterable[Held]) -> None:
         """Give the feed the last prices of the previous feed, to compare its first prices with."""
         real = {name for name, provider in self.providers.items() if not provider.invented}
-        recent = (
-            quote for _, quote in last if quote.provider in real and quote.received_at >= oldest
-        )
-        self.feed.remember(recent, held)
+        self.feed.remember((quote for quote in last if quote.provider in real), held)
 
     async def follow(self, edited: Edited = None) -> None:
-        """Give the feed the active symbols with their codes, and what operators decided.
+        """Give the feed the active symbols with their codes, their splits, and decisions.
 
         Read those of the symbols that may have been edited, or of all.
         """
@@ -253,6 +251,7 @@ class Leader:
         if self.feed.chains and self.chains.keys() - self.feed.chains.keys():
             await self.history.resume()  # before the first quote of a renamed symbol
         self.feed.follow(self.providers.values(), self.chains, acted)
+        self.feed.follow_splits(await self.live.in_database(records.load_splits))
         self.feed.decide(await self.live.in_database(records.load_decisions))
 
     def symbols_changed(self, edited: Edited) -> None:
@@ -287,7 +286,4 @@ class Leader:
     async def learn(self, sizes: dict[str, Decimal]) -> None:
         """Store tick sizes and let every process read them."""
         saved = await self.live.in_database(records.save_tick_sizes, sizes)
-        if saved:
-            things = [(Change.What.SYMBOL, key) for key in saved]
-            await self.live.in_database(journal.enter, things)
-            await layer.send_change()
+        await changes.announce(self.live.in_database, saved)

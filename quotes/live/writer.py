@@ -17,7 +17,7 @@ from quotes.candles.tending import CandleHistory
 from quotes.feed import records
 from quotes.feed.batch import Batch
 from quotes.feed.feed import Feed
-from quotes.live import layer, lease
+from quotes.live import changes, layer, lease
 from quotes.providers import Provider
 from quotes.quote import Quote
 
@@ -116,7 +116,8 @@ class Writer:
 
     async def _write_held_prices(self) -> None:
         if held := self.feed.held_prices():
-            await self.in_database(records.save_held_prices, held)
+            split = await self.in_database(records.save_held_prices, held)
+            await changes.announce(self.in_database, split)
             self.feed.held_prices_stored(held)
 
     async def _write_uses(self) -> None:

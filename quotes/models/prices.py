@@ -52,6 +52,7 @@ class HeldPrice(models.Model):
         DROPPED = "dropped", _("dropped")
         ACCEPTED = "accepted", _("accepted by hand")
         REJECTED = "rejected", _("rejected by hand")
+        SPLIT = "split", _("accepted as a split")
         NO_PRICE = "no_price", _("no price")
         CROSSED = "crossed", _("bid above ask")
 
@@ -71,6 +72,7 @@ class HeldPrice(models.Model):
     outcome = models.CharField(_("outcome"), max_length=10, choices=Outcome)
     # the largest change, as a fraction, that needed no confirmation
     limit = models.CharField(max_length=20, blank=True)
+    split = models.CharField(max_length=15, blank=True)  # that explains it, or was expected: 4:1
     wire = models.JSONField(null=True, editable=False)  # the quote
     # what an operator decided; the feed reads it, and then the outcome follows
     decision = models.CharField(max_length=10, choices=Decision, blank=True)

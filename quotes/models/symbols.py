@@ -278,6 +278,10 @@ class Split(models.Model):
         validators=[at_least_one, no_more_shares],
         help_text=_("1 if one share became four; 10 if ten shares became one."),
     )
+    entered_at = models.DateTimeField(auto_now_add=True, null=True)
+    # when the feed saw a price that is explained by it, and this price
+    confirmed_at = models.DateTimeField(null=True, blank=True, editable=False)
+    price = models.CharField(max_length=64, blank=True, editable=False)
 
     class Meta:
         ordering = ("day",)

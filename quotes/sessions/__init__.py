@@ -132,6 +132,20 @@ def day_of(exchange: str, kind: str, made_at: datetime) -> date:
     return made_at.astimezone(zone(exchange, kind) or UTC).date()
 
 
+def last_traded_day(exchange: str, kind: str, now: datetime) -> date:
+    """Return the newest day of a market whose regular trading has ended.
+
+    If its hours are not known, or it never closes, that is the day before, in UTC.
+    """
+    line = _timeline_of(exchange, kind)
+    trading = line.trading_before(now) if line else None
+    if line and trading and trading[1] > now:
+        trading = line.trading_before(trading[0] - timedelta.resolution)
+    if trading is None:
+        return now.astimezone(UTC).date() - DAY
+    return day_of(exchange, kind, trading[0])
+
+
 def is_after_day(exchange: str, kind: str, ends: datetime, made_at: datetime) -> bool:
     """Return whether a price is from a later day of trading than the one that ended at `ends`.
 

@@ -17,13 +17,13 @@ from django.db import OperationalError, connection
 
 from quotes import live
 from quotes.candles import archive
-from quotes.live import changes
+from quotes.live import changes, lease
 from quotes.live.live import Live
 from quotes.models import HeldPrice, LastQuote, ProviderSymbol, Symbol
 from quotes.quote import Quote, utc_now
 from quotes.quote.wire import to_wire
 from quotes.staff.deciding import decide
-from tests.servers import PATIENCE
+from tests.servers import PATIENCE, until
 from tests.sockets import Page
 from tests.stubs.coinbase import Coinbase
 from tests.test_consumers import lasts, opened, update
@@ -139,6 +139,38 @@ async def test_an_operator_accepts_and_rejects_held_prices(
             for last in ("64003.50", "64004.50", "119802.25"):
                 await stub.tick("BTC-USD", last)
             assert lasts(await update(page)) == {"BTC-USD": "119802.25"}
+        finally:
+            await page.disconnect()
+            await live.stop()
+
+
+async def test_a_split_that_was_entered_ahead_is_confirmed_by_its_price(
+    bitcoin: None, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("quotes.candles.tending.MAINTAIN_EVERY", 3600.0)  # no candles
+    channel_layers.backends = {}
+    symbol = await Symbol.objects.aget()
+    async with Coinbase(heartbeat=0.02) as stub:
+        settings.QUOTES = settings.QUOTES | fetching_from(stub) | {"PACE": 0.02}
+        page, _ = await opened("/ws/quotes/?symbols=BTC-USD")
+        try:
+            await stub.until(lambda: stub.requests[STATS] and stub.subscriptions)
+            await stub.tick("BTC-USD", "64001.50")
+            while lasts(await update(page)) != {"BTC-USD": "64001.50"}:
+                pass
+            number = await sync_to_async(lease.changes)()
+            split = await symbol.splits.acreate(day=utc_now().date(), new=4)
+            await until(lambda: live.current().changes > number)
+            await stub.tick("BTC-USD", "16000.25")
+            while lasts(await update(page)) != {"BTC-USD": "16000.25"}:
+                pass
+            async with asyncio.timeout(PATIENCE):
+                while split.confirmed_at is None:
+                    await asyncio.sleep(0.01)
+                    await split.arefresh_from_db()
+            assert split.price == "16000.25"
+            row = await HeldPrice.objects.aget()
+            assert (row.outcome, row.split, row.before) == ("split", "4:1", "64001.50")
         finally:
             await page.disconnect()
             await live.stop()
