@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
-from django.db import transaction
 from django.db.models import DecimalField, Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
@@ -15,13 +14,14 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.http import content_disposition_header
-from django.utils.translation import get_language, gettext, ngettext
+from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext_lazy as _
 
 from quotes import catalogue, conf, formats, sessions
 from quotes.addresses import Address
 from quotes.admin.aliases import AliasInline
 from quotes.admin.attention import AttentionFilter
+from quotes.admin.bulk import ChangesInBulk
 from quotes.admin.codes import CodeRows, ProviderSymbolInline, given_codes
 from quotes.admin.contradictions import fixed, without_hours
 from quotes.admin.find import FindsSymbols
@@ -90,7 +90,7 @@ class NotFoundFilter(admin.SimpleListFilter):
 
 
 @admin.register(Symbol)
-class SymbolAdmin(FindsSymbols, ListAdmin):
+class SymbolAdmin(ChangesInBulk, FindsSymbols, ListAdmin):
     """Symbols, which can be searched, filtered and switched on and off."""
 
     empty_text = _(
@@ -117,8 +117,8 @@ class SymbolAdmin(FindsSymbols, ListAdmin):
     form = SymbolForm
     change_form_template = "quotes/admin/symbol_form.html"
     formfield_overrides: ClassVar = {DecimalField: {"form_class": PlainDecimalField}}
-    actions = ("switch_on", "switch_off", "save_as_csv")
-    readonly_fields = ("found_by_none",)
+    actions = (*ChangesInBulk.bulk_actions, "save_as_csv")
+    readonly_fields = ("found_by_none", "why_off")
     inlines = (ProviderSymbolInline, BoardsInline, SplitInline, AliasInline)
     fieldsets = (
         (None, {"fields": ("code", "name", "kind", "exchange", "currency", "active")}),
@@ -169,11 +169,14 @@ class SymbolAdmin(FindsSymbols, ListAdmin):
         return super().render_change_form(request, context, *args, **kwargs)
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Return the fields; the first one of a symbol that was not found states it."""
+        """Return the fields; the first one of a symbol that was switched off states why."""
         first, *others = super().get_fieldsets(request, obj)
-        if obj is None or not obj.not_found_at:
+        why = (
+            "found_by_none" if obj and obj.not_found_at else "why_off" if obj and obj.reason else ""
+        )
+        if not why:
             return [first, *others]
-        return [(first[0], {"fields": ("found_by_none", *first[1]["fields"])}), *others]
+        return [(first[0], {"fields": (why, *first[1]["fields"])}), *others]
 
     @admin.display(description=_("not found"))
     def found_by_none(self, symbol: Symbol) -> str:
@@ -183,6 +186,11 @@ class SymbolAdmin(FindsSymbols, ListAdmin):
             "below, and check “Active” to switch it on again."
         )
         return format_html("{}<br>{}", words % {"day": day_not_found(symbol)}, symbol.not_found)
+
+    @admin.display(description=_("switched off"))
+    def why_off(self, symbol: Symbol) -> str:
+        """Return why an operator switched a symbol off."""
+        return symbol.reason
 
     def get_urls(self) -> list[URLPattern]:
         """Return the addresses of Django's pages, and of those to merge a symbol or load a file."""
@@ -251,16 +259,6 @@ class SymbolAdmin(FindsSymbols, ListAdmin):
         count = '<span title="{}">{}</span> <span class="visually-hidden">{}</span>'
         return format_html(count, listed, len(rows), listed)
 
-    @admin.action(description=_("Switch on"), permissions=["change"])
-    def switch_on(self, request: HttpRequest, chosen: QuerySet[Symbol]) -> None:
-        """Switch the chosen symbols on."""
-        self._switch(request, chosen, active=True)
-
-    @admin.action(description=_("Switch off"), permissions=["change"])
-    def switch_off(self, request: HttpRequest, chosen: QuerySet[Symbol]) -> None:
-        """Switch the chosen symbols off."""
-        self._switch(request, chosen, active=False)
-
     @admin.action(description=_("Save as CSV"), permissions=["view"])
     def save_as_csv(self, request: HttpRequest, chosen: QuerySet[Symbol]) -> HttpResponse:
         """Return the chosen symbols as a file that `loadcatalogue` can load."""
@@ -268,16 +266,6 @@ class SymbolAdmin(FindsSymbols, ListAdmin):
         name = f"symbols-{timezone.localdate():%Y-%m-%d}.csv"
         headers = {"Content-Disposition": content_disposition_header(True, name)}
         return HttpResponse(content, content_type="text/csv; charset=utf-8", headers=headers)
-
-    def _switch(self, request: HttpRequest, chosen: QuerySet[Symbol], *, active: bool) -> None:
-        with transaction.atomic():
-            for symbol in chosen:
-                symbol.active = active
-                symbol.save(update_fields=["active"])
-                self.log_change(request, symbol, [{"changed": {"fields": ["active"]}}])
-        on = ngettext("%d symbol switched on.", "%d symbols switched on.", len(chosen))
-        off = ngettext("%d symbol switched off.", "%d symbols switched off.", len(chosen))
-        self.message_user(request, (on if active else off) % len(chosen))
 
 
 def moving(symbol: Symbol) -> Live | None:

@@ -86,19 +86,19 @@ class Notice:
 
 
 def changed(sender: type[models.Model], instance: models.Model, using: str, **kwargs: Any) -> None:
-    """After the transaction, notify every process once that a row changed."""
-    note(THINGS[sender](instance), using)
+    """After the transaction, notify every process once."""
+    notify([THINGS[sender](instance)], using)
 
 
-def note(thing: Thing, using: str = DEFAULT_DB_ALIAS) -> None:
-    """After the transaction, notify every process once that a thing changed."""
+def notify(things: Collection[Thing], using: str = DEFAULT_DB_ALIAS) -> None:
+    """After the transaction, notify every process once that these things changed."""
     connection = transaction.get_connection(using)
     # a form saves a board and its hundred positions in one transaction
     waiting = (each for _, each, *_ in connection.run_on_commit if isinstance(each, Notice))
     notice = next(waiting, None)
     if is_new := notice is None:
         notice = Notice(journal.mark(using) if connection.in_atomic_block else None)
-    notice.things.add(thing)
+    notice.things.update(things)
     if is_new:
         transaction.on_commit(notice, using=using, robust=True)
 

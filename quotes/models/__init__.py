@@ -1,6 +1,7 @@
 """Models: symbols and boards, their newest quotes and candles, and the state of the feed."""
 
 from quotes.models.boards import Board, BoardSymbol
+from quotes.models.bulk import BulkChange
 from quotes.models.candles import Candle, CandleSpan, with_its_symbol
 from quotes.models.feed import Change, FeedLease, ProviderUse
 from quotes.models.instruments import Instrument, InstrumentList, InstrumentTerm
@@ -12,6 +13,7 @@ __all__ = [
     "Alias",
     "Board",
     "BoardSymbol",
+    "BulkChange",
     "Candle",
     "CandleSpan",
     "Change",

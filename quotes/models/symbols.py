@@ -110,6 +110,8 @@ class Symbol(models.Model):
     # when the feed switched it off, and the answers of its providers
     not_found_at = models.DateTimeField(_("not found"), null=True, blank=True, editable=False)
     not_found = models.TextField(_("reason"), blank=True, editable=False)
+    # of the operator who switched it off
+    reason = models.CharField(_("reason"), max_length=200, blank=True, default="", editable=False)
 
     class Meta:
         ordering = ("code",)
@@ -120,11 +122,11 @@ class Symbol(models.Model):
         return self.code
 
     def save(self, *args: Any, update_fields: Iterable[str] | None = None, **given: Any) -> None:
-        """Save the symbol. If it is active, forget that its providers did not find it."""
-        if self.active and self.not_found_at:
-            self.not_found_at, self.not_found = None, ""
+        """Save the symbol. If it is active, forget why it was switched off."""
+        if self.active and (self.not_found_at or self.reason):
+            self.not_found_at, self.not_found, self.reason = None, "", ""
             if update_fields is not None:
-                update_fields = {*update_fields, "not_found_at", "not_found"}
+                update_fields = {*update_fields, "not_found_at", "not_found", "reason"}
         super().save(*args, update_fields=update_fields, **given)
 
     def get_absolute_url(self) -> str:

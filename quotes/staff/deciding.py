@@ -27,6 +27,6 @@ def decide(
     decided = [row for row in found if row.may(decision, now)]
     for row in decided:
         row.decision, row.decided_by, row.decided_at = decision, user, now
-        changes.note((Change.What.SYMBOL, row.symbol_id))
+        changes.notify([(Change.What.SYMBOL, row.symbol_id)])
     HeldPrice.objects.bulk_update(decided, ["decision", "decided_by", "decided_at"])
     return decided, [row for row in found if row not in decided]

@@ -34,7 +34,9 @@ ROWS = """
 import json
 from datetime import date, time, timedelta
 from django.utils import timezone
+from django.contrib.auth import get_user_model
 from quotes.live.missing import switch_off
+from quotes.staff.bulk import Plan, Switch, carry_out
 from quotes.models import Board, HeldPrice, MarketDay, Override, Symbol
 kept = ("BTC-USD", "ETH-USD", "SHIB-USD", "AAPL", "MSFT")
 Symbol.objects.exclude(code__in=kept).delete()
@@ -50,6 +52,10 @@ held = HeldPrice.objects.create(
 hours = {"opens": time(10), "closes": time(16)}
 day = MarketDay.objects.create(venue="XKRX", day=date(2027, 11, 18), **hours)
 rows = {"symbol": bitcoin, "board": Board.objects.get(slug="crypto"), "heldprice": held}
+owner = get_user_model().objects.get()
+chosen = Symbol.objects.filter(code="MSFT")
+reason = Switch(active=False, reason="Test")
+rows["bulk"] = carry_out(reason, chosen, Plan.of(reason, chosen).seal, owner)
 rows |= {"override": note, "lost": Symbol.objects.get(code="SHIB-USD")}
 print(json.dumps({name: row.pk for name, row in {**rows, "marketday": day}.items()}))
 """
@@ -70,6 +76,8 @@ PAGES = {
     "load": f"{QUOTES}/symbol/load/",
     "merge": f"{QUOTES}/symbol/{{symbol}}/merge/",
     "merge to confirm": f"{QUOTES}/symbol/{{symbol}}/merge/?into={{lost}}",
+    "bulk changes": f"{QUOTES}/bulkchange/",
+    "undo of a bulk change": f"{QUOTES}/bulkchange/{{bulk}}/undo/",
     "deletion": f"{QUOTES}/symbol/{{symbol}}/delete/",
     "history": f"{QUOTES}/symbol/{{symbol}}/history/",
     "password": "/admin/password_change/",
@@ -289,6 +297,48 @@ def test_the_deletion_of_symbols_from_their_list_has_no_fault(office: Site, desk
     desk.get_by_role("button", name="Go").click()
     desk.get_by_role("heading", name="Delete multiple objects").wait_for()
     assert not findings(desk)
+
+
+def test_symbols_are_switched_off_and_back_by_keyboard_without_a_fault(office: Site, desk: Page):
+    address = f"{office.url}{QUOTES}/symbol/?q=ETH"
+    desk.goto(address)
+    desk.locator(".action-select").first.check()
+    desk.get_by_label("Action:").select_option("switch_off")
+    desk.get_by_role("button", name="Go").press("Enter")
+    desk.get_by_role("heading", name="What would change").wait_for()
+    desk.get_by_role("button", name="Switch off: 1 symbol").press("Enter")
+    desk.get_by_text("This field is required.").wait_for()
+    assert not findings(desk)
+    desk.get_by_label("Reason").fill("Delisted")
+    desk.get_by_label("Reason").press("Enter")
+    message = desk.locator(".messagelist .success")
+    expect(message).to_have_text("Switch off: Delisted: 1 symbol changed. Undo")
+    assert not desk.get_by_label("Active: ETH-USD").is_checked()
+    message.get_by_role("link", name="Undo").press("Enter")
+    desk.get_by_role("button", name="Undo").press("Enter")
+    expect(message).to_have_text("1 symbol is as before.")
+    assert not findings(desk)
+    desk.goto(address)
+    assert desk.get_by_label("Active: ETH-USD").is_checked()
+
+
+@pytest.mark.parametrize(
+    ("action", "field", "value"),
+    [("move", "Board", "Crypto"), ("order", "First", "kraken (off)")],
+)
+def test_a_preview_with_a_choice_has_no_fault(
+    office: Site, desk: Page, action: str, field: str, value: str
+):
+    desk.goto(f"{office.url}{QUOTES}/symbol/")
+    desk.locator("#action-toggle").check()
+    desk.get_by_label("Action:").select_option(action)
+    desk.get_by_role("button", name="Go").click()
+    desk.get_by_label(field).select_option(value)
+    desk.get_by_role("button", name="Show what would change").click()
+    desk.get_by_role("heading", name="What would change").wait_for()
+    assert not findings(desk)
+    desk.set_viewport_size({"width": 768, "height": 900})
+    assert desk.evaluate("document.documentElement.scrollWidth") <= 768
 
 
 def test_a_field_names_what_to_choose_until_it_has_a_symbol(office: Site, desk: Page):

@@ -1,0 +1,349 @@
+"""Actions of the admin that change many symbols: a preview, one write, and an undo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import path, reverse
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+from django.views import View
+
+from quotes import conf
+from quotes.admin.arranging import listed
+from quotes.admin.codes import choices
+from quotes.admin.lists import ListAdmin
+from quotes.codes import validate_text
+from quotes.models import Board, BulkChange, Symbol
+from quotes.staff.bulk import (
+    ASPECTS,
+    Action,
+    Changing,
+    Chosen,
+    Order,
+    Placing,
+    Plan,
+    Refused,
+    Switch,
+    Undo,
+    carry_out,
+    too_late,
+)
+
+MAX_SHOWN = 50  # symbols of a preview
+SEALED = "seal"  # the field of a preview that the next request confirms
+
+
+class ReasonForm(forms.Form):
+    """Why symbols are switched off."""
+
+    reason = forms.CharField(
+        label=_("Reason"),
+        max_length=200,
+        validators=[validate_text],
+        help_text=_("The form and the history of each symbol show it. Visitors do not see it."),
+    )
+
+
+class BoardForm(forms.Form):
+    """The board on which symbols are put, or from which they are removed."""
+
+    board = forms.ModelChoiceField(Board.objects.all(), label=_("Board"))
+
+
+class OrderForm(forms.Form):
+    """The providers that come first."""
+
+    first = forms.ChoiceField(label=_("First"), required=False)
+    second = forms.ChoiceField(
+        label=_("Second"), required=False, help_text=_("Left out for symbols without its code.")
+    )
+    third = forms.ChoiceField(label=_("Third"), required=False)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        default = _("Order of the settings: %(names)s")
+        named = default % {"names": ", ".join(conf.get("PROVIDERS"))}
+        for name, empty in (("first", named), ("second", "---------"), ("third", "---------")):
+            field: Any = self.fields[name]
+            field.choices = [("", empty), *choices().items()]
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse a provider that is chosen twice, and a second one without a first one."""
+        given = [self.cleaned_data.get(name, "") for name in self.fields]
+        chosen = [name for name in given if name]
+        if len(chosen) != len(set(chosen)):
+            raise forms.ValidationError(_("Choose each provider only once."))
+        if chosen and not given[0]:
+            self.add_error("first", _("Choose a first provider, or none at all."))
+        return {"providers": chosen}
+
+
+@dataclass(frozen=True)
+class Offer:
+    """An action that the list of symbols offers: its form, and what is then chosen."""
+
+    action: Action
+    choose: Callable[..., Chosen]
+    form: type[forms.Form] = forms.Form
+    permission: str = "change"
+
+    def in_list(self) -> Callable[..., HttpResponse]:
+        """Return the action for Django's list."""
+
+        @admin.action(description=self.action.label, permissions=[self.permission])
+        def run(model_admin: Any, request: HttpRequest, symbols: Any) -> HttpResponse:
+            return Preview(model_admin, request, symbols, self).answer()
+
+        run.__name__ = self.action.value
+        return run
+
+
+def placing(action: Action) -> Offer:
+    """Return the offer of an action with a board."""
+    return Offer(action, lambda board: Placing(action, board), BoardForm, "place")
+
+
+OFFERS = (
+    Offer(Action.SWITCH_ON, lambda: Switch(active=True)),
+    Offer(Action.SWITCH_OFF, lambda reason="": Switch(active=False, reason=reason), ReasonForm),
+    placing(Action.PUT),
+    placing(Action.MOVE),
+    placing(Action.REMOVE),
+    Offer(Action.ORDER, Order, OrderForm, "order"),
+)
+PERMISSIONS = {offer.action: offer.permission for offer in OFFERS}
+
+
+class Preview:
+    """The page that shows what an action would change, and carries it out when it is confirmed."""
+
+    def __init__(self, model_admin: Any, request: HttpRequest, symbols: Any, offer: Offer) -> None:
+        self.model_admin, self.request, self.offer = model_admin, request, offer
+        self.symbols: QuerySet[Symbol] = symbols
+        self.form = offer.form(request.POST if "look" in request.POST or self.confirms else None)
+
+    @property
+    def confirms(self) -> bool:
+        """Whether the request confirms a preview."""
+        return "carry_out" in self.request.POST
+
+    def answer(self) -> HttpResponse:
+        """Return the preview, or carry it out and return to the list."""
+        if not self.form.is_valid():
+            free = self.offer.form in (forms.Form, ReasonForm)  # that decides no state
+            return self._page(Plan.of(self.offer.choose(), self.symbols) if free else None)
+        chosen = self.offer.choose(**self.form.cleaned_data)
+        if not self.confirms:
+            return self._page(Plan.of(chosen, self.symbols))
+        try:
+            seal = self.request.POST.get(SEALED, "")
+            done = carry_out(chosen, self.symbols, seal, self.request.user)
+        except Refused as refusal:
+            return self._page(Plan.of(chosen, self.symbols), str(refusal))
+        self.model_admin.message_user(self.request, in_words(done), messages.SUCCESS)
+        return redirect(self.request.get_full_path())
+
+    def _page(self, plan: Plan | None, refusal: str = "") -> HttpResponse:
+        shown = plan.changing[:MAX_SHOWN] if plan else []
+        context = {
+            **self.model_admin.admin_site.each_context(self.request),
+            "title": self.offer.action.label,
+            "opts": Symbol._meta,
+            "media": self.model_admin.media + self.form.media,
+            "form": self.form,
+            "selected": [
+                ("action", self.offer.action.value),
+                ("select_across", self.request.POST.get("select_across", "0")),
+                *((ACTION_CHECKBOX_NAME, key) for key in self._keys()),
+            ],
+            "plan": plan,
+            "label": gettext(plan.aspect.label) if plan else "",
+            "shown": rows(plan, shown) if plan else [],
+            "left_out": len(plan.changing) - len(shown) if plan else 0,
+            "impossible": impossible(plan) if plan else [],
+            "refusal": refusal,
+        }
+        return render(self.request, "quotes/admin/bulk.html", context)
+
+    def _keys(self) -> list[str]:
+        """Return the keys of the chosen rows; with all of a search, Django needs one of them."""
+        keys = self.request.POST.getlist(ACTION_CHECKBOX_NAME)
+        return keys[:1] if self.request.POST.get("select_across") == "1" else keys
+
+
+def rows(plan: Plan | Undo, changing: Iterable[Changing]) -> list[tuple[str, str, str]]:
+    """Return the code and the states of symbols in words."""
+    text = plan.aspect.text
+    return [(each.code, text(each.before), text(each.after)) for each in changing]
+
+
+def impossible(plan: Plan) -> list[tuple[str, int, str]]:
+    """Return each reason why symbols can't be changed, with their number and their codes."""
+    return [(reason, len(codes), listed(codes)) for reason, codes in plan.impossible.items()]
+
+
+def in_words(done: BulkChange) -> SafeString:
+    """Return what was changed, with a link to its undo."""
+    if not done.count:
+        return format_html("{}", gettext("Nothing was changed."))
+    text = ngettext("%d symbol changed", "%d symbols changed", done.count) % done.count
+    link = reverse("admin:quotes_bulkchange_undo", args=[done.pk])
+    return format_html('{}: {}. <a href="{}">{}</a>', done, text, link, gettext("Undo"))
+
+
+class ChangesInBulk(admin.ModelAdmin):
+    """A list of symbols with our actions. Its actions need the rights to do the same one by one."""
+
+    bulk_actions: ClassVar = tuple(offer.in_list() for offer in OFFERS)
+
+    def has_place_permission(self, request: HttpRequest) -> bool:
+        """Return whether somebody may put symbols on boards and remove them."""
+        return self._may(request, "change_symbol", "add_boardsymbol", "delete_boardsymbol")
+
+    def has_order_permission(self, request: HttpRequest) -> bool:
+        """Return whether somebody may order the providers of symbols."""
+        return self._may(request, "change_symbol", "change_providersymbol")
+
+    def _may(self, request: HttpRequest, *rights: str) -> bool:
+        user: Any = request.user
+        return bool(user.has_perms([f"quotes.{right}" for right in rights]))
+
+
+class UndoView(View):
+    """What the undo of a bulk change would change back, and its confirmation."""
+
+    model_admin: Any = None
+
+    def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        """Find the bulk change; only those who may do it may undo it."""
+        super().setup(request, *args, **kwargs)
+        self.done = get_object_or_404(BulkChange, pk=kwargs["pk"])
+        if not self.model_admin.may_undo(request, self.done):
+            raise PermissionDenied
+
+    def get(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Show what would be changed back."""
+        undo = Undo(self.done) if self.done.undoable else None
+        shown = undo.restored[:MAX_SHOWN] if undo else []
+        context = {
+            **self.model_admin.admin_site.each_context(request),
+            "title": gettext("Undo “%(change)s”") % {"change": self.done},
+            "opts": Symbol._meta,
+            "media": self.model_admin.media,
+            "done": self.done,
+            "undo": undo,
+            "label": gettext(ASPECTS[self.done.action].label),
+            "shown": rows(undo, shown) if undo else [],
+            "left_out": len(undo.restored) - len(shown) if undo else 0,
+            "left": listed(undo.left) if undo else "",
+            "refusal": "" if undo else too_late(self.done),
+        }
+        return render(request, "quotes/admin/undo.html", context)
+
+    def post(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Change the symbols back."""
+        try:
+            undo = Undo.carry_out(pk, request.user)
+        except Refused as refusal:
+            self.model_admin.message_user(request, str(refusal), messages.ERROR)
+            return redirect("admin:quotes_bulkchange_changelist")
+        count = len(undo.restored)
+        text = ngettext("%d symbol is as before.", "%d symbols are as before.", count) % count
+        self.model_admin.message_user(request, text, messages.SUCCESS)
+        if undo.left:
+            text = gettext("Changed or deleted since then, and left as they are: %(codes)s.")
+            codes = {"codes": listed(undo.left)}
+            self.model_admin.message_user(request, text % codes, messages.WARNING)
+        return redirect("admin:quotes_bulkchange_changelist")
+
+
+@admin.register(BulkChange)
+class BulkChangeAdmin(ListAdmin):
+    """The bulk changes of the last month, each with its undo. The list of symbols leads to it."""
+
+    empty_text = _(
+        "No symbols were changed in bulk in the last 30 days. Choose symbols in their list, and "
+        "then an action."
+    )
+    list_display_links = None
+    fields = ("at", "by", "action", "detail", "count", "undone_at", "undone_by")
+    list_per_page = 50
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[BulkChange]:
+        """Read the changes without the states of their symbols, which may be large."""
+        changes: QuerySet[BulkChange] = super().get_queryset(request)
+        return changes.defer("symbols")
+
+    def get_urls(self) -> list[Any]:
+        """Return the address of the list, and those of the undos."""
+        undo = self.admin_site.admin_view(UndoView.as_view(model_admin=self))
+        return [path("<int:pk>/undo/", undo, name="quotes_bulkchange_undo"), *super().get_urls()]
+
+    def get_model_perms(self, request: HttpRequest) -> dict[str, bool]:
+        """Return no right, so that the home page has no entry for it."""
+        return {}
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return whether somebody may see symbols."""
+        return bool(self._symbols.has_view_permission(request))
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Return False: only actions add bulk changes."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return False: nobody edits the record."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return False: nobody deletes the record."""
+        return False
+
+    def may_undo(self, request: HttpRequest, done: BulkChange) -> bool:
+        """Return whether somebody may do what an undo does."""
+        allowed = getattr(self._symbols, f"has_{PERMISSIONS[Action(done.action)]}_permission")
+        return bool(allowed(request))
+
+    @property
+    def _symbols(self) -> Any:
+        return self.admin_site.get_model_admin(Symbol)
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        """Return the columns; the last one leads to the undo, for those who may do it."""
+
+        @admin.display(description=_("Undo"))
+        def undo(done: BulkChange) -> str:
+            return self._undo(request, done)
+
+        return ("at", "by", "what", "count", undo)
+
+    def _undo(self, request: HttpRequest, done: BulkChange) -> str:
+        if done.undone_at:
+            at = date_format(timezone.localtime(done.undone_at), "SHORT_DATETIME_FORMAT")
+            named = {"user": done.undone_by, "at": at}
+            return gettext("undone by %(user)s, %(at)s") % named
+        if not done.undoable or not self.may_undo(request, done):
+            return ""
+        link = reverse("admin:quotes_bulkchange_undo", args=[done.pk])
+        label = gettext("Undo “%(change)s”") % {"change": done}
+        html = '<a href="{}" aria-label="{}">{}</a>'
+        return format_html(html, link, label, gettext("Undo"))
+
+    @admin.display(description=_("what"))
+    def what(self, done: BulkChange) -> str:
+        """Return what was done."""
+        return str(done)

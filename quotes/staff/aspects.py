@@ -1,0 +1,187 @@
+"""Aspects: what a bulk change reads and writes of many symbols, as values that JSON can keep."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import islice
+from math import inf
+from typing import Any
+
+from django.utils.translation import gettext, gettext_noop, pgettext
+
+from quotes import conf
+from quotes.live.journal import Thing
+from quotes.models import Board, BoardSymbol, Change, ProviderSymbol, Symbol
+
+AT_ONCE = 900  # keys in a statement: old releases of SQLite accept 999
+
+State = list[Any]
+States = Mapping[int, State]  # by the key of a symbol
+
+
+class Aspect:
+    """A part of symbols that a bulk change changes. `label` is its name in the history."""
+
+    label = ""
+
+    def read(self, keys: Collection[int]) -> dict[int, State]:
+        """Return the states of the symbols that still exist."""
+        raise NotImplementedError
+
+    def write(self, before: States, after: States) -> set[Thing]:
+        """Write new states in place of those before, and return what changed."""
+        raise NotImplementedError
+
+    def text(self, state: State) -> str:
+        """Return a state in words."""
+        raise NotImplementedError
+
+    def compared(self, state: State) -> State:
+        """Return what of a state others must not have changed before an undo."""
+        return state
+
+    def exists(self, state: State) -> bool:
+        """Return whether a state can still be written."""
+        return True
+
+
+class Activity(Aspect):
+    """Whether symbols are active, and why not: active, the operator's reason, and the feed's."""
+
+    label = gettext_noop("active")
+
+    def read(self, keys: Collection[int]) -> dict[int, State]:
+        """Return the states of the symbols that still exist."""
+        names = ("active", "reason", "not_found_at", "not_found")
+        found = {}
+        for some in parts(keys):
+            rows = Symbol.objects.filter(pk__in=some).order_by()
+            for key, active, reason, at, not_found in rows.values_list("pk", *names):
+                found[key] = [active, reason, at.isoformat() if at else None, not_found]
+        return found
+
+    def write(self, before: States, after: States) -> set[Thing]:
+        """Write all symbols with the same state in one statement."""
+        alike = defaultdict(list)
+        for key, state in after.items():
+            alike[tuple(state)].append(key)
+        for (active, reason, at, not_found), keys in alike.items():
+            values: dict[str, Any] = {"active": active, "reason": reason, "not_found": not_found}
+            values["not_found_at"] = datetime.fromisoformat(at) if at else None
+            for some in parts(keys):
+                Symbol.objects.filter(pk__in=some).update(**values)
+        return {(Change.What.SYMBOL, key) for key in after}
+
+    def text(self, state: State) -> str:
+        """Return yes or no, and the reason."""
+        active, reason, _, not_found = state
+        if active:
+            return gettext("yes")
+        return ": ".join(filter(None, (gettext("no"), reason or not_found)))
+
+
+class Places(Aspect):
+    """The boards of symbols, each with the position there."""
+
+    label = gettext_noop("boards")
+
+    def __init__(self) -> None:
+        self.titles = {board.pk: gettext(board.title) for board in Board.objects.all()}
+
+    def read(self, keys: Collection[int]) -> dict[int, State]:
+        """Return the states of the symbols that still exist."""
+        found: dict[int, State] = {}
+        for some in parts(keys):
+            exist = Symbol.objects.filter(pk__in=some).order_by().values_list("pk", flat=True)
+            found |= {key: [] for key in exist}
+            rows = BoardSymbol.objects.filter(symbol__in=some).order_by("board")
+            for key, board, position in rows.values_list("symbol", "board", "position"):
+                found[key].append([board, position])
+        return found
+
+    def write(self, before: States, after: States) -> set[Thing]:
+        """Delete places, and add others."""
+        gone, new = defaultdict(list), []
+        for key, state in after.items():
+            old, now = dict(before[key]), dict(state)
+            for board in old.keys() - now.keys():
+                gone[board].append(key)
+            new += [
+                BoardSymbol(board_id=board, symbol_id=key, position=now[board])
+                for board in now.keys() - old.keys()
+            ]
+        for board, keys in gone.items():
+            for some in parts(keys):
+                BoardSymbol.objects.filter(board=board, symbol__in=some).delete()
+        BoardSymbol.objects.bulk_create(new, batch_size=AT_ONCE)
+        return {(Change.What.BOARD, board) for board in {*gone, *(row.board_id for row in new)}}
+
+    def text(self, state: State) -> str:
+        """Return the titles of the boards, in their order."""
+        there = {board for board, _ in state}
+        titles = [title for board, title in self.titles.items() if board in there]
+        return ", ".join(titles) or pgettext("boards", "none")
+
+    def compared(self, state: State) -> State:
+        """Return the boards: an arranged one is no obstacle."""
+        return [board for board, _ in state]
+
+    def exists(self, state: State) -> bool:
+        """Return whether all boards still exist."""
+        return self.titles.keys() >= {board for board, _ in state}
+
+
+class Providers(Aspect):
+    """The positions of symbols' providers."""
+
+    label = gettext_noop("providers")
+
+    def read(self, keys: Collection[int]) -> dict[int, State]:
+        """Return the states of the symbols that still exist."""
+        found: dict[int, State] = {}
+        for some in parts(keys):
+            exist = Symbol.objects.filter(pk__in=some).order_by().values_list("pk", flat=True)
+            found |= {key: [] for key in exist}
+            rows = ProviderSymbol.objects.filter(symbol__in=some).order_by("provider")
+            for key, provider, position in rows.values_list("symbol", "provider", "position"):
+                found[key].append([provider, position])
+        return found
+
+    def write(self, before: States, after: States) -> set[Thing]:
+        """Write all codes of a provider with the same position in one statement."""
+        alike = defaultdict(list)
+        for key, state in after.items():
+            old = dict(before[key])
+            for provider, position in state:
+                if old[provider] != position:
+                    alike[provider, position].append(key)
+        for (provider, position), keys in alike.items():
+            for some in parts(keys):
+                rows = ProviderSymbol.objects.filter(provider=provider, symbol__in=some)
+                rows.update(position=position)
+        return {(Change.What.SYMBOL, key) for key in after}
+
+    def text(self, state: State) -> str:
+        """Return the providers in their order."""
+        return ", ".join(in_order(state)) or pgettext("providers", "none")
+
+
+def in_order(state: State) -> list[str]:
+    """Return providers in the order in which they are used."""
+    named = conf.get("PROVIDERS")
+
+    def place(row: tuple[str, int | None]) -> tuple[float, float, str]:
+        provider, position = row
+        known = named.index(provider) if provider in named else inf
+        return inf if position is None else position, known, provider
+
+    return [provider for provider, _ in sorted(state, key=place)]
+
+
+def parts(keys: Collection[int]) -> Iterator[Sequence[int]]:
+    """Yield keys, divided into parts that fit into a statement."""
+    rest = iter(keys)
+    while some := list(islice(rest, AT_ONCE)):
+        yield some
