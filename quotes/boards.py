@@ -13,11 +13,15 @@ from zlib import crc32
 from django.db import models
 from django.utils.translation import gettext
 
+from quotes import conf
 from quotes.catalogue import STARTER_BOARDS
 from quotes.codes import comparable
-from quotes.models import Alias, Board, BoardSymbol, Symbol
+from quotes.feed import records
+from quotes.feed.chains import load_chains
+from quotes.models import Alias, Board, BoardSymbol, Override, Symbol
 from quotes.orders import SORTS, Orders
-from quotes.store import State
+from quotes.rules import Chains, Rule, rule_of
+from quotes.store import State, Store
 
 NEIGHBOURS = 5  # of a symbol on its board
 SEARCH_LENGTH = 50  # characters of a search that are read
@@ -34,6 +38,8 @@ class BoardView:
     key: int = 0  # of its row
     kinds: tuple[str, ...] = ()  # of its symbols
     names: str = ""  # another mark, of the names and exchanges of its symbols
+    rule: Rule | None = None  # of a board that fills itself
+    pool: tuple[str, ...] = ()  # from which a ranked board chooses its symbols
 
     @cached_property
     def places(self) -> Mapping[str, int]:
@@ -42,7 +48,7 @@ class BoardView:
 
     def mark_of(self, query: BoardQuery) -> str:
         """Return what changes when a page with this query is to choose its rows again."""
-        by_name = query.search or query.sort.removeprefix("-") == "name"
+        by_name = query.search or (query.sort or self.sort).removeprefix("-") == "name"
         return f"{self.mark}-{self.names}" if by_name and self.names else self.mark
 
     @property
@@ -53,6 +59,15 @@ class BoardView:
         """
         starter, _ = STARTER_BOARDS.get(self.slug, (None, ()))
         return gettext(self.title) if self.title == starter else self.title
+
+    @property
+    def sort(self) -> str:
+        """The order of a ranked board, whose symbols change with their prices; "" for others."""
+        return self.rule.sort if self.rule else ""
+
+    def showing(self, codes: Iterable[str], symbols: Mapping[str, Symbol]) -> BoardView:
+        """Return a ranked board with these symbols. Its mark does not change with their order."""
+        return _marked(replace(self, codes=tuple(sorted(codes))), symbols)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,6 +82,7 @@ class Listed:
     aliases: Mapping[str, str] = field(default_factory=dict)  # former code: code
     # when symbols were switched off because no provider has them
     not_found: Mapping[str, datetime] = field(default_factory=dict)
+    chains: Chains = field(default_factory=dict)
 
     def current(self, code: str) -> str:
         """Return the code that the symbol of a former code has now; any other as it is."""
@@ -81,7 +97,8 @@ class Listed:
     ) -> tuple[BoardView, tuple[str, ...]]:
         """Return the symbols around one on a board, in the order of the board, and this board.
 
-        It is the smallest board that has enough of them. Symbols without a price are left out.
+        It is the smallest board that has enough of them, and no ranked one if there is another.
+        Symbols without a price are left out.
         """
         board = max(self.boards_with(code), key=_nearness, default=BoardView(""))
         codes = [
@@ -91,6 +108,29 @@ class Listed:
             return board, ()
         first = max(0, min(codes.index(code) - NEIGHBOURS // 2, len(codes) - NEIGHBOURS - 1))
         return board, tuple(each for each in codes[first : first + NEIGHBOURS + 1] if each != code)
+
+    def with_boards(self, views: Iterable[BoardView]) -> Listed:
+        """Return the same with these boards in place of those with their slugs."""
+        return replace(self, boards={**self.boards, **{each.slug: each for each in views}})
+
+    def keeping(self, before: Listed) -> Listed:
+        """Return the same with the symbols that ranked boards had before, without those that left.
+
+        Which ones they have next is decided by prices, and not by what was read.
+        """
+        known = {each.key: each.codes for each in before.boards.values() if each.sort}
+        return self.with_boards(
+            board.showing(
+                (code for code in known.get(board.key, ()) if self._allows(board.rule, code)),
+                self.symbols,
+            )
+            for board in self.boards.values()
+            if board.rule and board.sort
+        )
+
+    def _allows(self, rule: Rule, code: str) -> bool:
+        symbol = self.symbols.get(code)
+        return symbol is not None and rule.matches(symbol, self.chains.get(code, ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +186,7 @@ def select(
     orders: Orders,
 ) -> Selection:
     """Choose and order the rows of a board; a page number above the last gives the last page."""
-    found = orders.sorted(board.mark, board.codes, query.sort, states)
+    found = orders.sorted(board.mark, board.codes, query.sort or board.sort, states)
     if query.kind:
         found = [code for code in found if states[code].symbol.kind == query.kind]
     if wanted := comparable(query.search):
@@ -163,37 +203,56 @@ def select(
 
 
 def load_listed() -> Listed:
-    """Read the active symbols, the boards, former and lost codes, in six queries."""
-    symbols = {symbol.code: symbol for symbol in _active_symbols()}
+    """Read the active symbols, the boards, former and lost codes, in eight queries."""
+    symbols = _in_order({symbol.code: symbol for symbol in _active_symbols()})
     boards = list(Board.objects.all())
     codes = _codes({each.pk for each in boards}, symbols)
-    return _listed(symbols, boards, codes, {}, _aliases(Alias.objects.all()))
+    chains = _chains()
+    views = [_view(each, codes, symbols, chains) for each in boards]
+    return _listed(symbols, views, _aliases(Alias.objects.all()), chains)
+
+
+def load_stored() -> tuple[Listed, Store]:
+    """Read what is listed with its last quotes, for a process without live parts."""
+    store, listed = Store(stale_after=conf.get("STALE_AFTER")), load_listed()
+    store.overrides, store.chains = Override.by_code(), listed.chains
+    store.keep(listed.symbols.values())
+    for version, quote in records.load_last_quotes():
+        store.put(version, [quote])
+    return listed, store
 
 
 def load_changes(known: Listed, symbols: Collection[int], boards: Collection[int]) -> Listed:
     """Read these symbols and boards, by their keys; return what is listed with them."""
     before = {code: each for code, each in known.symbols.items() if each.pk in symbols}
     now = {each.code: each for each in _active_symbols().filter(pk__in=symbols)}
-    kept = {code: each for code, each in known.symbols.items() if code not in before} | now
-    moved = {
-        each
-        for each in before.keys() | now.keys()
-        if _placed_as(before.get(each)) != _placed_as(now.get(each))
-    }
+    edited = before.keys() | now.keys()
+    unedited = {code: each for code, each in known.symbols.items() if code not in before}
+    kept = _in_order(unedited | now)
+    chains = {code: each for code, each in known.chains.items() if code not in before}
+    chains |= _chains(edited)
+    moved = {c for c in edited if _placed_as(before.get(c)) != _placed_as(now.get(c))}
     keys = {now[code].pk for code in moved & now.keys()}
     placed = BoardSymbol.objects.filter(symbol__in=keys).values_list("board", flat=True)
     outdated = {*boards, *placed}
-    outdated |= {b.key for b in known.boards.values() if any(code in b.places for code in moved)}
+    for board in known.boards.values():
+        if rule := board.rule:
+            found = rule.find(before, known.chains) or rule.find(now, chains)
+        else:
+            found = tuple(code for code in moved if code in board.places)
+        if found:
+            outdated.add(board.key)
     read = list(Board.objects.all())
     views = {each.key: each for each in known.boards.values() if each.key not in outdated}
+    codes = _codes({each.pk for each in read} - views.keys(), kept)
     named = {code for code, each in now.items() if _named(before.get(code)) != _named(each)}
     for key, view in views.items():
         if any(code in view.places for code in named):
             views[key] = replace(view, names=_names(view, kept))
+    shown = [views.get(each.pk) or _view(each, codes, kept, chains) for each in read]
     aliases = {code: each for code, each in known.aliases.items() if each not in before}
     aliases |= _aliases(Alias.objects.filter(symbol__in=symbols))
-    codes = _codes({each.pk for each in read} - views.keys(), kept)
-    return _listed(kept, read, codes, views, aliases)
+    return _listed(kept, shown, aliases, chains)
 
 
 def _placed_as(symbol: Symbol | None) -> tuple[int, str] | None:
@@ -204,6 +263,11 @@ def _placed_as(symbol: Symbol | None) -> tuple[int, str] | None:
 def _named(symbol: Symbol | None) -> str:
     """Return what a search compares, beside the code."""
     return f"{symbol.name}:{symbol.exchange}" if symbol else ""
+
+
+def _chains(codes: Collection[str] | None = None) -> Chains:
+    chains = load_chains(conf.get("PROVIDERS"), codes)
+    return {code: tuple(chain) for code, chain in chains.items()}
 
 
 def _active_symbols() -> models.QuerySet[Symbol]:
@@ -227,38 +291,50 @@ def _codes(boards: Collection[int], symbols: Mapping[str, Symbol]) -> dict[int, 
 
 def _listed(
     symbols: Mapping[str, Symbol],
-    boards: Iterable[Board],
-    codes: Mapping[int, list[str]],
-    views: Mapping[int, BoardView],  # that did not change, by the keys of the boards
+    boards: Iterable[BoardView],
     aliases: Mapping[str, str],
+    chains: Chains,
 ) -> Listed:
-    found = [
-        views.get(each.pk)
-        or _marked(
-            BoardView(each.slug, each.title, tuple(codes.get(each.pk, ())), key=each.pk), symbols
-        )
-        for each in boards
-    ]
-    in_order = {code: symbols[code] for code in sorted(symbols)}  # as no database sorts for all
     lost = Symbol.objects.filter(active=False, not_found_at__isnull=False)
     return Listed(
-        in_order,
-        {each.slug: each for each in found},
+        symbols,
+        {each.slug: each for each in boards},
         aliases,
         not_found={each.code: each.not_found_at for each in lost if each.not_found_at},
+        chains=chains,
     )
 
 
-def _nearness(board: BoardView) -> tuple[int, int]:
+def _in_order(symbols: Mapping[str, Symbol]) -> dict[str, Symbol]:
+    return {code: symbols[code] for code in sorted(symbols)}  # as no database sorts for all
+
+
+def _view(
+    board: Board,
+    placed: Mapping[int, list[str]],  # codes by the keys of boards
+    symbols: Mapping[str, Symbol],
+    chains: Chains,
+) -> BoardView:
+    """Return a board with the symbols of its places, or with those that its rule finds."""
+    view = BoardView(board.slug, board.title, key=board.pk, rule=rule_of(board))
+    if view.rule is None:
+        return _marked(replace(view, codes=tuple(placed.get(board.pk, ()))), symbols)
+    found = view.rule.find(symbols, chains)
+    view = replace(view, pool=found) if view.sort else replace(view, codes=found)
+    return _marked(view, symbols)
+
+
+def _nearness(board: BoardView) -> tuple[bool, int, int]:
     """Return how well a board shows a symbol's neighbours: best is a small one with enough."""
     size = len(board.codes)
-    return min(size, NEIGHBOURS + 1), -size
+    return not board.sort, min(size, NEIGHBOURS + 1), -size
 
 
 def _marked(board: BoardView, symbols: Mapping[str, Symbol]) -> BoardView:
-    shown = [board.title, *(f"{code}:{symbols[code].kind}" for code in board.codes)]
+    symbols_shown = [f"{code}:{symbols[code].kind}" for code in board.codes]
+    mark = _digest([board.title, repr(board.rule), *symbols_shown])
     kinds = tuple(dict.fromkeys(symbols[code].kind for code in board.codes))
-    return replace(board, mark=_digest(shown), kinds=kinds, names=_names(board, symbols))
+    return replace(board, mark=mark, kinds=kinds, names=_names(board, symbols))
 
 
 def _names(board: BoardView, symbols: Mapping[str, Symbol]) -> str:

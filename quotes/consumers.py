@@ -6,6 +6,7 @@ layer would be read once per visitor, and each dispatch passes through the one d
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -48,6 +49,7 @@ class QuotesConsumer(AsyncWebsocketConsumer):
         watch = self.address.watch(self.live.listed)
         self.subscriber = self.live.hub.subscribe(watch, self.base_send)
         self.live.on_change.add(self.symbols_changed)
+        self.live.ranking.on_choice.add(self.boards_changed)
         self.renew_rows(self.subscriber)
         if self.address.seen:
             self.sight = Sight(self.send_mark, self.rest)
@@ -71,6 +73,7 @@ class QuotesConsumer(AsyncWebsocketConsumer):
         if self.subscriber:
             self.live.hub.unsubscribe(self.subscriber)
             self.live.on_change.discard(self.symbols_changed)
+            self.live.ranking.on_choice.discard(self.boards_changed)
             self.subscriber = None
         if self.sight:
             self.sight.end()
@@ -126,6 +129,11 @@ class QuotesConsumer(AsyncWebsocketConsumer):
             self.renew_rows(self.subscriber)
         else:
             self.watch_again(self.subscriber)
+
+    def boards_changed(self, slugs: Collection[str]) -> None:
+        """Update the page if its board is one of these."""
+        if self.address.board in slugs:
+            self.symbols_changed()
 
     def renew_rows(self, subscriber: Subscriber) -> None:
         """Replace the page's rows if its board changed since it chose them."""

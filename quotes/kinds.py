@@ -24,6 +24,7 @@ class Kind(NamedTuple):
     settles_in: int | None = None
     figures: int | None = None  # significant figures of a price without a tick size
     points: bool = False  # whether its price is a number of points, not of money
+    has_turnover: bool = False  # whether its volume times its price is an amount of money
     fraction: int | None = None  # 256 if prices may be multiples of 1/256, as those of Treasuries
 
     def is_price(self, number: Decimal) -> bool:
@@ -43,9 +44,9 @@ class Kind(NamedTuple):
 
 # By convention, currency pairs have five significant figures, and a sixth for tenths of a pip.
 KINDS = {
-    "crypto": Kind(60, 0.3, venue=ALL_DAY, reference="rolling_24h"),
-    "stock": Kind(900, 0.3),
-    "etf": Kind(900, 0.2),
+    "crypto": Kind(60, 0.3, venue=ALL_DAY, reference="rolling_24h", has_turnover=True),
+    "stock": Kind(900, 0.3, has_turnover=True),
+    "etf": Kind(900, 0.2, has_turnover=True),
     # Nasdaq publishes index values until 17:16.
     "index": Kind(900, 0.1, extended=False, counts_volume=False, settles_in=7200, points=True),
     "fund": Kind(PRICED_DAILY, 0.1, venue=NO_HOURS, extended=False, counts_volume=False),

@@ -22,13 +22,14 @@ SORTS: dict[str, Callable[[State], Any]] = {
     "volume": lambda state: _of(state, "volume"),
     "time": lambda state: state.quote and state.quote.time,
 }
+KEYS = SORTS | {"turnover": lambda state: state.turnover}  # boards may have more than visitors
 MOST_ORDERS = 20  # that are kept
 MOST_MOVED = 1000  # rows that find their new place one by one; if more changed, all are sorted
 SORT_EVERY = 1.0  # seconds between two times that all are sorted; until then the order stays
 
 
 class Order:
-    """Some symbols, sorted by one of SORTS; with "-" before it, descending.
+    """Some symbols, sorted by one of KEYS; with "-" before it, descending.
 
     Symbols without a value come last in both directions. Equal ones keep the order given.
     """
@@ -36,7 +37,7 @@ class Order:
     def __init__(self, codes: Sequence[str], sort: str) -> None:
         self.codes = codes
         self.places = {code: place for place, code in enumerate(codes)}
-        self.key, self.descends = SORTS[sort.removeprefix("-")], sort.startswith("-")
+        self.key, self.descends = KEYS[sort.removeprefix("-")], sort.startswith("-")
         self.seen: dict[str, State] = {}  # the states that are sorted
         self.valued: list[tuple[Any, int]] = []  # value and place, the smallest first
         self.unvalued: list[int] = []  # places

@@ -42,6 +42,17 @@ class State:
         """Whether the price is older than its symbol, or STALE_AFTER, allows."""
         return self.stale_minutes is not None
 
+    @property
+    def turnover(self) -> Decimal | None:
+        """What was traded, in the currency of the price; None if that is not known.
+
+        Volumes of two symbols can't be compared: one counts coins, the other one shares.
+        """
+        quote = self.quote
+        if quote is None or quote.volume is None or not self.symbol.kind_of.has_turnover:
+            return None
+        return quote.last * quote.volume
+
 
 @dataclass(frozen=True, slots=True)
 class Move:
@@ -70,7 +81,7 @@ class Store:
     clock: Callable[[], datetime] = utc_now
     states: dict[str, State] = field(default_factory=dict)
     moves: dict[str, Move] = field(default_factory=dict)
-    chains: dict[str, tuple[str, ...]] = field(default_factory=dict)  # code: best provider first
+    chains: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # best provider first
     overrides: Mapping[str, list[Override]] = field(default_factory=dict)  # by code
     outages: dict[str, datetime] = field(default_factory=dict)  # provider: down since
     heard: bool = True  # whether this process has ever heard the feed

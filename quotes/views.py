@@ -16,7 +16,7 @@ from django.db import Error
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
-from django.urls import reverse
+from django.urls import NoReverseMatch, reverse
 from django.utils import timezone, translation
 from django.utils.formats import date_format
 from django.utils.http import content_disposition_header
@@ -123,14 +123,25 @@ async def index(request: HttpRequest) -> HttpResponse:
 
 async def setup(request: HttpRequest, live: Live) -> bool:
     """Return whether to offer the command that loads symbols: to staff, and in debug mode."""
-    if live.listed.symbols:
-        return False
-    if settings.DEBUG or not hasattr(request, "auser"):
-        return settings.DEBUG
+    return not live.listed.symbols and (settings.DEBUG or await by_staff(request))
+
+
+async def by_staff(request: HttpRequest) -> bool:
+    """Return whether somebody of the staff requests a page."""
     try:
-        return getattr(await request.auser(), "is_staff", False)
+        return hasattr(request, "auser") and getattr(await request.auser(), "is_staff", False)
     except Error:  # a page needs no database
         return False
+
+
+async def rule_url(request: HttpRequest, board: BoardView) -> str:
+    """Return the page of a rule that finds nothing, for the staff of a site with our admin."""
+    if board.codes or not board.rule or not await by_staff(request):
+        return ""
+    try:
+        return reverse("admin:quotes_board_change", args=[board.key])
+    except NoReverseMatch:
+        return ""
 
 
 def first_rows(live: Live) -> tuple[Address, list[tuple[BoardView, list[SafeString]]]]:
@@ -141,7 +152,7 @@ def first_rows(live: Live) -> tuple[Address, list[tuple[BoardView, list[SafeStri
     """
     address, fronts = Address(language=language()), []
     for board in live.listed.boards.values():
-        codes = board.codes[:FRONT_ROWS]
+        codes = live.rows.first(board, FRONT_ROWS)
         longer = replace(address, symbols=tuple(dict.fromkeys((*address.symbols, *codes))))
         address, codes = (longer, codes) if longer.fits else (address, ())
         fronts.append((board, entries(live, codes)))
@@ -243,6 +254,7 @@ async def board(request: HttpRequest, slug: str) -> HttpResponse:
     query = BoardQuery.read(request.GET)
     address, selection = live.rows.choose(Address(board=slug, query=query, language=language()))
     context = page(live, address, **board_page(live, found, address, selection))
+    context["rule_url"] = await rule_url(request, found)
     return render(request, "quotes/board.html", context)
 
 

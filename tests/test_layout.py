@@ -18,7 +18,7 @@ quote conf sessions formats
 providers fields limits codes htmx due
 models
 feed store alerts catalogue instruments
-candles orders
+candles orders rules
 shown boards checks
 search watch
 fragments

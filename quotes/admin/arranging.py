@@ -26,6 +26,8 @@ from django.views import View
 from quotes.admin.first_error import Fault, of_fields
 from quotes.codes import code_of, comparable
 from quotes.models import Alias, Board, Symbol
+from quotes.rules import rule_of
+from quotes.staff import filling
 from quotes.staff.arranging import Edit, Place, arranged, places_of, save
 
 PAGE = 100  # rows
@@ -196,7 +198,8 @@ class ArrangeView(View):
         views, edits = self.model_admin.has_view_permission, self.model_admin.has_change_permission
         if not (views(request, self.board) and may(request, "view")):
             raise PermissionDenied
-        rights = {"add": "add", "to": "change", "remove": "delete"} if edits(request) else {}
+        arranges = edits(request) and not self.board.fills_itself
+        rights = {"add": "add", "to": "change", "remove": "delete"} if arranges else {}
         self.fields = {name for name, right in rights.items() if may(request, right)}
 
     def get(self, request: HttpRequest, pk: int) -> HttpResponse:
@@ -210,6 +213,8 @@ class ArrangeView(View):
         with transaction.atomic():
             # locked, so that nobody else saves this page after the places were read
             self.board = Board.objects.select_for_update().get(pk=pk)
+            if self.board.fills_itself:
+                raise PermissionDenied
             entered = self._arrangement(request, request.POST)
             changes = changes_since(self.board, request.POST, entered.places)
             valid = entered.is_valid()
@@ -223,7 +228,8 @@ class ArrangeView(View):
 
     def _arrangement(self, request: HttpRequest, data: QueryDict | None = None) -> Arrangement:
         """Return the rows of a page, and those of other pages in which something was entered."""
-        places = places_of(self.board)
+        rule = rule_of(self.board)
+        places = filling.places_of(rule) if rule else places_of(self.board)
         found = matching(places, request.GET.get("q", ""))
         page = Paginator(found, PAGE).get_page(request.GET.get("p"))
         visible = {place.symbol for place in page} | set(entered_in(data or {}))
@@ -243,6 +249,8 @@ class ArrangeView(View):
             "arrangement": arrangement,
             "fields": self.fields,
             "changes": changes,
+            "rule": filling.in_words(self.board) if self.board.fills_itself else (),
+            "edits": self.model_admin.has_change_permission(request, self.board),
             "search": request.GET.get("q", ""),
             "numbers": page.paginator.get_elided_page_range(page.number),
             "newest": history(self.board).aggregate(newest=Max("pk"))["newest"] or 0,

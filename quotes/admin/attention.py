@@ -13,7 +13,8 @@ from django.utils.translation import gettext_lazy as _
 from quotes import conf, sessions
 from quotes.feed.chains import load_chains
 from quotes.live import current
-from quotes.models import HeldPrice, Symbol
+from quotes.models import Board, HeldPrice, Symbol
+from quotes.staff import filling
 from quotes.store import State
 
 Symbols = QuerySet[Symbol]
@@ -71,8 +72,12 @@ def _without_hours(symbols: Symbols) -> Symbols:
     return found
 
 
-def _on_no_board(symbols: Symbols) -> Symbols:
-    return symbols.filter(places=None)
+def on_no_board(symbols: Symbols) -> Symbols:
+    """Return the symbols that no list and no rule puts on a board."""
+    unplaced = symbols.filter(places=None)
+    if Board.objects.exclude(filling=Board.Filling.LIST).exists():
+        unplaced = unplaced.exclude(code__in=filling.codes_on_boards())
+    return unplaced
 
 
 def _markets(symbols: Symbols) -> Iterable[tuple[str, str]]:
@@ -86,5 +91,5 @@ NEEDS: dict[str, tuple[Any, Callable[[Symbols], Symbols]]] = {
     "held": (_("held price"), _held),
     "provider": (_("no provider"), _without_provider),
     "hours": (_("unknown hours"), _without_hours),
-    "board": (_("on no board"), _on_no_board),
+    "board": (_("on no board"), on_no_board),
 }

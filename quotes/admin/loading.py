@@ -87,7 +87,9 @@ class LoadView(View):
     def _page(
         self, request: HttpRequest, form: LoadForm, outcomes: list[Outcome] | None = None
     ) -> HttpResponse:
-        changing = [each for each in outcomes or () if each.done != "unchanged" or each.board]
+        changing = [
+            each for each in outcomes or () if each.done != "unchanged" or each.board or each.filled
+        ]
         context = {
             **self.model_admin.admin_site.each_context(request),
             "title": gettext("Load symbols from a file"),

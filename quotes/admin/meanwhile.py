@@ -73,5 +73,5 @@ class MeanwhileForm(forms.ModelForm):
         data.update(self.data)
         for key, text in texts.items():
             if again or key not in data:
-                data[key] = text or ""
+                data.setlist(key, text if isinstance(text, list) else [text or ""])
         self.data = data

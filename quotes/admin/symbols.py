@@ -20,10 +20,11 @@ from django.utils.translation import gettext_lazy as _
 from quotes import catalogue, conf, formats, sessions
 from quotes.addresses import Address
 from quotes.admin.aliases import AliasInline
-from quotes.admin.attention import AttentionFilter
+from quotes.admin.attention import AttentionFilter, on_no_board
 from quotes.admin.bulk import ChangesInBulk
 from quotes.admin.codes import CodeRows, ProviderSymbolInline, given_codes
 from quotes.admin.contradictions import fixed, without_hours
+from quotes.admin.filling import on_board
 from quotes.admin.find import FindsSymbols
 from quotes.admin.lists import ListAdmin
 from quotes.admin.loading import LoadView
@@ -35,11 +36,11 @@ from quotes.admin.splits import SplitInline
 from quotes.codes import code_of
 from quotes.feed.chains import load_chain
 from quotes.live import Live, current
-from quotes.models import ProviderSymbol, Symbol
+from quotes.models import Board, ProviderSymbol, Symbol
 from quotes.providers import REGISTRY
 from quotes.quote import utc_now
 from quotes.shown import BLANK, Shown
-from quotes.staff import renaming
+from quotes.staff import filling, renaming
 from quotes.staff.state import NOT_FOUND
 from quotes.watch import Edition
 
@@ -74,6 +75,17 @@ class SymbolForm(MeanwhileForm):
         return code
 
 
+class BoardFilter(admin.RelatedFieldListFilter):
+    """The symbols that are on a board now, whatever fills it, or on none."""
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Symbol]) -> QuerySet[Symbol]:
+        """Return the symbols of the chosen board."""
+        if self.lookup_val_isnull:
+            return on_no_board(queryset)
+        board = Board.objects.filter(pk__in=self.lookup_val or ()).first()
+        return on_board(queryset, board) if board else queryset
+
+
 class NotFoundFilter(admin.SimpleListFilter):
     """The symbols that were switched off because none of their providers has them."""
 
@@ -105,7 +117,7 @@ class SymbolAdmin(ChangesInBulk, FindsSymbols, ListAdmin):
         "active",
         NotFoundFilter,
         "kind",
-        "boards",
+        ("boards", BoardFilter),
         "currency",
         "exchange",
     )
@@ -298,7 +310,7 @@ def hints(symbol: Symbol) -> list[str]:
         found.append(lacks % {**code, "providers": ", ".join(named)})
     if not sessions.knows(symbol.exchange, symbol.kind):
         found.append(without_hours(symbol))
-    if not symbol.places.exists():
+    if not symbol.places.exists() and not filling.with_symbol(symbol):
         found.append(
             gettext("“%(code)s” is on no board. Add one, so that visitors find it.") % code
         )

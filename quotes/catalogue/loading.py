@@ -30,11 +30,13 @@ class Outcome:
     done: str  # "added", "updated" or "unchanged"
     board: str = ""  # slug of the board on which the symbol is new
     now: str = ""  # its code, if the row has a former one
+    filled: str = ""  # slug of the board where it was not placed, because a rule fills it
 
     def __str__(self) -> str:
         placed = f", put on board {self.board}" if self.board and self.done != "added" else ""
         renamed = f", its code is now {self.now}" if self.now else ""
-        return f"line {self.line}: {self.code} {self.done}{placed}{renamed}"
+        filled = f", not put on board {self.filled}, which fills itself" if self.filled else ""
+        return f"line {self.line}: {self.code} {self.done}{placed}{filled}{renamed}"
 
 
 @dataclass(slots=True)
@@ -64,7 +66,9 @@ def load(entries: list[Entry], board: str = "") -> Iterator[Outcome]:
             done = _save(entry, known)
             code, symbol = entry.symbol.code, known.symbols[entry.symbol.code]
             now = symbol.code if symbol.code != code else ""
-            yield Outcome(entry.line, code, done, places(symbol), now)
+            board_of_it, is_new = places(symbol)
+            filled = board_of_it.slug if board_of_it.fills_itself else ""
+            yield Outcome(entry.line, code, done, board_of_it.slug if is_new else "", now, filled)
 
 
 def _save(entry: Entry, known: Known) -> str:
@@ -119,8 +123,11 @@ class Places:
         return cls(board, set(positions), max(positions.values(), default=0))
 
     def add(self, symbol: Symbol) -> bool:
-        """Put a symbol at the end; return whether it was not there before."""
-        if symbol.pk in self.there:
+        """Put a symbol at the end; return whether it was not there before.
+
+        A board that fills itself has no places.
+        """
+        if self.board.fills_itself or symbol.pk in self.there:
             return False
         self.there.add(symbol.pk)
         self.last += 1
@@ -128,18 +135,18 @@ class Places:
         return True
 
 
-def _places(slug: str) -> Callable[[Symbol], str]:
+def _places(slug: str) -> Callable[[Symbol], tuple[Board, bool]]:
     """Return a function that puts a symbol on its board.
 
-    The function returns the slug of the board, or "" if the symbol was there before.
+    The function returns the board, and whether the symbol is new on it.
     """
     boards: dict[str, Places] = {}
 
-    def place(symbol: Symbol) -> str:
+    def place(symbol: Symbol) -> tuple[Board, bool]:
         name = slug or next(s for s, (_, kinds) in STARTER_BOARDS.items() if symbol.kind in kinds)
         if name not in boards:
             title = STARTER_BOARDS[name][0] if name in STARTER_BOARDS else name.replace("-", " ")
             boards[name] = Places.on(name, title[:1].upper() + title[1:])
-        return name if boards[name].add(symbol) else ""
+        return boards[name].board, boards[name].add(symbol)
 
     return place

@@ -8,14 +8,10 @@ from typing import Any
 from django.http import HttpRequest
 from django.template import Context
 
-from quotes import conf
-from quotes.boards import load_listed
-from quotes.feed import records
+from quotes.boards import load_stored
 from quotes.fragments import Fragments
 from quotes.live import known_to
 from quotes.live.database import read_now
-from quotes.models import Override
-from quotes.store import Store
 
 # The part that a tag has in its page, as a class: the notes of a further table are hidden where
 # there is a first one, and those of a further price. A page of ours has its own notes and socket.
@@ -58,9 +54,5 @@ def request_of(context: Context) -> HttpRequest | None:
 
 
 def _read_database() -> Fragments:
-    store, listed = Store(stale_after=conf.get("STALE_AFTER")), load_listed()
-    store.overrides = Override.by_code()
-    store.keep(listed.symbols.values())
-    for version, quote in records.load_last_quotes():
-        store.put(version, [quote])
+    listed, store = load_stored()
     return Fragments(store, listed=lambda: listed)

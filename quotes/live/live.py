@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -32,11 +32,13 @@ from quotes.live.charts import Charts
 from quotes.live.database import DatabaseThread
 from quotes.live.hub import COHORTS, Hub
 from quotes.live.leader import stand
+from quotes.live.ranking import Ranking
 from quotes.live.reading import Edited, Reading
 from quotes.live.rows import Rows
 from quotes.live.sparklines import Sparklines
 from quotes.live.tasks import Tasks
 from quotes.live.writer import STORE_EVERY, Writer
+from quotes.models import Symbol
 from quotes.quote import Quote, utc_now
 from quotes.search import SymbolIndex
 from quotes.store import Store
@@ -70,6 +72,7 @@ class Live:
         self.in_lease = DatabaseThread("quotes-lease")
         self.sparklines = Sparklines(self)
         self.charts = Charts(self)
+        self.ranking = Ranking(self)
         self.reading = Reading(self)
         self.fragments.charts = self.charts.message
         self.fragments.listed = lambda: self.rows.listed
@@ -81,7 +84,7 @@ class Live:
         self.received = asyncio.Event()  # set with the first quotes from the layer
         self.caught_up = asyncio.Event()  # set when the feed has answered this process
         self.notes: dict[Watch, str] = {}
-        self.indexed: Listed | None = None  # what the index was made of
+        self.indexed: Mapping[str, Symbol] | None = None  # what the index was made of
         self._index = SymbolIndex(())
         # called when symbols or boards change, with the codes that may have been edited
         self.on_change: set[Callable[[Edited], None]] = set()
@@ -97,13 +100,14 @@ class Live:
     def index(self) -> SymbolIndex:
         """The active symbols, to be searched."""
         listed = self.listed  # templates of errors read it in other threads
-        if self.indexed is not listed:
-            on_boards = [code for board in listed.boards.values() for code in board.codes]
+        if self.indexed is not listed.symbols:  # a ranked board changes without them
+            boards = [each for each in listed.boards.values() if not each.sort]
+            on_boards = [code for board in boards for code in board.codes]
             symbols = listed.symbols
             self._index = SymbolIndex(
                 symbols[code] for code in dict.fromkeys([*on_boards, *symbols])
             )
-            self.indexed = listed
+            self.indexed = symbols
         return self._index
 
     @property
@@ -125,6 +129,7 @@ class Live:
             self.tasks.keep(lambda: self.hub.run(conf.get("PACE")))
             self.tasks.keep(self.look)
             self.tasks.keep(self.pulse)
+            self.tasks.keep(self.ranking.run)
             self.tasks.keep(Beside(self).run)
             self.tasks.keep(self.charts.run)
         self.tasks.keep(self.watch_beat)

@@ -9,16 +9,16 @@ from typing import Literal, Protocol
 
 from django.db import Error
 
-from quotes import conf, sessions
+from quotes import sessions
 from quotes.boards import Listed, load_changes, load_listed
 from quotes.feed import records
-from quotes.feed.chains import load_chains
 from quotes.feed.records import NOTHING
 from quotes.live import journal, lease
 from quotes.live.charts import Charts
 from quotes.live.database import DatabaseThread
 from quotes.live.hub import Hub
 from quotes.live.journal import Changed
+from quotes.live.ranking import Ranking
 from quotes.live.rows import Rows
 from quotes.live.sparklines import Sparklines
 from quotes.live.tasks import Tasks
@@ -40,6 +40,7 @@ class Live(Protocol):
 
     store: Store
     rows: Rows
+    ranking: Ranking
     hub: Hub
     charts: Charts
     sparklines: Sparklines
@@ -80,9 +81,8 @@ class Reading:
         listed = await query(load_listed)
         corrections = await query(MarketDay.corrections)
         overrides = await query(Override.by_code)
-        chains = await query(load_chains, conf.get("PROVIDERS"))
         sessions.correct(corrections)
-        new = self._list(listed, overrides, {code: tuple(each) for code, each in chains.items()})
+        new = self._list(listed, overrides)
         await self._show(new, None)
         self.number = number
 
@@ -108,11 +108,8 @@ class Reading:
         listed = await query(load_changes, known, changed.symbols, changed.boards)
         both = [*known.symbols.values(), *listed.symbols.values()]
         edited = {each.code for each in both if each.pk in changed.symbols}
-        chains = await query(load_chains, conf.get("PROVIDERS"), edited) if edited else {}
         overrides = await query(Override.by_code)
-        kept = {code: each for code, each in self.live.store.chains.items() if code not in edited}
-        kept |= {code: tuple(chain) for code, chain in chains.items()}
-        new = self._list(listed, overrides, kept)
+        new = self._list(listed, overrides)
         await self._show(new, edited)
 
     async def quotes(self) -> None:
@@ -141,16 +138,12 @@ class Reading:
                 failing = True
                 await asyncio.sleep(READ_AGAIN)
 
-    def _list(
-        self,
-        listed: Listed,
-        overrides: Mapping[str, list[Override]],
-        chains: dict[str, tuple[str, ...]],
-    ) -> set[str]:
+    def _list(self, listed: Listed, overrides: Mapping[str, list[Override]]) -> set[str]:
         """List these symbols and boards; return the codes of symbols that are new or edited."""
         # nothing waits here, so that no page mixes old parts with new ones
-        symbols, before = self.live.rows.listed.symbols, self.live.store.chains
-        self.live.rows.listed, self.live.store.chains = listed, chains
+        known, chains = self.live.rows.listed, listed.chains
+        symbols, before = known.symbols, known.chains
+        self.live.rows.listed, self.live.store.chains = listed.keeping(known), chains
         new = self.live.store.keep(listed.symbols.values()) | self.live.store.override(overrides)
         edited = _edited(symbols, listed.symbols)
         edited |= {code for code in before.keys() | chains if before.get(code) != chains.get(code)}
@@ -166,6 +159,7 @@ class Reading:
             elif unpriced := {code for code in {*new, *edited} if self._lacks_quote(code)}:
                 self.live.put(await self.live.in_database(records.load_last_quotes, unpriced))
         finally:  # what is listed already is not found as a change again
+            self.live.ranking.settle()
             self.live.hub.publish(new)
             self._notify(edited)
 

@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 
 from quotes import conf
 from quotes.addresses import Address
-from quotes.boards import BoardView, Listed, Selection, select
+from quotes.boards import BoardQuery, BoardView, Listed, Selection, select
 from quotes.fragments import Fragments
 from quotes.fragments.swaps import addressed
 from quotes.orders import Orders
@@ -37,11 +37,18 @@ class Rows:
         rows = tuple(board.places[code] for code in selection.codes)
         return replace(address, symbols=(), rows=rows, mark=board.mark_of(query)), selection
 
+    def first(self, board: BoardView, count: int) -> tuple[str, ...]:
+        """Return the first codes of a board, without a search or an order of a visitor."""
+        if not board.sort:
+            return board.codes[:count]
+        return select(board, self.store.states, BoardQuery(), count, self.orders).codes
+
     def foot(self, address: Address, selection: Selection) -> SafeString:
         """Return the part below the rows of a board: their number, and the links to its pages."""
         query, last = address.query, selection.page >= selection.pages
         quotes = [self.store.states[code].quote for code in selection.codes]
         context = {
+            "board": self._board(address),
             "query": query,
             "selection": selection,
             "since": since_in_english(quotes),
@@ -79,7 +86,12 @@ class Rows:
     def _renewal(self, address: Address) -> Renewal:
         chosen, selection = self.choose(address)
         rows = [self.fragments.paint("row", code, chosen.edition) for code in selection.codes]
-        context = {"rows": rows, "query": chosen.query, "others": self.others(chosen)}
+        context = {
+            "board": self._board(address),
+            "rows": rows,
+            "query": chosen.query,
+            "others": self.others(chosen),
+        }
         tbody = self.fragments.templates.render("quotes/_rows.html", chosen.edition, context)
         foot = self.foot(chosen, selection)
         return chosen, addressed(tbody, "outerMorph") + addressed(foot, "outerMorph")

@@ -110,6 +110,7 @@ class LiveQuotes:
     def _clock_moved(self) -> None:
         self._read_symbols()
         self.live.hub.publish(self.live.store.age())
+        self.server.run(self.live.ranking.look)
         self.server.run(lambda: self.live.hub.send(self.live.changed_notes))
 
     def _quote(self, code: str, last: object, provider: str = "", **values: Any) -> Quote:

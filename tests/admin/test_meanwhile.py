@@ -35,7 +35,7 @@ def opened(client: Client, path: str) -> dict[str, str]:
         name, kind = attribute(tag, "name"), attribute(tag, "type")
         if name is None or kind in ("submit", "search") or name.startswith("_"):
             continue
-        if kind != "checkbox" or " checked" in tag:
+        if kind not in ("checkbox", "radio") or " checked" in tag:
             sent[name] = attribute(tag, "value") or ("on" if kind == "checkbox" else "")
     for found in SELECT.finditer(page):
         chosen = CHOSEN.search(found[0])

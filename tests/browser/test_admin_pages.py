@@ -56,7 +56,9 @@ owner = get_user_model().objects.get()
 chosen = Symbol.objects.filter(code="MSFT")
 reason = Switch(active=False, reason="Test")
 rows["bulk"] = carry_out(reason, chosen, Plan.of(reason, chosen).seal, owner)
-rows |= {"override": note, "lost": Symbol.objects.get(code="SHIB-USD")}
+ruled = {"filling": "rises", "number": 5, "kinds": ["crypto"]}
+rule = Board.objects.create(slug="rises", title="Rises", position=9, **ruled)
+rows |= {"override": note, "rule": rule, "lost": Symbol.objects.get(code="SHIB-USD")}
 print(json.dumps({name: row.pk for name, row in {**rows, "marketday": day}.items()}))
 """
 PAGES = {
@@ -72,6 +74,8 @@ PAGES = {
     **{name: f"{QUOTES}/{name}/{{{name}}}/change/" for name in LISTS},
     "symbols of a board": f"{QUOTES}/board/{{board}}/symbols/",
     "no symbol on a board found": f"{QUOTES}/board/{{board}}/symbols/?q=zzzz",
+    "board by rule": f"{QUOTES}/board/{{rule}}/change/",
+    "symbols of a board by rule": f"{QUOTES}/board/{{rule}}/symbols/",
     "symbol that was not found": f"{QUOTES}/symbol/{{lost}}/change/",
     "load": f"{QUOTES}/symbol/load/",
     "merge": f"{QUOTES}/symbol/{{symbol}}/merge/",

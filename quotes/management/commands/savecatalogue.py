@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db.models import prefetch_related_objects
 
 from quotes import catalogue
 from quotes.formats import counted
 from quotes.models import Board, Symbol
+from quotes.rules import rule_of
+from quotes.staff import filling
 
 
 class Command(BaseCommand):
@@ -31,15 +34,19 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Write the file."""
         path, board = options["file"], options["board"]
-        symbols = Symbol.objects.order_by("code")
+        symbols, rule = Symbol.objects.order_by("code"), None
         if board:
-            boards = [*Board.objects.values_list("slug", flat=True)]
+            boards = {each.slug: each for each in Board.objects.all()}
             if board not in boards:
                 allowed = ", ".join(boards) or "there is none yet"
                 raise CommandError(f"Unknown board {board!r}, must be one of: {allowed}")
-            symbols = symbols.filter(places__board__slug=board)
-            symbols = symbols.order_by("places__position", "places__pk")
-        saved = [*symbols.prefetch_related("provider_symbols")]
+            if rule := rule_of(boards[board]):
+                found = [each.symbol for each in filling.found_by(rule)]
+                prefetch_related_objects(found, "provider_symbols")
+            else:
+                placed = symbols.filter(places__board=boards[board])
+                symbols = placed.order_by("places__position", "places__pk")
+        saved = found if rule else [*symbols.prefetch_related("provider_symbols")]
         try:
             path.write_text(catalogue.text_of(saved), encoding="utf-8-sig", newline="")
         except OSError as error:
