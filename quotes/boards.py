@@ -48,7 +48,7 @@ class BoardView:
 
     def mark_of(self, query: BoardQuery) -> str:
         """Return what changes when a page with this query is to choose its rows again."""
-        by_name = query.search or (query.sort or self.sort).removeprefix("-") == "name"
+        by_name = query.search or query.sort.removeprefix("-") == "name"
         return f"{self.mark}-{self.names}" if by_name and self.names else self.mark
 
     @property
