@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 from playwright.sync_api import Locator, expect
 
@@ -62,7 +63,10 @@ class Day:
         self.load_a_file()
         self.rename()
         self.override()
+        self.accept()
+        self.enter_a_split()
         self.merge()
+        self.switch_off()
 
     def sign_in(self) -> None:
         """Sign in as Alice."""
@@ -133,7 +137,7 @@ class Day:
                 self.press("Save")
                 self.wait_for_price(self.board, "LITTLE-USD", "7.5")
             self.desk.locator("#action-toggle").check()
-            self.desk.locator("select[name=action]").select_option(label=self.use("End now"))
+            self.act("End now")
             with self.shown("end of an override"):
                 self.press("Go")
                 self.wait_for_price(self.board, "LITTLE-USD", "0.0000123400")
@@ -148,6 +152,54 @@ class Day:
             with self.shown("merge"):
                 self.press("Merge", " DOGE-USD into SOL-USD")
                 self.found.row("DOGE-USD").wait_for(state="detached")
+
+    def accept(self) -> None:
+        """Accept a price that the feed holds back because it jumped."""
+        self.exchange.tick("TINY-USD", "0.0000400000")
+        with self.task("How do I accept or reject a held price?"):
+            self.section("Held prices")
+            row = self.desk.locator("#result_list tbody tr", has_text="LITTLE-USD").first
+            while not row.is_visible():
+                self.desk.reload()
+            row.locator("input[type=checkbox]").check()
+            self.act("Accept")
+            self.use("Reject")
+            with self.shown("accept a held price"):
+                self.press("Go")
+                self.wait_for_price(self.board, "LITTLE-USD", "0.0000400000")
+
+    def enter_a_split(self) -> None:
+        """Enter a split; then the price that it explains is not held back."""
+        with self.task("How do I enter a split?"):
+            self.open("LITTLE-USD")
+            splits = self.desk.locator("#splits-group")
+            expect(splits.get_by_role("heading", name=self.use("Splits"))).to_be_visible()
+            splits.get_by_text(self.use("Add another Split"), exact=True).click()
+            row = splits.locator("#splits-0")
+            row.get_by_label(self.use("Day")).fill(f"{datetime.now(UTC).date()}")
+            row.get_by_label(self.use("New shares")).fill("4")
+            row.get_by_label(self.use("Old shares")).fill("1")
+            with self.shown("enter a split"):
+                self.press("Save")
+                self.exchange.tick("TINY-USD", "0.0000100000")
+                self.wait_for_price(self.board, "LITTLE-USD", "0.0000100000")
+
+    def switch_off(self) -> None:
+        """Switch a symbol off, with a reason, and undo that."""
+        with self.task("How do I change many symbols at once?"):
+            self.section("Symbols")
+            self.search("LITTLE-USD")
+            self.desk.locator("#action-toggle").check()
+            self.act("Switch off")
+            self.press("Go")
+            self.field("Reason").fill("Delisted")
+            with self.shown("deactivate"):
+                self.press("Switch off", ": 1 symbol")
+                self.board.row("LITTLE-USD").wait_for(state="detached")
+            self.desk.locator(".messagelist").get_by_role("link", name=self.use("Undo")).click()
+            with self.shown("undo"):
+                self.press("Undo")
+                self.board.row("LITTLE-USD").wait_for()
 
     # The means of the operator
 
@@ -175,10 +227,18 @@ class Day:
     def open(self, code: str) -> None:
         """Open the form of a symbol, by a search in the list."""
         self.section("Symbols")
-        self.desk.locator("#searchbar").fill(code)
+        self.search(code)
+        self.desk.get_by_role("link", name=code, exact=True).click()
+
+    def search(self, words: str) -> None:
+        """Search a list."""
+        self.desk.locator("#searchbar").fill(words)
         self.desk.keyboard.press("Enter")
         self.desk.wait_for_url("**?q=**")
-        self.desk.get_by_role("link", name=code, exact=True).click()
+
+    def act(self, action: str) -> None:
+        """Choose an action for the rows that are checked."""
+        self.desk.locator("select[name=action]").select_option(label=self.use(action))
 
     def follow(self, link: str, rest: str = "") -> None:
         """Follow a link whose name begins like that in the document, and ends with the rest."""
