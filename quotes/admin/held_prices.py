@@ -15,29 +15,30 @@ from django.utils.translation import get_language, gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from quotes import formats
-from quotes.admin.lists import ListAdmin
+from quotes.admin.moving import MovingList
 from quotes.models import HeldPrice
 from quotes.staff import deciding
 
 MAX_TEXT = HeldPrice._meta.get_field("last").max_length or 0  # of the book, too
 MAX_NAMED = 5  # prices about which a message says why nothing changed
-COLUMNS = ("moment", "symbol", "held_last", "difference", "fate", "previous", "reason", "provider")
+COLUMNS = ("moment", "symbol", "held_last", "difference", "fate", "reason", "provider")
 
 
 @admin.register(HeldPrice)
-class HeldPriceAdmin(ListAdmin):
+class HeldPriceAdmin(MovingList):
     """Prices that were held back. They can be accepted and rejected, but not edited."""
 
     empty_text = _(
         "No price has been held back. The feed holds back a price that jumps further than MAX_JUMP "
         "allows until a second one confirms it, and records it here."
     )
-    list_display = fields = readonly_fields = COLUMNS
+    fields = readonly_fields = COLUMNS
+    list_display = (*COLUMNS, "now")
     list_display_links = ("moment", "symbol")
     list_filter = ("outcome", "provider")
     search_fields = ("symbol__code",)
     search_help_text = _("symbol")
-    list_select_related = ("symbol",)
+    list_select_related = ("symbol__last_quote",)
     date_hierarchy = "at"
     actions = ("accept", "reject")
     change_list_template = "quotes/admin/held_price_list.html"
@@ -54,11 +55,6 @@ class HeldPriceAdmin(ListAdmin):
         """Return the held price with all digits and its currency."""
         return f"{in_own_digits(held.last)} {held.currency}"
 
-    @admin.display(description=_("previous price"))
-    def previous(self, held: HeldPrice) -> str:
-        """Return the price before it."""
-        return in_own_digits(held.before)
-
     @admin.display(description=_("difference"))
     def difference(self, held: HeldPrice) -> str:
         """Return how far it is from the price before it."""
@@ -69,15 +65,16 @@ class HeldPriceAdmin(ListAdmin):
 
     @admin.display(description=_("held back because"))
     def reason(self, held: HeldPrice) -> str:
-        """Return why it was held back, or what was left out of it."""
+        """Return why it was held back, and the last price; or what was left out of it."""
+        before = {"before": in_own_digits(held.before)}
         if held.outcome == HeldPrice.Outcome.CROSSED:
             whole = len(held.book) < MAX_TEXT
             book = " / ".join(map(in_own_digits, held.book.split(" / "))) if whole else held.book
             return gettext("bid above ask: %(book)s, both left out") % {"book": book}
         if held.outcome == HeldPrice.Outcome.NO_PRICE:
-            return gettext("not a valid price")
+            return gettext("not a valid price, after %(before)s") % before
         if held.outcome == HeldPrice.Outcome.SPLIT:
-            return gettext("split %(split)s") % {"split": held.split}
+            return gettext("split %(split)s, after %(before)s") % {"split": held.split, **before}
         return "; ".join(filter(None, (jump(held), other_than_split(held))))
 
     @admin.display(description=_("outcome"), ordering="outcome")
@@ -145,12 +142,13 @@ class HeldPriceAdmin(ListAdmin):
 
 def jump(held: HeldPrice) -> str:
     """Return that a price jumped, and further than which limit."""
-    limit = number_of(held.limit)
+    limit, before = number_of(held.limit), {"before": in_own_digits(held.before)}
     if not limit:
-        return gettext("jump")
+        return gettext("jump from %(before)s") % before
     number = in_own_digits(f"{(limit * 100).normalize():f}")
     percent = formats.notation(get_language() or "en").percent.format(number)
-    return gettext("jump of more than %(limit)s") % {"limit": percent}
+    words = gettext("jump of more than %(limit)s from %(before)s")
+    return words % {"limit": percent, **before}
 
 
 def other_than_split(held: HeldPrice) -> str:

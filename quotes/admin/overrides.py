@@ -15,8 +15,8 @@ from django.utils.translation import gettext_lazy as _
 
 from quotes import formats
 from quotes.admin.labels import label
-from quotes.admin.lists import ListAdmin
 from quotes.admin.meanwhile import MeanwhileForm
+from quotes.admin.moving import MovingList
 from quotes.admin.places import SymbolSelect
 from quotes.admin.symbols import PlainDecimalField
 from quotes.models import Override
@@ -51,17 +51,17 @@ class NowFilter(admin.SimpleListFilter):
 
 
 @admin.register(Override)
-class OverrideAdmin(ListAdmin):
+class OverrideAdmin(MovingList):
     """What pages show of symbols for some time, in place of the price or beside it."""
 
     empty_text = _(
         "No override was set. With one, pages show a fixed price, “Halted” or a note for a symbol "
         "until it ends."
     )
-    list_display = ("symbol", "shown", "label", "begins", "ends", "state")
+    list_display = ("symbol", "shown", "label", "begins", "ends", "phase", "now")
     list_display_links = ("symbol", "shown")
     list_filter = (NowFilter, "kind")
-    list_select_related = ("symbol",)
+    list_select_related = ("symbol__last_quote",)
     search_fields = ("symbol__code", "label")
     search_help_text = _("Symbol or label")
     autocomplete_fields = ("symbol",)
@@ -88,8 +88,8 @@ class OverrideAdmin(ListAdmin):
         price = formats.plain(override.price.normalize())
         return f"{override.get_kind_display()} {price} {override.symbol.currency}"
 
-    @admin.display(description=_("state"))
-    def state(self, override: Override) -> str:
+    @admin.display(description=_("on pages"))
+    def phase(self, override: Override) -> str:
         """Return whether pages show it now."""
         now = timezone.now()
         if override.ends <= now:

@@ -35,10 +35,10 @@ class SplitInline(admin.TabularInline):
     formset = LabelledInlineRows
     template = "quotes/admin/tabular.html"
     extra = 0
-    readonly_fields = ("state",)
+    readonly_fields = ("seen",)
 
     @admin.display(description=_("state"))
-    def state(self, split: Split) -> str:
+    def seen(self, split: Split) -> str:
         """Return whether a price has confirmed it."""
         if split.confirmed_at:
             at = date_format(timezone.localtime(split.confirmed_at), "DATETIME_FORMAT")

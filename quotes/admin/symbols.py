@@ -14,11 +14,10 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.http import content_disposition_header
-from django.utils.translation import get_language, gettext
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from quotes import catalogue, conf, formats, sessions
-from quotes.addresses import Address
 from quotes.admin.aliases import AliasInline
 from quotes.admin.attention import AttentionFilter, on_no_board
 from quotes.admin.bulk import ChangesInBulk
@@ -26,23 +25,18 @@ from quotes.admin.codes import CodeRows, ProviderSymbolInline, given_codes
 from quotes.admin.contradictions import fixed, without_hours
 from quotes.admin.filling import on_board
 from quotes.admin.find import FindsSymbols
-from quotes.admin.lists import ListAdmin
 from quotes.admin.loading import LoadView
 from quotes.admin.meanwhile import MeanwhileForm
 from quotes.admin.merging import MergeView
-from quotes.admin.newest import newest
+from quotes.admin.moving import MovingList
 from quotes.admin.places import BoardsInline
 from quotes.admin.splits import SplitInline
 from quotes.codes import code_of
 from quotes.feed.chains import load_chain
-from quotes.live import Live, current
 from quotes.models import Board, ProviderSymbol, Symbol
 from quotes.providers import REGISTRY
-from quotes.quote import utc_now
-from quotes.shown import BLANK, Shown
 from quotes.staff import filling, renaming
 from quotes.staff.state import NOT_FOUND
-from quotes.watch import Edition
 
 
 class PlainDecimalField(forms.DecimalField):
@@ -102,7 +96,7 @@ class NotFoundFilter(admin.SimpleListFilter):
 
 
 @admin.register(Symbol)
-class SymbolAdmin(ChangesInBulk, FindsSymbols, ListAdmin):
+class SymbolAdmin(ChangesInBulk, FindsSymbols, MovingList):
     """Symbols, which can be searched, filtered and switched on and off."""
 
     empty_text = _(
@@ -141,18 +135,6 @@ class SymbolAdmin(ChangesInBulk, FindsSymbols, ListAdmin):
         """Read the symbols together with their codes and last quotes."""
         codes = Prefetch("provider_symbols", ProviderSymbol.objects.order_by("provider"))
         return super().get_queryset(request).select_related("last_quote").prefetch_related(codes)
-
-    def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Return the list, whose prices move."""
-        response = super().changelist_view(request, *args, **kwargs)
-        context = getattr(response, "context_data", None) or {}
-        if (live := current()) and "cl" in context:
-            codes = [each.code for each in context["cl"].result_list if moving(each)]
-            some = tuple(codes[: conf.get("MAX_SYMBOLS")])
-            context["address"] = Address(price=some, language=edition().language)
-            context["pulse"] = live.fragments.signs.pulse(edition(), "opening")
-            context["notes"] = live.fragments.notes(context["address"].watch(live.listed))
-        return response
 
     def get_formset_kwargs(
         self, request: HttpRequest, obj: Any, inline: Any, prefix: str
@@ -235,33 +217,18 @@ class SymbolAdmin(ChangesInBulk, FindsSymbols, ListAdmin):
         for hint in hints(form.instance) if formsets else ():  # not for each row of a list
             self.message_user(request, hint, messages.WARNING)
 
-    def _shown(self, symbol: Any) -> Shown:
-        if not hasattr(symbol, "shown"):
-            symbol.shown = newest(symbol)  # kept for the other columns of its row
-        shown: Shown = symbol.shown
-        return shown
-
     @admin.display(description=_("last"))
     def last(self, symbol: Symbol) -> str:
         """Return the newest price as pages show it, or that no provider has the symbol."""
         if symbol.not_found_at:
             since = gettext("not found on %(day)s") % {"day": day_not_found(symbol)}
             return format_html('<span class="stale" title="{}">{}</span>', symbol.not_found, since)
-        if live := moving(symbol):
-            return live.fragments.place("price", symbol.code, edition())
-        shown = self._shown(symbol)
-        return format_html("{} {}", shown.last, shown.unit) if shown.quote else BLANK
+        return super().last(symbol)
 
-    @admin.display(description=_("state"), empty_value="")
-    def state(self, symbol: Symbol) -> str:
-        """Return the source of a price that moves; the age of one that does not."""
-        shown = self._shown(symbol)
-        if shown.quote is None:
-            return ""
-        if moving(symbol):  # its age is beside it while it is stale
-            return shown.source
-        text = formats.age((utc_now() - shown.quote.time).total_seconds(), shown.language)
-        return format_html('<span class="{}">{}</span>', "stale" if shown.state.stale else "", text)
+    def symbol_of(self, row: Any) -> Symbol:
+        """Return the symbol itself, which is the row."""
+        symbol: Symbol = row
+        return symbol
 
     @admin.display(description=_("providers"))
     def sources(self, symbol: Symbol) -> str:
@@ -278,18 +245,6 @@ class SymbolAdmin(ChangesInBulk, FindsSymbols, ListAdmin):
         name = f"symbols-{timezone.localdate():%Y-%m-%d}.csv"
         headers = {"Content-Disposition": content_disposition_header(True, name)}
         return HttpResponse(content, content_type="text/csv; charset=utf-8", headers=headers)
-
-
-def moving(symbol: Symbol) -> Live | None:
-    """Return the live parts of this process if they have a price of an active symbol."""
-    live = current()
-    state = live.store.states.get(symbol.code) if live and symbol.active else None
-    return live if state and state.quote else None
-
-
-def edition() -> Edition:
-    """Return how prices are written in the admin: in the language of the request."""
-    return Edition(formats.language_of_texts(get_language() or "en"))
 
 
 def day_not_found(symbol: Symbol) -> str:

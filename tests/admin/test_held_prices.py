@@ -85,7 +85,7 @@ def decisions() -> list[tuple[str, bool]]:
 
 def test_a_row_says_what_an_operator_must_know(alice: Client, hold: Callable[..., HeldPrice]):
     row = hold()
-    expected = "27.30 USD −75.00% waiting for confirmation 109.20 jump of more than 30% yahoo"
+    expected = "27.30 USD −75.00% waiting for confirmation jump of more than 30% from 109.20 yahoo"
     assert expected in text(alice.get(LIST).content.decode())
     page = text(alice.get(f"{LIST}{row.pk}/change/").content.decode())
     assert "jump of more than 30%" in page

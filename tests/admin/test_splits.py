@@ -38,7 +38,7 @@ def form(client: Client, symbol: Symbol) -> str:
 
 def state(client: Client, symbol: Symbol) -> str:
     """The state of the only split of a symbol."""
-    cell = re.findall(r'<td class="field-state">(.*?)</td>', form(client, symbol), re.DOTALL)[0]
+    cell = re.findall(r'<td class="field-seen">(.*?)</td>', form(client, symbol), re.DOTALL)[0]
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", cell)).split())
 
 
@@ -64,7 +64,7 @@ def test_a_split_waits_for_its_price_and_then_names_it(
     assert re.fullmatch(r"confirmed at .* by the price 1,067.91", state(alice, apple))
     assert f"{at:%Y}" in state(alice, apple)
     page = alice.get("/admin/quotes/heldprice/").content.decode()
-    assert "split 4:1" in page
+    assert "split 4:1, after 4,271.64" in page
     assert "accepted as a split" in page
 
 
@@ -107,4 +107,4 @@ def test_a_held_price_names_the_split_that_would_give_another_one(
         before="271.64", limit="0.3", outcome="waits", split="10:1",
     )  # fmt: skip
     page = alice.get("/admin/quotes/heldprice/").content.decode()
-    assert "jump of more than 30%; the split 10:1 would give about 27.16" in page
+    assert "jump of more than 30% from 271.64; the split 10:1 would give about 27.16" in page

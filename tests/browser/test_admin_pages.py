@@ -198,7 +198,7 @@ def test_all_columns_of_the_symbols_are_in_sight(
 
 def test_on_a_tablet_nothing_is_cut(office: Site, keys: dict[str, int], desk: Page):
     desk.set_viewport_size({"width": 768, "height": 900})
-    for name in ("list of symbol", "list of heldprice", "users"):
+    for name in ("list of symbol", "list of heldprice", "list of override", "users"):
         desk.goto(office.url + PAGES[name])
         wide = desk.locator(".results").evaluate("(list) => list.scrollWidth - list.clientWidth")
         assert wide == 0, name
