@@ -77,7 +77,7 @@ class LoadView(View):
         board = form.cleaned_data["board"]
         loads = "load" in request.POST
         with transaction.atomic():
-            outcomes = list(catalogue.load(form.found.entries, board.slug if board else ""))
+            outcomes = catalogue.load(form.found.entries, board.slug if board else "")
             transaction.set_rollback(not loads)
         if not loads:
             return self._page(request, form, outcomes)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
 
-from django.db import transaction
+from django.db import DEFAULT_DB_ALIAS, IntegrityError, models, transaction
+from django.db.models.signals import post_save
 from django.utils.translation import gettext_noop
 
 from quotes.catalogue.reading import Entry
+from quotes.catalogue.sheet import InvalidCatalogue
 from quotes.models import Alias, Board, BoardSymbol, ProviderSymbol, Symbol
-from quotes.models.locks import begin_to_write
+from quotes.models.locks import begin_to_write, lock
+from quotes.models.symbols import WHY_OFF
+
+AT_ONCE = 500  # rows in a statement
 
 STARTER_BOARDS = {  # slug: title, kinds
     "crypto": (gettext_noop("Crypto"), ("crypto",)),
@@ -39,71 +45,114 @@ class Outcome:
         return f"line {self.line}: {self.code} {self.done}{placed}{filled}{renamed}"
 
 
-@dataclass(slots=True)
-class Known:
-    """The symbols and provider codes in the database."""
-
-    symbols: dict[str, Symbol] = field(default_factory=dict)
-    codes: dict[tuple[int, str], ProviderSymbol] = field(default_factory=dict)
-
-
-def load(entries: list[Entry], board: str = "") -> Iterator[Outcome]:
+def load(entries: list[Entry], board: str = "") -> list[Outcome]:
     """Add and update symbols in one transaction, and put new ones at the end of a board.
 
     Nothing is deleted. A symbol that an operator switched off stays off, unless its row switches it
     on. Without a board, each symbol is put on the starter board of its kind. A row with a former
     code means the symbol that had it.
+
+    Rows are written many at once, because 20,000 saves would lock SQLite for a quarter of a minute.
+    Raise InvalidCatalogue if another process added one of the symbols at the same time.
     """
-    with transaction.atomic():
-        begin_to_write()
-        known = Known(
-            symbols={each.code: each.symbol for each in Alias.objects.select_related("symbol")}
-            | {symbol.code: symbol for symbol in Symbol.objects.all()},
-            codes={(row.symbol_id, row.provider): row for row in ProviderSymbol.objects.all()},
+    try:
+        with transaction.atomic():
+            begin_to_write()
+            loading = Loading(board)
+            outcomes = [loading.take(entry) for entry in entries]
+            loading.write()
+    except IntegrityError as error:
+        words = "another process added symbols or boards at the same time: load the file again"
+        raise InvalidCatalogue([words]) from error
+    return outcomes
+
+
+class Loading:
+    """The symbols and codes in the database, and what a catalogue changes of them."""
+
+    def __init__(self, board: str) -> None:
+        # in the order in which others lock them; read afterwards, with what they added meanwhile
+        list(lock(Symbol.objects.order_by("pk")).values_list("pk", flat=True))
+        self.symbols: dict[str, Symbol] = {each.code: each for each in Symbol.objects.all()}
+        by_key = {symbol.pk: symbol for symbol in self.symbols.values()}
+        aliases = Alias.objects.values_list("code", "symbol")
+        self.symbols = {code: by_key[key] for code, key in aliases if key in by_key} | self.symbols
+        codes = ProviderSymbol.objects.order_by().values_list("symbol", "provider", "code")
+        self.codes = {
+            (by_key[key].code, provider): code for key, provider, code in codes if key in by_key
+        }
+        self.boards = Boards(board)
+        self.new: dict[str, Symbol] = {}
+        self.updated: dict[str, Symbol] = {}
+        self.fields: set[str] = set()  # of updated symbols
+        self.new_codes: dict[tuple[str, str], ProviderSymbol] = {}
+
+    def take(self, entry: Entry) -> Outcome:
+        """Note what a row changes, and return its outcome."""
+        code = entry.symbol.code
+        symbol = self.symbols.get(code)
+        if symbol is None:
+            symbol = self.symbols[code] = self.new[code] = entry.symbol
+            done = "added"
+        else:
+            done = "updated" if self._update(symbol, entry) else "unchanged"
+        for provider, given in entry.codes.items():
+            if self._code(symbol, provider, given) and done == "unchanged":
+                done = "updated"
+        now = symbol.code if symbol.code != code else ""
+        placed, filled = self.boards.put(symbol)
+        return Outcome(entry.line, code, done, placed, now, filled)
+
+    def _update(self, symbol: Symbol, entry: Entry) -> bool:
+        # an empty cell changes nothing, so a tick size from a provider stays
+        given = {name: getattr(entry.symbol, name) for name in entry.given}
+        changed = [name for name, value in given.items() if getattr(symbol, name) != value]
+        for name in changed:
+            setattr(symbol, name, given[name])
+        if changed and symbol.code not in self.new:
+            self.updated[symbol.code] = symbol
+            self.fields.update(changed)
+        return bool(changed)
+
+    def _code(self, symbol: Symbol, provider: str, code: str) -> bool:
+        if self.codes.get((symbol.code, provider)) == code:
+            return False
+        self.codes[symbol.code, provider] = code
+        row = ProviderSymbol(symbol=symbol, provider=provider, code=code)
+        self.new_codes[symbol.code, provider] = row
+        return True
+
+    def write(self) -> None:
+        """Write all that was noted, in some statements, and send the signals of saves."""
+        new, updated = [*self.new.values()], [*self.updated.values()]
+        for symbol in updated:
+            symbol.forget_why_off()
+        Symbol.objects.bulk_create(new, batch_size=AT_ONCE)
+        _update_in_bulk(updated, ["id"], {*self.fields, *WHY_OFF})
+        codes = [*self.new_codes.values()]
+        _update_in_bulk(codes, ["symbol", "provider"], {"code"})
+        places = self.boards.new
+        BoardSymbol.objects.bulk_create(places, batch_size=AT_ONCE)
+        for row in (*new, *updated, *codes, *places):
+            _saved(row)
+
+
+def _update_in_bulk(rows: list[Any], unique: list[str], fields: Iterable[str]) -> None:
+    """Write rows into those that have the same unique fields, or add them."""
+    if rows:
+        rows[0]._meta.default_manager.bulk_create(
+            rows,
+            batch_size=AT_ONCE,
+            update_conflicts=True,
+            unique_fields=unique,
+            update_fields=sorted(fields),
         )
-        places = _places(board)
-        for entry in entries:
-            done = _save(entry, known)
-            code, symbol = entry.symbol.code, known.symbols[entry.symbol.code]
-            now = symbol.code if symbol.code != code else ""
-            board_of_it, is_new = places(symbol)
-            filled = board_of_it.slug if board_of_it.fills_itself else ""
-            yield Outcome(entry.line, code, done, board_of_it.slug if is_new else "", now, filled)
 
 
-def _save(entry: Entry, known: Known) -> str:
-    symbol = known.symbols.get(entry.symbol.code)
-    if symbol is None:
-        symbol = known.symbols[entry.symbol.code] = entry.symbol
-        symbol.save()
-        done = "added"
-    else:
-        done = "updated" if _update(symbol, entry) else "unchanged"
-    for provider, code in entry.codes.items():
-        if _save_code(symbol, provider, code, known) and done == "unchanged":
-            done = "updated"
-    return done
-
-
-def _update(symbol: Symbol, entry: Entry) -> bool:
-    # an empty cell changes nothing, so a tick size from a provider stays
-    given = {name: getattr(entry.symbol, name) for name in entry.given}
-    changed = [name for name, value in given.items() if getattr(symbol, name) != value]
-    for name in changed:
-        setattr(symbol, name, given[name])
-    if changed:
-        symbol.save(update_fields=changed)
-    return bool(changed)
-
-
-def _save_code(symbol: Symbol, provider: str, code: str, known: Known) -> bool:
-    row = known.codes.get((symbol.pk, provider))
-    if row is not None and row.code == code:
-        return False
-    row = row or ProviderSymbol(symbol=symbol, provider=provider)
-    row.code = code
-    row.save()
-    return True
+def _saved(row: models.Model) -> None:
+    """Send the signal of a save, which a bulk write does not send: open pages follow it."""
+    state = {"created": None, "raw": False, "using": DEFAULT_DB_ALIAS, "update_fields": None}
+    post_save.send(type(row), instance=row, **state)
 
 
 @dataclass(slots=True)
@@ -111,7 +160,7 @@ class Places:
     """The symbols on a board, and the position of the last one."""
 
     board: Board
-    there: set[int]
+    there: set[str]  # their codes
     last: int
 
     @classmethod
@@ -119,34 +168,36 @@ class Places:
         """Return the places on a board, which is created if it is missing."""
         defaults = {"title": title, "position": Board.objects.count()}
         board, _ = Board.objects.get_or_create(slug=slug, defaults=defaults)
-        positions = dict(board.places.values_list("symbol_id", "position"))
+        positions = dict(board.places.values_list("symbol__code", "position"))
         return cls(board, set(positions), max(positions.values(), default=0))
 
-    def add(self, symbol: Symbol) -> bool:
-        """Put a symbol at the end; return whether it was not there before.
 
-        A board that fills itself has no places.
+class Boards:
+    """The boards on which a catalogue puts its symbols: one for all, or that of each kind."""
+
+    def __init__(self, slug: str) -> None:
+        self.slug = slug
+        self.known: dict[str, Places] = {}
+        self.new: list[BoardSymbol] = []
+
+    def put(self, symbol: Symbol) -> tuple[str, str]:
+        """Put a symbol at the end of its board, unless the board fills itself.
+
+        Return the slug of the board on which it is new, and that of one that fills itself.
         """
-        if self.board.fills_itself or symbol.pk in self.there:
-            return False
-        self.there.add(symbol.pk)
-        self.last += 1
-        BoardSymbol.objects.create(board=self.board, symbol=symbol, position=self.last)
-        return True
+        places = self._of(symbol.kind)
+        if places.board.fills_itself:
+            return "", places.board.slug
+        if symbol.code in places.there:
+            return "", ""
+        places.there.add(symbol.code)
+        places.last += 1
+        self.new.append(BoardSymbol(board=places.board, symbol=symbol, position=places.last))
+        return places.board.slug, ""
 
-
-def _places(slug: str) -> Callable[[Symbol], tuple[Board, bool]]:
-    """Return a function that puts a symbol on its board.
-
-    The function returns the board, and whether the symbol is new on it.
-    """
-    boards: dict[str, Places] = {}
-
-    def place(symbol: Symbol) -> tuple[Board, bool]:
-        name = slug or next(s for s, (_, kinds) in STARTER_BOARDS.items() if symbol.kind in kinds)
-        if name not in boards:
-            title = STARTER_BOARDS[name][0] if name in STARTER_BOARDS else name.replace("-", " ")
-            boards[name] = Places.on(name, title[:1].upper() + title[1:])
-        return boards[name].board, boards[name].add(symbol)
-
-    return place
+    def _of(self, kind: str) -> Places:
+        slug = self.slug or next(s for s, (_, kinds) in STARTER_BOARDS.items() if kind in kinds)
+        if slug not in self.known:
+            title = STARTER_BOARDS[slug][0] if slug in STARTER_BOARDS else slug.replace("-", " ")
+            self.known[slug] = Places.on(slug, title[:1].upper() + title[1:])
+        return self.known[slug]

@@ -25,6 +25,8 @@ no_larger_tick = MaxValueValidator(Decimal(10_000_000))
 at_least_one, no_more_shares = MinValueValidator(1), MaxValueValidator(100_000)
 no_larger_price = MaxValueValidator(Decimal(100_000_000_000))
 
+WHY_OFF = ("not_found_at", "not_found", "reason")  # which an active symbol has no more
+
 
 class Symbol(models.Model):
     """An instrument with a price, such as a share, a currency pair or an index."""
@@ -123,15 +125,20 @@ class Symbol(models.Model):
 
     def save(self, *args: Any, update_fields: Iterable[str] | None = None, **given: Any) -> None:
         """Save the symbol. If it is active, forget why it was switched off."""
-        if self.active and (self.not_found_at or self.reason):
-            self.not_found_at, self.not_found, self.reason = None, "", ""
-            if update_fields is not None:
-                update_fields = {*update_fields, "not_found_at", "not_found", "reason"}
+        if self.forget_why_off() and update_fields is not None:
+            update_fields = {*update_fields, *WHY_OFF}
         super().save(*args, update_fields=update_fields, **given)
 
     def get_absolute_url(self) -> str:
         """Return the address of its page."""
         return reverse("quotes:symbol", args=[self.code])
+
+    def forget_why_off(self) -> bool:
+        """If it is active, forget why it was switched off; return whether something changed."""
+        if not self.active or not (self.not_found_at or self.reason):
+            return False
+        self.not_found_at, self.not_found, self.reason = None, "", ""
+        return True
 
     def clean(self) -> None:
         """Write the code in the one form of Unicode in which it is found."""

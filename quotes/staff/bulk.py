@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.admin.options import get_content_type_for_model
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Max, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext
@@ -20,7 +20,7 @@ from django.utils.translation import gettext
 from quotes.live import changes
 from quotes.models import Board, BulkChange, Symbol
 from quotes.models.bulk import KEPT
-from quotes.models.locks import begin_to_write
+from quotes.models.locks import begin_to_write, lock
 from quotes.staff.aspects import (
     AT_ONCE,
     Activity,
@@ -198,7 +198,7 @@ def carry_out(chosen: Chosen, symbols: QuerySet[Symbol], seal: str, user: Any) -
     Some statements for all symbols, because 20,000 saves would lock SQLite for a minute.
     """
     begin_to_write()
-    lock(symbols.order_by().values_list("pk", flat=True))
+    lock_symbols(symbols.order_by().values_list("pk", flat=True))
     plan = Plan.of(chosen, symbols)
     if plan.seal != seal:
         raise Refused(
@@ -247,7 +247,7 @@ class Undo:
         done = BulkChange.objects.select_for_update().get(pk=key)
         if not done.undoable:
             raise Refused(too_late(done))
-        lock(map(int, done.symbols))
+        lock_symbols(map(int, done.symbols))
         undo = cls(done)
         write(undo.aspect, undo.restored, user)
         done.undone_at, done.undone_by = timezone.now(), user.get_username()
@@ -262,12 +262,10 @@ def too_late(done: BulkChange) -> str:
     return gettext("This can no longer be undone, because it is more than an hour old.")
 
 
-def lock(keys: Any) -> None:
-    """Lock symbols until the transaction ends, but not the quotes that the feed stores for them."""
-    no_key = connection.features.has_select_for_no_key_update
+def lock_symbols(keys: Any) -> None:
+    """Lock symbols until the transaction ends."""
     for some in parts(sorted(keys)):
-        rows = Symbol.objects.order_by("pk").select_for_update(no_key=no_key)
-        list(rows.filter(pk__in=some).values_list("pk", flat=True))
+        list(lock(Symbol.objects.order_by("pk").filter(pk__in=some)).values_list("pk", flat=True))
 
 
 def write(aspect: Aspect, changing: Collection[Changing], user: Any) -> None:

@@ -14,7 +14,6 @@ from django.db import transaction
 
 from quotes import catalogue, sessions
 from quotes.formats import counted
-from quotes.management.terminal import ProgressLine
 from quotes.models import Board, Symbol
 
 
@@ -59,19 +58,13 @@ class Command(BaseCommand):
         if shown := path != catalogue.STARTER and options["verbosity"] > 0:
             self.stdout.write(f"{path.name}: {found}")
         entries = found.entries
-        counts: Counter[str] = Counter()
-        placed = 0  # symbols that were known, and are new on a board
-        progress = ProgressLine(self.stderr)
-        with transaction.atomic():
-            for outcome in catalogue.load(entries, board):
-                counts[outcome.done] += 1
-                placed += bool(outcome.board) and outcome.done != "added"
-                if options["verbosity"] > 1 or shown:
-                    self.stdout.write(str(outcome))
-                else:
-                    progress.show(f"{counts.total()} of {counted(len(entries), 'row')}")
-            transaction.set_rollback(options["dry_run"])
-        progress.clear()
+        outcomes = self.load(entries, board, dry_run=options["dry_run"])
+        counts = Counter(outcome.done for outcome in outcomes)
+        # symbols that were known, and are new on a board
+        placed = sum(bool(outcome.board) and outcome.done != "added" for outcome in outcomes)
+        if options["verbosity"] > 1 or shown:
+            for outcome in outcomes:
+                self.stdout.write(str(outcome))
         done = ", ".join(f"{counts[word]} {word}" for word in ("added", "updated", "unchanged"))
         done += f", {placed} put on a board" if placed else ""
         done += " (dry run: nothing was changed)" if options["dry_run"] else ""
@@ -80,6 +73,18 @@ class Command(BaseCommand):
         if options["verbosity"]:
             rows = counted(len(entries), "row")
             self.stdout.write(self.style.SUCCESS(f"{path.name}: {rows}, {done}"))
+
+    def load(
+        self, entries: list[catalogue.Entry], board: str, *, dry_run: bool
+    ) -> list[catalogue.Outcome]:
+        """Load the rows; raise CommandError if another process was in the way."""
+        try:
+            with transaction.atomic():
+                outcomes = catalogue.load(entries, board)
+                transaction.set_rollback(dry_run)
+        except catalogue.InvalidCatalogue as error:
+            raise CommandError(f"Nothing was changed: {error}") from error
+        return outcomes
 
     def warn_of_exchanges(self, symbols: Iterable[Symbol]) -> None:
         """Name the exchanges whose hours are not known: they may be misspelt."""
