@@ -139,7 +139,7 @@ def exchange(port: int, sent: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("status", "more", "path"),
     [
-        (413, "Content-Length: 1048577\r\n", "/admin/login/"),
+        (413, "Content-Length: 4194305\r\n", "/admin/login/"),
         (414, "", "/" + "a" * 20_000),
         (400, "X-Long: " + "a" * 20_000 + "\r\n", "/"),
         (404, "", "/metrics"),

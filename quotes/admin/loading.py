@@ -3,36 +3,39 @@
 from __future__ import annotations
 
 from collections import Counter
+from io import BytesIO
 from typing import Any
 
 from django import forms
-from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views import View
 
 from quotes import catalogue
 from quotes.catalogue import Catalogue, InvalidCatalogue, Outcome
-from quotes.models import Board, Symbol
+from quotes.catalogue.sheet import MAX_BYTES
+from quotes.models import Board, Symbol, Upload
 
 MOST_SHOWN = 500  # rows of the file
 DONE = {"added": _("added"), "updated": _("updated"), "unchanged": _("unchanged")}
 
 
 class LoadForm(forms.Form):
-    """A file, and the board for its symbols."""
+    """A file, or one that is kept since its preview, and the board for its symbols."""
 
     file = forms.FileField(
         label=_("File"),
+        required=False,
         help_text=_(
             "CSV with the columns symbol, name, kind, exchange and currency, as “Save as CSV” "
-            "writes it. No symbol is deleted. If a row is invalid, nothing is changed."
+            "writes it, with at most 20,000 rows. No symbol is deleted. If a row is invalid, "
+            "nothing is changed."
         ),
     )
+    kept = forms.IntegerField(required=False, widget=forms.HiddenInput)
     board = forms.ModelChoiceField(
         Board.objects.all(),
         label=_("Board"),
@@ -41,16 +44,40 @@ class LoadForm(forms.Form):
         help_text=_("New symbols are put at the end of it."),
     )
 
-    found: Catalogue
+    def __init__(self, user: Any, *args: Any) -> None:
+        super().__init__(*args)
+        self.by = user.get_username()
+        self.upload: Upload | None = None
+        self.found: Catalogue | None = None
 
-    def clean_file(self) -> Any:
-        """Read the file; raise ValidationError with all errors in it."""
-        given = self.cleaned_data["file"]
-        try:
-            self.found = catalogue.read(given)
-        except InvalidCatalogue as error:
-            raise forms.ValidationError(error.shown) from error
-        return given
+    def clean(self) -> None:
+        """Read the file and keep it; add all errors in it."""
+        super().clean()
+        if "file" not in self.errors and self._take() and self.upload:
+            try:
+                self.found = catalogue.read(BytesIO(self.upload.content))
+            except InvalidCatalogue as error:
+                self.forget()
+                self.add_error("file", error.shown)
+
+    def _take(self) -> bool:
+        """Keep the file of this request, or find the one of the preview."""
+        given, key = self.cleaned_data.get("file"), self.cleaned_data.get("kept")
+        if given:
+            content = given.read(MAX_BYTES + 1)  # one more, which is refused
+            self.upload = Upload.keep(self.by, given.name, content)
+        elif key:
+            self.upload = Upload.of(self.by, key)
+        if self.upload is None:
+            gone = _("The file is no longer kept. Choose it again.")
+            self.add_error("file", gone if key else _("Choose a file."))
+        return self.upload is not None
+
+    def forget(self) -> None:
+        """Delete the kept file."""
+        if self.upload:
+            self.upload.delete()
+        self.upload = None
 
 
 class LoadView(View):
@@ -67,25 +94,31 @@ class LoadView(View):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """Show the form."""
-        return self._page(request, LoadForm())
+        return self._page(request, LoadForm(request.user))
 
     def post(self, request: HttpRequest) -> HttpResponse:
         """Load the file, or show what that would do."""
-        form = LoadForm(request.POST, request.FILES)
-        if not form.is_valid():
+        form = LoadForm(request.user, request.POST, request.FILES)
+        if not form.is_valid() or form.found is None:
             return self._page(request, form)
-        board = form.cleaned_data["board"]
-        loads = "load" in request.POST
-        with transaction.atomic():
-            outcomes = catalogue.load(form.found.entries, board.slug if board else "")
-            transaction.set_rollback(not loads)
-        if not loads:
-            return self._page(request, form, outcomes)
-        self.model_admin.message_user(request, in_words(outcomes), messages.SUCCESS)
-        return redirect("admin:quotes_symbol_changelist")
+        board, loads = form.cleaned_data["board"], "load" in request.POST
+        slug = board.slug if board else ""
+        try:
+            outcomes = catalogue.load(form.found.entries, slug, dry_run=not loads)
+        except InvalidCatalogue as error:
+            form.add_error("file", error.shown)
+            return self._page(request, form)
+        if loads:
+            form.forget()
+        return self._page(request, form, outcomes, loaded=loads)
 
     def _page(
-        self, request: HttpRequest, form: LoadForm, outcomes: list[Outcome] | None = None
+        self,
+        request: HttpRequest,
+        form: LoadForm,
+        outcomes: list[Outcome] | None = None,
+        *,
+        loaded: bool = False,
     ) -> HttpResponse:
         changing = [
             each for each in outcomes or () if each.done != "unchanged" or each.board or each.filled
@@ -96,8 +129,10 @@ class LoadView(View):
             "opts": Symbol._meta,
             "form": form,
             "media": self.model_admin.media + form.media,
+            "loaded": loaded,
+            "upload": form.upload,
             "summary": "" if outcomes is None else in_words(outcomes),
-            "format": str(form.found.format) if outcomes is not None else "",
+            "format": str(form.found.format) if form.found else "",
             "outcomes": [(each, DONE[each.done]) for each in changing[:MOST_SHOWN]],
             "left_out": max(0, len(changing) - MOST_SHOWN),
         }

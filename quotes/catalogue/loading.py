@@ -45,12 +45,12 @@ class Outcome:
         return f"line {self.line}: {self.code} {self.done}{placed}{filled}{renamed}"
 
 
-def load(entries: list[Entry], board: str = "") -> list[Outcome]:
+def load(entries: list[Entry], board: str = "", *, dry_run: bool = False) -> list[Outcome]:
     """Add and update symbols in one transaction, and put new ones at the end of a board.
 
     Nothing is deleted. A symbol that an operator switched off stays off, unless its row switches it
     on. Without a board, each symbol is put on the starter board of its kind. A row with a former
-    code means the symbol that had it.
+    code means the symbol that had it. With `dry_run`, nothing is changed.
 
     Rows are written many at once, because 20,000 saves would lock SQLite for a quarter of a minute.
     Raise InvalidCatalogue if another process added one of the symbols at the same time.
@@ -60,7 +60,10 @@ def load(entries: list[Entry], board: str = "") -> list[Outcome]:
             begin_to_write()
             loading = Loading(board)
             outcomes = [loading.take(entry) for entry in entries]
-            loading.write()
+            if dry_run:
+                transaction.set_rollback(True)
+            else:
+                loading.write()
     except IntegrityError as error:
         words = "another process added symbols or boards at the same time: load the file again"
         raise InvalidCatalogue([words]) from error

@@ -8,6 +8,7 @@ from quotes.models.instruments import Instrument, InstrumentList, InstrumentTerm
 from quotes.models.markets import MarketDay, venue_choices
 from quotes.models.prices import HeldPrice, LastQuote, Override
 from quotes.models.symbols import Alias, ProviderSymbol, Split, Symbol
+from quotes.models.uploads import Upload
 
 __all__ = [
     "Alias",
@@ -29,6 +30,7 @@ __all__ = [
     "ProviderUse",
     "Split",
     "Symbol",
+    "Upload",
     "venue_choices",
     "with_its_symbol",
 ]

@@ -177,7 +177,7 @@ QUOTES = {
     "METRICS_FROM": words("QUOTES_METRICS_FROM", "127.0.0.1,::1"),
     "LOOPBACK_ONLY": reason_for_loopback(),
     "DEPLOYMENT": text("QUOTES_DEPLOYMENT"),
-    "MAX_BODY_BYTES": 1024 * 1024,  # as nginx has it; the form of a board with 5,000 symbols fits
+    "MAX_BODY_BYTES": 4 * 1024 * 1024,  # as nginx has it; a file with 20,000 symbols fits
     **limits(
         "QUOTES_MAX_SOCKETS",
         "QUOTES_MAX_SOCKETS_PER_ADDRESS",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from html import unescape
 from io import BytesIO
 from typing import Any
@@ -10,8 +11,9 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group, User
 from django.test import Client
+from django.utils import timezone
 
-from quotes.models import Board, Symbol
+from quotes.models import Board, Symbol, Upload
 from tests.groups import make_groups
 
 LOAD = "/admin/quotes/symbol/load/"
@@ -55,6 +57,45 @@ def test_a_file_is_loaded_completely(admin_client: Client):
     assert Symbol.objects.get(code="BTC-USD").provider_symbols.get().code == "BTC-USD"
     again = text(send(admin_client, FILE, "load"))
     assert "2 rows: 0 added, 0 updated, 2 unchanged" in again
+
+
+def kept(response: Any) -> str:
+    """Return the key of the file that a preview keeps, as its form sends it."""
+    [key] = re.findall(r'name="kept" value="(\d+)"', response.content.decode())
+    return str(key)
+
+
+def test_a_file_is_chosen_once_for_its_preview_and_its_load(admin_client: Client):
+    preview = send(admin_client, FILE)
+    assert "“symbols.csv” is kept for an hour" in text(preview)
+    given = {"kept": kept(preview), "load": "1"}
+    done = admin_client.post(LOAD, given)
+    assert "What was done UTF-8, commas. 2 rows: 2 added, 0 updated, 0 unchanged" in text(done)
+    assert "2 BTC-USD added crypto" in text(done)
+    assert Symbol.objects.count() == 2
+    again = text(admin_client.post(LOAD, given))
+    assert "The file is no longer kept. Choose it again." in again
+    assert not Upload.objects.exists()
+
+
+def test_another_file_or_an_hour_ends_the_time_of_a_kept_one(admin_client: Client):
+    first = kept(send(admin_client, FILE))
+    second = kept(send(admin_client, FILE.replace("AAPL", "MSFT")))
+    gone = "The file is no longer kept."
+    assert gone in text(admin_client.post(LOAD, {"kept": first, "load": "1"}))
+    Upload.objects.update(at=timezone.now() - timedelta(hours=1))
+    assert gone in text(admin_client.post(LOAD, {"kept": second, "load": "1"}))
+    third = Upload.keep("bob", "bob.csv", FILE.encode())
+    assert [*Upload.objects.all()] == [third]  # old ones are deleted with the next one
+    for key in (str(third.pk), "", "-1", "9" * 30, "x"):
+        refused = text(admin_client.post(LOAD, {"kept": key, "load": "1"}))
+        assert gone in refused or "Choose a file." in refused or "whole number" in refused
+    assert not Symbol.objects.exists()
+
+
+def test_a_file_with_an_error_is_not_kept(admin_client: Client):
+    assert 'name="kept"' not in send(admin_client, WRONG).content.decode()
+    assert not Upload.objects.exists()
 
 
 def test_new_symbols_are_put_on_the_chosen_board(admin_client: Client):

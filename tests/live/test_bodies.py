@@ -9,7 +9,7 @@ from asgiref.testing import ApplicationCommunicator
 
 from tests.servers import PATIENCE
 
-LIMIT = 1024 * 1024
+LIMIT = 4 * 1024 * 1024
 
 
 class Request(ApplicationCommunicator):
@@ -52,7 +52,7 @@ def length(size: int) -> tuple[bytes, bytes]:
 async def test_a_body_is_refused_by_its_length_before_any_of_it_arrives(live_parts: Any):
     request = Request(length(LIMIT + 1))
     assert await request.status() == 413
-    assert await request.text() == "The body of a request may have at most 1,048,576 bytes."
+    assert await request.text() == "The body of a request may have at most 4,194,304 bytes."
     await request.send_input({"type": "http.disconnect"})
     await request.wait(PATIENCE)
 

@@ -159,8 +159,8 @@ def exchange(running: Site, *sent: bytes, enough: bytes = b"\0") -> bytes:
     "sent",
     [
         [b"Content-Length: 100000000\r\n\r\n"],  # a body that never comes
-        [b"Content-Length: 1048577\r\nExpect: 100-continue\r\n\r\n"],
-        [b"Transfer-Encoding: chunked\r\n\r\n", *[b"10000\r\n" + b"x" * 65_536 + b"\r\n"] * 17],
+        [b"Content-Length: 4194305\r\nExpect: 100-continue\r\n\r\n"],
+        [b"Transfer-Encoding: chunked\r\n\r\n", *[b"10000\r\n" + b"x" * 65_536 + b"\r\n"] * 65],
     ],
     ids=["never sent", "asked for", "without a length"],
 )
@@ -168,7 +168,7 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_read(
     running_site: Site, sent: list[bytes]
 ):
     line = f"POST /admin/login/ HTTP/1.1\r\nHost: 127.0.0.1:{running_site.port}\r\n"
-    words = b"The body of a request may have at most 1,048,576 bytes."
+    words = b"The body of a request may have at most 4,194,304 bytes."
     received = exchange(running_site, line.encode(), *sent, enough=words)
     assert received.startswith(b"HTTP/1.1 413 ")
     assert received.count(b"HTTP/1.1") == 1
@@ -203,7 +203,7 @@ def test_a_body_in_very_small_chunks_is_refused(running_site: Site):
 
 
 def test_a_body_that_is_just_small_enough_reaches_the_page(running_site: Site):
-    body = b"x" * 1024 * 1024
+    body = b"x" * 4 * 1024 * 1024
     head = f"POST /admin/login/ HTTP/1.1\r\nHost: 127.0.0.1:{running_site.port}\r\n"
     head += f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     assert exchange(running_site, head.encode(), body).startswith(b"HTTP/1.1 403 ")

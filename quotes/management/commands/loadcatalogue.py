@@ -10,7 +10,6 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
-from django.db import transaction
 
 from quotes import catalogue, sessions
 from quotes.formats import counted
@@ -79,12 +78,9 @@ class Command(BaseCommand):
     ) -> list[catalogue.Outcome]:
         """Load the rows; raise CommandError if another process was in the way."""
         try:
-            with transaction.atomic():
-                outcomes = catalogue.load(entries, board)
-                transaction.set_rollback(dry_run)
+            return catalogue.load(entries, board, dry_run=dry_run)
         except catalogue.InvalidCatalogue as error:
             raise CommandError(f"Nothing was changed: {error}") from error
-        return outcomes
 
     def warn_of_exchanges(self, symbols: Iterable[Symbol]) -> None:
         """Name the exchanges whose hours are not known: they may be misspelt."""
