@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import models, transaction
+from django.db import DEFAULT_DB_ALIAS, models, transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
-from quotes.models import Alias, CandleSpan, Symbol
+from quotes.live import changes
+from quotes.models import Alias, BoardSymbol, CandleSpan, Symbol
 from quotes.staff.renaming import name_quote
 
 
@@ -104,6 +105,8 @@ class Merger:
             self.source.provider_symbols.update(position=None)
         for model, field in _references():
             Part(model, field, self.source, self.target).move()
+        for place in self.target.places.all():  # a move sends no signals
+            changes.changed(BoardSymbol, place, DEFAULT_DB_ALIAS)
         code = self.source.code
         self.source.delete()
         Alias.objects.create(code=code, symbol=self.target)

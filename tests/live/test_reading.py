@@ -110,6 +110,13 @@ def merged(chance: random.Random) -> None:
         Merger(source, target).run()
 
 
+def ruled(chance: random.Random) -> None:
+    rule = {"filling": "all", "kinds": chance.sample(KINDS, chance.randrange(3))}
+    rule |= {"source": chance.choice(["", "kraken"]), "order": chance.choice(["code", "name"])}
+    slug = f"r{chance.randrange(3)}"
+    Board.objects.update_or_create(slug=slug, defaults={"title": slug, **rule})
+
+
 def overridden(chance: random.Random) -> None:
     symbol, now = chance.choice(list(Symbol.objects.all())), timezone.now()
     Override.objects.filter(symbol=symbol).delete()
@@ -119,7 +126,7 @@ def overridden(chance: random.Random) -> None:
 STEPS: tuple[Callable[[random.Random], None], ...] = (
     new_symbol, edited_symbol, edited_symbol, edited_symbol, deleted_symbol, new_board,
     edited_board, deleted_board, placed, placed, placed, removed, coded, renamed, merged,
-    overridden,
+    overridden, ruled, ruled,
 )  # fmt: skip
 
 
@@ -163,6 +170,25 @@ async def test_reading_what_changed_gives_the_same_as_reading_everything(
         assert states.keys() == listed.keys()
         shown = await sync_to_async(Override.by_code)()
         assert {code for code, state in states.items() if state.override} == listed.keys() & shown
+
+
+async def test_a_merge_brings_the_places_of_a_symbol_that_was_switched_off(live_parts: Any):
+    def make() -> None:
+        board = Board.objects.create(slug="b", title="B")
+        for code, active in (("FB", False), ("META", True)):
+            given = {"kind": "stock", "currency": "USD", "active": active}
+            Symbol.objects.create(code=code, name="Meta Platforms", **given)
+        BoardSymbol.objects.create(board=board, symbol=Symbol.objects.get(code="FB"))
+
+    def merge() -> None:
+        Merger(*(Symbol.objects.get(code=code) for code in ("FB", "META"))).run()
+
+    await sync_to_async(make)()
+    await all_read(live_parts)
+    assert live_parts.listed.boards["b"].codes == ()
+    await sync_to_async(merge)()
+    await all_read(live_parts)
+    assert live_parts.listed.boards["b"].codes == ("META",)
 
 
 async def test_one_edited_symbol_of_many_is_read_alone(live_parts: Any):
