@@ -103,13 +103,21 @@ class Day:
 
     def load_a_file(self) -> None:
         """Load a file with an error, then without it."""
-        self.send(COLUMNS + WRONG, "Load")
+        self.go("symbol/load/")
+        self.send(COLUMNS + WRONG)
+        self.press("Load")
         expect(self.desk.locator(".errorlist, .errornote").first).to_contain_text("line 4")
         expect(self.found.row("DOGE-USD")).to_have_count(0)
-        with self.shown("load a file"):
-            self.send(COLUMNS + GOOD, "Load")
-            for code in ("DOGE-USD", "SOL-USD"):
-                self.found.row(code).wait_for()
+        with self.task("How do I load symbols?"):
+            self.section("Symbols")
+            self.follow("Load from a file")
+            self.send(COLUMNS + GOOD)
+            self.press("Show what would be done")
+            expect(self.desk.locator("#outcomes")).to_contain_text("SOL-USD")
+            with self.shown("load a file"):
+                self.press("Load")
+                for code in ("DOGE-USD", "SOL-USD"):
+                    self.found.row(code).wait_for()
 
     def rename(self) -> None:
         """Give a symbol another code; the old one leads to it."""
@@ -261,20 +269,19 @@ class Day:
         self.desk.keyboard.type(code)
         self.desk.locator(".select2-results__option").get_by_text(code, exact=True).click()
 
-    def send(self, content: str, button: str) -> None:
-        """Send a file of symbols for the board."""
-        self.go("symbol/load/")
+    def send(self, content: str) -> None:
+        """Choose a file of symbols for the board."""
         file = {"name": "symbols.csv", "mimeType": "text/csv", "buffer": content.encode()}
-        self.desk.locator("input[type=file]").set_input_files(file)
-        self.desk.locator("select[name=board]").select_option(self.title)
-        self.press(button)
+        self.field("File").set_input_files(file)
+        self.field("Board").select_option(self.title)
 
     @contextmanager
     def shown(self, edit: str) -> Iterator[None]:
         """Note the seconds that an edit takes until the board shows it."""
-        begun = time.monotonic()
-        yield
-        self.seconds[edit] = time.monotonic() - begun
+        with self.desk.expect_navigation():  # else the next task would interrupt it
+            begun = time.monotonic()
+            yield
+            self.seconds[edit] = time.monotonic() - begun
 
     def wait_for_price(self, tab: Tab, code: str, price: str) -> None:
         """Wait until a page shows this price of a symbol."""
