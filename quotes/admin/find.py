@@ -18,9 +18,9 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
 from quotes import conf, formats
-from quotes.admin import contradictions
 from quotes.admin.codes import plain
 from quotes.admin.newest import newest
+from quotes.admin.previews import Preview, previews
 from quotes.codes import code_of
 from quotes.doctor.requests import Failed, listed_by
 from quotes.doctor.requests import request as request_from
@@ -28,13 +28,10 @@ from quotes.instruments import lists, search
 from quotes.instruments.lists import RefusedList, keeps_a_list
 from quotes.instruments.search import Candidate, code_at
 from quotes.models import InstrumentList, Symbol
-from quotes.providers import REGISTRY, Provider
-from quotes.providers import Instrument as Requested
-from quotes.quote import Quote
+from quotes.providers import REGISTRY
 from quotes.shown import provider_title
 
 PATIENCE = 20.0  # seconds for all lists
-FEW = 3  # codes that are requested even if each one takes a request of its own
 FORM, FIND = "admin:quotes_symbol_add", "admin:quotes_symbol_find"
 
 
@@ -46,6 +43,7 @@ class Offer(NamedTuple):
     sources: list[tuple[str, str]]  # the title of each source, and its code
     kind: str
     price: str  # of the symbol in the catalogue, or else of a source
+    path: str  # of a line of its last 30 days
 
 
 class FindsSymbols(admin.ModelAdmin):
@@ -75,7 +73,7 @@ class FindsSymbols(admin.ModelAdmin):
         self._may_add(request)
         text, names = request.GET.get("q", "").strip(), with_a_list()
         found, known = search.find(text, names), list(states(names))
-        prices = prices_of(found.candidates) if request.GET.get("prices") else {}
+        shown = previews(found.candidates) if request.GET.get("prices") else {}
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
@@ -84,7 +82,8 @@ class FindsSymbols(admin.ModelAdmin):
             "text": text,
             "max_length": search.MAX_LENGTH,
             "offers": [
-                offer(each, prices.get(code_at(each.rows[0]), "")) for each in found.candidates
+                offer(each, shown.get(code_at(each.rows[0]), Preview()))
+                for each in found.candidates
             ],
             "priced": "prices" in request.GET,
             "more": found.more,
@@ -144,34 +143,17 @@ def states(names: Sequence[str]) -> Iterator[tuple[str, InstrumentList]]:
         yield provider_title(name), known.get(name) or InstrumentList(provider=name)
 
 
-def prices_of(candidates: Sequence[Candidate]) -> dict[tuple[str, str], str]:
-    """Return the prices that the first source of each candidate has, by provider and code.
-
-    Each source gets one request, or a few if it needs one for each code.
-    """
-    wanted: dict[str, list[Requested]] = {}
-    for each in candidates:
-        name, code = code_at(each.rows[0])
-        instrument = Requested(symbol=code, code=code, kind=each.kind, currency=each.currency)
-        wanted.setdefault(name, []).append(instrument)
-
-    async def quotes(provider: Provider) -> list[Quote]:
-        some = wanted[provider.name]
-        return await provider.quotes(some[: max(FEW, provider.plan.batch or len(some))])
-
-    answers = request_from(wanted, quotes, contradictions.PATIENCE)
-    found = (quote for answer in answers.values() if isinstance(answer, list) for quote in answer)
-    return {(quote.provider, quote.symbol): contradictions.price(quote) for quote in found}
-
-
-def offer(candidate: Candidate, price: str) -> Offer:
+def offer(candidate: Candidate, preview: Preview) -> Offer:
     """Return a candidate as the page shows it, with the price of a source if it is not listed."""
+    price = preview.price
     if candidate.listed:
         shown = newest(candidate.listed)
         price = f"{shown.last} {shown.unit}" if shown.quote else ""
     sources = [(provider_title(row.provider), row.code) for row in candidate.rows]
     link = f"{reverse(FORM)}?{urlencode(values(candidate))}"
-    return Offer(candidate, link, sources, str(Symbol.Kind(candidate.kind).label), price)
+    return Offer(
+        candidate, link, sources, str(Symbol.Kind(candidate.kind).label), price, preview.path
+    )
 
 
 def values(candidate: Candidate) -> dict[str, str]:

@@ -91,7 +91,7 @@ def test_lists_that_were_not_read_yet_are_read_on_request(alice: Client, coinbas
     assert "Coinbase: not read yet" in text(page)
     read = alice.post(f"{FIND}lists/", {"q": "btc"}, follow=True)
     assert "The list of Coinbase was read: 7 instruments." in read.content.decode()
-    assert "2 candidates Show their prices BTC-USD" in text(read)
+    assert "2 candidates Show their prices and last 30 days BTC-USD" in text(read)
     at = date_format(localtime(InstrumentList.objects.get().read_at), "SHORT_DATETIME_FORMAT")
     assert f"Coinbase: 7 instruments, read {at}" in text(read).replace("\xa0", " ")
 
@@ -265,13 +265,15 @@ def test_prices_of_candidates_are_requested_on_demand(alice: Client, coinbase: S
     before = coinbase.load()[1]
     page = alice.get(f"{FIND}?q=usd")
     assert coinbase.load()[1] == before
-    page = alice.get(FIND + links(page)["Show their prices"])
+    page = alice.get(FIND + links(page)["Show their prices and last 30 days"])
     assert "Add TINY-USD 0.00001234 USD" in text(page)
     assert "Add SOL-USD 151.3 USD" in text(page)
     assert "Add QUIET-USD Fill in the form" in text(
         page
     )  # its source sends 0, because it has no trade
-    # one request for all of them
+    lines = re.findall(r'<svg class="offer-line"[^>]*><path d="(M[^"]+)"/>', page.content.decode())
+    assert len(lines) == 3  # the stub's other candles are below zero, or not there
+    # one request for all prices
     assert coinbase.load()[1]["/products/stats"] == before.get("/products/stats", 0) + 1
     coinbase.ask("/_mode?to=maintenance")
     assert "Add SOL-USD DOGE-USD" in text(alice.get(f"{FIND}?q=usd&prices=1"))
