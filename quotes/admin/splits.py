@@ -22,7 +22,7 @@ class SplitForm(forms.ModelForm):
 
     def save(self, commit: bool = True) -> Any:
         """Save the split."""
-        if self.changed_data:
+        if {"day", "new", "old"} & set(self.changed_data):
             self.instance.confirmed_at, self.instance.price = None, ""
         return super().save(commit)
 

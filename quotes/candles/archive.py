@@ -7,18 +7,21 @@ a process that is paused between two of them must not hold a lock that another p
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta, tzinfo
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from django.db import connection
+from django.db.models import Q
 
 from quotes import conf, providers, sessions
-from quotes.candles import invented
+from quotes.candles import adjusting, invented
+from quotes.candles.adjusting import Adjustment
 from quotes.candles.growing import DAY, STEPS, Row
 from quotes.fields import to_text
 from quotes.models import Candle, CandleSpan, FeedLease, Symbol
+from quotes.quote.values import EPOCH
 
 MAX_ROWS = 1000  # written or deleted in one statement
 MAX_SYMBOLS = 50  # searched for old candles in one statement
@@ -27,6 +30,7 @@ COLUMNS = {
     "symbol_id": "bigint", "step": "integer", "start": "bigint", "opened": "bigint",
     "open": "text", "high": "text", "low": "text", "close": "text", "closed": "bigint",
     "volume": "text", "counter": "text", "provider": "text", "mixed": "boolean", "epoch": "bigint",
+    "as_of": "bigint",
 }  # fmt: skip
 # As JSON, 1000 rows are one value to bind in place of 14,000. This is four times as fast.
 CELLS = {"sqlite": "json_extract(value, '$[{}]')", "postgresql": "(value ->> {})::{}"}
@@ -66,6 +70,7 @@ ON CONFLICT (symbol_id, step, start) DO UPDATE SET
         THEN excluded.provider ELSE quotes_candle.provider END,
     closed = CASE WHEN {later}
         THEN excluded.closed ELSE quotes_candle.closed END,
+    as_of = COALESCE(excluded.as_of, quotes_candle.as_of),
     mixed = quotes_candle.mixed OR excluded.mixed OR quotes_candle.provider <> excluded.provider,
     epoch = CASE WHEN excluded.epoch > quotes_candle.epoch
         THEN excluded.epoch ELSE quotes_candle.epoch END
@@ -106,6 +111,7 @@ def save(epoch: int, rows: Sequence[Row]) -> None:
             row.provider,
             row.mixed,
             epoch,
+            row.as_of,
         )
         for row in rows
         if row.symbol in ids
@@ -130,24 +136,29 @@ def load(
     The oldest comes first. With `most`, these are the newest of them, at most so many. Periods
     without a quote have no candle. The last candle may still change. Candles of a simulated symbol
     are made here, as far back as candles are kept. Outside the hours of its exchange, its stored
-    candles are returned, which are made of its quotes.
+    candles are returned, which are made of its quotes. Those from before a split are adjusted.
     """
     stored = Candle.objects.filter(symbol__code=symbol, step=step, start__gte=start, start__lt=end)
-    found = {
-        each.start: providers.Candle(
-            start=each.start,
-            open=each.open,
-            high=each.high,
-            low=each.low,
-            close=each.close,
-            volume=each.volume,
-        )
-        for each in stored.order_by("-start")[:most]
-    }
+    splits = adjusting.load([symbol]).get(symbol, ())
+    found = {each.start: _adjusted(each, splits) for each in stored.order_by("-start")[:most]}
     made = invented.make([symbol], step, start, end).get(symbol, ())
     found |= {each.start: each for each in made}
     moments = sorted(found)
     return [found[moment] for moment in (moments if most is None else moments[-most:])]
+
+
+def _adjusted(row: Candle, splits: Iterable[Adjustment]) -> providers.Candle:
+    candle = providers.Candle(
+        start=row.start,
+        open=row.open,
+        high=row.high,
+        low=row.low,
+        close=row.close,
+        volume=row.volume,
+    )
+    for split in adjusting.applied(splits, row.start, row.as_of, row.step):
+        candle = split.candle(candle)
+    return candle
 
 
 def load_closes(
@@ -158,8 +169,13 @@ def load_closes(
     found: dict[str, dict[datetime, tuple[datetime, Decimal]]] = {}  # by start of the candle
     first = since - timedelta(seconds=step)
     rows = Candle.objects.filter(symbol_id__in=names, step=step, start__gte=first)
-    values: Any = rows.order_by("start").values_list("symbol_id", "start", "closed", "close")
-    for pk, start, closed, close in values:
+    values: Any = rows.order_by("start").values_list(
+        "symbol_id", "start", "closed", "close", "as_of"
+    )
+    splits = adjusting.load(codes)
+    for pk, start, closed, close, as_of in values:
+        for split in adjusting.applied(splits.get(names[pk], ()), start, as_of, step):
+            close = split.price(close)  # noqa: PLW2901
         closes = found.setdefault(names[pk], {})
         closes[start] = start + timedelta(microseconds=closed), close
     for code, candles in invented.make(codes, step, first, now).items():
@@ -182,7 +198,7 @@ def load_newest(now: datetime) -> list[Row]:
             symbol_id__in=codes,
             step=step,
             start__gt=now - timedelta(seconds=2 * step if step == DAY else step),
-        ).values_list("symbol_id", "start", *Row._fields[3:])
+        ).values_list("symbol_id", "start", *Row._fields[3:-1])
     ]
 
 
@@ -211,11 +227,31 @@ def load_spans() -> dict[tuple[str, int], Span]:
 
 def save_with_span(rows: Sequence[Row], symbol: str, step: int, span: Span) -> None:
     """Write candles from a provider, then the span that they complete."""
+    _drop_unadjusted(rows, symbol, step)
     save(current_epoch(), rows)
     if pk := _ids({symbol}).get(symbol):
         since, until = (int(moment.timestamp()) for moment in span)
         with connection.cursor() as cursor:
             cursor.execute(SPAN, [pk, step, since, until])
+
+
+def _drop_unadjusted(rows: Sequence[Row], symbol: str, step: int) -> None:
+    """Delete stored candles from before a split, for which a provider sends adjusted ones.
+
+    Merged, the two would have the highest price of the one and the lowest of the other.
+    """
+    for split in adjusting.load([symbol]).get(symbol, ()):
+        raw = Candle.objects.filter(Q(as_of=None) | Q(as_of__lt=split.since))
+        sent = [
+            row.start
+            for row in rows
+            if row.as_of is not None
+            and row.as_of >= split.since.timestamp()
+            and split.concerns(EPOCH + timedelta(seconds=row.start), None, step)
+        ]
+        if sent:
+            first, last = (EPOCH + timedelta(seconds=each(sent)) for each in (min, max))
+            raw.filter(symbol__code=symbol, step=step, start__gte=first, start__lte=last).delete()
 
 
 def extend_spans(symbols: Collection[str], after: datetime, now: datetime) -> None:

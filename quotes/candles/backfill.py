@@ -128,7 +128,8 @@ class Backfill:
                     break
             else:
                 return None
-            found = rows_of(symbol, step, candles, name, requested_at)
+            adjusts = self.providers[name].adjusts
+            found = rows_of(symbol, step, candles, name, requested_at, adjusts=adjusts)
             rows = [row for row in found if row.start < since.timestamp()]
             await self.in_database(archive.save_with_span, rows, symbol, step, part.span)
             count += len(rows)
@@ -228,7 +229,13 @@ def parts(
 
 
 def rows_of(
-    symbol: str, step: int, candles: Sequence[Candle], provider: str, requested_at: datetime
+    symbol: str,
+    step: int,
+    candles: Sequence[Candle],
+    provider: str,
+    requested_at: datetime,
+    *,
+    adjusts: bool = False,
 ) -> Iterator[Row]:
     """Yield the rows of a provider's candles.
 
@@ -256,6 +263,7 @@ def rows_of(
             counter=None,
             provider=provider,
             mixed=False,
+            as_of=int(requested_at.timestamp()) if adjusts else None,
         )
 
 

@@ -46,6 +46,7 @@ class Row(NamedTuple):
     counter: Decimal | None  # the session's volume so far, as its provider counts it
     provider: str  # its close is from this provider
     mixed: bool  # whether it contains quotes of other providers
+    as_of: int | None = None  # when a provider sent it that adjusts candles for splits
 
 
 class Growing:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any, Protocol
@@ -101,6 +101,14 @@ class Known:
             self.missed.discard(code)
         finally:
             del self.reading[code]
+
+    def read_again(self, edited: Collection[str]) -> None:
+        """Read the figures of these symbols again, because the symbols were edited."""
+        for code in self.figures.keys() & edited:
+            self.read_at.pop(code, None)
+            self.missed.add(code)
+            if self.live and (state := self.live.store.states.get(code)):
+                self._renew(state)
 
     def _put(self, code: str, new: Figures) -> None:
         if self.figures.get(code) != new:  # else fragments that were made of them stay

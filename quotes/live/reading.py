@@ -13,6 +13,7 @@ from quotes import sessions
 from quotes.boards import Listed, load_changes, load_listed
 from quotes.feed import records
 from quotes.feed.records import NOTHING
+from quotes.fragments import Fragments
 from quotes.live import journal, lease
 from quotes.live.charts import Charts
 from quotes.live.database import DatabaseThread
@@ -44,6 +45,7 @@ class Live(Protocol):
     hub: Hub
     charts: Charts
     sparklines: Sparklines
+    fragments: Fragments
     tasks: Tasks
     in_database: DatabaseThread
     on_change: set[Callable[[Edited], None]]
@@ -149,6 +151,7 @@ class Reading:
         edited |= {code for code in before.keys() | chains if before.get(code) != chains.get(code)}
         self.live.charts.renew(edited)
         self.live.sparklines.read_again(edited)
+        self.live.fragments.known.read_again(edited)
         return new
 
     async def _show(self, new: set[str], edited: Edited) -> None:
@@ -189,4 +192,4 @@ def _edited(before: Mapping[str, Symbol], now: Mapping[str, Symbol]) -> set[str]
 def _differ(symbol: Symbol, edited: Symbol) -> bool:
     names = ("pk", "kind", "exchange", "start")
     unlike = any(getattr(symbol, name) != getattr(edited, name) for name in names)
-    return unlike or symbol.split_days != edited.split_days
+    return unlike or symbol.adjustments != edited.adjustments

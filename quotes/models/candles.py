@@ -45,6 +45,8 @@ class Candle(models.Model):
     provider = models.CharField(max_length=20)  # its close is from this provider
     mixed = models.BooleanField(default=False)  # whether it contains quotes of other providers
     epoch = models.PositiveBigIntegerField()  # number of the feed's run
+    # UTC, when a provider sent it that adjusts candles for splits; else None
+    as_of = SecondsField(null=True)
 
     class Meta:
         verbose_name = _("candle")

@@ -174,6 +174,11 @@ class Symbol(models.Model):
         """The days of its splits, and each split: 4:1."""
         return [(each.day, str(each)) for each in self.splits.all()]
 
+    @property
+    def adjustments(self) -> list[tuple[Any, ...]]:
+        """All that decides how its splits change what pages show."""
+        return [(s.day, s.new, s.old, s.adjusts, s.confirmed_at) for s in self.splits.all()]
+
     @cached_property
     def kind_of(self) -> kinds.Kind:
         """Everything that its kind decides."""
@@ -286,6 +291,14 @@ class Split(models.Model):
         default=1,
         validators=[at_least_one, no_more_shares],
         help_text=_("1 if one share became four; 10 if ten shares became one."),
+    )
+    adjusts = models.BooleanField(
+        _("adjust candles"),
+        default=True,
+        help_text=_(
+            "Once a price has confirmed the split, charts and figures show earlier prices and "
+            "volumes as they would be after it. Stored candles stay as they are."
+        ),
     )
     entered_at = models.DateTimeField(auto_now_add=True, null=True)
     # when the feed saw a price that is explained by it, and this price

@@ -67,6 +67,7 @@ class Provider(ABC):
     attribution: ClassVar[str]  # the line that its terms, or fairness, require on every page
     streams: ClassVar[bool] = False  # whether it has `stream`
     steps: ClassVar[Collection[int]] = ()  # seconds of the candles that `candles` returns
+    adjusts: ClassVar[bool] = False  # whether `candles` from before a split are adjusted for it
     max_bytes: ClassVar[int] = MAX_BYTES  # of an answer; a list of all instruments may be longer
     sizes: ClassVar[bool] = True  # whether `instruments` returns tick sizes
     needs_code: ClassVar[bool] = True  # whether a symbol must have a code for this provider

@@ -94,6 +94,7 @@ class Alpaca(Provider):
     max_bytes = 16 * 2**20  # for the list of all assets
     streams = True
     steps = STEPS
+    adjusts = True
     poll_interval = 2.0
     plan = Plan(per_minute=200, batch=BATCH)
 

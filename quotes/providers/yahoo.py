@@ -68,6 +68,7 @@ class Yahoo(Provider):
     attribution = "Prices by Yahoo Finance, read unofficially, for personal use only"
     streams = True
     steps = STEPS
+    adjusts = True
     poll_interval = 60.0
     plan = Plan(per_minute=20, batch=BATCH)  # a guess: Yahoo publishes no limit, and bans for days
 

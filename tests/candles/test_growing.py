@@ -203,7 +203,9 @@ class TestPrices:
         minute = timedelta(minutes=1)
         alone, both = quote(5, provider="coinbase"), quote(6, NOON + minute, provider="coinbase")
         rows = rows_of(candles_of(alone, both, quote(7, NOON + minute, provider="kraken")))
-        found = {row.start - NOON.timestamp(): row[-2:] for row in rows.values() if row.step == 60}
+        found = {
+            row.start - NOON.timestamp(): row[-3:-1] for row in rows.values() if row.step == 60
+        }
         assert found == {0: ("coinbase", False), 60: ("kraken", True)}
 
     @pytest.mark.parametrize("session", ["pre", "post"])

@@ -115,6 +115,20 @@ async def test_figures_are_read_again_after_a_minute(live: Any, async_client: An
         assert len(of_candles(asked)) == count
 
 
+async def test_a_confirmed_split_reaches_the_figures_of_an_open_page_at_once(
+    live: Any, async_client: Any
+):
+    await async_client.get(PATH)
+    assert shown(live).bases["5D"] == 395
+    bitcoin = await Symbol.objects.aget()
+    split = await bitcoin.splits.acreate(day=NOON.date(), new=5, confirmed_at=NOON)
+    await live.reload()
+    await until(lambda: shown(live).bases["5D"] == 79)
+    await split.adelete()
+    await live.reload()
+    await until(lambda: shown(live).bases["5D"] == 395)
+
+
 async def test_a_page_that_stays_open_begins_its_periods_with_the_closes_of_yesterday(
     live: Any, async_client: Any, make_quote: Any
 ):

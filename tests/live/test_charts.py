@@ -112,6 +112,35 @@ async def test_a_split_appears_in_open_charts_that_begin_before_it(market: Live,
     await page.disconnect()
 
 
+async def test_a_confirmed_split_adjusts_open_charts_and_files_until_it_is_switched_off(
+    market: Live, async_client: Any
+):
+    async def closes() -> list[list[str]]:
+        table = table_of(await read(async_client, DAILY))
+        rows = (await read(async_client, "/symbols/BTC-USD/bars.csv?range=1y")).split()
+        return [[row.split(",")[5] for row in rows[4:6]], re.findall(r"[\d,]+\.00", table)]
+
+    page, _ = await opened("/ws/quotes/?chart=1y/BTC-USD&lang=en")
+    before = await closes()
+    assert before[0] == ["64300", "64400"]
+    assert "64,300.00" in before[1]
+    bitcoin, at = await Symbol.objects.aget(code="BTC-USD"), NOON - timedelta(days=2)
+    split = await bitcoin.splits.acreate(day=at.date(), new=4, confirmed_at=at, price="64400")
+    await market.reload()
+    drawn = await message(page, re.compile("was split"))
+    assert "16,075.00" in drawn
+    after = await closes()
+    assert after[0] == ["16075", "64400"]
+    assert "16,075.00" in after[1]
+    assert "64,300.00" not in after[1]
+    split.adjusts = False
+    await split.asave()
+    await market.reload()
+    assert "16,075.00" not in await message(page, re.compile("was split"))
+    assert await closes() == before
+    await page.disconnect()
+
+
 async def test_a_quote_moves_the_last_bar_in_less_than_a_kilobyte(
     market: Live, make_quote: Callable[..., Quote], async_client: Any
 ):
