@@ -1210,6 +1210,8 @@ def test_an_override_is_added_listed_and_ended(alice: Client, listed: Board):
     [
         ({"ends_1": "09:30"}, "This time must be later than the beginning."),
         ({"ends_1": "09:00"}, "This time must be later than the beginning."),
+        ({"begins_0": "0001-01-02"}, "This is in the year 1. Give a time from the year 2000 on."),
+        ({"begins_0": "1999-12-30"}, "This is in the year 1999."),
         ({"price": ""}, "Give the price that pages show."),
         ({"kind": "halted"}, "Only a fixed price has a price."),
         ({"label": "x" * 31}, "at most 30 characters"),

@@ -1,4 +1,4 @@
-"""Symbols that need an operator: stale, without a price, held back, without provider or hours."""
+"""Symbols that need an operator: stale, without a price, without hours, listed twice, and more."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Value
+from django.db.models.functions import Concat, Replace, Upper
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from quotes import conf, sessions
 from quotes.feed.chains import load_chains
 from quotes.live import current
-from quotes.models import Board, HeldPrice, Symbol
+from quotes.models import Board, HeldPrice, ProviderSymbol, Symbol
 from quotes.staff import filling
 from quotes.store import State
 
 Symbols = QuerySet[Symbol]
+BETWEEN_PARTS = "-./_: "  # in codes: BRK-B, BRK.B, BTC/USD
 
 
 class AttentionFilter(admin.SimpleListFilter):
@@ -80,6 +82,28 @@ def on_no_board(symbols: Symbols) -> Symbols:
     return unplaced
 
 
+def _duplicates(symbols: Symbols) -> Symbols:
+    """Return symbols that may be the same: their codes differ in signs, or a provider's is equal.
+
+    Some providers have one code for the prices of an instrument in all currencies.
+    """
+    bare = symbols.annotate(bare=_bare(F("code")))
+    alike = bare.order_by().values("bare").annotate(count=Count("pk")).filter(count__gt=1)
+    codes = ProviderSymbol.objects.filter(symbol__in=symbols.order_by())
+    joined = Concat("provider", Value(":"), "symbol__currency", Value(":"), "code")
+    shared = codes.annotate(joined=joined).order_by()
+    several = shared.values("joined").annotate(count=Count("pk")).filter(count__gt=1)
+    owners = shared.filter(joined__in=several.values("joined")).values("symbol")
+    return bare.filter(Q(bare__in=alike.values("bare")) | Q(pk__in=owners))
+
+
+def _bare(code: Any) -> Any:
+    """Return the expression of a code in capitals and without signs between its parts."""
+    for sign in BETWEEN_PARTS:
+        code = Replace(code, Value(sign), Value(""))
+    return Upper(code)
+
+
 def _markets(symbols: Symbols) -> Iterable[tuple[str, str]]:
     return symbols.order_by().values_list("exchange", "kind").distinct()
 
@@ -92,4 +116,5 @@ NEEDS: dict[str, tuple[Any, Callable[[Symbols], Symbols]]] = {
     "provider": (_("no provider"), _without_provider),
     "hours": (_("unknown hours"), _without_hours),
     "board": (_("on no board"), on_no_board),
+    "duplicate": (_("possible duplicate"), _duplicates),
 }

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from quotes.codes import validate_text
 from quotes.models.symbols import Symbol, no_larger_price, positive
-from quotes.quote import Quote
+from quotes.quote import EARLIEST, Quote
 from quotes.quote.wire import from_wire
 
 
@@ -163,6 +163,15 @@ class Override(models.Model):
             )
         if self.kind == self.Kind.NOTE and not self.label:
             raise ValidationError({"label": _("Give the text of the note.")})
+        if self.begins and self.begins < EARLIEST:
+            raise ValidationError(
+                {
+                    "begins": ValidationError(
+                        _("This is in the year %(year)s. Give a time from the year %(first)s on."),
+                        params={"year": self.begins.year, "first": EARLIEST.year},
+                    )
+                }
+            )
         if not (self.begins and self.ends and self.symbol_id):
             return
         if self.ends <= self.begins:

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from quotes.feed import records
@@ -68,6 +70,28 @@ class TestWithoutTheFeed:
             )  # fmt: skip
         symbol("GOOD")
         assert found(admin_client, "held") == ["WAITS"]
+
+    def test_symbols_that_may_be_listed_twice(self, admin_client: Client):
+        for code in ("BRK-B", "BRK.B", "brk b", "BRK-A", "BTC-USD", "BTC-EUR", "XBT", "ETH-USD"):
+            symbol(code, currency="EUR" if code == "BTC-EUR" else "USD")
+        symbol("BRKB", active=False)
+        for code in ("BTC-USD", "XBT", "BTC-EUR"):
+            of = Symbol.objects.get(code=code)
+            ProviderSymbol.objects.create(symbol=of, provider="coingecko", code="bitcoin")
+        of = Symbol.objects.get(code="ETH-USD")
+        ProviderSymbol.objects.create(symbol=of, provider="kraken", code="bitcoin")
+        assert found(admin_client, "duplicate") == ["BRK-B", "BRK.B", "BTC-USD", "XBT", "brk b"]
+
+    def test_many_duplicates_cost_as_many_queries_as_two(self, admin_client: Client):
+        counts = []
+        for first, last in ((0, 1), (1, 30)):
+            for number in range(first, last):
+                symbol(f"A-{number}")
+                symbol(f"A.{number}")
+            with CaptureQueriesContext(connection) as captured:
+                assert len(found(admin_client, "duplicate")) == 2 * last
+            counts.append(len(captured))
+        assert counts[0] == counts[1]
 
     def test_an_unknown_need_and_none_show_all(self, admin_client: Client):
         symbol("GOOD")
