@@ -82,6 +82,19 @@ class TestSaving:
         call_command("loadcatalogue", path, stdout=output)
         assert output.getvalue().endswith("291 rows, 0 added, 0 updated, 291 unchanged\n")
 
+    def test_a_saved_json_is_loaded_into_an_empty_site_as_it_was(self, tmp_path: Path):
+        call_command("loadcatalogue", stdout=StringIO())
+        Symbol.objects.filter(code="ETH-USD").update(active=False, name="=1+1", stale_after=90)
+        path = str(tmp_path / "crypto.JSON")
+        call_command("savecatalogue", path, board="crypto", stdout=StringIO())
+        Symbol.objects.exclude(places__board__slug="crypto").delete()
+        before = contents()
+        Symbol.objects.all().delete()
+        output = StringIO()
+        call_command("loadcatalogue", path, board="crypto", stdout=output)
+        assert output.getvalue().startswith("crypto.JSON: UTF-8, JSON, ")
+        assert contents() == before
+
     def test_an_unknown_board_and_a_folder_are_refused(self, load: Loader, tmp_path: Path):
         with pytest.raises(CommandError, match="must be one of: there is none yet"):
             call_command("savecatalogue", str(tmp_path / "a.csv"), board="crypto")

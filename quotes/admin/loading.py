@@ -30,9 +30,9 @@ class LoadForm(forms.Form):
         label=_("File"),
         required=False,
         help_text=_(
-            "CSV with the columns symbol, name, kind, exchange and currency, as “Save as CSV” "
-            "writes it, with at most 20,000 rows. No symbol is deleted. If a row is invalid, "
-            "nothing is changed."
+            "CSV or JSON with the columns symbol, name, kind, exchange and currency, as “Save as "
+            "CSV” and “Save as JSON” write it, with at most 20,000 rows. No symbol is deleted. If "
+            "a row is invalid, nothing is changed."
         ),
     )
     kept = forms.IntegerField(required=False, widget=forms.HiddenInput)

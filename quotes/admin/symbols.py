@@ -123,7 +123,7 @@ class SymbolAdmin(ChangesInBulk, FindsSymbols, MovingList):
     form = SymbolForm
     change_form_template = "quotes/admin/symbol_form.html"
     formfield_overrides: ClassVar = {DecimalField: {"form_class": PlainDecimalField}}
-    actions = (*ChangesInBulk.bulk_actions, "save_as_csv")
+    actions = (*ChangesInBulk.bulk_actions, "save_as_csv", "save_as_json")
     readonly_fields = ("found_by_none", "why_off")
     inlines = (ProviderSymbolInline, BoardsInline, SplitInline, AliasInline)
     fieldsets = (
@@ -241,10 +241,20 @@ class SymbolAdmin(ChangesInBulk, FindsSymbols, MovingList):
     @admin.action(description=_("Save as CSV"), permissions=["view"])
     def save_as_csv(self, request: HttpRequest, chosen: QuerySet[Symbol]) -> HttpResponse:
         """Return the chosen symbols as a file that `loadcatalogue` can load."""
-        content = catalogue.text_of(chosen).encode("utf-8-sig")  # else Excel takes it for another
-        name = f"symbols-{timezone.localdate():%Y-%m-%d}.csv"
-        headers = {"Content-Disposition": content_disposition_header(True, name)}
-        return HttpResponse(content, content_type="text/csv; charset=utf-8", headers=headers)
+        content = catalogue.csv_of(chosen).encode("utf-8-sig")  # else Excel takes it for another
+        return as_file(content, "csv", "text/csv; charset=utf-8")
+
+    @admin.action(description=_("Save as JSON"), permissions=["view"])
+    def save_as_json(self, request: HttpRequest, chosen: QuerySet[Symbol]) -> HttpResponse:
+        """Return the same as a list of objects."""
+        return as_file(catalogue.json_of(chosen).encode(), "json", "application/json")
+
+
+def as_file(content: bytes, suffix: str, content_type: str) -> HttpResponse:
+    """Return symbols as a file that a browser saves."""
+    name = f"symbols-{timezone.localdate():%Y-%m-%d}.{suffix}"
+    headers = {"Content-Disposition": content_disposition_header(True, name)}
+    return HttpResponse(content, content_type=content_type, headers=headers)
 
 
 def day_not_found(symbol: Symbol) -> str:

@@ -1,4 +1,4 @@
-"""The catalogue: a CSV file of symbols, read and checked as a whole, then loaded or refused.
+"""The catalogue: a CSV or JSON file of symbols, checked as a whole, then loaded or refused.
 
 It is also written, from the symbols that there are.
 """
@@ -11,7 +11,7 @@ from quotes.catalogue.columns import PROVIDERS
 from quotes.catalogue.loading import STARTER_BOARDS, Outcome, load
 from quotes.catalogue.reading import Catalogue, Entry, read
 from quotes.catalogue.sheet import Format, InvalidCatalogue
-from quotes.catalogue.writing import text_of
+from quotes.catalogue.writing import csv_of, json_of
 
 __all__ = [
     "PROVIDERS",
@@ -22,9 +22,10 @@ __all__ = [
     "Format",
     "InvalidCatalogue",
     "Outcome",
+    "csv_of",
+    "json_of",
     "load",
     "read",
-    "text_of",
 ]
 
 STARTER = Path(__file__).with_name("catalogue.csv")

@@ -1,4 +1,4 @@
-"""Reading a catalogue: a CSV file of symbols, checked row by row."""
+"""Reading a catalogue: a CSV or JSON file of symbols, checked row by row."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from django.db import models
 
 from quotes.catalogue import decimals
 from quotes.catalogue.columns import NUMBERS, PROVIDERS, Columns, names
-from quotes.catalogue.sheet import Format, InvalidCatalogue, Row, open_sheet
+from quotes.catalogue.objects import is_json, read_objects
+from quotes.catalogue.sheet import Format, InvalidCatalogue, Row, read_text, sheet_of
 from quotes.codes import invisible
 from quotes.formats import counted
 from quotes.models import ProviderSymbol, Symbol
@@ -57,22 +58,29 @@ class Catalogue:
 
 
 def read(file: BinaryIO) -> Catalogue:
-    """Read and check a CSV file; raise InvalidCatalogue with all errors and their line numbers."""
-    sheet = open_sheet(file, names())
+    """Read and check a file; raise InvalidCatalogue with all errors and their line numbers."""
+    text, encoding = read_text(file)
+    as_json = is_json(text)
+    sheet = read_objects(text, encoding) if as_json else sheet_of(text, encoding, names())
     header, *rows = sheet.rows
     columns = Columns.of(header)
     if errors := list(columns.errors(rows)):
         raise InvalidCatalogue(errors, sheet.format)
     if not rows:
         raise InvalidCatalogue([f"the file has no rows below line {header.line}"], sheet.format)
-    numbers = [columns.places[name] for name in NUMBERS if name in columns.places]
-    mark = decimals.mark_of(row.cell(place) for row in rows for place in numbers)
+    mark = "" if as_json else _mark(rows, columns)
     found = replace(sheet.format, mark=mark)
     # numbers between commas have a decimal point, unless one of them shows a comma
-    entries, errors = _entries(rows, columns, mark or ("." if found.separator == "," else ""))
+    point = "." if as_json or found.separator == "," else ""
+    entries, errors = _entries(rows, columns, mark or point)
     if errors:
         raise InvalidCatalogue(errors, found)
     return Catalogue(found, entries)
+
+
+def _mark(rows: list[Row], columns: Columns) -> str:
+    numbers = [columns.places[name] for name in NUMBERS if name in columns.places]
+    return decimals.mark_of(row.cell(place) for row in rows for place in numbers)
 
 
 def _entries(rows: list[Row], columns: Columns, mark: str) -> tuple[list[Entry], list[str]]:

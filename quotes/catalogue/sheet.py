@@ -22,6 +22,7 @@ MAX_CELLS = 50  # in a row
 MAX_LINE = 50_000  # characters
 MAX_SHOWN = 50  # errors
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+JSON = "JSON"  # in place of a separator
 UTF_8, UTF_16, WINDOWS = "UTF-8", "UTF-16", "Windows-1252"
 UTF_16_CODECS = {  # by the first bytes; without a mark, the first two characters are ASCII
     re.compile(rb"\xff\xfe|\xfe\xff"): "utf-16",
@@ -53,7 +54,7 @@ class Format:
     mark: str = ""  # of decimals; empty if no number of the file shows it
 
     def __str__(self) -> str:
-        words = (self.encoding, SEPARATORS[self.separator], MARKS.get(self.mark))
+        words = (self.encoding, SEPARATORS.get(self.separator, JSON), MARKS.get(self.mark))
         return ", ".join(filter(None, words))
 
 
@@ -93,12 +94,23 @@ class Sheet:
 
 
 def open_sheet(file: BinaryIO, names: Collection[str]) -> Sheet:
-    """Read a CSV file, and find its separator by the names of its columns.
+    """Read a CSV file; raise InvalidCatalogue for any other file."""
+    return sheet_of(*read_text(file), names)
 
-    Raise InvalidCatalogue for a file of another type, an unknown encoding, invalid CSV, or a file
-    that is too large.
+
+def read_text(file: BinaryIO) -> tuple[str, str]:
+    """Return the text of a file, and its encoding.
+
+    Raise InvalidCatalogue for a file of another type or encoding, or one that is too large.
     """
-    text, encoding = _decode(_content(file))
+    return _decode(_content(file))
+
+
+def sheet_of(text: str, encoding: str, names: Collection[str]) -> Sheet:
+    """Return the rows of CSV, whose separator is found by the names of its columns.
+
+    Raise InvalidCatalogue for invalid CSV.
+    """
     separator = _separator(text, names)
     rows = list(islice(_rows(text, separator), MAX_ROWS + 3))
     if SEP.match(text):
@@ -188,6 +200,11 @@ def _first(text: str, separator: str) -> list[str]:
         return []
 
 
+def plain(cell: str) -> str:
+    """Return a text without spaces around it, and with common spaces in it."""
+    return cell.translate(SPACES).strip()
+
+
 def escaped(text: str) -> str:
     """Return a text as a cell that no spreadsheet takes for a formula."""
     return f"'{text}" if text.startswith((*FORMULA, "'")) else text
@@ -221,7 +238,7 @@ def _rows(text: str, separator: str) -> Iterator[Row]:
         for cells in reader:
             if any(cells[MAX_CELLS:]):
                 raise InvalidCatalogue([f"line {line}: has more than {MAX_CELLS} cells"])
-            texts = (cell.translate(SPACES).strip() for cell in cells[:MAX_CELLS])
+            texts = map(plain, cells[:MAX_CELLS])
             row = Row(line, [*map(unescaped, texts)])
             if any(row.cells):
                 yield row

@@ -93,6 +93,17 @@ def test_another_file_or_an_hour_ends_the_time_of_a_kept_one(admin_client: Clien
     assert not Symbol.objects.exists()
 
 
+def test_chosen_symbols_are_saved_as_json_that_loads_again(admin_client: Client):
+    send(admin_client, FILE, "load")
+    keys = [*Symbol.objects.values_list("pk", flat=True)]
+    given = {"action": "save_as_json", "_selected_action": keys}
+    saved = admin_client.post("/admin/quotes/symbol/", given)
+    assert saved["Content-Type"] == "application/json"
+    assert re.search(r'filename="symbols-[\d-]+\.json"', saved["Content-Disposition"])
+    shown = text(send(admin_client, saved.content.decode()))
+    assert "UTF-8, JSON. 2 rows: 0 added, 0 updated, 2 unchanged" in shown
+
+
 def test_a_file_with_an_error_is_not_kept(admin_client: Client):
     assert 'name="kept"' not in send(admin_client, WRONG).content.decode()
     assert not Upload.objects.exists()

@@ -60,7 +60,7 @@ def values(symbol: Symbol) -> list[Any]:
 
 @given(listed)
 def test_what_was_written_is_read_as_the_same(written: list[Symbol]):
-    content = catalogue.text_of(written).encode("utf-8-sig")
+    content = catalogue.csv_of(written).encode("utf-8-sig")
     entries = catalogue.read(BytesIO(content)).entries
     assert [values(entry.symbol) for entry in entries] == [values(each) for each in written]
     for entry, symbol in zip(entries, written, strict=True):
@@ -74,7 +74,7 @@ def test_what_was_written_is_read_as_the_same(written: list[Symbol]):
 
 @given(listed)
 def test_no_cell_is_a_formula(written: list[Symbol]):
-    for row in csv.reader(StringIO(catalogue.text_of(written))):
+    for row in csv.reader(StringIO(catalogue.csv_of(written))):
         assert not any(cell.startswith(("=", "+", "-", "@")) for cell in row)
 
 
@@ -82,6 +82,6 @@ def test_numbers_have_all_their_digits_and_no_exponent():
     tiny = Symbol(pk=1, code="SHIB-USD", name="Shiba", kind="crypto", currency="USD")
     tiny.tick_size, tiny.start = Decimal("0.000000010000"), Decimal("120000.000000000000")
     tiny._prefetched_objects_cache = {"provider_symbols": Rows()}  # type: ignore[attr-defined]
-    header, row = csv.reader(StringIO(catalogue.text_of([tiny])))
+    header, row = csv.reader(StringIO(catalogue.csv_of([tiny])))
     cells = dict(zip(header, row, strict=True))
     assert (cells["tick_size"], cells["start"]) == ("0.00000001", "120000")

@@ -1,4 +1,4 @@
-"""`manage.py loadcatalogue [FILE.csv] [--board SLUG]`: load symbols from a CSV file."""
+"""`manage.py loadcatalogue [FILE] [--board SLUG]`: load symbols from a CSV or JSON file."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Command(BaseCommand):
     """Load a catalogue."""
 
     help = (
-        "Adds and updates the symbols of a CSV file. No symbol is deleted. Without a file, the "
-        "starter catalogue is loaded. If a row is invalid, its line number is printed and "
+        "Adds and updates the symbols of a CSV or JSON file. No symbol is deleted. Without a file, "
+        "the starter catalogue is loaded. If a row is invalid, its line number is printed and "
         "nothing is changed."
     )
 
@@ -29,9 +29,9 @@ class Command(BaseCommand):
         """Add the file and the board."""
         parser.add_argument(
             "file", nargs="?", type=Path, default=catalogue.STARTER,
-            help="CSV file, as spreadsheets save it, with the columns symbol, name, kind, exchange "
-            "and currency. Optional columns: tick_size, start, and codes in "
-            + ", ".join(catalogue.PROVIDERS),
+            help="CSV file, as spreadsheets save it, or JSON list of objects, with the columns "
+            "symbol, name, kind, exchange and currency. Optional columns: tick_size, start, and "
+            "codes in " + ", ".join(catalogue.PROVIDERS),
         )  # fmt: skip
         parser.add_argument(
             "--board",

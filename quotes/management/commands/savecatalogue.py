@@ -1,4 +1,4 @@
-"""`manage.py savecatalogue FILE.csv [--board SLUG]`: save symbols as a CSV file."""
+"""`manage.py savecatalogue FILE [--board SLUG]`: save symbols as a CSV or JSON file."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Command(BaseCommand):
     """Save a catalogue."""
 
     help = (
-        "Saves all symbols with their provider codes as a CSV file, which loadcatalogue can load "
-        "again. A file of that name is replaced."
+        "Saves all symbols with their provider codes as a file, which loadcatalogue can load "
+        "again: as JSON if its name ends with .json, else as CSV. A file of that name is replaced."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Add the file and the board."""
-        parser.add_argument("file", type=Path, help="CSV file in UTF-8, as spreadsheets open it")
+        parser.add_argument("file", type=Path, help="CSV file, as spreadsheets open it, or JSON")
         parser.add_argument(
             "--board", default="", help="slug of a board: only its symbols are saved, in its order"
         )
@@ -48,7 +48,10 @@ class Command(BaseCommand):
                 symbols = placed.order_by("places__position", "places__pk")
         saved = found if rule else [*symbols.prefetch_related("provider_symbols")]
         try:
-            path.write_text(catalogue.text_of(saved), encoding="utf-8-sig", newline="")
+            if path.suffix.lower() == ".json":
+                path.write_text(catalogue.json_of(saved), encoding="utf-8")
+            else:
+                path.write_text(catalogue.csv_of(saved), encoding="utf-8-sig", newline="")
         except OSError as error:
             raise CommandError(f"Can't write {path}: {error.strerror}") from error
         if options["verbosity"]:
