@@ -15,7 +15,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path, reverse
 from django.utils import timezone
-from django.utils.formats import date_format
+from django.utils.formats import date_format, number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
@@ -323,13 +323,13 @@ class BulkChangeAdmin(ListAdmin):
         return self.admin_site.get_model_admin(Symbol)
 
     def get_list_display(self, request: HttpRequest) -> Any:
-        """Return the columns; the last one leads to the undo, for those who may do it."""
+        """Return the columns. One leads to the undo, for those who may do it."""
 
         @admin.display(description=_("Undo"))
         def undo(done: BulkChange) -> str:
             return self._undo(request, done)
 
-        return ("at", "by", "what", "count", undo)
+        return ("what", "size", undo, "at", "by")  # the undo is in sight on a phone
 
     def _undo(self, request: HttpRequest, done: BulkChange) -> str:
         if done.undone_at:
@@ -342,6 +342,11 @@ class BulkChangeAdmin(ListAdmin):
         label = gettext("Undo “%(change)s”") % {"change": done}
         html = '<a href="{}" aria-label="{}">{}</a>'
         return format_html(html, link, label, gettext("Undo"))
+
+    @admin.display(description=_("symbols"), ordering="count")
+    def size(self, done: BulkChange) -> str:
+        """Return the number of symbols."""
+        return number_format(done.count, force_grouping=True)
 
     @admin.display(description=_("what"))
     def what(self, done: BulkChange) -> str:

@@ -322,6 +322,9 @@ def test_symbols_are_switched_off_and_back_by_keyboard_without_a_fault(office: S
     desk.get_by_role("button", name="Undo").press("Enter")
     expect(message).to_have_text("1 symbol is as before.")
     assert not findings(desk)
+    desk.set_viewport_size({"width": 390, "height": 900})
+    undone = desk.get_by_text("undone by alice").first
+    expect(undone).to_be_in_viewport(ratio=1)
     desk.goto(address)
     assert desk.get_by_label("Active: ETH-USD").is_checked()
 
