@@ -148,29 +148,49 @@ def findings(symbol: Symbol, codes: Codes, changed: Callable[[str], bool]) -> Fi
 
 def answers_about(symbol: Symbol, codes: Codes) -> dict[str, Answer]:
     """Return what the sources of this site answer about codes, or what their lists have."""
-    rows = {
-        row.provider: row
-        for row in Instrument.objects.filter(code__in=codes.values())
-        if codes.get(row.provider) == row.code
-    }
-    due = {
-        name: wanted(symbol, code, rows.get(name))
-        for name, code in codes.items()
-        if name in conf.get("PROVIDERS") and not provider_class(name).invented
-    }
+    [answers] = answers_about_all([(symbol, codes)], PATIENCE)
+    return answers
 
-    async def quote(provider: Provider) -> Answer:
-        code = codes[provider.name]
-        quotes = await provider.quotes([due[provider.name]])
-        if quotes or not provider.standing.lacks(code):
-            return Answer(provider.name, code, next(iter(quotes), None))
-        return Answer(provider.name, code, unknown=provider.standing.why(code))
 
-    answers = request(due, quote, PATIENCE) if due else {}
-    return {
-        name: in_list(answer_of(name, code, answers.get(name)), rows.get(name))
-        for name, code in codes.items()
-    }
+def answers_about_all(
+    pairs: Sequence[tuple[Symbol, Codes]], patience: float
+) -> list[dict[str, Answer]]:
+    """Return the same for several symbols, with one request for all codes of a source."""
+    codes = {code for _, codes in pairs for code in codes.values()}
+    rows = {(row.provider, row.code): row for row in Instrument.objects.filter(code__in=codes)}
+    due: dict[str, dict[str, Requested]] = {}  # by source and symbol
+    for symbol, of_symbol in pairs:
+        for name, code in of_symbol.items():
+            if name in conf.get("PROVIDERS") and not provider_class(name).invented:
+                one = wanted(symbol, code, rows.get((name, code)))
+                due.setdefault(name, {})[symbol.code] = one
+
+    async def quotes(provider: Provider) -> dict[str, Answer]:
+        requested = due[provider.name]
+        found = {each.symbol: each for each in await provider.quotes([*requested.values()])}
+        return {
+            symbol: answer_from(provider, each.code, found.get(symbol))
+            for symbol, each in requested.items()
+        }
+
+    def answer(name: str, code: str, symbol: Symbol) -> Answer:
+        row, found = rows.get((name, code)), answers.get(name, {})
+        if isinstance(found, Failed):
+            return in_list(Answer(name, code, failure=str(found)), row)
+        return in_list(found.get(symbol.code) or Answer(name, code, requested=False), row)
+
+    answers = request(due, quotes, patience) if due else {}
+    return [
+        {name: answer(name, code, symbol) for name, code in of_symbol.items()}
+        for symbol, of_symbol in pairs
+    ]
+
+
+def answer_from(provider: Provider, code: str, quote: Quote | None) -> Answer:
+    """Return the quote of a source, or why it has none."""
+    if quote or not provider.standing.lacks(code):
+        return Answer(provider.name, code, quote)
+    return Answer(provider.name, code, unknown=provider.standing.why(code))
 
 
 def wanted(symbol: Symbol, code: str, row: Instrument | None) -> Requested:
@@ -184,13 +204,6 @@ def wanted(symbol: Symbol, code: str, row: Instrument | None) -> Requested:
         currency=row.currency if row and states_it else symbol.currency,
         tick_size=symbol.tick_size,
     )
-
-
-def answer_of(name: str, code: str, answer: Answer | Failed | None) -> Answer:
-    """Return an answer, or what stands for it if there is none, or nothing was requested."""
-    if isinstance(answer, Failed):
-        return Answer(name, code, failure=str(answer))
-    return answer or Answer(name, code, requested=False)
 
 
 def in_list(answer: Answer, row: Instrument | None) -> Answer:

@@ -21,6 +21,7 @@ from quotes import catalogue, conf, formats, sessions
 from quotes.admin.aliases import AliasInline
 from quotes.admin.attention import AttentionFilter, on_no_board
 from quotes.admin.bulk import ChangesInBulk
+from quotes.admin.checking import check_page
 from quotes.admin.codes import CodeRows, ProviderSymbolInline, given_codes
 from quotes.admin.contradictions import fixed, without_hours
 from quotes.admin.filling import on_board
@@ -123,7 +124,7 @@ class SymbolAdmin(ChangesInBulk, FindsSymbols, MovingList):
     form = SymbolForm
     change_form_template = "quotes/admin/symbol_form.html"
     formfield_overrides: ClassVar = {DecimalField: {"form_class": PlainDecimalField}}
-    actions = (*ChangesInBulk.bulk_actions, "save_as_csv", "save_as_json")
+    actions = (*ChangesInBulk.bulk_actions, "check_again", "save_as_csv", "save_as_json")
     readonly_fields = ("found_by_none", "why_off")
     inlines = (ProviderSymbolInline, BoardsInline, SplitInline, AliasInline)
     fieldsets = (
@@ -237,6 +238,11 @@ class SymbolAdmin(ChangesInBulk, FindsSymbols, MovingList):
         listed = ", ".join(f"{row.provider} {row.code}" for row in rows)
         count = '<span title="{}">{}</span> <span class="visually-hidden">{}</span>'
         return format_html(count, listed, len(rows), listed)
+
+    @admin.action(description=_("Check with the providers"), permissions=["change"])
+    def check_again(self, request: HttpRequest, chosen: QuerySet[Symbol]) -> HttpResponse:
+        """Compare the chosen symbols with their sources, some on each page."""
+        return check_page(self, request, chosen)
 
     @admin.action(description=_("Save as CSV"), permissions=["view"])
     def save_as_csv(self, request: HttpRequest, chosen: QuerySet[Symbol]) -> HttpResponse:

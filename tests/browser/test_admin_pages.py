@@ -348,6 +348,15 @@ def test_a_preview_with_a_choice_has_no_fault(
     assert desk.evaluate("document.documentElement.scrollWidth") <= 768
 
 
+def test_the_check_of_symbols_has_no_fault(office: Site, desk: Page):
+    desk.goto(f"{office.url}{QUOTES}/symbol/")
+    desk.locator("#action-toggle").check()
+    desk.get_by_label("Action:").select_option("check_again")
+    desk.get_by_role("button", name="Go").click()
+    desk.get_by_text("5 of 5 symbols are checked.").wait_for()
+    assert not findings(desk)
+
+
 def test_a_field_names_what_to_choose_until_it_has_a_symbol(office: Site, desk: Page):
     desk.goto(office.url + PAGES["new override"])
     chosen = desk.locator(".select2-selection")
