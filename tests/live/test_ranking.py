@@ -12,11 +12,14 @@ from django.db import transaction
 from django.test import Client
 
 from quotes.addresses import Address
+from quotes.live import ranking
 from quotes.models import Board, ProviderSymbol, Symbol
 from quotes.testing.market import LiveQuotes
+from tests.market import tell
 from tests.servers import until
 from tests.sockets import Page, opened
 
+RISES = (("A", "101"), ("B", "110"))
 ROW = re.compile(r'<tr [^>]*data-symbol="([^"]*)"')
 
 
@@ -132,6 +135,36 @@ async def test_an_edited_rule_shows_other_symbols_on_its_open_board(live_parts: 
 
 
 # What prices decide
+
+
+@pytest.fixture
+def each_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a process choose once a second."""
+    monkeypatch.setattr(ranking, "EVERY", 1)
+
+
+async def test_a_process_chooses_by_its_own_clock_and_its_open_pages_follow(
+    each_second: None, live_parts: Any, make_quote: Callable[..., Any]
+):
+    def make() -> None:
+        for code in "AB":
+            make_symbol(code)
+        make_board("rises", "rises", number=1)
+
+    await made(make)
+    await until(lambda: "rises" in live_parts.listed.boards)
+    now = live_parts.store.clock()
+    await tell(live_parts, *(make_quote(code, last, received_at=now) for code, last in RISES))
+    await until(lambda: live_parts.listed.boards["rises"].codes == ("B",))
+    page = await open_board(live_parts, "rises")
+    plain, first = await opened("/ws/boards/rises/")
+    assert ROW.findall(first) == ["B"]
+    await tell(live_parts, make_quote("A", "120", received_at=now))
+    assert await renewed(page) == ["A"]
+    while 'data-symbol="A"' not in await plain.receive_from():
+        pass
+    for each in (page, plain):
+        await each.disconnect()
 
 
 @pytest.fixture
