@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, models, transaction
+from django.db.models import Max, Q
 from django.db.models.signals import post_save
 from django.utils.translation import gettext_noop
 
@@ -58,7 +59,7 @@ def load(entries: list[Entry], board: str = "", *, dry_run: bool = False) -> lis
     try:
         with transaction.atomic():
             begin_to_write()
-            loading = Loading(board)
+            loading = Loading(board, [entry.symbol.code for entry in entries])
             outcomes = [loading.take(entry) for entry in entries]
             if dry_run:
                 transaction.set_rollback(True)
@@ -71,20 +72,33 @@ def load(entries: list[Entry], board: str = "", *, dry_run: bool = False) -> lis
 
 
 class Loading:
-    """The symbols and codes in the database, and what a catalogue changes of them."""
+    """What the database has of the symbols of a catalogue, and what the catalogue changes.
 
-    def __init__(self, board: str) -> None:
+    For a long catalogue, all symbols are read: a statement can't name so many.
+    """
+
+    def __init__(self, board: str, codes: list[str]) -> None:
+        list(lock(Symbol.objects.order_by("pk")[:1]))  # who loads at the same time waits
+        is_short = len(codes) <= AT_ONCE
+        aliases = Alias.objects.filter(code__in=codes) if is_short else Alias.objects.all()
+        former = dict(aliases.values_list("code", "symbol"))
+        symbols = Symbol.objects.all()
+        if is_short:
+            symbols = symbols.filter(Q(code__in=codes) | Q(pk__in=former.values()))
         # in the order in which others lock them; read afterwards, with what they added meanwhile
-        list(lock(Symbol.objects.order_by("pk")).values_list("pk", flat=True))
-        self.symbols: dict[str, Symbol] = {each.code: each for each in Symbol.objects.all()}
-        by_key = {symbol.pk: symbol for symbol in self.symbols.values()}
-        aliases = Alias.objects.values_list("code", "symbol")
-        self.symbols = {code: by_key[key] for code, key in aliases if key in by_key} | self.symbols
-        codes = ProviderSymbol.objects.order_by().values_list("symbol", "provider", "code")
+        list(lock(symbols.order_by("pk")).values_list("pk", flat=True))
+        by_key = {symbol.pk: symbol for symbol in symbols}
+        self.symbols = {code: by_key[key] for code, key in former.items() if key in by_key}
+        self.symbols |= {symbol.code: symbol for symbol in by_key.values()}
+        codes_of = ProviderSymbol.objects.order_by()
+        if is_short:
+            codes_of = codes_of.filter(symbol__in=by_key)
         self.codes = {
-            (by_key[key].code, provider): code for key, provider, code in codes if key in by_key
+            (by_key[key].code, provider): code
+            for key, provider, code in codes_of.values_list("symbol", "provider", "code")
+            if key in by_key
         }
-        self.boards = Boards(board)
+        self.boards = Boards(board, list(by_key) if is_short else None)
         self.new: dict[str, Symbol] = {}
         self.updated: dict[str, Symbol] = {}
         self.fields: set[str] = set()  # of updated symbols
@@ -163,23 +177,25 @@ class Places:
     """The symbols on a board, and the position of the last one."""
 
     board: Board
-    there: set[str]  # their codes
+    there: set[str]  # the codes of those that matter
     last: int
 
     @classmethod
-    def on(cls, slug: str, title: str) -> Places:
-        """Return the places on a board, which is created if it is missing."""
+    def on(cls, slug: str, title: str, symbols: list[int] | None) -> Places:
+        """Return the places on a board, which is created if it is missing; None for all symbols."""
         defaults = {"title": title, "position": Board.objects.count()}
         board, _ = Board.objects.get_or_create(slug=slug, defaults=defaults)
-        positions = dict(board.places.values_list("symbol__code", "position"))
-        return cls(board, set(positions), max(positions.values(), default=0))
+        last = board.places.aggregate(last=Max("position"))["last"] or 0
+        some = board.places.all() if symbols is None else board.places.filter(symbol__in=symbols)
+        return cls(board, set(some.values_list("symbol__code", flat=True)), last)
 
 
 class Boards:
     """The boards on which a catalogue puts its symbols: one for all, or that of each kind."""
 
-    def __init__(self, slug: str) -> None:
+    def __init__(self, slug: str, symbols: list[int] | None) -> None:
         self.slug = slug
+        self.symbols = symbols  # their keys, or None for all
         self.known: dict[str, Places] = {}
         self.new: list[BoardSymbol] = []
 
@@ -202,5 +218,5 @@ class Boards:
         slug = self.slug or next(s for s, (_, kinds) in STARTER_BOARDS.items() if kind in kinds)
         if slug not in self.known:
             title = STARTER_BOARDS[slug][0] if slug in STARTER_BOARDS else slug.replace("-", " ")
-            self.known[slug] = Places.on(slug, title[:1].upper() + title[1:])
+            self.known[slug] = Places.on(slug, title[:1].upper() + title[1:], self.symbols)
         return self.known[slug]
