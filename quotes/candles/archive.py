@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from django.db import connection
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from quotes import conf, providers, sessions
 from quotes.candles import adjusting, invented
@@ -187,9 +187,9 @@ def load_closes(
     return {code: some for code, some in newest.items() if some}
 
 
-def load_newest(now: datetime) -> list[Row]:
-    """Return the current candles of all active symbols, for a feed to continue."""
-    codes = dict(Symbol.objects.filter(active=True).values_list("pk", "code"))
+def load_newest(now: datetime, among: Collection[str] | None = None) -> list[Row]:
+    """Return the current candles of these active symbols, or of all, for a feed to continue."""
+    codes = dict(_active(among).values_list("pk", "code"))
     return [
         Row(codes[pk], step, int(start.timestamp()), *rest)
         for step in STEPS
@@ -202,11 +202,16 @@ def load_newest(now: datetime) -> list[Row]:
     ]
 
 
-def load_zones() -> dict[str, tzinfo]:
-    """Return the time zone of the market of each active symbol, if it is known."""
-    listed = Symbol.objects.filter(active=True).values_list("code", "exchange", "kind")
+def load_zones(among: Collection[str] | None = None) -> dict[str, tzinfo]:
+    """Return the time zones of the markets of these active symbols, or of all, if known."""
+    listed = _active(among).values_list("code", "exchange", "kind")
     zones = ((code, sessions.zone(exchange, kind)) for code, exchange, kind in listed)
     return {code: zone for code, zone in zones if zone}
+
+
+def _active(among: Collection[str] | None) -> QuerySet[Symbol]:
+    active = Symbol.objects.filter(active=True)
+    return active if among is None else active.filter(code__in=among)
 
 
 # Spans

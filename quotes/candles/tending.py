@@ -55,15 +55,16 @@ class CandleHistory:
             logger.warning("could not store candles, keeping them: %s", error)
         await self.resume()
 
-    async def resume(self) -> None:
+    async def resume(self, among: Collection[str] | None = None) -> None:
         """Continue the stored candles of symbols without current ones.
 
         These are all at the beginning. Later, they are those that were renamed or switched on.
         """
         try:
-            self.candles.zones = await self.in_database(archive.load_zones)
+            zones = await self.in_database(archive.load_zones, among)
+            self.candles.zones = zones if among is None else {**self.candles.zones, **zones}
             now = self.clock()
-            rows = await self.in_database(archive.load_newest, now)
+            rows = await self.in_database(archive.load_newest, now, among)
             known = set(self.candles.series)
             self.candles.restore([row for row in rows if row.symbol not in known], now)
         except Error as error:

@@ -248,8 +248,8 @@ class Leader:
         kept = {} if edited is None else {c: v for c, v in self.chains.items() if c not in edited}
         self.chains = dict(sorted((kept | read).items()))  # in another order streams would restart
         acted, self.changes = self.live.changes != self.changes, self.live.changes
-        if self.feed.chains and self.chains.keys() - self.feed.chains.keys():
-            await self.history.resume()  # before the first quote of a renamed symbol
+        if self.feed.chains and (new := self.chains.keys() - self.feed.chains.keys()):
+            await self.history.resume(new)  # before the first quote of a renamed symbol
         self.feed.follow(self.providers.values(), self.chains, acted)
         self.feed.follow_splits(await self.live.in_database(records.load_splits))
         self.feed.decide(await self.live.in_database(records.load_decisions))

@@ -282,6 +282,7 @@ class TestTakingOver:
         with CaptureQueriesContext(connection) as queries:
             assert len(archive.load_newest(NOON)) == 10
         assert len(queries) == 1 + len(STEPS)
+        assert {each.symbol for each in archive.load_newest(NOON, {"S3", "S7"})} == {"S3", "S7"}
 
     def test_candles_of_inactive_symbols_are_not_loaded(self):
         list_symbols("BTC-USD", active=False)
