@@ -50,7 +50,9 @@ class AddForm(forms.Form):
         required=False,
         max_length=100,
         widget=forms.TextInput({"spellcheck": "false", "autocomplete": "off"}),
-        help_text=_("The code of a symbol on the board. Without one, new symbols are the last."),
+        help_text=_(
+            "The code of a symbol on the board. Without a code, new symbols become the last ones."
+        ),
     )
 
     def __init__(self, data: Any, places: Sequence[Place]) -> None:

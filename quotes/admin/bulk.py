@@ -69,7 +69,9 @@ class OrderForm(forms.Form):
 
     first = forms.ChoiceField(label=_("First"), required=False)
     second = forms.ChoiceField(
-        label=_("Second"), required=False, help_text=_("Left out for symbols without its code.")
+        label=_("Second"),
+        required=False,
+        help_text=_("It has no effect on symbols without a code for it."),
     )
     third = forms.ChoiceField(label=_("Third"), required=False)
 

@@ -44,10 +44,10 @@ class BoardForm(MeanwhileForm):
             self.fields[name].required = False  # without them, a program changes nothing
         for name in ("exchange", "currency"):
             values = Symbol.objects.order_by(name).values_list(name, flat=True).distinct()
-            wrong = gettext("No symbol has “%(value)s”. Choose one of the list.")
+            wrong = gettext("No symbol has “%(value)s”. Choose one from the list.")
             self._choose(name, {each: each for each in values if each}, wrong)
         names = dict.fromkeys((*conf.get("PROVIDERS"), *sorted(REGISTRY)))
-        wrong = gettext("There is no provider “%(value)s”. Choose one of the list.")
+        wrong = gettext("There is no provider “%(value)s”. Choose one from the list.")
         self._choose("source", {each: gettext(provider_title(each)) for each in names}, wrong)
 
     def _choose(self, name: str, choices: dict[str, str], wrong: str) -> None:

@@ -71,7 +71,7 @@ class MergeView(View):
         except ValidationError as error:  # another person was faster
             form.add_error("into", error)
             return self._page(request, form)
-        words = gettext("“%(source)s” was merged into “%(target)s”, to which it leads now.")
+        words = gettext("“%(source)s” was merged into “%(target)s”, and its code now leads there.")
         message = words % {"source": code, "target": target.code}
         self.model_admin.log_change(request, target, message)
         self.model_admin.message_user(request, message, messages.SUCCESS)

@@ -101,8 +101,8 @@ class SymbolAdmin(ChangesInBulk, FindsSymbols, MovingList):
     """Symbols, which can be searched, filtered and switched on and off."""
 
     empty_text = _(
-        "There are no symbols yet. Add them one by one here, or load many at once with "
-        "“manage.py loadcatalogue”."
+        "There are no symbols yet. Add them one by one, or load many at once: with “Load from a "
+        "file”, or with “manage.py loadcatalogue”."
     )
     list_display = ("code", "active", "name", "kind", "last", "state", "sources")
     list_display_links = ("code", "name")

@@ -159,7 +159,11 @@ class Override(models.Model):
             raise ValidationError({"price": _("Give the price that pages show.")})
         if not fixed and self.price is not None:
             raise ValidationError(
-                {"price": _("Only a fixed price has a price. Choose that kind, or empty this.")}
+                {
+                    "price": _(
+                        "Only a fixed price has a price. Choose that kind, or empty this field."
+                    )
+                }
             )
         if self.kind == self.Kind.NOTE and not self.label:
             raise ValidationError({"label": _("Give the text of the note.")})

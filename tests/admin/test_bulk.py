@@ -103,7 +103,7 @@ def test_a_preview_states_what_would_change_and_changes_nothing(
 ):
     Symbol.objects.filter(code="NVDA").update(active=False)
     shown = text(choose(admin_client, "switch_off", "AAPL", "MSFT", "NVDA"))
-    assert "2 symbols change 1 symbol is already so" in shown
+    assert "2 symbols change 1 symbol needs no change" in shown
     assert "AAPL yes no MSFT yes no" in shown
     assert active() == ["AAPL", "BTC-USD", "MSFT"]
 
@@ -142,7 +142,7 @@ def test_symbols_are_put_on_a_board_moved_and_removed(
     moved = confirm(admin_client, look(admin_client, "move", "MSFT", "AAPL", board=new), board=new)
     assert (on("shares"), on("new")) == (["NVDA"], ["AAPL", "BTC-USD", "MSFT"])
     page = look(admin_client, "remove", "NVDA", "BTC-USD", board=new)
-    assert "1 symbol changes 1 symbol is already so" in text(page)
+    assert "1 symbol changes 1 symbol needs no change" in text(page)
     confirm(admin_client, page, board=new)
     assert (on("shares"), on("new")) == (["NVDA"], ["AAPL", "MSFT"])
     undo(admin_client, moved)
@@ -200,7 +200,7 @@ def test_what_changed_after_the_preview_is_shown_and_nothing_is_written(
     Symbol.objects.filter(code="MSFT").update(active=False)
     again = confirm(admin_client, page, reason="Test")
     assert "Nothing was changed, because the symbols or your choice changed after" in text(again)
-    assert "1 symbol changes 1 symbol is already so" in text(again)
+    assert "1 symbol changes 1 symbol needs no change" in text(again)
     assert "AAPL" in active()
     confirm(admin_client, again, reason="Test")
     assert active() == ["BTC-USD", "NVDA"]

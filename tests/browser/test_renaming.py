@@ -74,7 +74,7 @@ def test_a_merge_shows_what_moves_and_open_pages_follow(house: Site, staff: Page
     )
     staff.get_by_role("button", name="Merge LTC-USD into BCH-USD").press("Enter")
     expect(staff.locator(".messagelist .success")).to_contain_text(
-        "“LTC-USD” was merged into “BCH-USD”, to which it leads now."
+        "“LTC-USD” was merged into “BCH-USD”, and its code now leads there."
     )
     embed.until(lambda: looks_live(embed, "BCH-USD"), "the symbol that stays")
     embed.moves("BCH-USD")

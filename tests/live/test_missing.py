@@ -93,7 +93,7 @@ async def test_a_symbol_that_is_not_found_five_times_in_an_hour_is_switched_off(
             pass
         answer = await AsyncClient().get("/symbols/foo-usd/")
         assert answer.status_code == 404
-        assert "“FOO-USD” is not shown since" in answer.content.decode()
+        assert "“FOO-USD” has not been shown since" in answer.content.decode()
         await page.disconnect()
 
 
