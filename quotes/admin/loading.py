@@ -41,7 +41,7 @@ class LoadForm(forms.Form):
         label=_("Board"),
         required=False,
         empty_label=_("the board of each kind"),
-        help_text=_("New symbols are put at the end of it."),
+        help_text=_("Symbols that are not on it yet are put at its end."),
     )
 
     def __init__(self, user: Any, *args: Any) -> None:
