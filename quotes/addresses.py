@@ -27,7 +27,7 @@ from django.utils import translation
 
 from quotes import conf
 from quotes.boards import BoardQuery, Listed
-from quotes.charts.drawing import MOST_SERIES
+from quotes.charts.drawing import MAX_SERIES
 from quotes.charts.forms import Form
 from quotes.codes import code_of, shortened
 from quotes.formats import language_of_texts
@@ -194,7 +194,7 @@ def _charts(values: Iterable[str]) -> tuple[tuple[Form, str], ...]:
         code = shortened(code_of(text))
         if options and code:
             others = found.setdefault((Form.read(options), code), [])
-        elif found and slash and code and code not in others and len(others) < MOST_SERIES - 1:
+        elif found and slash and code and code not in others and len(others) < MAX_SERIES - 1:
             others.append(code)
     return tuple((form._replace(others=tuple(o)), code) for (form, code), o in found.items())
 

@@ -16,7 +16,7 @@ from quotes import formats
 from quotes.boards import Listed
 from quotes.charts.bars import Bar, percent_change
 from quotes.charts.comparison import Comparison
-from quotes.charts.drawing import MOST_SERIES
+from quotes.charts.drawing import MAX_SERIES
 from quotes.charts.forms import FIRST, KINDS, SCALES, Form
 from quotes.charts.frame import Frame
 from quotes.charts.ranges import RANGES
@@ -33,7 +33,7 @@ WORDS = {
     "line": gettext_noop("Line"), "candles": gettext_noop("Candles"),
     "linear": gettext_noop("Linear"), "log": gettext_noop("Logarithmic"),
 }  # fmt: skip
-MOST_NEAR = 3  # symbols that a typed text may mean, and that a page names
+MAX_NEAR = 3  # symbols that a typed text may mean, and that a page names
 BAR = ("open", "high", "low", "close", "volume")
 
 
@@ -73,7 +73,7 @@ class Choice:
         self.wrong = self._wrong(code, typed)
         if self.wrong:
             self.typed = typed
-            self.near = [each for each in others or near if each not in self.codes][:MOST_NEAR]
+            self.near = [each for each in others or near if each not in self.codes][:MAX_NEAR]
         else:
             self.form = self.form._replace(others=(*self.form.others, code))
 
@@ -82,10 +82,10 @@ class Choice:
             return gettext("There is no symbol “%(code)s”.") % {"code": typed}
         if code in self.codes:
             return gettext("%(code)s is already in the chart.") % {"code": code}
-        return self._too_many() if len(self.codes) >= MOST_SERIES else ""
+        return self._too_many() if len(self.codes) >= MAX_SERIES else ""
 
     def _too_many(self) -> str:
-        return gettext("At most %(n)d symbols can be compared.") % {"n": MOST_SERIES}
+        return gettext("At most %(n)d symbols can be compared.") % {"n": MAX_SERIES}
 
     def _one_of(self, known: Iterable[str], given: str, what: str) -> str:
         if given and given not in known:
@@ -100,11 +100,11 @@ class Choice:
         codes.pop(self.code, None)
         words = gettext("There is no symbol “%(code)s”.")
         unknown = [code for code in codes if code not in self.listed.symbols]
-        self.errors += [words % {"code": code[:MAX_CODE]} for code in unknown[:MOST_SERIES]]
+        self.errors += [words % {"code": code[:MAX_CODE]} for code in unknown[:MAX_SERIES]]
         known = tuple(code for code in codes if code in self.listed.symbols)
-        if len(known) >= MOST_SERIES:
+        if len(known) >= MAX_SERIES:
             self.errors.append(self._too_many())
-        return known[: MOST_SERIES - 1]
+        return known[: MAX_SERIES - 1]
 
     def link(self, **changes: Any) -> str:
         """Return the query string with some changes, without defaults: `?range=1y`, or `?`."""
@@ -142,7 +142,7 @@ class Choice:
                 (code, self.link(others=tuple(c for c in form.others if c != code)))
                 for code in form.others
             ],
-            "more": len(form.others) < MOST_SERIES - 1,
+            "more": len(form.others) < MAX_SERIES - 1,
             "typed": self.typed,
             "wrong": self.wrong,
             "query": self.link(),

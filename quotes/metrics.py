@@ -21,7 +21,7 @@ from quotes.live.live import Live
 logger = logging.getLogger(__name__)
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
-MOST_SKIPPED = 10  # codes that are named
+MAX_SKIPPED = 10  # codes that are named
 LOOP_ANSWERS_WITHIN = 5.0  # seconds; else it hangs
 
 
@@ -58,7 +58,7 @@ class LiveCollector(Collector):
         if writer := self.live.writer:
             words = "Quotes, candles and held prices that wait to be written"
             yield gauges("unwritten", words, "what", writer.waiting())
-            yield skipped(writer.feed.skipped(MOST_SKIPPED))
+            yield skipped(writer.feed.skipped(MAX_SKIPPED))
         yield counter("frames", "Frames sent to pages", hub.counts["frames"])
         yield counter("slow", "Frames that had to wait for a slow page", hub.counts["slow"])
         yield counter(

@@ -23,8 +23,8 @@ SORTS: dict[str, Callable[[State], Any]] = {
     "time": lambda state: state.quote and state.quote.time,
 }
 KEYS = SORTS | {"turnover": lambda state: state.turnover}  # boards may have more than visitors
-MOST_ORDERS = 20  # that are kept
-MOST_MOVED = 1000  # rows that find their new place one by one; if more changed, all are sorted
+MAX_ORDERS = 20  # that are kept
+MAX_MOVED = 1000  # rows that find their new place one by one; if more changed, all are sorted
 SORT_EVERY = 1.0  # seconds between two times that all are sorted; until then the order stays
 
 
@@ -52,7 +52,7 @@ class Order:
         moved = [code for code in self.codes if states.get(code) is not self.seen.get(code)]
         if not moved:
             return self.result
-        if len(moved) <= MOST_MOVED and self.seen:
+        if len(moved) <= MAX_MOVED and self.seen:
             for code in moved:
                 self._move(code, states.get(code))
         elif time.monotonic() - self.sorted_at < SORT_EVERY:
@@ -104,7 +104,7 @@ class Orders:
             return [code for code in codes if code in states]
         order = self.kept.pop((mark, sort), None) or Order(codes, sort)
         self.kept[mark, sort] = order  # the last one used is the last one
-        if len(self.kept) > MOST_ORDERS:
+        if len(self.kept) > MAX_ORDERS:
             del self.kept[next(iter(self.kept))]
         return order.sorted(states)
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from quotes import orders
 from quotes.models import Symbol
-from quotes.orders import MOST_ORDERS, SORTS, Order, Orders
+from quotes.orders import MAX_ORDERS, SORTS, Order, Orders
 from quotes.quote import Quote
 from quotes.store import State
 
@@ -49,7 +49,7 @@ def test_an_order_that_follows_changes_is_that_of_a_new_one(
     most_moved: int, steps: list[dict[str, Decimal | str | None]], sort: str
 ):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(orders, "MOST_MOVED", most_moved)
+        patch.setattr(orders, "MAX_MOVED", most_moved)
         patch.setattr(orders, "SORT_EVERY", 0.0)
         states = {code: state(code, None) for code in CODES}
         order = Order(CODES, sort)
@@ -62,7 +62,7 @@ def test_an_order_that_follows_changes_is_that_of_a_new_one(
 
 
 def test_while_everything_changes_the_order_stays_for_a_second(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(orders, "MOST_MOVED", 2)
+    monkeypatch.setattr(orders, "MAX_MOVED", 2)
     order, now = Order(CODES, "last"), [0.0]
     monkeypatch.setattr(orders.time, "monotonic", lambda: now[0])
     rising = {code: state(code, Decimal(place)) for place, code in enumerate(CODES)}
@@ -79,10 +79,10 @@ def test_while_everything_changes_the_order_stays_for_a_second(monkeypatch: pyte
 def test_only_the_orders_that_visitors_chose_lately_are_kept():
     kept = Orders()
     states = {code: state(code, None) for code in CODES}
-    for number in range(MOST_ORDERS + 5):
+    for number in range(MAX_ORDERS + 5):
         kept.sorted(f"{number}", CODES, "symbol", states)
         kept.sorted("0", CODES, "symbol", states)
-    assert len(kept.kept) == MOST_ORDERS
+    assert len(kept.kept) == MAX_ORDERS
     assert ("0", "symbol") in kept.kept
 
 

@@ -12,7 +12,7 @@ from django.utils.formats import number_format
 from django.utils.text import capfirst
 from django.utils.translation import gettext
 
-MOST_LISTED = 100  # lines
+MAX_LISTED = 100  # lines
 Taken = tuple[list[str], dict[str, int], set[str], list[str]]  # as `get_deleted_objects` returns it
 
 
@@ -25,7 +25,7 @@ def taken_along(objects: Any, request: HttpRequest, site: AdminSite) -> Taken | 
     if first is None:
         return None
     rows = {type(first): len(objects)} | dict(_related(type(first), objects))
-    if sum(rows.values()) <= MOST_LISTED:
+    if sum(rows.values()) <= MAX_LISTED:
         return None
     needed = {
         each._meta.verbose_name
@@ -33,7 +33,7 @@ def taken_along(objects: Any, request: HttpRequest, site: AdminSite) -> Taken | 
         if count and site.is_registered(each)
         if not site.get_model_admin(each).has_delete_permission(request)
     }
-    named = [f"{capfirst(first._meta.verbose_name)}: {each}" for each in objects[:MOST_LISTED]]
+    named = [f"{capfirst(first._meta.verbose_name)}: {each}" for each in objects[:MAX_LISTED]]
     if left := len(objects) - len(named):
         named.append(gettext("and %(count)s more") % {"count": number_format(left)})
     return named, {str(m._meta.verbose_name_plural): n for m, n in rows.items()}, needed, []

@@ -19,7 +19,7 @@ from quotes.catalogue import Catalogue, InvalidCatalogue, Outcome
 from quotes.catalogue.sheet import MAX_BYTES
 from quotes.models import Board, Symbol, Upload
 
-MOST_SHOWN = 500  # rows of the file
+MAX_SHOWN = 500  # rows of the file
 DONE = {"added": _("added"), "updated": _("updated"), "unchanged": _("unchanged")}
 
 
@@ -133,8 +133,8 @@ class LoadView(View):
             "upload": form.upload,
             "summary": "" if outcomes is None else in_words(outcomes),
             "format": str(form.found.format) if form.found else "",
-            "outcomes": [(each, DONE[each.done]) for each in changing[:MOST_SHOWN]],
-            "left_out": max(0, len(changing) - MOST_SHOWN),
+            "outcomes": [(each, DONE[each.done]) for each in changing[:MAX_SHOWN]],
+            "left_out": max(0, len(changing) - MAX_SHOWN),
         }
         return render(request, "quotes/admin/load.html", context)
 

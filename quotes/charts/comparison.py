@@ -13,7 +13,7 @@ from quotes.charts import drawing
 from quotes.charts.axes import Scale, scale_of
 from quotes.charts.bars import DAY, Bar, joined, percent_change, zone_of
 from quotes.charts.drawing import (
-    MOST_SERIES,
+    MAX_SERIES,
     READING_ROOM,
     Columns,
     Drawing,
@@ -47,8 +47,8 @@ class Comparison:
 
     def draw(self) -> Drawing:
         """Return all that a template needs; raise ValueError for more than five symbols."""
-        if len(self.names) > MOST_SERIES:
-            raise ValueError(f"{len(self.names)} symbols to compare, at most {MOST_SERIES} can be")
+        if len(self.names) > MAX_SERIES:
+            raise ValueError(f"{len(self.names)} symbols to compare, at most {MAX_SERIES} can be")
         frame, count = self.frame, self.frame.count
         values = drawing.value_labels(self.scale, FINEST, self.texts.percent_axis)
         right = drawing.room(label.text for label in values)

@@ -15,7 +15,7 @@ from quotes.charts.frame import Frame
 from quotes.charts.path import Candles
 from quotes.charts.widths import GAP, LABEL, lines, width
 
-MOST_SERIES = 5
+MAX_SERIES = 5
 ROOMS = (56, 72, 88, 112)  # px at the right for the labels of values: chart.css has them, too
 PADDING = 10  # px around such a label
 TAG = 15  # px from the last price, where its tag covers a label

@@ -17,7 +17,7 @@ from quotes.charts.path import BODY, SLOT, Placed
 from quotes.charts.slots import fitting, slots, spans
 
 SHORTEST_GAP = 3  # slots of less than a day without a bar, across which no line is drawn
-FEWEST_BARS, MOST_BARS = (size.width // LEAST_BAR for size in (SIZES[0], SIZES[-1]))
+FEWEST_BARS, MAX_BARS = (size.width // LEAST_BAR for size in (SIZES[0], SIZES[-1]))
 
 
 class Row(NamedTuple):
@@ -40,7 +40,7 @@ class Frame:
 
     @cached_property
     def _drawn(self) -> tuple[list[Bar], int]:
-        return fitting(self.bars, self.step, self.zone, self.hours, MOST_BARS)
+        return fitting(self.bars, self.step, self.zone, self.hours, MAX_BARS)
 
     @property
     def drawn_step(self) -> int:

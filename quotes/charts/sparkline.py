@@ -13,7 +13,7 @@ from quotes.charts.path import line
 
 WIDTH, HEIGHT = 120, 48  # of the box, in units; the lines are up to two units thick
 EDGE = 2  # units above and below that only the thickness of the line may reach
-MOST_POINTS = 60
+MAX_POINTS = 60
 FEWEST_POINTS = 3
 
 Price = tuple[datetime, Decimal]  # when, and how much
@@ -53,9 +53,9 @@ def sparkline(
 
 def thinned(prices: Sequence[Price], begins: datetime, ends: datetime) -> list[Price]:
     """Return at most 60 of the prices: the first, the last, and the extremes of equal times."""
-    if len(prices) <= MOST_POINTS:
+    if len(prices) <= MAX_POINTS:
         return list(prices)
-    parts = MOST_POINTS // 2 - 1
+    parts = MAX_POINTS // 2 - 1
 
     def part(price: Price) -> int:
         return min(int((price[0] - begins) / (ends - begins) * parts), parts - 1)

@@ -15,7 +15,7 @@ from django.db.models import F
 from quotes.live import lease
 from quotes.models import Change, FeedLease
 
-MOST_LISTED = 500  # things that changed at once; more are not listed
+MAX_LISTED = 500  # things that changed at once; more are not listed
 KEPT = 10_000  # rows
 UNCOUNTED = 0  # the number of a mark: its transaction is committed, and not counted yet
 
@@ -60,7 +60,7 @@ def enter(things: Collection[Thing], marked: int | None = None) -> None:
     with transaction.atomic():
         # the row stays locked until the end, so that numbers are committed in their order
         FeedLease.objects.filter(pk=1).update(changes=F("changes") + 1)
-        if 0 < len(things) <= MOST_LISTED:
+        if 0 < len(things) <= MAX_LISTED:
             number = lease.changes()
             Change.objects.bulk_create(Change(number=number, what=w, key=key) for w, key in things)
         if marked is not None:

@@ -25,7 +25,7 @@ PERIODS = {
     "1Y": gettext_noop("1 year"),
 }
 DAYS_AHEAD = 60  # in which the page of a symbol names days with unusual hours
-MOST_DAYS = 3
+MAX_DAYS = 3
 
 
 VALUES = ("bid", "ask", "open", "reference", "volume", "low", "high")  # that a source may not send
@@ -243,7 +243,7 @@ def market_days(state: State, now: datetime) -> list[tuple[str, str]]:
         return []
     today, here = now.astimezone(place).date(), timezone.localtime(now).date()
     ahead = [today + timedelta(days) for days in range(1, DAYS_AHEAD)]
-    days = {today, *sessions.unusual_days(*market, ahead)[:MOST_DAYS]}
+    days = {today, *sessions.unusual_days(*market, ahead)[:MAX_DAYS]}
     session = sessions.at(*market, now)
     if not sessions.trading_on(*market, today) and session and session.next_open:
         days -= {today} - {here}

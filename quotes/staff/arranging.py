@@ -13,7 +13,7 @@ from django.db.models import Case, F, IntegerField, Q, When
 from quotes.live import changes
 from quotes.models import Board, BoardSymbol
 
-MOST_RUNS = 500
+MAX_RUNS = 500
 
 
 class Place(NamedTuple):
@@ -87,7 +87,7 @@ def save(board: Board, places: Sequence[Place], edit: Edit) -> None:
 def renumber(board: Board, places: Sequence[Place], numbers: Mapping[int, int]) -> None:
     """Write the numbers of symbols as their positions: those of all runs in one statement."""
     found = list(runs(places, numbers))
-    if len(found) > MOST_RUNS:  # only after many equal positions: each row would try each run
+    if len(found) > MAX_RUNS:  # only after many equal positions: each row would try each run
         rows = [BoardSymbol(pk=each.pk, position=numbers[each.symbol]) for each in places]
         BoardSymbol.objects.bulk_update(rows, ["position"], batch_size=500)
     elif any(run.change for run in found):

@@ -9,14 +9,14 @@ from itertools import pairwise
 from hypothesis import given
 
 from quotes.charts.bars import DAY, MINUTE, YEAR, Bar, Period
-from quotes.charts.frame import FEWEST_BARS, MOST_BARS, Frame
+from quotes.charts.frame import FEWEST_BARS, MAX_BARS, Frame
 from tests.charts.made import HALF_DAY, NEW_YORK, bar, minutes, series, year
 
 
 @given(series(most=3000))
 def test_no_bar_is_lost_and_none_is_too_narrow(bars: list[Bar]):
     frame = Frame(bars=bars, step=MINUTE, zone=NEW_YORK)
-    assert frame.count <= MOST_BARS
+    assert frame.count <= MAX_BARS
     assert len(frame.wider) <= FEWEST_BARS
     for placed in (frame.placed, frame.wider or frame.placed):
         assert max(each.bar.high for each in placed) == max(each.high for each in bars)

@@ -8,7 +8,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quotes.charts.sparkline import HEIGHT, MOST_POINTS, WIDTH, Price, sparkline, thinned
+from quotes.charts.sparkline import HEIGHT, MAX_POINTS, WIDTH, Price, sparkline, thinned
 from tests.charts.made import OPENING, minutes, prices
 from tests.charts.paths import points
 
@@ -29,7 +29,7 @@ def sessions(draw: st.DrawFn) -> list[Price]:
 @given(sessions())
 def test_at_most_60_points_are_left_and_every_extreme(found: list[Price]):
     left = thinned(found, OPENING, CLOSE)
-    assert len(left) <= MOST_POINTS
+    assert len(left) <= MAX_POINTS
     assert left == sorted(left)
     assert set(left) <= set(found)
     if found:

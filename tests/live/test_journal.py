@@ -30,9 +30,9 @@ def test_a_change_of_everything_is_not_listed():
 
 
 def test_more_things_than_are_worth_a_list_are_a_change_of_everything():
-    journal.enter([(SYMBOL, key) for key in range(journal.MOST_LISTED)])
-    assert journal.since(0) == Changed(1, set(range(journal.MOST_LISTED)))
-    journal.enter([(SYMBOL, key) for key in range(journal.MOST_LISTED + 1)])
+    journal.enter([(SYMBOL, key) for key in range(journal.MAX_LISTED)])
+    assert journal.since(0) == Changed(1, set(range(journal.MAX_LISTED)))
+    journal.enter([(SYMBOL, key) for key in range(journal.MAX_LISTED + 1)])
     assert journal.since(1) is None
 
 
