@@ -1,4 +1,4 @@
-"""Orders: the rows of a board in the order that a visitor chose, kept up with what changes."""
+"""Orders: the rows of a board in the order that a visitor chose, kept up to date."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SORTS: dict[str, Callable[[State], Any]] = {
     "volume": lambda state: _of(state, "volume"),
     "time": lambda state: state.quote and state.quote.time,
 }
-KEYS = SORTS | {"turnover": lambda state: state.turnover}  # boards may have more than visitors
+KEYS = SORTS | {"turnover": lambda state: state.turnover}  # this one is only for ranked boards
 MAX_ORDERS = 20  # that are kept
 MAX_MOVED = 1000  # rows that find their new place one by one; if more changed, all are sorted
 SORT_EVERY = 1.0  # seconds between two times that all are sorted; until then the order stays
@@ -47,7 +47,7 @@ class Order:
     def sorted(self, states: Mapping[str, State]) -> list[str]:
         """Return the codes of these symbols that have a state, in order.
 
-        If many states are others, the order may be that of a second ago.
+        If many states changed, the order may be that of a second ago.
         """
         moved = [code for code in self.codes if states.get(code) is not self.seen.get(code)]
         if not moved:
@@ -98,12 +98,12 @@ class Orders:
     ) -> list[str]:
         """Return the codes that have a state in the order of `sort`, or as given without one.
 
-        The mark is another one when the codes are others.
+        A board with other codes has another mark.
         """
         if not sort:
             return [code for code in codes if code in states]
         order = self.kept.pop((mark, sort), None) or Order(codes, sort)
-        self.kept[mark, sort] = order  # the last one used is the last one
+        self.kept[mark, sort] = order  # at the end, so that the first one is the longest unused
         if len(self.kept) > MAX_ORDERS:
             del self.kept[next(iter(self.kept))]
         return order.sorted(states)

@@ -194,7 +194,7 @@ class ArrangeView(View):
     model_admin: Any = None
 
     def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
-        """Find the board, and what somebody may do with its symbols."""
+        """Find the board, and what the user may do with its symbols."""
         super().setup(request, *args, **kwargs)
         self.board = get_object_or_404(Board, pk=kwargs["pk"])
         views, edits = self.model_admin.has_view_permission, self.model_admin.has_change_permission
@@ -262,7 +262,7 @@ class ArrangeView(View):
 
 
 def may(request: HttpRequest, action: str) -> bool:
-    """Return whether somebody may do this with the symbols of boards."""
+    """Return whether the user may do this with the symbols of boards."""
     user: Any = request.user
     return bool(user.has_perm(f"quotes.{action}_boardsymbol"))
 

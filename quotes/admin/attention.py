@@ -1,4 +1,4 @@
-"""Symbols that need an operator: stale, without a price, without hours, listed twice, and more."""
+"""Symbols that need an operator: with a doubtful price, listed twice, or without what they need."""
 
 from __future__ import annotations
 

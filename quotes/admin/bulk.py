@@ -58,7 +58,7 @@ class ReasonForm(forms.Form):
     )
 
 
-class BoardForm(forms.Form):
+class PlacingForm(forms.Form):
     """The board on which symbols are put, or from which they are removed."""
 
     board = forms.ModelChoiceField(Board.objects.all(), label=_("Board"))
@@ -96,7 +96,7 @@ class OrderForm(forms.Form):
 
 @dataclass(frozen=True)
 class Offer:
-    """An action that the list of symbols offers: its form, and what is then chosen."""
+    """An action in the list of symbols: its form, and how values of the form become a choice."""
 
     action: Action
     choose: Callable[..., Chosen]
@@ -116,7 +116,7 @@ class Offer:
 
 def placing(action: Action) -> Offer:
     """Return the offer of an action with a board."""
-    return Offer(action, lambda board: Placing(action, board), BoardForm, "place")
+    return Offer(action, lambda board: Placing(action, board), PlacingForm, "place")
 
 
 OFFERS = (
@@ -146,8 +146,9 @@ class Preview:
     def answer(self) -> HttpResponse:
         """Return the preview, or carry it out and return to the list."""
         if not self.form.is_valid():
-            free = self.offer.form in (forms.Form, ReasonForm)  # that decides no state
-            return self._page(Plan.of(self.offer.choose(), self.symbols) if free else None)
+            # a preview needs no reason yet; all other forms decide the new states
+            known = self.offer.form in (forms.Form, ReasonForm)
+            return self._page(Plan.of(self.offer.choose(), self.symbols) if known else None)
         chosen = self.offer.choose(**self.form.cleaned_data)
         if not self.confirms:
             return self._page(Plan.of(chosen, self.symbols))
@@ -231,7 +232,7 @@ class UndoView(View):
     model_admin: Any = None
 
     def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
-        """Find the bulk change; only those who may do it may undo it."""
+        """Find the bulk change; refuse users that may not do it themselves."""
         super().setup(request, *args, **kwargs)
         self.done = get_object_or_404(BulkChange, pk=kwargs["pk"])
         if not self.model_admin.may_undo(request, self.done):
@@ -325,7 +326,7 @@ class BulkChangeAdmin(ListAdmin):
         return self.admin_site.get_model_admin(Symbol)
 
     def get_list_display(self, request: HttpRequest) -> Any:
-        """Return the columns. One leads to the undo, for those who may do it."""
+        """Return the columns. One leads to the undo, for users that may do it."""
 
         @admin.display(description=_("Undo"))
         def undo(done: BulkChange) -> str:

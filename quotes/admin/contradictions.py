@@ -86,7 +86,7 @@ class Findings:
 
     @property
     def seal(self) -> str:
-        """A text that changes with the contradictions: who accepts some does not accept others."""
+        """A text that changes with the contradictions, so that new ones are not accepted unseen."""
         return sha256("\n".join(each.text for each in self.contradictions).encode()).hexdigest()
 
     def without(self, changes: Collection[str]) -> Findings:

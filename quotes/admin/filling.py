@@ -1,4 +1,4 @@
-"""The form of a board: its rule, what the rule finds, and a question before places are lost."""
+"""The form of a board with its rule: a preview, and a question before places are deleted."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class BoardForm(MeanwhileForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.losing = 0  # places, for which the form asks
+        self.losing = 0  # places that would be deleted: the user must confirm it
         for name in {"filling", "order"} & self.fields.keys():
-            self.fields[name].required = False  # without them, a program changes nothing
+            self.fields[name].required = False  # a program that sends none of them changes nothing
         for name in ("exchange", "currency"):
             values = Symbol.objects.order_by(name).values_list(name, flat=True).distinct()
             wrong = gettext("No symbol has “%(value)s”. Choose one from the list.")

@@ -110,8 +110,8 @@ class HeldPriceAdmin(MovingList):
             self.message_user(request, sent, messages.SUCCESS)
         for row in others[:MAX_NAMED]:
             words = gettext("%(held)s was left as it is: %(outcome)s.")
-            told = words % {"held": f"{row.symbol} {self.held_last(row)}", "outcome": outcome(row)}
-            self.message_user(request, told, messages.WARNING)
+            text = words % {"held": f"{row.symbol} {self.held_last(row)}", "outcome": outcome(row)}
+            self.message_user(request, text, messages.WARNING)
         if (more := len(others) - MAX_NAMED) > 0:
             words = ngettext("%d more was left as it is.", "%d more were left as they are.", more)
             self.message_user(request, words % more, messages.WARNING)
@@ -152,7 +152,7 @@ def jump(held: HeldPrice) -> str:
 
 
 def other_than_split(held: HeldPrice) -> str:
-    """Return which price a split makes one expect, if that is another one; else an empty text."""
+    """Return the price that a split would give, if there is a split; else an empty text."""
     before = number_of(held.before)
     if not held.split or not before:
         return ""

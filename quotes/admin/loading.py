@@ -86,7 +86,7 @@ class LoadView(View):
     model_admin: Any = None
 
     def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
-        """Let only those load a file who may add and change symbols, one by one."""
+        """Refuse users that may not add and change symbols one by one, or add boards."""
         super().setup(request, *args, **kwargs)
         rights = ("quotes.add_symbol", "quotes.change_symbol", "quotes.add_board")
         if not request.user.has_perms(rights):

@@ -16,7 +16,7 @@ from quotes.admin.values import written
 
 
 class MeanwhileForm(forms.ModelForm):
-    """A form whose save undoes nothing of others in silence.
+    """A form whose save does not undo changes of others unnoticed.
 
     A field that its user left alone keeps the value that others gave it. One that both changed is
     an error that names the other value; the next save replaces it.

@@ -49,7 +49,7 @@ class MergeView(View):
     model_admin: Any = None
 
     def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
-        """Find the symbol; only those who may change and delete it may merge it."""
+        """Find the symbol; refuse users that may not change and delete it."""
         super().setup(request, *args, **kwargs)
         self.source = get_object_or_404(Symbol, pk=kwargs["pk"])
         may = (self.model_admin.has_change_permission, self.model_admin.has_delete_permission)
@@ -68,7 +68,7 @@ class MergeView(View):
         target, code = form.cleaned_data["into"], self.source.code
         try:
             Merger(self.source, target).run()
-        except ValidationError as error:  # another person was faster
+        except ValidationError as error:  # another operator merged it before
             form.add_error("into", error)
             return self._page(request, form)
         words = gettext("“%(source)s” was merged into “%(target)s”, and its code now leads there.")

@@ -1,4 +1,4 @@
-"""Splits as the feed sees them: the jump that each explains, and values from before it."""
+"""Splits for the feed: the jumps that they explain, and prices from before a split."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Split:
         return traded >= self.day and not self.is_over(quote.time)
 
     def is_over(self, now: datetime) -> bool:
-        """Return whether the trading after its day has ended, too."""
+        """Return whether the next trading day has ended, too."""
         return is_over(self.day, self.exchange, self.kind, now)
 
     def explains(self, last: Decimal, before: Decimal, limit: Decimal | None) -> bool:
@@ -104,7 +104,7 @@ class Splits:
 
 
 def is_over(day: date, exchange: str, kind: str, now: datetime) -> bool:
-    """Return whether a trading after a day has ended; a split of that day is no longer expected."""
+    """Return whether a trading day after this one has ended: its split is no longer expected."""
     return sessions.last_traded_day(exchange, kind, now) > day
 
 

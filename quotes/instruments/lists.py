@@ -1,4 +1,4 @@
-"""Lists of instruments in the database: each is replaced as a whole, or stays as it was."""
+"""Lists of instruments in the database: each is replaced as a whole, or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How an instrument of a list would be called here, and under which terms it is found."""
+"""Terms: the code that an instrument of a list would get here, and the words that find it."""
 
 from __future__ import annotations
 

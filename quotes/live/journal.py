@@ -1,7 +1,7 @@
 """The journal: what changed, by number, so that a process reads only that.
 
-The numbers are those of `FeedLease.changes`. If one is missing, too much changed to be listed, or
-it was long ago: then everything is to be read.
+The numbers are those of `FeedLease.changes`. If one is missing, too much changed at once, or it was
+too long ago. Then everything is to be read.
 """
 
 from __future__ import annotations

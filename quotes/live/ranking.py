@@ -1,4 +1,4 @@
-"""Ranking: the symbols of boards with the largest rises, falls or turnovers, at a calm pace.
+"""Ranking: the symbols of boards with the largest rises, falls or turnovers, every ten seconds.
 
 All processes choose at the same moments of the clock. If a price arrives just then, they may differ
 until the next one.

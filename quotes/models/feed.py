@@ -17,7 +17,7 @@ class FeedLease(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
     batch = models.PositiveBigIntegerField(default=0)  # the newest batch with stored quotes
     deployment = models.CharField(max_length=64, blank=True, default="")
-    # of symbols and boards so far
+    # the number of changes of symbols and boards so far
     changes = models.PositiveBigIntegerField(default=0, db_column="listings")
 
     class Meta:

@@ -1,4 +1,4 @@
-"""Prices: the newest of each symbol, those that were held back, and what the staff shows."""
+"""Prices: the newest of each symbol, those that were held back, and overrides by operators."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class HeldPrice(models.Model):
         return models.Q(outcome=cls.Outcome.WAITS) | rejected
 
     def may(self, decision: str, now: datetime) -> bool:
-        """Return whether an operator can make a decision about it: once, but undo a rejection."""
+        """Return whether an operator can decide so: once, but a rejection can be undone."""
         if self.outcome == self.Outcome.WAITS:
             return not self.decision
         rejected = self.decision == self.Decision.REJECT and self.until and self.until > now

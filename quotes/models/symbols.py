@@ -25,7 +25,7 @@ no_larger_tick = MaxValueValidator(Decimal(10_000_000))
 at_least_one, no_more_shares = MinValueValidator(1), MaxValueValidator(100_000)
 no_larger_price = MaxValueValidator(Decimal(100_000_000_000))
 
-WHY_OFF = ("not_found_at", "not_found", "reason")  # which an active symbol has no more
+WHY_OFF = ("not_found_at", "not_found", "reason")  # empty for an active symbol
 
 
 class Symbol(models.Model):
@@ -112,7 +112,7 @@ class Symbol(models.Model):
     # when the feed switched it off, and the answers of its providers
     not_found_at = models.DateTimeField(_("not found"), null=True, blank=True, editable=False)
     not_found = models.TextField(_("reason"), blank=True, editable=False)
-    # of the operator who switched it off
+    # given by the operator that switched it off
     reason = models.CharField(_("reason"), max_length=200, blank=True, default="", editable=False)
 
     class Meta:

@@ -1,4 +1,4 @@
-"""Overrides of the staff, painted over the state of a symbol and nothing else.
+"""Overrides by operators: what pages show in place of the state of a symbol.
 
 The store keeps the quote of the source: the feed, candles, charts and sorting do not know them.
 """

@@ -1,4 +1,4 @@
-"""The symbols of a board are added, moved and removed, in few statements whatever their number."""
+"""Arranging a board: its symbols are added, moved and removed, in few statements for any number."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class Aspect:
         raise NotImplementedError
 
     def compared(self, state: State) -> State:
-        """Return what of a state others must not have changed before an undo."""
+        """Return the part of a state that must be unchanged for an undo."""
         return state
 
     def exists(self, state: State) -> bool:
@@ -125,7 +125,7 @@ class Places(Aspect):
         return ", ".join(titles) or pgettext("boards", "none")
 
     def compared(self, state: State) -> State:
-        """Return the boards: an arranged one is no obstacle."""
+        """Return the boards without positions: a board may be arranged before the undo."""
         return [board for board, _ in state]
 
     def exists(self, state: State) -> bool:

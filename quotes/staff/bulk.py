@@ -57,7 +57,7 @@ class Switch:
 
     active: bool
     reason: str = ""
-    choice: Sequence[Any] = ()  # what decides the states, beside the texts
+    choice: Sequence[Any] = ()  # nothing but the action decides the states
 
     @property
     def action(self) -> str:
@@ -157,9 +157,9 @@ class Plan:
 
     aspect: Aspect
     changing: list[Changing] = field(default_factory=list)
-    already: int = 0  # symbols that are so
+    already: int = 0  # symbols that need no change
     impossible: dict[str, list[str]] = field(default_factory=dict)  # codes by reason
-    seal: str = ""  # changes with what is changed: who confirms one plan does not confirm another
+    seal: str = ""  # another one for other changes: only a plan that was shown can be confirmed
 
     @classmethod
     def of(cls, chosen: Chosen, symbols: QuerySet[Symbol]) -> Plan:
@@ -193,9 +193,9 @@ class Plan:
 
 @transaction.atomic
 def carry_out(chosen: Chosen, symbols: QuerySet[Symbol], seal: str, user: Any) -> BulkChange:
-    """Change symbols as a plan with this seal has shown it; raise Refused if it would be another.
+    """Change symbols as a plan with this seal has shown it; raise Refused if the plan is outdated.
 
-    Some statements for all symbols, because 20,000 saves would lock SQLite for a minute.
+    It takes few statements for all symbols, because 20,000 saves would lock SQLite for a minute.
     """
     begin_to_write()
     lock_symbols(symbols.order_by().values_list("pk", flat=True))

@@ -1,4 +1,4 @@
-"""Deciding about held prices: an operator accepts or rejects them, and the feed does it."""
+"""An operator's decisions about held prices: they are stored, and the feed carries them out."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from quotes.models.locks import begin_to_write
 def decide(
     keys: Collection[int], decision: str, user: str
 ) -> tuple[list[HeldPrice], list[HeldPrice]]:
-    """Write a decision about held prices for the feed; return those with it, and the others.
+    """Store a decision about held prices; return the prices that have it now, and the others.
 
-    The others stay as they are: they are no longer held, or somebody has decided about them.
+    The others stay as they are: they are no longer held, or have another decision.
     """
     begin_to_write()
     now = timezone.now()

@@ -37,7 +37,7 @@ def found_by(rule: Rule, known: Now | None = None) -> list[State]:
 
 
 def places_of(rule: Rule) -> list[Place]:
-    """Return the symbols of a board that fills itself in the form of places, which it has not."""
+    """Return the symbols of a board that fills itself as places, although none are stored."""
     symbols = (state.symbol for state in found_by(rule))
     return [
         Place(number, 0, number, each.pk, each.code, each.name, each.active)

@@ -83,7 +83,7 @@ class Merger:
 
     @cached_property
     def parts(self) -> list[Part]:
-        """The parts of the merged symbol, without empty ones."""
+        """The tables with rows of the merged symbol."""
         parts = [Part(*each, self.source, self.target) for each in _references()]
         return [part for part in parts if part.moved or part.left]
 
