@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
@@ -226,22 +226,11 @@ def load_changes(known: Listed, symbols: Collection[int], boards: Collection[int
     """Read these symbols and boards, by their keys; return what is listed with them."""
     before = {code: each for code, each in known.symbols.items() if each.pk in symbols}
     now = {each.code: each for each in _active_symbols().filter(pk__in=symbols)}
-    edited = before.keys() | now.keys()
     unedited = {code: each for code, each in known.symbols.items() if code not in before}
     kept = _in_order(unedited | now)
     chains = {code: each for code, each in known.chains.items() if code not in before}
-    chains |= _chains(edited)
-    moved = {c for c in edited if _placed_as(before.get(c)) != _placed_as(now.get(c))}
-    keys = {now[code].pk for code in moved & now.keys()}
-    placed = BoardSymbol.objects.filter(symbol__in=keys).values_list("board", flat=True)
-    outdated = {*boards, *placed}
-    for board in known.boards.values():
-        if rule := board.rule:
-            found = rule.find(before, known.chains) or rule.find(now, chains)
-        else:
-            found = tuple(code for code in moved if code in board.places)
-        if found:
-            outdated.add(board.key)
+    chains |= _chains(before.keys() | now.keys())
+    outdated = {*boards, *_boards_with(before, now, known, chains)}
     read = list(Board.objects.all())
     views = {each.key: each for each in known.boards.values() if each.key not in outdated}
     codes = _codes({each.pk for each in read} - views.keys(), kept)
@@ -253,6 +242,23 @@ def load_changes(known: Listed, symbols: Collection[int], boards: Collection[int
     aliases = {code: each for code, each in known.aliases.items() if each not in before}
     aliases |= _aliases(Alias.objects.filter(symbol__in=symbols))
     return _listed(kept, shown, aliases, chains)
+
+
+def _boards_with(
+    before: Mapping[str, Symbol], now: Mapping[str, Symbol], known: Listed, chains: Chains
+) -> Iterator[int]:
+    """Yield the keys of the boards that edited symbols join or leave, some of them repeatedly."""
+    edited = before.keys() | now.keys()
+    moved = {c for c in edited if _placed_as(before.get(c)) != _placed_as(now.get(c))}
+    keys = {now[code].pk for code in moved & now.keys()}
+    yield from BoardSymbol.objects.filter(symbol__in=keys).values_list("board", flat=True)
+    for board in known.boards.values():
+        if rule := board.rule:
+            found = bool(rule.find(before, known.chains) or rule.find(now, chains))
+        else:
+            found = any(code in board.places for code in moved)
+        if found:
+            yield board.key
 
 
 def _placed_as(symbol: Symbol | None) -> tuple[int, str] | None:

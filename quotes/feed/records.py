@@ -101,25 +101,9 @@ def save_held_prices(held: Iterable[Held]) -> set[int]:
     Return the keys of symbols with a split that a price has confirmed.
     """
     newest = {(each.quote.symbol, each.quote.received_at): each for each in held}
-    ids = dict(Symbol.objects.values_list("code", "pk"))
-    rows = [
-        HeldPrice(
-            symbol_id=ids[code],
-            at=at,
-            provider=each.quote.provider,
-            last=_as_text("last", each.quote.last),
-            before=_as_text("before", each.before),
-            book=_as_text("book", _book(each)),
-            currency=_as_text("currency", each.quote.currency),
-            outcome=each.outcome,
-            limit=_as_text("limit", each.limit),
-            until=each.until,
-            split=str(each.split or ""),
-            wire=to_wire(each.quote),
-        )
-        for (code, at), each in newest.items()
-        if code in ids
-    ]
+    symbols = Symbol.objects.filter(code__in={code for code, _ in newest})
+    ids = dict(symbols.values_list("code", "pk"))
+    rows = [_row(ids[code], each) for (code, _), each in newest.items() if code in ids]
     if not rows:
         return set()
     HeldPrice.objects.bulk_create(
@@ -134,7 +118,26 @@ def save_held_prices(held: Iterable[Held]) -> set[int]:
     return {ids[each.quote.symbol] for each in seen if _confirm(each) and each.quote.symbol in ids}
 
 
+def _row(key: int, held: Held) -> HeldPrice:
+    """Return a held price of the symbol with this key, as it is stored."""
+    return HeldPrice(
+        symbol_id=key,
+        at=held.quote.received_at,
+        provider=held.quote.provider,
+        last=_as_text("last", held.quote.last),
+        before=_as_text("before", held.before),
+        book=_as_text("book", _book(held)),
+        currency=_as_text("currency", held.quote.currency),
+        outcome=held.outcome,
+        limit=_as_text("limit", held.limit),
+        until=held.until,
+        split=str(held.split or ""),
+        wire=to_wire(held.quote),
+    )
+
+
 def _confirm(held: Held) -> bool:
+    """Note in a split that a price confirmed it; return False for a price without a split."""
     split = held.split
     if split is None:
         return False
