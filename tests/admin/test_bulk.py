@@ -162,7 +162,7 @@ def test_a_provider_is_put_first_where_a_symbol_has_its_code(
     page = look(admin_client, "order", "AAPL", first="coinbase", second="yahoo")
     confirm(admin_client, page, first="coinbase", second="yahoo")
     assert dict(rows.values_list("provider", "position")) == {"coinbase": 1, "yahoo": 2}
-    assert "changed since" not in text(undo(admin_client, done))  # only names it
+    assert "left as they are: AAPL." in text(undo(admin_client, done))
     assert dict(rows.values_list("provider", "position")) == {"coinbase": 1, "yahoo": 2}
 
 

@@ -43,7 +43,7 @@ def test_a_look_shows_what_would_be_done_and_changes_nothing(admin_client: Clien
         code="AAPL", name="Apple", kind="stock", exchange="NASDAQ", currency="USD"
     )
     shown = text(send(admin_client, FILE))
-    assert "UTF-8, commas. 2 rows: 1 added, 1 updated, 0 unchanged, 1 put on a board" in (shown)
+    assert "UTF-8, commas. 2 rows: 1 added, 1 updated, 0 unchanged, 1 put on a board" in shown
     assert "2 BTC-USD added crypto" in shown
     assert "3 AAPL updated stock-market" in shown
     assert list(Symbol.objects.values_list("name", flat=True)) == ["Apple"]
@@ -120,11 +120,11 @@ def test_new_symbols_are_put_on_the_chosen_board(admin_client: Client):
 @pytest.mark.parametrize(
     ("content", "error"),
     [
-        (WRONG, "line 4: symbol: “<b>”"),
+        (WRONG, "line 4: symbol: Write “<B>” in place of “<b>”; kind: 'stick' is not a valid kind"),
         ("PK\x03\x04", "must be CSV"),
         ("", "The submitted file is empty."),
         ("a;b\n1;2\n", "columns"),
-        ("=1+1,name,kind,exchange,currency\n", ""),
+        ("=1+1,name,kind,exchange,currency\n", "line 1: column 'symbol' is missing"),
     ],
 )
 def test_a_file_with_an_error_is_refused_with_its_line_and_changes_nothing(
@@ -133,7 +133,7 @@ def test_a_file_with_an_error_is_refused_with_its_line_and_changes_nothing(
     response = send(admin_client, content, button)
     assert response.status_code == 200
     [[*errors]] = response.context["form"].errors.values()
-    assert error.split(":", maxsplit=1)[0] in " ".join(errors)
+    assert error in " ".join(errors)
     assert "<b>," not in response.content.decode()
     assert not Symbol.objects.exists()
 
