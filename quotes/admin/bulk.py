@@ -61,7 +61,11 @@ class ReasonForm(forms.Form):
 class PlacingForm(forms.Form):
     """The board on which symbols are put, or from which they are removed."""
 
-    board = forms.ModelChoiceField(Board.objects.all(), label=_("Board"))
+    board = forms.ModelChoiceField(
+        Board.objects.filter(filling=Board.Filling.LIST),
+        label=_("Board"),
+        help_text=_("A board that fills itself is not offered."),
+    )
 
 
 class OrderForm(forms.Form):

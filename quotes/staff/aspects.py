@@ -88,7 +88,9 @@ class Places(Aspect):
     label = gettext_noop("boards")
 
     def __init__(self) -> None:
-        self.titles = {board.pk: gettext(board.title) for board in Board.objects.all()}
+        boards = list(Board.objects.all())
+        self.titles = {board.pk: gettext(board.title) for board in boards}
+        self.lists = {board.pk for board in boards if not board.fills_itself}
 
     def read(self, keys: Collection[int]) -> dict[int, State]:
         """Return the states of the symbols that still exist."""
@@ -129,8 +131,8 @@ class Places(Aspect):
         return [board for board, _ in state]
 
     def exists(self, state: State) -> bool:
-        """Return whether all boards still exist."""
-        return self.titles.keys() >= {board for board, _ in state}
+        """Return whether all boards still exist, and none of them fills itself."""
+        return self.lists >= {board for board, _ in state}
 
 
 class Providers(Aspect):

@@ -88,8 +88,9 @@ class Placing:
 
     @property
     def choice(self) -> Sequence[Any]:
-        """What decides the states."""
-        return [self.board.pk]
+        """What decides the states: the board, unless it is gone or fills itself by now."""
+        boards = Board.objects.filter(pk=self.board.pk, filling=Board.Filling.LIST)
+        return list(boards.values_list("pk", flat=True))
 
     @cached_property
     def _positions(self) -> count[int]:

@@ -20,6 +20,7 @@ from django.test.utils import CaptureQueriesContext
 from quotes.boards import load_listed
 from quotes.models import Board, BoardSymbol, LastQuote, Symbol
 from quotes.quote.wire import to_wire
+from quotes.staff.bulk import Placing, Plan, carry_out
 from tests.groups import make_groups
 
 ROW = re.compile(r'<tr><th scope="row">([^<]*)</th><td>([^<]*)</td>(?:<td>([^<]*)</td>)?')
@@ -238,6 +239,30 @@ def test_a_symbol_can_not_be_placed_on_it_by_hand(alice: Client, shares: Board):
     choices = re.findall(r'<select name="places-0-board".*?</select>', page, re.DOTALL)
     assert "Shares" not in choices[0]
     assert board.title == "Shares"
+
+
+@pytest.mark.parametrize("action", ["put", "move", "remove"])
+def test_many_symbols_can_not_be_placed_on_it_at_once(alice: Client, shares: Board, action: str):
+    board = by_rule(Board.objects.create(slug="funds", title="Funds"))
+    apple = Symbol.objects.get(code="AAPL")
+    chosen = {"action": action, "_selected_action": apple.pk, "index": 0}
+    offered = text(alice.post("/admin/quotes/symbol/", chosen))
+    assert ">Shares</option>" in offered
+    assert ">Funds</option>" not in offered
+    page = alice.post("/admin/quotes/symbol/", chosen | {"board": board.pk, "look": "1"})
+    assert "Select a valid choice" in text(page)
+    assert list(apple.boards.all()) == [shares]
+
+
+def test_the_undo_of_a_bulk_change_puts_nothing_on_it(alice: Client, shares: Board):
+    other = Board.objects.create(slug="other", title="Other")
+    symbols, chosen = Symbol.objects.filter(code="AAPL"), Placing("move", other)
+    user = User.objects.get(username="alice")
+    done = carry_out(chosen, symbols, Plan.of(chosen, symbols).seal, user)
+    by_rule(shares)
+    page = alice.post(f"/admin/quotes/bulkchange/{done.pk}/undo/", follow=True)
+    assert "left as they are: AAPL" in text(page)
+    assert list(symbols.get().boards.all()) == [other]
 
 
 def test_the_list_of_boards_counts_what_rules_find_without_a_query_for_each(
