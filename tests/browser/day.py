@@ -47,7 +47,7 @@ class Day:
     """An operator at work in the admin, with an open board and an open search of it."""
 
     def __init__(self, url: str, exchange: Exchange, board: str, new: Callable[[], Tab]) -> None:
-        self.url, self.exchange = url, exchange
+        self.url, self.exchange, self.new = url, exchange, new
         self.desk = new().open(f"{url}/admin/").page
         self.board = new().open(f"{url}/boards/{board}/").live()
         self.found = new().open(f"{url}/boards/{board}/?q=daily").live()
@@ -61,6 +61,7 @@ class Day:
         self.add_by_name()
         self.refuse_a_duplicate()
         self.load_a_file()
+        self.fill_a_board()
         self.rename()
         self.override()
         self.accept()
@@ -118,6 +119,27 @@ class Day:
                 self.press("Load")
                 for code in ("DOGE-USD", "SOL-USD"):
                     self.found.row(code).wait_for()
+
+    def fill_a_board(self) -> None:
+        """Make a board that fills itself."""
+        with self.task("How does a board fill itself?"):
+            self.section("Boards")
+            self.follow("Add board")
+            self.field("Title").press_sequentially("Fallen")
+            expect(self.field("Slug")).to_have_value("fallen")
+            self.use("Shows")
+            self.desk.get_by_label("the largest falls").check()
+            self.desk.get_by_label("Number of symbols").fill("5")
+            self.press("Show what the rule finds")
+            expect(self.desk.get_by_role("heading", name="The rule finds")).to_be_visible()
+            with self.desk.expect_navigation():
+                self.press("Save")
+        expect(self.desk.locator(".messagelist .success")).to_contain_text("Fallen")
+        page = self.new().page
+        while not page.goto(f"{self.url}/boards/fallen/").ok:
+            pass
+        expect(page.locator("tr.quote").first).to_be_visible()
+        page.close()
 
     def rename(self) -> None:
         """Give a symbol another code; the old one leads to it."""
