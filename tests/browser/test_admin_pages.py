@@ -96,6 +96,8 @@ COLOURS = """() => [...new Set([...document.querySelectorAll("body, body *")]
     .filter((place) => place.checkVisibility())
     .map((place) => getComputedStyle(place))
     .flatMap((style) => [style.color, style.backgroundColor, style.borderTopColor]))]"""
+COLUMNS = """() => [...document.querySelectorAll("#result_list tr")]
+    .map((row) => [...row.cells].map((cell) => cell.checkVisibility()))"""
 DRESS = """(of) => ["color", "backgroundColor", "fontFamily"]
     .map((name) => getComputedStyle(document.querySelector(of))[name])"""
 
@@ -204,6 +206,18 @@ def test_on_a_tablet_nothing_is_cut(office: Site, keys: dict[str, int], desk: Pa
         assert wide == 0, name
     desk.goto(office.url + PAGES["new marketday"])
     expect(desk.get_by_label("Exchange")).to_be_in_viewport(ratio=1)
+
+
+@pytest.mark.parametrize("width", [390, 768, 1280])
+def test_a_column_without_room_is_left_out_with_its_head(
+    office: Site, keys: dict[str, int], desk: Page, width: int
+):
+    desk.set_viewport_size({"width": width, "height": 900})
+    for name in ("list of symbol", "list of heldprice", "list of override"):
+        desk.goto(office.url + PAGES[name])
+        head, *rows = desk.evaluate(COLUMNS)
+        assert rows, name
+        assert all(row == head for row in rows), name
 
 
 # For everybody, and in our colours
