@@ -1,4 +1,4 @@
-"""A site whose admin asks a stub of Coinbase."""
+"""Alice, who runs the site, and a site whose admin requests prices from a stub of Coinbase."""
 
 from __future__ import annotations
 
@@ -6,8 +6,18 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
+from django.test import Client
 
 from tests.servers import Stub
+
+
+@pytest.fixture
+def alice(db: None) -> Client:
+    """Alice runs the site; she is logged in."""
+    client = Client()
+    client.force_login(User.objects.create(username="alice", is_staff=True, is_superuser=True))
+    return client
 
 
 @pytest.fixture(scope="module")

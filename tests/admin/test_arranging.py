@@ -39,14 +39,6 @@ def member(name: str, *rights: str) -> Client:
 
 
 @pytest.fixture
-def alice(db: None) -> Client:
-    """Alice runs the site; she is logged in."""
-    client = Client()
-    client.force_login(User.objects.create(username="alice", is_staff=True, is_superuser=True))
-    return client
-
-
-@pytest.fixture
 def shares(db: None) -> Board:
     """A board with five shares; Tesla, Intel and a bond with a space in its code are beside it."""
     board = Board.objects.create(slug="shares", title="Shares")

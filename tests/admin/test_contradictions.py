@@ -32,14 +32,6 @@ def coinbase(coinbase: Stub) -> Stub:
     return coinbase
 
 
-@pytest.fixture
-def alice(db: None) -> Client:
-    """Alice runs the site; she is logged in."""
-    client = Client()
-    client.force_login(User.objects.create(username="alice", is_staff=True, is_superuser=True))
-    return client
-
-
 def form(*codes: str, **changes: str) -> dict[str, str]:
     """The form of a symbol as Alice fills it in, with codes like "coinbase:SOL-USD"."""
     given = {

@@ -28,14 +28,6 @@ HEADER = "symbol,name,kind,exchange,currency\n"
 
 
 @pytest.fixture
-def alice(db: None) -> Client:
-    """Alice runs the site; she is logged in."""
-    client = Client()
-    client.force_login(User.objects.create(username="alice", is_staff=True, is_superuser=True))
-    return client
-
-
-@pytest.fixture
 def shares(db: None) -> Board:
     """A list of two shares; beside it, an ETF and a coin."""
     board = Board.objects.create(slug="shares", title="Shares")

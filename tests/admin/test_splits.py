@@ -8,7 +8,6 @@ from html import unescape
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
@@ -16,14 +15,6 @@ from quotes.feed import records
 from quotes.feed.held import SPLIT, Held
 from quotes.models import HeldPrice, Split, Symbol
 from quotes.quote import Quote, utc_now
-
-
-@pytest.fixture
-def alice(db: None) -> Client:
-    """Alice runs the site; she is logged in."""
-    client = Client()
-    client.force_login(User.objects.create(username="alice", is_staff=True, is_superuser=True))
-    return client
 
 
 @pytest.fixture
