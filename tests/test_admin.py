@@ -894,8 +894,8 @@ def test_a_market_day_is_added_and_listed(alice: Client):
 @pytest.mark.parametrize(
     ("given", "output"),
     [
-        ({"opens": ""}, "Give both times, or none if it is closed all day."),
-        ({"closes": ""}, "Give both times, or none if it is closed all day."),
+        ({"opens": ""}, "Enter both times, or none if it is closed all day."),
+        ({"closes": ""}, "Enter both times, or none if it is closed all day."),
         ({"closes": "10:00"}, "This time must be later than the opening."),
         (
             {"day": "2099-11-18"},
@@ -1210,9 +1210,9 @@ def test_an_override_is_added_listed_and_ended(alice: Client, listed: Board):
     [
         ({"ends_1": "09:30"}, "This time must be later than the beginning."),
         ({"ends_1": "09:00"}, "This time must be later than the beginning."),
-        ({"begins_0": "0001-01-02"}, "This is in the year 1. Give a time from the year 2000 on."),
+        ({"begins_0": "0001-01-02"}, "This is in the year 1. Enter a time from the year 2000 on."),
         ({"begins_0": "1999-12-30"}, "This is in the year 1999."),
-        ({"price": ""}, "Give the price that pages show."),
+        ({"price": ""}, "Enter the price that pages show."),
         ({"kind": "halted"}, "Only a fixed price has a price."),
         ({"label": "x" * 31}, "at most 30 characters"),
         ({"symbol": "999999"}, "Select a valid choice."),

@@ -15,6 +15,7 @@ from quotes import kinds
 from quotes.codes import MAX_CODE, validate_text
 from quotes.instruments.terms import as_term, pair_of, symbol_of, terms_of
 from quotes.models import Instrument, InstrumentList, InstrumentTerm
+from quotes.models.symbols import no_larger_tick
 from quotes.providers import Instrument as Listed
 from quotes.providers import Provider, provider_class
 from quotes.quote import utc_now
@@ -28,7 +29,6 @@ RENEW_AFTER = timedelta(days=1)
 TRY_AGAIN_AFTER = timedelta(hours=1)  # after a failure
 CURRENCY = re.compile(r"[A-Z0-9]{2,10}")
 ISIN = re.compile(r"[A-Z]{2}[A-Z0-9]{9}[0-9]")
-NO_LARGER_TICK = Decimal(10_000_000)
 FIELDS = (
     *("code", "symbol", "name", "kind", "exchange"),
     *("currency", "tick_size", "base", "isin"),
@@ -141,7 +141,7 @@ def row_of(each: Listed) -> Row | None:
         each.kind,
         each.exchange[:30],
         each.currency,
-        size if size is not None and 0 < size <= NO_LARGER_TICK else None,
+        size if size is not None and 0 < size <= no_larger_tick.limit_value else None,
         pair[0] if pair else "",
         each.isin if ISIN.fullmatch(each.isin) else "",
     )

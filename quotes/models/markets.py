@@ -47,7 +47,9 @@ class MarketDay(models.Model):
         """Raise ValidationError for hours that are not those of a day, or an unknown year."""
         if (self.opens is None) != (self.closes is None):
             missing = "opens" if self.opens is None else "closes"
-            raise ValidationError({missing: _("Give both times, or none if it is closed all day.")})
+            raise ValidationError(
+                {missing: _("Enter both times, or none if it is closed all day.")}
+            )
         if self.opens and self.closes and self.opens >= self.closes:
             raise ValidationError({"closes": _("This time must be later than the opening.")})
         if self.day and self.venue in sessions.VENUES:

@@ -156,7 +156,7 @@ class Override(models.Model):
         """Raise ValidationError if its fields do not fit together, or to another override."""
         fixed = self.kind == self.Kind.PRICE
         if fixed and self.price is None:
-            raise ValidationError({"price": _("Give the price that pages show.")})
+            raise ValidationError({"price": _("Enter the price that pages show.")})
         if not fixed and self.price is not None:
             raise ValidationError(
                 {
@@ -166,12 +166,12 @@ class Override(models.Model):
                 }
             )
         if self.kind == self.Kind.NOTE and not self.label:
-            raise ValidationError({"label": _("Give the text of the note.")})
+            raise ValidationError({"label": _("Enter the text of the note.")})
         if self.begins and self.begins < EARLIEST:
             raise ValidationError(
                 {
                     "begins": ValidationError(
-                        _("This is in the year %(year)s. Give a time from the year %(first)s on."),
+                        _("This is in the year %(year)s. Enter a time from the year %(first)s on."),
                         params={"year": self.begins.year, "first": EARLIEST.year},
                     )
                 }

@@ -323,5 +323,5 @@ class Split(models.Model):
     def clean(self) -> None:
         """Raise ValidationError for a split that leaves the number of shares as it was."""
         if self.new and self.new == self.old:
-            equal = _("Both numbers are equal. Give those of the split, such as 4 and 1.")
+            equal = _("Both numbers are equal. Enter those of the split, such as 4 and 1.")
             raise ValidationError({"new": equal})

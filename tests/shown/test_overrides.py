@@ -165,9 +165,9 @@ async def test_an_override_that_is_deleted_leaves_open_pages(apple: Symbol, live
 @pytest.mark.parametrize(
     ("given", "error"),
     [
-        ({"kind": "price"}, "Give the price that pages show."),
+        ({"kind": "price"}, "Enter the price that pages show."),
         ({"kind": "halted", "price": 5}, "Only a fixed price has a price."),
-        ({"kind": "note"}, "Give the text of the note."),
+        ({"kind": "note"}, "Enter the text of the note."),
         ({"kind": "price", "price": 0}, "greater than or equal to"),
         ({"kind": "halted", "ends": -HOUR}, "This time must be later than the beginning."),
         ({"kind": "halted", "ends": timedelta(0)}, "This time must be later than the beginning."),
