@@ -63,7 +63,7 @@ def _own_layer() -> InMemoryChannelLayer:
 class Change:
     """The notice that symbols or boards may have changed."""
 
-    listed: bool = True  # whether the journal says what did
+    listed: bool = True  # whether the journal lists them
 
 
 @dataclass(frozen=True, slots=True)

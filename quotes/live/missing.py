@@ -118,7 +118,7 @@ class Missing:
             words = "%s is switched off, because none of its providers has it: %s"
             logger.warning(words, code, reasons[code])
         if not done and self.bounded.is_due("symbols"):
-            words = "%d symbols are not found by any of their providers, leaving so many on"
+            words = "%d symbols are not found by any of their providers, too many to switch off"
             logger.warning(words, len(reasons))
 
 

@@ -121,7 +121,7 @@ async def test_many_symbols_at_once_stay_on(settings: Any, caplog: pytest.LogCap
         for _ in range(6):
             await feed.answer()
         assert await inactive() == {}
-    words = "6 symbols are not found by any of their providers, leaving so many on"
+    words = "6 symbols are not found by any of their providers, too many to switch off"
     assert caplog.text.count(words) == 1
 
 
