@@ -23,7 +23,7 @@ class Migration(migrations.Migration):
                 ('price', models.DecimalField(blank=True, decimal_places=12, help_text='The fixed price, in the currency of the symbol.', max_digits=24, null=True, validators=[django.core.validators.MinValueValidator(Decimal('1E-12')), django.core.validators.MaxValueValidator(Decimal('100000000000'))], verbose_name='price')),
                 ('label', models.CharField(blank=True, help_text='Pages show this text beside the price: “Takeover at 54.20”.', max_length=30, validators=[quotes.codes.validate_text], verbose_name='label')),
                 ('begins', models.DateTimeField(default=django.utils.timezone.now, verbose_name='begins')),
-                ('ends', models.DateTimeField(help_text='From this moment on, pages show the price of the source again.', verbose_name='ends')),
+                ('ends', models.DateTimeField(help_text='From this moment on, pages show the price of the provider again.', verbose_name='ends')),
                 ('symbol', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='overrides', to='quotes.symbol', verbose_name='symbol')),
             ],
             options={

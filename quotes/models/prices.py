@@ -141,7 +141,7 @@ class Override(models.Model):
     )
     begins = models.DateTimeField(_("begins"), default=timezone.now)
     ends = models.DateTimeField(
-        _("ends"), help_text=_("From this moment on, pages show the price of the source again.")
+        _("ends"), help_text=_("From this moment on, pages show the price of the provider again.")
     )
 
     class Meta:
