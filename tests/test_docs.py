@@ -27,6 +27,7 @@ from quotes.graphs import as_csv
 from quotes.models import Board, Symbol
 from quotes.quote import Quote
 from quotes.shown.panels import Panel
+from quotes.staff.groups import GROUPS
 from quotes.store import State, Store
 from quotes.watch import Edition, Watch, places
 from tests.servers import ROOT
@@ -125,6 +126,11 @@ def test_every_management_command_in_the_documents_exists():
     text = "\n".join(path.read_text() for path in DOCUMENTS)
     named = set(re.findall(r"manage\.py ([a-z_]+)", text))
     assert {"loadcatalogue", "runfeed"} <= named <= set(get_commands())
+
+
+def test_the_groups_of_users_in_the_documents_are_those_that_are_made():
+    document = (ROOT / "docs" / "operations.md").read_text()
+    assert re.findall(r"^\| (Quotes \w+) \|", document, re.MULTILINE) == list(GROUPS)
 
 
 def test_the_units_of_systemd_run_our_commands_with_the_settings_of_the_first_start():
