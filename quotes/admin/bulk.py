@@ -28,6 +28,7 @@ from quotes.admin.codes import choices
 from quotes.admin.lists import ListAdmin
 from quotes.codes import validate_text
 from quotes.models import Board, BulkChange, Symbol
+from quotes.models.bulk import KEPT
 from quotes.staff.bulk import (
     ASPECTS,
     Action,
@@ -291,9 +292,9 @@ class BulkChangeAdmin(ListAdmin):
     list_per_page = 50
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[BulkChange]:
-        """Read the changes without the states of their symbols, which may be large."""
+        """Read the changes of a month without the states of their symbols, which may be large."""
         changes: QuerySet[BulkChange] = super().get_queryset(request)
-        return changes.defer("symbols")
+        return changes.filter(at__gt=timezone.now() - KEPT).defer("symbols")
 
     def get_urls(self) -> list[Any]:
         """Return the address of the list, and those of the undos."""
