@@ -75,13 +75,14 @@ class Splits:
     """The splits of all symbols that a price may confirm, or has confirmed lately."""
 
     by_symbol: dict[str, list[Split]] = field(default_factory=dict)
-    seen: set[int] = field(default_factory=set)  # keys of those that a price has confirmed
+    # those that a price has confirmed, as they were then: a corrected one is expected again
+    seen: set[Split] = field(default_factory=set)
 
     def follow(self, splits: Iterable[Split]) -> None:
         """Look for these splits, and for no others."""
         self.by_symbol = {}
         for each in splits:
-            split = replace(each, confirmed=each.confirmed or each.key in self.seen)
+            split = replace(each, confirmed=each.confirmed or each in self.seen)
             self.by_symbol.setdefault(each.symbol, []).append(split)
 
     def expected(self, quote: Quote) -> Split | None:
@@ -90,7 +91,7 @@ class Splits:
 
     def confirm(self, split: Split) -> None:
         """Note that a price has confirmed a split."""
-        self.seen.add(split.key)
+        self.seen.add(split)
         self.follow([each for some in self.by_symbol.values() for each in some])
 
     def restated(self, quote: Quote) -> Quote:

@@ -74,6 +74,21 @@ def test_a_price_that_contradicts_its_ratio_is_held_and_the_split_is_named():
     assert outcomes(found) == [("68.50", "waits"), ("68.50", "split")]
 
 
+@pytest.mark.parametrize("corrected", [{"day": TUESDAY}, {"new": 2}])
+def test_a_split_that_is_corrected_after_a_price_confirmed_it_is_expected_again(
+    corrected: dict[str, Any],
+):
+    found = gate(FOUR)
+    assert found.add(priced("68.50", at(MONDAY, "14:30")))
+    found.follow_splits([FOUR])  # as it was read before the price was stored
+    assert not found.add(priced("17.10", at(MONDAY, "14:31")))
+    split = replace(FOUR, **corrected)
+    found.follow_splits([split])
+    first = str(split.adjusted(Decimal("68.50")))
+    assert found.add(priced(first, at(split.day, "14:32")))
+    assert outcomes(found)[-1] == (first, "split")
+
+
 def test_a_price_as_before_does_not_confirm_it():
     found = gate(replace(FOUR, new=3, old=2))
     assert found.add(priced("250", at(MONDAY, "14:30")))
