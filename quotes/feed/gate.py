@@ -80,6 +80,7 @@ class Gate:
     def decide(self, decision: Decision) -> None:
         """Accept or reject a held price, unless it is no longer held.
 
+        One that is older than the newest quote is dropped: another source has sent that.
         A rejected price, and those near it from the same source, are held back without a record
         and without confirmation, for a day or until the source sends another price.
         """
@@ -91,8 +92,12 @@ class Gate:
         else:
             del self.rejected[_source(held.quote)]
         if decision.accepts:
-            self.unstored.append(replace(held, outcome=ACCEPTED, until=None))
-            self._accept(held.quote)
+            known = self.latest.get(decision.symbol)
+            is_newest = known is None or known.received_at <= held.quote.received_at
+            outcome = ACCEPTED if is_newest else DROPPED
+            self.unstored.append(replace(held, outcome=outcome, until=None))
+            if is_newest:
+                self._accept(held.quote)
         else:
             until = decision.decided_at + REJECTED_FOR
             rejected = replace(held, outcome=REJECTED, until=until)

@@ -16,7 +16,7 @@ from django.db.models import F, Q
 from quotes import models
 from quotes.feed.held import CROSSED, SPLIT, Decision, Held
 from quotes.feed.splits import Split
-from quotes.models import HeldPrice, LastQuote, ProviderUse, Symbol
+from quotes.models import Alias, HeldPrice, LastQuote, ProviderUse, Symbol
 from quotes.models.locks import begin_to_write
 from quotes.quote import Quote, utc_now
 from quotes.quote.wire import from_wire, to_wire
@@ -24,7 +24,7 @@ from quotes.quote.wire import from_wire, to_wire
 logger = logging.getLogger(__name__)
 
 MAX_ROWS = 1000  # in one statement
-MAX_HELD = 1000  # held prices that are kept for the admin
+MAX_HELD = 1000  # held prices that are kept for the admin, beside those that wait or are rejected
 SPLITS_FOR = timedelta(days=14)  # after its day; no market is closed for so long
 
 Version = tuple[int, int]  # (epoch, batch)
@@ -96,13 +96,15 @@ def save_tick_sizes(sizes: Mapping[str, Decimal]) -> set[int]:
 
 
 def save_held_prices(held: Iterable[Held]) -> set[int]:
-    """Store held prices with their outcome, and delete the oldest.
+    """Store held prices with their outcome, and delete the oldest that nobody can decide about.
 
     Return the keys of symbols with a split that a price has confirmed.
     """
     newest = {(each.quote.symbol, each.quote.received_at): each for each in held}
-    symbols = Symbol.objects.filter(code__in={code for code, _ in newest})
-    ids = dict(symbols.values_list("code", "pk"))
+    # a price that was held before its symbol was renamed or merged has the former code
+    codes = {code for code, _ in newest}
+    ids = dict(Alias.objects.filter(code__in=codes).values_list("code", "symbol"))
+    ids |= dict(Symbol.objects.filter(code__in=codes).values_list("code", "pk"))
     rows = [_row(ids[code], each) for (code, _), each in newest.items() if code in ids]
     if not rows:
         return set()
@@ -113,7 +115,8 @@ def save_held_prices(held: Iterable[Held]) -> set[int]:
         update_fields=["outcome", "until", "split"],
     )
     kept = list(HeldPrice.objects.values_list("pk", flat=True)[:MAX_HELD])
-    HeldPrice.objects.exclude(pk__in=kept).delete()
+    done = HeldPrice.objects.exclude(HeldPrice.undone(utc_now()))
+    done.exclude(pk__in=kept).delete()
     seen = [each for each in newest.values() if each.outcome == SPLIT]
     return {ids[each.quote.symbol] for each in seen if _confirm(each) and each.quote.symbol in ids}
 

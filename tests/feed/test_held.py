@@ -85,6 +85,18 @@ def test_a_rejection_is_undone(gate: Gate):
     assert outcomes(gate)[1:] == [("200", "rejected"), ("200", "accepted")]
 
 
+def test_a_rejected_price_does_not_replace_a_newer_one_of_another_source(gate: Gate):
+    decided(gate, quote("AAPL", "200", 1), accepts=False)
+    assert gate.add(quote("AAPL", "101", 2, provider="exchange"))
+    gate.take()
+    decided(gate, quote("AAPL", "200", 1), accepts=True)
+    assert gate.take() == []
+    assert outcomes(gate)[1:] == [("200", "rejected"), ("200", "dropped")]
+    assert gate.add(quote("AAPL", "102", 3, provider="exchange"))
+    assert not gate.add(quote("AAPL", "200", 4))
+    assert gate.add(quote("AAPL", "200", 5))  # the rejection has ended
+
+
 @pytest.mark.parametrize("accepts", [True, False])
 def test_a_decision_about_a_price_that_is_no_longer_held_changes_nothing(gate: Gate, accepts: bool):
     assert gate.add(quote("AAPL", "101", 2))

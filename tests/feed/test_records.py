@@ -19,6 +19,7 @@ from quotes.feed.held import Held
 from quotes.models import HeldPrice, LastQuote, Symbol
 from quotes.quote import Quote, utc_now
 from quotes.quote.wire import to_wire
+from quotes.staff.renaming import rename
 
 pytestmark = pytest.mark.django_db
 
@@ -173,8 +174,27 @@ class TestHeldPrices:
     def test_the_oldest_are_deleted(self, monkeypatch: pytest.MonkeyPatch):
         listed("AAPL")
         monkeypatch.setattr(records, "MAX_HELD", 3)
-        records.save_held_prices([self.held(second=second) for second in range(5)])
+        records.save_held_prices([self.held("no_price", second) for second in range(5)])
         assert [row.at.second for row in HeldPrice.objects.all()] == [4, 3, 2]
+
+    def test_those_that_an_operator_can_still_decide_about_are_kept(
+        self, monkeypatch: pytest.MonkeyPatch
+    ):
+        listed("AAPL")
+        monkeypatch.setattr(records, "MAX_HELD", 2)
+        lasts = replace(self.held("rejected", 1), until=utc_now() + timedelta(hours=1))
+        ended = replace(self.held("rejected", 2), until=utc_now() - timedelta(hours=1))
+        faults = [self.held("no_price", second) for second in range(3, 9)]
+        records.save_held_prices([self.held("waits", 0), lasts, ended, *faults])
+        assert [row.at.second for row in HeldPrice.objects.all()] == [8, 7, 1, 0]
+
+    def test_what_becomes_of_it_is_stored_after_the_symbol_was_renamed(self):
+        listed("AAPL")
+        records.save_held_prices([self.held()])
+        rename(Symbol.objects.get(), "APPLE")
+        records.save_held_prices([self.held("dropped")])
+        rows = HeldPrice.objects.values_list("symbol__code", "outcome")
+        assert list(rows) == [("APPLE", "dropped")]
 
     def test_a_new_feed_goes_on_with_the_newest_that_waits_and_with_rejections(self):
         for code in ("AAPL", "MSFT", "TSLA"):
