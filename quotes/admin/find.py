@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.formats import number_format
+from django.utils.html import format_html
 from django.utils.text import get_text_list
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
@@ -148,7 +149,7 @@ def offer(candidate: Candidate, preview: Preview) -> Offer:
     price = preview.price
     if candidate.listed:
         shown = newest(candidate.listed)
-        price = f"{shown.last} {shown.unit}" if shown.quote else ""
+        price = format_html("{} {}", shown.last, shown.unit) if shown.quote else ""
     sources = [(provider_title(row.provider), row.code) for row in candidate.rows]
     link = f"{reverse(FORM)}?{urlencode(values(candidate))}"
     return Offer(

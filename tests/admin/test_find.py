@@ -17,8 +17,9 @@ from django.utils.formats import date_format
 from django.utils.timezone import localtime
 
 from quotes.instruments import lists
-from quotes.models import Instrument, InstrumentList, ProviderSymbol, Symbol
+from quotes.models import Instrument, InstrumentList, LastQuote, ProviderSymbol, Symbol
 from quotes.providers import Instrument as Listed
+from quotes.quote.wire import to_wire
 from tests.groups import make_groups
 from tests.servers import ROOT, Stub, free_port
 from tests.stubs import alpaca, finnhub
@@ -171,6 +172,21 @@ def test_a_candidate_in_the_catalogue_leads_to_its_symbol(alice: Client, coinbas
     Symbol.objects.update(active=False)
     again = text(alice.get(f"{FIND}?q=btc-usd"))
     assert "Already in the catalogue: XBT (switched off)" in again
+
+
+def test_a_tiny_price_of_the_catalogue_is_shown_as_on_pages(
+    alice: Client, coinbase: Stub, make_quote: Any
+):
+    call_command("instruments", "--store", verbosity=0)
+    tiny = Symbol.objects.create(
+        code="TINY-USD", name="Tiny", kind="crypto", currency="USD", tick_size="0.0000000001"
+    )
+    ProviderSymbol.objects.create(symbol=tiny, provider="coinbase", code="TINY-USD")
+    wire = to_wire(make_quote("TINY-USD", last="0.00001234"))
+    LastQuote.objects.create(symbol=tiny, epoch=1, batch=1, wire=wire)
+    page = text(alice.get(f"{FIND}?q=tiny"))
+    assert "0.0000123400" in page
+    assert "<" not in page
 
 
 def test_a_symbol_of_the_catalogue_that_no_list_has_is_named(alice: Client, coinbase: Stub):
