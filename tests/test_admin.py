@@ -244,6 +244,7 @@ def test_a_price_that_another_release_wrote_is_left_out(alice: Client, listed: B
         ("q=bitcoin", ["BTC-USD"]),
         ("q=aapl", ["AAPL"]),
         ("q=AT-COINBASE", ["BTC-USD"]),
+        ("q=oldapple", ["AAPL"]),
         ("q=nothing", []),
         ("q=" + "a" * 100_000, []),  # SQLite refuses so long a pattern
         ("kind__exact=crypto", ["BTC-USD"]),
@@ -256,6 +257,7 @@ def test_symbols_are_searched_filtered_and_sorted(
     alice: Client, listed: Board, query: str, codes: list[str] | None
 ):
     Symbol.objects.filter(code="MSFT").update(active=False)
+    Alias.objects.create(symbol=Symbol.objects.get(code="AAPL"), code="OLDAPPLE")
     if codes is None:
         query, codes = f"boards__id__exact={listed.pk}", ["AAPL", "MSFT", "NVDA"]
     assert found(alice.get(f"{SYMBOLS}?{query}")) == codes
@@ -337,6 +339,18 @@ def test_a_search_that_finds_nothing_leads_to_all(alice: Client, listed: Board, 
     assert f"Nothing matches. Show all {count}" in text(page)
     assert f'<p><a href="?">Show all {count}</a></p>' in page
     assert "There are no" not in page
+
+
+def test_a_search_that_finds_no_symbol_leads_to_the_lists_of_the_providers(
+    alice: Client, listed: Board
+):
+    [found] = re.findall(
+        r'<a href="([^"]*)">Search in the lists of the providers</a>',
+        alice.get(f"{SYMBOLS}?q=z%26z").content.decode(),
+    )
+    assert found == "/admin/quotes/symbol/find/?q=z%26z"
+    for path in (f"{SYMBOLS}?active__exact=0", f"{BOARDS}?q=zzzz"):
+        assert "lists of the providers" not in alice.get(path).content.decode()
 
 
 @pytest.mark.parametrize(
@@ -689,7 +703,9 @@ def test_each_control_of_the_list_has_the_name_of_its_row(alice: Client, listed:
     for code in ("AAPL", "BTC-USD", "MSFT", "NVDA"):
         assert f"Active: {code}" in labels(page)
     assert "Position: Stock market" in labels(alice.get(BOARDS).content.decode())
-    assert '<label for="searchbar">Symbol, name or a provider&#x27;s code</label>' in page
+    assert (
+        '<label for="searchbar">Symbol, name, former code or a provider&#x27;s code</label>' in page
+    )
 
 
 def test_each_control_of_a_form_has_the_name_of_its_row(alice: Client, listed: Board):

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from django.contrib import admin, messages
 from django.contrib.admin.options import IS_POPUP_VAR
 from django.core.exceptions import PermissionDenied
+from django.db.models import Case, When
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
@@ -33,6 +34,7 @@ from quotes.providers import REGISTRY
 from quotes.shown import provider_title
 
 PATIENCE = 20.0  # seconds for all lists
+MOST_LISTED = 5  # symbols of the catalogue below the candidates
 FORM, FIND = "admin:quotes_symbol_add", "admin:quotes_symbol_find"
 
 
@@ -88,7 +90,8 @@ class FindsSymbols(admin.ModelAdmin):
             ],
             "priced": "prices" in request.GET,
             "more": found.more,
-            "listed": in_catalogue(text, found.candidates),
+            "listed": self._in_catalogue(request, text, found.candidates),
+            "most_listed": MOST_LISTED,
             "lists": known,
             "any_read": any(state.read_at for _, state in known),
             "sources": get_text_list(list(map(provider_title, names)), gettext("and")),
@@ -116,15 +119,21 @@ class FindsSymbols(admin.ModelAdmin):
         query = urlencode({"q": text}) if (text := request.POST.get("q", "")) else ""
         return HttpResponseRedirect(f"{reverse(FIND)}?{query}")
 
+    def _in_catalogue(
+        self, request: HttpRequest, text: str, candidates: Sequence[Candidate]
+    ) -> list[Symbol]:
+        """Return the first symbols that the list of symbols finds, without those of candidates."""
+        if not (wanted := plain(text)):
+            return []
+        found, _ = self.get_search_results(request, Symbol.objects.all(), wanted)
+        same = Symbol.objects.filter(code=code_of(wanted))
+        others = (found | same).exclude(pk__in=[e.listed.pk for e in candidates if e.listed])
+        same_first = Case(When(code=code_of(wanted), then=0), default=1)
+        return list(others.distinct().order_by(same_first, "code")[: MOST_LISTED + 1])
+
     def _may_add(self, request: HttpRequest) -> None:
         if not self.has_add_permission(request):
             raise PermissionDenied
-
-
-def in_catalogue(text: str, candidates: Sequence[Candidate]) -> Symbol | None:
-    """Return the symbol that has this code, if no candidate is that symbol: no list has it."""
-    symbol = Symbol.objects.filter(code=plain(code_of(text))).first() if text else None
-    return None if symbol in [each.listed for each in candidates] else symbol
 
 
 def with_a_list() -> list[str]:

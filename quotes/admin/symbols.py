@@ -117,8 +117,8 @@ class SymbolAdmin(ChangesInBulk, FindsSymbols, MovingList):
         "exchange",
     )
     list_editable = ("active",)
-    search_fields = ("code", "name", "provider_symbols__code")
-    search_help_text = _("Symbol, name or a provider's code")
+    search_fields = ("code", "name", "aliases__code", "provider_symbols__code")
+    search_help_text = _("Symbol, name, former code or a provider's code")
     list_per_page = 50
     empty_value_display = _("none")  # among the filters: no board, no exchange
     form = SymbolForm

@@ -17,7 +17,7 @@ from django.utils.formats import date_format
 from django.utils.timezone import localtime
 
 from quotes.instruments import lists
-from quotes.models import Instrument, InstrumentList, LastQuote, ProviderSymbol, Symbol
+from quotes.models import Alias, Instrument, InstrumentList, LastQuote, ProviderSymbol, Symbol
 from quotes.providers import Instrument as Listed
 from quotes.quote.wire import to_wire
 from tests.groups import make_groups
@@ -195,6 +195,38 @@ def test_a_symbol_of_the_catalogue_that_no_list_has_is_named(alice: Client, coin
     page = alice.get(f"{FIND}?q=%5Egspc")
     assert links(page)["Already in the catalogue: ^GSPC"].endswith(f"/{index.pk}/change/")
     assert alice.get(f"{FIND}?q=%00").status_code == 200
+
+
+@pytest.mark.parametrize("query", ["apple", "aapl", "APPL.OLD", "apc"])
+def test_a_symbol_is_found_in_the_catalogue_by_its_name_and_other_codes(
+    alice: Client, coinbase: Stub, query: str
+):
+    call_command("instruments", "--store", verbosity=0)
+    apple = Symbol.objects.create(
+        code="AAPL", name="Apple Inc.", kind="stock", currency="USD", active=False
+    )
+    ProviderSymbol.objects.create(symbol=apple, provider="yahoo", code="APC")
+    Alias.objects.create(symbol=apple, code="APPL.OLD")
+    page = alice.get(FIND, {"q": query})
+    assert "Already in the catalogue: AAPL Apple Inc. (switched off)" in text(page)
+    address = links(page)["Already in the catalogue: AAPL"]
+    assert address == f"/admin/quotes/symbol/{apple.pk}/change/"
+
+
+def test_five_symbols_of_the_catalogue_are_named_and_the_list_has_the_others(
+    alice: Client, coinbase: Stub
+):
+    call_command("instruments", "--store", verbosity=0)
+    for code in ("F6", "F5", "F4", "F3", "F2", "F1"):
+        Symbol.objects.create(code=code, name=f"Gold {code}", kind="fund", currency="USD")
+    page = alice.get(FIND, {"q": "gold"})
+    assert re.findall(r"Already in the catalogue: (\w+)", text(page)) == [
+        f"F{n}" for n in range(1, 6)
+    ]
+    more = links(page)["More symbols of the catalogue"]
+    assert ">F6</a>" in alice.get(more).content.decode()
+    Symbol.objects.get(code="F6").delete()
+    assert "More symbols" not in text(alice.get(FIND, {"q": "gold"}))
 
 
 def test_the_form_leads_back_to_the_search(alice: Client, coinbase: Stub):
