@@ -68,6 +68,14 @@ def test_of_many_symbols_the_first_are_named(admin_client: Client):
     assert not Symbol.objects.exists()
 
 
+def test_many_symbols_are_deleted_without_a_statement_for_each(admin_client: Client):
+    list_symbols(300)
+    with CaptureQueriesContext(connection) as queries:
+        delete_all(admin_client, post="yes")
+    assert not Symbol.objects.exists()
+    assert len(queries) < 100
+
+
 @pytest.mark.parametrize("count", [3, 300])
 def test_a_deletion_needs_the_permission_for_all_that_it_takes_along(client: Client, count: int):
     board = list_symbols(count)
