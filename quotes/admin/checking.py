@@ -1,4 +1,4 @@
-"""The action of the admin that compares symbols with their sources again, some at a time."""
+"""The action of the admin that compares symbols with their providers again, some at a time."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def check_page(model_admin: Any, request: HttpRequest, symbols: QuerySet[Symbol]
 
 
 def check(symbols: QuerySet[Symbol]) -> list[Checked]:
-    """Return what is found about symbols when their sources are requested now."""
+    """Request prices of symbols from their providers, and return what is found."""
     some = list(symbols)
     pairs = [
         (symbol, {row.provider: row.code for row in symbol.provider_symbols.all()})
@@ -73,7 +73,7 @@ def check(symbols: QuerySet[Symbol]) -> list[Checked]:
 
 
 def faults(symbol: Symbol, answers: Mapping[str, Answer]) -> Iterator[str]:
-    """Yield what the answers have against a symbol."""
+    """Yield sentences about what the answers show to be wrong."""
     if not any(each.requested for each in answers.values()):
         yield gettext("No provider of this site with real prices has a code for it.")
     for answer in answers.values():

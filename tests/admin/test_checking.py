@@ -88,7 +88,7 @@ def test_many_symbols_are_checked_some_at_a_time(
     page = check_more(admin_client, page)
     shown = text(page)
     assert "3 of 3 symbols are checked." in shown
-    assert "nothing contradicts them. Found before: S0" in shown
+    assert "each has a price. Found before: S0" in shown
     assert "more" not in shown.partition("checked")[2]
 
 
