@@ -33,9 +33,9 @@ def test_a_list_becomes_a_rule_and_a_list_again(house: Site, staff: Page, tab: O
     staff.get_by_label("ETF", exact=True).check()
     staff.get_by_label("Exchange").select_option("NASDAQ")
     staff.get_by_role("button", name="Show what the rule finds").click()
+    expect(staff.locator("#preview")).to_contain_text("Nothing is saved yet.")
     found = staff.locator("#preview tbody th").all_inner_texts()
     assert 0 < len(found) <= 10
-    expect(staff.locator("#preview")).to_contain_text("Nothing is saved yet.")
     assert_fits(staff)
     assert board.rows() == before
     staff.get_by_role("button", name="Save", exact=True).click()
@@ -57,3 +57,15 @@ def test_a_list_becomes_a_rule_and_a_list_again(house: Site, staff: Page, tab: O
     expect(staff.get_by_label(f"Move to: {found[0]}", exact=True)).to_be_visible()
     assert_fits(staff)
     assert board.rows() == found
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_what_the_rule_of_a_new_board_finds_comes_into_view(house: Site, staff: Page, width: int):
+    staff.set_viewport_size({"width": width, "height": 700})
+    staff.goto(house.url + "/admin/quotes/board/add/")
+    staff.get_by_label("Title").fill("All funds")
+    staff.get_by_label(ALL).check()
+    staff.get_by_role("button", name="Show what the rule finds").press("Enter")
+    expect(staff.locator("#found")).to_be_in_viewport()
+    expect(staff.get_by_label("Title")).to_have_value("All funds")
+    expect(staff.get_by_label("Title")).not_to_be_focused()
