@@ -1,4 +1,4 @@
-"""The state of the prices for operators: the feed, its providers, and symbols without a price."""
+"""The state of the prices for operators: the feed, its providers, and what needs attention."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ from django.utils.translation import gettext, ngettext
 
 from quotes import formats
 from quotes.live import current
-from quotes.models import FeedLease, Symbol
+from quotes.models import FeedLease, HeldPrice, Symbol
 from quotes.shown import provider_title
 
-WITHOUT_PRICE = {"active__exact": 1, "last_quote__isnull": True}  # filters of the list of symbols
-
+WITHOUT_PRICE = {"active": True, "last_quote__isnull": True}
 NOT_FOUND = {"active": False, "not_found_at__isnull": False}
 
 
@@ -32,10 +31,11 @@ class Verdict(NamedTuple):
 
 
 def verdicts() -> Iterator[Verdict]:
-    """Return a sentence each about the feed, its providers, and symbols without a price."""
+    """Return a sentence each about the feed, its providers, symbols, and held prices."""
     yield feed()
     yield from providers()
     yield from prices()
+    yield from held()
 
 
 def feed() -> Verdict:
@@ -81,7 +81,7 @@ def prices() -> Iterator[Verdict]:
         text = ngettext(
             "%(n)s symbol has no price", "%(n)s symbols have no price", found["missing"]
         )
-        yield listed(text, found["missing"], WITHOUT_PRICE)
+        yield listed(text, found["missing"], {"needs": "price"})
     if found["lost"]:
         text = ngettext(
             "%(n)s symbol was switched off, because none of its providers has it",
@@ -91,9 +91,23 @@ def prices() -> Iterator[Verdict]:
         yield listed(text, found["lost"], {"not_found": 1})
 
 
-def listed(text: str, count: int, filters: Mapping[str, int | bool]) -> Verdict:
-    """Return a sentence about some symbols, with a link to their list."""
-    link = reverse("admin:quotes_symbol_changelist", query=filters)
+def held() -> Iterator[Verdict]:
+    """Return a sentence about the held prices that wait, with a link to them, if there are any."""
+    waiting = HeldPrice.Outcome.WAITS
+    if count := HeldPrice.objects.filter(outcome=waiting).count():
+        text = ngettext(
+            "%(n)s held price waits for confirmation",
+            "%(n)s held prices wait for confirmation",
+            count,
+        )
+        yield listed(text, count, {"outcome__exact": str(waiting)}, "heldprice")
+
+
+def listed(
+    text: str, count: int, filters: Mapping[str, int | str], model: str = "symbol"
+) -> Verdict:
+    """Return a sentence about some rows of a model, with a link to their list."""
+    link = reverse(f"admin:quotes_{model}_changelist", query=filters)
     return Verdict(text % {"n": number_format(count, force_grouping=True)}, good=False, link=link)
 
 

@@ -21,7 +21,7 @@ from django.utils import timezone, translation
 from quotes import formats
 from quotes.feed.batch import Batch
 from quotes.live import beat, layer
-from quotes.models import FeedLease, LastQuote, Symbol
+from quotes.models import FeedLease, HeldPrice, LastQuote, Symbol
 from quotes.quote.wire import to_wire
 from tests.servers import until
 
@@ -88,6 +88,8 @@ def test_symbols_without_a_price_are_counted_and_listed(
     [link] = re.findall(r'<a href="([^"]*)">2 symbols', client.get(HOME).content.decode())
     listed = client.get(unescape(link)).content.decode()
     assert re.findall(r'field-code"><a [^>]*>([^<]*)<', listed) == ["MSFT", "NVDA"]
+    chosen = re.findall(r'<li class="selected">\s*<a [^>]*>([^<]*)<', listed)
+    assert [each.strip() for each in chosen][:2] == ["no price", "All"]  # and any activity
     Symbol.objects.filter(code__in=("MSFT", "NVDA")).delete()
     assert ("good", "All symbols have a price") in of_home(client)
 
@@ -104,10 +106,31 @@ def test_many_symbols_without_a_price_are_counted_with_separators(
     assert ("bad", shown) in of_home(client, **{"accept-language": language})
 
 
-def test_it_costs_two_queries_of_any_number_of_symbols(client: Client):
+def test_held_prices_that_wait_are_counted_and_linked(client: Client):
+    for code, outcome in (("AAPL", "waits"), ("MSFT", "waits"), ("NVDA", "dropped")):
+        symbol = Symbol.objects.create(code=code, name=code, kind="stock", currency="USD")
+        HeldPrice.objects.create(
+            symbol=symbol,
+            at=timezone.now(),
+            provider="coinbase",
+            last="5",
+            currency="USD",
+            outcome=outcome,
+        )
+    assert ("bad", "2 held prices wait for confirmation") in of_home(client)
+    german = of_home(client, **{"accept-language": "de"})
+    assert ("bad", "2 zurückgehaltene Kurse warten auf Bestätigung") in german
+    [link] = re.findall(r'<a href="([^"]*)">2 held', client.get(HOME).content.decode())
+    listed = client.get(unescape(link)).content.decode()
+    assert sorted(re.findall(r"field-symbol[^>]*><a [^>]*>([^<]*)<", listed)) == ["AAPL", "MSFT"]
+    HeldPrice.objects.update(outcome="confirmed")
+    assert not [text for _, text in of_home(client) if "held" in text]
+
+
+def test_it_costs_three_queries_of_any_number_of_symbols(client: Client):
     with CaptureQueriesContext(connection) as queries:
         client.get(HOME)
-    assert len([each for each in queries if "quotes_" in each["sql"]]) == 2
+    assert len([each for each in queries if "quotes_" in each["sql"]]) == 3
 
 
 @pytest.mark.parametrize(("right", "shown"), [("view", True), ("change", True), ("add", False)])
