@@ -154,6 +154,12 @@ class Override(models.Model):
 
     def clean(self) -> None:
         """Raise ValidationError if its fields do not fit together, or to another override."""
+        self._clean_kind()
+        self._clean_times()
+        if self.begins and self.ends and self.symbol_id:
+            self._clean_others()
+
+    def _clean_kind(self) -> None:
         fixed = self.kind == self.Kind.PRICE
         if fixed and self.price is None:
             raise ValidationError({"price": _("Enter the price that pages show.")})
@@ -167,6 +173,8 @@ class Override(models.Model):
             )
         if self.kind == self.Kind.NOTE and not self.label:
             raise ValidationError({"label": _("Enter the text of the note.")})
+
+    def _clean_times(self) -> None:
         if self.begins and self.begins < EARLIEST:
             raise ValidationError(
                 {
@@ -176,10 +184,10 @@ class Override(models.Model):
                     )
                 }
             )
-        if not (self.begins and self.ends and self.symbol_id):
-            return
-        if self.ends <= self.begins:
+        if self.begins and self.ends and self.ends <= self.begins:
             raise ValidationError({"ends": _("This time must be later than the beginning.")})
+
+    def _clean_others(self) -> None:
         others = Override.objects.filter(
             symbol=self.symbol, begins__lt=self.ends, ends__gt=self.begins
         )
