@@ -65,9 +65,11 @@ def in_words(board: Board) -> list[tuple[str, str]]:
 @transaction.atomic
 def keep(board: Board, rule: Rule) -> int:
     """Make places of the symbols that a rule finds now; return their number."""
+    exist = set(Symbol.objects.values_list("pk", flat=True))  # what is known may be older
+    found = [state.symbol for state in found_by(rule) if state.symbol.pk in exist]
     places = [
-        BoardSymbol(board=board, symbol=state.symbol, position=position)
-        for position, state in enumerate(found_by(rule), start=1)
+        BoardSymbol(board=board, symbol=symbol, position=position)
+        for position, symbol in enumerate(found, start=1)
     ]
     board.places.all().delete()  # a program may have made some
     BoardSymbol.objects.bulk_create(places)

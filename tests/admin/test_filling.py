@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, User
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -18,10 +19,12 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from quotes.boards import load_listed
+from quotes.live.live import Live
 from quotes.models import Board, BoardSymbol, LastQuote, Symbol
 from quotes.quote.wire import to_wire
 from quotes.staff.bulk import Placing, Plan, carry_out
 from tests.groups import make_groups
+from tests.servers import until
 
 ROW = re.compile(r'<tr><th scope="row">([^<]*)</th><td>([^<]*)</td>(?:<td>([^<]*)</td>)?')
 HEADER = "symbol,name,kind,exchange,currency\n"
@@ -200,6 +203,26 @@ def test_a_rule_that_becomes_a_list_keeps_its_symbols_in_order(alice: Client, sh
     Symbol.objects.filter(code="SPY").update(kind="fund")
     assert codes(board) == ["AAPL", "MSFT", "SPY"]
     assert list(board.places.values_list("position", flat=True)) == [1, 2, 3]
+
+
+async def test_a_symbol_that_was_deleted_a_moment_ago_is_not_kept(live_parts: Live):
+    def lists() -> Any:
+        admin = User.objects.create(username="alice", is_staff=True, is_superuser=True)
+        client = Client()
+        client.force_login(admin)
+        return send(client, board, filling="list")
+
+    for code in ("AAPL", "MSFT"):
+        await Symbol.objects.acreate(code=code, name=code, kind="stock", currency="USD")
+    board = await Board.objects.acreate(slug="shares", title="Shares", filling="all")
+    await until(lambda: "shares" in live_parts.listed.boards)
+    gone = Symbol.objects.filter(code="AAPL")
+    await sync_to_async(gone._raw_delete)("default")  # which this process has not heard of
+    page = await sync_to_async(lists)()
+    assert page.status_code == 302
+    assert [each.symbol_id async for each in board.places.all()] == [
+        (await Symbol.objects.aget()).pk
+    ]
 
 
 def test_the_history_names_the_rule_before_and_after(alice: Client, shares: Board):
