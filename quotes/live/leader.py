@@ -116,9 +116,8 @@ class Candidate:
         except (Error, TimeoutError) as error:
             # one line per outage, not one for each attempt
             level = logging.DEBUG if self.keeps_candles else logging.WARNING
-            logger.log(
-                level, "could not store earlier candles, keeping them: %s", error or "no answer"
-            )
+            words = "could not store earlier candles, keeping them: %s"
+            logger.log(level, words, str(error) or "no answer")
             self.keeps_candles = True
         else:
             self.keeps_candles = False
@@ -197,7 +196,7 @@ class Leader:
                 await self.begin()
         except (Error, TimeoutError) as error:
             words = "could not read what the feed needs, giving the lease back: %s"
-            logger.warning(words, error or f"no answer within {BEGIN_WITHIN:.0f} s")
+            logger.warning(words, str(error) or f"no answer within {BEGIN_WITHIN:.0f} s")
             return
         self.began = True
         self.live.on_change.add(self.symbols_changed)

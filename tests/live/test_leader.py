@@ -199,6 +199,22 @@ async def test_a_decision_is_not_lost_when_the_feed_restarts_before_it_reads_it(
             await process.stop()
 
 
+async def test_a_feed_that_gets_no_answer_of_the_database_states_it(
+    bitcoin: None,
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("quotes.live.leader.BEGIN_WITHIN", 0.0)
+    monkeypatch.setattr("quotes.live.live.FIRST_BATCH", 0.0)
+    process = Live()
+    await process.start(pages=False, feed=True)
+    try:
+        await until(lambda: "giving the lease back: no answer within 0 s" in caplog.text)
+    finally:
+        await process.stop()
+
+
 async def test_500_visitors_cost_the_exchange_what_one_does(
     bitcoin: None, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
