@@ -12,11 +12,12 @@ from django.contrib.admin.models import LogEntry
 from django.http import HttpRequest, HttpResponse
 from django.utils import translation
 from django.utils.text import capfirst
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from quotes.admin.values import written
 
 Values = list[list[str]]  # label, value before and value after of each field
+FROM_TO = gettext_noop("%(field)s: from “%(before)s” to “%(after)s”")
 
 
 class KeepsHistory(admin.ModelAdmin):
@@ -48,9 +49,8 @@ def in_words(action: LogEntry) -> str:
     if action.change_message.startswith("["):
         parts = json.loads(action.change_message)
         values = [each for part in parts for each in part.get("changed", {}).get("values", ())]
-    words = gettext("%(field)s: from “%(before)s” to “%(after)s”")
     texts = [
-        words % {"field": capfirst(gettext(label)), "before": before, "after": after}
+        gettext(FROM_TO) % {"field": capfirst(gettext(label)), "before": before, "after": after}
         for label, before, after in values
     ]
     return " ".join(filter(None, (str(LogEntry.get_change_message(action)), "; ".join(texts))))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, models, transaction
 from django.db.models import Max, Q
@@ -28,6 +28,14 @@ STARTER_BOARDS = {  # slug: title, kinds
 }
 
 
+class Changed(NamedTuple):
+    """A value that a row changes: that of a field of the symbol, or the code of a provider."""
+
+    name: str  # of the field or of the provider
+    before: Any
+    after: Any
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """The result of loading one row."""
@@ -35,6 +43,8 @@ class Outcome:
     line: int
     code: str
     done: str  # "added", "updated" or "unchanged"
+    symbol: Symbol
+    changes: tuple[Changed, ...] = ()  # of an updated symbol
     board: str = ""  # slug of the board on which the symbol is new
     now: str = ""  # its code, if the row has a former one
     filled: str = ""  # slug of the board where it was not placed, because a rule fills it
@@ -110,34 +120,37 @@ class Loading:
         symbol = self.symbols.get(code)
         if symbol is None:
             symbol = self.symbols[code] = self.new[code] = entry.symbol
-            done = "added"
-        else:
-            done = "updated" if self._update(symbol, entry) else "unchanged"
-        for provider, given in entry.codes.items():
-            if self._code(symbol, provider, given) and done == "unchanged":
-                done = "updated"
+        changes = [] if code in self.new else self._update(symbol, entry)
+        changes += self._codes(symbol, entry)
+        done = "added" if code in self.new else "updated" if changes else "unchanged"
         now = symbol.code if symbol.code != code else ""
         placed, filled = self.boards.put(symbol)
-        return Outcome(entry.line, code, done, placed, now, filled)
+        return Outcome(entry.line, code, done, symbol, tuple(changes), placed, now, filled)
 
-    def _update(self, symbol: Symbol, entry: Entry) -> bool:
+    def _update(self, symbol: Symbol, entry: Entry) -> list[Changed]:
         # an empty cell changes nothing, so a tick size from a provider stays
-        given = {name: getattr(entry.symbol, name) for name in entry.given}
-        changed = [name for name, value in given.items() if getattr(symbol, name) != value]
-        for name in changed:
-            setattr(symbol, name, given[name])
-        if changed and symbol.code not in self.new:
+        compared = [
+            Changed(name, getattr(symbol, name), getattr(entry.symbol, name))
+            for name in entry.given
+        ]
+        changes = [each for each in compared if each.before != each.after]
+        for each in changes:
+            setattr(symbol, each.name, each.after)
+        if changes and symbol.code not in self.new:
             self.updated[symbol.code] = symbol
-            self.fields.update(changed)
-        return bool(changed)
+            self.fields.update(each.name for each in changes)
+        return changes
 
-    def _code(self, symbol: Symbol, provider: str, code: str) -> bool:
-        if self.codes.get((symbol.code, provider)) == code:
-            return False
-        self.codes[symbol.code, provider] = code
-        row = ProviderSymbol(symbol=symbol, provider=provider, code=code)
-        self.new_codes[symbol.code, provider] = row
-        return True
+    def _codes(self, symbol: Symbol, entry: Entry) -> list[Changed]:
+        changes = []
+        for provider, code in entry.codes.items():
+            before = self.codes.get((symbol.code, provider), "")
+            if before != code:
+                self.codes[symbol.code, provider] = code
+                row = ProviderSymbol(symbol=symbol, provider=provider, code=code)
+                self.new_codes[symbol.code, provider] = row
+                changes.append(Changed(provider, before, code))
+        return changes
 
     def write(self) -> None:
         """Write all that was noted, in some statements, and send the signals of saves."""

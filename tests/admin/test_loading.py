@@ -45,9 +45,46 @@ def test_a_look_shows_what_would_be_done_and_changes_nothing(admin_client: Clien
     shown = text(send(admin_client, FILE))
     assert "UTF-8, commas. 2 rows: 1 added, 1 updated, 0 unchanged, 1 put on a board" in shown
     assert "2 BTC-USD added crypto" in shown
-    assert "3 AAPL updated stock-market" in shown
+    assert "3 AAPL updated Name: from “Apple” to “Apple Inc.” stock-market" in shown
     assert list(Symbol.objects.values_list("name", flat=True)) == ["Apple"]
     assert not Board.objects.exists()
+
+
+def test_a_look_shows_each_value_before_and_after(admin_client: Client):
+    send(admin_client, FILE, "load")
+    changed = FILE.replace("Bitcoin,crypto", "<b>Bit,index").replace("USD,BTC-USD", "EUR,XBT")
+    shown = text(send(admin_client, changed))
+    assert (
+        "BTC-USD updated Name: from “Bitcoin” to “<b>Bit” Kind: from “Crypto” to “Index”" in shown
+    )
+    assert "Currency: from “USD” to “EUR” Coinbase: from “BTC-USD” to “XBT”" in shown
+    assert "AAPL" not in shown
+
+
+def test_the_history_of_symbols_and_boards_has_what_a_file_changed(admin_client: Client):
+    send(admin_client, FILE, "load")
+    send(admin_client, FILE.replace("Apple Inc.", "Apple") + "MSFT,Microsoft,stock,,USD,\n", "load")
+    paths = {each.code: f"symbol/{each.pk}" for each in Symbol.objects.all()}
+    paths |= {each.slug: f"board/{each.pk}" for each in Board.objects.all()}
+    shown = {
+        name: [
+            " ".join(unescape(re.sub("<[^>]+>", " ", row)).split())
+            for row in re.findall(
+                r"<th scope=\"row\">.*?</tr>",
+                admin_client.get(f"/admin/quotes/{path}/history/").content.decode(),
+                re.DOTALL,
+            )
+        ]
+        for name, path in paths.items()
+    }
+    ends = {name: [row.partition("admin ")[2] for row in rows] for name, rows in shown.items()}
+    assert ends == {
+        "BTC-USD": ["Added."],
+        "AAPL": ["Added.", "Changed name. Name: from “Apple Inc.” to “Apple”"],
+        "MSFT": ["Added."],
+        "crypto": ["Added: BTC-USD."],
+        "stock-market": ["Added: AAPL.", "Added: MSFT."],
+    }
 
 
 def test_a_file_is_loaded_completely(admin_client: Client):
