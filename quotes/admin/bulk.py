@@ -287,6 +287,7 @@ class BulkChangeAdmin(ListAdmin):
         "No symbols were changed in bulk in the last 30 days. Choose symbols in their list, and "
         "then an action."
     )
+    change_list_template = "quotes/admin/bulk_list.html"
     list_display_links = None
     fields = ("at", "by", "action", "detail", "count", "undone_at", "undone_by")
     list_per_page = 50

@@ -210,6 +210,13 @@ def fill(board: Board, count: int) -> None:
     )
 
 
+def test_its_history_is_one_click_away_for_those_who_may_see_it(alice: Client, shares: Board):
+    link = f'<a href="/admin/quotes/board/{shares.pk}/history/" class="historylink">History</a>'
+    assert link in alice.get(address(shares)).content.decode()
+    bob = member("bob", "view_boardsymbol")
+    assert "historylink" not in bob.get(address(shares)).content.decode()
+
+
 def test_a_page_has_a_hundred_rows_and_a_search_keeps_their_numbers(alice: Client, shares: Board):
     fill(shares, 1200)
     first, last = rows(alice.get(address(shares))), rows(alice.get(address(shares) + "?p=13"))

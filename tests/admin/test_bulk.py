@@ -353,3 +353,9 @@ def test_the_number_of_statements_does_not_grow_with_the_symbols(
             confirm(admin_client, page, reason="Test")
         counts.append(len(queries))
     assert counts[1] <= counts[0]
+
+
+def test_the_recent_bulk_changes_lead_back_to_the_symbols(admin_client: Client):
+    page = admin_client.get("/admin/quotes/bulkchange/").content.decode()
+    trail = page.partition('class="breadcrumbs"')[2].partition("</div>")[0]
+    assert '<a href="/admin/quotes/symbol/">Symbols</a>' in trail

@@ -57,3 +57,14 @@ def test_prices_in_other_lists_move_in_each_row_of_a_symbol(
         expect(staff.locator(".list-foot")).to_contain_text("Live")
     finally:
         house.manage("shell", "-c", f"from quotes.models import *; {clean}")
+
+
+def test_the_tools_of_a_list_and_its_foot_begin_where_the_list_begins(house: Site, staff: Page):
+    staff.set_viewport_size({"width": 390, "height": 844})
+    staff.goto(f"{house.url}/admin/quotes/symbol/")
+    title, live = staff.locator("#content h1"), staff.locator(".list-foot .pulse-well")
+    expect(live).to_be_visible()
+    left = [each.bounding_box() for each in (title, live, *staff.locator(".object-tools a").all())]
+    rows = {box["y"]: box["x"] for box in reversed(left) if box}  # the first one of each line
+    assert len(rows) >= 4
+    assert set(rows.values()) == {left[0]["x"] if left[0] else None}
