@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple
 
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.admin.options import get_content_type_for_model
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Max, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext
@@ -192,29 +193,38 @@ class Plan:
             self.changing.append(symbol._replace(after=after))
 
 
-@transaction.atomic
+@contextmanager
+def at_once(refusal: str) -> Iterator[None]:
+    """Write all or nothing; raise Refused if others wrote the same between our reads and writes."""
+    try:
+        with transaction.atomic():
+            begin_to_write()
+            yield
+    except IntegrityError as error:
+        raise Refused(refusal) from error
+
+
 def carry_out(chosen: Chosen, symbols: QuerySet[Symbol], seal: str, user: Any) -> BulkChange:
     """Change symbols as a plan with this seal has shown it; raise Refused if the plan is outdated.
 
     It takes few statements for all symbols, because 20,000 saves would lock SQLite for a minute.
     """
-    begin_to_write()
-    lock_symbols(symbols.order_by().values_list("pk", flat=True))
-    plan = Plan.of(chosen, symbols)
-    if plan.seal != seal:
-        raise Refused(
-            gettext(
-                "Nothing was changed, because the symbols or your choice changed after the "
-                "preview. This is what would change now."
-            )
-        )
-    done = BulkChange(action=chosen.action, detail=chosen.detail, by=user.get_username())
-    done.count = len(plan.changing)
-    done.symbols = {each.key: each[1:] for each in plan.changing}
-    write(plan.aspect, plan.changing, user)
-    done.save()
-    BulkChange.objects.filter(at__lt=timezone.now() - KEPT).delete()
-    return done
+    changed = gettext(
+        "Nothing was changed, because the symbols or your choice changed after the preview. This "
+        "is what would change now."
+    )
+    with at_once(changed):
+        lock_symbols(symbols.order_by().values_list("pk", flat=True))
+        plan = Plan.of(chosen, symbols)
+        if plan.seal != seal:
+            raise Refused(changed)
+        done = BulkChange(action=chosen.action, detail=chosen.detail, by=user.get_username())
+        done.count = len(plan.changing)
+        done.symbols = {each.key: each[1:] for each in plan.changing}
+        write(plan.aspect, plan.changing, user)
+        done.save()
+        BulkChange.objects.filter(at__lt=timezone.now() - KEPT).delete()
+        return done
 
 
 class Undo:
@@ -241,19 +251,22 @@ class Undo:
         return same and self.aspect.exists(row.before)
 
     @classmethod
-    @transaction.atomic
     def carry_out(cls, key: int, user: Any) -> Undo:
         """Change symbols back; raise Refused if somebody did it, or if it is too late."""
-        begin_to_write()
-        done = BulkChange.objects.select_for_update().get(pk=key)
-        if not done.undoable:
-            raise Refused(too_late(done))
-        lock_symbols(map(int, done.symbols))
-        undo = cls(done)
-        write(undo.aspect, undo.restored, user)
-        done.undone_at, done.undone_by = timezone.now(), user.get_username()
-        done.save(update_fields=["undone_at", "undone_by"])
-        return undo
+        changed = gettext(
+            "Nothing was changed, because somebody else changed the same symbols. Look again at "
+            "what would change."
+        )
+        with at_once(changed):
+            done = BulkChange.objects.select_for_update().get(pk=key)
+            if not done.undoable:
+                raise Refused(too_late(done))
+            lock_symbols(map(int, done.symbols))
+            undo = cls(done)
+            write(undo.aspect, undo.restored, user)
+            done.undone_at, done.undone_by = timezone.now(), user.get_username()
+            done.save(update_fields=["undone_at", "undone_by"])
+            return undo
 
 
 def too_late(done: BulkChange) -> str:
