@@ -63,6 +63,25 @@ def test_a_symbol_is_deleted_while_the_feed_stores_its_quote(
     assert output(DELETE, postgres_server, tmp_path) == ["the feed had to wait", "0 left"]
 
 
+MANY = """
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from quotes.models import Symbol
+
+coins = Symbol.objects.filter(kind="crypto")
+print(coins.count() > 50)
+with CaptureQueriesContext(connection) as queries:
+    coins.delete()
+print(sum("FOR UPDATE" in each["sql"] for each in queries), coins.all().count())
+"""
+
+
+def test_many_symbols_are_locked_at_once_before_they_are_deleted(
+    postgres_server: Postgres, tmp_path: Path
+):
+    assert output(MANY, postgres_server, tmp_path) == ["True", "1 0"]
+
+
 # The feed writes a stored and a new candle while the symbol is locked and its candles still exist.
 CANDLES = """
 from decimal import Decimal

@@ -186,16 +186,21 @@ class Symbol(models.Model):
 
 
 @receiver(pre_delete, sender=Symbol)
-def lock_deleted_symbol(instance: Symbol, using: str, **kwargs: Any) -> None:
+def lock_deleted_symbol(instance: Symbol, using: str, origin: Any = None, **kwargs: Any) -> None:
     """Lock a symbol that is being deleted, until the transaction ends.
 
     Otherwise the feed could store a quote after the symbol's quotes are deleted, and before it is
-    deleted itself. Then the transaction would fail. A database without locks of rows has one writer
-    at a time, and needs no statement for each of 20,000 symbols.
+    deleted itself. Then the transaction would fail. All symbols of a query are locked with the
+    first one. A database without locks of rows has one writer at a time.
     """
-    if connections[using].features.has_select_for_update:
-        rows = Symbol.objects.using(using).select_for_update().filter(pk=instance.pk)
-        list(rows.values_list("pk", flat=True))
+    if not connections[using].features.has_select_for_update or hasattr(origin, "locks_symbols"):
+        return
+    keys: Any = [instance.pk]
+    if isinstance(origin, models.QuerySet) and origin.model is Symbol:
+        origin.locks_symbols = True  # type: ignore[attr-defined]
+        keys = origin.order_by().values("pk")
+    rows = Symbol.objects.using(using).select_for_update().filter(pk__in=keys)
+    list(rows.order_by("pk").values_list("pk", flat=True))
 
 
 class Alias(models.Model):
