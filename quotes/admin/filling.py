@@ -143,6 +143,11 @@ class Preview:
         return [(state.symbol, self._value(state)) for state in self.states[:SHOWN]]
 
     @property
+    def has_stale(self) -> bool:
+        """Whether a ranked board has stale prices, which come after all others."""
+        return bool(self.measure) and any(state.stale for state in self.states)
+
+    @property
     def left_out(self) -> int:
         """The number of the other symbols."""
         return max(0, len(self.states) - SHOWN)

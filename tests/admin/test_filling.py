@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from html import unescape
 from io import StringIO
 from pathlib import Path
@@ -17,6 +18,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from quotes.boards import load_listed
 from quotes.live.live import Live
@@ -128,6 +130,22 @@ def test_a_preview_of_the_largest_rises_shows_them_with_their_values(
         ("MSFT", "+5.00%"),
         ("AAPL", "+1.00%"),
     ]
+
+
+def test_a_preview_states_why_a_stale_price_is_below_smaller_rises(
+    alice: Client, shares: Board, make_quote: Any
+):
+    now, last = timezone.now(), "Symbols with a stale price are chosen last."
+    for code, price, hours in (("BTC-USD", "101", 0), ("ETH-USD", "150", 1)):
+        coin = Symbol.objects.create(code=code, name=code, kind="crypto", currency="USD")
+        quote = make_quote(code, price, received_at=now - timedelta(hours=hours))
+        LastQuote.objects.create(symbol=coin, epoch=1, batch=1, wire=to_wire(quote))
+    given = {"filling": "rises", "number": "3", "kinds": ["crypto"], "_preview": "1"}
+    page = text(send(alice, shares, **given))
+    assert [code for code, *_ in ROW.findall(page)] == ["BTC-USD", "ETH-USD"]
+    assert last in page
+    Symbol.objects.get(code="ETH-USD").delete()
+    assert last not in text(send(alice, shares, **given))
 
 
 def test_an_invalid_rule_has_no_preview_and_names_its_errors(alice: Client, shares: Board):
