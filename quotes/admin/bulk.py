@@ -210,7 +210,7 @@ def in_words(done: BulkChange) -> SafeString:
         return format_html("{}", gettext("Nothing was changed."))
     text = ngettext("%d symbol changed", "%d symbols changed", done.count) % done.count
     link = reverse("admin:quotes_bulkchange_undo", args=[done.pk])
-    return format_html('{}: {}. <a href="{}">{}</a>', done, text, link, gettext("Undo"))
+    return format_html('{} ({}). <a href="{}">{}</a>', text, done, link, gettext("Undo"))
 
 
 class ChangesInBulk(admin.ModelAdmin):

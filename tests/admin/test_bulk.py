@@ -113,7 +113,7 @@ def test_symbols_are_switched_off_with_a_reason_that_their_form_and_history_show
 ):
     page = choose(admin_client, "switch_off", "AAPL", "MSFT")
     done = confirm(admin_client, page, reason="Merged into X")
-    assert "Switch off: Merged into X: 2 symbols changed. Undo" in text(done)
+    assert "2 symbols changed (Switch off: Merged into X). Undo" in text(done)
     assert active() == ["BTC-USD", "NVDA"]
     form = text(admin_client.get(f"{SYMBOLS}{shares['AAPL'].pk}/change/"))
     assert "Switched off: Merged into X" in form

@@ -330,7 +330,7 @@ def test_symbols_are_switched_off_and_back_by_keyboard_without_a_fault(office: S
     desk.get_by_label("Reason").fill("Delisted")
     desk.get_by_label("Reason").press("Enter")
     message = desk.locator(".messagelist .success")
-    expect(message).to_have_text("Switch off: Delisted: 1 symbol changed. Undo")
+    expect(message).to_have_text("1 symbol changed (Switch off: Delisted). Undo")
     assert not desk.get_by_label("Active: ETH-USD").is_checked()
     message.get_by_role("link", name="Undo").press("Enter")
     desk.get_by_role("button", name="Undo").press("Enter")
