@@ -1254,3 +1254,14 @@ def test_overrides_are_listed_with_as_many_queries_as_one(alice: Client, listed:
         if number == 0:
             one = queries()
     assert queries() == one
+
+
+def test_a_new_board_is_the_last_one_unless_somebody_moves_it(alice: Client):
+    position = r'name="position" value="(\d+)"'
+    assert re.findall(position, alice.get(f"{BOARDS}add/").content.decode()) == ["0"]
+    Board.objects.create(slug="b", title="B", position=4)
+    Board.objects.create(slug="a", title="A", position=1)
+    assert re.findall(position, alice.get(f"{BOARDS}add/").content.decode()) == ["5"]
+    given = {"title": "New", "slug": "new", "position": "5", "filling": "list", "order": "code"}
+    alice.post(f"{BOARDS}add/", given)
+    assert list(Board.objects.values_list("slug", flat=True)) == ["a", "b", "new"]

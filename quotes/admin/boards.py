@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Max, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
@@ -44,6 +44,12 @@ class BoardAdmin(ListAdmin):
         """Read the boards with their numbers of symbols."""
         boards: QuerySet[Board] = super().get_queryset(request)
         return boards.annotate(places_count=Count("places"))
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """Let a new board be the last one."""
+        last = Board.objects.aggregate(last=Max("position"))["last"]
+        given = super().get_changeform_initial_data(request)
+        return {"position": 0 if last is None else last + 1, **given}
 
     def get_fieldsets(self, request: HttpRequest, obj: Board | None = None) -> Any:
         """Return the fields of a board and of its rule, or the rule in words for a viewer."""
