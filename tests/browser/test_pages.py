@@ -419,7 +419,7 @@ def test_pages_and_admin_break_no_rule_and_ask_no_stranger(market: Site, tab: Op
     page.open(market.url + "/admin/")
     assert page.violations() == []
     sign_in(page.page)
-    for link in ("Symbols", "BTC-USD"):
+    for link in ("Symbols", "AAPL"):
         page.page.get_by_role("link", name=link, exact=True).first.click()
         page.page.wait_for_load_state()
         assert page.violations() == [], link

@@ -83,7 +83,7 @@ def test_a_file_with_a_byte_order_mark_is_read():
         (of(colour="red"), "line 3: unknown column 'colour', must be one of: symbol, name"),
         (of().replace('"kind"', '"symbol"'), "line 3: 'symbol' appears twice in an object"),
         ("[\n{}\n{}]", "line 3: invalid JSON: expected “,” or “]”"),
-        ('[\n{"symbol": "A",\n}]', "line 3: invalid JSON: "),
+        ('[\n{"symbol": "A"\n"name": ""}]', "line 3: invalid JSON: Expecting ',' delimiter"),
         ("[\n{},\n]", "line 3: invalid JSON: Expecting value"),
         ("[5]", "line 1: a number is in place of an object, must be a list of objects"),
         ("[null]", "line 1: null is in place of an object"),
