@@ -63,6 +63,10 @@ def _held(symbols: Symbols) -> Symbols:
 
 
 def _without_provider(symbols: Symbols) -> Symbols:
+    if live := current():  # reading all codes again would take long
+        symbols_by_code, chains = live.listed.symbols, live.listed.chains
+        lacking = [each.pk for code, each in symbols_by_code.items() if not chains.get(code)]
+        return symbols.filter(pk__in=lacking)
     return symbols.exclude(code__in=load_chains(conf.get("PROVIDERS")))
 
 

@@ -107,6 +107,7 @@ async def test_symbols_with_a_stale_price_or_one_of_a_fallback(
         made = await sync_to_async(symbol)(code, kind="crypto", exchange="")
         for provider in ("coinbase", "kraken"):
             await ProviderSymbol.objects.acreate(symbol=made, provider=provider, code=code)
+    await sync_to_async(symbol)("NONE", kind="crypto", exchange="")
     await live_parts.reload()
     now = timezone.now()
     old = now - timedelta(hours=1)
@@ -118,3 +119,4 @@ async def test_symbols_with_a_stale_price_or_one_of_a_fallback(
     live_parts.put([((1, 1), each) for each in quotes])
     assert await sync_to_async(found)(admin_client, "stale") == ["OLD"]
     assert await sync_to_async(found)(admin_client, "fallback") == ["SECOND"]
+    assert await sync_to_async(found)(admin_client, "provider") == ["NONE"]
