@@ -93,3 +93,11 @@ def test_a_deletion_needs_the_permission_for_all_that_it_takes_along(client: Cli
     assert "held price" in shown
     assert delete_all(client, post="yes").status_code == 403
     assert Symbol.objects.count() == board.places.count() == count
+
+
+def test_the_deletion_is_the_last_action(admin_client: Client):
+    list_symbols(1)
+    page = admin_client.get("/admin/quotes/symbol/").content.decode()
+    actions = re.search(r'<select name="action".*?</select>', page, re.DOTALL)
+    assert actions is not None
+    assert re.findall(r'value="(\w+)"', actions[0])[-1] == "delete_selected"
