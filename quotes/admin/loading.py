@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
+from hashlib import sha256
 from io import BytesIO
 from typing import Any
 
@@ -60,6 +61,7 @@ class LoadForm(forms.Form):
         super().__init__(*args)
         self.by = user.get_username()
         self.upload: Upload | None = None
+        self.seen = ""  # the seal of the preview of this file
         self.found: Catalogue | None = None
 
     def clean(self) -> None:
@@ -80,6 +82,7 @@ class LoadForm(forms.Form):
             self.upload = Upload.keep(self.by, given.name, content)
         elif key:
             self.upload = Upload.of(self.by, key)
+            self.seen = self.data.get("seal", "")
         if self.upload is None:
             gone = _("The file is no longer kept. Choose it again.")
             self.add_error("file", gone if key else _("Choose a file."))
@@ -118,6 +121,10 @@ class LoadView(View):
         try:
             with transaction.atomic():
                 outcomes = catalogue.load(form.found.entries, slug, dry_run=not loads)
+                if form.seen and loads and form.seen != seal(outcomes):
+                    transaction.set_rollback(True)
+                    loads = False
+                    form.add_error(None, _("Other values would change now. Look again, then load."))
                 if loads:
                     keep_history(outcomes, request.user)
         except InvalidCatalogue as error:
@@ -148,10 +155,17 @@ class LoadView(View):
             "upload": form.upload,
             "summary": "" if outcomes is None else in_words(outcomes),
             "format": str(form.found.format) if form.found else "",
+            "seal": seal(outcomes) if outcomes else "",
             "outcomes": [(each, DONE[each.done], texts(each)) for each in changing[:MAX_SHOWN]],
             "left_out": max(0, len(changing) - MAX_SHOWN),
         }
         return render(request, "quotes/admin/load.html", context)
+
+
+def seal(outcomes: list[Outcome]) -> str:
+    """Return what differs if a load would do something else than its preview has shown."""
+    done = [(each.code, each.done, each.changes, each.board, each.filled) for each in outcomes]
+    return sha256(repr(done).encode()).hexdigest()
 
 
 def in_words(outcomes: list[Outcome]) -> str:

@@ -9,6 +9,7 @@ from io import BytesIO
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.utils import timezone
@@ -113,6 +114,28 @@ def test_a_file_is_chosen_once_for_its_preview_and_its_load(admin_client: Client
     again = text(admin_client.post(LOAD, given))
     assert "The file is no longer kept. Choose it again." in again
     assert not Upload.objects.exists()
+
+
+def sealed(response: Any) -> dict[str, str]:
+    """Return the hidden fields of a preview, with the button that loads."""
+    found = re.findall(r'name="(kept|seal)" value="(\w+)"', response.content.decode())
+    return dict(found) | {"load": "1"}
+
+
+def test_what_changed_since_the_preview_is_not_overwritten_unseen(admin_client: Client):
+    apple = Symbol.objects.create(
+        code="AAPL", name="Apple", kind="stock", exchange="NASDAQ", currency="USD"
+    )
+    preview = send(admin_client, FILE)
+    Symbol.objects.filter(pk=apple.pk).update(name="Apple Computer")  # by another operator
+    again = admin_client.post(LOAD, sealed(preview))
+    assert "Other values would change now. Look again, then load." in text(again)
+    assert "from “Apple Computer” to “Apple Inc.”" in text(again)
+    assert list(Symbol.objects.values_list("name", flat=True)) == ["Apple Computer"]
+    assert not LogEntry.objects.exists()
+    done = admin_client.post(LOAD, sealed(again))
+    assert "2 rows: 1 added, 1 updated" in text(done)
+    assert Symbol.objects.get(pk=apple.pk).name == "Apple Inc."
 
 
 def test_another_file_or_an_hour_ends_the_time_of_a_kept_one(admin_client: Client):
