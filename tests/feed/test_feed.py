@@ -712,6 +712,7 @@ class TestBackingOff:
         wire.wire.put_nowait(quote("AAPL", "101", 1))
         async with running((wire, [AAPL])) as published:
             await until(lambda: published.feed.sources["wire"].refused)
+            await until(lambda: published.changes("AAPL") == ["101"])  # else one batch has both
             wire.wire.put_nowait(quote("AAPL", "102", 2))
             await until(lambda: published.changes("AAPL") == ["101", "102"])
             assert not published.outages
