@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, models, transaction
-from django.db.models import Max, Q
+from django.db.models import Q
 from django.db.models.signals import post_save
 from django.utils.translation import gettext_noop
 
@@ -198,9 +198,8 @@ class Places:
         """Return the places on a board, which is created if it is missing; None for all symbols."""
         defaults = {"title": title, "position": Board.objects.count()}
         board, _ = Board.objects.get_or_create(slug=slug, defaults=defaults)
-        last = board.places.aggregate(last=Max("position"))["last"] or 0
         some = board.places.all() if symbols is None else board.places.filter(symbol__in=symbols)
-        return cls(board, set(some.values_list("symbol__code", flat=True)), last)
+        return cls(board, set(some.values_list("symbol__code", flat=True)), board.last_position())
 
 
 class Boards:

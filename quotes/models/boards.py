@@ -105,6 +105,10 @@ class Board(models.Model):
         """Whether a rule decides which symbols are on it."""
         return self.filling != self.Filling.LIST
 
+    def last_position(self) -> int:
+        """Return the position of the last symbol that was placed on it; 0 without any."""
+        return self.places.aggregate(last=models.Max("position"))["last"] or 0
+
     def clean(self) -> None:
         """Raise ValidationError for a rule that lacks something, or has too much."""
         errors: dict[str, Any] = {}

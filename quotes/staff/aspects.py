@@ -9,6 +9,7 @@ from itertools import islice
 from math import inf
 from typing import Any
 
+from django.db.models import QuerySet
 from django.utils.translation import gettext, gettext_noop, pgettext
 
 from quotes import conf
@@ -94,14 +95,7 @@ class Places(Aspect):
 
     def read(self, keys: Collection[int]) -> dict[int, State]:
         """Return the states of the symbols that still exist."""
-        found: dict[int, State] = {}
-        for some in parts(keys):
-            exist = Symbol.objects.filter(pk__in=some).order_by().values_list("pk", flat=True)
-            found |= {key: [] for key in exist}
-            rows = BoardSymbol.objects.filter(symbol__in=some).order_by("board")
-            for key, board, position in rows.values_list("symbol", "board", "position"):
-                found[key].append([board, position])
-        return found
+        return positions(keys, BoardSymbol.objects.all(), "board")
 
     def write(self, before: States, after: States) -> set[Thing]:
         """Delete places, and add others."""
@@ -142,14 +136,7 @@ class Providers(Aspect):
 
     def read(self, keys: Collection[int]) -> dict[int, State]:
         """Return the states of the symbols that still exist."""
-        found: dict[int, State] = {}
-        for some in parts(keys):
-            exist = Symbol.objects.filter(pk__in=some).order_by().values_list("pk", flat=True)
-            found |= {key: [] for key in exist}
-            rows = ProviderSymbol.objects.filter(symbol__in=some).order_by("provider")
-            for key, provider, position in rows.values_list("symbol", "provider", "position"):
-                found[key].append([provider, position])
-        return found
+        return positions(keys, ProviderSymbol.objects.all(), "provider")
 
     def write(self, before: States, after: States) -> set[Thing]:
         """Write all codes of a provider with the same position in one statement."""
@@ -168,6 +155,18 @@ class Providers(Aspect):
     def text(self, state: State) -> str:
         """Return the providers in their order."""
         return ", ".join(in_order(state)) or pgettext("providers", "none")
+
+
+def positions(keys: Collection[int], rows: QuerySet[Any], name: str) -> dict[int, State]:
+    """Return the value of a field and the position in each row, by the symbols that still exist."""
+    found: dict[int, State] = {}
+    for some in parts(keys):
+        exist = Symbol.objects.filter(pk__in=some).order_by().values_list("pk", flat=True)
+        found |= {key: [] for key in exist}
+        known = rows.filter(symbol__in=some).order_by(name)
+        for key, value, position in known.values_list("symbol", name, "position"):
+            found[key].append([value, position])
+    return found
 
 
 def in_order(state: State) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.admin.options import get_content_type_for_model
 from django.db import IntegrityError, transaction
-from django.db.models import Max, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext
 
@@ -95,8 +95,7 @@ class Placing:
 
     @cached_property
     def _positions(self) -> count[int]:
-        last = self.board.places.aggregate(last=Max("position"))["last"] or 0
-        return count(last + 1)
+        return count(self.board.last_position() + 1)
 
     def after(self, state: State) -> State:
         """Return the new state of a symbol."""

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import chain
 
 from playwright.sync_api import Locator, expect
 
@@ -36,11 +37,10 @@ def sources(exchange: Exchange) -> dict[str, str]:
     }
 
 
-def steps(task: str) -> list[str]:
-    """Return the names of links, buttons and fields in the steps of a task, in order."""
+def steps(task: str) -> list[list[str]]:
+    """Return the names of links, buttons and fields in each step of a task, in order."""
     text = (ROOT / "docs" / "operations.md").read_text().partition(f"### {task}\n")[2]
-    found = STEP.findall(text.partition("\n### ")[0])
-    return [name for step in found for name in re.findall("“([^”]+)”", step)]
+    return [re.findall("“([^”]+)”", step) for step in STEP.findall(text.partition("\n### ")[0])]
 
 
 class Day:
@@ -238,7 +238,7 @@ class Day:
         """Do a task of the document; fail unless all that its steps name was used in order."""
         self.used = []
         yield
-        assert self.used == steps(heading), heading
+        assert self.used == [*chain.from_iterable(steps(heading))], heading
 
     def use(self, name: str) -> str:
         """Note that the name of a link, a button or a field was used, and return it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,18 +9,18 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import SEEDED, STAFF, Exchange, OpenTab
+from tests.browser.day import steps
 from tests.browser.test_admin_pages import findings, sign_in
-from tests.servers import ROOT, Site, site
+from tests.servers import Site, site
 
 pytestmark = [pytest.mark.browser, pytest.mark.server]
 
-SECTION = "### How do I add or remove a symbol?"
+TASK = "How do I add or remove a symbol?"
 FIND, ADD = "/admin/quotes/symbol/find/", "/admin/quotes/symbol/add/"
 CONTRADICTED = (
     f"{ADD}?code=SOL_USD&name=Solana&kind=stock&exchange=NASDAK&currency=EUR"
     "&coinbase=SOL-USD&kraken=NOPE"
 )
-STEP = re.compile(r"^\d\. (.*(?:\n   .*)*)", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
@@ -49,15 +48,9 @@ def staff(shop: Site, tab: OpenTab) -> Page:
     return page
 
 
-def steps() -> list[list[str]]:
-    """Return the names of links and fields in each step of the document, in order."""
-    text = (ROOT / "docs" / "operations.md").read_text().partition(SECTION)[2]
-    return [re.findall("“([^”]+)”", step) for step in STEP.findall(text.partition("\n### ")[0])]
-
-
 def test_a_symbol_is_added_in_the_steps_of_the_document(shop: Site, staff: Page, tab: OpenTab):
     board = tab(shop.url + "/boards/crypto/").live()
-    (symbols, add), (follow,), (boards,), () = steps()
+    (symbols, add), (follow,), (boards,), () = steps(TASK)
     staff.get_by_role("navigation", name="Sections").get_by_role("link", name=symbols).click()
     staff.locator(".object-tools").get_by_role("link", name=add).click()
     staff.get_by_role("button", name="Read the lists now").click()

@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import OpenTab
-from tests.browser.test_adding import STEP
+from tests.browser.day import steps
 from tests.browser.test_admin import assert_by_socket, house, staff
-from tests.servers import ROOT, Site
+from tests.servers import Site
 
 __all__ = ["house", "staff"]  # fixtures
 pytestmark = [pytest.mark.browser, pytest.mark.server]
 
-SECTION = "### How do I change the symbols of a board?"
-
-
-def steps() -> list[list[str]]:
-    """Return the names of links and fields in each step of the document, in order."""
-    text = (ROOT / "docs" / "operations.md").read_text().partition(SECTION)[2]
-    return [re.findall("“([^”]+)”", step) for step in STEP.findall(text.partition("\n### ")[0])]
+TASK = "How do I change the symbols of a board?"
 
 
 def test_a_board_is_changed_in_the_steps_of_the_document(house: Site, staff: Page, tab: OpenTab):
     board = tab(house.url + "/boards/crypto/").live()
     first, second, third, fourth, fifth = board.rows()[:5]
     board.mark(fifth)
-    (boards, search), (add, after), (move,), (remove,), (save,) = steps()
+    (boards, search), (add, after), (move,), (remove,), (save,) = steps(TASK)
     staff.get_by_role("navigation", name="Sections").get_by_role("link", name=boards).click()
     staff.get_by_role("link", name="symbols on Crypto").click()
     staff.get_by_label(add).fill("AAPL, msft")
