@@ -6,6 +6,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.actions import delete_selected
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
@@ -40,7 +41,7 @@ class HeldPriceAdmin(MovingList):
     search_help_text = _("symbol")
     list_select_related = ("symbol__last_quote",)
     date_hierarchy = "at"
-    actions = ("accept", "reject")
+    actions = ("accept", "reject", delete_selected)
     change_list_template = "quotes/admin/held_price_list.html"
     change_form_template = "quotes/admin/held_price_form.html"
 

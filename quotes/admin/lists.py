@@ -27,13 +27,6 @@ class ListAdmin(KeepsHistory):
     class Media:
         css: ClassVar = {"all": ("quotes/admin.css",)}
 
-    def get_actions(self, request: HttpRequest) -> Any:
-        """Return the actions. The deletion comes last: nobody is to choose it by mistake."""
-        actions = super().get_actions(request)
-        if deletion := actions.pop("delete_selected", None):
-            actions["delete_selected"] = deletion
-        return actions
-
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> Any:
         """Return the rows that a search finds, by its beginning: SQLite refuses long patterns."""
         return super().get_search_results(request, queryset, search_term[:MAX_SEARCH])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.contrib import admin
+from django.contrib.admin.actions import delete_selected
 from django.db import transaction
 from django.db.models import DecimalField, QuerySet
 from django.http import HttpRequest
@@ -68,7 +69,7 @@ class OverrideAdmin(MovingList):
     form = OverrideForm
     fields = ("symbol", "kind", "price", "label", "begins", "ends")
     formfield_overrides: ClassVar = {DecimalField: {"form_class": PlainDecimalField}}
-    actions = ("end_now",)
+    actions = ("end_now", delete_selected)
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
         """Return the field of the symbol with our search."""

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.actions import delete_selected
 from django.db.models import DecimalField, Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
@@ -124,7 +125,13 @@ class SymbolAdmin(ChangesInBulk, FindsSymbols, MovingList):
     form = SymbolForm
     change_form_template = "quotes/admin/symbol_form.html"
     formfield_overrides: ClassVar = {DecimalField: {"form_class": PlainDecimalField}}
-    actions = (*ChangesInBulk.bulk_actions, "check_again", "save_as_csv", "save_as_json")
+    actions = (
+        *ChangesInBulk.bulk_actions,
+        "check_again",
+        "save_as_csv",
+        "save_as_json",
+        delete_selected,  # last: nobody is to choose it by mistake
+    )
     readonly_fields = ("found_by_none", "why_off")
     inlines = (ProviderSymbolInline, BoardsInline, SplitInline, AliasInline)
     fieldsets = (

@@ -147,6 +147,21 @@ class Tab:
         price = self.row(code).locator("data").first
         expect(price).not_to_have_attribute("value", before, timeout=PATIENCE * 1000)
 
+    def any_moves(self) -> None:
+        """Wait until one price of the page differs from that of now.
+
+        The price of a cheap symbol may stay for minutes while its exchange is closed.
+        """
+        before = self.values()
+        self.until(lambda: self.values() != before, "another price")
+
+    def values(self) -> list[str]:
+        """Return the prices on the page as machines read them, in order."""
+        found = self.page.locator(".quote[data-symbol] data[data-field='last']").evaluate_all(
+            "prices => prices.map((price) => price.value)"
+        )
+        return [str(value) for value in found]
+
     def value(self, code: str) -> str:
         """Return a symbol's price as machines read it."""
         value = self.row(code).locator("data").first.get_attribute("value")
