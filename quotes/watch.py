@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
+from datetime import tzinfo
 from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -21,6 +23,7 @@ ZONES: tuple[Zone, ...] = ("", "utc", "exchange")
 ROWS = ("row", "entry")  # widgets that are rows of tables
 RATES = (0, 5, 30)  # seconds; 0 is the pace of the site
 UTC = ZoneInfo("UTC")
+_in_use: ContextVar[tuple[str, tzinfo] | None] = ContextVar("language and zone", default=None)
 
 
 class Edition(NamedTuple):
@@ -30,25 +33,31 @@ class Edition(NamedTuple):
     zone: Zone = ""  # "" for the zone of the site, "exchange" for that of each symbol's exchange
     htmx: dialect.Version = dialect.OURS
 
-    @contextmanager
-    def written(self, symbol: Symbol | None = None) -> Iterator[None]:
-        """Use the language and the time zone inside the block.
+    def zone_of(self, symbol: Symbol | None = None) -> tzinfo:
+        """Return the time zone of a symbol's times, or of texts without a symbol.
 
         A symbol whose exchange is not known has UTC for the zone of its exchange. Texts without a
         symbol then have the zone of the site.
         """
-        zone: ZoneInfo | None = UTC if self.zone == "utc" else None
+        if self.zone == "utc":
+            return UTC
         if self.zone == "exchange" and symbol is not None:
-            zone = sessions.zone(symbol.exchange, symbol.kind) or UTC
-        if zone is None and translation.get_language() == self.language:
+            return sessions.zone(symbol.exchange, symbol.kind) or UTC
+        return timezone.get_default_timezone()
+
+    @contextmanager
+    def written(self, symbol: Symbol | None = None) -> Iterator[None]:
+        """Use the language and the time zone inside the block, whatever those of a request are."""
+        wanted = self.language, self.zone_of(symbol)
+        if _in_use.get() == wanted:  # ten times as fast as to ask Django
             yield
             return
-        with translation.override(self.language):
-            if zone is None:
+        with translation.override(self.language), timezone.override(wanted[1]):
+            token = _in_use.set(wanted)
+            try:
                 yield
-            else:
-                with timezone.override(zone):
-                    yield
+            finally:
+                _in_use.reset(token)
 
 
 class Place(NamedTuple):

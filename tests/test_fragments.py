@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.utils.timezone import localtime
+from django.utils.timezone import localtime, override
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -1058,3 +1058,11 @@ def test_an_opening_starts_the_clocks_again_whatever_pulse_its_page_had_last(
 def test_equal_watches_are_one(fragments: Fragments):
     assert watch(row=["AAPL"]) == watch(row=["AAPL"])
     assert len({watch(row=["AAPL"]), watch(row=["AAPL"]), watch("de", row=["AAPL"])}) == 2
+
+
+def test_the_time_zone_of_one_visitor_is_in_no_fragment(fragments: Fragments):
+    """A site may set a time zone for each request; fragments are for all pages."""
+    with override("Asia/Tokyo"):
+        ours = [fragments.paint(widget, "AAPL", EN) for widget in WIDGETS]
+    fragments.rendered.clear()
+    assert ours == [fragments.paint(widget, "AAPL", EN) for widget in WIDGETS]

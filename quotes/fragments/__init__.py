@@ -277,10 +277,12 @@ class Fragments:
         figures = self.known.of(state) if place.widget in ("panel", "title") else None
 
         def render() -> SafeString:
-            shown = Shown(state, edition.language)
-            if figures is not None:
+            zone = edition.zone_of(state.symbol)
+            if figures is None:
+                shown = Shown(state, edition.language, zone)
+            else:
                 known = self.values.get(place.code, ())
-                shown = panel = Panel(state, edition.language, figures, known)
+                shown = panel = Panel(state, edition.language, figures, known, zone)
                 self.values[place.code] = panel.known
             shown.names_zone = bool(edition.zone)
             context: dict[str, Any] = {"shown": shown}
@@ -334,15 +336,18 @@ class Fragments:
 
     def _join(self, watch: Watch, codes: Collection[str], flashes: Mapping[str, str]) -> str:
         edition = watch.edition
-        return "".join(
-            addressed(
-                self._sent(place, edition),
-                swap_for(TARGETS[place.widget], edition, place.code),
-                flashes.get(place.code, ""),
+        with edition.written():  # once for all rows
+            return "".join(
+                addressed(
+                    self._sent(place, edition),
+                    swap_for(TARGETS[place.widget], edition, place.code),
+                    flashes.get(place.code, ""),
+                )
+                for place in watch.places
+                if place.code in codes
+                and place.code in self.store.states
+                and place.widget in TARGETS
             )
-            for place in watch.places
-            if place.code in codes and place.code in self.store.states and place.widget in TARGETS
-        )
 
 
 def _providers(quotes: list[Quote | None]) -> list[str]:

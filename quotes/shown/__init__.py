@@ -79,7 +79,9 @@ class Shown(dict[str, Any]):
 
     names_zone = False  # beside each time; without it, only beside times of another zone
 
-    def __init__(self, state: State, language: str) -> None:
+    def __init__(self, state: State, language: str, zone: tzinfo | None = None) -> None:
+        """`zone` is that of all times, or else the one in use."""
+        self._zone = zone or timezone.get_current_timezone()
         self.state, self.language = painted(state), language
         self.symbol, self.quote = state.symbol, self.state.quote
         self.fixed = self.symbol.digits_near(self.quote.last) if self.quote else None
@@ -151,6 +153,11 @@ class Shown(dict[str, Any]):
         return str(self.symbol.pk)
 
     @property
+    def code(self) -> str:
+        """The symbol's code, which templates find faster than `symbol.code`."""
+        return self.symbol.code
+
+    @property
     def url(self) -> str:
         """The address of the symbol's page."""
         routes = get_urlconf() or settings.ROOT_URLCONF
@@ -182,9 +189,14 @@ class Shown(dict[str, Any]):
         return _unit(self.state)
 
     @cached_property
+    def _percent(self) -> Decimal | None:
+        change = self.quote.change_percent if self.quote else None
+        return None if change is None else formats.rounded_to(change, 2)
+
+    @cached_property
     def direction(self) -> str:
         """The direction of the change as it is shown: "up", "down" or "flat"."""
-        return formats.direction(self.quote.change_percent, 2) if self.quote else "flat"
+        return formats.direction(self._percent, 2)
 
     @property
     def arrow(self) -> str:
@@ -202,8 +214,7 @@ class Shown(dict[str, Any]):
     @property
     def change_percent(self) -> str:
         """Change as a percentage with its sign."""
-        change = self.quote.change_percent if self.quote else None
-        return BLANK if change is None else formats.percent(change, self.language)
+        return BLANK if self._percent is None else formats.percent(self._percent, self.language)
 
     @property
     def since(self) -> str:
@@ -238,13 +249,15 @@ class Shown(dict[str, Any]):
         return formats.plain(max(quote.high, quote.last)) if quote and quote.high else ""
 
     @property
+    def has_range(self) -> bool:
+        """Whether low and high are both known."""
+        quote = self.quote
+        return bool(quote and quote.low and quote.high)
+
+    @property
     def datetime(self) -> str:
         """The quote's time in RFC 3339, UTC."""
         return self.quote.time.isoformat() if self.quote else ""
-
-    @cached_property
-    def _zone(self) -> tzinfo:
-        return timezone.get_current_timezone()
 
     @property
     def zone(self) -> str:
@@ -257,7 +270,7 @@ class Shown(dict[str, Any]):
 
         A page that chose its zone names it in any case.
         """
-        here = self._zone == timezone.get_default_timezone()
+        here = self._zone is timezone.get_default_timezone()
         if self.quote is None or (here and not self.names_zone):
             return ""
         return self.quote.time.astimezone(self._zone).tzname() or ""
@@ -281,6 +294,11 @@ class Shown(dict[str, Any]):
         if began <= self.quote.time and of_now:
             return formats.clock(self.quote.time, self._zone)
         return formats.day_and_time(self.quote.time, began)
+
+    @property
+    def time(self) -> str:
+        """The clock, with the time zone if it is not that of the site."""
+        return f"{self.clock} {self.abroad}" if self.abroad else self.clock
 
     @cached_property
     def called(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, tzinfo
 from decimal import Decimal
 from functools import cached_property
 from typing import NamedTuple
@@ -58,9 +58,14 @@ class Panel(Shown):
     """A state and the figures of its symbol, as the strings that its page prints."""
 
     def __init__(
-        self, state: State, language: str, figures: Figures, known: Collection[str] = ()
+        self,
+        state: State,
+        language: str,
+        figures: Figures,
+        known: Collection[str] = (),
+        zone: tzinfo | None = None,
     ) -> None:
-        super().__init__(state, language)
+        super().__init__(state, language, zone)
         self.figures = figures
         # A value that was known before keeps its place: one that goes would move all below it.
         self.known = (*known, *(name for name in values_of(self.state) if name not in known))

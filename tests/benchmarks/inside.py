@@ -106,8 +106,7 @@ def rendering(parts: Any) -> Iterator[Measured]:
             store.states[code] = replace(state, quote=quote)
 
     def render_all() -> None:
-        for code in codes:
-            fragments.paint("row", code, watch.edition)
+        fragments.update(watch, codes)
 
     yield "rendering a row", "µs", repeated(render_all, len(codes), tick_all)
     sizes = [float(len(fragments.update(watch, [code]).encode())) for code in codes]
