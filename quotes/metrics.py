@@ -58,6 +58,7 @@ class LiveCollector(Collector):
         if writer := self.live.writer:
             words = "Quotes, candles and held prices that wait to be written"
             yield gauges("unwritten", words, "what", writer.waiting())
+            yield counter("ticks", "Ticks that the feed accepted", writer.feed.gate.count)
             yield skipped(writer.feed.skipped(MAX_SKIPPED))
         yield counter("frames", "Frames sent to pages", hub.counts["frames"])
         yield counter("slow", "Frames that had to wait for a slow page", hub.counts["slow"])

@@ -27,6 +27,7 @@ pytestmark = pytest.mark.server
         ("search", ["server time of suggestions for a word, 20,000 symbols"]),
         ("adapters", [f"ticks from {name} to the layer, per core" for name in adapters.CODES]),
         ("logins", ["20 login attackers: with: answer of the board: p99"]),
+        ("large", ["300 symbols on SQLite: ticks that were read"]),
         ("hour", ["an hour of 500 symbols: candles that equal a naive rebuild"]),
     ],
 )

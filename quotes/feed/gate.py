@@ -53,6 +53,7 @@ class Gate:
     faults: dict[str, str] = field(default_factory=dict)  # the fault by symbol, or ""
     reported: dict[str, dict[str, float]] = field(default_factory=dict)  # when, by symbol and fault
     unstored: deque[Held] = field(default_factory=lambda: deque(maxlen=MAX_HELD))
+    count: int = 0  # accepted quotes
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     clock: Callable[[], float] = time.monotonic
 
@@ -179,6 +180,7 @@ class Gate:
         quote, known = self.splits.restated(quote), self.latest.get(quote.symbol)
         self.corrections.pop(quote.symbol, None)
         self.accepted(quote)
+        self.count += 1
         shown = _in_time(quote, known) if known else quote
         self.latest[quote.symbol] = self.changed[quote.symbol] = shown
         self.wake.set()

@@ -21,7 +21,7 @@ from tests.benchmarks.visitors import Visitors
 from tests.servers import ROOT, environment, manage
 
 BOARD = "/ws/boards/bench/"
-COLUMNS = "symbol,name,kind,exchange,currency,tick_size,start"
+COLUMNS = "symbol,name,kind,exchange,currency,coinbase,tick_size,start"
 SETTLE = 1.5  # seconds after the last visitor came in
 BUSY = 0.9  # of a core: above it, the crowd itself may limit the figures
 SPARE_FILES = 200  # that a process has open beside its sockets
@@ -113,7 +113,8 @@ class Bench:
             for number in range(symbols):
                 start = f"{100 + number * 7.77:.2f}"
                 name = f"Coin number {number}"
-                writer.writerow([f"S{number:03}-USD", name, "crypto", "", "USD", "0.01", start])
+                code = f"S{number:03}-USD"
+                writer.writerow([code, name, "crypto", "", "USD", code, "0.01", start])
         manage("migrate", "--verbosity", "0", **env)
         manage("loadcatalogue", str(rows), "--board", "bench", "--verbosity", "0", **env)
 

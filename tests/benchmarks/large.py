@@ -1,6 +1,7 @@
 """Twenty thousand symbols for ten minutes, each with a tick a second, on each database.
 
-An edit of a symbol is timed every few seconds, from its save to the socket of an open page.
+The ticks come from an exchange in a process of its own, whose processor time is listed apart. An
+edit of a symbol is timed every few seconds, from its save to the socket of an open page.
 """
 
 from __future__ import annotations
@@ -12,19 +13,23 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from operator import sub
 from pathlib import Path
 
 from asgiref.sync import sync_to_async
 
 from tests.benchmarks.bench import Bench, run_apart
 from tests.benchmarks.inside import Measured
-from tests.benchmarks.servers import HOST, MissingError, Uvicorn
+from tests.benchmarks.servers import HOST, SETTINGS, MissingError, Uvicorn
 from tests.benchmarks.usage import cpu_seconds, resident_bytes
-from tests.servers import Postgres, find_postgres
+from tests.servers import Postgres, Stub, eventually, find_postgres
 
-SYMBOLS, RATE, SECONDS = 20_000, 60, 600
+SYMBOLS, SECONDS = 20_000, 600
+RATE = 60  # ticks a minute and symbol
 EDIT_EVERY = 5.0  # seconds
 WITHIN = 60.0  # seconds that an edit may take
+READY_WITHIN = 120.0  # seconds until each symbol has a price
+WITHOUT_PAST = {"DJANGO_SETTINGS_MODULE": SETTINGS}
 
 
 def large(bench: Bench) -> None:
@@ -34,11 +39,40 @@ def large(bench: Bench) -> None:
         with (
             bench.attempt(f"{symbols:,} symbols on {name}") as title,
             database(bench, symbols) as env,
-            bench.ours(symbols, RATE, Uvicorn, **env) as server,
+            exchange() as stub,
+            bench.ours(symbols, RATE, Uvicorn, **(WITHOUT_PAST | stub.settings | env)) as server,
         ):
+            eventually(lambda: ticks(server) >= symbols, "each symbol ticks", READY_WITHIN)
+            before = counts(server, stub)
             given = (str(server.port), str(bench.seconds(SECONDS)), *map(str, server.pids))
             for what, unit, values in run_apart("large", *given, **server.env):
                 bench.figures.add(f"{title}: {what}", unit, *values)
+            spent, sent, read, cpu = map(sub, counts(server, stub), before)
+            bench.figures.add(f"{title}: ticks that were sent", "1/s", sent / spent)
+            bench.figures.add(f"{title}: ticks that were read", "%", read / sent * 100)
+            what = f"{title}: processor of the exchange"
+            bench.figures.add(what, "% of a core", cpu / spent * 100)
+
+
+@contextmanager
+def exchange() -> Iterator[Stub]:
+    """Run the busy exchange in a process of its own."""
+    stub = Stub("busy")
+    try:
+        yield stub
+    finally:
+        stub.stop()
+
+
+def ticks(server: Uvicorn) -> float:
+    """Return how many ticks the feed has accepted."""
+    return server.counted("quotes_ticks_total")
+
+
+def counts(server: Uvicorn, stub: Stub) -> tuple[float, ...]:
+    """Return the time, the ticks that were sent and read, and the processor of the exchange."""
+    cpu = cpu_seconds([stub.process.pid])
+    return time.monotonic(), stub.ask("/_state")["sent"], ticks(server), cpu
 
 
 @contextmanager
