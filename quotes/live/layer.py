@@ -14,6 +14,7 @@ from channels.layers import BaseChannelLayer, InMemoryChannelLayer, get_channel_
 
 from quotes import conf
 from quotes.feed.batch import Batch
+from quotes.feed.records import NOTHING, Version
 from quotes.limits.rarely import Rarely
 from quotes.quote import Quote
 from quotes.quote.texts import short
@@ -118,10 +119,11 @@ async def send_unwritten(channel: str, epoch: int, quotes: Iterable[tuple[int, Q
     await _send(message | {"quotes": pairs}, to=channel)
 
 
-async def listen() -> AsyncIterator[Message]:
+async def listen(seen: Callable[[], Version] = lambda: NOTHING) -> AsyncIterator[Message]:
     """Yield the messages of this deployment, forever, and skip all others.
 
-    After each join of the group, request from the feed the quotes that are not written, and yield
+    A batch that is not newer than the version `seen` is skipped before its quotes are read. After
+    each join of the group, request from the feed the quotes that are not written, and yield
     a notice that symbols or boards may have changed.
     """
     channels = channel_layer()
@@ -135,7 +137,7 @@ async def listen() -> AsyncIterator[Message]:
                 question = {"type": "quotes.joined", "deployment": _deployment}
                 await _send(question | {"channel": channel})
                 yield Change()  # changes from before the join are not read yet
-            if message := await _receive(channels, channel):
+            if message := await _receive(channels, channel, seen):
                 yield message
     finally:
         if channel:
@@ -144,10 +146,10 @@ async def listen() -> AsyncIterator[Message]:
                     await channels.group_discard(group(), channel)
 
 
-async def _receive(channels: Any, channel: str) -> Message | None:
-    """Return the next message; None if it is not one of ours."""
+async def _receive(channels: Any, channel: str, seen: Callable[[], Version]) -> Message | None:
+    """Return the next message; None if it is not one of ours, or a batch that was seen."""
     try:
-        return _read(await channels.receive(channel))
+        return _read(await channels.receive(channel), seen)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         _ignore(error)
         return None
@@ -199,7 +201,7 @@ def _logged(failure: str, end: str) -> Iterator[None]:
         _failing.discard(failure)
 
 
-def _read(message: dict[str, Any]) -> Message | None:
+def _read(message: dict[str, Any], seen: Callable[[], Version]) -> Message | None:
     """Read a message of any sender; raise an error of Python for one of another form."""
     if message["type"] == "quotes.change":
         return Change(message.get("listed") is True)  # another release sends no such value
@@ -208,15 +210,21 @@ def _read(message: dict[str, Any]) -> Message | None:
     if message.get("deployment", "") != _deployment:
         ignored["foreign"] += 1
         return None
+    if message["type"] == "quotes.batch" and _version(message) <= seen():
+        return None  # the feed hears its own batches
     return READERS[message["type"]](message)
 
 
+def _version(message: dict[str, Any]) -> Version:
+    return wire_count(message["epoch"]), wire_count(message["number"])
+
+
 def _batch(message: dict[str, Any]) -> Published:
-    outages = message["outages"].items()
+    outages, (epoch, number) = message["outages"].items(), _version(message)
     return Published(
-        wire_count(message["epoch"]),
+        epoch,
         Batch(
-            wire_count(message["number"]),
+            number,
             [from_wire(values) for values in message["quotes"]],
             {wire_text(name): wire_time(since) for name, since in outages},
         ),

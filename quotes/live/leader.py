@@ -274,13 +274,14 @@ class Leader:
     async def publish(self, batch: Batch) -> None:
         """Hand a batch to this process, and to the others through the layer.
 
-        Its quotes are stored a little later.
+        Its quotes are stored a little later. A layer in memory has no other process.
         """
         self.writer.add(batch)
-        await asyncio.gather(
-            self.live.take(self.epoch, batch, known=True),
-            layer.send_batch(self.epoch, batch),
-        )
+        taken = self.live.take(self.epoch, batch, known=True)
+        if layer.in_memory():
+            await taken
+        else:
+            await asyncio.gather(taken, layer.send_batch(self.epoch, batch))
 
     async def learn(self, sizes: dict[str, Decimal]) -> None:
         """Store tick sizes and let every process read them."""

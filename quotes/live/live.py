@@ -224,7 +224,7 @@ class Live:
 
     async def listen(self) -> None:
         """Read batches and notices of changes from the layer, forever."""
-        async for message in layer.listen():
+        async for message in layer.listen(lambda: self.seen):
             match message:
                 case layer.Published(epoch, batch):
                     await self.take(epoch, batch)

@@ -103,6 +103,18 @@ async def test_an_invalid_question_or_answer_is_counted_and_ends_nothing(
     assert layer.ignored["invalid"] == ignored + 1
 
 
+async def test_a_batch_that_was_seen_is_not_read_again(live_parts: Live):
+    ignored = layer.ignored["invalid"]
+    await layer.send_batch(1, Batch(2, [], {}))
+    await until(lambda: live_parts.seen == (1, 2))
+    message = {"type": "quotes.batch", "deployment": layer._deployment, "epoch": 1}
+    message |= {"number": 2, "quotes": ["unreadable"], "outages": {}}
+    await get_channel_layer().group_send(layer.group(), message)  # as a feed hears itself
+    await layer.send_batch(1, Batch(3, [], {}))
+    await until(lambda: live_parts.seen == (1, 3))
+    assert layer.ignored["invalid"] == ignored
+
+
 async def test_unwritten_quotes_of_another_deployment_are_not_shown(
     live_parts: Live, make_quote: Callable[..., Quote]
 ):
