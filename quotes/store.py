@@ -68,7 +68,7 @@ class Move:
         """Return the move to a price; it flashes if the price changed and did not flash lately."""
         lately = self.flashed_at and (now - self.flashed_at).total_seconds() < FLASH_EVERY
         if lately or self.last is None or last == self.last:
-            return replace(self, last=last, flash="")
+            return Move(last, "", self.turn, self.flashed_at, self.size)
         way, size = "up" if last > self.last else "down", abs(last / self.last - 1)
         return Move(last, f"{way}-{self.turn}", 3 - self.turn, now, size)
 

@@ -50,7 +50,7 @@ class Gate:
     held: dict[str, Held] = field(default_factory=dict)  # waiting for a second sample, by symbol
     rejected: dict[tuple[str, str], Held] = field(default_factory=dict)  # by symbol and provider
     corrections: dict[str, Quote] = field(default_factory=dict)  # older prices that polls repeat
-    faults: dict[str, str] = field(default_factory=dict)  # the fault by symbol, or ""
+    faults: dict[str, str] = field(default_factory=dict)  # by symbol, if there is one
     reported: dict[str, dict[str, float]] = field(default_factory=dict)  # when, by symbol and fault
     unstored: deque[Held] = field(default_factory=lambda: deque(maxlen=MAX_HELD))
     count: int = 0  # accepted quotes
@@ -167,8 +167,11 @@ class Gate:
 
     def _report(self, quote: Quote, fault: str) -> None:
         symbol = quote.symbol
-        before, self.faults[symbol] = self.faults.get(symbol, ""), fault
-        if not fault or fault == before:  # once, until the symbol has a good quote again
+        if not fault:
+            self.faults.pop(symbol, None)
+            return
+        before, self.faults[symbol] = self.faults.get(symbol), fault
+        if fault == before:  # once, until the symbol has a good quote again
             return
         reported, now = self.reported.setdefault(symbol, {}), self.clock()
         if now - reported.get(fault, -inf) >= REPORT_AGAIN:

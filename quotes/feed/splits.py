@@ -100,8 +100,11 @@ class Splits:
         return split.restated(quote) if split else quote
 
     def _of(self, quote: Quote, *, confirmed: bool) -> Split | None:
-        known = (s for s in self.by_symbol.get(quote.symbol, ()) if s.confirmed == confirmed)
-        return next((split for split in known if split.is_due(quote)), None)
+        known = self.by_symbol.get(quote.symbol)
+        if not known:  # as of nearly every symbol
+            return None
+        some = (split for split in known if split.confirmed == confirmed)
+        return next((split for split in some if split.is_due(quote)), None)
 
 
 def is_over(day: date, exchange: str, kind: str, now: datetime) -> bool:

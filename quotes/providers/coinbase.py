@@ -217,18 +217,43 @@ class Connection:
 
 def read_ticker(message: Mapping[str, Any], instrument: Instrument, now: datetime) -> Quote:
     """Turn a ticker message into a quote."""
-    day = {name: message.get(f"{name}_24h") for name in ("open", "high", "low", "volume")}
-    fields: dict[str, Any] = {"source_time": utc(message.get("time"))}
-    fields |= {side: price(message.get(f"best_{side}")) for side in ("bid", "ask")}
-    if type(message.get("sequence")) is int:
-        fields["sequence"] = message["sequence"]
-    return _quote(instrument, now, day | {"last": message.get("price")}, **fields)
+    opened, sequence = price(message.get("open_24h")), message.get("sequence")
+    return day_quote(
+        symbol=instrument.symbol,
+        currency=currency(instrument.code),
+        last=last_price(message.get("price")),
+        received_at=now,
+        source_time=utc(message.get("time")),
+        bid=price(message.get("best_bid")),
+        ask=price(message.get("best_ask")),
+        open=opened,
+        high=price(message.get("high_24h")),
+        low=price(message.get("low_24h")),
+        reference=opened,
+        reference_kind="rolling_24h" if opened else "none",
+        volume=amount(message.get("volume_24h")),
+        sequence=sequence if type(sequence) is int else None,
+    )
 
 
 def read_stats(row: Any, instrument: Instrument, now: datetime) -> Quote | None:
     """Turn a product's statistics into a quote; return None if there are none."""
     day = row.get("stats_24hour") if isinstance(row, dict) else None
-    return _quote(instrument, now, day) if isinstance(day, dict) else None
+    if not isinstance(day, dict):
+        return None
+    opened = price(day.get("open"))
+    return day_quote(
+        symbol=instrument.symbol,
+        currency=currency(instrument.code),
+        last=last_price(day.get("last")),
+        received_at=now,
+        open=opened,
+        high=price(day.get("high")),
+        low=price(day.get("low")),
+        reference=opened,
+        reference_kind="rolling_24h" if opened else "none",
+        volume=amount(day.get("volume")),
+    )
 
 
 def read_product(row: Any) -> Instrument | None:
@@ -255,17 +280,3 @@ def complaint(body: Any) -> str | None:
 def currency(code: str) -> str:
     """Return the currency in a product's id; its base_currency is wrong for BTCAUCTION-USD."""
     return code.rpartition("-")[2]
-
-
-def _quote(instrument: Instrument, now: datetime, day: Any, **fields: Any) -> Quote:
-    fields |= {name: price(day.get(name)) for name in ("open", "high", "low")}
-    return day_quote(
-        symbol=instrument.symbol,
-        currency=currency(instrument.code),
-        last=last_price(day.get("last")),
-        received_at=now,
-        reference=fields["open"],
-        reference_kind="rolling_24h" if fields["open"] else "none",
-        volume=amount(day.get("volume")),
-        **fields,
-    )

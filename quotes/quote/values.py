@@ -13,6 +13,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND, MILLISECOND = timedelta(seconds=1), timedelta(milliseconds=1)
 NO_DATE = date(1, 1, 1)  # of an empty time in programs written in Go
 NO_PRICE = Decimal(0)
+NUMBERS = (str, int, Decimal)  # made once: `str | int | Decimal` would be made at each check
 EXACT = Context(prec=MAX_PREC)  # rounds no digit away
 MAX_MAGNITUDE = 30  # powers of ten from -30 to 30 are valid
 FLOAT_DIGITS = 15  # significant digits that a binary float always keeps
@@ -72,7 +73,7 @@ def decimal(value: Any) -> Decimal | None:
     Return None for anything else, and for numbers that no market reaches. A float is refused,
     because it has already lost digits: parse the JSON with `loads`.
     """
-    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+    if isinstance(value, bool) or not isinstance(value, NUMBERS):
         return None
     try:
         number = Decimal(value)

@@ -23,12 +23,13 @@ from typing import Any, Self
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus, WebSocketException
 
-from quotes.providers.kit.backlog import Backlog
+from quotes.providers.kit.backlog import Backlog, Frame
 from quotes.providers.kit.client import AGENT, cause, host, status_error, timeout_error
 from quotes.providers.kit.errors import ProviderError
 from quotes.quote.values import loads
 
 MAX_BYTES = 2**20  # of one frame
+MAX_QUEUE = 1000  # frames before a backlog; pausing the connection after each few costs time
 DRAIN_EVERY = 0.02  # seconds of work, after which a backlog reads what has arrived
 DRAIN_ROUNDS = 50  # each reads up to 256 KB
 MAX_UNREADABLE = 5  # frames in a row
@@ -71,6 +72,7 @@ class Socket:
                 close_timeout=1,
                 ping_interval=None,
                 max_size=MAX_BYTES,
+                max_queue=16 if self.backlog is None else MAX_QUEUE,
                 compression=None,
                 proxy=None,
                 user_agent_header=AGENT,
@@ -95,13 +97,23 @@ class Socket:
     async def receive(self) -> Any:
         """Return the next JSON object, or list; skip a few frames that can't be read."""
         for _ in range(MAX_UNREADABLE):
-            with self._explained():
-                message = read_frame(await self._frame(), self.of)
+            frame = self._at_hand()
+            if frame is None:
+                with self._explained():
+                    frame = await self._next()
+            message = read_frame(frame, self.of)
             if message is not None:
                 return message
         raise ProviderError(f"{MAX_UNREADABLE} frames in a row could not be read")
 
-    async def _frame(self) -> str | bytes:
+    def _at_hand(self) -> Frame | None:
+        """Return the oldest frame that waits, unless what has arrived is to be let in first."""
+        if not self.backlog or self._drain_is_due(self.backlog):
+            return None
+        self.room.set()
+        return self.backlog.pop()
+
+    async def _next(self) -> Frame:
         try:
             async with asyncio.timeout(self.silence):
                 if self.backlog is None or self.reading is None:
@@ -110,8 +122,8 @@ class Socket:
         except TimeoutError as error:
             raise SilentError(f"no message for {self.silence:g} s") from error
 
-    async def _oldest(self, backlog: Backlog, reading: asyncio.Task[None]) -> str | bytes:
-        if not backlog.due and time.monotonic() - self.drained_at > DRAIN_EVERY:
+    async def _oldest(self, backlog: Backlog, reading: asyncio.Task[None]) -> Frame:
+        if self._drain_is_due(backlog):
             await self._drain(backlog)
         while not backlog:
             if reading.done():
@@ -131,6 +143,9 @@ class Socket:
                     await self.room.wait()
         finally:
             self.came.set()
+
+    def _drain_is_due(self, backlog: Backlog) -> bool:
+        return not backlog.due and time.monotonic() - self.drained_at > DRAIN_EVERY
 
     async def _drain(self, backlog: Backlog) -> None:
         """Let all frames in that wait in the kernel, so that the backlog knows of them."""
