@@ -8,9 +8,10 @@ a day is 00:00 UTC of its date. Quotes from before or after a session are not pa
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
+from itertools import islice
 from typing import NamedTuple
 
 from quotes.quote import Quote
@@ -22,7 +23,8 @@ DAY = 86_400
 STEPS = (60, 300, 3600, DAY)  # seconds
 MICROSECOND = timedelta(microseconds=1)
 MAX_LATENESS = timedelta(hours=1)  # prices that arrive later than this are ignored
-MAX_WAITING = 20_000  # candles that wait to be written: half an hour of 500 symbols
+# candles that wait to be written: half an hour of 500 symbols, or a few minutes of any number
+MAX_WAITING, MAX_WAITING_EACH = 20_000, 8
 NO_TRADE = ("closed", "break", "halted")  # in these sessions, prices without a time are ignored
 EXTENDED = ("pre", "post")
 BEFORE_OPEN = ("pre", "closed")  # sessions after which a counter may restart on the same day
@@ -53,8 +55,8 @@ class Growing:
     """A candle that quotes are added to. Times are aware UTC."""
 
     __slots__ = (
-        "begins", "close", "closed", "counter", "dirty", "ends", "high", "low", "mixed", "open",
-        "opened", "provider", "start", "step", "symbol", "volume", "volume_lost",
+        "begins", "close", "closed", "counter", "ends", "high", "low", "mixed", "open", "opened",
+        "provider", "start", "step", "symbol", "volume", "volume_lost",
     )  # fmt: skip
 
     def __init__(self, quote: Quote, made: datetime, step: int, period: Period) -> None:
@@ -66,7 +68,6 @@ class Growing:
         self.counter: Decimal | None = None
         self.volume_lost = False  # whether its volume can no longer be known
         self.provider, self.mixed = quote.provider, False
-        self.dirty = True  # whether it changed since it was written
 
     @property
     def key(self) -> Key:
@@ -86,7 +87,6 @@ class Growing:
             self.closed, self.close, self.provider = made, last, quote.provider
         elif made < self.opened:
             self.opened, self.open = made, last
-        self.dirty = True
 
     def count(self, reading: Reading, before: Reading | None, traded: Decimal | None) -> None:
         """Add the volume that was traded between two readings.
@@ -161,6 +161,8 @@ class Candles:
         self.zones: Mapping[str, tzinfo] = {}  # of exchanges, by symbol, if they are known
         self.series: dict[str, Series] = {}  # by symbol
         self.waiting: dict[Key, Growing] = {}  # candles that are over and may not be written yet
+        # since when each candle has quotes that are not written; the first that changed is first
+        self.changed: dict[Growing, datetime] = {}
         self.dropped = 0  # since all waiting candles were written
 
     def take(self, quote: Quote) -> None:
@@ -175,6 +177,7 @@ class Candles:
                 if growing is None or not growing.begins <= made < growing.ends:
                     growing = self._other(series, index, quote, made)  # noqa: PLW2901
                 growing.add(quote, made)
+                self.changed.setdefault(growing, quote.received_at)
                 grown.append(growing)
         if quote.volume is not None and quote.volume_window == "session":
             _count(series, quote, made, grown)
@@ -191,34 +194,35 @@ class Candles:
 
     def close(self) -> None:
         """Close all current candles; those that changed wait to be written."""
-        for growing in list(self._dirty()):
+        for growing in list(self.changed):
             self._wait(growing)
         self.series.clear()
 
-    def due(self) -> list[Growing]:
+    def due(self, most: int | None = None) -> dict[Growing, datetime]:
         """Return the changed candles, for the caller to write.
 
-        Afterwards the caller calls `written`, or `failed` with the same candles.
+        With `most`, return at most so many, those that wait longest. Afterwards the caller calls
+        `written`, or `failed` with the same candles.
         """
-        due = list(self._dirty())
+        due = dict(islice(self.changed.items(), most))
         for each in due:
-            each.dirty = False
+            del self.changed[each]
         return due
 
-    def unwritten(self) -> int:
-        """Return the number of changed candles."""
-        return sum(1 for _ in self._dirty())
+    def changed_since(self) -> datetime | None:
+        """Return when the first quote arrived that is in no written candle; None without one."""
+        return next(iter(self.changed.values()), None)
 
     def written(self) -> None:
         """Forget the waiting candles that are written; those that changed since then stay."""
-        for key in [key for key, each in self.waiting.items() if not each.dirty]:
+        for key in [key for key, each in self.waiting.items() if each not in self.changed]:
             del self.waiting[key]
         self.dropped = 0
 
-    def failed(self, due: Iterable[Growing]) -> None:
-        """Mark candles as due again, because they could not be written."""
-        for each in due:
-            each.dirty = True
+    def failed(self, due: Mapping[Growing, datetime]) -> None:
+        """Let candles be due again, because they could not be written."""
+        others = ((each, since) for each, since in self.changed.items() if each not in due)
+        self.changed = {**due, **dict(others)}
 
     def restore(self, rows: Iterable[Row], now: datetime) -> None:
         """Continue the candles and the counters of another feed."""
@@ -231,10 +235,6 @@ class Candles:
                 series.reading = Reading(made, row.counter, row.provider, day)
             if period[0] == row.start:
                 series.growing[STEPS.index(row.step)] = _restored(row, period)
-
-    def _dirty(self) -> Iterator[Growing]:
-        growing = (each for series in self.series.values() for each in series.growing if each)
-        return (each for each in (*self.waiting.values(), *growing) if each.dirty)
 
     def _other(self, series: Series, index: int, quote: Quote, made: datetime) -> Growing:
         """Return the candle of a time that is outside the current one, before or after it."""
@@ -252,12 +252,14 @@ class Candles:
 
     def _wait(self, growing: Growing) -> None:
         self.waiting[growing.key] = growing
-        if len(self.waiting) <= self.max_waiting:
+        most = max(self.max_waiting, MAX_WAITING_EACH * len(self.series))
+        if len(self.waiting) <= most:
             return
-        del self.waiting[next(iter(self.waiting))]
+        dropped = self.waiting.pop(next(iter(self.waiting)))
+        self.changed.pop(dropped, None)
         if not self.dropped:
             words = "more than %d candles wait for the database, dropping the oldest"
-            logger.warning(words, self.max_waiting)
+            logger.warning(words, most)
         self.dropped += 1
 
 
@@ -319,5 +321,4 @@ def _restored(row: Row, period: Period) -> Growing:
     growing.volume, growing.counter = row.volume, row.counter
     growing.volume_lost = row.mixed or (row.volume is None and row.counter is not None)
     growing.provider, growing.mixed = row.provider, row.mixed
-    growing.dirty = False
     return growing

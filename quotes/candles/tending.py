@@ -71,9 +71,12 @@ class CandleHistory:
             words = "could not read the newest candles, leaving out their volume: %s"
             logger.warning(words, error)
 
-    async def write(self) -> None:
-        """Write the changed candles; if that raises an error, keep them for the next time."""
-        began, due = self.clock(), self.candles.due()
+    async def write(self, most: int | None = None) -> None:
+        """Write the changed candles; if that raises an error, keep them for the next time.
+
+        With `most`, write those that wait longest.
+        """
+        began, due = self.clock(), self.candles.due(most)
         rows = [each.row() for each in due]
         self.writing = len(rows)
         try:
@@ -85,12 +88,12 @@ class CandleHistory:
         finally:
             self.writing = 0
         self.losses += bool(self.candles.dropped)
-        self.written_until = began
+        self.written_until = min(began, self.candles.changed_since() or began)
         self.candles.written()
 
     def unwritten(self) -> int:
         """Return the number of candles that changed and are not stored."""
-        return self.candles.unwritten() + self.writing
+        return len(self.candles.changed) + self.writing
 
     def end(self) -> None:
         """End an epoch. Other feeds continue its candles. Unwritten candles are written later."""

@@ -213,7 +213,7 @@ class Leader:
             self.live.on_change.discard(self.symbols_changed)
             with suppress(TimeoutError):
                 async with asyncio.timeout(END_WITHIN):
-                    await self.writer.write()
+                    await self.writer.write_all()
             self.history.end()
             await self.feed.aclose()
 

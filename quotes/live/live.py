@@ -51,8 +51,8 @@ LOOK_EVERY = 1.0  # seconds between two checks of ages and notes
 LISTEN_EVERY = 0.25  # seconds between two checks of the beat
 FIRST_BATCH = 2.0  # seconds that a process with the feed waits for its first batch
 CATCH_UP = 1.0  # seconds that a process without the feed waits for the unwritten quotes
-# seconds after which missed quotes are in the database: usually, and at the latest
-WRITTEN_BY = (STORE_EVERY + 0.3, STORE_EVERY * 4)
+# seconds after which missed quotes are in the database: usually, and of many symbols
+WRITTEN_BY = (STORE_EVERY + 0.3, STORE_EVERY * 4, STORE_EVERY * 8)
 READING = 1.0  # seconds that quotes wait for an answer of the database
 CONNECT_AGAIN = 1.0  # seconds between two attempts to connect to the database at the start
 CLOSED_WITHIN = 2.0  # seconds that the end waits for the answers of the last sockets

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from itertools import islice
 
 from django.db import Error
 
@@ -24,6 +25,7 @@ from quotes.quote import Quote
 logger = logging.getLogger(__name__)
 
 STORE_EVERY = 1.0  # seconds; a process that missed quotes reads them soon afterwards
+MAX_ROWS = 5000  # last quotes, and candles, in one write; what waits longest comes first
 
 
 class Writer:
@@ -45,9 +47,10 @@ class Writer:
             "last quotes": self._write_quotes,
             "held prices": self._write_held_prices,
             "numbers of requests": self._write_uses,
-            "candles": history.write,
+            "candles": self._write_candles,
         }
         self.failing: set[str] = set()  # what could not be stored the last time
+        self.most: int | None = MAX_ROWS  # of each kind in one write
 
     def add(self, batch: Batch) -> None:
         """Keep the quotes of a batch until the next write."""
@@ -74,8 +77,13 @@ class Writer:
             await asyncio.sleep(STORE_EVERY)
             await self.write()
 
+    async def write_all(self) -> None:
+        """Write everything that waits, as the last write of an epoch."""
+        self.most = None
+        await self.write()
+
     async def write(self) -> None:
-        """Write everything that waits. A failed write is repeated the next time."""
+        """Write what waits, at most MAX_ROWS of a kind. What fails is repeated the next time."""
         for what, write in self.writes.items():
             await self._attempt(what, write)
 
@@ -102,17 +110,21 @@ class Writer:
             self.failing.discard(what)
 
     async def _write_quotes(self) -> None:
-        newest = self.feed.number
-        self.writing, self.quotes = self.quotes, {}
+        newest, some = self.feed.number, list(islice(self.quotes, self.most))
+        self.writing = {code: self.quotes.pop(code) for code in some}
+        left = min((number for (_, number), _ in self.quotes.values()), default=newest + 1)
         try:
             if self.writing:
                 await self.in_database(records.save_last_quotes, self.writing)
-            await self.in_database(lease.mark_stored, self.epoch, newest)
+            await self.in_database(lease.mark_stored, self.epoch, left - 1)
         except BaseException:
             self.quotes = self.writing | self.quotes
             raise
         finally:
             self.writing = {}
+
+    async def _write_candles(self) -> None:
+        await self.history.write(self.most)
 
     async def _write_held_prices(self) -> None:
         if held := self.feed.held_prices():

@@ -409,6 +409,30 @@ class TestWriting:
             "more than 10 candles wait for the database, dropping the oldest"
         ]
 
+    def test_candles_of_many_symbols_wait_for_some_minutes(self, caplog: pytest.LogCaptureFixture):
+        candles = Candles(max_waiting=10)
+        codes = [f"C{number}-USD" for number in range(50)]
+        for minute in range(5):
+            for code in codes:
+                candles.take(quote(minute + 1, NOON + timedelta(minutes=minute), code))
+        assert len(rows_of(candles)) == 50 * (5 + len(STEPS) - 1)
+        assert caplog.records == []
+
+    def test_the_candles_that_wait_longest_are_written_first(self):
+        candles = Candles()
+        for second in range(4):
+            candles.take(quote(second + 1, NOON + timedelta(seconds=second), f"C{second}-USD"))
+        order, moments = [], []
+        for second in range(10, 18):  # all of them change again, in the opposite order
+            due = candles.due(2)
+            order += [each.symbol for each in due]
+            candles.written()
+            moments.append(candles.changed_since())
+            code = f"C{3 - second % 4}-USD"
+            candles.take(quote(9, NOON + timedelta(seconds=second), code))
+        assert order == [f"C{number // 4}-USD" for number in range(16)]
+        assert moments[:2] == [NOON, NOON + timedelta(seconds=1)]
+
     def test_candles_of_unlisted_symbols_are_written_and_forgotten(self):
         candles = candles_of(quote(5), share(7, 0, 0))
         candles.keep(EXCHANGES, {"AAPL"})

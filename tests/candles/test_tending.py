@@ -338,7 +338,7 @@ class TestMaintenance:
         await led.run()
         bench.history.candles.max_waiting = 1
         bench.database.away = True
-        for _ in range(3):
+        for _ in range(10):
             bench.now += timedelta(minutes=1)
             bench.history.take(quote(5, bench.now))
             with pytest.raises(OperationalError):

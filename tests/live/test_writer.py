@@ -10,11 +10,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 
+from quotes.candles.growing import STEPS
+from quotes.feed import records
 from quotes.feed.batch import Batch
 from quotes.feed.feed import Feed
+from quotes.live import lease
 from quotes.live.writer import Writer
-from quotes.models import Candle, LastQuote
+from quotes.models import Candle, FeedLease, LastQuote
 from tests.candles.test_growing import NOON, quote
 from tests.candles.test_tending import Bench
 
@@ -88,6 +92,37 @@ async def test_what_can_be_written_is_written_beside_what_fails(
     assert (await stored.last(), await stored.closes()) == ([], {5})
     [record] = [each for each in caplog.records if each.levelno >= logging.WARNING]
     assert record.exc_info  # a defect has a traceback, once
+
+
+async def test_many_quotes_and_candles_are_written_one_part_after_the_other(
+    transactional_db: None, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("quotes.live.writer.MAX_ROWS", 4)
+    bench, codes = Bench(), [f"C{number}-USD" for number in range(6)]
+    await bench.list(*codes)
+    await bench.history.lead(1)
+    await FeedLease.objects.aupdate_or_create(pk=1, defaults={"epoch": 1})
+    stored = Stored(bench)
+    for number, code in enumerate(codes, 1):
+        stored.number += 1
+        stored.feed.gate.add(quote(number, symbol=code))
+        stored.writer.add(Batch(stored.number, stored.feed.gate.take(), {}))
+    stored.feed.number = stored.number
+    read: list[int] = []
+    for written in (4, 8):
+        # another process reads the quotes that are newer than those that it knows
+        known = await sync_to_async(lease.newest_stored)()
+        await stored.writer.write()
+        assert stored.writer.waiting()["candles"] == len(codes) * len(STEPS) - written
+        read += [
+            int(each.last) for _, each in await sync_to_async(records.load_newer_quotes)(known)
+        ]
+    assert sorted(read) == [1, 2, 3, 4, 5, 6]
+    await stored.writer.write_all()
+    assert stored.writer.waiting() == {"quotes": 0, "candles": 0, "held_prices": 0}
+    assert sorted(await stored.last()) == [1, 2, 3, 4, 5, 6]
+    assert await Candle.objects.acount() == len(codes) * len(STEPS)
+    assert (await sync_to_async(lease.newest_stored)()) == (1, stored.number)
 
 
 async def test_a_quote_that_came_during_a_failed_write_is_not_replaced_by_an_older_one(
