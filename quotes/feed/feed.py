@@ -73,14 +73,17 @@ class Feed:
     ) -> None:
         """Fetch each of these symbols from the first of its providers that works.
 
-        If the operator `acted`, also try the providers again that refused requests.
+        A chain that is the same object as before was not edited. If the operator `acted`, also try
+        the providers again that refused requests.
         """
         if self.ended:
             return
-        for symbol, chain in self.chains.items():
-            if _codes(chain) != _codes(chains.get(symbol, {})):
+        before, self.chains = self.chains, chains
+        gone = before.keys() - chains.keys()
+        edited = {code for code, chain in chains.items() if before.get(code) is not chain}
+        for symbol in gone | (edited & before.keys()):
+            if _codes(before[symbol]) != _codes(chains.get(symbol, {})):
                 self._forget(symbol)
-        self.chains = chains
         for provider in providers:
             if provider.name not in self.sources:
                 take = self._taker(provider.name)
@@ -94,8 +97,12 @@ class Feed:
                 )
             if acted:
                 self.sources[provider.name].act()
-        self.in_use = {each: name for each, name in self.in_use.items() if each in self.chains}
-        self.requested, self.unsettled = {}, set(self.chains)
+        for symbol in gone:
+            for known in (self.in_use, self.requested):
+                known.pop(symbol, None)
+        for symbol in edited:
+            self.requested.pop(symbol, None)
+        self.unsettled = (self.unsettled - gone) | edited
         self._route()
         self._watch_all()
 
@@ -267,7 +274,7 @@ class Feed:
 
     def _watch(self, source: Source, instruments: list[Instrument]) -> None:
         known, source.instruments = source.instruments, instruments
-        if known == instruments or list(map(_request, known)) == list(map(_request, instruments)):
+        if len(known) == len(instruments) and all(map(_same_request, known, instruments)):
             return
         self._stop(source.provider.name)
         if instruments:
@@ -333,6 +340,10 @@ def in_session(quote: Quote, instrument: Instrument) -> Quote:
     if quote.session is not None:
         return quote
     return replace(quote, session=of_price(instrument.exchange, instrument.kind, quote.time))
+
+
+def _same_request(one: Instrument, other: Instrument) -> bool:
+    return one is other or _request(one) == _request(other)
 
 
 def _request(each: Instrument) -> Instrument:
