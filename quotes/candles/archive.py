@@ -187,18 +187,15 @@ def load_closes(
     return {code: some for code, some in newest.items() if some}
 
 
-def load_newest(now: datetime, among: Collection[str] | None = None) -> list[Row]:
+def load_newest(step: int, now: datetime, among: Collection[str] | None = None) -> list[Row]:
     """Return the current candles of these active symbols, or of all, for a feed to continue."""
     codes = dict(_active(among).values_list("pk", "code"))
+    # today at an exchange may be yesterday or tomorrow in UTC
+    since = now - timedelta(seconds=2 * step if step == DAY else step)
+    found = Candle.objects.filter(symbol_id__in=codes, step=step, start__gt=since)
     return [
         Row(codes[pk], step, int(start.timestamp()), *rest)
-        for step in STEPS
-        for pk, start, *rest in Candle.objects.filter(
-            # today at an exchange may be yesterday or tomorrow in UTC
-            symbol_id__in=codes,
-            step=step,
-            start__gt=now - timedelta(seconds=2 * step if step == DAY else step),
-        ).values_list("symbol_id", "start", *Row._fields[3:-1])
+        for pk, start, *rest in found.values_list("symbol_id", "start", *Row._fields[3:-1])
     ]
 
 

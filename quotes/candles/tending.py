@@ -63,10 +63,10 @@ class CandleHistory:
         try:
             zones = await self.in_database(archive.load_zones, among)
             self.candles.zones = zones if among is None else {**self.candles.zones, **zones}
-            now = self.clock()
-            rows = await self.in_database(archive.load_newest, now, among)
-            known = set(self.candles.series)
-            self.candles.restore([row for row in rows if row.symbol not in known], now)
+            now, known = self.clock(), set(self.candles.series)
+            for step in STEPS:  # one after the other, so that other tasks have their turn
+                rows = await self.in_database(archive.load_newest, step, now, among)
+                self.candles.restore([row for row in rows if row.symbol not in known], now)
         except Error as error:
             words = "could not read the newest candles, leaving out their volume: %s"
             logger.warning(words, error)

@@ -29,6 +29,7 @@ class DatabaseThread:
         self.name = name
         self.waiting: SimpleQueue[Work | None] = SimpleQueue()
         self.thread: Thread | None = None
+        self.answers = 0  # results and errors so far: while this rises, the database does not hang
 
     async def __call__(self, read: Callable[..., T], *given: Any) -> T:
         """Run a function in the thread and return its result."""
@@ -58,6 +59,7 @@ class DatabaseThread:
                 except BaseException as error:
                     _release_cursors(error)
                     result.set_exception(error)
+                self.answers += 1
                 del result, read, given, work  # a traceback keeps all that they refer to
 
 

@@ -40,7 +40,7 @@ COMPARED = timedelta(days=1)  # the feed's first prices are not compared with ol
 BEATING = 2.0  # seconds: a refused epoch that is not refused again by then is no longer heard
 BEGIN_AGAIN = 5.0  # seconds after a feed could not begin, so that another process may lead
 FOLLOW_AGAIN = 1.0  # seconds after which codes that could not be read are read again
-BEGIN_WITHIN = 10.0  # seconds to read what a feed needs; the database may hang
+BEGIN_WITHIN = 10.0  # seconds without an answer while a feed begins; the database may hang
 END_WITHIN = 3.0  # seconds to store the last quotes; the database may hang
 
 
@@ -192,8 +192,7 @@ class Leader:
     async def run(self) -> None:
         """Run the feed, follow changes of symbols and boards, and store what it accepts."""
         try:
-            async with asyncio.timeout(BEGIN_WITHIN):
-                await self.begin()
+            await self._begin()
         except (Error, TimeoutError) as error:
             words = "could not read what the feed needs, giving the lease back: %s"
             logger.warning(words, str(error) or f"no answer within {BEGIN_WITHIN:.0f} s")
@@ -216,6 +215,23 @@ class Leader:
                     await self.writer.write_all()
             self.history.end()
             await self.feed.aclose()
+
+    async def _begin(self) -> None:
+        """Begin; raise TimeoutError if the database gives no answer for BEGIN_WITHIN seconds.
+
+        With many symbols on a busy machine, all the answers together take longer.
+        """
+        beginning, database = asyncio.create_task(self.begin()), self.live.in_database
+        try:
+            while not beginning.done():
+                answers = database.answers
+                await asyncio.wait([beginning], timeout=BEGIN_WITHIN)
+                if not beginning.done() and database.answers == answers:
+                    raise TimeoutError
+            await beginning
+        finally:
+            beginning.cancel()
+            await asyncio.wait([beginning])
 
     async def begin(self) -> None:
         """Continue from what earlier feeds stored."""

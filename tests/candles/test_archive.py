@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
@@ -249,10 +249,14 @@ def test_the_volume_is_the_same_with_one_feed_or_with_many(
     assert found == expected
 
 
+def newest(now: datetime, among: Collection[str] | None = None) -> list[Row]:
+    return [row for step in STEPS for row in archive.load_newest(step, now, among)]
+
+
 def taken_over_by(now: datetime) -> Candles:
     candles = Candles()
     candles.zones = EXCHANGES
-    candles.restore(archive.load_newest(now), now)
+    candles.restore(newest(now), now)
     return candles
 
 
@@ -264,7 +268,7 @@ class TestTakingOver:
             candles = Candles()
             candles.take(quote(5, each))
             archive.save(1, [growing.row() for growing in candles.due()])
-        rows = archive.load_newest(NOON + timedelta(seconds=59))
+        rows = newest(NOON + timedelta(seconds=59))
         assert {(each.step, each.start) for each in rows} == {
             (MINUTE, START),
             (300, START),
@@ -280,14 +284,14 @@ class TestTakingOver:
         for code in codes:
             archive.save(1, [row(5, symbol=code, start=START - 60 * n) for n in range(1440)])
         with CaptureQueriesContext(connection) as queries:
-            assert len(archive.load_newest(NOON)) == 10
-        assert len(queries) == 1 + len(STEPS)
-        assert {each.symbol for each in archive.load_newest(NOON, {"S3", "S7"})} == {"S3", "S7"}
+            assert len(newest(NOON)) == 10
+        assert len(queries) == 2 * len(STEPS)
+        assert {each.symbol for each in newest(NOON, {"S3", "S7"})} == {"S3", "S7"}
 
     def test_candles_of_inactive_symbols_are_not_loaded(self):
         list_symbols("BTC-USD", active=False)
         archive.save(1, [row(5)])
-        assert archive.load_newest(NOON) == []
+        assert newest(NOON) == []
 
     def test_the_time_zones_of_known_exchanges_are_loaded(self):
         list_symbols("BTC-USD", exchange="CRYPTO")

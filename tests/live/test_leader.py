@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -16,6 +17,8 @@ from django.db import OperationalError, connection
 
 from quotes import live
 from quotes.candles import archive
+from quotes.candles.growing import STEPS
+from quotes.feed.records import NOTHING
 from quotes.live import changes, lease
 from quotes.live.live import Live
 from quotes.models import HeldPrice, LastQuote, ProviderSymbol, Symbol
@@ -211,6 +214,30 @@ async def test_a_feed_that_gets_no_answer_of_the_database_states_it(
     await process.start(pages=False, feed=True)
     try:
         await until(lambda: "giving the lease back: no answer within 0 s" in caplog.text)
+    finally:
+        await process.stop()
+
+
+async def test_a_feed_begins_although_all_answers_together_take_long(
+    bitcoin: None, settings: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("quotes.live.leader.BEGIN_WITHIN", 1.5)
+    monkeypatch.setattr("quotes.live.live.FIRST_BATCH", 0.0)
+    read: list[str] = []
+
+    def slowly(execute: Any, sql: str, *more: Any) -> Any:
+        if sql.startswith("SELECT") and 'FROM "quotes_candle"' in sql:
+            time.sleep(0.5)
+            read.append(sql)
+        return execute(sql, *more)
+
+    process = Live()
+    await process.in_database(lambda: connection.execute_wrappers.append(slowly))
+    await process.start(pages=False, feed=True)
+    try:
+        await until(lambda: process.seen != NOTHING)
+        assert len(read) == len(STEPS)  # two seconds
+        assert "giving the lease back" not in caplog.text
     finally:
         await process.stop()
 
