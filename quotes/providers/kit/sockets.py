@@ -30,7 +30,7 @@ from quotes.quote.values import loads
 
 MAX_BYTES = 2**20  # of one frame
 MAX_QUEUE = 1000  # frames before a backlog; pausing the connection after each few costs time
-DRAIN_EVERY = 0.02  # seconds of work, after which a backlog reads what has arrived
+REST_EVERY = 0.02  # seconds of work, after which a backlog reads what has arrived
 DRAIN_ROUNDS = 50  # each reads up to 256 KB
 MAX_UNREADABLE = 5  # frames in a row
 BROKEN = (OSError, WebSocketException, UnicodeError)  # the last for an invalid name of a host
@@ -62,7 +62,7 @@ class Socket:
         self.reading: asyncio.Task[None] | None = None
         self.came = asyncio.Event()  # a frame came into the backlog, or the connection ended
         self.room = asyncio.Event()  # set after a frame was taken from the backlog
-        self.drained_at = 0.0
+        self.rested_at = 0.0
 
     async def __aenter__(self) -> Self:
         with self._explained():
@@ -108,7 +108,7 @@ class Socket:
 
     def _at_hand(self) -> Frame | None:
         """Return the oldest frame that waits, unless what has arrived is to be let in first."""
-        if not self.backlog or self._drain_is_due(self.backlog):
+        if not self.backlog or self._rest_is_due():
             return None
         self.room.set()
         return self.backlog.pop()
@@ -123,8 +123,8 @@ class Socket:
             raise SilentError(f"no message for {self.silence:g} s") from error
 
     async def _oldest(self, backlog: Backlog, reading: asyncio.Task[None]) -> Frame:
-        if self._drain_is_due(backlog):
-            await self._drain(backlog)
+        if self._rest_is_due():
+            await self._rest(backlog)
         while not backlog:
             if reading.done():
                 reading.result()  # raises what ended the connection
@@ -144,18 +144,21 @@ class Socket:
         finally:
             self.came.set()
 
-    def _drain_is_due(self, backlog: Backlog) -> bool:
-        return not backlog.due and time.monotonic() - self.drained_at > DRAIN_EVERY
+    def _rest_is_due(self) -> bool:
+        return time.monotonic() - self.rested_at > REST_EVERY
 
-    async def _drain(self, backlog: Backlog) -> None:
-        """Let all frames in that wait in the kernel, so that the backlog knows of them."""
-        for _ in range(DRAIN_ROUNDS):
+    async def _rest(self, backlog: Backlog) -> None:
+        """Let other tasks run, and all frames in that wait in the kernel.
+
+        The backlog needs to know of them before it searches superseded ones, and not before.
+        """
+        for _ in range(1 if backlog.due else DRAIN_ROUNDS):
             arrived = backlog.arrived
             await asyncio.sleep(0)  # the loop reads from the connection
             await asyncio.sleep(0)  # the frames come into the backlog
             if backlog.arrived == arrived:
                 break
-        self.drained_at = time.monotonic()
+        self.rested_at = time.monotonic()
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

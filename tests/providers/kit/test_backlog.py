@@ -13,6 +13,7 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from websockets.asyncio.server import ServerConnection, serve
 
 from quotes.providers import REGISTRY, Provider
 from quotes.providers.alpaca_stream import ticks_in
@@ -21,11 +22,12 @@ from quotes.providers.coinbase import TICK
 from quotes.providers.finnhub import TRADE
 from quotes.providers.kit.backlog import MAX_IN_FULL, Backlog, found_by
 from quotes.providers.kit.budgets import Budget, Plan
+from quotes.providers.kit.sockets import Socket
 from quotes.providers.kit.standing import Standing
 from quotes.providers.kraken import TICK as KRAKEN_TICK
 from quotes.providers.yahoo_wire import code_in
 from tests.providers.contract import stub_of
-from tests.servers import PATIENCE
+from tests.servers import PATIENCE, until
 from tests.streams import read_stream
 from tests.stubs.exchange import Exchange
 
@@ -158,6 +160,36 @@ async def test_every_stream_leaves_out_superseded_ticks_in_a_flood(name: str):
             assert newest.symbol == codes[0]
     assert bench.provider.standing.skipped >= FLOOD - len(codes)
     assert len(bench.provider.standing.skipped_of) == len(codes)
+
+
+async def test_other_tasks_run_while_the_frames_of_many_products_are_read(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr("quotes.providers.kit.sockets.REST_EVERY", 0.0)
+    backlog, count, turns = backlog_of(), 4 * MAX_IN_FULL, 0
+
+    async def send_all(connection: ServerConnection) -> None:
+        for number in range(count):
+            await connection.send(tick(f"C{number}-USD", 1))
+        await connection.wait_closed()
+
+    async def work() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    async with serve(send_all, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        url = f"ws://127.0.0.1:{port}"
+        async with Socket(url, PATIENCE, PATIENCE, backlog=backlog) as socket:
+            await until(lambda: len(backlog) == count)
+            working = asyncio.create_task(work())
+            for number in range(count):
+                message = await socket.receive()
+                assert message["product_id"] == f"C{number}-USD"
+                assert turns >= number
+            working.cancel()
 
 
 def test_trades_of_finnhub_are_superseded_only_together():
