@@ -8,6 +8,7 @@ Every process listens to the layer. The feed runs in the process that holds its 
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -55,6 +56,7 @@ CATCH_UP = 1.0  # seconds that a process without the feed waits for the unwritte
 WRITTEN_BY = (STORE_EVERY + 0.3, STORE_EVERY * 4, STORE_EVERY * 8)
 READING = 1.0  # seconds that quotes wait for an answer of the database
 CONNECT_AGAIN = 1.0  # seconds between two attempts to connect to the database at the start
+SETTLED_AFTER = 30.0  # seconds after the start; then each symbol usually has a price
 CLOSED_WITHIN = 2.0  # seconds that the end waits for the answers of the last sockets
 
 
@@ -133,6 +135,7 @@ class Live:
             self.tasks.keep(Beside(self).run)
             self.tasks.keep(self.charts.run)
         self.tasks.keep(self.watch_beat)
+        self.tasks.soon(settle)
         if feed:
             self.tasks.keep(partial(stand, self))
             with suppress(TimeoutError):  # so that the very first page has prices
@@ -364,6 +367,13 @@ class Live:
         if had_stopped or first:
             self.store.stopped_at, self.store.heard = None, True
             self.send_sign()
+
+
+async def settle() -> None:
+    """Leave what was read at the start out of each search for garbage: it stays."""
+    await asyncio.sleep(SETTLED_AFTER)
+    gc.collect()
+    gc.freeze()
 
 
 def _connect() -> None:

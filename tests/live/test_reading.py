@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,6 +22,7 @@ from quotes.boards import BoardView, Listed, load_listed
 from quotes.feed import records
 from quotes.feed.chains import load_chains
 from quotes.live import journal, layer, lease
+from quotes.live.live import Live
 from quotes.live.reading import Reading
 from quotes.models import (
     Alias,
@@ -170,6 +172,22 @@ async def test_reading_what_changed_gives_the_same_as_reading_everything(
         assert states.keys() == listed.keys()
         shown = await sync_to_async(Override.by_code)()
         assert {code for code, state in states.items() if state.override} == listed.keys() & shown
+
+
+async def test_what_was_read_at_the_start_is_no_part_of_later_searches_for_garbage(
+    transactional_db: None, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("quotes.live.live.SETTLED_AFTER", 0.0)
+    await Symbol.objects.acreate(code="BTC-USD", name="Bitcoin", kind="crypto", currency="USD")
+    process = Live()
+    await process.start(pages=False)
+    try:
+        symbol = process.listed.symbols["BTC-USD"]
+        await until(gc.get_freeze_count)
+        assert not any(each is symbol for each in gc.get_objects())  # lists what is searched
+    finally:
+        await process.stop()
+        gc.unfreeze()
 
 
 async def test_a_merge_brings_the_places_of_a_symbol_that_was_switched_off(live_parts: Any):
