@@ -47,6 +47,7 @@ def large(bench: Bench) -> None:
             given = (str(server.port), str(bench.seconds(SECONDS)), *map(str, server.pids))
             for what, unit, values in run_apart("large", *given, **server.env):
                 bench.figures.add(f"{title}: {what}", unit, *values)
+            bench.figures.add(f"{title}: leases lost", "", leases(server) - 1)
             spent, sent, read, cpu = map(sub, counts(server, stub), before)
             bench.figures.add(f"{title}: ticks that were sent", "1/s", sent / spent)
             bench.figures.add(f"{title}: ticks that were read", "%", read / sent * 100)
@@ -67,6 +68,11 @@ def exchange() -> Iterator[Stub]:
 def ticks(server: Uvicorn) -> float:
     """Return how many ticks the feed has accepted."""
     return server.counted("quotes_ticks_total")
+
+
+def leases(server: Uvicorn) -> int:
+    """Return how often the feed began to lead."""
+    return server.log.read_text().count("leads the feed")
 
 
 def counts(server: Uvicorn, stub: Stub) -> tuple[float, ...]:
@@ -102,10 +108,10 @@ async def measure(port: str, seconds: str, *pids: str) -> list[Measured]:
     """Edit a symbol again and again; return what that took, and what the server used meanwhile."""
     import websockets
 
-    from quotes.models import FeedLease, Symbol
+    from quotes.models import Symbol
 
     processes = [int(pid) for pid in pids]
-    epoch, size = (await FeedLease.objects.aget()).epoch, await sync_to_async(stored_bytes)()
+    size = await sync_to_async(stored_bytes)()
     cpu, begun, memory, waits = cpu_seconds(processes), time.monotonic(), 0, []
     symbol = await Symbol.objects.aearliest("pk")
     address = f"ws://{HOST}:{port}/ws/quotes/?symbols={symbol.code}"
@@ -129,7 +135,6 @@ async def measure(port: str, seconds: str, *pids: str) -> list[Measured]:
         ("processor", "% of a core", [(cpu_seconds(processes) - cpu) / spent * 100]),
         ("memory", "MB", [memory / 1e6]),
         ("growth of the database", "MB/min", [grown / 1e6 / spent * 60]),
-        ("leases lost", "", [(await FeedLease.objects.aget()).epoch - epoch]),
     ]
 
 
