@@ -31,6 +31,8 @@ WHY_OFF = ("not_found_at", "not_found", "reason")  # empty for an active symbol
 class Symbol(models.Model):
     """An instrument with a price, such as a share, a currency pair or an index."""
 
+    READ_SPLITS: ClassVar = "read_splits"  # the attribute for a list of splits that were read
+
     class Kind(models.TextChoices):
         CRYPTO = "crypto", _("Crypto")
         STOCK = "stock", _("Stock")
@@ -172,12 +174,17 @@ class Symbol(models.Model):
     @property
     def split_days(self) -> list[tuple[date, str]]:
         """The days of its splits, and each split: 4:1."""
-        return [(each.day, str(each)) for each in self.splits.all()]
+        return [(each.day, str(each)) for each in self._splits]
 
     @property
     def adjustments(self) -> list[tuple[Any, ...]]:
         """All that decides how its splits change what pages show."""
-        return [(s.day, s.new, s.old, s.adjusts, s.confirmed_at) for s in self.splits.all()]
+        return [(s.day, s.new, s.old, s.adjusts, s.confirmed_at) for s in self._splits]
+
+    @property
+    def _splits(self) -> Iterable[Split]:
+        read: Iterable[Split] | None = getattr(self, Symbol.READ_SPLITS, None)
+        return self.splits.all() if read is None else read
 
     @cached_property
     def kind_of(self) -> kinds.Kind:
