@@ -186,7 +186,7 @@ class Walk:
         """Move the range and the volume of the day to a moment of the minute; return the price."""
         minute, random = self.minute, self.rng.random
         passed = min(int(moment) - minute.begin + 1, len(self.seconds))
-        for second in self.seconds[self.passed : passed]:
+        for second in map(self.seconds.__getitem__, range(self.passed, passed)):
             self.high = max(self.high, second.high)
             self.low = min(self.low, second.low)
         self.passed = passed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import aclosing
@@ -318,6 +319,25 @@ async def test_the_price_stays_within_factor_three_of_the_start_for_twenty_years
         end = NOON - timedelta(days=365 * year)
         for candle in await simulated().candles(instrument, DAY, end - timedelta(days=365), end):
             assert instrument.start / 3 < candle.low <= candle.high < instrument.start * 3
+
+
+async def test_a_symbol_needs_little_memory(fake_time: FakeTime) -> None:
+    market, count = Simulated(seed=7, **fake_time.options()), 50
+    coins = [replace(BTC, symbol=f"C{number}-USD") for number in range(count)]
+    await market.quotes(coins[:1])
+    tracemalloc.start()
+    try:
+        await market.quotes(coins)
+        used, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert used / count < 35_000  # bytes: a thousand symbols fit into 35 MB
+
+
+async def test_a_price_may_have_more_ticks_than_fit_into_eight_bytes() -> None:
+    huge = replace(BTC, start=Decimal(10**11), tick_size=Decimal("1E-12"))
+    [quote] = await Simulated(seed=7).quotes([huge])
+    assert Decimal(10**10) < quote.last < Decimal(10**12)
 
 
 async def test_two_symbols_walk_apart() -> None:

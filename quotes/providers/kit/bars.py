@@ -75,9 +75,9 @@ Number = TypeVar("Number", int, float)
 class Path(NamedTuple, Generic[Number]):
     """Prices at the edges of some pieces, and the highest and the lowest price of each."""
 
-    prices: list[Number]
-    highs: list[Number]
-    lows: list[Number]
+    prices: Sequence[Number]
+    highs: Sequence[Number]
+    lows: Sequence[Number]
 
     @classmethod
     def free(cls, rng: Random, first: int, last: int, pieces: Sequence[Piece]) -> Path[float]:
@@ -123,6 +123,42 @@ class Path(NamedTuple, Generic[Number]):
 def excess(rng: Random, first: float, last: float, variance: float) -> float:
     """Draw twice the distance of the extreme of a bridge from the middle of its ends."""
     return sqrt((last - first) ** 2 - 2 * variance * log(1 - rng.random()))
+
+
+class Parts(Iterable[Bar]):
+    """The parts of a bar as plain numbers: a Bar for each would take several times the memory."""
+
+    __slots__ = ("edges", "heat", "path", "regular", "volumes")
+
+    def __init__(self, pieces: Sequence[Piece], path: Path[int], volumes: Sequence[int]) -> None:
+        self.heat, self.regular = pieces[0].heat, pieces[0].regular  # of all parts
+        self.edges = packed([*(piece.begin for piece in pieces), pieces[-1].end])
+        self.path, self.volumes = Path(*map(packed, path)), packed(volumes)
+
+    def __len__(self) -> int:
+        return len(self.volumes)
+
+    def __getitem__(self, index: int) -> Bar:
+        begin, end = self.edges[index : index + 2]
+        first, last = self.path.prices[index : index + 2]
+        high, low, volume = self.path.highs[index], self.path.lows[index], self.volumes[index]
+        return Bar(begin, end, first, high, low, last, volume, self.heat, self.regular)
+
+    def __iter__(self) -> Iterator[Bar]:
+        edges, (prices, highs, lows) = self.edges, self.path
+        periods, ends = pairwise(edges), pairwise(prices)
+        for (begin, end), (first, last), high, low, volume in zip(
+            periods, ends, highs, lows, self.volumes, strict=True
+        ):
+            yield Bar(begin, end, first, high, low, last, volume, self.heat, self.regular)
+
+
+def packed(numbers: Sequence[int]) -> Sequence[int]:
+    """Return whole numbers in as little memory as they fit into."""
+    try:
+        return array("q", numbers)
+    except OverflowError:  # a price of very small ticks
+        return numbers
 
 
 def merged(bars: Sequence[Bar]) -> Bar:
@@ -181,7 +217,7 @@ class Course:
 
     def minute(self, moment: float) -> Bar:
         """Return the bar of the minute that contains a moment."""
-        bars = self.sessions(self.number(moment))
+        bars: Iterable[Bar] = self.sessions(self.number(moment))
         while True:
             bar = next(bar for bar in bars if moment < bar.end)
             if bar.within(MINUTE):
@@ -223,9 +259,10 @@ class Course:
         pieces = [
             Piece(*each, heat * weight) for each, weight in zip(periods, weights, strict=True)
         ]
-        return _bars(rng, pieces, lots, Path.free(rng, first, last, pieces).rounded())
+        path = Path.free(rng, first, last, pieces).rounded()
+        return _bars(pieces, path, _volumes(rng, pieces, lots))
 
-    def _parts(self, bar: Bar) -> list[Bar]:
+    def _parts(self, bar: Bar) -> Parts:
         """Divide a bar into parts of the next length."""
         length = next(each for each in LADDER if not bar.within(each))
         heat = bar.heat * (HASTE if length == 1 else 1.0)
@@ -239,7 +276,7 @@ class Course:
                 break
             other = Path.free(rng, bar.open, bar.close, pieces)
             best = min(best, other, key=lambda each: each.miss(bar))
-        return _bars(rng, pieces, bar.volume, best.within(bar))
+        return Parts(pieces, best.within(bar), _volumes(rng, pieces, bar.volume))
 
     def _days(self, begin: int, end: int, bars_of: Callable[[int], list[Bar]]) -> Iterator[Bar]:
         for number in range(self.number(begin), self.number(end - 1) + 1):
@@ -273,10 +310,13 @@ class Course:
         return Random(f"{self.key}:level {block}").gauss(0, self.drift)
 
 
-def _bars(rng: Random, pieces: Sequence[Piece], lots: int, path: Path[int]) -> list[Bar]:
+def _volumes(rng: Random, pieces: Sequence[Piece], lots: int) -> list[int]:
     lengths = [piece.end - piece.begin for piece in pieces]
     weights = [piece.heat * length for piece, length in zip(pieces, lengths, strict=True)]
-    volumes = divided(rng, lots, weights, [length // MINUTE for length in lengths])
+    return divided(rng, lots, weights, [length // MINUTE for length in lengths])
+
+
+def _bars(pieces: Sequence[Piece], path: Path[int], volumes: Sequence[int]) -> list[Bar]:
     return [
         Bar(begin, end, first, high, low, last, volume, heat, regular)
         for (begin, end, regular, heat), (first, last), high, low, volume in zip(
