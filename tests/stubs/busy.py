@@ -19,6 +19,7 @@ from tests.stubs.coinbase import Coinbase
 from tests.stubs.exchange import main
 
 EVERY = 0.02  # seconds between two writes
+MAX_BUFFER = 2**22  # bytes; a client that reads too slowly gets no more until it has read these
 TICK = (
     b'{"type":"ticker","sequence":%d,"product_id":"%b","price":"%.2f","open_24h":"%.2f",'
     b'"volume_24h":"12345.678","low_24h":"%.2f","high_24h":"%.2f","volume_30d":"370370.34",'
@@ -65,6 +66,8 @@ class Busy(Coinbase):
             now = clock()
             due = round(len(wanted) * min(now - before, 1.0))
             before = now
+            if connection.transport.get_write_buffer_size() > MAX_BUFFER:
+                continue
             connection.transport.write(b"".join(islice(ticks, due)))
             self.sent += due
 
