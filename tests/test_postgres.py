@@ -205,3 +205,34 @@ def test_the_symbols_of_a_board_are_arranged(postgres_server: Postgres, tmp_path
     assert output(ARRANGE, postgres_server, tmp_path) == [
         "[(1, 'BTC-USD'), (2, 'SOL-USD'), (3, 'ETH-USD'), (4, 'XRP-USD')]"
     ]
+
+
+WRITE = """
+from datetime import UTC, datetime
+from decimal import Decimal
+from django.db import connection
+from quotes.feed import records
+from quotes.models import LastQuote, Symbol
+from quotes.quote import Quote
+
+codes = Symbol.objects.values_list("code", flat=True)
+for batch in range(1, 201):
+    now = datetime.now(UTC)
+    records.save_last_quotes({
+        code: ((1, batch), Quote(
+            symbol=code, provider="coinbase", currency="USD", last=Decimal(batch), received_at=now
+        ))
+        for code in codes
+    })
+with connection.cursor() as cursor:
+    cursor.execute("SELECT pg_relation_size('quotes_lastquote')")
+    print(LastQuote.objects.count(), cursor.fetchone()[0])
+"""
+
+
+def test_quotes_that_are_written_again_and_again_need_little_space(
+    postgres_server: Postgres, tmp_path: Path
+):
+    count, size = output(WRITE, postgres_server, tmp_path)[-1].split()
+    assert int(count) == 291
+    assert int(size) < 291 * 2000  # bytes: room for a few versions of each
