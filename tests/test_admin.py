@@ -32,6 +32,7 @@ from quotes.models import (
     BoardSymbol,
     BulkChange,
     HeldPrice,
+    HistoryEntry,
     LastQuote,
     MarketDay,
     Override,
@@ -845,6 +846,7 @@ def rows_of_all() -> dict[type[Model], Model]:
     bulk_change = BulkChange.objects.create(action="switch_on", by="alice", count=0, symbols={})
     return {
         Board: Board.objects.get(), BulkChange: bulk_change, HeldPrice: held_price,
+        HistoryEntry: HistoryEntry.objects.create(what="loaded", role="feed"),
         MarketDay: market_day, Override: override, Symbol: apple,
     }  # fmt: skip
 
@@ -863,7 +865,7 @@ def test_every_page_and_action_of_the_admin_needs_its_right(
         url = f"/admin/quotes/{model._meta.model_name}/"
         for page in (url, f"{url}{row.pk}/change/", f"{url}{row.pk}/history/"):
             assert client.get(page).status_code == (200 if may_view else 403), page
-        may_edit = may_change and model not in (BulkChange, HeldPrice)
+        may_edit = may_change and model not in (BulkChange, HeldPrice, HistoryEntry)
         assert client.get(f"{url}add/").status_code == 403
         assert client.post(f"{url}add/", {}).status_code == 403
         changed = client.post(f"{url}{row.pk}/change/", {})
@@ -1053,7 +1055,7 @@ def test_the_login_has_a_heading_and_names_the_site(client: Client, db: None):
 def test_our_models_come_first_and_are_in_the_header(alice: Client):
     page = alice.get("/admin/").content.decode()
     assert page.index('class="app-quotes') < page.index('class="app-auth')
-    names = ["Boards", "Held prices", "Market days", "Overrides", "Symbols"]
+    names = ["Boards", "Held prices", "Market days", "Overrides", "Symbols", "All changes"]
     [sections] = re.findall(r'<nav id="models".*?</nav>', page, re.DOTALL)
     assert re.findall(r"<a [^>]*>([^<]*)</a>", sections) == names
 

@@ -9,12 +9,9 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.contrib.admin.models import LogEntry
-from django.contrib.admin.options import get_content_type_for_model
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db import transaction
-from django.db.models import Max, QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -24,14 +21,16 @@ from django.utils.translation import gettext_lazy as _
 from django.views import View
 
 from quotes.admin.first_error import Fault, of_fields
+from quotes.admin.history import moment
 from quotes.codes import code_of, comparable
 from quotes.models import Alias, Board, Symbol
 from quotes.rules import rule_of
 from quotes.staff import filling
 from quotes.staff.arranging import Edit, Place, arranged, places_of, save
+from quotes.staff.history import Line, of_row
+from quotes.staff.words import listed
 
 PAGE = 100  # rows
-MAX_NAMED = 10  # codes in a message; more are counted
 SHOWN = re.compile("([0-9]{1,18}):([0-9]{1,9})")  # the key of a symbol, and its number
 
 
@@ -255,7 +254,7 @@ class ArrangeView(View):
             "edits": self.model_admin.has_change_permission(request, self.board),
             "search": request.GET.get("q", ""),
             "numbers": page.paginator.get_elided_page_range(page.number),
-            "newest": history(self.board).aggregate(newest=Max("pk"))["newest"] or 0,
+            "newest": next((line.at.isoformat() for line in of_row(self.board)), ""),
             "media": self.model_admin.media,
         }
         return render(request, "quotes/admin/arrange.html", context)
@@ -292,9 +291,9 @@ def changes_since(board: Board, data: Mapping[str, str], places: Sequence[Place]
     shown, numbers = shown_in(data), {place.symbol: place.number for place in places}
     if all(numbers.get(key) == number for key, number in shown.items()):
         return []
-    seen = data.get("newest", "")
-    entries = history(board).filter(pk__gt=int(seen) if seen.isdecimal() else 0)
-    found = [sentence(entry) for entry in entries.select_related("user").order_by("pk")]
+    seen = moment(data.get("newest", ""))
+    lines = [line for line in reversed(of_row(board)) if seen is None or line.at > seen]
+    found = list(map(sentence, lines))
     gone = Symbol.objects.filter(pk__in=shown.keys() - numbers.keys()).order_by("code")
     moved = [
         f"{place.code}: {shown[place.symbol]} → {place.number}"
@@ -308,21 +307,7 @@ def changes_since(board: Board, data: Mapping[str, str], places: Sequence[Place]
     return found + [words % {"codes": listed(each)} for words, each in parts.items() if each]
 
 
-def history(board: Board) -> QuerySet[LogEntry]:
-    """Return what was done with a board in the admin."""
-    kind = get_content_type_for_model(board)
-    return LogEntry.objects.filter(content_type=kind, object_id=str(board.pk))
-
-
-def sentence(entry: LogEntry) -> str:
+def sentence(line: Line) -> str:
     """Return who did something, when, and what."""
-    at = time_format(timezone.localtime(entry.action_time), "TIME_FORMAT")
-    return f"{entry.user}, {at}: {entry.get_change_message()}"
-
-
-def listed(codes: Sequence[str]) -> str:
-    """Return codes as a list; of many, the first ones and the number of the others."""
-    named, more = ", ".join(codes[:MAX_NAMED]), len(codes) - MAX_NAMED
-    if more <= 0:
-        return named
-    return gettext("%(codes)s and %(count)d more") % {"codes": named, "count": more}
+    at = time_format(timezone.localtime(line.at), "TIME_FORMAT")
+    return f"{line.who}, {at}: {line.text}"

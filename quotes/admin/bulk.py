@@ -23,7 +23,6 @@ from django.utils.translation import gettext_lazy as _
 from django.views import View
 
 from quotes import conf
-from quotes.admin.arranging import listed
 from quotes.admin.codes import choices
 from quotes.admin.lists import ListAdmin
 from quotes.codes import validate_text
@@ -43,6 +42,7 @@ from quotes.staff.bulk import (
     carry_out,
     too_late,
 )
+from quotes.staff.words import listed
 
 MAX_SHOWN = 50  # symbols of a preview
 SEALED = "seal"  # the field of a preview that the next request confirms

@@ -11,10 +11,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext
 
-from quotes.admin.arranging import listed
 from quotes.admin.contradictions import Answer, answers_about_all, of_answer, price
 from quotes.codes import MAX_CODE
 from quotes.models import Symbol
+from quotes.staff.words import listed
 
 AT_ONCE = 20  # symbols: some sources need a request for each
 PATIENCE = 10.0  # seconds for all sources together

@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
-from functools import partial
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
 from django.contrib import admin
-from django.contrib.admin.models import LogEntry
+from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
-from django.utils import translation
-from django.utils.text import capfirst
-from django.utils.translation import gettext, gettext_noop
+from django.urls import reverse
+from django.utils import timezone, translation
 
-from quotes.admin.values import written
+from quotes.models import InstrumentList, Split, Symbol
+from quotes.staff import history
+from quotes.staff.history import PAGE, Line
+from quotes.staff.words import Values, written
 
-Values = list[list[str]]  # label, value before and value after of each field
-FROM_TO = gettext_noop("%(field)s: from “%(before)s” to “%(after)s”")
+UNTIL = "until"  # the parameter of a page: all of its lines are older
+
+
+class Row(NamedTuple):
+    """A line of a history, with the addresses that it leads to."""
+
+    line: Line
+    link: str = ""  # to what changed
+    batch: str = ""  # to all that changed at once
 
 
 class KeepsHistory(admin.ModelAdmin):
     """A model whose history has the values before and after each change."""
+
+    object_history_template = "quotes/admin/history.html"
 
     def construct_change_message(
         self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
@@ -36,24 +47,65 @@ class KeepsHistory(admin.ModelAdmin):
         return message
 
     def history_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Return the page, on which each action shows its values."""
+        """Return the page, on which all that changed the row is in order."""
         response: HttpResponse = super().history_view(request, *args, **kwargs)
-        for action in getattr(response, "context_data", {}).get("action_list", ()):
-            action.get_change_message = partial(in_words, action)
+        context = getattr(response, "context_data", None)
+        if context is not None:
+            row = context["object"]
+            before = moment(request.GET.get(UNTIL, ""))
+            own = {"own": not isinstance(row, Symbol), "before": before, "media": self.media}
+            context |= page(history.of_row(row, before), row) | own
         return response
 
 
-def in_words(action: LogEntry) -> str:
-    """Return Django's text of an action, and the values before and after it."""
-    values: Values = []
-    if action.change_message.startswith("["):
-        parts = json.loads(action.change_message)
-        values = [each for part in parts for each in part.get("changed", {}).get("values", ())]
-    texts = [
-        gettext(FROM_TO) % {"field": capfirst(gettext(label)), "before": before, "after": after}
-        for label, before, after in values
-    ]
-    return " ".join(filter(None, (str(LogEntry.get_change_message(action)), "; ".join(texts))))
+def moment(text: str) -> datetime | None:
+    """Return the moment that a text of ours has; None if somebody changed the text."""
+    with suppress(ValueError):
+        found = datetime.fromisoformat(text)
+        return found if timezone.is_aware(found) else None
+    return None
+
+
+def page(lines: list[Line], of: Model | None = None) -> dict[str, Any]:
+    """Return what the template of a history shows: lines, and the moment before older ones."""
+    shown = lines if len(lines) <= PAGE else lines[:-1]
+    older = shown[-1].at.astimezone(UTC) if shown != lines else None
+    return {
+        "rows": list(_rows(shown, of)),
+        "older": f"{older:%Y-%m-%dT%H:%M:%S.%f}Z" if older else "",
+    }
+
+
+def _rows(lines: Collection[Line], of: Model | None) -> Iterator[Row]:
+    exist = {model: _existing(model, keys) for model, keys in _keys(lines).items()}
+    for line in lines:
+        is_own = of is not None and line.model is type(of)
+        model = _owner(line)
+        link = ""
+        if model and not is_own and str(line.key) in exist[model]:
+            link = reverse(f"admin:quotes_{model._meta.model_name}_change", args=[line.key])
+        batch = reverse("admin:quotes_historyentry_change", args=[line.batch]) if line.batch else ""
+        yield Row(line, link, batch)
+
+
+def _owner(line: Line) -> type[Model] | None:
+    """Return the model with a page that a line leads to: that of a split is that of its symbol."""
+    if line.model is InstrumentList:
+        return None
+    return Symbol if line.model is Split else line.model
+
+
+def _existing(model: type[Model], keys: list[Any]) -> set[str]:
+    found = model._default_manager.filter(pk__in=keys).values_list("pk", flat=True)
+    return set(map(str, found))
+
+
+def _keys(lines: Iterable[Line]) -> dict[type[Model], list[Any]]:
+    found: dict[type[Model], list[Any]] = {}
+    for line in lines:
+        if model := _owner(line):
+            found.setdefault(model, []).append(line.key)
+    return found
 
 
 def _changed(rows: Any) -> Iterable[Any]:

@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
-import json
-from collections import Counter, defaultdict
+from collections import Counter
 from hashlib import sha256
 from io import BytesIO
 from typing import Any
 
 from django import forms
-from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
-from django.contrib.admin.options import get_content_type_for_model
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import CharField
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.utils.text import capfirst
-from django.utils.translation import gettext, ngettext, override
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views import View
 
 from quotes import catalogue
-from quotes.admin.arranging import listed
-from quotes.admin.history import FROM_TO, Values
-from quotes.admin.values import written
 from quotes.catalogue import Catalogue, InvalidCatalogue, Outcome
 from quotes.catalogue.sheet import MAX_BYTES
 from quotes.models import Board, Symbol, Upload
+from quotes.models.history import user_of
+from quotes.staff.history import from_to
+from quotes.staff.loading import keep_history, values
 
 MAX_SHOWN = 500  # rows of the file
-AT_ONCE = 500  # rows in a statement
-with override(None):  # as Django does: labels are translated when they are read
-    OF_SYMBOLS = {each.name: str(each.verbose_name) for each in Symbol._meta.fields}
 DONE = {"added": _("added"), "updated": _("updated"), "unchanged": _("unchanged")}
 
 
@@ -125,8 +117,8 @@ class LoadView(View):
                     transaction.set_rollback(True)
                     loads = False
                     form.add_error(None, _("Other values would change now. Look again, then load."))
-                if loads:
-                    keep_history(outcomes, request.user)
+                if loads and form.upload:
+                    keep_history(outcomes, user_of(request.user), form.upload.name)
         except InvalidCatalogue as error:
             form.add_error("file", error.shown)
             return self._page(request, form)
@@ -179,52 +171,6 @@ def in_words(outcomes: list[Outcome]) -> str:
     return f"{rows}: {', '.join(words)}"
 
 
-def values(outcome: Outcome) -> Values:
-    """Return what a row changes: each label, with the value before and after."""
-    found = []
-    for name, before, after in outcome.changes if outcome.done == "updated" else ():
-        label = OF_SYMBOLS.get(name, name)  # or a provider, of which this is the code
-        field: Any = Symbol._meta.get_field(name) if name in OF_SYMBOLS else CharField()
-        shown = field.formfield()
-        found.append([label, written(shown, before), written(shown, after)])
-    return found
-
-
 def texts(outcome: Outcome) -> list[str]:
     """Return what a row changes, in words."""
-    return [
-        gettext(FROM_TO) % {"field": capfirst(gettext(label)), "before": before, "after": after}
-        for label, before, after in values(outcome)
-    ]
-
-
-def keep_history(outcomes: list[Outcome], user: Any) -> None:
-    """Write into the history of each symbol and board what a file did with it."""
-    placed: dict[str, list[str]] = defaultdict(list)
-    entries = []
-    for each in outcomes:
-        if each.done != "unchanged":
-            changed = values(each)
-            fields = [label for label, *_ in changed]
-            message = (
-                {"changed": {"fields": fields, "values": changed}} if fields else {"added": {}}
-            )
-            entries.append(logged(each.symbol, json.dumps([message]), user, is_new=not fields))
-        if each.board:
-            placed[each.board].append(each.symbol.code)
-    for board in Board.objects.filter(slug__in=placed):
-        words = gettext("Added: %(codes)s.") % {"codes": listed(placed[board.slug])}
-        entries.append(logged(board, words, user))
-    LogEntry.objects.bulk_create(entries, batch_size=AT_ONCE)
-
-
-def logged(row: Any, message: str, user: Any, *, is_new: bool = False) -> LogEntry:
-    """Return an entry of the history of a row."""
-    return LogEntry(
-        user_id=user.pk,
-        content_type=get_content_type_for_model(row),
-        object_id=str(row.pk),
-        object_repr=str(row)[:200],
-        action_flag=ADDITION if is_new else CHANGE,
-        change_message=message,
-    )
+    return list(map(from_to, values(outcome)))

@@ -12,7 +12,7 @@ from django.core.exceptions import ValidationError
 from django.http import QueryDict
 from django.utils.translation import gettext
 
-from quotes.admin.values import written
+from quotes.staff.words import written
 
 
 class MeanwhileForm(forms.ModelForm):

@@ -14,13 +14,13 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from quotes import formats
 from quotes.admin.labels import label
 from quotes.admin.meanwhile import MeanwhileForm
 from quotes.admin.moving import MovingList
 from quotes.admin.places import SymbolSelect
 from quotes.admin.symbols import PlainDecimalField
 from quotes.models import Override
+from quotes.staff.words import price_of
 
 
 class OverrideForm(MeanwhileForm):
@@ -86,7 +86,7 @@ class OverrideAdmin(MovingList):
         """Return the kind, and a fixed price with the currency of its symbol."""
         if override.price is None:
             return override.get_kind_display()
-        price = formats.plain(override.price.normalize())
+        price = price_of(override)
         return f"{override.get_kind_display()} {price} {override.symbol.currency}"
 
     @admin.display(description=_("on pages"))

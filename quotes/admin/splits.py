@@ -11,10 +11,10 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from quotes.admin.held_prices import in_own_digits
 from quotes.admin.labels import LabelledInlineRows
 from quotes.feed.splits import is_over
 from quotes.models import Split
+from quotes.staff.held_prices import in_own_digits
 
 
 class SplitForm(forms.ModelForm):

@@ -16,7 +16,8 @@ from django.db.models import F, Q
 from quotes import models
 from quotes.feed.held import CROSSED, SPLIT, Decision, Held
 from quotes.feed.splits import Split
-from quotes.models import Alias, HeldPrice, LastQuote, ProviderUse, Symbol
+from quotes.models import Alias, HeldPrice, HistoryEntry, LastQuote, ProviderUse, Symbol
+from quotes.models.history import FEED, record
 from quotes.models.locks import begin_to_write
 from quotes.quote import Quote, utc_now
 from quotes.quote.wire import from_wire, to_wire
@@ -88,11 +89,16 @@ def save_last_quotes(quotes: Mapping[str, tuple[Version, Quote]]) -> None:
 def save_tick_sizes(sizes: Mapping[str, Decimal]) -> set[int]:
     """Store the tick sizes that a provider reported, for symbols without one; return their keys."""
     unsized = Symbol.objects.filter(tick_size=None)
-    saved = set()
-    for symbol in unsized.filter(code__in=sizes):
-        unsized.filter(pk=symbol.pk).update(tick_size=sizes[symbol.code])
-        saved.add(symbol.pk)
-    return saved
+    saved = {}
+    with transaction.atomic():
+        begin_to_write()
+        for symbol in unsized.filter(code__in=sizes):
+            size = sizes[symbol.code]
+            if unsized.filter(pk=symbol.pk).update(tick_size=size):
+                change = ("tick size", None, f"{size.normalize():f}")
+                saved[symbol.pk] = HistoryEntry.of(symbol, [change])
+        record(FEED, saved.values(), HistoryEntry(what=HistoryEntry.What.SIZED))
+    return set(saved)
 
 
 def save_held_prices(held: Iterable[Held]) -> set[int]:

@@ -19,7 +19,9 @@ from quotes import conf
 from quotes.candles.backfill import InDatabase
 from quotes.feed.feed import Chain, Feed
 from quotes.limits.rarely import Rarely
-from quotes.models import Symbol
+from quotes.models import HistoryEntry, Symbol
+from quotes.models.history import FEED, record
+from quotes.models.locks import begin_to_write
 from quotes.quote import utc_now
 
 logger = logging.getLogger(__name__)
@@ -126,6 +128,7 @@ def switch_off(reasons: Mapping[str, str]) -> list[str]:
     """Switch symbols off with a reason each, unless they are too many for a day; return them."""
     now = utc_now()
     with transaction.atomic():
+        begin_to_write()
         lately = Symbol.objects.filter(active=False, not_found_at__gt=now - DAY).count()
         most = max(MAX_A_DAY, int(Symbol.objects.filter(active=True).count() * MAX_SHARE))
         if lately + len(reasons) > most:
@@ -135,4 +138,6 @@ def switch_off(reasons: Mapping[str, str]) -> list[str]:
             symbol.active, symbol.not_found_at = False, now
             symbol.not_found = reasons[symbol.code]
             symbol.save(update_fields=["active", "not_found_at", "not_found"])
+        off = [("active", True, False)]
+        record(FEED, (HistoryEntry.of(each, off, reason=each.not_found) for each in found))
     return [symbol.code for symbol in found]

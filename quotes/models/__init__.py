@@ -4,6 +4,7 @@ from quotes.models.boards import Board, BoardSymbol
 from quotes.models.bulk import BulkChange
 from quotes.models.candles import Candle, CandleSpan, with_its_symbol
 from quotes.models.feed import Change, FeedLease, ProviderUse
+from quotes.models.history import HistoryEntry
 from quotes.models.instruments import Instrument, InstrumentList, InstrumentTerm
 from quotes.models.markets import MarketDay, venue_choices
 from quotes.models.prices import HeldPrice, LastQuote, Override
@@ -20,6 +21,7 @@ __all__ = [
     "Change",
     "FeedLease",
     "HeldPrice",
+    "HistoryEntry",
     "Instrument",
     "InstrumentList",
     "InstrumentTerm",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,19 +12,17 @@ from hashlib import sha256
 from itertools import count
 from typing import Any, NamedTuple
 
-from django.contrib.admin.models import CHANGE, LogEntry
-from django.contrib.admin.options import get_content_type_for_model
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext
 
 from quotes.live import changes
-from quotes.models import Board, BulkChange, Symbol
+from quotes.models import Board, BulkChange, HistoryEntry, Symbol
 from quotes.models.bulk import KEPT
+from quotes.models.history import By, record, user_of
 from quotes.models.locks import begin_to_write, lock
 from quotes.staff.aspects import (
-    AT_ONCE,
     Activity,
     Aspect,
     Places,
@@ -32,6 +31,7 @@ from quotes.staff.aspects import (
     in_order,
     parts,
 )
+from quotes.staff.words import listed
 
 Action = BulkChange.Action
 ASPECTS: Mapping[str, type[Aspect]] = {
@@ -220,7 +220,8 @@ def carry_out(chosen: Chosen, symbols: QuerySet[Symbol], seal: str, user: Any) -
         done = BulkChange(action=chosen.action, detail=chosen.detail, by=user.get_username())
         done.count = len(plan.changing)
         done.symbols = {each.key: each[1:] for each in plan.changing}
-        write(plan.aspect, plan.changing, user)
+        batch = HistoryEntry(what=done.action, reason=done.detail)
+        write(plan.aspect, plan.changing, user_of(user), batch)
         done.save()
         BulkChange.objects.filter(at__lt=timezone.now() - KEPT).delete()
         return done
@@ -262,7 +263,8 @@ class Undo:
                 raise Refused(too_late(done))
             lock_symbols(map(int, done.symbols))
             undo = cls(done)
-            write(undo.aspect, undo.restored, user)
+            batch = HistoryEntry(what=HistoryEntry.What.UNDONE, reason=str(done))
+            write(undo.aspect, undo.restored, user_of(user), batch)
             done.undone_at, done.undone_by = timezone.now(), user.get_username()
             done.save(update_fields=["undone_at", "undone_by"])
             return undo
@@ -281,28 +283,40 @@ def lock_symbols(keys: Any) -> None:
         list(lock(Symbol.objects.order_by("pk").filter(pk__in=some)).values_list("pk", flat=True))
 
 
-def write(aspect: Aspect, changing: Collection[Changing], user: Any) -> None:
+def write(aspect: Aspect, changing: Collection[Changing], by: By, batch: HistoryEntry) -> None:
     """Write new states, with the history of each symbol, and notify every process."""
     before = {each.key: each.before for each in changing}
     things = aspect.write(before, {each.key: each.after for each in changing})
-    kind = get_content_type_for_model(Symbol)
-    entries = (
-        LogEntry(
-            user_id=user.pk,
-            content_type=kind,
-            object_id=str(each.key),
-            object_repr=each.code,
-            action_flag=CHANGE,
-            change_message=json.dumps([{"changed": in_history(aspect, each)}]),
+    entries = [
+        HistoryEntry(
+            model="symbol",
+            key=each.key,
+            name=each.code,
+            what=HistoryEntry.What.CHANGED,
+            values=[[aspect.label, aspect.text(each.before), aspect.text(each.after)]],
         )
         for each in changing
-    )
-    LogEntry.objects.bulk_create(entries, batch_size=AT_ONCE)
+    ]
+    if isinstance(aspect, Places):
+        entries += of_boards(changing)
+    record(by, entries, batch)
     if things:
         changes.notify(things)
 
 
-def in_history(aspect: Aspect, symbol: Changing) -> dict[str, Any]:
-    """Return a change as the history of a symbol has it."""
-    values = [aspect.label, aspect.text(symbol.before), aspect.text(symbol.after)]
-    return {"fields": [aspect.label], "values": [values]}
+def of_boards(changing: Collection[Changing]) -> Iterator[HistoryEntry]:
+    """Yield what the history of each board states about its symbols that changed."""
+    added: dict[int, list[str]] = defaultdict(list)
+    removed: dict[int, list[str]] = defaultdict(list)
+    for each in changing:
+        before, after = ({board for board, _ in state} for state in (each.before, each.after))
+        for codes, boards in ((added, after - before), (removed, before - after)):
+            for board in boards:
+                codes[board].append(each.code)
+    for row in Board.objects.filter(pk__in={*added, *removed}):
+        sentences = (
+            (gettext("Added: %(codes)s."), added[row.pk]),
+            (gettext("Removed: %(codes)s."), removed[row.pk]),
+        )
+        words = [text % {"codes": listed(codes)} for text, codes in sentences if codes]
+        yield HistoryEntry.of(row, reason=" ".join(words))

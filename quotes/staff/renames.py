@@ -13,7 +13,8 @@ from django.db import transaction
 from quotes.catalogue.sheet import InvalidCatalogue, Row, name_of, open_sheet
 from quotes.codes import MAX_CODE, code_of, validate_code
 from quotes.formats import counted
-from quotes.models import Alias, Symbol
+from quotes.models import Alias, HistoryEntry, Symbol
+from quotes.models.history import MAX_NAME, command, record
 from quotes.providers import REGISTRY, provider_class
 from quotes.quote import utc_now
 from quotes.quote.texts import short
@@ -53,21 +54,24 @@ def read(file: BinaryIO) -> list[Rename]:
     return list(renames.values())
 
 
-def carry_out(renames: list[Rename], *, codes: bool = False) -> Iterator[str]:
+def carry_out(renames: list[Rename], file: str, *, codes: bool = False) -> Iterator[str]:
     """Rename the symbols in one transaction, and yield a line of text for each row.
 
     With `codes`, a provider's code that equals the old code is changed, too. Raise
     InvalidCatalogue with all errors, after which nothing was changed.
     """
     errors, done = [], []
+    entries: list[HistoryEntry] = []
     with transaction.atomic():
         for each in renames:
             try:
-                done.append(f"line {each.line}: {_carry_out(each, codes=codes)}")
+                done.append(f"line {each.line}: {_carry_out(each, entries, codes=codes)}")
             except ValidationError as error:
                 errors.append(f"line {each.line}: {' '.join(error.messages)}")
         if errors:
             raise InvalidCatalogue(errors)
+        batch = HistoryEntry(what=HistoryEntry.What.RENAMED, reason=file[:MAX_NAME])
+        record(command("renamesymbols"), entries, batch)
     yield from done
 
 
@@ -104,15 +108,18 @@ def _day(given: str) -> date:
     return day
 
 
-def _carry_out(each: Rename, *, codes: bool) -> str:
+def _carry_out(each: Rename, entries: list[HistoryEntry], *, codes: bool) -> str:
     symbol = Symbol.objects.filter(code=each.old).first()
     if symbol is None:
         if Alias.objects.filter(code=each.old, symbol__code=each.new).exists():
             return f"{each.old} is {each.new} already"
         raise ValidationError(f"there is no symbol {short(each.old)}")
     renaming.rename(symbol, each.new, each.until)
-    equal = symbol.provider_symbols.filter(code=each.old, provider__in=_real()) if codes else ()
+    rows = symbol.provider_symbols.filter(code=each.old, provider__in=_real())
+    equal = list(rows) if codes else []
     also = "".join(f", its code at {row.provider} too" for row in equal)
+    changed = [(name, each.old, each.new) for name in ("symbol", *(row.provider for row in equal))]
+    entries.append(HistoryEntry.of(symbol, changed))
     for row in equal:
         row.code = each.new
         row.save(update_fields=["code"])

@@ -18,8 +18,10 @@ class QuoteboardAdmin(admin.AdminSite):
     enable_nav_sidebar = False
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
-        """Return the apps with ours first."""
+        """Return the apps with ours first, and all changes after its other entries."""
         apps = super().get_app_list(request, app_label)
+        for app in apps:
+            app["models"].sort(key=lambda model: model["object_name"] == "HistoryEntry")
         return sorted(apps, key=lambda app: app["app_label"] != "quotes")
 
     def index(self, request: HttpRequest, extra_context: Any = None) -> Any:

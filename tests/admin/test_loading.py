@@ -79,12 +79,16 @@ def test_the_history_of_symbols_and_boards_has_what_a_file_changed(admin_client:
         for name, path in paths.items()
     }
     ends = {name: [row.partition("admin ")[2] for row in rows] for name, rows in shown.items()}
+    file = "Loaded from a file: symbols.csv"
     assert ends == {
-        "BTC-USD": ["Added."],
-        "AAPL": ["Added.", "Changed name. Name: from “Apple Inc.” to “Apple”"],
-        "MSFT": ["Added."],
-        "crypto": ["Added: BTC-USD."],
-        "stock-market": ["Added: AAPL.", "Added: MSFT."],
+        "BTC-USD": [f"Symbol BTC-USD Added. {file}"],
+        "AAPL": [
+            f"Symbol AAPL Name: from “Apple Inc.” to “Apple” {file}",
+            f"Symbol AAPL Added. {file}",
+        ],
+        "MSFT": [f"Symbol MSFT Added. {file}"],
+        "crypto": [f"Added: BTC-USD. {file}"],
+        "stock-market": [f"Added: MSFT. {file}", f"Added: AAPL. {file}"],
     }
 
 

@@ -64,6 +64,7 @@ async def pages() -> list[str]:
         *(f"{QUOTES}/{name}/add/" for name in ("board", "override", "marketday")),
         *(f"{QUOTES}/{name}/{row.pk}/change/" for name, row in rows.items()),
         f"{QUOTES}/symbol/{symbol.pk}/history/",
+        f"{QUOTES}/historyentry/",
         f"{QUOTES}/symbol/{symbol.pk}/delete/",
         f"{QUOTES}/symbol/{symbol.pk}/merge/?into={other.pk}",
         f"{QUOTES}/board/{board.pk}/symbols/",

@@ -37,7 +37,7 @@ from django.utils import timezone
 from django.contrib.auth import get_user_model
 from quotes.live.missing import switch_off
 from quotes.staff.bulk import Plan, Switch, carry_out
-from quotes.models import Board, HeldPrice, MarketDay, Override, Symbol
+from quotes.models import Board, HeldPrice, HistoryEntry, MarketDay, Override, Symbol
 kept = ("BTC-USD", "ETH-USD", "SHIB-USD", "AAPL", "MSFT")
 Symbol.objects.exclude(code__in=kept).delete()
 bitcoin = Symbol.objects.get(code="BTC-USD")
@@ -56,6 +56,7 @@ owner = get_user_model().objects.get()
 chosen = Symbol.objects.filter(code="MSFT")
 reason = Switch(active=False, reason="Test")
 rows["bulk"] = carry_out(reason, chosen, Plan.of(reason, chosen).seal, owner)
+rows["batch"] = HistoryEntry.objects.filter(model="").latest("pk")
 ruled = {"filling": "rises", "number": 5, "kinds": ["crypto"]}
 rule = Board.objects.create(slug="rises", title="Rises", position=9, **ruled)
 rows |= {"override": note, "rule": rule, "lost": Symbol.objects.get(code="SHIB-USD")}
@@ -84,6 +85,9 @@ PAGES = {
     "undo of a bulk change": f"{QUOTES}/bulkchange/{{bulk}}/undo/",
     "deletion": f"{QUOTES}/symbol/{{symbol}}/delete/",
     "history": f"{QUOTES}/symbol/{{symbol}}/history/",
+    "all changes": f"{QUOTES}/historyentry/",
+    "no change found": f"{QUOTES}/historyentry/?symbol=zzzz",
+    "changes at once": f"{QUOTES}/historyentry/{{batch}}/change/",
     "password": "/admin/password_change/",
     "users": "/admin/auth/user/",
     "new user": "/admin/auth/user/add/",
@@ -179,7 +183,7 @@ def test_djangos_switch_changes_the_scheme_of_all_colours(office: Site, tab: Ope
 def test_the_header_leads_to_our_models(office: Site, desk: Page):
     desk.goto(office.url + "/admin/")
     sections = desk.get_by_role("navigation", name="Sections")
-    names = ["Boards", "Held prices", "Market days", "Overrides", "Symbols"]
+    names = ["Boards", "Held prices", "Market days", "Overrides", "Symbols", "All changes"]
     assert [name.strip() for name in sections.get_by_role("link").all_inner_texts()] == names
     for name in names:
         sections.get_by_role("link", name=name).click()

@@ -10,10 +10,13 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
 
 from quotes import catalogue, sessions
 from quotes.formats import counted
 from quotes.models import Board, Symbol
+from quotes.models.history import command
+from quotes.staff.loading import keep_history
 
 
 class Command(BaseCommand):
@@ -57,7 +60,7 @@ class Command(BaseCommand):
         if shown := path != catalogue.STARTER and options["verbosity"] > 0:
             self.stdout.write(f"{path.name}: {found}")
         entries = found.entries
-        outcomes = self.load(entries, board, dry_run=options["dry_run"])
+        outcomes = self.load(entries, board, path.name, dry_run=options["dry_run"])
         counts = Counter(outcome.done for outcome in outcomes)
         # symbols that were known, and are new on a board
         placed = sum(bool(outcome.board) and outcome.done != "added" for outcome in outcomes)
@@ -74,11 +77,15 @@ class Command(BaseCommand):
             self.stdout.write(self.style.SUCCESS(f"{path.name}: {rows}, {done}"))
 
     def load(
-        self, entries: list[catalogue.Entry], board: str, *, dry_run: bool
+        self, entries: list[catalogue.Entry], board: str, file: str, *, dry_run: bool
     ) -> list[catalogue.Outcome]:
         """Load the rows; raise CommandError if another process was in the way."""
         try:
-            return catalogue.load(entries, board, dry_run=dry_run)
+            with transaction.atomic():
+                outcomes = catalogue.load(entries, board, dry_run=dry_run)
+                if not dry_run:
+                    keep_history(outcomes, command("loadcatalogue"), file)
+                return outcomes
         except catalogue.InvalidCatalogue as error:
             raise CommandError(f"Nothing was changed: {error}") from error
 

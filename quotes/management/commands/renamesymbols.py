@@ -42,7 +42,7 @@ class Command(BaseCommand):
         try:
             with path.open("rb") as file, transaction.atomic():
                 found = renames.read(file)
-                for line in renames.carry_out(found, codes=options["provider_codes"]):
+                for line in renames.carry_out(found, path.name, codes=options["provider_codes"]):
                     self.stdout.write(line)
                 transaction.set_rollback(options["dry_run"])
         except OSError as error:

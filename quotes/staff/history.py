@@ -1,0 +1,278 @@
+"""The history, newest first: what users, commands and the feed changed, from all its tables.
+
+A fact that a table has already, such as the outcome of a held price, is read from there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.contrib.admin.models import DELETION, LogEntry
+from django.contrib.auth import get_user_model
+from django.contrib.contenttypes.models import ContentType
+from django.db.models import Model, Q, QuerySet
+from django.utils import timezone
+from django.utils.formats import date_format, number_format
+from django.utils.text import capfirst
+from django.utils.translation import gettext, gettext_noop, pgettext
+
+from quotes.models import (
+    Alias,
+    Board,
+    HeldPrice,
+    HistoryEntry,
+    InstrumentList,
+    MarketDay,
+    Override,
+    Split,
+    Symbol,
+)
+from quotes.models.history import FEED, By
+from quotes.shown import provider_title
+from quotes.staff import held_prices
+from quotes.staff.words import of_override
+
+PAGE = 50  # lines
+SAME_MOMENT = 50  # lines of one moment, which are not divided between two pages
+MODELS: tuple[type[Model], ...] = (
+    *(Symbol, Board, MarketDay, HeldPrice, Override, Split),
+    InstrumentList,
+)
+OF_SYMBOLS: tuple[type[Model], ...] = (Symbol, HeldPrice, Override, Split)
+FROM_TO = gettext_noop("%(field)s: from “%(before)s” to “%(after)s”")
+Role = HistoryEntry.Role
+
+
+class Line(NamedTuple):
+    """A change, as pages show it."""
+
+    at: datetime
+    by: By
+    text: str
+    model: type[Model] | None = None  # of the row that changed; None for many rows
+    key: Any = None
+    name: str = ""
+    more: str = ""  # the reason, or the outcome
+    batch: int | None = None  # the key of the entry of many rows
+    size: int = 0  # its symbols
+
+    @property
+    def kind(self) -> str:
+        """The kind of the row."""
+        return capfirst(str(self.model._meta.verbose_name)) if self.model else ""
+
+    @property
+    def who(self) -> str:
+        """The user, the command or the feed."""
+        if self.by.role == Role.COMMAND:
+            return f"manage.py {self.by.name}"
+        return self.by.name or gettext("the feed")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The changes that are wanted: of some models, and perhaps of some rows, users and times."""
+
+    models: Collection[type[Model]]
+    by: By | None = None
+    symbols: Collection[int] | None = None  # their keys; None for all
+    codes: Collection[str] = ()  # of these symbols, now and before
+    row: Model | None = None  # the only one, which is not a symbol
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def of_feed(self, model: type[Model], at: str, rows: QuerySet[Any]) -> QuerySet[Any]:
+        """Return the newest wanted rows of a table that has what the feed did at a moment."""
+        if self.row or model not in self.models or self.by not in (None, FEED):
+            return rows.none()
+        if self.symbols is not None:
+            rows = rows.filter(symbol__in=self.symbols)
+        return self.newest(rows, at, order=at)
+
+    def newest(self, rows: QuerySet[Any], at: str, order: str = "pk") -> QuerySet[Any]:
+        """Return the newest wanted rows of a table; keys of a long one are in the order of time."""
+        if self.since:
+            rows = rows.filter(**{f"{at}__gte": self.since})
+        if self.until:
+            rows = rows.filter(**{f"{at}__lt": self.until})
+        return rows.order_by(f"-{order}")[: PAGE + SAME_MOMENT]
+
+
+def of_row(row: Model, until: datetime | None = None) -> list[Line]:
+    """Return what changed of a row; of a symbol also what the feed and overrides did with it."""
+    if not isinstance(row, Symbol):
+        return newest(Wanted([type(row)], row=row, until=until))
+    return newest(of_symbols(Wanted(OF_SYMBOLS, until=until), [row]))
+
+
+def of_symbols(wanted: Wanted, symbols: Collection[Symbol], *codes: str) -> Wanted:
+    """Return the same for some symbols alone, and for deleted ones that had these codes."""
+    keys = [each.pk for each in symbols]
+    former = Alias.objects.filter(symbol__in=keys).values_list("code", flat=True)
+    known = {*codes, *former, *(each.code for each in symbols)}
+    return Wanted(
+        wanted.models, wanted.by, keys, sorted(known), since=wanted.since, until=wanted.until
+    )
+
+
+def newest(wanted: Wanted) -> list[Line]:
+    """Return a page of lines, and one line more if there are others."""
+    found = [line for source in SOURCES for line in source(wanted)]
+    found.sort(key=lambda line: line.at, reverse=True)
+    end = PAGE
+    while 0 < end < len(found) and found[end].at == found[end - 1].at:
+        end += 1
+    return found[: end + 1]
+
+
+def _of_forms(wanted: Wanted) -> Iterator[Line]:
+    """Yield what users changed with forms."""
+    rows = LogEntry.objects.select_related("user")
+    if wanted.by:
+        if wanted.by.role != Role.USER:
+            return
+        user = get_user_model().objects.filter(**{_name_of_users(): wanted.by.name}).first()
+        rows = rows.filter(user=user)
+    # each kind by itself, because the index of kinds has the order of keys for one of them only
+    for model, kind in ContentType.objects.get_for_models(*wanted.models).items():
+        of_kind = rows.filter(_logged(wanted, model), content_type=kind)
+        for each in wanted.newest(of_kind, "action_time"):
+            by = By(Role.USER, each.user.get_username())
+            place = model, each.object_id, each.object_repr
+            yield Line(each.action_time, by, of_form(each), *place)
+
+
+def _name_of_users() -> str:
+    return str(get_user_model().USERNAME_FIELD)
+
+
+def _logged(wanted: Wanted, model: type[Model]) -> Q:
+    """Return the condition of wanted entries of Django's history about rows of a model."""
+    if wanted.row:
+        return Q(object_id=str(wanted.row.pk))
+    if wanted.symbols is None:
+        return Q()
+    if model is Symbol:
+        keys = [str(key) for key in wanted.symbols]
+        return Q(object_id__in=keys) | Q(object_repr__in=wanted.codes)
+    if model is not Override:
+        return Q(pk__in=[])
+    rows = Override.objects.filter(symbol__in=wanted.symbols).values_list("pk", flat=True)
+    found = Q(object_id__in=[str(key) for key in rows])
+    for code in wanted.codes:  # of deleted ones
+        found |= Q(object_repr__startswith=f"{code}: ")
+    return found
+
+
+def _of_entries(wanted: Wanted) -> Iterator[Line]:
+    """Yield what the feed, commands and changes of many rows did."""
+    names = {str(model._meta.model_name): model for model in wanted.models}
+    rows = HistoryEntry.objects.select_related("batch")
+    if wanted.by:
+        rows = rows.filter(role=wanted.by.role, by=wanted.by.name)
+    if wanted.row:
+        rows = rows.filter(model=wanted.row._meta.model_name, key=wanted.row.pk)
+    elif wanted.symbols is not None:
+        if Symbol not in wanted.models:
+            return
+        by_key = Q(model="symbol", key__in=wanted.symbols)
+        rows = rows.filter(by_key | Q(model="symbol", name__in=wanted.codes))
+    else:  # many rows are one line
+        batches = ["", *names] if Symbol in wanted.models else names
+        rows = rows.filter(batch=None, model__in=batches)
+    for each in wanted.newest(rows, "at"):
+        yield of_entry(each)
+
+
+def of_entry(entry: HistoryEntry) -> Line:
+    """Return an entry as a line; one of many rows leads to them, and so do theirs."""
+    by, names = By(entry.role, entry.by), {str(m._meta.model_name): m for m in MODELS}
+    if not entry.model:
+        return Line(entry.at, by, title(entry), batch=entry.pk, size=entry.count)
+    values = "; ".join(map(from_to, entry.values))
+    text = values or (entry.reason if entry.what == entry.What.CHANGED else f"{title(entry)}.")
+    more = [entry.reason] if values and entry.reason else []
+    more += [title(entry.batch)] if entry.batch else []
+    place = names.get(entry.model), entry.key, entry.name
+    return Line(entry.at, by, text, *place, "; ".join(more), entry.batch_id)
+
+
+def title(entry: HistoryEntry) -> str:
+    """Return what was done, and why or with what."""
+    return ": ".join(filter(None, (entry.get_what_display(), entry.reason)))
+
+
+def of_form(action: LogEntry) -> str:
+    """Return Django's text of an action, and the values before and after it."""
+    if action.action_flag == DELETION and not action.change_message:
+        return gettext("Deleted.")
+    values: list[Any] = []
+    if action.change_message.startswith("["):
+        parts = json.loads(action.change_message)
+        values = [each for part in parts for each in part.get("changed", {}).get("values", ())]
+    words = (str(action.get_change_message()), "; ".join(map(from_to, values)))
+    return " ".join(filter(None, words))
+
+
+def from_to(change: Iterable[Any]) -> str:
+    """Return the label of a field with its values before and after."""
+    label, *values = change
+    before, after = map(_as_text, values)
+    field = capfirst(gettext(label))
+    return gettext(FROM_TO) % {"field": field, "before": before, "after": after}
+
+
+def _as_text(value: Any) -> str:
+    """Return a value that the feed wrote in no language, or a text as it is."""
+    if isinstance(value, bool):
+        return gettext("yes") if value else gettext("no")
+    return pgettext("a value", "empty") if value in (None, "") else str(value)
+
+
+def _of_held_prices(wanted: Wanted) -> Iterator[Line]:
+    rows = HeldPrice.objects.select_related("symbol").defer("wire")
+    for each in wanted.of_feed(HeldPrice, "at", rows):
+        words = gettext("%(price)s from %(provider)s held back: %(reason)s")
+        known = {"price": held_prices.price(each), "reason": held_prices.reason(each)}
+        text = words % {**known, "provider": gettext(provider_title(each.provider))}
+        outcome = held_prices.outcome(each)
+        yield Line(each.at, FEED, text, HeldPrice, each.pk, each.symbol.code, outcome)
+
+
+def _of_splits(wanted: Wanted) -> Iterator[Line]:
+    rows = Split.objects.select_related("symbol").filter(confirmed_at__isnull=False)
+    for each in wanted.of_feed(Split, "confirmed_at", rows.exclude(price="")):
+        words = gettext("Split %(split)s of %(day)s confirmed by the price %(price)s")
+        known = {"split": each, "day": date_format(each.day, "DATE_FORMAT")}
+        text = words % {**known, "price": held_prices.in_own_digits(each.price)}
+        yield Line(each.confirmed_at, FEED, text, Split, each.symbol_id, each.symbol.code)
+
+
+def _of_overrides(wanted: Wanted) -> Iterator[Line]:
+    rows = Override.objects.select_related("symbol").filter(ends__lte=timezone.now())
+    for each in wanted.of_feed(Override, "ends", rows):
+        text = gettext("Override ended: %(override)s") % {"override": of_override(each)}
+        yield Line(each.ends, FEED, text, Override, each.pk, each.symbol.code)
+
+
+def _of_lists(wanted: Wanted) -> Iterator[Line]:
+    """Yield the newest reading of each provider's list of instruments."""
+    if wanted.symbols is not None:
+        return
+    rows = InstrumentList.objects.filter(tried_at__isnull=False)
+    for each in wanted.of_feed(InstrumentList, "tried_at", rows):
+        name = gettext(provider_title(each.provider))
+        count = number_format(each.count, force_grouping=True)
+        text = gettext("List of instruments read: %(count)s in it") % {"count": count}
+        if each.error:
+            text = gettext("List of instruments not read: %(error)s") % {"error": each.error}
+        yield Line(each.tried_at, FEED, text, InstrumentList, each.pk, name)
+
+
+SOURCES: tuple[Callable[[Wanted], Iterator[Line]], ...] = (
+    *(_of_forms, _of_entries, _of_held_prices, _of_splits, _of_overrides, _of_lists),
+)

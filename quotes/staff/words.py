@@ -1,0 +1,63 @@
+"""Values of fields and lists of codes as text, for the history, messages and errors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+from django import forms
+from django.db.models import Model
+from django.forms.models import ModelChoiceField
+from django.utils import timezone
+from django.utils.formats import localize
+from django.utils.translation import get_language, gettext, pgettext
+
+from quotes import formats
+from quotes.models import Override
+
+Values = list[list[Any]]  # of each field: label, value before and value after
+MAX_NAMED = 10  # codes in a message; more are counted
+
+
+def written(field: forms.Field, value: Any) -> str:
+    """Return a value of a field as its form shows it; an empty one has a word of its own."""
+    if value in (None, "", []):
+        return pgettext("a value", "empty")
+    if isinstance(value, bool):
+        return gettext("yes") if value else gettext("no")
+    if isinstance(value, Decimal):
+        return formats.plain(value.normalize())
+    if isinstance(field, ModelChoiceField) and not isinstance(value, Model):
+        value = field.queryset.filter(pk=value).first() or value  # type: ignore[union-attr]
+    elif isinstance(value, list):
+        return ", ".join(written(forms.ChoiceField(choices=field.choices), v) for v in value)  # type: ignore[attr-defined]
+    elif isinstance(field, forms.ChoiceField):
+        value = dict(field.choices).get(value, value)  # type: ignore[arg-type]
+    if hasattr(value, "tzinfo") and hasattr(value, "date") and timezone.is_aware(value):
+        value = timezone.localtime(value)
+    return str(localize(value))
+
+
+def listed(codes: Sequence[str]) -> str:
+    """Return codes as a list; of many, the first ones and the number of the others."""
+    named, more = ", ".join(codes[:MAX_NAMED]), len(codes) - MAX_NAMED
+    if more <= 0:
+        return named
+    return gettext("%(codes)s and %(count)d more") % {"codes": named, "count": more}
+
+
+def of_override(override: Override) -> str:
+    """Return the kind of an override, its price and its label."""
+    words = [override.get_kind_display()]
+    if override.price is not None:
+        words += [price_of(override), override.symbol.currency]
+    return " ".join([*words, *([f"“{override.label}”"] if override.label else [])])
+
+
+def price_of(override: Override) -> str:
+    """Return a fixed price with the digits of its symbol, or with more if it has more."""
+    price: Any = override.price
+    own = -int(price.normalize().as_tuple().exponent)
+    digits = max(own, override.symbol.digits_near(price) or 0)
+    return formats.number(price, digits, get_language() or "en")

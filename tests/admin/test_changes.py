@@ -1,0 +1,231 @@
+"""All changes in the admin: who did what, and who may see it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.admin.options import get_content_type_for_model
+from django.contrib.auth.models import Group, User
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from quotes.live.missing import switch_off
+from quotes.models import Board, HistoryEntry, Override, Symbol, history
+from quotes.staff.bulk import Placing, Plan, Switch, Undo, carry_out
+from tests.groups import make_groups
+from tests.staff.test_history import CHANGES, all_changes, history_of
+
+NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
+
+pytestmark = pytest.mark.django_db
+Edit = Callable[..., LogEntry]
+
+
+@pytest.fixture
+def alice() -> User:
+    return User.objects.create(username="alice", is_staff=True, is_superuser=True)
+
+
+@pytest.fixture
+def edit(alice: User) -> Edit:
+    """Change a row as Alice, at a moment."""
+
+    def edit(row: Any, text: str, at: datetime = NOON, user: User = alice) -> LogEntry:
+        return LogEntry.objects.create(
+            user=user,
+            content_type=get_content_type_for_model(row),
+            object_id=str(row.pk),
+            object_repr=str(row),
+            action_flag=CHANGE,
+            action_time=at,
+            change_message=text,
+        )
+
+    return edit
+
+
+def share(code: str) -> Symbol:
+    return Symbol.objects.create(code=code, name=code, kind="stock", currency="USD")
+
+
+def member(*groups: str) -> Client:
+    """Log in as somebody of groups of the staff."""
+    make_groups()
+    user = User.objects.create(username="bob", is_staff=True)
+    user.groups.set(Group.objects.filter(name__in=groups))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def test_the_newest_change_is_first_and_leads_to_its_row(admin_client: Client, edit: Edit):
+    apple, board = share("AAPL"), Board.objects.create(slug="shares", title="Shares")
+    edit(apple, "Renamed it.")
+    edit(board, "<b>Arranged</b> it.", NOON + timedelta(seconds=1))
+    page = admin_client.get(CHANGES).content.decode()
+    assert all_changes(admin_client) == [
+        "alice Board Shares <b>Arranged</b> it.",
+        "alice Symbol AAPL Renamed it.",
+    ]
+    assert "&lt;b&gt;Arranged" in page
+    assert f'<a href="/admin/quotes/symbol/{apple.pk}/change/">AAPL</a>' in page
+    assert "11/30/2026 12:00:01" in page
+    assert "Time (UTC)" in page
+    apple.delete()
+    assert "<a href" not in re.findall("<tr>.*?</tr>", page_of(admin_client), re.DOTALL)[-1]
+
+
+def page_of(client: Client) -> str:
+    return client.get(CHANGES).content.decode()
+
+
+def test_changes_are_chosen_by_symbol_author_kind_and_day(
+    admin_client: Client, admin_user: User, edit: Edit
+):
+    apple, other = share("AAPL"), share("AAL")
+    board = Board.objects.create(slug="shares", title="Shares")
+    edit(apple, "one")
+    edit(other, "two", NOON + timedelta(days=1))
+    edit(board, "three", NOON + timedelta(days=2), user=admin_user)
+    switch_off({"AAPL": "not found"})
+    off = "the feed Symbol AAPL Active: from “yes” to “no” not found"
+    one, two, three = "alice Symbol AAPL one", "alice Symbol AAL two", "admin Board Shares three"
+    assert set(all_changes(admin_client)) == {off, one, two, three}
+    for query, expected in {
+        "symbol=aapl": {off, one},
+        "symbol=AA": {off, one, two},
+        "symbol=MSFT": set(),
+        "who=user:alice": {one, two},
+        "who=user:admin": {three},
+        "who=feed:": {off},
+        "kind=board": {three},
+        "kind=symbol": {off, one, two},
+        "kind=override": set(),
+        "day=2026-12-01": {two},
+        "day=2026-12-01&who=user:admin": set(),
+        "who=user:alice&symbol=AAPL&kind=symbol&day=2026-11-30": {one},
+    }.items():
+        assert set(all_changes(admin_client, f"?{query}")) == expected, query
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "day=yesterday",
+        "who=user:nobody",
+        "kind=user",
+        "until=soon",
+        "until=2026-11-30",
+        "symbol=%00",
+        "symbol=" + "A" * 101,
+        "page=x",
+    ],
+)
+def test_a_wrong_address_is_answered(admin_client: Client, edit: Edit, query: str):
+    edit(share("AAPL"), "one")
+    assert admin_client.get(f"{CHANGES}?{query}").status_code == 200
+
+
+def test_a_bulk_change_is_one_line_that_leads_to_its_symbols(admin_client: Client, alice: User):
+    board = Board.objects.create(slug="shares", title="Shares")
+    rows = [share(code) for code in ("AAPL", "MSFT", "NVDA")]
+    board.places.create(symbol=rows[0])
+    change(Switch(active=False, reason="Delisted"), alice)
+    change(Placing("put", board), alice)
+    assert all_changes(admin_client) == [
+        "alice 2 symbols Put on a board: Shares",
+        "alice 3 symbols Switch off: Delisted",
+    ]
+    assert history_of(admin_client, rows[1])[-1] == (
+        "alice Symbol MSFT Active: from “yes” to “no: Delisted” Switch off: Delisted"
+    )
+    assert history_of(admin_client, board) == ["alice Added: MSFT, NVDA. Put on a board: Shares"]
+    [link] = re.findall(r'href="([^"]+)">3 symbols', page_of(admin_client))
+    page = admin_client.get(link).content.decode()
+    assert re.findall(r">(\w+)</a></td><td>Active: from", page) == ["AAPL", "MSFT", "NVDA"]
+    assert "Switch off: Delisted" in page
+
+
+def change(chosen: Any, user: User) -> Any:
+    rows = Symbol.objects.all()
+    return carry_out(chosen, rows, Plan.of(chosen, rows).seal, user)
+
+
+def test_an_undo_is_a_change_too(admin_client: Client, alice: User):
+    share("AAPL")
+    done = change(Switch(active=False, reason="Delisted"), alice)
+    Undo.carry_out(done.pk, alice)
+    assert all_changes(admin_client)[0] == "alice 1 symbol Undone: Switch off: Delisted"
+
+
+def test_users_see_the_changes_of_what_they_may_see(edit: Edit):
+    apple = share("AAPL")
+    override = Override.objects.create(
+        symbol=apple, kind="note", label="Fork", begins=NOON, ends=NOON + timedelta(hours=1)
+    )
+    edit(apple, "one")
+    edit(override, "two")
+    edit(User.objects.get(), "a new password")
+    bob = member("Quotes viewer")
+    expected = {
+        "the feed Override AAPL Override ended: note “Fork”",
+        "alice Symbol AAPL one",
+        "alice Override AAPL: Fork two",
+    }
+    assert set(all_changes(bob)) == expected
+    group = Group.objects.get(name="Quotes viewer")
+    group.permissions.remove(group.permissions.get(codename="view_override"))
+    assert all_changes(bob) == ["alice Symbol AAPL one"]
+    assert "All changes" in bob.get("/admin/").content.decode()
+
+
+def test_somebody_without_symbols_sees_no_changes(edit: Edit, alice: User):
+    share("AAPL")
+    change(Switch(active=False), alice)
+    batch = HistoryEntry.objects.get(model="")
+    bob = member()
+    for page in (CHANGES, f"{CHANGES}{batch.pk}/change/"):
+        assert bob.get(page).status_code == 403
+        assert Client().get(page).status_code == 302
+
+
+def test_nobody_changes_the_record(admin_client: Client, alice: User):
+    share("AAPL")
+    change(Switch(active=False), alice)
+    kept = list(HistoryEntry.objects.values())
+    for entry in HistoryEntry.objects.all():
+        admin_client.post(f"{CHANGES}{entry.pk}/change/", {"reason": "x", "_save": "1"})
+        assert admin_client.post(f"{CHANGES}{entry.pk}/delete/", {"post": "yes"}).status_code == 403
+    delete = {"action": "delete_selected", "_selected_action": [kept[0]["id"]], "post": "yes"}
+    admin_client.post(CHANGES, delete)
+    assert admin_client.get(f"{CHANGES}add/").status_code == 403
+    assert list(HistoryEntry.objects.values()) == kept
+
+
+@pytest.mark.parametrize("key", ["0", "x", "9" * 30])
+def test_changes_that_do_not_exist_are_not_found(admin_client: Client, key: str):
+    assert admin_client.get(f"{CHANGES}{key}/change/").status_code == 404
+
+
+def test_many_changes_cost_no_query_each(admin_client: Client, edit: Edit, alice: User):
+    counts = []
+    for number in range(1, 31):
+        row = share(f"C{number}")
+        edit(row, "one")
+        history.record(history.FEED, [HistoryEntry.of(row, [("name", None, "x")])])
+        if number in (3, 30):
+            change(Switch(active=number == 30), alice)
+            batch = HistoryEntry.objects.filter(model="").latest("pk")
+            pages = (CHANGES, f"{CHANGES}?symbol=C1", f"{CHANGES}{batch.pk}/change/")
+            for page in (*pages, f"/admin/quotes/symbol/{row.pk}/history/"):
+                admin_client.get(page)
+                with CaptureQueriesContext(connection) as queries:
+                    admin_client.get(page)
+                counts.append(len(queries))
+    assert counts[:4] == counts[4:]
