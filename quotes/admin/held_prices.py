@@ -118,6 +118,14 @@ class HeldPriceAdmin(MovingList):
         more = {"decisions": [(each.value, capfirst(each.label)) for each in decisions]}
         return super().change_view(request, object_id, *args, **kwargs | {"extra_context": more})
 
+    def delete_model(self, request: HttpRequest, obj: HeldPrice) -> None:
+        """Delete a price; if it was rejected, that ends."""
+        deciding.delete([obj.pk])
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[HeldPrice]) -> None:
+        """Delete prices; the rejections among them end."""
+        deciding.delete(queryset.values_list("pk", flat=True))
+
     def has_decide_permission(self, request: HttpRequest) -> bool:
         """Return whether a user may accept and reject prices."""
         return super().has_change_permission(request)

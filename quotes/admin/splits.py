@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date
 from typing import Any
 
 from django import forms
@@ -11,20 +12,52 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from quotes import sessions
 from quotes.admin.labels import LabelledInlineRows
 from quotes.feed.splits import is_over
-from quotes.models import Split
+from quotes.models import Split, Symbol
 from quotes.staff.held_prices import in_own_digits
 
 
 class SplitForm(forms.ModelForm):
-    """A split. If its day or its ratio changes, another price must confirm it."""
+    """A split. If its day or its ratio changes, another price or an operator must confirm it."""
+
+    confirmed = forms.BooleanField(
+        label=_("confirmed"),
+        required=False,
+        help_text=_(
+            "A price confirms a split. Check this yourself if you entered the split after the "
+            "price had changed."
+        ),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "confirmed" in self.fields:  # a viewer has no fields
+            confirmed = self.instance.confirmed_at is not None
+            self.initial["confirmed"] = self.fields["confirmed"].disabled = confirmed
+
+    def clean(self) -> dict[str, Any] | None:
+        """Refuse to confirm a split before its day."""
+        cleaned = super().clean()
+        day = self.cleaned_data.get("day")
+        if day and "confirmed" in self.changed_data and day > today(self.instance.symbol):
+            words = _("The split is on a later day. Confirm it on its day, or correct the day.")
+            self.add_error("confirmed", words)
+        return cleaned
 
     def save(self, commit: bool = True) -> Any:
         """Save the split."""
         if {"day", "new", "old"} & set(self.changed_data):
             self.instance.confirmed_at, self.instance.price = None, ""
+        if "confirmed" in self.changed_data:
+            self.instance.confirmed_at = timezone.now()
         return super().save(commit)
+
+
+def today(symbol: Symbol) -> date:
+    """Return the date at the exchange of a symbol."""
+    return timezone.now().astimezone(sessions.zone(symbol.exchange, symbol.kind) or UTC).date()
 
 
 class SplitInline(admin.TabularInline):
@@ -42,6 +75,8 @@ class SplitInline(admin.TabularInline):
         """Return whether a price has confirmed it."""
         if split.confirmed_at:
             at = date_format(timezone.localtime(split.confirmed_at), "DATETIME_FORMAT")
+            if not split.price:
+                return gettext("confirmed by hand at %(at)s") % {"at": at}
             words = gettext("confirmed at %(at)s by the price %(price)s")
             return words % {"at": at, "price": in_own_digits(split.price)}
         if not split.pk:

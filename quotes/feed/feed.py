@@ -180,8 +180,10 @@ class Feed:
         self.gate.follow_splits(splits)
 
     def decide(self, decisions: Iterable[Decision]) -> None:
-        """Accept or reject held prices, as operators decided."""
-        for each in decisions:
+        """Accept or reject held prices, as operators decided; these are all of their decisions."""
+        known = list(decisions)
+        self.gate.end_deleted(known)
+        for each in known:
             self.gate.decide(each)
 
     def held_prices(self) -> list[Held]:

@@ -105,6 +105,18 @@ class Gate:
             self.rejected[_source(held.quote)] = rejected
             self.unstored.append(rejected)
 
+    def end_deleted(self, decisions: Iterable[Decision]) -> None:
+        """End the rejections that are not among all decisions: an operator deleted them.
+
+        They are not stored again.
+        """
+        known = {(each.symbol, each.held_at) for each in decisions}
+        self.rejected = {
+            source: each
+            for source, each in self.rejected.items()
+            if (each.quote.symbol, each.quote.received_at) in known
+        }
+
     def remember(self, quotes: Iterable[Quote]) -> None:
         """Compare the next quotes with these, which an earlier feed accepted."""
         self.latest |= {quote.symbol: quote for quote in quotes}

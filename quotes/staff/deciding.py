@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from django.db import transaction
 from django.utils import timezone
@@ -30,3 +30,12 @@ def decide(
         changes.notify([(Change.What.SYMBOL, row.symbol_id)])
     HeldPrice.objects.bulk_update(decided, ["decision", "decided_by", "decided_at"])
     return decided, [row for row in found if row not in decided]
+
+
+@transaction.atomic
+def delete(keys: Iterable[int]) -> None:
+    """Delete held prices. The feed then ends those of them that reject others."""
+    rows = HeldPrice.objects.filter(pk__in=list(keys))
+    symbols = set(rows.order_by().values_list("symbol", flat=True))
+    rows.delete()
+    changes.notify([(Change.What.SYMBOL, key) for key in symbols])

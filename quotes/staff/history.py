@@ -159,12 +159,13 @@ def _logged(wanted: Wanted, model: type[Model]) -> Q:
     if model is Symbol:
         keys = [str(key) for key in wanted.symbols]
         return Q(object_id__in=keys) | Q(object_repr__in=wanted.codes)
-    if model is not Override:
+    begins = {Override: "%s: ", HeldPrice: "%s "}.get(model)  # with the symbol, in its text
+    if begins is None:
         return Q(pk__in=[])
-    rows = Override.objects.filter(symbol__in=wanted.symbols).values_list("pk", flat=True)
+    rows = model._default_manager.filter(symbol__in=wanted.symbols).values_list("pk", flat=True)
     found = Q(object_id__in=[str(key) for key in rows])
     for code in wanted.codes:  # of deleted ones
-        found |= Q(object_repr__startswith=f"{code}: ")
+        found |= Q(object_repr__startswith=begins % code)
     return found
 
 

@@ -199,3 +199,22 @@ def test_many_prices_cost_no_query_each_and_few_words(
     said = decide(alice, "accept", *HeldPrice.objects.all())
     assert said.count("was left as it is:") == 5
     assert "25 more were left as they are." in said
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_deletion_reaches_the_feed_and_the_history(
+    alice: Client, hold: Callable[..., HeldPrice]
+):
+    now = timezone.now()
+    by = {"decision": "reject", "decided_by": "bob", "decided_at": now, "outcome": "rejected"}
+    rows = [hold(code, until=now + timedelta(hours=5), **by) for code in ("AAPL", "MSFT")]
+    number = lease.changes()
+    decide(alice, "delete_selected", rows[0])
+    alice.post(LIST, {"action": "delete_selected", "_selected_action": rows[0].pk, "post": "yes"})
+    alice.post(f"{LIST}{rows[1].pk}/delete/", {"post": "yes"})
+    assert decisions() == []
+    changed = journal.since(number)
+    assert changed
+    assert changed.symbols == {row.symbol_id for row in rows}
+    history = alice.get(f"/admin/quotes/symbol/{rows[0].symbol_id}/history/").content.decode()
+    assert "Deleted." in text(history)

@@ -15,6 +15,7 @@ from quotes.feed import records
 from quotes.feed.held import SPLIT, Held
 from quotes.models import HeldPrice, Split, Symbol
 from quotes.quote import Quote, utc_now
+from tests.admin.test_held_prices import member
 
 
 @pytest.fixture
@@ -69,23 +70,54 @@ def test_a_split_without_its_price_was_not_seen(alice: Client, apple: Symbol):
 def test_a_corrected_split_must_be_confirmed_again(alice: Client, apple: Symbol, make_quote: Any):
     split = apple.splits.create(day=utc_now().date(), new=4)
     confirmed(apple, make_quote)
-    rows = {
-        "splits-TOTAL_FORMS": "1", "splits-INITIAL_FORMS": "1", "splits-0-id": str(split.pk),
-        "splits-0-symbol": str(apple.pk), "splits-0-day": f"{split.day}", "splits-0-old": "1",
-    }  # fmt: skip
-    given = {"code": "AAPL", "name": "Apple", "kind": "stock", "exchange": "NASDAQ"}
-    given |= {"currency": "USD", "active": "on", "accepted": ""}
-    empty = ("provider_symbols", "places", "aliases")
-    given |= {
-        f"{each}-{total}": "0" for each in empty for total in ("TOTAL_FORMS", "INITIAL_FORMS")
-    }
     for new, kept in (("4", True), ("10", False)):
-        answer = alice.post(
-            f"/admin/quotes/symbol/{apple.pk}/change/", given | rows | {"splits-0-new": new}
-        )
-        assert answer.status_code == 302
+        assert save(alice, split, new=new).status_code == 302
         split.refresh_from_db()
         assert (split.confirmed_at is not None) == kept
+
+
+def save(client: Client, split: Split, **entered: str) -> Any:
+    """Save the form of a symbol with its only split."""
+    symbol = split.symbol
+    row = {"id": split.pk, "symbol": symbol.pk, "day": split.day, "new": split.new, "old": 1}
+    given = {"code": "AAPL", "name": "Apple", "kind": "stock", "exchange": "NASDAQ"}
+    given |= {"currency": "USD", "active": "on", "accepted": ""}
+    given |= {f"splits-0-{name}": str(value) for name, value in (row | entered).items()}
+    for each in ("provider_symbols", "places", "aliases", "splits"):
+        given |= {f"{each}-{total}": "0" for total in ("TOTAL_FORMS", "INITIAL_FORMS")}
+    given |= {"splits-TOTAL_FORMS": "1", "splits-INITIAL_FORMS": "1"}
+    return client.post(f"/admin/quotes/symbol/{symbol.pk}/change/", given)
+
+
+def test_a_split_that_was_entered_after_its_price_is_confirmed_by_hand(
+    alice: Client, apple: Symbol, make_quote: Any
+):
+    split = apple.splits.create(day=utc_now().date() - timedelta(days=3), new=4)
+    assert 'name="splits-0-confirmed"' in form(alice, apple)
+    assert save(alice, split, confirmed="on").status_code == 302
+    assert re.fullmatch(r"confirmed by hand at .*", state(alice, apple))
+    [known] = records.load_splits()
+    assert known.confirmed
+    history = alice.get(f"/admin/quotes/symbol/{apple.pk}/history/").content.decode()
+    assert "Confirmed: from “no” to “yes”" in history
+    assert re.search(r'name="splits-0-confirmed"[^>]*disabled', form(alice, apple))
+
+
+def test_a_split_is_not_confirmed_by_hand_before_its_day(alice: Client, apple: Symbol):
+    split = apple.splits.create(day=utc_now().date() + timedelta(days=2), new=4)
+    answer = save(alice, split, confirmed="on")
+    assert "The split is on a later day." in answer.content.decode()
+    split.refresh_from_db()
+    assert split.confirmed_at is None
+
+
+def test_a_viewer_sees_splits_and_confirms_none(apple: Symbol):
+    split = apple.splits.create(day=utc_now().date() - timedelta(days=3), new=4)
+    bob = member("bob", "Quotes viewer")
+    assert "entered after its day" in form(bob, apple)
+    assert save(bob, split, confirmed="on").status_code == 403
+    split.refresh_from_db()
+    assert split.confirmed_at is None
 
 
 def test_a_held_price_names_the_split_that_would_give_another_one(

@@ -126,3 +126,16 @@ def test_a_new_gate_goes_on_with_what_waits_and_what_is_rejected(gate: Gate):
     last.resume(later.rejected.values())
     assert not last.add(quote("AAPL", "200", 2))
     assert last.add(quote("AAPL", "100", 3))
+
+
+def test_a_rejection_that_is_no_longer_among_the_decisions_ends_and_is_not_stored(gate: Gate):
+    about = quote("AAPL", "200", 1)
+    decided(gate, about, accepts=False)
+    kept = Decision(about.symbol, about.received_at, False, NOON)
+    gate.end_deleted([kept])
+    assert not gate.add(quote("AAPL", "200", 2))
+    stored = outcomes(gate)
+    gate.end_deleted([])
+    assert outcomes(gate) == stored
+    assert not gate.add(quote("AAPL", "200", 3))  # waits again
+    assert gate.add(quote("AAPL", "200", 4))

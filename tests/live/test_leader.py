@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Any
 
 import pytest
@@ -24,7 +24,7 @@ from quotes.live.live import Live
 from quotes.models import HeldPrice, LastQuote, ProviderSymbol, Symbol
 from quotes.quote import Quote, utc_now
 from quotes.quote.wire import to_wire
-from quotes.staff.deciding import decide
+from quotes.staff.deciding import decide, delete
 from tests.servers import PATIENCE, until
 from tests.sockets import Page
 from tests.stubs.coinbase import Coinbase
@@ -142,6 +142,37 @@ async def test_an_operator_accepts_and_rejects_held_prices(
         finally:
             await page.disconnect()
             await live.stop()
+
+
+async def test_the_deletion_of_a_rejected_price_ends_the_rejection(
+    bitcoin: None, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("quotes.candles.tending.MAINTAIN_EVERY", 3600.0)  # no candles
+    async with Coinbase(heartbeat=0.02) as stub:
+        settings.QUOTES = fetching_from(stub)
+        process = Live()
+        await process.start(pages=False, feed=True)
+        try:
+            await stub.until(lambda: stub.subscriptions)
+            await stub.tick("BTC-USD", "64001.50")
+            await stub.until(
+                lambda: process.store.states["BTC-USD"].quote.last == Decimal("64001.50")
+            )
+            await stub.tick("BTC-USD", "119801.25")
+            row = await held("119801.25")
+            await sync_to_async(decide)([row.pk], "reject", "alice")
+            assert await outcome(row) == "rejected"
+            await sync_to_async(delete)([row.pk])
+            async with asyncio.timeout(PATIENCE):
+                for cents in count(26):  # near the rejected one: two of them confirm each other
+                    await stub.tick("BTC-USD", f"119801.{cents}")
+                    await asyncio.sleep(0.02)
+                    if process.store.states["BTC-USD"].quote.last > Decimal(100_000):
+                        break
+            rows = HeldPrice.objects.values_list("outcome", flat=True)
+            assert "rejected" not in await sync_to_async(list)(rows)
+        finally:
+            await process.stop()
 
 
 async def test_a_split_that_was_entered_ahead_is_confirmed_by_its_price(
