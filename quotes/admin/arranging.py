@@ -309,5 +309,5 @@ def changes_since(board: Board, data: Mapping[str, str], places: Sequence[Place]
 
 def sentence(line: Line) -> str:
     """Return who did something, when, and what."""
-    at = time_format(timezone.localtime(line.at), "TIME_FORMAT")
-    return f"{line.who}, {at}: {line.text}"
+    at = timezone.localtime(line.at)
+    return f"{line.who}, {time_format(at, 'TIME_FORMAT')} {at.tzname()}: {line.text}"

@@ -289,6 +289,7 @@ class BulkChangeAdmin(ListAdmin):
     )
     change_list_template = "quotes/admin/bulk_list.html"
     list_display_links = None
+    shows_times = True
     fields = ("at", "by", "action", "detail", "count", "undone_at", "undone_by")
     list_per_page = 50
 

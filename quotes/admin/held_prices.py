@@ -40,6 +40,7 @@ class HeldPriceAdmin(MovingList):
     search_help_text = _("symbol")
     list_select_related = ("symbol__last_quote",)
     date_hierarchy = "at"
+    shows_times = True
     actions = ("accept", "reject", delete_selected)
     change_list_template = "quotes/admin/held_price_list.html"
     change_form_template = "quotes/admin/held_price_form.html"

@@ -23,6 +23,7 @@ class ListAdmin(KeepsHistory):
     change_list_template = "quotes/admin/change_list.html"
     change_form_template = "quotes/admin/change_form.html"
     empty_text: Any = ""  # shown while there is no row
+    shows_times = False  # whose time zone its list and form then name
 
     class Media:
         css: ClassVar = {"all": ("quotes/admin.css",)}
@@ -53,4 +54,5 @@ class ListAdmin(KeepsHistory):
         """Return the page of a form, with a link to its first error."""
         rows = [each.formset for each in context["inline_admin_formsets"]]
         context["first_error"] = first_error(context["adminform"].form, rows)
+        context["shows_times"] = self.shows_times
         return super().render_change_form(request, context, *args, **kwargs)

@@ -65,6 +65,7 @@ class OverrideAdmin(MovingList):
     list_select_related = ("symbol__last_quote",)
     search_fields = ("symbol__code", "label")
     search_help_text = _("Symbol or label")
+    shows_times = True
     autocomplete_fields = ("symbol",)
     form = OverrideForm
     fields = ("symbol", "kind", "price", "label", "begins", "ends")

@@ -74,7 +74,8 @@ class SplitInline(admin.TabularInline):
     def seen(self, split: Split) -> str:
         """Return whether a price has confirmed it."""
         if split.confirmed_at:
-            at = date_format(timezone.localtime(split.confirmed_at), "DATETIME_FORMAT")
+            local = timezone.localtime(split.confirmed_at)
+            at = f"{date_format(local, 'DATETIME_FORMAT')} {local.tzname()}"
             if not split.price:
                 return gettext("confirmed by hand at %(at)s") % {"at": at}
             words = gettext("confirmed at %(at)s by the price %(price)s")

@@ -112,5 +112,5 @@ def listed(
 
 
 def written(at: datetime) -> str:
-    """Return a time of today, or another day with the time."""
-    return formats.clock_or_day(at, timezone.now())
+    """Return a time of today, or another day with the time, and the time zone."""
+    return f"{formats.clock_or_day(at, timezone.now())} {timezone.localtime(at).tzname()}"

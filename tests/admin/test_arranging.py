@@ -261,7 +261,7 @@ def test_a_change_of_another_is_named_and_nothing_entered_is_lost(alice: Client,
     response = tab.save("TSLA", META=1, NVDA=2, AMZN="remove")
     page = unescape(response.content.decode())
     assert "Not saved: this board was changed after you opened this page" in page
-    assert re.search(r"<li>bob, [^<]*: Added: INTC \(2\)\. Removed: NVDA\.</li>", page)
+    assert re.search(r"<li>bob, [^<]* UTC: Added: INTC \(2\)\. Removed: NVDA\.</li>", page)
     assert "No longer on this board: NVDA." in page
     assert "Other numbers: MSFT: 2 → 3." in page
     assert codes(shares) == ["AAPL", "INTC", "MSFT", "AMZN", "META"]

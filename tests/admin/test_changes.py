@@ -16,7 +16,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from quotes.live.missing import switch_off
-from quotes.models import Board, HistoryEntry, Override, Symbol, history
+from quotes.models import Board, BulkChange, HeldPrice, HistoryEntry, Override, Symbol, history
 from quotes.staff.bulk import Placing, Plan, Switch, Undo, carry_out
 from tests.groups import make_groups
 from tests.staff.test_history import CHANGES, all_changes, history_of
@@ -229,3 +229,37 @@ def test_many_changes_cost_no_query_each(admin_client: Client, edit: Edit, alice
                     admin_client.get(page)
                 counts.append(len(queries))
     assert counts[:4] == counts[4:]
+
+
+@pytest.mark.parametrize(
+    ("zone", "named", "time"), [("UTC", "UTC", "12:00"), ("Asia/Tokyo", "Asia/Tokyo", "21:00")]
+)
+def test_each_page_with_times_names_their_zone_once(
+    admin_client: Client, edit: Edit, settings: Any, zone: str, named: str, time: str
+):
+    settings.TIME_ZONE = zone
+    apple = share("AAPL")
+    edit(apple, "one")
+    ends = NOON + timedelta(hours=1)
+    note = Override.objects.create(symbol=apple, kind="note", label="x", begins=NOON, ends=ends)
+    held = {"provider": "yahoo", "currency": "USD", "last": "2", "outcome": "confirmed"}
+    price = HeldPrice.objects.create(symbol=apple, at=NOON, **held)
+    row = {"action": "switch_on", "by": "alice", "count": 1, "symbols": {}}
+    BulkChange.objects.create(**row)
+    for path in ("override/", f"override/{note.pk}/change/", "heldprice/", "bulkchange/"):
+        page = admin_client.get(f"/admin/quotes/{path}").content.decode()
+        assert page.count(f"Times are in {named}.") == 1, path
+    page = admin_client.get(f"/admin/quotes/heldprice/{price.pk}/change/").content.decode()
+    assert f"Times are in {named}." in page
+    assert f"{time}:00" in page
+    page = admin_client.get(f"/admin/quotes/symbol/{apple.pk}/history/").content.decode()
+    assert f"Time ({named})" in page
+    assert f"{time}:00" in page
+    assert "Times are in" not in admin_client.get("/admin/quotes/board/").content.decode()
+
+
+def test_a_day_is_one_of_the_zone(admin_client: Client, edit: Edit, settings: Any):
+    settings.TIME_ZONE = "Asia/Tokyo"
+    edit(share("AAPL"), "one", datetime(2026, 11, 30, 15, 30, tzinfo=UTC))
+    assert all_changes(admin_client, "?day=2026-11-30") == []
+    assert all_changes(admin_client, "?day=2026-12-01") == ["alice Symbol AAPL one"]

@@ -202,9 +202,7 @@ def test_many_prices_cost_no_query_each_and_few_words(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_deletion_reaches_the_feed_and_the_history(
-    alice: Client, hold: Callable[..., HeldPrice]
-):
+def test_a_deletion_reaches_the_feed_and_the_history(alice: Client, hold: Callable[..., HeldPrice]):
     now = timezone.now()
     by = {"decision": "reject", "decided_by": "bob", "decided_at": now, "outcome": "rejected"}
     rows = [hold(code, until=now + timedelta(hours=5), **by) for code in ("AAPL", "MSFT")]

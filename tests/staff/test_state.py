@@ -155,7 +155,7 @@ async def test_sources_that_fail_are_named_with_the_time(live_client: AsyncClien
     await until(lambda: live_parts.store.outages)
     page = (await live_client.get(HOME)).content.decode()
     at = formats.clock_or_day(since, timezone.now())
-    words = f"Prices from Coinbase unavailable since {at}"
+    words = f"Prices from Coinbase unavailable since {at} UTC"
     assert ("bad", words) in verdicts(page)
     assert ("good", "All providers work") not in verdicts(page)
 
@@ -167,7 +167,7 @@ async def test_prices_that_stopped_are_reported_with_the_time(
     await until(lambda: live_parts.store.stopped_at)
     page = (await live_client.get(HOME)).content.decode()
     at = formats.clock_or_day(live_parts.store.stopped_at, timezone.now())
-    words = f"Prices stopped at {at}"
+    words = f"Prices stopped at {at} UTC"
     assert ("bad", words) in verdicts(page)
     assert ("good", "All providers work") not in verdicts(page)
 
@@ -181,8 +181,8 @@ async def test_times_of_another_day_have_their_day(
     with translation.override("en"):  # a test before this one may have left another language
         written = formats.day_and_time(at, timezone.now())
     page = (await live_client.get(HOME)).content.decode()
-    assert ("bad", f"Prices stopped at {written}") in verdicts(page)
-    assert ("bad", f"Prices from Coinbase unavailable since {written}") in verdicts(page)
+    assert ("bad", f"Prices stopped at {written} UTC") in verdicts(page)
+    assert ("bad", f"Prices from Coinbase unavailable since {written} UTC") in verdicts(page)
 
 
 async def test_a_process_that_has_not_heard_the_feed_does_not_vouch_for_providers(
