@@ -410,7 +410,7 @@ def test_a_symbol_is_added_with_its_code_at_a_provider_and_its_board(alice: Clie
         # the form has a code for coinbase, which does not answer
         (["kraken", "coinbase"], True, True, ["Coinbase did not answer, so TSLA-USD was not"]),
         (["kraken"], True, True, ["has no price, because it has no code for a provider of this"]),
-        (["simulated"], False, True, ["is on no board. Add one"]),
+        (["simulated"], False, True, ["is on no board. <a href="]),
         (["kraken"], False, False, []),
     ],
 )
@@ -443,13 +443,22 @@ def test_a_saved_symbol_that_visitors_will_not_see_move_has_a_warning(
     found = [str(each) for each in response.context["messages"] if each.level_tag == "warning"]
     assert len(found) == len(warnings)
     assert all(warning in text for warning, text in zip(warnings, found, strict=True))
+    links = re.findall(r'<a href="([^"]+)#(\w+-group)">', " ".join(found))
+    if links:  # to the rows of the form that lack something
+        [(form, rows)] = links
+        assert f'id="{rows}"' in alice.get(form).content.decode()
+
+
+def test_a_code_may_be_typed_with_small_letters(alice: Client, listed: Board):
+    response = alice.post(f"{SYMBOLS}add/", symbol_form(code=" tsla  x "))
+    assert response.status_code == 302, errors(response)
+    assert Symbol.objects.filter(code="TSLA X").exists()
 
 
 @pytest.mark.parametrize(
     ("field", "given", "output"),
     [
-        ("code", "btc  usd", "Write “BTC USD” in place of “btc  usd”."),
-        ("code", "a,b", "“a,b” contains a comma, which separates the symbols in an address."),
+        ("code", "a,b", "“A,B” contains a comma, which separates the symbols in an address."),
         ("code", "A\u202eB", "contains an invisible character."),
         ("code", "\u3164", "contains an invisible character."),
         ("code", "\u0301A", "begins with a mark that needs a letter before it."),
@@ -1158,7 +1167,7 @@ def test_a_preview_states_what_a_merge_moves_and_why_one_is_refused(alice: Clien
     apple = Symbol.objects.get(code="AAPL")
     address = f"{SYMBOLS}{apple.pk}/merge/"
     page = alice.get(address, {"into": Symbol.objects.get(code="BTC-USD").pk}).content.decode()
-    assert "Symbols on the board 1 0" in text(page)
+    assert "Places on boards 1 0" in text(page)
     assert Symbol.objects.filter(code="AAPL").exists()
     assert "be merged into itself" in errors(alice.post(address, {"into": apple.pk}))
     gone = alice.post(address, {"into": 999_999})

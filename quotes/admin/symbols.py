@@ -10,16 +10,17 @@ from django.contrib import admin, messages
 from django.contrib.admin.actions import delete_selected
 from django.db.models import DecimalField, Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.http import content_disposition_header
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from quotes import catalogue, conf, formats, sessions
-from quotes.admin.aliases import AliasInline
+from quotes.admin.aliases import AliasInline, CodeField
 from quotes.admin.attention import AttentionFilter, on_no_board
 from quotes.admin.bulk import ChangesInBulk
 from quotes.admin.checking import check_page
@@ -53,6 +54,7 @@ class SymbolForm(MeanwhileForm):
     """A symbol, with what its exchange is for."""
 
     class Meta:
+        field_classes: ClassVar = {"code": CodeField}
         help_texts: ClassVar = {
             "exchange": _(
                 "It decides the market hours: NASDAQ, LSE, XETRA. If you leave this field empty, "
@@ -279,17 +281,25 @@ def hints(symbol: Symbol) -> list[str]:
     """Return what an active symbol lacks to have a price, and to be found by visitors."""
     if not symbol.active:
         return []
-    found, named, code = [], conf.get("PROVIDERS"), {"code": symbol.code}
+    found: list[str] = []
+    named, code = conf.get("PROVIDERS"), {"code": symbol.code}
     if not load_chain(symbol, named):
         lacks = gettext(
             "“%(code)s” has no price, because it has no code for a provider of this site "
-            "(%(providers)s). Add one."
+            "(%(providers)s)."
         )
-        found.append(lacks % {**code, "providers": ", ".join(named)})
+        text = lacks % {**code, "providers": ", ".join(named)}
+        found.append(with_link(text, symbol, "provider_symbols", gettext("Add a code")))
     if not sessions.knows(symbol.exchange, symbol.kind):
         found.append(without_hours(symbol))
     if not symbol.places.exists() and not filling.with_symbol(symbol):
-        found.append(
-            gettext("“%(code)s” is on no board. Add one, so that visitors find it.") % code
-        )
+        text = gettext("“%(code)s” is on no board.") % code
+        link = gettext("Add a board, so that visitors find it")
+        found.append(with_link(text, symbol, "places", link))
     return found
+
+
+def with_link(text: str, symbol: Symbol, rows: str, label: str) -> SafeString:
+    """Return a sentence with a link to some rows in the form of a symbol."""
+    form = reverse("admin:quotes_symbol_change", args=[symbol.pk])
+    return format_html('{} <a href="{}#{}-group">{}</a>', text, form, rows, label)

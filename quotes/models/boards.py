@@ -157,8 +157,8 @@ class BoardSymbol(models.Model):
 
     class Meta:
         ordering = ("position", "pk")
-        verbose_name = _("symbol on the board")
-        verbose_name_plural = _("symbols on the board")
+        verbose_name = _("place on a board")
+        verbose_name_plural = _("places on boards")
         constraints: ClassVar = [
             models.UniqueConstraint(
                 fields=["board", "symbol"],

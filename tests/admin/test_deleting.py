@@ -49,7 +49,7 @@ def test_the_symbols_of_a_large_board_are_counted_and_not_listed(
     board = list_symbols(count)
     with CaptureQueriesContext(connection) as queries:
         shown = text(admin_client.get(f"/admin/quotes/board/{board.pk}/delete/"))
-    assert f"Symbols on the board: {count}" in shown
+    assert f"Places on boards: {count}" in shown
     assert ("S001" in shown) is listed
     assert len(queries) < 15
     admin_client.post(f"/admin/quotes/board/{board.pk}/delete/", {"post": "yes"})

@@ -69,8 +69,8 @@ def test_a_merge_shows_what_moves_and_open_pages_follow(house: Site, staff: Page
     staff.keyboard.press("Enter")
     staff.get_by_role("button", name="Show what will move").press("Enter")
     parts = staff.get_by_role("row")
-    expect(parts.filter(has_text="Symbols on the board")).to_have_text(
-        re.compile(r"Symbols on the board\s*0\s*1")
+    expect(parts.filter(has_text="Places on boards")).to_have_text(
+        re.compile(r"Places on boards\s*0\s*1")
     )
     staff.get_by_role("button", name="Merge LTC-USD into BCH-USD").press("Enter")
     expect(staff.locator(".messagelist .success")).to_contain_text(

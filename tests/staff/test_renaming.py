@@ -155,9 +155,9 @@ def test_a_merged_symbol_gives_all_that_the_other_lacks(real: None, facebook: Sy
         "candles": (1, 1),
         "former codes": (1, 0),
         "last quotes": (1, 0),
+        "places on boards": (1, 1),
         "provider codes": (1, 0),
         "splits": (1, 0),
-        "symbols on the board": (1, 1),
     }
     Merger(facebook, meta).run()
     assert closes("META") == {0: 330, 1: 999, 2: 332}
