@@ -392,7 +392,7 @@ def no_symbol(code: str, not_found_at: datetime | None = None) -> Http404:
     """Return the error for a code that no active symbol has."""
     if not_found_at:
         day = date_format(timezone.localtime(not_found_at))
-        words = _("“%(code)s” has not been shown since %(day)s: no source has a price of it.")
+        words = _("“%(code)s” has not been shown since %(day)s: no provider has a price of it.")
         return Http404(words % {"code": code_of(code), "day": day})
     return Http404(_("There is no symbol “%(code)s”.") % {"code": code})
 

@@ -1034,7 +1034,7 @@ class TestNotes:
 def test_a_page_without_a_price_states_if_its_source_is_down(fragments: Fragments):
     store, at = fragments.store, fragments.store.clock()
     store.chains = {"^GSPC": ("yahoo",), "AAPL": ("yahoo",)}
-    assert "No source has sent a price" in fragments.paint("panel", "^GSPC", EN)
+    assert "No provider has sent a price" in fragments.paint("panel", "^GSPC", EN)
     assert store.fail({"yahoo": at}) == {"^GSPC"}
     assert store.fail({"yahoo": at}) == set()
     since = f"{localtime(at):%H:%M:%S}"
@@ -1043,7 +1043,7 @@ def test_a_page_without_a_price_states_if_its_source_is_down(fragments: Fragment
     german = f"Kurse von Yahoo Finance nicht verfügbar seit {since}"
     assert german in read(fragments.paint("panel", "^GSPC", DE))
     assert store.fail({}) == {"^GSPC"}
-    assert "No source has sent a price" in fragments.paint("panel", "^GSPC", EN)
+    assert "No provider has sent a price" in fragments.paint("panel", "^GSPC", EN)
 
 
 def test_an_opening_starts_the_clocks_again_whatever_pulse_its_page_had_last(

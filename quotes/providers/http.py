@@ -39,7 +39,7 @@ class Http(Provider):
 
     name = "http"
     title = "HTTP"
-    attribution = "Prices from this site’s own source"
+    attribution = "Prices provided by this site"
     poll_interval = 15.0
     plan = Plan(per_minute=60, batch=50)
 

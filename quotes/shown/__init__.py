@@ -63,7 +63,7 @@ ATTRIBUTIONS = (  # of our providers, which know nothing of Django
     gettext_noop("Data provided by CoinGecko (www.coingecko.com)"),
     gettext_noop("Prices from a database of this site"),
     gettext_noop("Prices by Finnhub"),
-    gettext_noop("Prices from this site’s own source"),
+    gettext_noop("Prices provided by this site"),
     gettext_noop("Prices by Kraken"),
     gettext_noop("SIMULATED prices, not a real market"),
     gettext_noop("Prices by Yahoo Finance, read unofficially, for personal use only"),
@@ -382,7 +382,7 @@ class Shown(dict[str, Any]):
         """The cause of a missing price: its provider is down, or no provider has sent one."""
         if self.state.outage is None:
             return gettext(
-                "No source has sent a price of this symbol. It appears here as soon as one does."
+                "No provider has sent a price of this symbol. It appears here as soon as one does."
             )
         name, since = self.state.outage
         title = gettext(provider_title(name, self.symbol.kind))

@@ -96,7 +96,7 @@ def states(folder: Path, template: Path) -> Iterator[Site]:
     """Run the site with every state of a row and with two sources that can't be reached."""
     paged = {"DJANGO_SETTINGS_MODULE": "tests.browser.paged"}
     with unreachable(folder, template, STATES, **paged) as running:
-        eventually(lambda: "2 sources" in running.get("/boards/all/"), "both sources are out")
+        eventually(lambda: "2 providers" in running.get("/boards/all/"), "both sources are out")
         yield running
 
 

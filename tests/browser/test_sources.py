@@ -159,7 +159,7 @@ def test_a_source_that_fails_is_named_once_and_nothing_moves_on_the_page(
         )
         assert note.count() == 1
         pulse = page.page.locator(".quotes-pulse")
-        expect(pulse.get_by_text("Source down")).to_be_visible()
+        expect(pulse.get_by_text("Provider down")).to_be_visible()
         expect(pulse.get_by_text("Live", exact=True)).to_be_hidden()
         assert page.rows() == rows
         assert page.value("BTC-USD") == value

@@ -96,7 +96,7 @@ class TestFigures:
     def test_what_is_unknown_is_left_out(self):
         shown = panel(figures=Figures(), low=Decimal(97), reference=None)
         assert (meters(shown), part(shown, "ranges"), part(shown, "periods")) == ([], "", "")
-        assert read(shown).partition("Key figures")[2] == " Source Yahoo Finance"
+        assert read(shown).partition("Key figures")[2] == " Provider Yahoo Finance"
 
     @pytest.mark.parametrize(
         ("kind", "opened", "stated"),
