@@ -22,7 +22,7 @@ def fill(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("quotes", "0028_adjusted_candles"),
+        ("quotes", "0030_places"),
     ]
 
     operations = [migrations.RunPython(leave_room, fill)]
