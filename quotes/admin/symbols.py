@@ -36,7 +36,8 @@ from quotes.admin.places import BoardsInline
 from quotes.admin.splits import SplitInline
 from quotes.codes import code_of
 from quotes.feed.chains import load_chain
-from quotes.models import Board, ProviderSymbol, Symbol
+from quotes.models import Board, HistoryEntry, ProviderSymbol, Symbol
+from quotes.models.history import record, user_of
 from quotes.providers import REGISTRY
 from quotes.staff import filling, renaming
 from quotes.staff.state import NOT_FOUND
@@ -226,6 +227,14 @@ class SymbolAdmin(ChangesInBulk, FindsSymbols, MovingList):
             self.message_user(request, answer.text, messages.WARNING)
         for hint in hints(form.instance) if formsets else ():  # not for each row of a list
             self.message_user(request, hint, messages.WARNING)
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
+        """Note the deletion of a symbol as Django does; that of many at once as one change."""
+        if len(queryset) == 1:
+            return super().log_deletions(request, queryset)
+        what = HistoryEntry.What.DELETED
+        rows = (HistoryEntry.of(each, what=what) for each in queryset)
+        return record(user_of(request.user), rows, HistoryEntry(what=what))
 
     @admin.display(description=_("last"))
     def last(self, symbol: Symbol) -> str:

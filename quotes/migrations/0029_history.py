@@ -19,7 +19,7 @@ class Migration(migrations.Migration):
                 ('at', models.DateTimeField(default=django.utils.timezone.now)),
                 ('role', models.CharField(choices=[('user', 'user'), ('command', 'command'), ('feed', 'the feed')], max_length=10)),
                 ('by', models.CharField(blank=True, max_length=150)),
-                ('what', models.CharField(choices=[('added', 'Added'), ('changed', 'Changed'), ('undone', 'Undone'), ('loaded', 'Loaded from a file'), ('renamed', 'Renamed from a file'), ('sized', 'Tick sizes of a provider'), ('switch_on', 'Switch on'), ('switch_off', 'Switch off'), ('put', 'Put on a board'), ('move', 'Move to a board'), ('remove', 'Remove from a board'), ('order', 'Order the providers')], max_length=20)),
+                ('what', models.CharField(choices=[('added', 'Added'), ('changed', 'Changed'), ('deleted', 'Deleted'), ('undone', 'Undone'), ('loaded', 'Loaded from a file'), ('renamed', 'Renamed from a file'), ('sized', 'Tick sizes of a provider'), ('switch_on', 'Switch on'), ('switch_off', 'Switch off'), ('put', 'Put on a board'), ('move', 'Move to a board'), ('remove', 'Remove from a board'), ('order', 'Order the providers')], max_length=20)),
                 ('reason', models.TextField(blank=True)),
                 ('values', models.JSONField(default=list)),
                 ('model', models.CharField(blank=True, max_length=30)),

@@ -38,6 +38,7 @@ class HistoryEntry(models.Model):
     class What(models.TextChoices):
         ADDED = "added", _("Added")
         CHANGED = "changed", _("Changed")
+        DELETED = "deleted", _("Deleted")
         # of many rows, beside the actions of bulk changes
         UNDONE = "undone", _("Undone")
         LOADED = "loaded", _("Loaded from a file")

@@ -197,7 +197,8 @@ def of_entry(entry: HistoryEntry) -> Line:
     values = "; ".join(map(from_to, entry.values))
     text = values or (entry.reason if entry.what == entry.What.CHANGED else f"{title(entry)}.")
     more = [entry.reason] if values and entry.reason else []
-    more += [title(entry.batch)] if entry.batch else []
+    if entry.batch and title(entry.batch) != title(entry):
+        more.append(title(entry.batch))
     place = names.get(entry.model), entry.key, entry.name
     return Line(entry.at, by, text, *place, "; ".join(more), entry.batch_id)
 

@@ -157,6 +157,19 @@ def change(chosen: Any, user: User) -> Any:
     return carry_out(chosen, rows, Plan.of(chosen, rows).seal, user)
 
 
+def test_the_deletion_of_many_symbols_is_one_line(admin_client: Client):
+    keys = [share(code).pk for code in ("AAPL", "MSFT", "NVDA")]
+    address = "/admin/quotes/symbol/"
+    delete = {"action": "delete_selected", "post": "yes"}
+    admin_client.post(address, {**delete, "_selected_action": keys[:1]})
+    admin_client.post(address, {**delete, "_selected_action": keys[1:]})
+    assert all_changes(admin_client) == [
+        "admin 2 symbols Deleted",
+        "admin Symbol AAPL Deleted.",
+    ]
+    assert all_changes(admin_client, "?symbol=nvda") == ["admin Symbol NVDA Deleted."]
+
+
 def test_an_undo_is_a_change_too(admin_client: Client, alice: User):
     share("AAPL")
     done = change(Switch(active=False, reason="Delisted"), alice)
