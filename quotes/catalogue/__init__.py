@@ -9,6 +9,7 @@ from pathlib import Path
 
 from quotes.catalogue.columns import PROVIDERS
 from quotes.catalogue.loading import STARTER_BOARDS, Outcome, load
+from quotes.catalogue.progress import Cancelled, Report, Step, in_parts
 from quotes.catalogue.reading import Catalogue, Entry, read
 from quotes.catalogue.sheet import Format, InvalidCatalogue
 from quotes.catalogue.writing import csv_of, json_of
@@ -17,12 +18,16 @@ __all__ = [
     "PROVIDERS",
     "STARTER",
     "STARTER_BOARDS",
+    "Cancelled",
     "Catalogue",
     "Entry",
     "Format",
     "InvalidCatalogue",
     "Outcome",
+    "Report",
+    "Step",
     "csv_of",
+    "in_parts",
     "json_of",
     "load",
     "read",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -11,13 +11,12 @@ from django.db.models import Q
 from django.db.models.signals import post_save
 from django.utils.translation import gettext_noop
 
+from quotes.catalogue.progress import AT_ONCE, Report, Step, in_parts, unseen
 from quotes.catalogue.reading import Entry
 from quotes.catalogue.sheet import InvalidCatalogue
 from quotes.models import Alias, Board, BoardSymbol, ProviderSymbol, Symbol
 from quotes.models.locks import begin_to_write, lock
 from quotes.models.symbols import WHY_OFF
-
-AT_ONCE = 500  # rows in a statement
 
 STARTER_BOARDS = {  # slug: title, kinds
     "crypto": (gettext_noop("Crypto"), ("crypto",)),
@@ -56,7 +55,9 @@ class Outcome:
         return f"line {self.line}: {self.code} {self.done}{placed}{filled}{renamed}"
 
 
-def load(entries: list[Entry], board: str = "", *, dry_run: bool = False) -> list[Outcome]:
+def load(
+    entries: list[Entry], board: str = "", *, dry_run: bool = False, report: Report = unseen
+) -> list[Outcome]:
     """Add and update symbols in one transaction, and put new ones at the end of a board.
 
     Nothing is deleted. A symbol that an operator switched off stays off, unless its row switches it
@@ -64,17 +65,19 @@ def load(entries: list[Entry], board: str = "", *, dry_run: bool = False) -> lis
     code means the symbol that had it. With `dry_run`, nothing is changed.
 
     Rows are written many at once, because 20,000 saves would lock SQLite for a quarter of a minute.
-    Raise InvalidCatalogue if another process added one of the symbols at the same time.
+    Raise InvalidCatalogue if another process added one of the symbols at the same time. Whatever
+    `report` raises is raised, and nothing is changed.
     """
     try:
         with transaction.atomic():
             begin_to_write()
             loading = Loading(board, [entry.symbol.code for entry in entries])
-            outcomes = [loading.take(entry) for entry in entries]
+            parts = in_parts(entries, Step.COMPARE, report)
+            outcomes = [loading.take(entry) for part in parts for entry in part]
             if dry_run:
                 transaction.set_rollback(True)
             else:
-                loading.write()
+                loading.write(report)
     except IntegrityError as error:
         words = "another process added symbols or boards at the same time: load the file again"
         raise InvalidCatalogue([words]) from error
@@ -152,37 +155,41 @@ class Loading:
                 changes.append(Changed(provider, before, code))
         return changes
 
-    def write(self) -> None:
+    def write(self, report: Report) -> None:
         """Write all that was noted, in some statements, and send the signals of saves."""
         new, updated = [*self.new.values()], [*self.updated.values()]
+        fields = {*self.fields, *WHY_OFF}
         for symbol in updated:
             symbol.forget_why_off()
-        Symbol.objects.bulk_create(new, batch_size=AT_ONCE)
-        _update_in_bulk(updated, ["id"], {*self.fields, *WHY_OFF})
-        codes = [*self.new_codes.values()]
-        _update_in_bulk(codes, ["symbol", "provider"], {"code"})
-        places = self.boards.new
-        BoardSymbol.objects.bulk_create(places, batch_size=AT_ONCE)
-        for row in (*new, *updated, *codes, *places):
-            _saved(row)
+        for part in in_parts([*new, *updated], Step.SYMBOLS, report):
+            known = [each for each in part if each.pk]
+            Symbol.objects.bulk_create([each for each in part if not each.pk])
+            _update_in_bulk(known, ["id"], fields)
+            _saved(part)
+        for codes in in_parts([*self.new_codes.values()], Step.CODES, report):
+            _update_in_bulk(codes, ["symbol", "provider"], {"code"})
+            _saved(codes)
+        for places in in_parts(self.boards.new, Step.PLACES, report):
+            BoardSymbol.objects.bulk_create(places)
+            _saved(places)
 
 
-def _update_in_bulk(rows: list[Any], unique: list[str], fields: Iterable[str]) -> None:
+def _update_in_bulk(rows: Sequence[Any], unique: list[str], fields: Iterable[str]) -> None:
     """Write rows into those that have the same unique fields, or add them."""
     if rows:
         rows[0]._meta.default_manager.bulk_create(
             rows,
-            batch_size=AT_ONCE,
             update_conflicts=True,
             unique_fields=unique,
             update_fields=sorted(fields),
         )
 
 
-def _saved(row: models.Model) -> None:
-    """Send the signal of a save, which a bulk write does not send: open pages follow it."""
+def _saved(rows: Iterable[models.Model]) -> None:
+    """Send the signals of saves, which a bulk write does not send: open pages follow them."""
     state = {"created": None, "raw": False, "using": DEFAULT_DB_ALIAS, "update_fields": None}
-    post_save.send(type(row), instance=row, **state)
+    for row in rows:
+        post_save.send(type(row), instance=row, **state)
 
 
 @dataclass(slots=True)

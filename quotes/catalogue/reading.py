@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from itertools import chain
 from typing import BinaryIO
 from unicodedata import normalize
 
@@ -15,6 +16,7 @@ from django.db import models
 from quotes.catalogue import decimals
 from quotes.catalogue.columns import NUMBERS, PROVIDERS, Columns, names
 from quotes.catalogue.objects import is_json, read_objects
+from quotes.catalogue.progress import Report, Step, in_parts, unseen
 from quotes.catalogue.sheet import Format, InvalidCatalogue, Row, read_text, sheet_of
 from quotes.codes import invisible
 from quotes.formats import counted
@@ -57,8 +59,11 @@ class Catalogue:
         return f"{self.format}, {counted(len(self.entries), 'row')}"
 
 
-def read(file: BinaryIO) -> Catalogue:
-    """Read and check a file; raise InvalidCatalogue with all errors and their line numbers."""
+def read(file: BinaryIO, report: Report = unseen) -> Catalogue:
+    """Read and check a file; raise InvalidCatalogue with all errors and their line numbers.
+
+    Whatever `report` raises is raised.
+    """
     text, encoding = read_text(file)
     as_json = is_json(text)
     sheet = read_objects(text, encoding) if as_json else sheet_of(text, encoding, names())
@@ -72,7 +77,7 @@ def read(file: BinaryIO) -> Catalogue:
     found = replace(sheet.format, mark=mark)
     # numbers between commas have a decimal point, unless one of them shows a comma
     point = "." if as_json or found.separator == "," else ""
-    entries, errors = _entries(rows, columns, mark or point)
+    entries, errors = _entries(rows, columns, mark or point, report)
     if errors:
         raise InvalidCatalogue(errors, found)
     return Catalogue(found, entries)
@@ -83,11 +88,13 @@ def _mark(rows: list[Row], columns: Columns) -> str:
     return decimals.mark_of(row.cell(place) for row in rows for place in numbers)
 
 
-def _entries(rows: list[Row], columns: Columns, mark: str) -> tuple[list[Entry], list[str]]:
+def _entries(
+    rows: list[Row], columns: Columns, mark: str, report: Report
+) -> tuple[list[Entry], list[str]]:
     entries: list[Entry] = []
     errors: list[str] = []
     lines: dict[str, int] = {}
-    for row in rows:
+    for row in chain.from_iterable(in_parts(rows, Step.READ, report)):
         found = []
         try:
             entries.append(_entry(row, columns, mark))

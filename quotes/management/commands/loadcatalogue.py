@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import ArgumentParser
 from collections import Counter
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from django.db import transaction
 
 from quotes import catalogue, sessions
 from quotes.formats import counted
+from quotes.management.terminal import INTERRUPTED, ProgressLine
 from quotes.models import Board, Symbol
 from quotes.models.history import command
 from quotes.staff.loading import keep_history
@@ -52,15 +55,28 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Check everything, then load everything."""
+        """Check everything, then load everything, unless CONTROL-C stops it."""
         if options["if_empty"] and Symbol.objects.exists():
             return
+        self.progress = ProgressLine(self.stderr)
+        self.committed: list[bool] = []
+        try:
+            self.run(**options)
+        except KeyboardInterrupt:
+            self.progress.clear()
+            done = "all of the file was loaded" if self.committed else "nothing was changed"
+            self.stderr.write(f"Stopped: {done}.")
+            sys.exit(INTERRUPTED)
+
+    def run(self, **options: Any) -> None:
+        """Check everything, then load everything."""
         path, board = options["file"], options["board"]
         found = self.read(path, board)
         if shown := path != catalogue.STARTER and options["verbosity"] > 0:
             self.stdout.write(f"{path.name}: {found}")
         entries = found.entries
         outcomes = self.load(entries, board, path.name, dry_run=options["dry_run"])
+        self.progress.clear()
         counts = Counter(outcome.done for outcome in outcomes)
         # symbols that were known, and are new on a board
         placed = sum(bool(outcome.board) and outcome.done != "added" for outcome in outcomes)
@@ -82,12 +98,18 @@ class Command(BaseCommand):
         """Load the rows; raise CommandError if another process was in the way."""
         try:
             with transaction.atomic():
-                outcomes = catalogue.load(entries, board, dry_run=dry_run)
+                if not dry_run:
+                    transaction.on_commit(partial(self.committed.append, True))
+                outcomes = catalogue.load(entries, board, dry_run=dry_run, report=self.report)
                 if not dry_run:
                     keep_history(outcomes, command("loadcatalogue"), file)
                 return outcomes
         except catalogue.InvalidCatalogue as error:
             raise CommandError(f"Nothing was changed: {error}") from error
+
+    def report(self, step: catalogue.Step, done: int, of: int) -> None:
+        """Show on a terminal how far the load is."""
+        self.progress.show(f"{step.label}: {done:,} of {counted(of, 'row')}")
 
     def warn_of_exchanges(self, symbols: Iterable[Symbol]) -> None:
         """Name the exchanges whose hours are not known: they may be misspelt."""
@@ -104,7 +126,7 @@ class Command(BaseCommand):
             if board:
                 Board(slug=board).clean_fields(exclude=["title"])
             with path.open("rb") as file:
-                return catalogue.read(file)
+                return catalogue.read(file, self.report)
         except ValidationError as error:
             raise CommandError(
                 f"Unexpected --board {board!r}, must be at most 50 letters, digits, - or _"
@@ -112,6 +134,7 @@ class Command(BaseCommand):
         except OSError as error:
             raise CommandError(f"Can't read {path}: {error.strerror}") from error
         except catalogue.InvalidCatalogue as error:
+            self.progress.clear()
             if error.format:
                 self.stdout.write(f"{path.name}: {error.format}")
             raise CommandError(
