@@ -1,5 +1,14 @@
 """The admin: symbols with their provider codes, boards, market days, overrides and held prices."""
 
-from quotes.admin import boards, bulk, changes, held_prices, market_days, overrides, symbols
+from quotes.admin import boards, bulk, changes, held_prices, loads, market_days, overrides, symbols
 
-__all__ = ["boards", "bulk", "changes", "held_prices", "market_days", "overrides", "symbols"]
+__all__ = [
+    "boards",
+    "bulk",
+    "changes",
+    "held_prices",
+    "loads",
+    "market_days",
+    "overrides",
+    "symbols",
+]

@@ -1,31 +1,35 @@
-"""The page of the admin that loads symbols from a file, after a look at what would change."""
+"""The pages of the admin that load symbols from a file, after a look at what would change."""
 
 from __future__ import annotations
 
-from collections import Counter
-from hashlib import sha256
+from functools import partial
 from io import BytesIO
 from typing import Any
 
 from django import forms
+from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
+from django.db import OperationalError, transaction
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
-from django.utils.translation import gettext, ngettext
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views import View
 
 from quotes import catalogue
-from quotes.catalogue import Catalogue, InvalidCatalogue, Outcome
+from quotes.admin.loads import address, may_load
+from quotes.admin.outcomes import DONE, counted, described, in_words, seal, texts
+from quotes.catalogue import InvalidCatalogue, Step
 from quotes.catalogue.sheet import MAX_BYTES
-from quotes.models import Board, Symbol, Upload
+from quotes.models import Board, Load, Symbol, Upload
 from quotes.models.history import user_of
-from quotes.staff.history import from_to
-from quotes.staff.loading import keep_history, values
+from quotes.staff import loading
+from quotes.staff.loading import Busy, Run
+from quotes.staff.outcomes import keep_history
 
-MAX_SHOWN = 500  # rows of the file
-DONE = {"added": _("added"), "updated": _("updated"), "unchanged": _("unchanged")}
+State = Load.State
+BUSY = _("Another file is being loaded. Wait for its end, then load this one.")
 
 
 class LoadForm(forms.Form):
@@ -49,26 +53,20 @@ class LoadForm(forms.Form):
         help_text=_("Symbols that are not on it yet are put at its end."),
     )
 
-    def __init__(self, user: Any, *args: Any) -> None:
-        super().__init__(*args)
+    def __init__(self, user: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         self.by = user.get_username()
         self.upload: Upload | None = None
         self.seen = ""  # the seal of the preview of this file
-        self.found: Catalogue | None = None
 
     def clean(self) -> None:
-        """Read the file and keep it; add all errors in it."""
-        super().clean()
-        if "file" not in self.errors and self._take() and self.upload:
-            try:
-                self.found = catalogue.read(BytesIO(self.upload.content))
-            except InvalidCatalogue as error:
-                self.forget()
-                self.add_error("file", error.shown)
-
-    def _take(self) -> bool:
         """Keep the file of this request, or find the one of the preview."""
+        super().clean()
+        if "file" in self.errors:
+            return
         given, key = self.cleaned_data.get("file"), self.cleaned_data.get("kept")
+        if given and "load" in self.data and loading.loading():
+            raise forms.ValidationError(BUSY)  # without keeping it, for which SQLite would wait
         if given:
             content = given.read(MAX_BYTES + 1)  # one more, which is refused
             self.upload = Upload.keep(self.by, given.name, content)
@@ -78,99 +76,186 @@ class LoadForm(forms.Form):
         if self.upload is None:
             gone = _("The file is no longer kept. Choose it again.")
             self.add_error("file", gone if key else _("Choose a file."))
-        return self.upload is not None
 
-    def forget(self) -> None:
-        """Delete the kept file."""
-        if self.upload:
-            self.upload.delete()
-        self.upload = None
+    @property
+    def slug(self) -> str:
+        """The chosen board; empty for the board of each kind."""
+        board = self.cleaned_data["board"]
+        return board.slug if board else ""
 
 
-class LoadView(View):
-    """Choose a file, see what would be done with each row, and load it."""
+class LoadPage(View):
+    """A page for users that may load files."""
 
     model_admin: Any = None
 
     def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         """Refuse users that may not add and change symbols one by one, or add boards."""
         super().setup(request, *args, **kwargs)
-        rights = ("quotes.add_symbol", "quotes.change_symbol", "quotes.add_board")
-        if not request.user.has_perms(rights):
+        if not may_load(request.user):
             raise PermissionDenied
 
-    def get(self, request: HttpRequest) -> HttpResponse:
-        """Show the form."""
-        return self._page(request, LoadForm(request.user))
-
-    def post(self, request: HttpRequest) -> HttpResponse:
-        """Load the file, or show what that would do."""
-        form = LoadForm(request.user, request.POST, request.FILES)
-        if not form.is_valid() or form.found is None:
-            return self._page(request, form)
-        board, loads = form.cleaned_data["board"], "load" in request.POST
-        slug = board.slug if board else ""
-        try:
-            with transaction.atomic():
-                outcomes = catalogue.load(form.found.entries, slug, dry_run=not loads)
-                if form.seen and loads and form.seen != seal(outcomes):
-                    transaction.set_rollback(True)
-                    loads = False
-                    form.add_error(None, _("Other values would change now. Look again, then load."))
-                if loads and form.upload:
-                    keep_history(outcomes, user_of(request.user), form.upload.name)
-        except InvalidCatalogue as error:
-            form.add_error("file", error.shown)
-            return self._page(request, form)
-        if loads:
-            form.forget()
-        return self._page(request, form, outcomes, loaded=loads)
-
-    def _page(
-        self,
-        request: HttpRequest,
-        form: LoadForm,
-        outcomes: list[Outcome] | None = None,
-        *,
-        loaded: bool = False,
+    def page(
+        self, request: HttpRequest, template: str, form: LoadForm, **more: Any
     ) -> HttpResponse:
-        changing = [
-            each for each in outcomes or () if each.done != "unchanged" or each.board or each.filled
-        ]
+        """Return a page."""
         context = {
             **self.model_admin.admin_site.each_context(request),
             "title": gettext("Load symbols from a file"),
             "opts": Symbol._meta,
             "form": form,
             "media": self.model_admin.media + form.media,
-            "loaded": loaded,
             "upload": form.upload,
-            "summary": "" if outcomes is None else in_words(outcomes),
-            "format": str(form.found.format) if form.found else "",
-            "seal": seal(outcomes) if outcomes else "",
-            "outcomes": [(each, DONE[each.done], texts(each)) for each in changing[:MAX_SHOWN]],
-            "left_out": max(0, len(changing) - MAX_SHOWN),
+            "seal": form.seen,
         }
-        return render(request, "quotes/admin/load.html", context)
+        return render(request, template, {**context, **more})
 
 
-def seal(outcomes: list[Outcome]) -> str:
-    """Return what differs if a load would do something else than its preview has shown."""
-    done = [(each.code, each.done, each.changes, each.board, each.filled) for each in outcomes]
-    return sha256(repr(done).encode()).hexdigest()
+class LoadView(LoadPage):
+    """Choose a file, and load it or see what would be done with each row."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        """Show the form."""
+        return self._form(request, LoadForm(request.user))
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        """Begin to load the file, or to compare it, and lead to what comes of it."""
+        form = LoadForm(request.user, request.POST, request.FILES)
+        if form.is_valid() and form.upload:
+            work = partial(work_on, content=bytes(form.upload.content), user=request.user)
+            chosen = {"by": form.by, "name": form.upload.name, "board": form.slug}
+            chosen |= {"upload": form.upload, "seal": form.seen}
+            is_preview = "load" not in request.POST
+            try:
+                return redirect(address(loading.begin(work, is_preview=is_preview, **chosen)))
+            except Busy:
+                form.add_error(None, BUSY)
+        return self._form(request, form)
+
+    def _form(self, request: HttpRequest, form: LoadForm) -> HttpResponse:
+        return self.page(request, "quotes/admin/load.html", form, other=loading.loading())
 
 
-def in_words(outcomes: list[Outcome]) -> str:
-    """Return how many rows were added, updated and unchanged, and how many symbols were placed."""
-    done = Counter(each.done for each in outcomes)
-    placed = sum(bool(each.board) and each.done != "added" for each in outcomes)
-    words = [f"{done[each]} {title}" for each, title in DONE.items()]
-    if placed:
-        words.append(ngettext("%d put on a board", "%d put on a board", placed) % placed)
-    rows = ngettext("%d row", "%d rows", len(outcomes)) % len(outcomes)
-    return f"{rows}: {', '.join(words)}"
+def work_on(run: Run, content: bytes, user: Any) -> None:
+    """Load the file of a run, or find what that would do."""
+    load = run.load
+    try:
+        found = catalogue.read(BytesIO(content), run.report)
+    except InvalidCatalogue:
+        forget_file(load)
+        raise
+    with transaction.atomic():
+        outcomes = catalogue.load(
+            found.entries, load.board, dry_run=load.is_preview, report=run.report
+        )
+        differs = bool(load.seal) and load.seal != seal(outcomes)
+        result = {"seal": seal(outcomes), "counts": counted(outcomes)}
+        result["report"] = {"format": str(found.format), **described(outcomes)}
+        if load.is_preview:
+            run.end(State.SHOWN, **result)
+        elif differs:
+            transaction.set_rollback(True)
+        else:
+            keep_history(outcomes, user_of(user), load.name, run.report)
+            forget_file(load)
+            run.end(State.DONE, **result)
+    if differs:
+        run.end(State.REFUSED, **result)
 
 
-def texts(outcome: Outcome) -> list[str]:
-    """Return what a row changes, in words."""
-    return list(map(from_to, values(outcome)))
+def forget_file(load: Load) -> None:
+    """Delete the kept file of a load."""
+    if load.upload:
+        load.upload.delete()
+
+
+class LoadedView(LoadPage):
+    """How far a load is, and what came of it. Another request cancels it."""
+
+    def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        """Find the load; nobody sees previews of others."""
+        super().setup(request, *args, **kwargs)
+        self.by = request.user.get_username()
+        mine = Q(by=self.by) | Q(is_preview=False)
+        self.load = get_object_or_404(Load, mine, pk=kwargs["pk"])
+
+    def get(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Show the progress, or the result. A page that shows the progress loads itself again."""
+        load = loading.settled(self.load)
+        form = LoadForm(
+            request.user, initial={"board": Board.objects.filter(slug=load.board).first()}
+        )
+        if load.state == State.RUNNING:
+            return self.page(request, "quotes/admin/load_progress.html", form, **progress(load))
+        if "HX-Request" in request.headers:
+            return HttpResponse(headers={"HX-Refresh": "true"})
+        if load.upload_id:
+            form.upload, form.seen = Upload.of(self.by, load.upload_id), load.seal
+        return self.page(request, "quotes/admin/load.html", form, **result(load))
+
+    def post(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Cancel the load, unless it has ended."""
+        try:
+            load = loading.cancel(loading.settled(self.load), self.by)
+        except OperationalError:
+            busy = gettext("The database is busy. Cancel again in some seconds.")
+            messages.error(request, busy)
+        else:
+            if load.state == State.DONE:
+                late = gettext("It is too late to cancel: “%(file)s” is loaded.") % {"file": load}
+                messages.warning(request, late)
+        return redirect(address(self.load))
+
+
+def progress(load: Load) -> dict[str, Any]:
+    """Return what the page of a load that is in progress shows."""
+    steps = Step.COMPARE if load.is_preview else Step.HISTORY
+    part = load.done / load.of if load.of else 0
+    return {
+        "load": load,
+        "step": Step(load.step),
+        "steps": int(steps),
+        "percent": int(100 * (load.step - 1 + part) / steps),
+    }
+
+
+def result(load: Load) -> dict[str, Any]:
+    """Return what the page of a load that has ended shows."""
+    rows = load.report.get("rows", ())
+    return {
+        "load": load,
+        "loaded": load.state == State.DONE,
+        "why_not": why_not(load),
+        "errors": load.report.get("errors", ()),
+        "summary": in_words(load.counts) if load.counts else "",
+        "format": load.report.get("format", ""),
+        "outcomes": [
+            (line, code, DONE[done], texts(changed), board, filled)
+            for line, code, done, changed, board, filled in rows
+        ],
+        "left_out": load.report.get("left_out", 0),
+    }
+
+
+def why_not(load: Load) -> str:
+    """Return why a file was not loaded, or ""."""
+    named = {"file": load, "user": load.cancelled_by}
+    if load.state == State.CANCELLED:
+        words = gettext("%(user)s cancelled “%(file)s”. Nothing was changed.")
+    elif load.state == State.LOST:
+        words = gettext(
+            "“%(file)s” has no result, because the server that worked on it ended. Nothing was "
+            "changed. Try again."
+        )
+    elif load.state == State.FAILED:
+        words = gettext(
+            "An unexpected error ended “%(file)s”. Nothing was changed. The log of the server has "
+            "the error."
+        )
+    elif load.state == State.REFUSED and load.counts:
+        words = gettext("Other values would change now. Look again, then load.")
+    elif load.state == State.REFUSED:
+        words = gettext("“%(file)s” can't be loaded. Nothing was changed.")
+    else:
+        return ""
+    return words % named

@@ -9,6 +9,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.actions import delete_selected
 from django.db.models import DecimalField, Prefetch, QuerySet
+from django.db.transaction import non_atomic_requests
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
@@ -28,7 +29,7 @@ from quotes.admin.codes import CodeRows, ProviderSymbolInline, given_codes
 from quotes.admin.contradictions import fixed, without_hours
 from quotes.admin.filling import on_board
 from quotes.admin.find import FindsSymbols
-from quotes.admin.loading import LoadView
+from quotes.admin.loading import LoadedView, LoadView
 from quotes.admin.meanwhile import MeanwhileForm
 from quotes.admin.merging import MergeView
 from quotes.admin.moving import MovingList
@@ -200,10 +201,15 @@ class SymbolAdmin(ChangesInBulk, FindsSymbols, MovingList):
     def get_urls(self) -> list[URLPattern]:
         """Return the addresses of Django's pages, and of those to merge a symbol or load a file."""
         merge = self.admin_site.admin_view(MergeView.as_view(model_admin=self))
-        load = self.admin_site.admin_view(LoadView.as_view(model_admin=self))
+        # a load commits by itself, also in a site with a transaction for each request
+        load, loaded = (
+            non_atomic_requests(self.admin_site.admin_view(view.as_view(model_admin=self)))
+            for view in (LoadView, LoadedView)
+        )
         own = [
             path("<int:pk>/merge/", merge, name="quotes_symbol_merge"),
             path("load/", load, name="quotes_symbol_load"),
+            path("load/<int:pk>/", loaded, name="quotes_symbol_loaded"),
         ]
         return own + super().get_urls()
 

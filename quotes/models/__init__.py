@@ -6,6 +6,7 @@ from quotes.models.candles import Candle, CandleSpan, with_its_symbol
 from quotes.models.feed import Change, FeedLease, ProviderUse
 from quotes.models.history import HistoryEntry
 from quotes.models.instruments import Instrument, InstrumentList, InstrumentTerm
+from quotes.models.loads import Load
 from quotes.models.markets import MarketDay, venue_choices
 from quotes.models.prices import HeldPrice, LastQuote, Override
 from quotes.models.symbols import Alias, ProviderSymbol, Split, Symbol
@@ -26,6 +27,7 @@ __all__ = [
     "InstrumentList",
     "InstrumentTerm",
     "LastQuote",
+    "Load",
     "MarketDay",
     "Override",
     "ProviderSymbol",

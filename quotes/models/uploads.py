@@ -35,4 +35,5 @@ class Upload(models.Model):
     @classmethod
     def of(cls, by: str, key: int) -> Upload | None:
         """Return the file of an operator, unless it is too old, or was replaced by another one."""
-        return cls.objects.filter(by=by, pk=key, at__gt=timezone.now() - KEPT).first()
+        kept = cls.objects.filter(by=by, pk=key, at__gt=timezone.now() - KEPT)
+        return kept.defer("content").first()

@@ -372,7 +372,7 @@ def test_a_file_names_the_rows_that_were_not_placed(alice: Client, shares: Board
     board, rows = by_rule(shares), HEADER + "TSLA,Tesla,stock,NASDAQ,USD\n"
     file = SimpleUploadedFile("rows.csv", rows.encode())
     given = {"file": file, "board": board.pk, "look": "1"}
-    page = text(alice.post("/admin/quotes/symbol/load/", given))
+    page = text(alice.post("/admin/quotes/symbol/load/", given, follow=True))
     assert "not put on shares, which fills itself" in page
     path = tmp_path / "rows.csv"
     path.write_text(rows)

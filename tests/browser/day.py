@@ -107,7 +107,7 @@ class Day:
         self.go("symbol/load/")
         self.send(COLUMNS + WRONG)
         self.press("Load")
-        expect(self.desk.locator(".errorlist, .errornote").first).to_contain_text("line 4")
+        expect(self.desk.locator(".errorlist")).to_contain_text("line 4")
         expect(self.found.row("DOGE-USD")).to_have_count(0)
         with self.task("How do I load symbols?"):
             self.section("Symbols")

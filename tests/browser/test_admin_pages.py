@@ -37,7 +37,8 @@ from django.utils import timezone
 from django.contrib.auth import get_user_model
 from quotes.live.missing import switch_off
 from quotes.staff.bulk import Plan, Switch, carry_out
-from quotes.models import Board, HeldPrice, HistoryEntry, MarketDay, Override, Symbol
+from quotes.staff.loading import settled
+from quotes.models import Board, HeldPrice, HistoryEntry, Load, MarketDay, Override, Symbol
 kept = ("BTC-USD", "ETH-USD", "SHIB-USD", "AAPL", "MSFT")
 Symbol.objects.exclude(code__in=kept).delete()
 bitcoin = Symbol.objects.get(code="BTC-USD")
@@ -60,6 +61,15 @@ rows["batch"] = HistoryEntry.objects.filter(model="").latest("pk")
 ruled = {"filling": "rises", "number": 5, "kinds": ["crypto"]}
 rule = Board.objects.create(slug="rises", title="Rises", position=9, **ruled)
 rows |= {"override": note, "rule": rule, "lost": Symbol.objects.get(code="SHIB-USD")}
+file = {"name": "shares.csv", "by": "alice", "holder": "elsewhere:7", "step": 3, "of": 20_000}
+rows["silent"] = Load.objects.create(seen_at=timezone.now() - timedelta(days=1), **file)
+settled(rows["silent"])
+changed = ["name", "Apple", "Apple Inc."]
+report = {"format": "UTF-8", "rows": [[2, "AAPL", "updated", [changed], "stock-market", ""]]}
+counts = {"updated": 1, "placed": 1}
+file |= {"report": report, "counts": counts, "ended_at": timezone.now()}
+rows["loaded"] = Load.objects.create(state="done", **file)
+rows["loading"] = Load.objects.create(done=500, seen_at=ends, **file)
 print(json.dumps({name: row.pk for name, row in {**rows, "marketday": day}.items()}))
 """
 PAGES = {
@@ -79,6 +89,10 @@ PAGES = {
     "symbols of a board by rule": f"{QUOTES}/board/{{rule}}/symbols/",
     "symbol that was not found": f"{QUOTES}/symbol/{{lost}}/change/",
     "load": f"{QUOTES}/symbol/load/",
+    "load in progress": f"{QUOTES}/symbol/load/{{loading}}/",
+    "report of a load": f"{QUOTES}/symbol/load/{{loaded}}/",
+    "load without a result": f"{QUOTES}/symbol/load/{{silent}}/",
+    "recent loads": f"{QUOTES}/load/",
     "merge": f"{QUOTES}/symbol/{{symbol}}/merge/",
     "merge to confirm": f"{QUOTES}/symbol/{{symbol}}/merge/?into={{lost}}",
     "bulk changes": f"{QUOTES}/bulkchange/",

@@ -19,7 +19,7 @@ from quotes.formats import counted
 from quotes.management.terminal import INTERRUPTED, ProgressLine
 from quotes.models import Board, Symbol
 from quotes.models.history import command
-from quotes.staff.loading import keep_history
+from quotes.staff.outcomes import keep_history
 
 
 class Command(BaseCommand):
@@ -102,7 +102,7 @@ class Command(BaseCommand):
                     transaction.on_commit(partial(self.committed.append, True))
                 outcomes = catalogue.load(entries, board, dry_run=dry_run, report=self.report)
                 if not dry_run:
-                    keep_history(outcomes, command("loadcatalogue"), file)
+                    keep_history(outcomes, command("loadcatalogue"), file, self.report)
                 return outcomes
         except catalogue.InvalidCatalogue as error:
             raise CommandError(f"Nothing was changed: {error}") from error

@@ -1,0 +1,63 @@
+"""What a load does with each row of a file: on a page, and as a seal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from hashlib import sha256
+from typing import Any
+
+from django.utils.formats import number_format
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from quotes.catalogue import Outcome
+from quotes.staff.history import from_to
+from quotes.staff.outcomes import values
+from quotes.staff.words import Values
+
+MAX_SHOWN = 500  # rows of the file
+DONE = {"added": _("added"), "updated": _("updated"), "unchanged": _("unchanged")}
+
+
+def seal(outcomes: list[Outcome]) -> str:
+    """Return what differs if a load would do something else than its preview has shown."""
+    done = [(each.code, each.done, each.changes, each.board, each.filled) for each in outcomes]
+    return sha256(repr(done).encode()).hexdigest()
+
+
+def counted(outcomes: list[Outcome]) -> dict[str, int]:
+    """Return the numbers of rows by what was done with them."""
+    placed = sum(bool(each.board) and each.done != "added" for each in outcomes)
+    return {**Counter(each.done for each in outcomes), "placed": placed}
+
+
+def in_words(counts: dict[str, int]) -> str:
+    """Return how many rows were added, updated and unchanged, and how many symbols were placed."""
+    done = {each: counts.get(each, 0) for each in DONE}
+    words = [f"{grouped(done[each])} {title}" for each, title in DONE.items()]
+    if placed := counts.get("placed", 0):
+        put = ngettext("%(n)s put on a board", "%(n)s put on a board", placed)
+        words.append(put % {"n": grouped(placed)})
+    total = sum(done.values())
+    rows = ngettext("%(n)s row", "%(n)s rows", total) % {"n": grouped(total)}
+    return f"{rows}: {', '.join(words)}"
+
+
+def grouped(number: int) -> str:
+    """Return a number as the reader writes it: 20,000."""
+    return number_format(number, force_grouping=True)
+
+
+def described(outcomes: list[Outcome]) -> dict[str, Any]:
+    """Return the rows that change something, as a page shows them in any language."""
+    changing = [each for each in outcomes if each.done != "unchanged" or each.board or each.filled]
+    rows = [
+        [each.line, each.code, each.done, values(each), each.board, each.filled]
+        for each in changing[:MAX_SHOWN]
+    ]
+    return {"rows": rows, "left_out": max(0, len(changing) - MAX_SHOWN)}
+
+
+def texts(changed: Values) -> list[str]:
+    """Return what a row changes, in words."""
+    return list(map(from_to, changed))

@@ -1,0 +1,47 @@
+"""The history of symbols and boards that a file has changed."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from django.db.models import CharField
+from django.utils.translation import gettext, override
+
+from quotes.catalogue import Outcome, Report, Step, in_parts
+from quotes.models import Board, HistoryEntry, Symbol
+from quotes.models.history import MAX_NAME, By, record
+from quotes.staff.words import Values, listed, written
+
+What = HistoryEntry.What
+with override(None):  # as Django does: labels are translated when they are read
+    OF_SYMBOLS = {each.name: str(each.verbose_name) for each in Symbol._meta.fields}
+
+
+def values(outcome: Outcome) -> Values:
+    """Return what a row changes: each label, with the value before and after."""
+    found = []
+    for name, before, after in outcome.changes if outcome.done == "updated" else ():
+        label = OF_SYMBOLS.get(name, name)  # or a provider, of which this is the code
+        field: Any = Symbol._meta.get_field(name) if name in OF_SYMBOLS else CharField()
+        shown = field.formfield()
+        found.append([label, written(shown, before), written(shown, after)])
+    return found
+
+
+def keep_history(outcomes: Sequence[Outcome], by: By, file: str, report: Report) -> None:
+    """Write into the history of each symbol and board what a file did with it."""
+    placed: dict[str, list[str]] = defaultdict(list)
+    entries = []
+    for part in in_parts(outcomes, Step.HISTORY, report):
+        for each in part:
+            if each.done != "unchanged":
+                what = What.ADDED if each.done == "added" else What.CHANGED
+                entries.append(HistoryEntry.of(each.symbol, values(each), what))
+            if each.board:
+                placed[each.board].append(each.symbol.code)
+    for board in Board.objects.filter(slug__in=placed):
+        words = gettext("Added: %(codes)s.") % {"codes": listed(placed[board.slug])}
+        entries.append(HistoryEntry.of(board, reason=words))
+    record(by, entries, HistoryEntry(what=What.LOADED, reason=file[:MAX_NAME]))
