@@ -29,7 +29,6 @@ from quotes.providers.kit.errors import ProviderError
 from quotes.quote.values import loads
 
 MAX_BYTES = 2**20  # of one frame
-MAX_QUEUE = 1000  # frames before a backlog; pausing the connection after each few costs time
 REST_EVERY = 0.02  # seconds of work, after which a backlog reads what has arrived
 DRAIN_ROUNDS = 50  # each reads up to 256 KB
 MAX_UNREADABLE = 5  # frames in a row
@@ -72,7 +71,6 @@ class Socket:
                 close_timeout=1,
                 ping_interval=None,
                 max_size=MAX_BYTES,
-                max_queue=16 if self.backlog is None else MAX_QUEUE,
                 compression=None,
                 proxy=None,
                 user_agent_header=AGENT,
