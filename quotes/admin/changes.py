@@ -22,12 +22,12 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from quotes.admin.history import UNTIL, moment, page
+from quotes.admin.history import UNTIL, moment, page, visible
 from quotes.admin.lists import MAX_SEARCH, ListAdmin
 from quotes.codes import code_of
-from quotes.models import HistoryEntry, InstrumentList, Symbol
+from quotes.models import HistoryEntry, Symbol
 from quotes.models.history import FEED, By
-from quotes.staff.history import MODELS, PAGE, Role, Wanted, newest, of_entry, of_symbols
+from quotes.staff.history import PAGE, Role, Wanted, newest, of_entry, of_symbols
 
 MAX_FOUND = 20  # symbols whose code begins with a text
 
@@ -112,7 +112,7 @@ class HistoryEntryAdmin(ListAdmin):
         """Return a page of the changes that are chosen, the newest first."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        form = ChangesForm(self._models(request), request.GET or None)
+        form = ChangesForm(visible(request), request.GET or None)
         before = moment(request.GET.get(UNTIL, ""))
         shown = page(newest(form.wanted(before)))
         more = {"title": gettext("All changes"), "form": form, "before": before}
@@ -126,7 +126,7 @@ class HistoryEntryAdmin(ListAdmin):
             raise PermissionDenied
         key = int(object_id) if object_id.isdecimal() and len(object_id) < 19 else 0
         batch = get_object_or_404(HistoryEntry, pk=key, model="")
-        allowed = [model._meta.model_name for model in self._models(request)]
+        allowed = [model._meta.model_name for model in visible(request)]
         parts = batch.parts.filter(model__in=allowed).select_related(None).order_by("name", "pk")
         found = Paginator(parts, PAGE * 2).get_page(request.GET.get("page"))
         lines = [of_entry(each) for each in found]
@@ -138,17 +138,6 @@ class HistoryEntryAdmin(ListAdmin):
         known = self.admin_site.each_context(request)
         own = {"opts": self.opts, "media": self.media}
         return TemplateResponse(request, template, known | own | context)
-
-    def _models(self, request: HttpRequest) -> list[type[Model]]:
-        """Return the models whose rows a user may see. The lists have no rights of their own."""
-        user: Any = request.user
-        return [
-            model
-            for model in MODELS
-            if model is InstrumentList
-            or user.has_perm(f"quotes.view_{model._meta.model_name}")
-            or user.has_perm(f"quotes.change_{model._meta.model_name}")
-        ]
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Return whether somebody may see symbols."""

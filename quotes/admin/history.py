@@ -15,7 +15,7 @@ from django.utils import timezone, translation
 
 from quotes.models import InstrumentList, Split, Symbol
 from quotes.staff import history
-from quotes.staff.history import PAGE, Line
+from quotes.staff.history import MODELS, PAGE, Line
 from quotes.staff.words import Values, written
 
 UNTIL = "until"  # the parameter of a page: all of its lines are older
@@ -54,8 +54,22 @@ class KeepsHistory(admin.ModelAdmin):
             row = context["object"]
             before = moment(request.GET.get(UNTIL, ""))
             own = {"own": not isinstance(row, Symbol), "before": before, "media": self.media}
-            context |= page(history.of_row(row, before), row) | own
+            context |= page(history.of_row(row, before, visible(request)), row) | own
         return response
+
+
+def visible(request: HttpRequest) -> list[type[Model]]:
+    """Return the models whose rows a user may see. Lists of instruments need no right."""
+    user: Any = request.user
+    return [
+        model
+        for model in MODELS
+        if model is InstrumentList
+        or any(
+            user.has_perm(f"quotes.{action}_{model._meta.model_name}")
+            for action in ("view", "change")
+        )
+    ]
 
 
 def moment(text: str) -> datetime | None:

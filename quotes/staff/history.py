@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -102,11 +102,14 @@ class Wanted:
         return rows.order_by(f"-{order}")[: PAGE + SAME_MOMENT]
 
 
-def of_row(row: Model, until: datetime | None = None) -> list[Line]:
-    """Return what changed of a row; of a symbol also what the feed and overrides did with it."""
+def of_row(
+    row: Model, until: datetime | None = None, beside: Collection[type[Model]] = MODELS
+) -> list[Line]:
+    """Return what changed of a row; of a symbol also what is known from these models beside it."""
     if not isinstance(row, Symbol):
         return newest(Wanted([type(row)], row=row, until=until))
-    return newest(of_symbols(Wanted(OF_SYMBOLS, until=until), [row]))
+    models = [each for each in beside if each in OF_SYMBOLS]
+    return newest(of_symbols(Wanted(models, until=until), [row]))
 
 
 def of_symbols(wanted: Wanted, symbols: Collection[Symbol], *codes: str) -> Wanted:
@@ -114,9 +117,7 @@ def of_symbols(wanted: Wanted, symbols: Collection[Symbol], *codes: str) -> Want
     keys = [each.pk for each in symbols]
     former = Alias.objects.filter(symbol__in=keys).values_list("code", flat=True)
     known = {*codes, *former, *(each.code for each in symbols)}
-    return Wanted(
-        wanted.models, wanted.by, keys, sorted(known), since=wanted.since, until=wanted.until
-    )
+    return replace(wanted, symbols=keys, codes=sorted(known))
 
 
 def newest(wanted: Wanted) -> list[Line]:

@@ -191,10 +191,11 @@ def test_users_see_the_changes_of_what_they_may_see(edit: Edit):
         "alice Symbol AAPL one",
         "alice Override AAPL: Fork two",
     }
-    assert set(all_changes(bob)) == expected
+    assert set(all_changes(bob)) == set(history_of(bob, apple)) == expected
     group = Group.objects.get(name="Quotes viewer")
     group.permissions.remove(group.permissions.get(codename="view_override"))
     assert all_changes(bob) == ["alice Symbol AAPL one"]
+    assert history_of(bob, apple) == ["alice Symbol AAPL one"]
     assert "All changes" in bob.get("/admin/").content.decode()
 
 
