@@ -19,7 +19,7 @@ from tests.stubs.coinbase import Coinbase
 from tests.stubs.exchange import main
 
 EVERY = 0.02  # seconds between two writes
-MAX_BUFFER = 2**22  # bytes; a client that reads too slowly gets no more until it has read these
+MAX_BUFFER = 2**25  # bytes, of four seconds; a client has to read these before it gets more
 TICK = (
     b'{"type":"ticker","sequence":%d,"product_id":"%b","price":"%.2f","open_24h":"%.2f",'
     b'"volume_24h":"12345.678","low_24h":"%.2f","high_24h":"%.2f","volume_30d":"370370.34",'
