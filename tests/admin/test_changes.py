@@ -21,7 +21,7 @@ from quotes.staff.bulk import Placing, Plan, Switch, Undo, carry_out
 from tests.groups import make_groups
 from tests.staff.test_history import CHANGES, all_changes, history_of
 
-NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
+NOON = datetime(2026, 3, 30, 12, tzinfo=UTC)
 
 pytestmark = pytest.mark.django_db
 Edit = Callable[..., LogEntry]
@@ -75,7 +75,7 @@ def test_the_newest_change_is_first_and_leads_to_its_row(admin_client: Client, e
     ]
     assert "&lt;b&gt;Arranged" in page
     assert f'<a href="/admin/quotes/symbol/{apple.pk}/change/">AAPL</a>' in page
-    assert "11/30/2026 12:00:01" in page
+    assert "03/30/2026 12:00:01" in page
     assert "Time (UTC)" in page
     apple.delete()
     assert "<a href" not in re.findall("<tr>.*?</tr>", page_of(admin_client), re.DOTALL)[-1]
@@ -107,9 +107,9 @@ def test_changes_are_chosen_by_symbol_author_kind_and_day(
         "kind=board": {three},
         "kind=symbol": {off, one, two},
         "kind=override": set(),
-        "day=2026-12-01": {two},
-        "day=2026-12-01&who=user:admin": set(),
-        "who=user:alice&symbol=AAPL&kind=symbol&day=2026-11-30": {one},
+        "day=2026-03-31": {two},
+        "day=2026-03-31&who=user:admin": set(),
+        "who=user:alice&symbol=AAPL&kind=symbol&day=2026-03-30": {one},
     }.items():
         assert set(all_changes(admin_client, f"?{query}")) == expected, query
 
@@ -121,7 +121,7 @@ def test_changes_are_chosen_by_symbol_author_kind_and_day(
         "who=user:nobody",
         "kind=user",
         "until=soon",
-        "until=2026-11-30",
+        "until=2026-03-30",
         "symbol=%00",
         "symbol=" + "A" * 101,
         "page=x",
@@ -274,6 +274,6 @@ def test_each_page_with_times_names_their_zone_once(
 
 def test_a_day_is_one_of_the_zone(admin_client: Client, edit: Edit, settings: Any):
     settings.TIME_ZONE = "Asia/Tokyo"
-    edit(share("AAPL"), "one", datetime(2026, 11, 30, 15, 30, tzinfo=UTC))
-    assert all_changes(admin_client, "?day=2026-11-30") == []
-    assert all_changes(admin_client, "?day=2026-12-01") == ["alice Symbol AAPL one"]
+    edit(share("AAPL"), "one", datetime(2026, 3, 30, 15, 30, tzinfo=UTC))
+    assert all_changes(admin_client, "?day=2026-03-30") == []
+    assert all_changes(admin_client, "?day=2026-03-31") == ["alice Symbol AAPL one"]

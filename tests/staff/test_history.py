@@ -168,7 +168,7 @@ def test_the_oldest_entries_are_deleted(apple: Symbol, monkeypatch: pytest.Monke
 
 
 def test_a_history_has_pages(admin_client: Client, apple: Symbol):
-    begin = datetime(2026, 11, 30, 12, tzinfo=UTC)
+    begin = datetime(2026, 3, 30, 12, tzinfo=UTC)
     changes = [("name", None, str(number)) for number in range(120)]
     history.record(
         history.FEED,
@@ -187,7 +187,7 @@ def test_a_history_has_pages(admin_client: Client, apple: Symbol):
 
 
 def test_lines_of_one_moment_stay_on_one_page(admin_client: Client, apple: Symbol):
-    begin = datetime(2026, 11, 30, 12, tzinfo=UTC)
+    begin = datetime(2026, 3, 30, 12, tzinfo=UTC)
     entries = [HistoryEntry.of(apple, at=begin, reason=f"<b>{n}</b>") for n in range(60)]
     entries.append(HistoryEntry.of(apple, at=begin - timedelta(days=1), reason="first"))
     history.record(history.FEED, entries)
