@@ -310,4 +310,4 @@ def changes_since(board: Board, data: Mapping[str, str], places: Sequence[Place]
 def sentence(line: Line) -> str:
     """Return who did something, when, and what."""
     at = timezone.localtime(line.at)
-    return f"{line.who}, {time_format(at, 'TIME_FORMAT')} {at.tzname()}: {line.text}"
+    return f"{line.by}, {time_format(at, 'TIME_FORMAT')} {at.tzname()}: {line.text}"

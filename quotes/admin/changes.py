@@ -55,7 +55,7 @@ class ChangesForm(forms.Form):
         self.by = {":".join(by): by for by in authors()}
         who: Any = self.fields["who"]
         kind: Any = self.fields["kind"]
-        who.choices = [("", _("All"))] + [(key, written(by)) for key, by in self.by.items()]
+        who.choices = [("", _("All"))] + [(key, str(by)) for key, by in self.by.items()]
         kind.choices = [("", _("All"))] + [
             (name, capfirst(model._meta.verbose_name)) for name, model in self.models.items()
         ]
@@ -93,13 +93,6 @@ def authors() -> Iterator[By]:
     entries = HistoryEntry.objects.exclude(role=Role.FEED).order_by()
     found = {By(*each) for each in entries.values_list("role", "by").distinct()}
     yield from sorted(found | {By(Role.USER, each.get_username()) for each in users})
-
-
-def written(by: By) -> str:
-    """Return the name of an author."""
-    if by == FEED:
-        return gettext("the feed")
-    return f"manage.py {by.name}" if by.role == Role.COMMAND else by.name
 
 
 @admin.register(HistoryEntry)

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from django.db import models, transaction
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from quotes.models.bulk import BulkChange
@@ -21,6 +22,12 @@ class By(NamedTuple):
 
     role: str
     name: str = ""
+
+    def __str__(self) -> str:
+        """Return the user, the command or the feed."""
+        if self.role == HistoryEntry.Role.COMMAND:
+            return f"manage.py {self.name}"
+        return self.name or gettext("the feed")
 
 
 class HistoryEntry(models.Model):

@@ -65,13 +65,6 @@ class Line(NamedTuple):
         """The kind of the row."""
         return capfirst(str(self.model._meta.verbose_name)) if self.model else ""
 
-    @property
-    def who(self) -> str:
-        """The user, the command or the feed."""
-        if self.by.role == Role.COMMAND:
-            return f"manage.py {self.by.name}"
-        return self.by.name or gettext("the feed")
-
 
 @dataclass(frozen=True)
 class Wanted:
