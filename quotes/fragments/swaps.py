@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from quotes.htmx import dialect
 from quotes.watch import Edition
 
+MAX_KNOWN = 20_000  # swaps, which each message needs for each of its symbols
 
+
+@lru_cache(maxsize=MAX_KNOWN)
 def swap_for(target: str, edition: Edition, code: str = "") -> str:
     """Return a swap, with the code of a symbol in its selector, as the htmx of a page knows it."""
     return dialect.swap(target.format(code=in_selectors(code)), edition.htmx)
