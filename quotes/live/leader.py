@@ -188,6 +188,7 @@ class Leader:
         self.chains: dict[str, Chain] = {}  # by code, sorted
         self.changes = live.changes
         self.began = False
+        self.unread = False  # whether the last reading of codes failed; a line per outage
 
     async def run(self) -> None:
         """Run the feed, follow changes of symbols and boards, and store what it accepts."""
@@ -275,16 +276,16 @@ class Leader:
 
     async def _follow(self, edited: Edited) -> None:
         """Follow a change; repeat it while the database does not answer."""
-        level = logging.WARNING
         while not self.feed.ended:
             try:
                 await self.follow(edited)
             except Error as error:
                 words = "could not read the codes of symbols for providers, trying again: %s"
-                logger.log(level, words, error)
-                level = logging.DEBUG  # one line per outage
+                logger.log(logging.DEBUG if self.unread else logging.WARNING, words, error)
+                self.unread = True
                 await asyncio.sleep(FOLLOW_AGAIN)
             else:
+                self.unread = False
                 return
 
     async def publish(self, batch: Batch) -> None:
