@@ -24,7 +24,7 @@ from django.views import View
 
 from quotes import conf
 from quotes.admin.codes import choices
-from quotes.admin.lists import ListAdmin
+from quotes.admin.lists import Record
 from quotes.codes import validate_text
 from quotes.models import Board, BulkChange, Symbol
 from quotes.models.bulk import KEPT
@@ -280,7 +280,7 @@ class UndoView(View):
 
 
 @admin.register(BulkChange)
-class BulkChangeAdmin(ListAdmin):
+class BulkChangeAdmin(Record):
     """The bulk changes of the last month, each with its undo. The list of symbols leads to it."""
 
     empty_text = _(
@@ -310,18 +310,6 @@ class BulkChangeAdmin(ListAdmin):
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Return whether somebody may see symbols."""
         return bool(self._symbols.has_view_permission(request))
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Return False: only actions add bulk changes."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Return False: nobody edits the record."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Return False: nobody deletes the record."""
-        return False
 
     def may_undo(self, request: HttpRequest, done: BulkChange) -> bool:
         """Return whether somebody may do what an undo does."""

@@ -23,7 +23,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from quotes.admin.history import UNTIL, moment, page, visible
-from quotes.admin.lists import MAX_SEARCH, ListAdmin
+from quotes.admin.lists import MAX_SEARCH, Record
 from quotes.codes import code_of
 from quotes.models import HistoryEntry, Symbol
 from quotes.models.history import FEED, By
@@ -96,7 +96,7 @@ def authors() -> Iterator[By]:
 
 
 @admin.register(HistoryEntry)
-class HistoryEntryAdmin(ListAdmin):
+class HistoryEntryAdmin(Record):
     """All changes of what a user may see. Nobody edits them."""
 
     def changelist_view(
@@ -135,15 +135,3 @@ class HistoryEntryAdmin(ListAdmin):
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Return whether somebody may see symbols."""
         return bool(self.admin_site.get_model_admin(Symbol).has_view_permission(request))
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Return False: only changes add entries."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Return False: nobody edits the record."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Return False: nobody deletes the record."""
-        return False

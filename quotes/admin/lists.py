@@ -56,3 +56,19 @@ class ListAdmin(KeepsHistory):
         context["first_error"] = first_error(context["adminform"].form, rows)
         context["shows_times"] = self.shows_times
         return super().render_change_form(request, context, *args, **kwargs)
+
+
+class Record(ListAdmin):
+    """What was done, for users to read."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Return False: only what is done adds a row."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return False: nobody edits the record."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return False: nobody deletes the record."""
+        return False

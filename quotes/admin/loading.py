@@ -148,8 +148,9 @@ def work_on(run: Run, content: bytes, user: Any) -> None:
         outcomes = catalogue.load(
             found.entries, load.board, dry_run=load.is_preview, report=run.report
         )
-        differs = bool(load.seal) and load.seal != seal(outcomes)
-        result = {"seal": seal(outcomes), "counts": counted(outcomes)}
+        sealed = seal(outcomes)
+        differs = bool(load.seal) and load.seal != sealed
+        result = {"seal": sealed, "counts": counted(outcomes)}
         result["report"] = {"format": str(found.format), **described(outcomes)}
         if load.is_preview:
             run.end(State.SHOWN, **result)

@@ -13,7 +13,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from quotes.admin.lists import ListAdmin
+from quotes.admin.lists import Record
 from quotes.admin.outcomes import in_words
 from quotes.models import Load
 from quotes.models.loads import KEPT
@@ -33,7 +33,7 @@ def address(load: Load) -> str:
 
 
 @admin.register(Load)
-class LoadAdmin(ListAdmin):
+class LoadAdmin(Record):
     """The loads of the last month. The list of symbols and the page to load a file lead to it."""
 
     empty_text = _("No file was loaded in the last 30 days.")
@@ -59,18 +59,6 @@ class LoadAdmin(ListAdmin):
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Return whether somebody may load files."""
         return may_load(request.user)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Return False: only a load adds a row."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Return False: nobody edits the record."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Return False: nobody deletes the record."""
-        return False
 
     @admin.display(description=_("file"), ordering="name")
     def file(self, load: Load) -> SafeString:
