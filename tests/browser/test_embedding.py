@@ -22,15 +22,22 @@ DOUBLE_IDS = """() => {
     const ids = [...document.querySelectorAll("[id]")].map(({id}) => id);
     return ids.filter((id, place) => ids.indexOf(id) !== place);
 }"""
+# The next pulse takes the classes away, so each script sets them and measures in one step.
 LONG_STOPPED = """(pulse) => {
     pulse.classList.replace("pulse-live", "pulse-stopped");
     pulse.classList.add("over-10-minutes");
+    %s
 }"""
+FILLED = LONG_STOPPED % "return document.documentElement.scrollHeight;"
+IN_VIEW = (
+    LONG_STOPPED
+    % """const {top, bottom, height} = pulse.querySelector(".pulse-ill").getBoundingClientRect();
+    return height > 0 && top >= 0 && bottom <= innerHeight;"""
+)
 FRAME = """<!doctype html><title>Host</title>
 <iframe src="http://127.0.0.1:{port}/embed/quotes/?symbols=BTC-USD,AAPL"></iframe>"""
 GROUND = "(place) => getComputedStyle(place).backgroundColor"
 SURFACE = "getComputedStyle(document.body).backgroundColor"
-FILLED = "document.documentElement.scrollHeight"
 WIDTH = """(place, text) => {
     place.textContent = text;
     return place.getBoundingClientRect().width;
@@ -109,8 +116,7 @@ def test_the_state_of_an_embed_is_in_view_at_any_height(
     for width in (300, 420):
         page = tab(market.url + path, viewport={"width": width, "height": height}).live().page
         expect(page.locator(".pulse-well")).to_be_in_viewport(ratio=1)
-        page.locator(".quotes-pulse").evaluate(LONG_STOPPED)
-        expect(page.locator(".pulse-ill")).to_be_in_viewport(ratio=1)
+        assert page.locator(".quotes-pulse").evaluate(IN_VIEW)
         assert page.locator(".live-quotes-foot").evaluate(GROUND) == page.evaluate(SURFACE)
 
 
@@ -126,8 +132,8 @@ def test_an_iframe_of_the_height_in_the_documents_shows_all_of_its_rows(
             symbols = ",".join(codes[-int(rows) :])
             page = tab(viewport={"width": width, "height": 50})
             page.open(f"{market.url}/embed/quotes/?symbols={symbols}&lang={language}").live()
-            page.page.locator(".quotes-pulse").evaluate(LONG_STOPPED)
-            assert int(height) - 40 < page.page.evaluate(FILLED) <= int(height), (rows, width)
+            filled = page.page.locator(".quotes-pulse").evaluate(FILLED)
+            assert int(height) - 40 < filled <= int(height), (rows, width)
 
 
 def test_thousands_are_apart_where_a_space_divides_them(market: Site, tab: OpenTab):
