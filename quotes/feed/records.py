@@ -24,7 +24,6 @@ from quotes.quote.wire import from_wire, to_wire
 
 logger = logging.getLogger(__name__)
 
-MAX_ROWS = 1000  # in one statement
 MAX_HELD = 1000  # held prices that are kept for the admin, beside those that wait or are rejected
 SPLITS_FOR = timedelta(days=14)  # after its day; no market is closed for so long
 
@@ -32,11 +31,24 @@ Version = tuple[int, int]  # (epoch, batch)
 Uses = Mapping[str, tuple[str, int]]  # a month and the number of requests in it, by provider
 NOTHING: Version = (0, 0)  # before the first batch
 
-SYMBOLS = {"sqlite": "SELECT code, id FROM quotes_symbol WHERE code IN ({})"}
-# Deleting a symbol also locks the symbol first, and then its quote.
-SYMBOLS["postgresql"] = SYMBOLS["sqlite"] + " ORDER BY id FOR KEY SHARE"
+QUOTES = {  # from one value, a list of lists: code, epoch, batch, quote
+    "sqlite": """
+        SELECT quotes_symbol.id, json_extract(value, '$[1]'), json_extract(value, '$[2]'),
+            json_extract(value, '$[3]')
+        FROM json_each(%s) JOIN quotes_symbol ON code = json_extract(value, '$[0]') WHERE true
+    """,
+    # deleting a symbol also locks the symbol first, and then its quote
+    "postgresql": """
+        WITH given AS (SELECT value FROM json_array_elements(%s::json)), kept AS (
+            SELECT id, code FROM quotes_symbol WHERE code IN (SELECT value ->> 0 FROM given)
+            ORDER BY id FOR KEY SHARE
+        )
+        SELECT id, (value ->> 1)::bigint, (value ->> 2)::bigint, (value -> 3)::jsonb
+        FROM given JOIN kept ON code = value ->> 0
+    """,
+}
 WRITE = """
-INSERT INTO quotes_lastquote (symbol_id, epoch, batch, wire) VALUES {}
+INSERT INTO quotes_lastquote (symbol_id, epoch, batch, wire) {quotes}
 ON CONFLICT (symbol_id) DO UPDATE
 SET epoch = excluded.epoch, batch = excluded.batch, wire = excluded.wire
 WHERE (quotes_lastquote.epoch, quotes_lastquote.batch) <= (excluded.epoch, excluded.batch)
@@ -65,25 +77,15 @@ def _quotes(wanted: Q) -> list[tuple[Version, Quote]]:
 
 
 def save_last_quotes(quotes: Mapping[str, tuple[Version, Quote]]) -> None:
-    """Store quotes by symbol, in few statements.
+    """Store quotes by symbol.
 
     A newer quote of another feed stays. The database compares the versions in the statement that
-    writes, because this process may be paused between any two statements.
+    writes, because this process may be paused between any two statements. It is one statement with
+    one value, so an edit waits only while the database works, not while this process does.
     """
-    with transaction.atomic(), connection.cursor() as cursor:  # others read all or none
-        begin_to_write()
-        cursor.execute(
-            SYMBOLS[connection.vendor].format(", ".join(["%s"] * len(quotes))), [*quotes]
-        )
-        ids = dict(cursor.fetchall())
-        rows = [
-            (ids[code], *version, json.dumps(to_wire(quote)))
-            for code, (version, quote) in quotes.items()
-            if code in ids
-        ]
-        for some in (rows[first : first + MAX_ROWS] for first in range(0, len(rows), MAX_ROWS)):
-            places = ", ".join(["(%s, %s, %s, %s)"] * len(some))
-            cursor.execute(WRITE.format(places), [value for row in some for value in row])
+    rows = [[code, *version, to_wire(quote)] for code, (version, quote) in quotes.items()]
+    with connection.cursor() as cursor:
+        cursor.execute(WRITE.format(quotes=QUOTES[connection.vendor]), [json.dumps(rows)])
 
 
 def save_tick_sizes(sizes: Mapping[str, Decimal]) -> set[int]:

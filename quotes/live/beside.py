@@ -9,10 +9,10 @@ from typing import Protocol
 from django.db import Error
 
 from quotes import conf
-from quotes.feed import records
 from quotes.feed.records import NOTHING, Version
-from quotes.live import layer, lease
+from quotes.live import layer
 from quotes.live.database import DatabaseThread
+from quotes.live.reading import read_newer
 from quotes.quote import Quote
 
 logger = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class Beside:
 
     async def _read(self) -> None:
         try:
-            stored, quotes = await self.live.in_database(_newer, self.newest)
+            stored, quotes = await self.live.in_database(read_newer, self.newest)
         except Error:  # if this lasts, prices stop, which is logged
             return
         before, self.stored = self.stored, stored
@@ -75,8 +75,3 @@ class Beside:
             self.reads = True
         self.newest = stored
         self.live.show(quotes)
-
-
-def _newer(than: Version) -> tuple[Version, list[tuple[Version, Quote]]]:
-    stored = lease.newest_stored()  # first, so that quotes stored meanwhile are read next time
-    return stored, records.load_newer_quotes(than)

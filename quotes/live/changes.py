@@ -66,12 +66,16 @@ async def look(live: Live) -> None:
     while True:
         await asyncio.sleep(LOOK_EVERY)
         with suppress(Error):  # an outage of the database is logged by others
-            found = await live.in_database(journal.marks)
+            found, number = await live.in_database(_look)
             if lost := found & before:
                 await live.in_database(journal.enter_lost, lost)
             before = found
-            if await live.in_database(lease.changes) != live.changes:
+            if lost or number != live.changes:
                 await live.refresh()
+
+
+def _look() -> tuple[set[int], int]:
+    return journal.marks(), lease.changes()
 
 
 @dataclass(eq=False)

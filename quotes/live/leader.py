@@ -50,6 +50,7 @@ class Live(Protocol):
     tasks: Tasks
     beat: Beat
     in_database: DatabaseThread
+    in_feed: DatabaseThread  # for what the feed stores, so that edits and pages do not wait for it
     in_lease: DatabaseThread  # for the lease, so that renewals do not wait for other work
     on_change: set[Callable[[Edited], None]]
 
@@ -75,7 +76,7 @@ class Candidate:
 
     def __init__(self, live: Live) -> None:
         self.live, self.holder = live, lease.this_process()
-        self.history = CandleHistory(live.in_database)
+        self.history = CandleHistory(live.in_feed)
         self.providers = configured_providers()  # kept from epoch to epoch with their budgets
         self.unanswered = False
         self.keeps_candles = False  # whether the last write of an earlier epoch's candles failed
@@ -184,7 +185,7 @@ class Leader:
         self.live, self.epoch, self.history = live, epoch, history
         self.providers = providers
         self.feed = Feed(self.publish, self.learn, history.take, conf.get("MAX_JUMP"))
-        self.writer = Writer(live.in_database, epoch, self.feed, providers, history)
+        self.writer = Writer(live.in_feed, epoch, self.feed, providers, history)
         self.chains: dict[str, Chain] = {}  # by code, sorted
         self.changes = live.changes
         self.began = False
@@ -222,17 +223,20 @@ class Leader:
 
         With many symbols on a busy machine, all the answers together take longer.
         """
-        beginning, database = asyncio.create_task(self.begin()), self.live.in_database
+        beginning = asyncio.create_task(self.begin())
         try:
             while not beginning.done():
-                answers = database.answers
+                answers = self._answers()
                 await asyncio.wait([beginning], timeout=BEGIN_WITHIN)
-                if not beginning.done() and database.answers == answers:
+                if not beginning.done() and self._answers() == answers:
                     raise TimeoutError
             await beginning
         finally:
             beginning.cancel()
             await asyncio.wait([beginning])
+
+    def _answers(self) -> int:
+        return self.live.in_database.answers + self.live.in_feed.answers
 
     async def begin(self) -> None:
         """Continue from what earlier feeds stored."""

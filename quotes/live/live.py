@@ -71,6 +71,7 @@ class Live:
         self.limits = Limits()
         self.tasks = Tasks()
         self.in_database = DatabaseThread()
+        self.in_feed = DatabaseThread("quotes-feed")
         self.in_lease = DatabaseThread("quotes-lease")
         self.sparklines = Sparklines(self)
         self.charts = Charts(self)
@@ -175,6 +176,7 @@ class Live:
         """End all tasks of `start`."""
         await self.tasks.stop()
         await self.in_lease.close()
+        await self.in_feed.close()
         await self.in_database.close()
 
     async def close_sockets(self, code: int) -> None:

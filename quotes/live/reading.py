@@ -5,20 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping
-from typing import Literal, Protocol
+from itertools import chain
+from typing import Literal, NamedTuple, Protocol
 
 from django.db import Error
 
 from quotes import sessions
 from quotes.boards import Listed, load_changes, load_listed
 from quotes.feed import records
-from quotes.feed.records import NOTHING
+from quotes.feed.records import NOTHING, Version
 from quotes.fragments import Fragments
 from quotes.live import journal, lease
 from quotes.live.charts import Charts
 from quotes.live.database import DatabaseThread
 from quotes.live.hub import Hub
-from quotes.live.journal import Changed
 from quotes.live.ranking import Ranking
 from quotes.live.rows import Rows
 from quotes.live.sparklines import Sparklines
@@ -36,6 +36,16 @@ What = Literal["changes", "quotes", "everything"]
 Edited = Collection[str] | None  # the codes of symbols that may have been edited; None for all
 
 
+class Found(NamedTuple):
+    """What was found in the database; without `listed`, no symbol and no board changed."""
+
+    number: int  # of the newest change
+    listed: Listed | None = None
+    overrides: Mapping[str, list[Override]] = {}
+    hours: sessions.Corrections | None = None
+    edited: Edited = None
+
+
 class Live(Protocol):
     """The live parts of the process that show what was read."""
 
@@ -50,7 +60,7 @@ class Live(Protocol):
     in_database: DatabaseThread
     on_change: set[Callable[[Edited], None]]
 
-    def put(self, quotes: Collection[tuple[records.Version, Quote]]) -> None:
+    def put(self, quotes: Collection[tuple[Version, Quote]]) -> None:
         """Show quotes that did not arrive in a batch."""
 
 
@@ -75,49 +85,26 @@ class Reading:
     async def everything(self) -> None:
         """Read symbols, boards, market days and last quotes, and show what changed."""
         async with self.alone:
-            await self._everything()
-
-    async def _everything(self) -> None:
-        query = self.live.in_database
-        number = await query(lease.changes)
-        listed = await query(load_listed)
-        corrections = await query(MarketDay.corrections)
-        overrides = await query(Override.by_code)
-        sessions.correct(corrections)
-        new = self._list(listed, overrides)
-        await self._show(new, None)
-        self.number = number
+            await self._take(await self.live.in_database(_read))
 
     async def changes(self) -> None:
         """Read what changed since the last time, and show it."""
         async with self.alone:
-            await self._changes()
+            known = self.live.rows.listed
+            await self._take(await self.live.in_database(_read_changes, self.number, known))
 
-    async def _changes(self) -> None:
-        query = self.live.in_database
-        changed = await query(journal.since, self.number)
-        if changed is None:
-            await self._everything()
-            return
-        if changed.hours:
-            sessions.correct(await query(MarketDay.corrections))
-        if changed.symbols or changed.boards:
-            await self._read(changed)
-        self.number = changed.number
-
-    async def _read(self, changed: Changed) -> None:
-        query, known = self.live.in_database, self.live.rows.listed
-        listed = await query(load_changes, known, changed.symbols, changed.boards)
-        both = [*known.symbols.values(), *listed.symbols.values()]
-        edited = {each.code for each in both if each.pk in changed.symbols}
-        overrides = await query(Override.by_code)
-        new = self._list(listed, overrides)
-        await self._show(new, edited)
+    async def _take(self, found: Found) -> None:
+        if found.hours is not None:
+            sessions.correct(found.hours)
+        if found.listed is not None:
+            new = self._list(found.listed, found.overrides)
+            await self._show(new, found.edited)
+        self.number = found.number
 
     async def quotes(self) -> None:
         """Read the quotes that were stored since the last time; newer ones in the store stay."""
-        stored = await self.live.in_database(lease.newest_stored)
-        self.live.put(await self.live.in_database(records.load_newer_quotes, self.stored))
+        stored, newer = await self.live.in_database(read_newer, self.stored)
+        self.live.put(newer)
         self.stored = stored
 
     async def _run(self) -> None:
@@ -177,6 +164,35 @@ class Reading:
     def _lacks_quote(self, code: str) -> bool:
         state = self.live.store.states.get(code)
         return state is not None and state.quote is None
+
+
+def read_newer(than: Version) -> tuple[Version, list[tuple[Version, Quote]]]:
+    """Return the version up to which quotes are stored, and those that are newer than another."""
+    stored = lease.newest_stored()  # first, so that quotes stored meanwhile are read next time
+    return stored, records.load_newer_quotes(than)
+
+
+def _read() -> Found:
+    """Read symbols, boards and market days."""
+    number = lease.changes()  # first, because what changes meanwhile is to be read again
+    return Found(number, load_listed(), Override.by_code(), MarketDay.corrections())
+
+
+def _read_changes(number: int, known: Listed) -> Found:
+    """Read what changed after a number, in one visit to the thread of the database.
+
+    Each visit of its own would wait for the turn of a busy event loop.
+    """
+    changed = journal.since(number)
+    if changed is None:
+        return _read()
+    hours = MarketDay.corrections() if changed.hours else None
+    if not changed.symbols and not changed.boards:
+        return Found(changed.number, hours=hours)
+    listed = load_changes(known, changed.symbols, changed.boards)
+    both = chain(known.symbols.values(), listed.symbols.values())
+    edited = {each.code for each in both if each.pk in changed.symbols}
+    return Found(changed.number, listed, Override.by_code(), hours, edited)
 
 
 def _edited(before: Mapping[str, Symbol], now: Mapping[str, Symbol]) -> set[str]:

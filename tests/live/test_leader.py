@@ -8,6 +8,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import count, pairwise
+from threading import Event
 from typing import Any
 
 import pytest
@@ -264,7 +265,7 @@ async def test_a_feed_begins_although_all_answers_together_take_long(
         return execute(sql, *more)
 
     process = Live()
-    await process.in_database(lambda: connection.execute_wrappers.append(slowly))
+    await process.in_feed(lambda: connection.execute_wrappers.append(slowly))
     await process.start(pages=False, feed=True)
     try:
         await until(lambda: process.seen != NOTHING)
@@ -272,6 +273,37 @@ async def test_a_feed_begins_although_all_answers_together_take_long(
         assert "giving the lease back" not in caplog.text
     finally:
         await process.stop()
+
+
+async def test_an_edit_is_read_while_the_feed_waits_for_the_database(
+    bitcoin: None, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("quotes.live.writer.STORE_EVERY", 0.02)
+    waits, go_on = Event(), Event()
+
+    def wait(execute: Any, sql: str, *more: Any) -> Any:
+        if "INSERT INTO quotes_lastquote" in sql:
+            waits.set()
+            go_on.wait(PATIENCE)
+        return execute(sql, *more)
+
+    async with Coinbase(heartbeat=0.02) as stub:
+        settings.QUOTES = fetching_from(stub)
+        process = Live()
+        await process.in_feed(lambda: connection.execute_wrappers.append(wait))
+        await process.start(pages=False, feed=True)
+        try:
+            await stub.tick("BTC-USD", "64001.50")
+            await until(waits.is_set)
+            symbol = await Symbol.objects.aget()
+            symbol.name = "The first coin"
+            await symbol.asave()
+            await until(lambda: process.store.states["BTC-USD"].symbol.name == "The first coin")
+            assert process.writer is not None
+            assert process.writer.writing
+        finally:
+            go_on.set()
+            await process.stop()
 
 
 async def test_500_visitors_cost_the_exchange_what_one_does(
