@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from django.db.models import F, Q
 
 from quotes import models
-from quotes.feed.held import CROSSED, SPLIT, Decision, Held
+from quotes.feed.held import ACCEPTED, CROSSED, REJECTED, SPLIT, Decision, Held
 from quotes.feed.splits import Split
 from quotes.models import Alias, HeldPrice, HistoryEntry, LastQuote, ProviderUse, Symbol
 from quotes.models.history import FEED, record
@@ -25,6 +25,7 @@ from quotes.quote.wire import from_wire, to_wire
 logger = logging.getLogger(__name__)
 
 MAX_HELD = 1000  # held prices that are kept for the admin, beside those that wait or are rejected
+DECIDED = (ACCEPTED, REJECTED)  # of prices that are stored; one that is not was deleted since
 SPLITS_FOR = timedelta(days=14)  # after its day; no market is closed for so long
 
 Version = tuple[int, int]  # (epoch, batch)
@@ -116,8 +117,12 @@ def save_held_prices(held: Iterable[Held]) -> set[int]:
     rows = [_row(ids[code], each) for (code, _), each in newest.items() if code in ids]
     if not rows:
         return set()
+    for row in rows:
+        if row.outcome in DECIDED:
+            stored = HeldPrice.objects.filter(symbol=row.symbol_id, at=row.at)
+            stored.update(outcome=row.outcome, until=row.until)
     HeldPrice.objects.bulk_create(
-        rows,
+        [row for row in rows if row.outcome not in DECIDED],
         update_conflicts=True,
         unique_fields=["symbol", "at"],
         update_fields=["outcome", "until", "split"],

@@ -160,7 +160,8 @@ class TestHeldPrices:
         lasts = replace(self.held("rejected", 1), until=utc_now() + timedelta(hours=1))
         ended = replace(self.held("rejected", 2), until=utc_now() - timedelta(hours=1))
         faults = [self.held("no_price", second) for second in range(3, 9)]
-        records.save_held_prices([self.held("waits", 0), lasts, ended, *faults])
+        records.save_held_prices([self.held("waits", second) for second in range(3)])
+        records.save_held_prices([lasts, ended, *faults])
         assert [row.at.second for row in HeldPrice.objects.all()] == [8, 7, 1, 0]
 
     def test_what_becomes_of_it_is_stored_after_the_symbol_was_renamed(self):
@@ -181,7 +182,9 @@ class TestHeldPrices:
         rejected = replace(self.held("rejected", 1), until=ends, limit=Decimal("0.3"))
         ended = replace(self.held("rejected", 2), until=utc_now() - timedelta(seconds=1))
         waiting = [self.held(second=5), replace(self.held(second=6), limit=Decimal("0.3"))]
-        records.save_held_prices([rejected, ended, *waiting, of_microsoft, of_tesla])
+        waited = [replace(each, outcome="waits", until=None) for each in (rejected, ended)]
+        records.save_held_prices([*waited, *waiting, of_microsoft, of_tesla])
+        records.save_held_prices([rejected, ended])
         Symbol.objects.filter(code="AAPL").update(code="APPLE")
         found = records.resume_held_prices(NOON + timedelta(seconds=1))
         assert [(each.quote.symbol, each.quote.received_at.second) for each in found] == [
@@ -191,6 +194,15 @@ class TestHeldPrices:
         assert [replace(each, quote=waiting[1].quote) for each in found[1:2]] == waiting[1:]
         dropped = HeldPrice.objects.filter(outcome="dropped").values_list("symbol__code", "at")
         assert {(code, at.second) for code, at in dropped} == {("APPLE", 5), ("TSLA", 0)}
+
+    @pytest.mark.parametrize("outcome", ["accepted", "rejected"])
+    def test_one_that_was_deleted_does_not_come_back_with_a_decision(self, outcome: str):
+        listed("AAPL")
+        records.save_held_prices([self.held()])
+        HeldPrice.objects.all().delete()
+        records.save_held_prices([self.held(outcome), self.held("waits", 1)])
+        rows = HeldPrice.objects.values_list("at__second", "outcome")
+        assert list(rows) == [(1, "waits")]
 
     def test_a_symbol_that_was_deleted_has_none(self):
         records.save_held_prices([self.held()])
