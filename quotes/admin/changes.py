@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import replace
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from django import forms
@@ -13,6 +13,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db.models import Model, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
@@ -22,7 +23,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from quotes.admin.history import UNTIL, moment, page, visible
+from quotes.admin.history import UNTIL, key_of, moment, page, visible
 from quotes.admin.lists import MAX_SEARCH, Record
 from quotes.codes import code_of
 from quotes.models import HistoryEntry, Symbol
@@ -30,6 +31,7 @@ from quotes.models.history import FEED, By
 from quotes.staff.history import PAGE, Role, Wanted, newest, of_entry, of_symbols
 
 MAX_FOUND = 20  # symbols whose code begins with a text
+DAYS = date(1970, 1, 1), date(2999, 12, 31)  # the first and the last one with times in all zones
 
 
 class ChangesForm(forms.Form):
@@ -46,6 +48,7 @@ class ChangesForm(forms.Form):
     day = forms.DateField(
         label=_("Day"),
         required=False,
+        validators=[MinValueValidator(DAYS[0]), MaxValueValidator(DAYS[1])],
         widget=forms.DateInput({"type": "date"}, format="%Y-%m-%d"),
     )
 
@@ -117,8 +120,7 @@ class HistoryEntryAdmin(Record):
         """Return what changed at once, by name."""
         if request.method == "POST" or not self.has_view_permission(request):
             raise PermissionDenied
-        key = int(object_id) if object_id.isdecimal() and len(object_id) < 19 else 0
-        batch = get_object_or_404(HistoryEntry, pk=key, model="")
+        batch = get_object_or_404(HistoryEntry, pk=key_of(object_id), model="")
         allowed = [model._meta.model_name for model in visible(request)]
         parts = batch.parts.filter(model__in=allowed).select_related(None).order_by("name", "pk")
         found = Paginator(parts, PAGE * 2).get_page(request.GET.get("page"))

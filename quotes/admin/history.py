@@ -19,6 +19,7 @@ from quotes.staff.history import MODELS, PAGE, Line
 from quotes.staff.words import Values, written
 
 UNTIL = "until"  # the parameter of a page: all of its lines are older
+MAX_KEY = 18  # digits that every database can compare
 
 
 class Row(NamedTuple):
@@ -74,10 +75,16 @@ def visible(request: HttpRequest) -> list[type[Model]]:
 
 def moment(text: str) -> datetime | None:
     """Return the moment that a text of ours has; None if somebody changed the text."""
-    with suppress(ValueError):
+    with suppress(ValueError, OverflowError):
         found = datetime.fromisoformat(text)
-        return found if timezone.is_aware(found) else None
+        return found.astimezone(UTC) if timezone.is_aware(found) else None
     return None
+
+
+def key_of(text: Any) -> int:
+    """Return the key that a text has; 0 for any other text, and for none."""
+    key = str(text)
+    return int(key) if key.isdecimal() and len(key) <= MAX_KEY else 0
 
 
 def page(lines: list[Line], of: Model | None = None) -> dict[str, Any]:
@@ -96,7 +103,7 @@ def _rows(lines: Collection[Line], of: Model | None) -> Iterator[Row]:
         is_own = of is not None and line.model is type(of)
         model = _owner(line)
         link = ""
-        if model and not is_own and str(line.key) in exist[model]:
+        if model and not is_own and key_of(line.key) in exist[model]:
             link = reverse(f"admin:quotes_{model._meta.model_name}_change", args=[line.key])
         batch = reverse("admin:quotes_historyentry_change", args=[line.batch]) if line.batch else ""
         yield Row(line, link, batch)
@@ -109,16 +116,15 @@ def _owner(line: Line) -> type[Model] | None:
     return Symbol if line.model is Split else line.model
 
 
-def _existing(model: type[Model], keys: list[Any]) -> set[str]:
-    found = model._default_manager.filter(pk__in=keys).values_list("pk", flat=True)
-    return set(map(str, found))
+def _existing(model: type[Model], keys: list[int]) -> set[Any]:
+    return set(model._default_manager.filter(pk__in=keys).values_list("pk", flat=True))
 
 
-def _keys(lines: Iterable[Line]) -> dict[type[Model], list[Any]]:
-    found: dict[type[Model], list[Any]] = {}
+def _keys(lines: Iterable[Line]) -> dict[type[Model], list[int]]:
+    found: dict[type[Model], list[int]] = {}
     for line in lines:
         if model := _owner(line):
-            found.setdefault(model, []).append(line.key)
+            found.setdefault(model, []).append(key_of(line.key))
     return found
 
 

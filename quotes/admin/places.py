@@ -11,10 +11,9 @@ from django.http import HttpRequest
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from quotes.admin.history import key_of
 from quotes.admin.labels import LabelledInlineRows
 from quotes.models import BoardSymbol
-
-MAX_KEY = 18  # digits that every database can compare
 
 
 class SymbolSelect(AutocompleteSelect):
@@ -27,7 +26,7 @@ class SymbolSelect(AutocompleteSelect):
 
     def optgroups(self, name: str, value: Any, attrs: Any = None) -> Any:
         """Return the chosen symbol. Django raises an error for a value that can't be a key."""
-        keys = [each for each in value if each.isdecimal() and len(each) <= MAX_KEY]
+        keys = [each for each in value if key_of(each)]
         return super().optgroups(name, keys, attrs)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -207,8 +208,8 @@ def of_form(action: LogEntry) -> str:
     if action.action_flag == DELETION and not action.change_message:
         return gettext("Deleted.")
     values: list[Any] = []
-    if action.change_message.startswith("["):
-        parts = json.loads(action.change_message)
+    with suppress(ValueError):  # a plain text
+        parts = json.loads(action.change_message) if action.change_message[:1] == "[" else ()
         values = [each for part in parts for each in part.get("changed", {}).get("values", ())]
     words = (str(action.get_change_message()), "; ".join(map(from_to, values)))
     return " ".join(filter(None, words))

@@ -122,14 +122,36 @@ def test_changes_are_chosen_by_symbol_author_kind_and_day(
         "kind=user",
         "until=soon",
         "until=2026-03-30",
+        "until=0001-01-01T00:00:00%2B14:00",
+        "until=9999-12-31T23:59:59-12:00",
+        "day=0001-01-01",
+        "day=9999-12-31",
         "symbol=%00",
         "symbol=" + "A" * 101,
         "page=x",
     ],
 )
-def test_a_wrong_address_is_answered(admin_client: Client, edit: Edit, query: str):
-    edit(share("AAPL"), "one")
-    assert admin_client.get(f"{CHANGES}?{query}").status_code == 200
+def test_a_wrong_address_is_answered(admin_client: Client, edit: Edit, query: str, settings: Any):
+    settings.TIME_ZONE = "Asia/Tokyo"
+    apple = share("AAPL")
+    edit(apple, "one")
+    for page in (CHANGES, f"/admin/quotes/symbol/{apple.pk}/history/"):
+        assert admin_client.get(f"{page}?{query}").status_code == 200
+
+
+def test_a_day_that_no_page_can_show_is_refused(admin_client: Client):
+    page = admin_client.get(f"{CHANGES}?day=9999-12-31").content.decode()
+    assert "Ensure this value is less than or equal to 2999-12-31." in page
+
+
+def test_entries_of_other_programs_are_shown(admin_client: Client, edit: Edit):
+    apple = share("AAPL")
+    edit(apple, "[import] corrected")
+    nameless = edit(apple, "one", NOON + timedelta(seconds=1))
+    for key in (None, "", "AAPL", "9" * 40):
+        LogEntry.objects.filter(pk=nameless.pk).update(object_id=key)
+        expected = ["alice Symbol AAPL one", "alice Symbol AAPL [import] corrected"]
+        assert all_changes(admin_client) == history_of(admin_client, apple) == expected
 
 
 def test_a_bulk_change_is_one_line_that_leads_to_its_symbols(admin_client: Client, alice: User):
