@@ -207,6 +207,84 @@ def test_the_symbols_of_a_board_are_arranged(postgres_server: Postgres, tmp_path
     ]
 
 
+# While one operator adds two coins to a board on its page, a bulk change, or another program, puts
+# them there in the other order.
+MEANWHILE = """
+import os
+import threading
+import psycopg
+from time import sleep
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test import Client
+from quotes.models import Board, Symbol
+from quotes.staff.bulk import Placing, Plan, Refused, carry_out
+
+settings.ALLOWED_HOSTS = ["testserver"]
+alice = User.objects.create(username="alice", is_staff=True, is_superuser=True)
+coins, board = Symbol.objects.filter(code__in=["BTC-USD", "ETH-USD"]), None
+client = Client()
+client.force_login(alice)
+INSERT = 'INSERT INTO "quotes_boardsymbol"'
+PLACE = "INSERT INTO quotes_boardsymbol (board_id, symbol_id, position) VALUES (%s, %s, 1)"
+WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+
+def wait():
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as look:
+        while not look.execute(WAITING).fetchone()[0]:
+            sleep(0.01)
+
+def add_while(other):
+    thread = threading.Thread(target=other)
+    def meanwhile(execute, sql, *given):
+        if sql.startswith(INSERT) and not thread.ident:
+            thread.start()
+            placed.wait()
+        return execute(sql, *given)
+    with connection.execute_wrapper(meanwhile):
+        entered = {"codes": "ETH-USD BTC-USD", "after": ""}
+        answer = client.post(f"/admin/quotes/board/{board.pk}/symbols/", entered)
+    thread.join()
+    print(answer.status_code, "Already on the board: BTC-USD (1)" in answer.content.decode())
+    print(sorted(board.places.values_list("symbol__code", flat=True)))
+
+def change():
+    threading.Thread(target=lambda: (wait(), placed.set())).start()
+    try:
+        carry_out(chosen, coins, seal, alice)
+    except Refused as refusal:
+        print(str(refusal)[:20])
+    finally:
+        connection.close()
+
+def place():
+    with psycopg.connect(os.environ["DATABASE_URL"]) as other:
+        other.execute(PLACE, [board.pk, coins.get(code="BTC-USD").pk])
+        placed.set()
+        wait()
+
+for other in (change, place):
+    placed = threading.Event()
+    board = Board.objects.create(slug=other.__name__, title="New")
+    chosen = Placing("put", board)
+    seal = Plan.of(chosen, coins).seal
+    add_while(other)
+"""
+
+
+def test_two_who_place_the_same_symbols_do_not_wait_for_each_other_forever(
+    postgres_server: Postgres, tmp_path: Path
+):
+    assert output(MEANWHILE, postgres_server, tmp_path) == [
+        "Nothing was changed,",
+        "302 False",
+        "['BTC-USD', 'ETH-USD']",
+        "200 True",
+        "['BTC-USD']",
+    ]
+
+
 WRITE = """
 from datetime import UTC, datetime
 from decimal import Decimal

@@ -11,7 +11,7 @@ from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -24,6 +24,7 @@ from quotes.admin.first_error import Fault, of_fields
 from quotes.admin.history import moment
 from quotes.codes import code_of, comparable
 from quotes.models import Alias, Board, Symbol
+from quotes.models.locks import lock
 from quotes.rules import rule_of
 from quotes.staff import filling
 from quotes.staff.arranging import Edit, Place, arranged, places_of, save
@@ -211,9 +212,15 @@ class ArrangeView(View):
         """Save what was entered, unless it is invalid, or others have changed what it is about."""
         if not self.fields:
             raise PermissionDenied
+        try:
+            return self._save(request, pk)
+        except IntegrityError:  # another save placed or deleted a symbol after the places were read
+            return self._save(request, pk)
+
+    def _save(self, request: HttpRequest, pk: int) -> HttpResponse:
         with transaction.atomic():
             # locked, so that nobody else saves this page after the places were read
-            self.board = Board.objects.select_for_update().get(pk=pk)
+            self.board = get_object_or_404(lock(Board.objects.all()), pk=pk)
             if self.board.fills_itself:
                 raise PermissionDenied
             entered = self._arrangement(request, request.POST)

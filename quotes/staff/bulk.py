@@ -213,7 +213,7 @@ def carry_out(chosen: Chosen, symbols: QuerySet[Symbol], seal: str, user: Any) -
         "is what would change now."
     )
     with at_once(changed):
-        lock_symbols(symbols.order_by().values_list("pk", flat=True))
+        lock_rows(chosen.action, symbols.order_by().values_list("pk", flat=True))
         plan = Plan.of(chosen, symbols)
         if plan.seal != seal:
             raise Refused(changed)
@@ -261,7 +261,7 @@ class Undo:
             done = BulkChange.objects.select_for_update().get(pk=key)
             if not done.undoable:
                 raise Refused(too_late(done))
-            lock_symbols(map(int, done.symbols))
+            lock_rows(done.action, map(int, done.symbols))
             undo = cls(done)
             batch = HistoryEntry(what=HistoryEntry.What.UNDONE, reason=str(done))
             write(undo.aspect, undo.restored, user_of(user), batch)
@@ -277,10 +277,12 @@ def too_late(done: BulkChange) -> str:
     return gettext("This can no longer be undone, because it is more than an hour old.")
 
 
-def lock_symbols(keys: Any) -> None:
-    """Lock symbols until the transaction ends."""
+def lock_rows(action: str, keys: Any) -> None:
+    """Lock symbols until the transaction ends; before a change of their places also all boards."""
     for some in parts(sorted(keys)):
         list(lock(Symbol.objects.order_by("pk").filter(pk__in=some)).values_list("pk", flat=True))
+    if ASPECTS[action] is Places:
+        list(lock(Board.objects.order_by("pk")).values_list("pk", flat=True))
 
 
 def write(aspect: Aspect, changing: Collection[Changing], by: By, batch: HistoryEntry) -> None:
