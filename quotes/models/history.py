@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 from django.db import models, transaction
@@ -90,9 +90,15 @@ class HistoryEntry(models.Model):
 
 
 def record(
-    by: By, entries: Iterable[HistoryEntry], batch: HistoryEntry | None = None
+    by: By,
+    entries: Iterable[HistoryEntry],
+    batch: HistoryEntry | None = None,
+    divided: Callable[[list[HistoryEntry]], Iterable[Sequence[HistoryEntry]]] = lambda rows: [rows],
 ) -> HistoryEntry | None:
-    """Save entries, those of many rows as a batch, and delete the oldest ones that are too many."""
+    """Save entries, those of many rows as a batch, and delete the oldest ones that are too many.
+
+    `divided` may report how many are saved.
+    """
     rows = list(entries)
     if not rows:
         return None
@@ -104,7 +110,8 @@ def record(
         for row in rows:
             row.role, row.by = by
             row.batch = batch
-        HistoryEntry.objects.bulk_create(rows, batch_size=AT_ONCE)
+        for some in divided(rows):
+            HistoryEntry.objects.bulk_create(some, batch_size=AT_ONCE)
         oldest = HistoryEntry.objects.order_by("-pk").values_list("pk", flat=True)[KEPT:].first()
         if oldest is not None:
             HistoryEntry.objects.filter(pk__lte=oldest).delete()

@@ -58,7 +58,7 @@ class Run:
     def end(self, state: State, **values: Any) -> None:
         """Write what came of it, unless others have ended or cancelled it: then raise Cancelled."""
         rows = Load.objects.filter(pk=self.load.pk, state=State.RUNNING, cancelled_by="")
-        if not rows.update(state=state, ended_at=timezone.now(), **values):
+        if self.cancelled_by or not rows.update(state=state, ended_at=timezone.now(), **values):
             raise Cancelled
 
     def __call__(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from django.db.models import CharField
@@ -34,14 +35,14 @@ def keep_history(outcomes: Sequence[Outcome], by: By, file: str, report: Report)
     """Write into the history of each symbol and board what a file did with it."""
     placed: dict[str, list[str]] = defaultdict(list)
     entries = []
-    for part in in_parts(outcomes, Step.HISTORY, report):
-        for each in part:
-            if each.done != "unchanged":
-                what = What.ADDED if each.done == "added" else What.CHANGED
-                entries.append(HistoryEntry.of(each.symbol, values(each), what))
-            if each.board:
-                placed[each.board].append(each.symbol.code)
+    for each in outcomes:
+        if each.done != "unchanged":
+            what = What.ADDED if each.done == "added" else What.CHANGED
+            entries.append(HistoryEntry.of(each.symbol, values(each), what))
+        if each.board:
+            placed[each.board].append(each.symbol.code)
     for board in Board.objects.filter(slug__in=placed):
         words = gettext("Added: %(codes)s.") % {"codes": listed(placed[board.slug])}
         entries.append(HistoryEntry.of(board, reason=words))
-    record(by, entries, HistoryEntry(what=What.LOADED, reason=file[:MAX_NAME]))
+    batch = HistoryEntry(what=What.LOADED, reason=file[:MAX_NAME])
+    record(by, entries, batch, partial(in_parts, step=Step.HISTORY, report=report))

@@ -12,11 +12,14 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from quotes.catalogue import InvalidCatalogue, Step
+from quotes import catalogue
+from quotes.catalogue import Entry, InvalidCatalogue, Step
 from quotes.live import lease
-from quotes.models import Load, Symbol
+from quotes.models import HistoryEntry, Load, Symbol
+from quotes.models.history import command
 from quotes.staff import loading
 from quotes.staff.loading import Busy, Run
+from quotes.staff.outcomes import keep_history
 from tests.servers import eventually
 
 State = Load.State
@@ -82,6 +85,28 @@ def test_a_cancellation_that_comes_before_the_last_write_changes_nothing():
 
     load = begin(late)
     assert (load.state, Symbol.objects.count()) == (State.CANCELLED, 0)
+
+
+def test_a_cancellation_after_the_last_step_changes_nothing():
+    def late(run: Run) -> None:
+        run.cancelled_by = "bob"  # as a request in this process does it
+        write(run)
+
+    load = begin(late)
+    assert (load.state, load.cancelled_by) == (State.CANCELLED, "bob")
+    assert Symbol.objects.count() == 0
+
+
+def test_the_history_can_be_cancelled_while_it_is_written():
+    written = []
+
+    def report(step: Step, done: int, of: int) -> None:
+        written.append((done, HistoryEntry.objects.exclude(model="").count()))
+
+    rows = [Entry(n, Symbol(code=f"S{n}", name="S", kind="stock"), (), {}) for n in range(1200)]
+    outcomes = catalogue.load(rows)
+    keep_history(outcomes, command("loadcatalogue"), "many.csv", report)
+    assert written == [(done, done) for done in (0, 500, 1000, 1201)]  # that of the board, too
 
 
 def test_other_processes_see_how_far_it_is():
