@@ -142,7 +142,11 @@ class Tab:
         return self.page.locator(".quotes-pulse .pulse-ill").first.is_visible()
 
     def moves(self, code: str, before: str | None = None) -> None:
-        """Wait until a symbol's price differs from the one before, or else from that of now."""
+        """Wait until a symbol's price differs from the one before, or else from that of now.
+
+        The price of BTC-USD always moves. One of few ticks, as that of DOGE-USD, may rest for some
+        minutes in a day, where it touches the highest or lowest price of a simulated hour.
+        """
         before = self.value(code) if before is None else before
         price = self.row(code).locator("data").first
         expect(price).not_to_have_attribute("value", before, timeout=PATIENCE * 1000)

@@ -162,10 +162,10 @@ def test_the_symbols_of_a_board_are_edited_on_a_phone_and_on_a_desk(house: Site,
 
 def test_another_name_reaches_a_board(house: Site, staff: Page, tab: OpenTab):
     board = tab(house.url + "/boards/crypto/").live()
-    staff.goto(house.url + "/admin/quotes/symbol/?q=DOGE-USD")
-    staff.get_by_role("link", name="DOGE-USD", exact=True).click()
+    staff.goto(house.url + "/admin/quotes/symbol/?q=BTC-USD")
+    staff.get_by_role("link", name="BTC-USD", exact=True).click()
     staff.get_by_label("Name:").fill("<b>Such</b> & wow")
     save(staff)
-    expect(board.row("DOGE-USD").locator(".quotes-name")).to_have_text("<b>Such</b> & wow")
+    expect(board.row("BTC-USD").locator(".quotes-name")).to_have_text("<b>Such</b> & wow")
     assert_by_socket(board)
-    board.moves("DOGE-USD")
+    board.moves("BTC-USD")
