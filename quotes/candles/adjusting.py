@@ -70,9 +70,10 @@ def applied(
 
 
 def _begin(split: Split, zone: object) -> datetime:
-    # a market that never closes has old shares until the price that confirms the split
     midnight = datetime.combine(split.day, time(), zone or UTC)  # type: ignore[arg-type]
-    return midnight if zone or split.confirmed_at is None else max(midnight, split.confirmed_at)
+    # a market that never closes has old shares until the price that confirms the split, if one did
+    at = split.confirmed_at if split.price and not zone else None
+    return max(midnight, at or midnight)
 
 
 def _times(number: Decimal, factor: int, divisor: int) -> Decimal:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -117,7 +117,17 @@ def test_a_market_that_never_closes_has_old_prices_until_the_price_that_confirms
     Symbol.objects.update(kind="crypto", exchange="")
     five = timedelta(minutes=5)
     archive.save(1, [minute(OPENS - five, "272"), minute(OPENS, "68")])
-    split(apple)
+    split(apple, price="68")
+    assert closes(300) == ["68", "68"]
+
+
+def test_a_market_that_never_closes_has_new_prices_from_the_day_of_a_split_confirmed_by_hand(
+    apple: Symbol,
+):
+    Symbol.objects.update(kind="crypto", exchange="")
+    midnight = datetime.combine(MONDAY, time(), UTC)
+    archive.save(1, [minute(midnight - timedelta(minutes=5), "272"), minute(OPENS, "68")])
+    split(apple, confirmed_at=OPENS + timedelta(days=3))
     assert closes(300) == ["68", "68"]
 
 
