@@ -285,6 +285,36 @@ def test_two_who_place_the_same_symbols_do_not_wait_for_each_other_forever(
     ]
 
 
+# A file with a known symbol among 600 new ones is being loaded.
+LOAD = """
+import os
+import psycopg
+from io import BytesIO
+from django.db import transaction
+from quotes import catalogue
+
+rows = "".join(f"NEW{n},New,stock,NASDAQ,USD\\n" for n in range(600))
+file = "symbol,name,kind,exchange,currency\\nETH-USD,Ether,crypto,CRYPTO,USD\\n" + rows
+UPDATE = "UPDATE quotes_symbol SET name = 'Other' WHERE code = %s"
+
+def edit(code):
+    try:
+        with psycopg.connect(os.environ["DATABASE_URL"], options="-c lock_timeout=500") as editor:
+            return editor.execute(UPDATE, [code]).rowcount
+    except psycopg.errors.LockNotAvailable:
+        return "waits"
+
+with transaction.atomic():
+    catalogue.load(catalogue.read(BytesIO(file.encode())).entries)
+    print(edit("BTC-USD"), edit("SOL-USD"), edit("ETH-USD"))
+print(edit("ETH-USD"))
+"""
+
+
+def test_a_load_locks_only_the_symbols_in_its_file(postgres_server: Postgres, tmp_path: Path):
+    assert output(LOAD, postgres_server, tmp_path) == ["1 1 waits", "1"]
+
+
 WRITE = """
 from datetime import UTC, datetime
 from decimal import Decimal

@@ -9,6 +9,7 @@ from django.db.models import Model, QuerySet
 
 Row = TypeVar("Row", bound=Model)
 
+TURN = 5_917_346_028  # among the numbers of the database, which other programs may lock too
 BEGIN_TO_WRITE = "UPDATE quotes_lastquote SET batch = batch WHERE false"
 
 
@@ -19,6 +20,13 @@ def begin_to_write() -> None:
     """
     with connection.cursor() as cursor:
         cursor.execute(BEGIN_TO_WRITE)
+
+
+def one_after_the_other() -> None:
+    """Wait until all other transactions that have called this end. SQLite has one writer anyway."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [TURN])
 
 
 def lock(rows: QuerySet[Row]) -> QuerySet[Row]:

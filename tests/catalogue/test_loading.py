@@ -76,7 +76,7 @@ def test_a_row_that_switches_a_symbol_on_removes_the_reason_why_it_was_off():
     assert [*states] == [(True, "", "", None)] * 2
 
 
-# A second process loads the same new symbol before the first one has committed it.
+# A process loads a new symbol before another one, by a load or a form, has committed the same.
 TWICE = """
 from threading import Thread
 from time import sleep
@@ -92,10 +92,9 @@ def second():
     finally:
         connection.close()
 
-if {empty}:
-    Symbol.objects.all().delete()
+Symbol.objects.all().delete()
 with transaction.atomic():
-    load(*shares(1))
+    {add}
     other = Thread(target=second)
     other.start()
     with connection.cursor() as cursor:
@@ -110,16 +109,19 @@ other.join()
 
 @pytest.mark.server
 @pytest.mark.parametrize(
-    ("empty", "printed"),
+    ("add", "printed"),
     [
-        (False, "line 2: S0 unchanged"),
-        (True, "another process added symbols or boards at the same time: load the file again"),
+        ("load(*shares(1))", "line 2: S0 unchanged"),
+        (
+            "Symbol.objects.create(code='S0', name='S0', kind='stock', currency='USD')",
+            "another process added symbols or boards at the same time: load the file again",
+        ),
     ],
 )
-def test_a_symbol_that_two_load_at_once_is_added_once(
-    postgres_server: Postgres, tmp_path: Path, empty: bool, printed: str
+def test_a_symbol_that_two_add_at_once_is_added_once(
+    postgres_server: Postgres, tmp_path: Path, add: str, printed: str
 ):
     site = Site(tmp_path, DATABASE_URL=postgres_server.url)
-    code = TWICE.format(empty=empty)
+    code = TWICE.format(add=add)
     shell = site.manage("shell", "--verbosity", "0", "--command", code)
     assert shell.stdout.splitlines() == [printed]
