@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -204,15 +203,38 @@ def title(entry: HistoryEntry) -> str:
 
 
 def of_form(action: LogEntry) -> str:
-    """Return Django's text of an action, and the values before and after it."""
+    """Return Django's text of an action, with values in place of the names of changed fields."""
     if action.action_flag == DELETION and not action.change_message:
         return gettext("Deleted.")
-    values: list[Any] = []
-    with suppress(ValueError):  # a plain text
-        parts = json.loads(action.change_message) if action.change_message[:1] == "[" else ()
-        values = [each for part in parts for each in part.get("changed", {}).get("values", ())]
-    words = (str(action.get_change_message()), "; ".join(map(from_to, values)))
-    return " ".join(filter(None, words))
+    parts = _parts(action.change_message)
+    if not parts:
+        return action.change_message
+    valued = [part["changed"] for part in parts if part.get("changed", {}).get("values")]
+    others = [part for part in parts if part.get("changed") not in valued]
+    words = _in_djangos_words(others) if others or not valued else ""
+    return " ".join(filter(None, (words, "; ".join(map(_of_values, valued)))))
+
+
+def _parts(message: str) -> list[Any]:
+    """Return the parts of a message; it has none if another program wrote it as plain text."""
+    try:
+        parts = json.loads(message) if message.startswith("[") else []
+    except ValueError:
+        return []
+    return parts if all(isinstance(part, dict) for part in parts) else []
+
+
+def _in_djangos_words(parts: list[Any]) -> str:
+    return str(LogEntry(change_message=json.dumps(parts)).get_change_message())
+
+
+def _of_values(changed: dict[str, Any]) -> str:
+    """Return what changed in the row of a form, or, with its name, in a row inside the form."""
+    values = "; ".join(map(from_to, changed["values"]))
+    if "name" not in changed:
+        return values
+    known = {"kind": capfirst(gettext(changed["name"])), "object": changed["object"]}
+    return gettext("%(kind)s “%(object)s”: %(values)s") % {**known, "values": values}
 
 
 def from_to(change: Iterable[Any]) -> str:

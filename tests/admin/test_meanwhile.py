@@ -154,10 +154,22 @@ def test_the_history_shows_who_changed_what_from_which_value_to_which(
         "Name: from “Apple” to “Apple &lt;b&gt;Inc.&lt;/b&gt;”",
         "Kind: from “Stock” to “ETF”",
         "Tick size: from “empty” to “0.05”",
-        f"Changed Position for provider code “{code}”",
-        "Position: from “empty” to “2”",
+        f"Provider code “{code}”: Position: from “empty” to “2”",
     ):
         assert text in history
+    assert "Changed" not in history  # the values state it
+
+
+def test_the_history_has_values_beside_what_has_none(
+    admin_client: Client, apple: Symbol, path: str
+):
+    change = {"name": "Apple Inc.", "provider_symbols-0-provider": "simulated"}
+    change |= {"provider_symbols-0-code": "AAPL"}
+    assert errors(admin_client.post(path, opened(admin_client, path) | change)) == {}
+    code = apple.provider_symbols.get()
+    history = admin_client.get(path.replace("change", "history")).content.decode()
+    added = f"Added provider code “{code}”. Name: from “Apple” to “Apple Inc.”"
+    assert added in history
 
 
 def test_the_history_is_in_the_language_of_its_reader(
