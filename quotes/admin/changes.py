@@ -117,7 +117,7 @@ class HistoryEntryAdmin(Record):
     def change_view(
         self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        """Return what changed at once, by name."""
+        """Return a page of the rows that were changed at once, sorted by name."""
         if request.method == "POST" or not self.has_view_permission(request):
             raise PermissionDenied
         batch = get_object_or_404(HistoryEntry, pk=key_of(object_id), model="")

@@ -74,7 +74,7 @@ def visible(request: HttpRequest) -> list[type[Model]]:
 
 
 def moment(text: str) -> datetime | None:
-    """Return the moment that a text of ours has; None if somebody changed the text."""
+    """Return the moment in a parameter of ours; None if somebody changed it."""
     with suppress(ValueError, OverflowError):
         found = datetime.fromisoformat(text)
         return found.astimezone(UTC) if timezone.is_aware(found) else None

@@ -250,8 +250,8 @@ def why_not(load: Load) -> str:
         )
     elif load.state == State.FAILED:
         words = gettext(
-            "An unexpected error ended “%(file)s”. Nothing was changed. The log of the server has "
-            "the error."
+            "An unexpected error stopped the work on “%(file)s”. Nothing was changed. The log of "
+            "the server has the error."
         )
     elif load.state == State.REFUSED and load.counts:
         words = gettext("Other values would change now. Look again, then load.")

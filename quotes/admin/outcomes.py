@@ -20,7 +20,7 @@ DONE = {"added": _("added"), "updated": _("updated"), "unchanged": _("unchanged"
 
 
 def seal(outcomes: list[Outcome]) -> str:
-    """Return what differs if a load would do something else than its preview has shown."""
+    """Return a text that is another one if a load would change something else."""
     done = [(each.code, each.done, each.changes, each.board, each.filled) for each in outcomes]
     return sha256(repr(done).encode()).hexdigest()
 

@@ -26,8 +26,8 @@ class SplitForm(forms.ModelForm):
         label=_("confirmed"),
         required=False,
         help_text=_(
-            "A price confirms a split. Check this yourself if you entered the split after the "
-            "price had changed."
+            "Usually, a price confirms a split. If you entered the split after its price, check "
+            "this box."
         ),
     )
 

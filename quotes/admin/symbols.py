@@ -235,7 +235,7 @@ class SymbolAdmin(ChangesInBulk, FindsSymbols, MovingList):
             self.message_user(request, hint, messages.WARNING)
 
     def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
-        """Note the deletion of a symbol as Django does; that of many at once as one change."""
+        """Record the deletion of one symbol as Django does, and that of several as one change."""
         if len(queryset) == 1:
             return super().log_deletions(request, queryset)
         what = HistoryEntry.What.DELETED

@@ -65,8 +65,8 @@ def load(
     code means the symbol that had it. With `dry_run`, nothing is changed.
 
     Rows are written many at once, because 20,000 saves would lock SQLite for a quarter of a minute.
-    Raise InvalidCatalogue if another process added one of the symbols at the same time. Whatever
-    `report` raises is raised, and nothing is changed.
+    Raise InvalidCatalogue if another process added one of the symbols at the same time. An error
+    that `report` raises ends the load, and nothing is changed.
     """
     try:
         with transaction.atomic():

@@ -62,7 +62,7 @@ class Catalogue:
 def read(file: BinaryIO, report: Report = unseen) -> Catalogue:
     """Read and check a file; raise InvalidCatalogue with all errors and their line numbers.
 
-    Whatever `report` raises is raised.
+    An error that `report` raises ends the reading.
     """
     text, encoding = read_text(file)
     as_json = is_json(text)

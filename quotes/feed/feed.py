@@ -180,7 +180,7 @@ class Feed:
         self.gate.follow_splits(splits)
 
     def decide(self, decisions: Iterable[Decision]) -> None:
-        """Accept or reject held prices, as operators decided; these are all of their decisions."""
+        """Accept or reject held prices; end rejections that are not among all these decisions."""
         known = list(decisions)
         self.gate.end_deleted(known)
         for each in known:

@@ -1,4 +1,4 @@
-"""The history of changes that no form made: by the feed, by commands, and of many rows at once."""
+"""Changes that were not made with a form: by the feed, by commands, and of many rows at once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from quotes.models.bulk import BulkChange
 
-KEPT = 200_000  # entries
+MAX_ENTRIES = 200_000
 AT_ONCE = 500  # rows in a statement
 MAX_NAME = 200  # characters
 
@@ -62,7 +62,7 @@ class HistoryEntry(models.Model):
     model = models.CharField(max_length=30, blank=True)
     key = models.BigIntegerField(null=True)
     name = models.CharField(max_length=MAX_NAME, blank=True)
-    # many rows that were changed at once: the entries of these rows, and the number of symbols
+    # the entry of all rows that were changed at once, which has the number of their symbols
     batch = models.ForeignKey("self", models.CASCADE, null=True, related_name="parts")
     count = models.PositiveIntegerField(default=0)
 
@@ -70,7 +70,7 @@ class HistoryEntry(models.Model):
         ordering = ("-at", "-pk")
         verbose_name = _("change")
         verbose_name_plural = _("all changes")
-        default_permissions = ()  # whoever may see a row may see its history
+        default_permissions = ()  # a user who may see a row may see its history
         indexes: ClassVar = [
             models.Index(fields=["model", "key"], name="history_of_row"),
             models.Index(fields=["model", "name"], name="history_of_name"),
@@ -95,7 +95,7 @@ def record(
     batch: HistoryEntry | None = None,
     divided: Callable[[list[HistoryEntry]], Iterable[Sequence[HistoryEntry]]] = lambda rows: [rows],
 ) -> HistoryEntry | None:
-    """Save entries, those of many rows as a batch, and delete the oldest ones that are too many.
+    """Save entries, as parts of a given batch, and delete the oldest beyond MAX_ENTRIES.
 
     `divided` may report how many are saved.
     """
@@ -112,8 +112,8 @@ def record(
             row.batch = batch
         for some in divided(rows):
             HistoryEntry.objects.bulk_create(some, batch_size=AT_ONCE)
-        oldest = HistoryEntry.objects.order_by("-pk").values_list("pk", flat=True)[KEPT:].first()
-        if oldest is not None:
+        keys = HistoryEntry.objects.order_by("-pk").values_list("pk", flat=True)
+        if (oldest := keys[MAX_ENTRIES:].first()) is not None:
             HistoryEntry.objects.filter(pk__lte=oldest).delete()
     return batch
 
@@ -127,5 +127,5 @@ def command(name: str) -> By:
 
 
 def user_of(given: Any) -> By:
-    """Return a user, whose name stays after the account."""
+    """Return a user, whose name stays when the account is deleted."""
     return By(HistoryEntry.Role.USER, given.get_username())

@@ -80,7 +80,7 @@ class Shown(dict[str, Any]):
     names_zone = False  # beside each time; without it, only beside times of another zone
 
     def __init__(self, state: State, language: str, zone: tzinfo | None = None) -> None:
-        """`zone` is that of all times, or else the one in use."""
+        """Write all times in `zone`; without one, in the time zone in use."""
         self._zone = zone or timezone.get_current_timezone()
         self.state, self.language = painted(state), language
         self.symbol, self.quote = state.symbol, self.state.quote

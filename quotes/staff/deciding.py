@@ -34,7 +34,7 @@ def decide(
 
 @transaction.atomic
 def delete(keys: Iterable[int]) -> None:
-    """Delete held prices. The feed then ends those of them that reject others."""
+    """Delete held prices. The feed then ends the rejections among them."""
     rows = HeldPrice.objects.filter(pk__in=list(keys))
     symbols = set(rows.order_by().values_list("symbol", flat=True))
     rows.delete()

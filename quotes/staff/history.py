@@ -54,7 +54,7 @@ class Line(NamedTuple):
     by: By
     text: str
     model: type[Model] | None = None  # of the row that changed; None for many rows
-    key: Any = None
+    key: Any = None  # of a split the key of its symbol, whose form has it
     name: str = ""
     more: str = ""  # the reason, or the outcome
     batch: int | None = None  # the key of the entry of many rows
@@ -79,15 +79,15 @@ class Wanted:
     until: datetime | None = None
 
     def of_feed(self, model: type[Model], at: str, rows: QuerySet[Any]) -> QuerySet[Any]:
-        """Return the newest wanted rows of a table that has what the feed did at a moment."""
+        """Return the newest wanted rows of a table in which the feed sets the field `at`."""
         if self.row or model not in self.models or self.by not in (None, FEED):
             return rows.none()
         if self.symbols is not None:
             rows = rows.filter(symbol__in=self.symbols)
-        return self.newest(rows, at, order=at)
+        return self.newest_of(rows, at, order=at)
 
-    def newest(self, rows: QuerySet[Any], at: str, order: str = "pk") -> QuerySet[Any]:
-        """Return the newest wanted rows of a table; keys of a long one are in the order of time."""
+    def newest_of(self, rows: QuerySet[Any], at: str, order: str = "pk") -> QuerySet[Any]:
+        """Return the newest wanted rows of a table. Keys are in the order of time, and an index."""
         if self.since:
             rows = rows.filter(**{f"{at}__gte": self.since})
         if self.until:
@@ -96,17 +96,17 @@ class Wanted:
 
 
 def of_row(
-    row: Model, until: datetime | None = None, beside: Collection[type[Model]] = MODELS
+    row: Model, until: datetime | None = None, visible: Collection[type[Model]] = MODELS
 ) -> list[Line]:
-    """Return what changed of a row; of a symbol also what is known from these models beside it."""
+    """Return the changes of a row. Those of a symbol include its rows of the visible models."""
     if not isinstance(row, Symbol):
         return newest(Wanted([type(row)], row=row, until=until))
-    models = [each for each in beside if each in OF_SYMBOLS]
+    models = [each for each in visible if each in OF_SYMBOLS]
     return newest(of_symbols(Wanted(models, until=until), [row]))
 
 
 def of_symbols(wanted: Wanted, symbols: Collection[Symbol], *codes: str) -> Wanted:
-    """Return the same for some symbols alone, and for deleted ones that had these codes."""
+    """Limit what is wanted to some symbols, and to deleted ones that had one of these codes."""
     keys = [each.pk for each in symbols]
     former = Alias.objects.filter(symbol__in=keys).values_list("code", flat=True)
     known = {*codes, *former, *(each.code for each in symbols)}
@@ -134,7 +134,7 @@ def _of_forms(wanted: Wanted) -> Iterator[Line]:
     # each kind by itself, because the index of kinds has the order of keys for one of them only
     for model, kind in ContentType.objects.get_for_models(*wanted.models).items():
         of_kind = rows.filter(_logged(wanted, model), content_type=kind)
-        for each in wanted.newest(of_kind, "action_time"):
+        for each in wanted.newest_of(of_kind, "action_time"):
             by = By(Role.USER, each.user.get_username())
             place = model, each.object_id, each.object_repr
             yield Line(each.action_time, by, of_form(each), *place)
@@ -153,12 +153,12 @@ def _logged(wanted: Wanted, model: type[Model]) -> Q:
     if model is Symbol:
         keys = [str(key) for key in wanted.symbols]
         return Q(object_id__in=keys) | Q(object_repr__in=wanted.codes)
-    begins = {Override: "%s: ", HeldPrice: "%s "}.get(model)  # with the symbol, in its text
+    begins = {Override: "%s: ", HeldPrice: "%s "}.get(model)  # how its text begins, with the code
     if begins is None:
         return Q(pk__in=[])
     rows = model._default_manager.filter(symbol__in=wanted.symbols).values_list("pk", flat=True)
     found = Q(object_id__in=[str(key) for key in rows])
-    for code in wanted.codes:  # of deleted ones
+    for code in wanted.codes:  # of deleted rows
         found |= Q(object_repr__startswith=begins % code)
     return found
 
@@ -179,12 +179,12 @@ def _of_entries(wanted: Wanted) -> Iterator[Line]:
     else:  # many rows are one line
         batches = ["", *names] if Symbol in wanted.models else names
         rows = rows.filter(batch=None, model__in=batches)
-    for each in wanted.newest(rows, "at"):
+    for each in wanted.newest_of(rows, "at"):
         yield of_entry(each)
 
 
 def of_entry(entry: HistoryEntry) -> Line:
-    """Return an entry as a line; one of many rows leads to them, and so do theirs."""
+    """Return an entry as a line. The lines of a batch and of its parts lead to all parts."""
     by, names = By(entry.role, entry.by), {str(m._meta.model_name): m for m in MODELS}
     if not entry.model:
         return Line(entry.at, by, title(entry), batch=entry.pk, size=entry.count)
@@ -207,7 +207,7 @@ def of_form(action: LogEntry) -> str:
     if action.action_flag == DELETION and not action.change_message:
         return gettext("Deleted.")
     parts = _parts(action.change_message)
-    if not parts:
+    if parts is None:
         return action.change_message
     valued = [part["changed"] for part in parts if part.get("changed", {}).get("values")]
     others = [part for part in parts if part.get("changed") not in valued]
@@ -215,13 +215,13 @@ def of_form(action: LogEntry) -> str:
     return " ".join(filter(None, (words, "; ".join(map(_of_values, valued)))))
 
 
-def _parts(message: str) -> list[Any]:
-    """Return the parts of a message; it has none if another program wrote it as plain text."""
+def _parts(message: str) -> list[Any] | None:
+    """Return the parts of a message, or None if another program wrote it as plain text."""
     try:
-        parts = json.loads(message) if message.startswith("[") else []
+        parts = json.loads(message) if message.startswith("[") else None
     except ValueError:
-        return []
-    return parts if all(isinstance(part, dict) for part in parts) else []
+        return None
+    return parts if parts is None or all(isinstance(part, dict) for part in parts) else None
 
 
 def _in_djangos_words(parts: list[Any]) -> str:

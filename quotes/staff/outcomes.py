@@ -24,7 +24,7 @@ def values(outcome: Outcome) -> Values:
     """Return what a row changes: each label, with the value before and after."""
     found = []
     for name, before, after in outcome.changes if outcome.done == "updated" else ():
-        label = OF_SYMBOLS.get(name, name)  # or a provider, of which this is the code
+        label = OF_SYMBOLS.get(name, name)  # another name is a provider, and its value a code
         field: Any = Symbol._meta.get_field(name) if name in OF_SYMBOLS else CharField()
         shown = field.formfield()
         found.append([label, written(shown, before), written(shown, after)])

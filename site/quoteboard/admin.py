@@ -18,7 +18,7 @@ class QuoteboardAdmin(admin.AdminSite):
     enable_nav_sidebar = False
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
-        """Return the apps with ours first, and all changes after its other entries."""
+        """Return the apps with ours first, whose last entry is “All changes”."""
         apps = super().get_app_list(request, app_label)
         for app in apps:
             app["models"].sort(key=lambda model: model["object_name"] == "HistoryEntry")

@@ -160,7 +160,7 @@ def test_a_merged_symbol_brings_its_history(admin_client: Client, apple: Symbol)
 
 
 def test_the_oldest_entries_are_deleted(apple: Symbol, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(history, "KEPT", 3)
+    monkeypatch.setattr(history, "MAX_ENTRIES", 3)
     for number in range(5):
         history.record(history.FEED, [HistoryEntry.of(apple, [("name", None, str(number))])])
     kept = HistoryEntry.objects.order_by("pk").values_list("values", flat=True)

@@ -105,7 +105,7 @@ class Socket:
         raise ProviderError(f"{MAX_UNREADABLE} frames in a row could not be read")
 
     def _at_hand(self) -> Frame | None:
-        """Return the oldest frame that waits, unless what has arrived is to be let in first."""
+        """Return the oldest waiting frame, unless other tasks are to run first."""
         if not self.backlog or self._rest_is_due():
             return None
         self.room.set()
@@ -146,9 +146,9 @@ class Socket:
         return time.monotonic() - self.rested_at > REST_EVERY
 
     async def _rest(self, backlog: Backlog) -> None:
-        """Let other tasks run, and all frames in that wait in the kernel.
+        """Let other tasks run, and read frames that wait in the kernel.
 
-        The backlog needs to know of them before it searches superseded ones, and not before.
+        All of them are read only before the backlog searches superseded ones among them.
         """
         for _ in range(1 if backlog.due else DRAIN_ROUNDS):
             arrived = backlog.arrived
