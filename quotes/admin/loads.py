@@ -40,6 +40,7 @@ class LoadAdmin(Record):
     change_list_template = "quotes/admin/loads_list.html"
     list_display = ("file", "what", "at", "by")
     list_display_links = None
+    shows_times = True
     list_per_page = 50
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Load]:

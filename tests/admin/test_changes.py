@@ -16,7 +16,16 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from quotes.live.missing import switch_off
-from quotes.models import Board, BulkChange, HeldPrice, HistoryEntry, Override, Symbol, history
+from quotes.models import (
+    Board,
+    BulkChange,
+    HeldPrice,
+    HistoryEntry,
+    Load,
+    Override,
+    Symbol,
+    history,
+)
 from quotes.staff.bulk import Placing, Plan, Switch, Undo, carry_out
 from tests.groups import make_groups
 from tests.staff.test_history import CHANGES, all_changes, history_of
@@ -282,7 +291,9 @@ def test_each_page_with_times_names_their_zone_once(
     price = HeldPrice.objects.create(symbol=apple, at=NOON, **held)
     row = {"action": "switch_on", "by": "alice", "count": 1, "symbols": {}}
     BulkChange.objects.create(**row)
-    for path in ("override/", f"override/{note.pk}/change/", "heldprice/", "bulkchange/"):
+    Load.objects.create(name="his.csv", by="bob", state="done", holder="elsewhere:7")
+    form = f"override/{note.pk}/change/"
+    for path in ("override/", form, "heldprice/", "bulkchange/", "load/"):
         page = admin_client.get(f"/admin/quotes/{path}").content.decode()
         assert page.count(f"Times are in {named}.") == 1, path
     page = admin_client.get(f"/admin/quotes/heldprice/{price.pk}/change/").content.decode()

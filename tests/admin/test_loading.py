@@ -11,13 +11,12 @@ from io import BytesIO
 from typing import Any
 
 import pytest
-from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, User
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from quotes.models import Board, Load, Symbol, Upload
+from quotes.models import Board, HistoryEntry, Load, Symbol, Upload
 from tests.groups import make_groups
 
 LOAD = "/admin/quotes/symbol/load/"
@@ -140,7 +139,7 @@ def test_what_changed_since_the_preview_is_not_overwritten_unseen(admin_client: 
     assert "Other values would change now. Look again, then load." in text(again)
     assert "from “Apple Computer” to “Apple Inc.”" in text(again)
     assert list(Symbol.objects.values_list("name", flat=True)) == ["Apple Computer"]
-    assert not LogEntry.objects.exists()
+    assert not HistoryEntry.objects.exists()
     done = admin_client.post(LOAD, sealed(again), follow=True)
     assert "2 rows: 1 added, 1 updated" in text(done)
     assert Symbol.objects.get(pk=apple.pk).name == "Apple Inc."
@@ -250,7 +249,7 @@ def test_an_editor_sees_and_cancels_loads_of_others_but_not_their_previews(clien
     sign_in(client, "editor")
     shown = text(client.get(page_of(load)))
     assert "“his.csv” is being loaded Step 3 of 6: Writing symbols" in shown
-    assert "500 of 1,000 rows bob began it" in shown
+    assert re.search(r"500 of 1,000 rows bob began it \([0-9:]{8} UTC\)", shown)
     assert "in progress" in text(client.get(RECENT))
     assert client.get(page_of(preview)).status_code == 404
     assert client.post(page_of(preview)).status_code == 404
@@ -296,7 +295,8 @@ def test_the_list_of_loads_leads_to_the_report_of_each(admin_client: Client):
     shown = admin_client.get(RECENT)
     assert "symbols.csv 2 rows: 2 added, 0 updated, 0 unchanged" in text(shown)
     [report] = set(re.findall(rf'href="({LOAD}\d+/)"', shown.content.decode()))
-    assert "admin loaded “symbols.csv”" in text(admin_client.get(report))
+    page = text(admin_client.get(report))
+    assert re.search(r"admin loaded “symbols.csv” \([0-9/]{10} [0-9:]{8} UTC\)", page)
     assert "2 BTC-USD added crypto" in text(admin_client.get(report))
 
 
