@@ -19,14 +19,14 @@ from django.views import View
 
 from quotes import catalogue
 from quotes.admin.loads import address, may_load
-from quotes.admin.outcomes import DONE, counted, described, in_words, seal, texts
+from quotes.admin.outcomes import DONE, described, seal, summary, texts
 from quotes.catalogue import InvalidCatalogue, Step
 from quotes.catalogue.sheet import MAX_BYTES
 from quotes.models import Board, Load, Symbol, Upload
 from quotes.models.history import user_of
 from quotes.staff import loading
 from quotes.staff.loading import Busy, Run
-from quotes.staff.outcomes import keep_history
+from quotes.staff.outcomes import counts_of, keep_history
 
 State = Load.State
 BUSY = _("Another file is being loaded. Wait for its end, then load this one.")
@@ -148,10 +148,9 @@ def work_on(run: Run, content: bytes, user: Any) -> None:
         outcomes = catalogue.load(
             found.entries, load.board, dry_run=load.is_preview, report=run.report
         )
-        sealed = seal(outcomes)
-        differs = bool(load.seal) and load.seal != sealed
-        result = {"seal": sealed, "counts": counted(outcomes)}
-        result["report"] = {"format": str(found.format), **described(outcomes)}
+        report = {"format": str(found.format), **described(outcomes)}
+        result = {"seal": seal(outcomes), "counts": counts_of(outcomes), "report": report}
+        differs = load.seal not in ("", result["seal"])
         if load.is_preview:
             run.end(State.SHOWN, **result)
         elif differs:
@@ -228,7 +227,7 @@ def result(load: Load) -> dict[str, Any]:
         "loaded": load.state == State.DONE,
         "why_not": why_not(load),
         "errors": load.report.get("errors", ()),
-        "summary": in_words(load.counts) if load.counts else "",
+        "summary": summary(load.counts) if load.counts else "",
         "format": load.report.get("format", ""),
         "outcomes": [
             (line, code, DONE[done], texts(changed), board, filled)

@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from quotes.admin.lists import Record
-from quotes.admin.outcomes import in_words
+from quotes.admin.outcomes import summary
 from quotes.models import Load
 from quotes.models.loads import KEPT
 from quotes.staff import loading
@@ -70,5 +70,5 @@ class LoadAdmin(Record):
     def what(self, load: Load) -> str:
         """Return what came of it."""
         if load.state == Load.State.DONE:
-            return in_words(load.counts)
+            return summary(load.counts)
         return str(loading.settled(load).get_state_display())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from hashlib import sha256
 from typing import Any
 
@@ -11,9 +10,8 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from quotes.catalogue import Outcome
-from quotes.staff.history import from_to
 from quotes.staff.outcomes import values
-from quotes.staff.words import Values
+from quotes.staff.words import Values, from_to
 
 MAX_SHOWN = 500  # rows of the file
 DONE = {"added": _("added"), "updated": _("updated"), "unchanged": _("unchanged")}
@@ -25,13 +23,7 @@ def seal(outcomes: list[Outcome]) -> str:
     return sha256(repr(done).encode()).hexdigest()
 
 
-def counted(outcomes: list[Outcome]) -> dict[str, int]:
-    """Return the numbers of rows by what was done with them."""
-    placed = sum(bool(each.board) and each.done != "added" for each in outcomes)
-    return {**Counter(each.done for each in outcomes), "placed": placed}
-
-
-def in_words(counts: dict[str, int]) -> str:
+def summary(counts: dict[str, int]) -> str:
     """Return how many rows were added, updated and unchanged, and how many symbols were placed."""
     done = {each: counts.get(each, 0) for each in DONE}
     words = [f"{grouped(done[each])} {title}" for each, title in DONE.items()]

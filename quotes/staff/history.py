@@ -6,7 +6,7 @@ A fact that a table has already, such as the outcome of a held price, is read fr
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ from django.db.models import Model, Q, QuerySet
 from django.utils import timezone
 from django.utils.formats import date_format, number_format
 from django.utils.text import capfirst
-from django.utils.translation import gettext, gettext_noop, pgettext
+from django.utils.translation import gettext
 
 from quotes.models import (
     Alias,
@@ -34,7 +34,7 @@ from quotes.models import (
 from quotes.models.history import FEED, By
 from quotes.shown import provider_title
 from quotes.staff import held_prices
-from quotes.staff.words import of_override
+from quotes.staff.words import from_to, of_override
 
 PAGE = 50  # lines
 SAME_MOMENT = 50  # lines of one moment, which are not divided between two pages
@@ -43,7 +43,7 @@ MODELS: tuple[type[Model], ...] = (
     InstrumentList,
 )
 OF_SYMBOLS: tuple[type[Model], ...] = (Symbol, HeldPrice, Override, Split)
-FROM_TO = gettext_noop("%(field)s: from “%(before)s” to “%(after)s”")
+MODEL_NAMED = {str(model._meta.model_name): model for model in MODELS}
 Role = HistoryEntry.Role
 
 
@@ -165,7 +165,7 @@ def _logged(wanted: Wanted, model: type[Model]) -> Q:
 
 def _of_entries(wanted: Wanted) -> Iterator[Line]:
     """Yield what the feed, commands and changes of many rows did."""
-    names = {str(model._meta.model_name): model for model in wanted.models}
+    names = [str(model._meta.model_name) for model in wanted.models]
     rows = HistoryEntry.objects.select_related("batch")
     if wanted.by:
         rows = rows.filter(role=wanted.by.role, by=wanted.by.name)
@@ -185,7 +185,7 @@ def _of_entries(wanted: Wanted) -> Iterator[Line]:
 
 def of_entry(entry: HistoryEntry) -> Line:
     """Return an entry as a line. The lines of a batch and of its parts lead to all parts."""
-    by, names = By(entry.role, entry.by), {str(m._meta.model_name): m for m in MODELS}
+    by = By(entry.role, entry.by)
     if not entry.model:
         return Line(entry.at, by, title(entry), batch=entry.pk, size=entry.count)
     values = "; ".join(map(from_to, entry.values))
@@ -193,7 +193,7 @@ def of_entry(entry: HistoryEntry) -> Line:
     more = [entry.reason] if values and entry.reason else []
     if entry.batch and title(entry.batch) != title(entry):
         more.append(title(entry.batch))
-    place = names.get(entry.model), entry.key, entry.name
+    place = MODEL_NAMED.get(entry.model), entry.key, entry.name
     return Line(entry.at, by, text, *place, "; ".join(more), entry.batch_id)
 
 
@@ -235,21 +235,6 @@ def _of_values(changed: dict[str, Any]) -> str:
         return values
     known = {"kind": capfirst(gettext(changed["name"])), "object": changed["object"]}
     return gettext("%(kind)s “%(object)s”: %(values)s") % {**known, "values": values}
-
-
-def from_to(change: Iterable[Any]) -> str:
-    """Return the label of a field with its values before and after."""
-    label, *values = change
-    before, after = map(_as_text, values)
-    field = capfirst(gettext(label))
-    return gettext(FROM_TO) % {"field": field, "before": before, "after": after}
-
-
-def _as_text(value: Any) -> str:
-    """Return a value that the feed wrote in no language, or a text as it is."""
-    if isinstance(value, bool):
-        return gettext("yes") if value else gettext("no")
-    return pgettext("a value", "empty") if value in (None, "") else str(value)
 
 
 def _of_held_prices(wanted: Wanted) -> Iterator[Line]:

@@ -1,8 +1,8 @@
-"""The history of symbols and boards that a file has changed."""
+"""What a file does with symbols and boards: values, counts, and entries of the history."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -29,6 +29,13 @@ def values(outcome: Outcome) -> Values:
         shown = field.formfield()
         found.append([label, written(shown, before), written(shown, after)])
     return found
+
+
+def counts_of(outcomes: Sequence[Outcome]) -> Counter[str]:
+    """Return the numbers of rows by what was done, and of known symbols that are new on a board."""
+    counts = Counter(each.done for each in outcomes)
+    counts["placed"] = sum(bool(each.board) and each.done != "added" for each in outcomes)
+    return counts
 
 
 def keep_history(outcomes: Sequence[Outcome], by: By, file: str, report: Report) -> None:

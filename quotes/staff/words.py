@@ -1,8 +1,8 @@
-"""Values of fields and lists of codes as text, for the history, messages and errors."""
+"""Values of fields, codes and overrides as text, for the history, messages and errors."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -11,6 +11,7 @@ from django.db.models import Model
 from django.forms.models import ModelChoiceField
 from django.utils import timezone
 from django.utils.formats import localize
+from django.utils.text import capfirst
 from django.utils.translation import get_language, gettext, pgettext
 
 from quotes import formats
@@ -20,12 +21,27 @@ Values = list[list[Any]]  # of each field: label, value before and value after
 MAX_NAMED = 10  # codes in a message; more are counted
 
 
-def written(field: forms.Field, value: Any) -> str:
-    """Return a value of a field as its form shows it; an empty one has a word of its own."""
+def from_to(change: Iterable[Any]) -> str:
+    """Return the label of a field with its values before and after."""
+    label, before, after = change
+    known = {"before": as_text(before), "after": as_text(after)}
+    words = gettext("%(field)s: from “%(before)s” to “%(after)s”")
+    return words % {"field": capfirst(gettext(label)), **known}
+
+
+def as_text(value: Any) -> str:
+    """Return a value as text; yes, no and an empty value have words of their own."""
     if value in (None, "", []):
         return pgettext("a value", "empty")
     if isinstance(value, bool):
         return gettext("yes") if value else gettext("no")
+    return str(value)
+
+
+def written(field: forms.Field, value: Any) -> str:
+    """Return a value of a field as its form shows it."""
+    if value in (None, "", []) or isinstance(value, bool):
+        return as_text(value)
     if isinstance(value, Decimal):
         return formats.plain(value.normalize())
     if isinstance(field, ModelChoiceField) and not isinstance(value, Model):

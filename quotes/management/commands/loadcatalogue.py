@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser
-from collections import Counter
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -19,7 +18,7 @@ from quotes.formats import counted
 from quotes.management.terminal import INTERRUPTED, ProgressLine
 from quotes.models import Board, Symbol
 from quotes.models.history import command
-from quotes.staff.outcomes import keep_history
+from quotes.staff.outcomes import counts_of, keep_history
 
 
 class Command(BaseCommand):
@@ -77,14 +76,12 @@ class Command(BaseCommand):
         entries = found.entries
         outcomes = self.load(entries, board, path.name, dry_run=options["dry_run"])
         self.progress.clear()
-        counts = Counter(outcome.done for outcome in outcomes)
-        # symbols that were known, and are new on a board
-        placed = sum(bool(outcome.board) and outcome.done != "added" for outcome in outcomes)
+        counts = counts_of(outcomes)
         if options["verbosity"] > 1 or shown:
             for outcome in outcomes:
                 self.stdout.write(str(outcome))
         done = ", ".join(f"{counts[word]} {word}" for word in ("added", "updated", "unchanged"))
-        done += f", {placed} put on a board" if placed else ""
+        done += f", {counts['placed']} put on a board" if counts["placed"] else ""
         done += " (dry run: nothing was changed)" if options["dry_run"] else ""
         if shown:
             self.warn_of_exchanges(entry.symbol for entry in entries)
