@@ -29,7 +29,7 @@ from quotes.rules import rule_of
 from quotes.staff import filling
 from quotes.staff.arranging import Edit, Place, arranged, places_of, save
 from quotes.staff.history import Line, of_row
-from quotes.staff.words import listed
+from quotes.staff.words import list_of
 
 PAGE = 100  # rows
 SHOWN = re.compile("([0-9]{1,18}):([0-9]{1,9})")  # the key of a symbol, and its number
@@ -69,7 +69,7 @@ class AddForm(forms.Form):
                 "Unknown: %(codes)s. Nothing was saved. Correct these codes, or first add the "
                 "symbols at “Symbols”."
             )
-            raise forms.ValidationError(words % {"codes": listed(unknown)})
+            raise forms.ValidationError(words % {"codes": list_of(unknown)})
         symbols = [each for each in found if isinstance(each, Symbol)]
         there = [self.places[each.pk] for each in symbols if each.pk in self.places]
         if there:
@@ -78,7 +78,7 @@ class AddForm(forms.Form):
                 "move a symbol, use “Move to” in its row."
             )
             named = [f"{place.code} ({place.number})" for place in there]
-            raise forms.ValidationError(words % {"codes": listed(named)})
+            raise forms.ValidationError(words % {"codes": list_of(named)})
         return symbols
 
     def clean_after(self) -> int | None:
@@ -185,7 +185,7 @@ class Arrangement:
             gettext("Moved: %(codes)s."): [f"{codes[key]} ({numbers[key]})" for key in edit.moved],
             gettext("Removed: %(codes)s."): [codes[key] for key in codes if key in edit.removed],
         }
-        return " ".join(words % {"codes": listed(each)} for words, each in parts.items() if each)
+        return " ".join(words % {"codes": list_of(each)} for words, each in parts.items() if each)
 
 
 class ArrangeView(View):
@@ -311,7 +311,7 @@ def changes_since(board: Board, data: Mapping[str, str], places: Sequence[Place]
         gettext("No longer on this board: %(codes)s."): [symbol.code for symbol in gone],
         gettext("Other numbers: %(codes)s."): moved,
     }
-    return found + [words % {"codes": listed(each)} for words, each in parts.items() if each]
+    return found + [words % {"codes": list_of(each)} for words, each in parts.items() if each]
 
 
 def sentence(line: Line) -> str:

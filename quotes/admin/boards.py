@@ -16,7 +16,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from quotes.admin.arranging import ArrangeView, may
-from quotes.admin.filling import BoardForm, Preview
+from quotes.admin.filling import BoardForm, RulePreview
 from quotes.admin.lists import ListAdmin
 from quotes.models import Board
 from quotes.rules import rule_of
@@ -70,7 +70,7 @@ class BoardAdmin(ListAdmin):
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
         """Return the page of the form, with what its rule finds."""
-        context["preview"] = Preview.of(context["adminform"].form)
+        context["preview"] = RulePreview.of(context["adminform"].form)
         return super().render_change_form(request, context, *args, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Board, form: Any, change: bool) -> None:

@@ -24,7 +24,7 @@ from django.views import View
 
 from quotes import conf
 from quotes.admin.codes import choices
-from quotes.admin.lists import Record
+from quotes.admin.lists import ReadOnlyAdmin
 from quotes.codes import validate_text
 from quotes.models import Board, BulkChange, Symbol
 from quotes.models.bulk import KEPT
@@ -42,7 +42,7 @@ from quotes.staff.bulk import (
     carry_out,
     too_late,
 )
-from quotes.staff.words import listed
+from quotes.staff.words import list_of
 
 MAX_SHOWN = 50  # symbols of a preview
 SEALED = "seal"  # the field of a preview that the next request confirms
@@ -100,7 +100,7 @@ class OrderForm(forms.Form):
 
 
 @dataclass(frozen=True)
-class Offer:
+class BulkAction:
     """An action in the list of symbols: its form, and how values of the form become a choice."""
 
     action: Action
@@ -113,35 +113,39 @@ class Offer:
 
         @admin.action(description=self.action.label, permissions=[self.permission])
         def run(model_admin: Any, request: HttpRequest, symbols: Any) -> HttpResponse:
-            return Preview(model_admin, request, symbols, self).answer()
+            return ActionPage(model_admin, request, symbols, self).answer()
 
         run.__name__ = self.action.value
         return run
 
 
-def placing(action: Action) -> Offer:
-    """Return the offer of an action with a board."""
-    return Offer(action, lambda board: Placing(action, board), PlacingForm, "place")
+def board_action(action: Action) -> BulkAction:
+    """Return an action with a board."""
+    return BulkAction(action, lambda board: Placing(action, board), PlacingForm, "place")
 
 
-OFFERS = (
-    Offer(Action.SWITCH_ON, lambda: Switch(active=True)),
-    Offer(Action.SWITCH_OFF, lambda reason="": Switch(active=False, reason=reason), ReasonForm),
-    placing(Action.PUT),
-    placing(Action.MOVE),
-    placing(Action.REMOVE),
-    Offer(Action.ORDER, Order, OrderForm, "order"),
+ACTIONS = (
+    BulkAction(Action.SWITCH_ON, lambda: Switch(active=True)),
+    BulkAction(
+        Action.SWITCH_OFF, lambda reason="": Switch(active=False, reason=reason), ReasonForm
+    ),
+    board_action(Action.PUT),
+    board_action(Action.MOVE),
+    board_action(Action.REMOVE),
+    BulkAction(Action.ORDER, Order, OrderForm, "order"),
 )
-PERMISSIONS = {offer.action: offer.permission for offer in OFFERS}
+PERMISSIONS = {each.action: each.permission for each in ACTIONS}
 
 
-class Preview:
+class ActionPage:
     """The page that shows what an action would change, and carries it out when it is confirmed."""
 
-    def __init__(self, model_admin: Any, request: HttpRequest, symbols: Any, offer: Offer) -> None:
-        self.model_admin, self.request, self.offer = model_admin, request, offer
+    def __init__(
+        self, model_admin: Any, request: HttpRequest, symbols: Any, wanted: BulkAction
+    ) -> None:
+        self.model_admin, self.request, self.wanted = model_admin, request, wanted
         self.symbols: QuerySet[Symbol] = symbols
-        self.form = offer.form(request.POST if "look" in request.POST or self.confirms else None)
+        self.form = wanted.form(request.POST if "look" in request.POST or self.confirms else None)
 
     @property
     def confirms(self) -> bool:
@@ -152,9 +156,9 @@ class Preview:
         """Return the preview, or carry it out and return to the list."""
         if not self.form.is_valid():
             # a preview needs no reason yet; all other forms decide the new states
-            known = self.offer.form in (forms.Form, ReasonForm)
-            return self._page(Plan.of(self.offer.choose(), self.symbols) if known else None)
-        chosen = self.offer.choose(**self.form.cleaned_data)
+            known = self.wanted.form in (forms.Form, ReasonForm)
+            return self._page(Plan.of(self.wanted.choose(), self.symbols) if known else None)
+        chosen = self.wanted.choose(**self.form.cleaned_data)
         if not self.confirms:
             return self._page(Plan.of(chosen, self.symbols))
         try:
@@ -162,19 +166,19 @@ class Preview:
             done = carry_out(chosen, self.symbols, seal, self.request.user)
         except Refused as refusal:
             return self._page(Plan.of(chosen, self.symbols), str(refusal))
-        self.model_admin.message_user(self.request, in_words(done), messages.SUCCESS)
+        self.model_admin.message_user(self.request, success(done), messages.SUCCESS)
         return redirect(self.request.get_full_path())
 
     def _page(self, plan: Plan | None, refusal: str = "") -> HttpResponse:
         shown = plan.changing[:MAX_SHOWN] if plan else []
         context = {
             **self.model_admin.admin_site.each_context(self.request),
-            "title": self.offer.action.label,
+            "title": self.wanted.action.label,
             "opts": Symbol._meta,
             "media": self.model_admin.media + self.form.media,
             "form": self.form,
             "selected": [
-                ("action", self.offer.action.value),
+                ("action", self.wanted.action.value),
                 ("select_across", self.request.POST.get("select_across", "0")),
                 *((ACTION_CHECKBOX_NAME, key) for key in self._keys()),
             ],
@@ -201,10 +205,10 @@ def rows(plan: Plan | Undo, changing: Iterable[Changing]) -> list[tuple[str, str
 
 def impossible(plan: Plan) -> list[tuple[str, int, str]]:
     """Return each reason why symbols can't be changed, with their number and their codes."""
-    return [(reason, len(codes), listed(codes)) for reason, codes in plan.impossible.items()]
+    return [(reason, len(codes), list_of(codes)) for reason, codes in plan.impossible.items()]
 
 
-def in_words(done: BulkChange) -> SafeString:
+def success(done: BulkChange) -> SafeString:
     """Return what was changed, with a link to its undo."""
     if not done.count:
         return format_html("{}", gettext("Nothing was changed."))
@@ -216,7 +220,7 @@ def in_words(done: BulkChange) -> SafeString:
 class ChangesInBulk(admin.ModelAdmin):
     """A list of symbols with our actions. Its actions need the rights to do the same one by one."""
 
-    bulk_actions: ClassVar = tuple(offer.in_list() for offer in OFFERS)
+    bulk_actions: ClassVar = tuple(each.in_list() for each in ACTIONS)
 
     def has_place_permission(self, request: HttpRequest) -> bool:
         """Return whether somebody may put symbols on boards and remove them."""
@@ -257,7 +261,7 @@ class UndoView(View):
             "label": gettext(ASPECTS[self.done.action].label),
             "shown": rows(undo, shown) if undo else [],
             "left_out": len(undo.restored) - len(shown) if undo else 0,
-            "left": listed(undo.left) if undo else "",
+            "left": list_of(undo.left) if undo else "",
             "refusal": "" if undo else too_late(self.done),
         }
         return render(request, "quotes/admin/undo.html", context)
@@ -274,13 +278,13 @@ class UndoView(View):
         self.model_admin.message_user(request, text, messages.SUCCESS)
         if undo.left:
             text = gettext("Changed or deleted since then, and left as they are: %(codes)s.")
-            codes = {"codes": listed(undo.left)}
+            codes = {"codes": list_of(undo.left)}
             self.model_admin.message_user(request, text % codes, messages.WARNING)
         return redirect("admin:quotes_bulkchange_changelist")
 
 
 @admin.register(BulkChange)
-class BulkChangeAdmin(Record):
+class BulkChangeAdmin(ReadOnlyAdmin):
     """The bulk changes of the last month, each with its undo. The list of symbols leads to it."""
 
     empty_text = _(

@@ -24,7 +24,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from quotes.admin.history import UNTIL, key_of, moment, page, visible
-from quotes.admin.lists import MAX_SEARCH, Record
+from quotes.admin.lists import MAX_SEARCH, ReadOnlyAdmin
 from quotes.codes import code_of
 from quotes.models import HistoryEntry, Symbol
 from quotes.models.history import FEED, By
@@ -99,7 +99,7 @@ def authors() -> Iterator[By]:
 
 
 @admin.register(HistoryEntry)
-class HistoryEntryAdmin(Record):
+class HistoryEntryAdmin(ReadOnlyAdmin):
     """All changes of what a user may see. Nobody edits them."""
 
     def changelist_view(

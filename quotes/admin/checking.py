@@ -14,7 +14,7 @@ from django.utils.translation import gettext
 from quotes.admin.contradictions import Answer, answers_about_all, of_answer, price
 from quotes.codes import MAX_CODE
 from quotes.models import Symbol
-from quotes.staff.words import listed
+from quotes.staff.words import list_of
 
 AT_ONCE = 20  # symbols: some sources need a request for each
 PATIENCE = 10.0  # seconds for all sources together
@@ -54,7 +54,7 @@ def check_page(model_admin: Any, request: HttpRequest, symbols: QuerySet[Symbol]
         "total": total,
         "next": min(AT_ONCE, total - done),
         "found": found,
-        "earlier": listed(faulty),
+        "earlier": list_of(faulty),
     }
     return render(request, "quotes/admin/check.html", context)
 

@@ -114,14 +114,14 @@ class BoardForm(MeanwhileForm):
 
 
 @dataclass(frozen=True, slots=True)
-class Preview:
+class RulePreview:
     """What the rule of a board finds now."""
 
     board: Board
     states: list[State]
 
     @classmethod
-    def of(cls, form: Any) -> Preview | None:
+    def of(cls, form: Any) -> RulePreview | None:
         """Return what the rule in a form finds; None without a rule, or with an invalid one."""
         board: Board = form.instance
         is_wrong = form.is_bound and form.errors and not form.losing

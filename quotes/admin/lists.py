@@ -1,4 +1,4 @@
-"""Lists of the admin, which explain themselves while empty, and forms that lead to an error."""
+"""The lists and forms of the admin: what all of them share, and those that nobody edits."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ class ListAdmin(KeepsHistory):
         return super().render_change_form(request, context, *args, **kwargs)
 
 
-class Record(ListAdmin):
-    """What was done, for users to read."""
+class ReadOnlyAdmin(ListAdmin):
+    """A list of what was done, which nobody edits."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Return False: only what is done adds a row."""

@@ -65,7 +65,7 @@ class LoadForm(forms.Form):
         if "file" in self.errors:
             return
         given, key = self.cleaned_data.get("file"), self.cleaned_data.get("kept")
-        if given and "load" in self.data and loading.loading():
+        if given and "load" in self.data and loading.in_progress():
             raise forms.ValidationError(BUSY)  # without keeping it, for which SQLite would wait
         if given:
             content = given.read(MAX_BYTES + 1)  # one more, which is refused
@@ -133,7 +133,7 @@ class LoadView(LoadPage):
         return self._form(request, form)
 
     def _form(self, request: HttpRequest, form: LoadForm) -> HttpResponse:
-        return self.page(request, "quotes/admin/load.html", form, other=loading.loading())
+        return self.page(request, "quotes/admin/load.html", form, other=loading.in_progress())
 
 
 def work_on(run: Run, content: bytes, user: Any) -> None:

@@ -13,7 +13,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from quotes.admin.lists import Record
+from quotes.admin.lists import ReadOnlyAdmin
 from quotes.admin.outcomes import summary
 from quotes.models import Load
 from quotes.models.loads import KEPT
@@ -33,7 +33,7 @@ def address(load: Load) -> str:
 
 
 @admin.register(Load)
-class LoadAdmin(Record):
+class LoadAdmin(ReadOnlyAdmin):
     """The loads of the last month. The list of symbols and the page to load a file lead to it."""
 
     empty_text = _("No file was loaded in the last 30 days.")

@@ -31,7 +31,7 @@ from quotes.staff.aspects import (
     in_order,
     parts,
 )
-from quotes.staff.words import listed
+from quotes.staff.words import list_of
 
 Action = BulkChange.Action
 ASPECTS: Mapping[str, type[Aspect]] = {
@@ -320,5 +320,5 @@ def of_boards(changing: Collection[Changing]) -> Iterator[HistoryEntry]:
             (gettext("Added: %(codes)s."), added[row.pk]),
             (gettext("Removed: %(codes)s."), removed[row.pk]),
         )
-        words = [text % {"codes": listed(codes)} for text, codes in sentences if codes]
+        words = [text % {"codes": list_of(codes)} for text, codes in sentences if codes]
         yield HistoryEntry.of(row, reason=" ".join(words))

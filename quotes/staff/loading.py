@@ -44,14 +44,14 @@ class Run:
     def __init__(self, load: Load, work: Callable[[Run], None]) -> None:
         self.load, self.work = load, work
         self.language = translation.get_language()
-        self.now = (Step.READ, 0, 0)
+        self.progress = (Step.READ, 0, 0)
         self.cancelled_by = ""
         self.server_ends = False
         self.ended = Event()
 
     def report(self, step: Step, done: int, of: int) -> None:
         """Note how far the work is; raise Cancelled if it is to stop."""
-        self.now = (step, done, of)
+        self.progress = (step, done, of)
         if self.cancelled_by or self.server_ends:
             raise Cancelled
 
@@ -105,7 +105,7 @@ class Run:
 
     def beat(self) -> None:
         """Write that this process lives and how far it is, and read whether it is cancelled."""
-        step, done, of = self.now
+        step, done, of = self.progress
         rows = Load.objects.filter(pk=self.load.pk, state=State.RUNNING)
         rows.update(seen_at=Now(), step=step, done=done, of=of)
         self._cancelled()
@@ -132,14 +132,14 @@ class Beat(Thread):
 
     def __init__(self, run: Run) -> None:
         super().__init__(name="quotes-load", daemon=True)
-        self.load, self.ended = run, Event()
+        self.of, self.ended = run, Event()
 
     def run(self) -> None:
         """Beat until the end; while the database is locked or away, try again."""
         try:
             while not self.ended.wait(BEAT_EVERY):
                 try:
-                    self.load.beat()
+                    self.of.beat()
                 except Error as error:
                     logger.debug("could not store how far a load is: %s", error)
         finally:
@@ -151,7 +151,7 @@ running: dict[int, Run] = {}  # the loads of this process, by key
 
 def begin(work: Callable[[Run], None], **values: Any) -> Load:
     """Begin to load a file, and wait a moment; raise Busy if another file is being loaded."""
-    if not values["is_preview"] and loading():
+    if not values["is_preview"] and in_progress():
         raise Busy  # without a write, for which SQLite would wait
     Load.forget_old()
     try:
@@ -172,8 +172,8 @@ async def _soon(live: Live, run: Run) -> None:
     live.tasks.soon(run.in_background)
 
 
-def loading() -> Load | None:
-    """Return the file that is being loaded now, if there is one."""
+def in_progress() -> Load | None:
+    """Return the load that is in progress, if there is one."""
     load = Load.objects.filter(state=State.RUNNING, is_preview=False).defer("report").first()
     return load if load and settled(load).state == State.RUNNING else None
 
@@ -181,7 +181,7 @@ def loading() -> Load | None:
 def settled(load: Load) -> Load:
     """Return a load as it is now. If its process has ended, state that it has no result."""
     if run := running.get(load.pk):
-        load.step, load.done, load.of = run.now
+        load.step, load.done, load.of = run.progress
         load.cancelled_by = run.cancelled_by
     elif load.state == State.RUNNING:
         lost = Load.objects.filter(pk=load.pk, state=State.RUNNING)

@@ -13,7 +13,7 @@ from django.utils.translation import gettext, override
 from quotes.catalogue import Outcome, Report, Step, in_parts
 from quotes.models import Board, HistoryEntry, Symbol
 from quotes.models.history import MAX_NAME, By, record
-from quotes.staff.words import Values, listed, written
+from quotes.staff.words import Values, list_of, written
 
 What = HistoryEntry.What
 with override(None):  # as Django does: labels are translated when they are read
@@ -49,7 +49,7 @@ def keep_history(outcomes: Sequence[Outcome], by: By, file: str, report: Report)
         if each.board:
             placed[each.board].append(each.symbol.code)
     for board in Board.objects.filter(slug__in=placed):
-        words = gettext("Added: %(codes)s.") % {"codes": listed(placed[board.slug])}
+        words = gettext("Added: %(codes)s.") % {"codes": list_of(placed[board.slug])}
         entries.append(HistoryEntry.of(board, reason=words))
     batch = HistoryEntry(what=What.LOADED, reason=file[:MAX_NAME])
     record(by, entries, batch, partial(in_parts, step=Step.HISTORY, report=report))

@@ -81,14 +81,14 @@ def prices() -> Iterator[Verdict]:
         text = ngettext(
             "%(n)s symbol has no price", "%(n)s symbols have no price", found["missing"]
         )
-        yield listed(text, found["missing"], {"needs": "price"})
+        yield with_list(text, found["missing"], {"needs": "price"})
     if found["lost"]:
         text = ngettext(
             "%(n)s symbol was switched off, because none of its providers has it",
             "%(n)s symbols were switched off, because none of their providers has them",
             found["lost"],
         )
-        yield listed(text, found["lost"], {"not_found": 1})
+        yield with_list(text, found["lost"], {"not_found": 1})
 
 
 def held() -> Iterator[Verdict]:
@@ -100,10 +100,10 @@ def held() -> Iterator[Verdict]:
             "%(n)s held prices wait for confirmation",
             count,
         )
-        yield listed(text, count, {"outcome__exact": str(waiting)}, "heldprice")
+        yield with_list(text, count, {"outcome__exact": str(waiting)}, "heldprice")
 
 
-def listed(
+def with_list(
     text: str, count: int, filters: Mapping[str, int | str], model: str = "symbol"
 ) -> Verdict:
     """Return a sentence about some rows of a model, with a link to their list."""

@@ -55,7 +55,7 @@ def written(field: forms.Field, value: Any) -> str:
     return str(localize(value))
 
 
-def listed(codes: Sequence[str]) -> str:
+def list_of(codes: Sequence[str]) -> str:
     """Return codes as a list; of many, the first ones and the number of the others."""
     named, more = ", ".join(codes[:MAX_NAMED]), len(codes) - MAX_NAMED
     if more <= 0:

@@ -143,7 +143,7 @@ def test_one_file_is_loaded_at_a_time_and_others_may_be_compared():
     with pytest.raises(Busy):
         begin(write)
     assert begin(lambda run: run.end(State.SHOWN), is_preview=True).state == State.SHOWN
-    assert loading.loading() == other
+    assert loading.in_progress() == other
     Load.objects.filter(pk=other.pk).update(state=State.DONE)
     assert begin(write).state == State.DONE
 
