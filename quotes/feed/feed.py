@@ -81,27 +81,16 @@ class Feed:
         before, self.chains = self.chains, chains
         gone = before.keys() - chains.keys()
         edited = {code for code, chain in chains.items() if before.get(code) is not chain}
-        for symbol in gone | (edited & before.keys()):
-            if _codes(before[symbol]) != _codes(chains.get(symbol, {})):
-                self._forget(symbol)
-        for provider in providers:
-            if provider.name not in self.sources:
-                take = self._taker(provider.name)
-                self.sources[provider.name] = Source(
-                    provider,
-                    take,
-                    self.gate.wake.set,
-                    is_price=self.is_price,
-                    now=self.now,
-                    clock=self.clock,
-                )
-            if acted:
-                self.sources[provider.name].act()
-        for symbol in gone:
-            for known in (self.in_use, self.requested):
-                known.pop(symbol, None)
-        for symbol in edited:
+        for symbol in gone | edited:
             self.requested.pop(symbol, None)
+            if symbol in before and _codes(before[symbol]) != _codes(chains.get(symbol, {})):
+                self._forget(symbol)
+        for symbol in gone:
+            self.in_use.pop(symbol, None)
+        for provider in providers:
+            source = self._source(provider)
+            if acted:
+                source.act()
         self.unsettled = (self.unsettled - gone) | edited
         self._route()
         self._watch_all()
@@ -266,6 +255,19 @@ class Feed:
         source = self.sources[name]
         well_since = max(source.up_since, source.priced_since.get(symbol, -inf))
         return self.clock() - well_since >= RETURN_AFTER
+
+    def _source(self, provider: Provider) -> Source:
+        """Return the source of a provider, a new one for a provider that is not known yet."""
+        if provider.name not in self.sources:
+            self.sources[provider.name] = Source(
+                provider,
+                self._taker(provider.name),
+                self.gate.wake.set,
+                is_price=self.is_price,
+                now=self.now,
+                clock=self.clock,
+            )
+        return self.sources[provider.name]
 
     def _taker(self, name: str) -> Callable[[Quote, datetime | None], None]:
         def take(quote: Quote, asked_at: datetime | None) -> None:
