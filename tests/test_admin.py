@@ -445,9 +445,10 @@ def test_a_saved_symbol_that_visitors_will_not_see_move_has_a_warning(
     assert len(found) == len(warnings)
     assert all(warning in text for warning, text in zip(warnings, found, strict=True))
     links = re.findall(r'<a href="([^"]+)#(\w+-group)">', " ".join(found))
-    if links:  # to the rows of the form that lack something
-        [(form, rows)] = links
-        assert f'id="{rows}"' in alice.get(form).content.decode()
+    lacking = {"has no code for": "provider_symbols-group", "is on no board": "places-group"}
+    lacks = [rows for words, rows in lacking.items() if words in " ".join(found)]
+    assert [rows for _, rows in links] == lacks
+    assert all(f'id="{rows}"' in alice.get(form).content.decode() for form, rows in links)
 
 
 def test_a_code_may_be_typed_with_small_letters(alice: Client, listed: Board):
