@@ -1,23 +1,15 @@
-"""The codes of a symbol: fields for them, and its former ones as rows of its form."""
+"""The former codes of a symbol, as rows of its form."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django import forms
 from django.contrib import admin
 
+from quotes.admin.code_field import CodeField
 from quotes.admin.labels import LabelledInlineRows
-from quotes.codes import code_of
 from quotes.models import Alias
-
-
-class CodeField(forms.CharField):
-    """A code of a symbol, which may be typed with small letters."""
-
-    def to_python(self, value: Any) -> str:
-        """Return the code as it is written: with capital letters."""
-        return code_of(super().to_python(value) or "")
 
 
 class AliasForm(forms.ModelForm):

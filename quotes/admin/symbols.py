@@ -21,10 +21,11 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from quotes import catalogue, conf, formats, sessions
-from quotes.admin.aliases import AliasInline, CodeField
+from quotes.admin.aliases import AliasInline
 from quotes.admin.attention import AttentionFilter, on_no_board
 from quotes.admin.bulk import ChangesInBulk
 from quotes.admin.checking import check_page
+from quotes.admin.code_field import CodeField
 from quotes.admin.codes import CodeRows, ProviderSymbolInline, given_codes
 from quotes.admin.contradictions import fixed, without_hours
 from quotes.admin.filling import on_board
@@ -35,7 +36,6 @@ from quotes.admin.merging import MergeView
 from quotes.admin.moving import MovingList
 from quotes.admin.places import BoardsInline
 from quotes.admin.splits import SplitInline
-from quotes.codes import code_of
 from quotes.feed.chains import load_chain
 from quotes.models import Board, HistoryEntry, ProviderSymbol, Symbol
 from quotes.models.history import record, user_of
@@ -71,7 +71,7 @@ class SymbolForm(MeanwhileForm):
     def clean_code(self) -> str:
         """Return the code; raise ValidationError if it, or a former one, is that of another one."""
         code: str = self.cleaned_data["code"]
-        renaming.check(code_of(code), self.instance if self.instance.pk else None)
+        renaming.check(code, self.instance if self.instance.pk else None)
         return code
 
 
