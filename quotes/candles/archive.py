@@ -21,6 +21,7 @@ from quotes.candles.adjusting import Adjustment
 from quotes.candles.growing import DAY, STEPS, Row
 from quotes.fields import to_text
 from quotes.models import Candle, CandleSpan, FeedLease, Symbol
+from quotes.models.statements import parts
 from quotes.quote.values import EPOCH
 
 MAX_ROWS = 1000  # written or deleted in one statement
@@ -122,8 +123,7 @@ def save(epoch: int, rows: Sequence[Row]) -> None:
         columns=", ".join(COLUMNS), cells=cells, array=array, kept=kept, later=LATER
     )
     with connection.cursor() as cursor:
-        for first in range(0, len(values), MAX_ROWS):
-            some = values[first : first + MAX_ROWS]
+        for some in parts(values, MAX_ROWS):
             locked = [sorted({row[0] for row in some})] if "%s" in kept else []
             cursor.execute(write, [json.dumps(some), *locked])
 
@@ -276,9 +276,9 @@ def prunings(now: datetime) -> list[Pruning]:
     """Return the arguments of all calls of `prune` that are due."""
     ids = list(Symbol.objects.values_list("pk", flat=True))
     return [
-        (ids[first : first + MAX_SYMBOLS], step, int((now - kept(step)).timestamp()))
+        (some, step, int((now - kept(step)).timestamp()))
         for step in STEPS
-        for first in range(0, len(ids), MAX_SYMBOLS)
+        for some in parts(ids, MAX_SYMBOLS)
     ]
 
 

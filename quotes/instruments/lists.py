@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
@@ -15,6 +15,7 @@ from quotes import kinds
 from quotes.codes import MAX_CODE, validate_text
 from quotes.instruments.terms import as_term, pair_of, symbol_of, terms_of
 from quotes.models import Instrument, InstrumentList, InstrumentTerm
+from quotes.models.statements import parts
 from quotes.models.symbols import no_larger_tick
 from quotes.providers import Instrument as Listed
 from quotes.providers import Provider, provider_class
@@ -43,7 +44,6 @@ WRITE_TERM = """
 INSERT INTO quotes_instrumentterm (term, weight, instrument_id) VALUES (%s, %s, %s)
 """
 
-T = TypeVar("T")
 Row = tuple[str, str, str, str, str, str, Decimal | None, str, str]  # of FIELDS
 
 
@@ -155,7 +155,7 @@ def stored(provider: str) -> Mapping[str, tuple[int, Row]]:
 
 def remove(keys: Sequence[int]) -> None:
     """Remove instruments with their terms."""
-    for some in batches(keys):
+    for some in parts(keys, BATCH):
         InstrumentTerm.objects.filter(instrument__in=some).delete()
         Instrument.objects.filter(pk__in=some).delete()
 
@@ -180,9 +180,3 @@ def add(
             for term, weight in terms[code].items()
         ],
     )
-
-
-def batches(given: Sequence[T]) -> Iterator[Sequence[T]]:
-    """Yield a sequence in parts for one statement each."""
-    for first in range(0, len(given), BATCH):
-        yield given[first : first + BATCH]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from datetime import datetime
-from itertools import islice
 from math import inf
 from typing import Any
 
@@ -15,8 +14,7 @@ from django.utils.translation import gettext, gettext_noop, pgettext
 from quotes import conf
 from quotes.live.journal import Thing
 from quotes.models import Board, BoardSymbol, Change, ProviderSymbol, Symbol
-
-AT_ONCE = 900  # keys in a statement: old releases of SQLite accept 999
+from quotes.models.statements import MAX_KEYS, parts
 
 State = list[Any]
 States = Mapping[int, State]  # by the key of a symbol
@@ -111,7 +109,7 @@ class Places(Aspect):
         for board, keys in gone.items():
             for some in parts(keys):
                 BoardSymbol.objects.filter(board=board, symbol__in=some).delete()
-        BoardSymbol.objects.bulk_create(new, batch_size=AT_ONCE)
+        BoardSymbol.objects.bulk_create(new, batch_size=MAX_KEYS)
         return {(Change.What.BOARD, board) for board in {*gone, *(row.board_id for row in new)}}
 
     def text(self, state: State) -> str:
@@ -179,10 +177,3 @@ def in_order(state: State) -> list[str]:
         return inf if position is None else position, known, provider
 
     return [provider for provider, _ in sorted(state, key=place)]
-
-
-def parts(keys: Collection[int]) -> Iterator[Sequence[int]]:
-    """Yield keys, divided into parts that fit into a statement."""
-    rest = iter(keys)
-    while some := list(islice(rest, AT_ONCE)):
-        yield some

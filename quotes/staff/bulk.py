@@ -22,6 +22,7 @@ from quotes.models import Board, BulkChange, HistoryEntry, Symbol
 from quotes.models.bulk import KEPT
 from quotes.models.history import By, record, user_of
 from quotes.models.locks import begin_to_write, lock
+from quotes.models.statements import parts
 from quotes.staff.aspects import (
     Activity,
     Aspect,
@@ -29,7 +30,6 @@ from quotes.staff.aspects import (
     Providers,
     State,
     in_order,
-    parts,
 )
 from quotes.staff.words import list_of
 
