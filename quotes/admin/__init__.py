@@ -1,10 +1,19 @@
-"""The admin: symbols with their provider codes, boards, market days, overrides and held prices."""
+"""The admin: each of these modules registers its models."""
 
-from quotes.admin import boards, bulk, changes, held_prices, loads, market_days, overrides, symbols
+from quotes.admin import (
+    boards,
+    bulk_changes,
+    changes,
+    held_prices,
+    loads,
+    market_days,
+    overrides,
+    symbols,
+)
 
 __all__ = [
     "boards",
-    "bulk",
+    "bulk_changes",
     "changes",
     "held_prices",
     "loads",
