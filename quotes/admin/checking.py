@@ -11,7 +11,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext
 
-from quotes.admin.contradictions import Answer, answers_about_all, of_answer, price
+from quotes.admin.answers import Answer, answers_about_all, price
+from quotes.admin.contradictions import of_answer
 from quotes.codes import MAX_CODE
 from quotes.models import Symbol
 from quotes.staff.words import list_of

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from hashlib import sha256
@@ -13,27 +13,20 @@ from django.db.models import Value
 from django.db.models.functions import Replace
 from django.http import QueryDict
 from django.urls import reverse
-from django.utils import timezone
-from django.utils.formats import date_format
-from django.utils.translation import get_language, gettext
+from django.utils.translation import gettext
 
-from quotes import conf, formats, sessions
-from quotes.doctor.requests import Failed, request
+from quotes import sessions
+from quotes.admin.answers import Answer, Codes, answers_about, currency_of
 from quotes.instruments.terms import key
-from quotes.models import Instrument, InstrumentList, ProviderSymbol, Symbol
-from quotes.providers import REGISTRY, Provider, provider_class
-from quotes.providers import Instrument as Requested
-from quotes.quote import Quote
+from quotes.models import Instrument, ProviderSymbol, Symbol
+from quotes.providers import REGISTRY, provider_class
 from quotes.shown import provider_title
 
-PATIENCE = 3.0  # seconds for all sources together: a form does not wait longer
 SEPARATORS = "-./ _"  # between the parts of a code
 ACCEPTED = "accepted"  # the name of the box that accepts contradictions
 MAX_NAMED = 3  # exchanges with a similar name
 SIMILAR = 0.6  # of 1: NASDAK is NASDAQ
 ROW = re.compile(r"provider_symbols-[0-9]+-provider")
-
-Codes = Mapping[str, str]  # by provider
 
 
 class Fix(NamedTuple):
@@ -49,32 +42,6 @@ class Contradiction(NamedTuple):
 
     text: str
     fixes: Sequence[Fix] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a source answered about a code: a quote, a reason why it has none, or no answer."""
-
-    provider: str
-    code: str
-    quote: Quote | None = None
-    unknown: str = ""
-    failure: str = ""
-    requested: bool = True
-    name: str = ""  # in the list of the provider
-
-    @property
-    def text(self) -> str:
-        """The answer as a sentence."""
-        named = {"provider": provider_title(self.provider), "code": self.code}
-        if self.failure:
-            words = gettext("%(provider)s did not answer, so %(code)s was not checked: %(failure)s")
-            return words % {**named, "failure": self.failure}
-        if self.quote is None or not price(self.quote):
-            return gettext("%(provider)s has no price for %(code)s.") % named
-        code = f"{self.code} ({self.name})" if self.name else self.code
-        named |= {"code": code, "price": price(self.quote)}
-        return gettext("%(provider)s: %(code)s is %(price)s") % named
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +68,6 @@ class Findings:
     def failures(self) -> list[Answer]:
         """The sources that did not answer."""
         return [each for each in self.answers if each.failure]
-
-
-def price(quote: Quote) -> str:
-    """Return the price of a quote with all its digits, and its currency; "" for no price."""
-    if not quote.last:  # sources send 0 for no price
-        return ""
-    digits = max(0, -int(quote.last.normalize().as_tuple().exponent))
-    return f"{formats.number(quote.last, digits, get_language() or 'en')} {quote.currency}"
 
 
 def fixed(data: QueryDict, change: str) -> QueryDict:
@@ -144,77 +103,6 @@ def findings(symbol: Symbol, codes: Codes, changed: Callable[[str], bool]) -> Fi
         each for each in answers.values() if each.requested and (each.failure or not each.unknown)
     ]
     return Findings(answered, found)
-
-
-def answers_about(symbol: Symbol, codes: Codes) -> dict[str, Answer]:
-    """Return what the sources of this site answer about codes, or what their lists have."""
-    [answers] = answers_about_all([(symbol, codes)], PATIENCE)
-    return answers
-
-
-def answers_about_all(
-    pairs: Sequence[tuple[Symbol, Codes]], patience: float
-) -> list[dict[str, Answer]]:
-    """Return the same for several symbols, with one request for all codes of a source."""
-    codes = {code for _, codes in pairs for code in codes.values()}
-    rows = {(row.provider, row.code): row for row in Instrument.objects.filter(code__in=codes)}
-    due: dict[str, dict[str, Requested]] = {}  # by source and symbol
-    for symbol, of_symbol in pairs:
-        for name, code in of_symbol.items():
-            if name in conf.get("PROVIDERS") and not provider_class(name).invented:
-                one = wanted(symbol, code, rows.get((name, code)))
-                due.setdefault(name, {})[symbol.code] = one
-
-    async def quotes(provider: Provider) -> dict[str, Answer]:
-        requested = due[provider.name]
-        found = {each.symbol: each for each in await provider.quotes([*requested.values()])}
-        return {
-            symbol: answer_from(provider, each.code, found.get(symbol))
-            for symbol, each in requested.items()
-        }
-
-    def answer(name: str, code: str, symbol: Symbol) -> Answer:
-        row, found = rows.get((name, code)), answers.get(name, {})
-        if isinstance(found, Failed):
-            return in_list(Answer(name, code, failure=str(found)), row)
-        return in_list(found.get(symbol.code) or Answer(name, code, requested=False), row)
-
-    answers = request(due, quotes, patience) if due else {}
-    return [
-        {name: answer(name, code, symbol) for name, code in of_symbol.items()}
-        for symbol, of_symbol in pairs
-    ]
-
-
-def answer_from(provider: Provider, code: str, quote: Quote | None) -> Answer:
-    """Return the quote of a source, or why it has none."""
-    if quote or not provider.standing.lacks(code):
-        return Answer(provider.name, code, quote)
-    return Answer(provider.name, code, unknown=provider.standing.why(code))
-
-
-def wanted(symbol: Symbol, code: str, row: Instrument | None) -> Requested:
-    """Return what to request from a source: in the currency of its list, if it has only one."""
-    states_it = row and not provider_class(row.provider).any_currency
-    return Requested(
-        symbol=symbol.code,
-        code=code,
-        kind=symbol.kind,
-        exchange=symbol.exchange,
-        currency=row.currency if row and states_it else symbol.currency,
-        tick_size=symbol.tick_size,
-    )
-
-
-def in_list(answer: Answer, row: Instrument | None) -> Answer:
-    """Return an answer with what the list of its provider knows about the code."""
-    if row or answer.quote or answer.unknown:
-        return replace(answer, name=row.name if row and row.name != row.code else "")
-    state = InstrumentList.objects.filter(provider=answer.provider).first()
-    if state is None or state.read_at is None:
-        return answer
-    day = date_format(timezone.localtime(state.read_at), "SHORT_DATE_FORMAT")
-    return replace(answer, unknown=gettext("it is not in the list of %(day)s") % {"day": day})
 
 
 def of_symbol(symbol: Symbol) -> Iterator[Contradiction]:
@@ -274,15 +162,6 @@ def unknown_code(symbol: Symbol, answer: Answer) -> Contradiction:
     near = [save_with(name, code) for name, code in rows if name == answer.provider]
     fixes = [*near[:MAX_NAMED], save_without(answer.provider)]
     return Contradiction(text % {**named, "reason": answer.unknown}, fixes)
-
-
-def currency_of(answer: Answer) -> str:
-    """Return the currency in which a source has the prices of a code, or "" if it is not known."""
-    if answer.quote:
-        return answer.quote.currency
-    row = Instrument.objects.filter(provider=answer.provider, code=answer.code).first()
-    known = row and answer.provider in REGISTRY and not provider_class(answer.provider).any_currency
-    return row.currency if row and known else ""
 
 
 def of_codes(symbol: Symbol, codes: Codes) -> Iterator[Contradiction]:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from quotes.admin import contradictions
+from quotes.admin.answers import PATIENCE, price
 from quotes.charts.sparkline import sparkline
 from quotes.doctor.requests import request as request_from
 from quotes.instruments.search import Candidate, code_at
@@ -17,7 +17,6 @@ from quotes.providers import Instrument, Provider, ProviderError
 FEW = 3  # codes that are requested even if each one takes a request of its own
 DAY, DAYS = 86_400, 30
 LINES = 6  # candidates of a source whose candles are requested, each by a request of its own
-PATIENCE = contradictions.PATIENCE  # seconds; candles have half of it, so that prices are there
 
 Key = tuple[str, str]  # a provider, and its code
 
@@ -51,7 +50,7 @@ def previews(candidates: Sequence[Candidate]) -> Mapping[Key, Preview]:
             await drawing
         finally:
             drawing.cancel()
-        prices = {quote.symbol: contradictions.price(quote) for quote in quotes}
+        prices = {quote.symbol: price(quote) for quote in quotes}
         codes = prices.keys() | lines.keys()
         return {
             (provider.name, code): Preview(prices.get(code, ""), lines.get(code, ""))
@@ -71,7 +70,7 @@ async def _draw(provider: Provider, some: list[Instrument], lines: dict[str, str
     now = datetime.now(UTC)
     since = now - timedelta(days=DAYS)
     with suppress(TimeoutError, ProviderError):
-        async with asyncio.timeout(PATIENCE / 2):
+        async with asyncio.timeout(PATIENCE / 2):  # so that prices are there
             for each in some:
                 candles = await provider.candles(each, DAY, since, now)
                 if line := sparkline([(c.start, c.close) for c in candles], since, now):

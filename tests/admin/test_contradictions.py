@@ -11,7 +11,7 @@ from django.contrib.auth.models import Group, User
 from django.core.management import call_command
 from django.test import Client
 
-from quotes.admin import contradictions
+from quotes.admin import answers
 from quotes.feed import records
 from quotes.instruments import lists
 from quotes.models import ProviderSymbol, Symbol
@@ -205,7 +205,7 @@ def test_the_same_code_in_another_spelling_leads_to_its_symbol(
 def test_a_source_that_does_not_answer_blocks_nothing_and_is_named(
     alice: Client, coinbase: Stub, trouble: str, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(contradictions, "PATIENCE", 0.3)
+    monkeypatch.setattr(answers, "PATIENCE", 0.3)
     coinbase.ask(f"/_mode?to={trouble}")
     response = alice.post(ADD, form("coinbase:SOL-USD"), follow=True)
     texts = [str(each) for each in response.context["messages"]]
