@@ -64,7 +64,7 @@ class ChangesForm(forms.Form):
         ]
 
     def wanted(self, before: datetime | None) -> Wanted:
-        """Return the changes that are chosen by valid fields."""
+        """Return which changes the valid fields choose."""
         given: dict[str, Any] = self.cleaned_data if self.is_valid() else {}
         kind, day = self.models.get(given.get("kind", "")), given.get("day")
         wanted = Wanted(

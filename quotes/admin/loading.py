@@ -66,7 +66,7 @@ class LoadForm(forms.Form):
             return
         given, key = self.cleaned_data.get("file"), self.cleaned_data.get("kept")
         if given and "load" in self.data and loading.in_progress():
-            raise forms.ValidationError(BUSY)  # without keeping it, for which SQLite would wait
+            raise forms.ValidationError(BUSY)  # before a write, for which SQLite would wait
         if given:
             content = given.read(MAX_BYTES + 1)  # one more, which is refused
             self.upload = Upload.keep(self.by, given.name, content)
@@ -90,7 +90,7 @@ class LoadPage(View):
     model_admin: Any = None
 
     def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
-        """Refuse users that may not add and change symbols one by one, or add boards."""
+        """Refuse users without the permissions to load files."""
         super().setup(request, *args, **kwargs)
         if not may_load(request.user):
             raise PermissionDenied
@@ -119,7 +119,7 @@ class LoadView(LoadPage):
         return self._form(request, LoadForm(request.user))
 
     def post(self, request: HttpRequest) -> HttpResponse:
-        """Begin to load the file, or to compare it, and lead to what comes of it."""
+        """Begin to load the file, or to compare it, and redirect to the page of this load."""
         form = LoadForm(request.user, request.POST, request.FILES)
         if form.is_valid() and form.upload:
             work = partial(work_on, content=bytes(form.upload.content), user=request.user)

@@ -23,7 +23,7 @@ RIGHTS = ("quotes.add_symbol", "quotes.change_symbol", "quotes.add_board")
 
 
 def may_load(user: Any) -> bool:
-    """Return whether somebody may add and change symbols one by one, and add boards."""
+    """Return whether a user has the permissions to load files."""
     return bool(user.has_perms(RIGHTS))
 
 
@@ -34,7 +34,7 @@ def address(load: Load) -> str:
 
 @admin.register(Load)
 class LoadAdmin(ReadOnlyAdmin):
-    """The loads of the last month. The list of symbols and the page to load a file lead to it."""
+    """The loads of the last month. The list of symbols and the page to load a file lead here."""
 
     empty_text = _("No file was loaded in the last 30 days.")
     change_list_template = "quotes/admin/loads_list.html"

@@ -28,7 +28,7 @@ Report = Callable[[Step, int, int], None]  # gets the rows that are done, and th
 
 
 class Cancelled(Exception):
-    """Raised by a report, to stop the work. Nothing is changed then."""
+    """Raised when a report stops the work. Nothing is changed then."""
 
 
 def unseen(step: Step, done: int, of: int) -> None:

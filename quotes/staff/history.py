@@ -131,7 +131,7 @@ def _of_forms(wanted: Wanted) -> Iterator[Line]:
             return
         user = get_user_model().objects.filter(**{_name_of_users(): wanted.by.name}).first()
         rows = rows.filter(user=user)
-    # each kind by itself, because the index of kinds has the order of keys for one of them only
+    # one query for each kind: only the rows of one kind are in the order of keys in the index
     for model, kind in ContentType.objects.get_for_models(*wanted.models).items():
         of_kind = rows.filter(_logged(wanted, model), content_type=kind)
         for each in wanted.newest_of(of_kind, "action_time"):

@@ -152,7 +152,7 @@ running: dict[int, Run] = {}  # the loads of this process, by key
 def begin(work: Callable[[Run], None], **values: Any) -> Load:
     """Begin to load a file, and wait a moment; raise Busy if another file is being loaded."""
     if not values["is_preview"] and in_progress():
-        raise Busy  # without a write, for which SQLite would wait
+        raise Busy  # before a write, for which SQLite would wait
     Load.forget_old()
     try:
         with transaction.atomic():
