@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import date, time, timedelta
+from decimal import Decimal
 from html import unescape
 from io import BytesIO
 from typing import Any
@@ -16,7 +17,7 @@ from channels.layers import channel_layers, get_channel_layer
 from django.apps import apps
 from django.contrib import admin
 from django.contrib.auth.management import create_permissions
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import Group, Permission, User
 from django.db import connection, transaction
 from django.db.models import Model
 from django.test import Client
@@ -42,6 +43,7 @@ from quotes.models import (
 )
 from quotes.providers import REGISTRY
 from quotes.quote.wire import to_wire
+from tests.groups import make_groups
 from tests.servers import free_port
 
 SYMBOLS = "/admin/quotes/symbol/"
@@ -1234,6 +1236,29 @@ def test_an_override_is_added_listed_and_ended(alice: Client, listed: Board):
     assert "Nothing matches." in alice.get(OVERRIDES, {"now": "1"}).content.decode()
     history = alice.get(f"{OVERRIDES}{override.pk}/history/").content.decode()
     assert "Changed ends." in text(history)
+
+
+def test_a_fixed_price_has_the_digits_of_its_symbol_in_the_form(alice: Client, listed: Board):
+    Symbol.objects.filter(code="AAPL").update(tick_size=Decimal("0.01"))
+    for given, shown in (("54.2", "54.20"), ("54.205", "54.205")):
+        Override.objects.all().delete()
+        alice.post(f"{OVERRIDES}add/", override_form(price=given))
+        page = alice.get(f"{OVERRIDES}{Override.objects.get().pk}/change/").content.decode()
+        assert f'name="price" value="{shown}"' in page
+
+
+def test_who_may_not_change_numbers_reads_them_without_added_zeros(listed: Board):
+    make_groups()
+    bob = User.objects.create_user("bob", is_staff=True)
+    bob.groups.add(Group.objects.get(name="Quotes viewer"))
+    client = Client()
+    client.force_login(bob)
+    apple = Symbol.objects.get(code="AAPL")
+    apple.tick_size, apple.start = Decimal("0.010"), None
+    apple.save()
+    page = text(client.get(f"{SYMBOLS}{apple.pk}/change/").content.decode())
+    assert "Tick size: 0.01 The smallest step" in page
+    assert "Start price: none The price around" in page
 
 
 @pytest.mark.parametrize(

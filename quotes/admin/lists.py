@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
+from django.contrib import admin
 from django.db import IntegrityError
+from django.db.models import DecimalField
 from django.http import HttpRequest, HttpResponse
+from django.utils.formats import number_format
 
 from quotes.admin.deleting import taken_along
 from quotes.admin.first_error import first_error
 from quotes.admin.history import KeepsHistory
 from quotes.admin.labels import LabelledRows
 from quotes.admin.meanwhile import MeanwhileForm
+from quotes.staff.words import decimals
 
 MAX_SEARCH = 100  # characters
+
+
+def as_read(field: Any, empty: Any) -> Callable[[Any], str]:
+    """Return what the form shows of a number to a user who may not change it."""
+
+    @admin.display(description=field.verbose_name)
+    def shown(row: Any) -> str:
+        value = getattr(row, field.name)
+        return str(empty if value is None else number_format(value, decimals(value)))
+
+    shown.__name__ = field.name  # to which Django adds the help text
+    return shown
 
 
 class ListAdmin(KeepsHistory):
@@ -38,6 +55,22 @@ class ListAdmin(KeepsHistory):
             return super().changeform_view(request, *args, **kwargs)
         except IntegrityError:  # another save came between the check of this one and its write
             return super().changeform_view(request, *args, **kwargs)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Return the fields; a user who may not change them reads numbers without added zeros."""
+        fieldsets = super().get_fieldsets(request, obj)
+        if not obj or self.has_change_permission(request, obj):
+            return fieldsets
+        return [
+            (title, {**options, "fields": [self._as_read(name) for name in options["fields"]]})
+            for title, options in fieldsets
+        ]
+
+    def _as_read(self, name: Any) -> Any:
+        field = next((each for each in self.opts.fields if each.name == name), None)
+        if not isinstance(field, DecimalField):
+            return name
+        return as_read(field, self.get_empty_value_display())
 
     def get_changelist_formset(self, request: HttpRequest, **options: Any) -> Any:
         """Return the formset of the list, with labels."""

@@ -20,7 +20,7 @@ from quotes.admin.moving import MovingList
 from quotes.admin.places import SymbolSelect
 from quotes.admin.symbols import PlainDecimalField
 from quotes.models import Override
-from quotes.staff.words import price_of
+from quotes.staff.words import digits_of, price_of
 
 
 class OverrideForm(MeanwhileForm):
@@ -28,6 +28,9 @@ class OverrideForm(MeanwhileForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if "price" in self.fields and self.instance.price is not None:
+            price: Any = self.fields["price"]
+            price.digits = digits_of(self.instance)
         for name in {"begins", "ends"} & self.fields.keys():  # a viewer gets none of them
             field: Any = self.fields[name]
             for widget, part in zip(field.widget.widgets, (_("Date"), _("Time")), strict=True):

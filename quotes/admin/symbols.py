@@ -20,7 +20,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from quotes import catalogue, conf, formats, sessions
+from quotes import catalogue, conf, sessions
 from quotes.admin.aliases import AliasInline
 from quotes.admin.attention import AttentionFilter, on_no_board
 from quotes.admin.bulk import ChangesInBulk
@@ -42,14 +42,17 @@ from quotes.models.history import record, user_of
 from quotes.providers import REGISTRY
 from quotes.staff import filling, renaming
 from quotes.staff.state import NOT_FOUND
+from quotes.staff.words import in_full
 
 
 class PlainDecimalField(forms.DecimalField):
     """A number without the zeros that its column adds."""
 
+    digits = 0  # decimals that it has at least
+
     def prepare_value(self, value: Any) -> Any:
         """Return a stored 0.010000000000 as 0.01."""
-        return formats.plain(value.normalize()) if isinstance(value, Decimal) else value
+        return in_full(value, self.digits) if isinstance(value, Decimal) else value
 
 
 class SymbolForm(MeanwhileForm):

@@ -43,7 +43,7 @@ def written(field: forms.Field, value: Any) -> str:
     if value in (None, "", []) or isinstance(value, bool):
         return as_text(value)
     if isinstance(value, Decimal):
-        return formats.plain(value.normalize())
+        return in_full(value)
     if isinstance(field, ModelChoiceField) and not isinstance(value, Model):
         value = field.queryset.filter(pk=value).first() or value  # type: ignore[union-attr]
     elif isinstance(value, list):
@@ -74,6 +74,20 @@ def of_override(override: Override) -> str:
 def price_of(override: Override) -> str:
     """Return a fixed price with the digits of its symbol, or with more if it has more."""
     price: Any = override.price
-    own = -int(price.normalize().as_tuple().exponent)
-    digits = max(own, override.symbol.digits_near(price) or 0)
-    return formats.number(price, digits, get_language() or "en")
+    return formats.number(price, digits_of(override), get_language() or "en")
+
+
+def digits_of(override: Override) -> int:
+    """Return the digits of a fixed price: those of its symbol, or more if the price has more."""
+    price: Any = override.price
+    return max(decimals(price), override.symbol.digits_near(price) or 0)
+
+
+def decimals(number: Decimal) -> int:
+    """Return how many decimals a number has without zeros at its end."""
+    return max(0, -int(number.normalize().as_tuple().exponent))
+
+
+def in_full(number: Decimal, digits: int = 0) -> str:
+    """Return a number without zeros at its end, but with at least these decimals."""
+    return f"{number:.{max(decimals(number), digits)}f}"
