@@ -205,6 +205,18 @@ def test_the_header_leads_to_our_models(office: Site, desk: Page):
 
 
 @pytest.mark.parametrize("locale", ["en-US", "de-DE"])
+def test_the_header_has_one_row(office: Site, alice: Any, tab: OpenTab, locale: str):
+    page = tab(storage_state=alice, locale=locale).page
+    page.goto(f"{office.url}/admin/")
+    for width in (1280, 1440, 1920):
+        page.set_viewport_size({"width": width, "height": 900})
+        name, tools = (page.locator(each).bounding_box() for each in ("#site-name", "#user-tools"))
+        assert name and tools
+        assert tools["y"] < name["y"] + name["height"], width
+        assert page.locator("#models").evaluate("(nav) => nav.scrollWidth <= nav.clientWidth")
+
+
+@pytest.mark.parametrize("locale", ["en-US", "de-DE"])
 def test_all_columns_of_the_symbols_are_in_sight(
     office: Site, alice: Any, tab: OpenTab, locale: str
 ):
