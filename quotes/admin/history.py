@@ -16,7 +16,7 @@ from django.utils import timezone, translation
 from quotes.models import InstrumentList, Split, Symbol
 from quotes.staff import history
 from quotes.staff.history import MODELS, PAGE, Line
-from quotes.staff.words import Values, written
+from quotes.staff.words import Values, kept
 
 UNTIL = "until"  # the parameter of a page: all of its lines are older
 MAX_KEY = 18  # digits that every database can compare
@@ -141,7 +141,7 @@ def _values(form: Any) -> Values:
         with translation.override(None):  # as Django does: labels are translated when they are read
             label = str(field.label or name)
         before, after = form.initial.get(name), form.cleaned_data.get(name)
-        texts = written(field, before), written(field, after)
+        texts = kept(field, before), kept(field, after)
         if texts[0] != texts[1]:
             values.append([label, *texts])
     return values

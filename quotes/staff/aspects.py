@@ -15,6 +15,7 @@ from quotes import conf
 from quotes.live.journal import Thing
 from quotes.models import Board, BoardSymbol, Change, ProviderSymbol, Symbol
 from quotes.models.statements import MAX_KEYS, parts
+from quotes.staff.words import as_text
 
 State = list[Any]
 States = Mapping[int, State]  # by the key of a symbol
@@ -35,6 +36,10 @@ class Aspect:
 
     def text(self, state: State) -> str:
         """Return a state in words."""
+        raise NotImplementedError
+
+    def kept(self, state: State) -> Any:
+        """Return a state as the history keeps it: in the language of no user."""
         raise NotImplementedError
 
     def compared(self, state: State) -> State:
@@ -75,10 +80,13 @@ class Activity(Aspect):
 
     def text(self, state: State) -> str:
         """Return yes or no, and the reason."""
+        return as_text(self.kept(state))
+
+    def kept(self, state: State) -> Any:
+        """Return whether a symbol is active, and the reason if it is not."""
         active, reason, _, not_found = state
-        if active:
-            return gettext("yes")
-        return ": ".join(filter(None, (gettext("no"), reason or not_found)))
+        why = "" if active else reason or not_found
+        return [active, why] if why else active
 
 
 class Places(Aspect):
@@ -88,6 +96,7 @@ class Places(Aspect):
 
     def __init__(self) -> None:
         boards = list(Board.objects.all())
+        self.stored = {board.pk: board.title for board in boards}
         self.titles = {board.pk: gettext(board.title) for board in boards}
         self.lists = {board.pk for board in boards if not board.fills_itself}
 
@@ -117,6 +126,11 @@ class Places(Aspect):
         there = {board for board, _ in state}
         titles = [title for board, title in self.titles.items() if board in there]
         return ", ".join(titles) or pgettext("boards", "none")
+
+    def kept(self, state: State) -> str:
+        """Return the titles of the boards as they are stored."""
+        there = {board for board, _ in state}
+        return ", ".join(title for board, title in self.stored.items() if board in there)
 
     def compared(self, state: State) -> State:
         """Return the boards without positions: a board may be arranged before the undo."""
@@ -152,7 +166,11 @@ class Providers(Aspect):
 
     def text(self, state: State) -> str:
         """Return the providers in their order."""
-        return ", ".join(in_order(state)) or pgettext("providers", "none")
+        return self.kept(state) or pgettext("providers", "none")
+
+    def kept(self, state: State) -> str:
+        """Return the providers in their order."""
+        return ", ".join(in_order(state))
 
 
 def positions(keys: Collection[int], rows: QuerySet[Any], name: str) -> dict[int, State]:

@@ -31,7 +31,7 @@ from quotes.staff.aspects import (
     State,
     in_order,
 )
-from quotes.staff.words import list_of
+from quotes.staff.words import few
 
 Action = BulkChange.Action
 ASPECTS: Mapping[str, type[Aspect]] = {
@@ -263,7 +263,8 @@ class Undo:
                 raise Refused(too_late(done))
             lock_rows(done.action, map(int, done.symbols))
             undo = cls(done)
-            batch = HistoryEntry(what=HistoryEntry.What.UNDONE, reason=str(done))
+            batch = HistoryEntry(what=HistoryEntry.What.UNDONE, reason=done.detail)
+            batch.values = [done.action]
             write(undo.aspect, undo.restored, user_of(user), batch)
             done.undone_at, done.undone_by = timezone.now(), user.get_username()
             done.save(update_fields=["undone_at", "undone_by"])
@@ -295,7 +296,7 @@ def write(aspect: Aspect, changing: Collection[Changing], by: By, batch: History
             key=each.key,
             name=each.code,
             what=HistoryEntry.What.CHANGED,
-            values=[[aspect.label, aspect.text(each.before), aspect.text(each.after)]],
+            values=[[aspect.label, aspect.kept(each.before), aspect.kept(each.after)]],
         )
         for each in changing
     ]
@@ -316,9 +317,5 @@ def of_boards(changing: Collection[Changing]) -> Iterator[HistoryEntry]:
             for board in boards:
                 codes[board].append(each.code)
     for row in Board.objects.filter(pk__in={*added, *removed}):
-        sentences = (
-            (gettext("Added: %(codes)s."), added[row.pk]),
-            (gettext("Removed: %(codes)s."), removed[row.pk]),
-        )
-        words = [text % {"codes": list_of(codes)} for text, codes in sentences if codes]
-        yield HistoryEntry.of(row, reason=" ".join(words))
+        both = (("added", added[row.pk]), ("removed", removed[row.pk]))
+        yield HistoryEntry.of(row, [{name: few(some) for name, some in both if some}])

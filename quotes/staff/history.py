@@ -23,6 +23,7 @@ from django.utils.translation import gettext
 from quotes.models import (
     Alias,
     Board,
+    BulkChange,
     HeldPrice,
     HistoryEntry,
     InstrumentList,
@@ -198,8 +199,10 @@ def of_entry(entry: HistoryEntry) -> Line:
 
 
 def title(entry: HistoryEntry) -> str:
-    """Return what was done, and why or with what."""
-    return ": ".join(filter(None, (entry.get_what_display(), entry.reason)))
+    """Return what was done, and why or with what; of an undo, also what was undone."""
+    is_undo = entry.what == HistoryEntry.What.UNDONE
+    undone = [str(BulkChange.Action(each).label) for each in entry.values if is_undo]
+    return ": ".join(filter(None, (entry.get_what_display(), *undone, entry.reason)))
 
 
 def of_form(action: LogEntry) -> str:

@@ -8,12 +8,12 @@ from functools import partial
 from typing import Any
 
 from django.db.models import CharField
-from django.utils.translation import gettext, override
+from django.utils.translation import override
 
 from quotes.catalogue import Outcome, Report, Step, in_parts
 from quotes.models import Board, HistoryEntry, Symbol
 from quotes.models.history import MAX_NAME, By, record
-from quotes.staff.words import Values, list_of, written
+from quotes.staff.words import Values, few, kept
 
 What = HistoryEntry.What
 with override(None):  # as Django does: labels are translated when they are read
@@ -27,7 +27,7 @@ def values(outcome: Outcome) -> Values:
         label = OF_SYMBOLS.get(name, name)  # another name is a provider, and its value a code
         field: Any = Symbol._meta.get_field(name) if name in OF_SYMBOLS else CharField()
         shown = field.formfield()
-        found.append([label, written(shown, before), written(shown, after)])
+        found.append([label, kept(shown, before), kept(shown, after)])
     return found
 
 
@@ -48,8 +48,9 @@ def keep_history(outcomes: Sequence[Outcome], by: By, file: str, report: Report)
             entries.append(HistoryEntry.of(each.symbol, values(each), what))
         if each.board:
             placed[each.board].append(each.symbol.code)
-    for board in Board.objects.filter(slug__in=placed):
-        words = gettext("Added: %(codes)s.") % {"codes": list_of(placed[board.slug])}
-        entries.append(HistoryEntry.of(board, reason=words))
+    entries += [
+        HistoryEntry.of(board, [{"added": few(placed[board.slug])}])
+        for board in Board.objects.filter(slug__in=placed)
+    ]
     batch = HistoryEntry(what=What.LOADED, reason=file[:MAX_NAME])
     record(by, entries, batch, partial(in_parts, step=Step.HISTORY, report=report))

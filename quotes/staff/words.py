@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -17,31 +17,46 @@ from django.utils.translation import get_language, gettext, pgettext
 from quotes import formats
 from quotes.models import Override
 
-Values = list[list[Any]]  # of each field: label, value before and value after
+Values = list[Any]  # of each field: label, value before and value after, as `kept` returns them
 MAX_NAMED = 10  # codes in a message; more are counted
 
 
-def from_to(change: Iterable[Any]) -> str:
-    """Return the label of a field with its values before and after."""
+def from_to(change: Any) -> str:
+    """Return the label of a field with its values before and after, or the codes of a board."""
+    if isinstance(change, dict):
+        return _placed(**change)
     label, before, after = change
     known = {"before": as_text(before), "after": as_text(after)}
     words = gettext("%(field)s: from “%(before)s” to “%(after)s”")
     return words % {"field": capfirst(gettext(label)), **known}
 
 
+def _placed(added: Sequence[Any] = (), removed: Sequence[Any] = ()) -> str:
+    """Return which symbols were put on a board and removed from it."""
+    sentences = (gettext("Added: %(codes)s."), added), (gettext("Removed: %(codes)s."), removed)
+    return " ".join(text % {"codes": list_of(*codes)} for text, codes in sentences if codes)
+
+
 def as_text(value: Any) -> str:
-    """Return a value as text; yes, no and an empty value have words of their own."""
-    if value in (None, "", []):
-        return pgettext("a value", "empty")
+    """Return a value that the history keeps in words, those of a list with colons between them."""
     if isinstance(value, bool):
         return gettext("yes") if value else gettext("no")
-    return str(value)
+    if isinstance(value, list) and value:
+        return ": ".join(map(as_text, value))
+    return str(value) if value else pgettext("a value", "empty")
 
 
 def written(field: forms.Field, value: Any) -> str:
-    """Return a value of a field as its form shows it."""
-    if value in (None, "", []) or isinstance(value, bool):
-        return as_text(value)
+    """Return a value of a field as its form shows it; an empty one has a word of its own."""
+    return as_text(kept(field, value))
+
+
+def kept(field: forms.Field, value: Any) -> str | bool:
+    """Return a value as the history keeps it: yes, no and empty in the language of no user."""
+    if value in (None, "", []):
+        return ""
+    if isinstance(value, bool):
+        return value
     if isinstance(value, Decimal):
         return in_full(value)
     if isinstance(field, ModelChoiceField) and not isinstance(value, Model):
@@ -55,9 +70,14 @@ def written(field: forms.Field, value: Any) -> str:
     return str(localize(value))
 
 
-def list_of(codes: Sequence[str]) -> str:
+def few(codes: Sequence[str]) -> tuple[Sequence[str], int]:
+    """Return the codes that a list names, and the number of all."""
+    return codes[:MAX_NAMED], len(codes)
+
+
+def list_of(codes: Sequence[str], count: int = 0) -> str:
     """Return codes as a list; of many, the first ones and the number of the others."""
-    named, more = ", ".join(codes[:MAX_NAMED]), len(codes) - MAX_NAMED
+    named, more = ", ".join(codes[:MAX_NAMED]), (count or len(codes)) - MAX_NAMED
     if more <= 0:
         return named
     return gettext("%(codes)s and %(count)d more") % {"codes": named, "count": more}

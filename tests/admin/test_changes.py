@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from django.contrib.auth.models import Group, User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import translation
 
 from quotes.live.missing import switch_off
 from quotes.models import (
@@ -28,7 +30,7 @@ from quotes.models import (
 )
 from quotes.staff.bulk import Placing, Plan, Switch, Undo, carry_out
 from tests.groups import make_groups
-from tests.staff.test_history import CHANGES, all_changes, history_of
+from tests.staff.test_history import CHANGES, all_changes, history_of, load
 
 NOON = datetime(2026, 3, 30, 12, tzinfo=UTC)
 
@@ -181,6 +183,26 @@ def test_a_bulk_change_is_one_line_that_leads_to_its_symbols(admin_client: Clien
     page = admin_client.get(link).content.decode()
     assert re.findall(r">(\w+)</a></td><td>Active: from", page) == ["AAPL", "MSFT", "NVDA"]
     assert "Switch off: Delisted" in page
+
+
+def test_what_somebody_changed_in_german_is_read_in_english(
+    admin_client: Client, alice: User, tmp_path: Path
+):
+    board = Board.objects.create(slug="shares", title="Shares")
+    apple = share("AAPL")
+    with translation.override("de"):
+        Undo.carry_out(change(Switch(active=False, reason="Delisted"), alice).pk, alice)
+        change(Placing("put", board), alice)
+        load(tmp_path, "AAPL,AAPL,stock,,USD,no\n")
+    assert [line.split(" AAPL ")[1] for line in history_of(admin_client, apple)] == [
+        "Active: from “yes” to “no” Loaded from a file: shares.csv",
+        "Boards: from “empty” to “Shares” Put on a board: Shares",
+        "Active: from “no: Delisted” to “yes” Undone: Switch off: Delisted",
+        "Active: from “yes” to “no: Delisted” Switch off: Delisted",
+    ]
+    assert history_of(admin_client, board) == ["alice Added: AAPL. Put on a board: Shares"]
+    stock_market = Board.objects.get(slug="stock-market")
+    assert "Added: AAPL." in history_of(admin_client, stock_market)[0]
 
 
 def change(chosen: Any, user: User) -> Any:

@@ -211,7 +211,8 @@ def test_the_header_has_one_row(office: Site, alice: Any, tab: OpenTab, locale: 
     for width in (1280, 1440, 1920):
         page.set_viewport_size({"width": width, "height": 900})
         name, tools = (page.locator(each).bounding_box() for each in ("#site-name", "#user-tools"))
-        assert name and tools
+        assert name
+        assert tools
         assert tools["y"] < name["y"] + name["height"], width
         assert page.locator("#models").evaluate("(nav) => nav.scrollWidth <= nav.clientWidth")
 
