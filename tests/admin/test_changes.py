@@ -15,7 +15,7 @@ from django.contrib.auth.models import Group, User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from django.utils import translation
+from django.utils import timezone, translation
 
 from quotes.live.missing import switch_off
 from quotes.models import (
@@ -203,6 +203,43 @@ def test_what_somebody_changed_in_german_is_read_in_english(
     assert history_of(admin_client, board) == ["alice Added: AAPL. Put on a board: Shares"]
     stock_market = Board.objects.get(slug="stock-market")
     assert "Added: AAPL." in history_of(admin_client, stock_market)[0]
+
+
+def test_the_home_page_has_the_recent_actions_of_its_user(
+    admin_client: Client, admin_user: User, alice: User, edit: Edit
+):
+    apple, microsoft = share("AAPL"), share("MSFT")
+    edit(apple, "one", user=admin_user)
+    edit(microsoft, "of somebody else")
+    change(Switch(active=True), alice)
+    assert recent(admin_client) == ["Changed: AAPL Symbol"]
+    change(Switch(active=False, reason="Delisted"), admin_user)
+    assert recent(admin_client) == [
+        "Changed: 2 symbols Switch off: Delisted",
+        "Changed: AAPL Symbol",
+    ]
+    page = admin_client.get("/admin/").content.decode()
+    [link] = re.findall(r'href="([^"]+)">2 symbols', page)
+    assert "MSFT" in admin_client.get(link).content.decode()
+    for number in range(10):
+        edit(apple, "again", timezone.now() + timedelta(minutes=number), admin_user)
+    assert recent(admin_client) == ["Changed: AAPL Symbol"] * 10
+
+
+def test_who_may_not_see_symbols_reads_no_number_of_them(alice: User):
+    share("AAPL")
+    change(Switch(active=False, reason="Delisted"), alice)
+    User.objects.filter(pk=alice.pk).update(is_superuser=False)
+    client = Client()
+    client.force_login(User.objects.get(pk=alice.pk))
+    assert recent(client) == []
+
+
+def recent(client: Client) -> list[str]:
+    """Return the recent actions of the home page, as text."""
+    page = client.get("/admin/").content.decode().partition('id="recent-actions-module"')[2]
+    rows = re.findall(r"<li.*?</li>", page, re.DOTALL)
+    return [" ".join(re.sub("<[^>]+>", " ", row).split()) for row in rows]
 
 
 def change(chosen: Any, user: User) -> Any:
