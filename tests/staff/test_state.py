@@ -127,10 +127,10 @@ def test_held_prices_that_wait_are_counted_and_linked(client: Client):
     assert not [text for _, text in of_home(client) if "held" in text]
 
 
-def test_it_costs_three_queries_of_any_number_of_symbols(client: Client):
+def test_it_costs_four_queries_of_any_number_of_symbols(client: Client):
     with CaptureQueriesContext(connection) as queries:
         client.get(HOME)
-    assert len([each for each in queries if "quotes_" in each["sql"]]) == 3
+    assert len([each for each in queries if "quotes_" in each["sql"]]) == 4
 
 
 @pytest.mark.parametrize(("right", "shown"), [("view", True), ("change", True), ("add", False)])
