@@ -45,6 +45,7 @@ class LoadForm(forms.Form):
         ),
     )
     kept = forms.IntegerField(required=False, widget=forms.HiddenInput)
+    seal = forms.SlugField(required=False, max_length=64, widget=forms.HiddenInput)
     board = forms.ModelChoiceField(
         Board.objects.all(),
         label=_("Board"),
@@ -70,9 +71,9 @@ class LoadForm(forms.Form):
         if given:
             content = given.read(MAX_BYTES + 1)  # one more, which is refused
             self.upload = Upload.keep(self.by, given.name, content)
-        elif key:
+        elif key and "seal" not in self.errors:  # only a forged one is invalid
             self.upload = Upload.of(self.by, key)
-            self.seen = self.data.get("seal", "")
+            self.seen = self.cleaned_data["seal"]
         if self.upload is None:
             gone = _("The file is no longer kept. Choose it again.")
             self.add_error("file", gone if key else _("Choose a file."))

@@ -145,6 +145,14 @@ def test_what_changed_since_the_preview_is_not_overwritten_unseen(admin_client: 
     assert Symbol.objects.get(pk=apple.pk).name == "Apple Inc."
 
 
+@pytest.mark.parametrize("seal", ["a" * 65, "\0"])
+def test_a_seal_that_no_preview_has_is_refused(admin_client: Client, seal: str):
+    given = sealed(send(admin_client, FILE)) | {"seal": seal}
+    refused = text(admin_client.post(LOAD, given, follow=True))
+    assert "The file is no longer kept. Choose it again." in refused
+    assert not Symbol.objects.exists()
+
+
 def test_another_file_or_an_hour_ends_the_time_of_a_kept_one(admin_client: Client):
     first = kept(send(admin_client, FILE))
     second = kept(send(admin_client, FILE.replace("AAPL", "MSFT")))
