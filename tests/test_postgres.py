@@ -315,6 +315,61 @@ def test_a_load_locks_only_the_symbols_in_its_file(postgres_server: Postgres, tm
     assert output(LOAD, postgres_server, tmp_path) == ["1 1 waits", "1"]
 
 
+# Bob saves another field of a form while Alice's save is between its reading and its writing.
+EDITORS = """
+import os
+import psycopg
+from threading import Event, Thread
+from time import sleep
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test import Client
+from quotes.models import Symbol
+from tests.admin.test_meanwhile import opened
+
+settings.ALLOWED_HOSTS = ["testserver"]
+symbol = Symbol.objects.get(code="BTC-USD")
+page = f"/admin/quotes/symbol/{symbol.pk}/change/"
+WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+
+def editor(name):
+    client = Client()
+    client.force_login(User.objects.create(username=name, is_staff=True, is_superuser=True))
+    return client, opened(client, page)
+
+(alice, hers), (bob, his) = editor("alice"), editor("bob")
+
+def save():
+    try:
+        print(bob.post(page, his | {"stale_after": "99", "_save": "1"}).status_code)
+    finally:
+        saved.set()
+        connection.close()
+
+def meanwhile(execute, sql, *given):
+    if sql.startswith('UPDATE "quotes_symbol"') and not other.ident:
+        other.start()
+        with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as look:
+            while not (saved.is_set() or look.execute(WAITING).fetchone()[0]):
+                sleep(0.01)
+    return execute(sql, *given)
+
+saved, other = Event(), Thread(target=save)
+with connection.execute_wrapper(meanwhile):
+    print(alice.post(page, hers | {"name": "Coin", "_save": "1"}).status_code)
+other.join()
+symbol.refresh_from_db()
+print(symbol.name, symbol.stale_after)
+"""
+
+
+def test_two_who_save_a_form_at_the_same_time_both_keep_their_edits(
+    postgres_server: Postgres, tmp_path: Path
+):
+    assert output(EDITORS, postgres_server, tmp_path) == ["302", "302", "Coin 99"]
+
+
 WRITE = """
 from datetime import UTC, datetime
 from decimal import Decimal

@@ -6,16 +6,17 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.db import IntegrityError
+from django.db import IntegrityError, connection
 from django.db.models import DecimalField
 from django.http import HttpRequest, HttpResponse
 from django.utils.formats import number_format
 
 from quotes.admin.deleting import taken_along
 from quotes.admin.first_error import first_error
-from quotes.admin.history import KeepsHistory
+from quotes.admin.history import KeepsHistory, key_of
 from quotes.admin.labels import LabelledRows
 from quotes.admin.meanwhile import MeanwhileForm
+from quotes.models.locks import lock
 from quotes.staff.words import decimals
 
 MAX_SEARCH = 100  # characters
@@ -71,6 +72,12 @@ class ListAdmin(KeepsHistory):
         if not isinstance(field, DecimalField):
             return name
         return as_read(field, self.get_empty_value_display())
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Any:
+        """Return a row; another save of it waits for the end of the transaction."""
+        if connection.in_atomic_block:
+            list(lock(self.model._default_manager.filter(pk=key_of(object_id))))
+        return super().get_object(request, object_id, from_field)
 
     def get_changelist_formset(self, request: HttpRequest, **options: Any) -> Any:
         """Return the formset of the list, with labels."""
