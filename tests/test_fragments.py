@@ -961,6 +961,18 @@ class TestNotes:
         fragments.store.outages = {}
         assert "unavailable" not in fragments.notes(watch(row=["AAPL", "BTC-USD"]))
 
+    @pytest.mark.parametrize(("zone", "time"), [("utc", "12:00:00"), ("", "21:00:00")])
+    def test_its_time_is_in_the_zone_of_the_page(
+        self, fragments: Fragments, settings: Any, zone: Any, time: str
+    ):
+        settings.TIME_ZONE = "Asia/Tokyo"
+        fragments.store.outages = {"simulated": NOON}
+        edition = EN._replace(zone=zone)
+        page = Watch(edition, places(row=["AAPL"]))
+        for visitor in ("Asia/Tokyo", "America/New_York"):
+            with override(visitor):
+                assert f"unavailable since {time}" in fragments.notes(page)
+
     def test_an_outage_is_stated_only_where_that_source_is_shown(self, fragments: Fragments):
         fragments.store.outages = {"coinbase": NOON}
         assert "unavailable" not in fragments.notes(watch(row=["AAPL"]))

@@ -239,11 +239,12 @@ class Fragments:
         # a page without rows still states that the prices of its site are simulated
         providers = _providers(self._quotes(watch.codes or self.store.states))
         missing = {self._missing_provider(code) for code in watch.codes}
-        outages = tuple(
-            (provider_title(name), formats.clock(since))
-            for name, since in sorted(self.store.outages.items())
-            if name in providers or name in missing or "any" in missing
-        )
+        with watch.edition.written():
+            outages = tuple(
+                (provider_title(name), formats.clock(since))
+                for name, since in sorted(self.store.outages.items())
+                if name in providers or name in missing or "any" in missing
+            )
         context = {
             "simulated": "simulated" in providers,
             "outages": outages,
