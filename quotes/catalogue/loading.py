@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, models, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 from django.db.models.signals import post_save
 from django.utils.translation import gettext_noop
 
@@ -15,7 +15,7 @@ from quotes.catalogue.progress import AT_ONCE, Report, Step, in_parts, unseen
 from quotes.catalogue.reading import Entry
 from quotes.catalogue.sheet import InvalidCatalogue
 from quotes.models import Alias, Board, BoardSymbol, ProviderSymbol, Symbol
-from quotes.models.locks import begin_to_write, lock, one_after_the_other
+from quotes.models.locks import begin_to_write, lock_all, one_after_the_other
 from quotes.models.symbols import WHY_OFF
 
 STARTER_BOARDS = {  # slug: title, kinds
@@ -98,7 +98,9 @@ class Loading:
         symbols = Symbol.objects.all()
         if is_short:
             symbols = symbols.filter(Q(code__in=codes) | Q(pk__in=former.values()))
-        lock_symbols(symbols, {*codes}, {former[code] for code in codes if code in former})
+        named = {*codes, *(former[code] for code in codes if code in former)}  # codes and keys
+        rows = symbols.order_by().values_list("pk", "code")
+        lock_all(Symbol, [key for key, code in rows if code in named or key in named])
         # read afterwards, with what others wrote meanwhile
         by_key = {symbol.pk: symbol for symbol in symbols}
         self.symbols = {code: by_key[key] for code, key in former.items() if key in by_key}
@@ -172,14 +174,6 @@ class Loading:
         for places in in_parts(self.boards.new, Step.PLACES, report):
             BoardSymbol.objects.bulk_create(places)
             _saved(places)
-
-
-def lock_symbols(symbols: QuerySet[Symbol], codes: set[str], keys: set[int]) -> None:
-    """Lock the symbols with these codes or keys, in the order in which others lock them."""
-    found = symbols.order_by("pk").values_list("pk", "code")
-    named = [key for key, code in found if code in codes or key in keys]
-    for some in in_parts(named, Step.COMPARE, unseen):
-        list(lock(Symbol.objects.order_by("pk").filter(pk__in=some)).values_list("pk", flat=True))
 
 
 def _update_in_bulk(rows: Sequence[Any], unique: list[str], fields: Iterable[str]) -> None:

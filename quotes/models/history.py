@@ -57,7 +57,7 @@ class HistoryEntry(models.Model):
     by = models.CharField(max_length=150, blank=True)  # a user or a command
     what = models.CharField(max_length=20, choices=[*What.choices, *BulkChange.Action.choices])
     reason = models.TextField(blank=True)
-    values = models.JSONField(default=list)  # of each field: label, value before and value after
+    values = models.JSONField(default=list)  # what changed, as staff.words reads it
     # the row, which may be deleted since; an entry of many rows has none
     model = models.CharField(max_length=30, blank=True)
     key = models.BigIntegerField(null=True)
@@ -97,7 +97,7 @@ def record(
 ) -> HistoryEntry | None:
     """Save entries, as parts of a given batch, and delete the oldest beyond MAX_ENTRIES.
 
-    `divided` may report how many are saved.
+    `divided` returns them in parts, and may report how many are saved.
     """
     rows = list(entries)
     if not rows:

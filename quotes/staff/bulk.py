@@ -21,7 +21,7 @@ from quotes.live import changes
 from quotes.models import Board, BulkChange, HistoryEntry, Symbol
 from quotes.models.bulk import KEPT
 from quotes.models.history import By, record, user_of
-from quotes.models.locks import begin_to_write, lock
+from quotes.models.locks import begin_to_write, lock, lock_all
 from quotes.models.statements import parts
 from quotes.staff.aspects import (
     Activity,
@@ -280,8 +280,7 @@ def too_late(done: BulkChange) -> str:
 
 def lock_rows(action: str, keys: Any) -> None:
     """Lock symbols until the transaction ends; before a change of their places also all boards."""
-    for some in parts(sorted(keys)):
-        list(lock(Symbol.objects.order_by("pk").filter(pk__in=some)).values_list("pk", flat=True))
+    lock_all(Symbol, keys)
     if ASPECTS[action] is Places:
         list(lock(Board.objects.order_by("pk")).values_list("pk", flat=True))
 
