@@ -112,10 +112,15 @@ def record(
             row.batch = batch
         for some in divided(rows):
             HistoryEntry.objects.bulk_create(some, batch_size=AT_ONCE)
-        keys = HistoryEntry.objects.order_by("-pk").values_list("pk", flat=True)
-        if (oldest := keys[MAX_ENTRIES:].first()) is not None:
-            HistoryEntry.objects.filter(pk__lte=oldest).delete()
+        _delete_oldest()
     return batch
+
+
+def _delete_oldest() -> None:
+    """Delete the entries beyond MAX_ENTRIES."""
+    keys = HistoryEntry.objects.order_by("-pk").values_list("pk", flat=True)
+    if (oldest := keys[MAX_ENTRIES:].first()) is not None:
+        HistoryEntry.objects.filter(pk__lte=oldest).delete()
 
 
 FEED = By(HistoryEntry.Role.FEED)
