@@ -82,6 +82,7 @@ class BulkChangeAdmin(ReadOnlyAdmin):
         "then an action."
     )
     change_list_template = "quotes/admin/bulk_list.html"
+    section = "Symbol"  # whose list leads to it
     list_display_links = None
     shows_times = True
     fields = ("at", "by", "action", "detail", "count", "undone_at", "undone_by")
@@ -125,7 +126,7 @@ class BulkChangeAdmin(ReadOnlyAdmin):
 
     def _undo(self, request: HttpRequest, done: BulkChange) -> str:
         if done.undone_at:
-            at = date_format(timezone.localtime(done.undone_at), "SHORT_DATETIME_FORMAT")
+            at = date_format(timezone.localtime(done.undone_at), "DATETIME_FORMAT")
             named = {"user": done.undone_by, "at": at}
             return gettext("undone by %(user)s, %(at)s") % named
         if not done.undoable or not self.may_undo(request, done):
@@ -137,8 +138,13 @@ class BulkChangeAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("symbols"), ordering="count")
     def size(self, done: BulkChange) -> str:
-        """Return the number of symbols."""
-        return number_format(done.count, force_grouping=True)
+        """Return the number of symbols, which leads to them."""
+        number = number_format(done.count, force_grouping=True)
+        if not done.history_id:
+            return number
+        words = ngettext("%(n)s symbol", "%(n)s symbols", done.count) % {"n": number}
+        link = reverse("admin:quotes_historyentry_change", args=[done.history_id])
+        return format_html('<a href="{}" aria-label="{}: {}">{}</a>', link, words, done, number)
 
     @admin.display(description=_("what"))
     def what(self, done: BulkChange) -> str:

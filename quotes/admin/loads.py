@@ -38,9 +38,10 @@ class LoadAdmin(ReadOnlyAdmin):
 
     empty_text = _("No file was loaded in the last 30 days.")
     change_list_template = "quotes/admin/loads_list.html"
+    shows_times = True
+    section = "Symbol"  # whose list leads to it
     list_display = ("file", "what", "at", "by")
     list_display_links = None
-    shows_times = True
     list_per_page = 50
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Load]:

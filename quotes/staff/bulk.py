@@ -221,7 +221,7 @@ def carry_out(chosen: Chosen, symbols: QuerySet[Symbol], seal: str, user: Any) -
         done.count = len(plan.changing)
         done.symbols = {each.key: each[1:] for each in plan.changing}
         batch = HistoryEntry(what=done.action, reason=done.detail)
-        write(plan.aspect, plan.changing, user_of(user), batch)
+        done.history = write(plan.aspect, plan.changing, user_of(user), batch)
         done.save()
         BulkChange.objects.filter(at__lt=timezone.now() - KEPT).delete()
         return done
@@ -285,8 +285,10 @@ def lock_rows(action: str, keys: Any) -> None:
         list(lock(Board.objects.order_by("pk")).values_list("pk", flat=True))
 
 
-def write(aspect: Aspect, changing: Collection[Changing], by: By, batch: HistoryEntry) -> None:
-    """Write new states, with the history of each symbol, and notify every process."""
+def write(
+    aspect: Aspect, changing: Collection[Changing], by: By, batch: HistoryEntry
+) -> HistoryEntry | None:
+    """Write new states, notify every process, and return what the history has of it."""
     before = {each.key: each.before for each in changing}
     things = aspect.write(before, {each.key: each.after for each in changing})
     entries = [
@@ -301,9 +303,9 @@ def write(aspect: Aspect, changing: Collection[Changing], by: By, batch: History
     ]
     if isinstance(aspect, Places):
         entries += of_boards(changing)
-    record(by, entries, batch)
     if things:
         changes.notify(things)
+    return record(by, entries, batch)
 
 
 def of_boards(changing: Collection[Changing]) -> Iterator[HistoryEntry]:

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from quotes.live import journal, lease
 from quotes.live.missing import switch_off
-from quotes.models import Board, BulkChange, ProviderSymbol, Symbol
+from quotes.models import Board, BulkChange, HistoryEntry, ProviderSymbol, Symbol
 from tests.groups import make_groups
 
 SYMBOLS = "/admin/quotes/symbol/"
@@ -359,3 +359,18 @@ def test_the_recent_bulk_changes_lead_back_to_the_symbols(admin_client: Client):
     page = admin_client.get("/admin/quotes/bulkchange/").content.decode()
     trail = page.partition('class="breadcrumbs"')[2].partition("</div>")[0]
     assert '<a href="/admin/quotes/symbol/">Symbols</a>' in trail
+    assert '<a href="/admin/quotes/symbol/" aria-current="true">Symbols</a>' in page
+
+
+def test_the_number_of_a_recent_bulk_change_leads_to_its_symbols(
+    admin_client: Client, shares: dict[str, Symbol]
+):
+    confirm(admin_client, choose(admin_client, "switch_off", "AAPL", "MSFT"), reason="First")
+    name = "2 symbols: Switch off: First"
+    page = admin_client.get(RECENT).content.decode()
+    [link] = re.findall(rf'href="([^"]+)" aria-label="{name}">2</a>', page)
+    symbols = text(admin_client.get(link))
+    assert "Symbol AAPL Active: from “yes” to “no: First”" in symbols
+    assert "Symbol MSFT" in symbols
+    HistoryEntry.objects.all().delete()  # as when there are too many
+    assert name not in admin_client.get(RECENT).content.decode()
