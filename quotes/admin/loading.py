@@ -117,7 +117,8 @@ class LoadView(LoadPage):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """Show the form."""
-        return self._form(request, LoadForm(request.user))
+        form = LoadForm(request.user)
+        return self._form(request, form, waiting=waiting(form.by))
 
     def post(self, request: HttpRequest) -> HttpResponse:
         """Begin to load the file, or to compare it, and redirect to the page of this load."""
@@ -133,8 +134,17 @@ class LoadView(LoadPage):
                 form.add_error(None, BUSY)
         return self._form(request, form)
 
-    def _form(self, request: HttpRequest, form: LoadForm) -> HttpResponse:
-        return self.page(request, "quotes/admin/load.html", form, other=loading.in_progress())
+    def _form(self, request: HttpRequest, form: LoadForm, **more: Any) -> HttpResponse:
+        more["other"] = loading.in_progress()
+        return self.page(request, "quotes/admin/load.html", form, **more)
+
+
+def waiting(by: str) -> Load | None:
+    """Return what a user looked at or cancelled, if its file is still kept and can be loaded."""
+    looked = Q(state=State.SHOWN) | Q(state=State.RUNNING, is_preview=True)
+    loads = Load.objects.filter(looked | Q(state=State.CANCELLED), by=by).defer("report")
+    load = loads.filter(upload__isnull=False).first()
+    return load if load and load.upload_id and Upload.of(by, load.upload_id) else None
 
 
 def work_on(run: Run, content: bytes, user: Any) -> None:

@@ -123,6 +123,20 @@ def test_a_file_is_chosen_once_for_its_preview_and_its_load(admin_client: Client
     assert not Upload.objects.exists()
 
 
+def test_a_file_that_was_looked_at_is_offered_again(admin_client: Client, client: Client):
+    assert "is not loaded yet" not in text(admin_client.get(LOAD))
+    send(admin_client, FILE)
+    page = admin_client.get(LOAD)
+    assert "“symbols.csv” is kept for an hour, and is not loaded yet." in text(page)
+    [link] = re.findall(r'href="([^"]+)">Go on with this file', page.content.decode())
+    preview = admin_client.get(link)
+    assert "What would be done" in text(preview)
+    client.force_login(User.objects.create_superuser("carol"))
+    assert "is not loaded yet" not in text(client.get(LOAD))
+    admin_client.post(LOAD, sealed(preview), follow=True)
+    assert "is not loaded yet" not in text(admin_client.get(LOAD))
+
+
 def sealed(response: Any) -> dict[str, str]:
     """Return the hidden fields of a preview, with the button that loads."""
     found = re.findall(r'name="(kept|seal)" value="(\w+)"', response.content.decode())
