@@ -1203,6 +1203,25 @@ def test_a_symbol_that_was_not_found_states_it_and_is_back_in_one_action(
     assert "switched off, because" not in alice.get("/admin/").content.decode()
 
 
+def test_without_an_active_symbol_the_home_page_leads_to_all_symbols(alice: Client):
+    page = alice.get("/admin/").content.decode()
+    assert f'<a href="{SYMBOLS}">No symbol is active</a>' in page
+
+
+def test_a_list_has_the_name_of_its_rows_as_title(alice: Client):
+    for path, title in ((SYMBOLS, "Symbols"), ("/admin/auth/user/", "Users")):
+        assert f"<title>{title} | Quoteboard</title>" in alice.get(path).content.decode()
+
+
+def test_without_groups_their_list_names_the_command_that_makes_them(alice: Client):
+    groups = "/admin/auth/group/"
+    assert "“manage.py quotes_setup” makes those of" in alice.get(groups).content.decode()
+    make_groups()
+    page = alice.get(groups).content.decode()
+    assert "quotes_setup" not in page
+    assert "Quotes viewer" in page
+
+
 # Overrides
 
 OVERRIDES = "/admin/quotes/override/"

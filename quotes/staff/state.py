@@ -74,7 +74,8 @@ def prices() -> Iterator[Verdict]:
         lost=Count("pk", filter=Q(**NOT_FOUND)),
     )
     if not found["symbols"]:
-        yield Verdict(gettext("No symbol is active"), good=False)
+        link = reverse("admin:quotes_symbol_changelist")
+        yield Verdict(gettext("No symbol is active"), good=False, link=link)
     elif not found["missing"]:
         yield Verdict(gettext("All symbols have a price"))
     else:

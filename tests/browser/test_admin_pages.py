@@ -229,6 +229,14 @@ def test_all_columns_of_the_symbols_are_in_sight(
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
+def test_on_a_phone_all_buttons_below_a_page_are_in_sight(office: Site, alice: Any, tab: OpenTab):
+    page = tab(storage_state=alice, locale="de-DE", viewport={"width": 390, "height": 900}).page
+    page.goto(f"{office.url}{QUOTES}/symbol/load/")
+    for name in ("Zeigen, was geschehen würde", "Laden", "Abbrechen"):
+        button = page.locator(".submit-row").get_by_role("button", name=name, exact=True)
+        expect(button.or_(page.locator(".closelink", has_text=name))).to_be_in_viewport(ratio=1)
+
+
 def test_on_a_tablet_nothing_is_cut(office: Site, keys: dict[str, int], desk: Page):
     desk.set_viewport_size({"width": 768, "height": 900})
     for name in ("list of symbol", "list of heldprice", "list of override", "users"):
