@@ -1085,8 +1085,12 @@ def test_a_symbol_with_another_code_keeps_the_former_one(alice: Client, listed: 
     page = alice.post(f"{SYMBOLS}{apple.pk}/change/", form, follow=True).content.decode()
     assert "“AAPL” now leads to “APPLE”." in text(page)
     assert [*apple.aliases.values_list("code", flat=True)] == ["AAPL"]
-    history = text(alice.get(f"{SYMBOLS}{apple.pk}/history/").content.decode())
-    assert history.count("Symbol: from “AAPL” to “APPLE”") == 1
+    history = f"{SYMBOLS}{apple.pk}/history/"
+    changed = "Symbol APPLE Symbol: from “AAPL” to “APPLE”; Exchange: from “empty” to “NASDAQ”"
+    assert text(alice.get(history).content.decode()).count("from “AAPL”") == 1
+    assert changed in text(alice.get(history).content.decode())
+    german = alice.get(history, headers={"accept-language": "de"}).content.decode()
+    assert "Börse: von „leer“ zu „NASDAQ“" in text(german)
 
 
 def alias_row(code: str, **more: str) -> dict[str, str]:

@@ -28,7 +28,13 @@ def from_to(change: Any) -> str:
     label, before, after = change
     known = {"before": as_text(before), "after": as_text(after)}
     words = gettext("%(field)s: from “%(before)s” to “%(after)s”")
-    return words % {"field": capfirst(gettext(label)), **known}
+    return words % {"field": capfirst(_in_own_language(label)), **known}
+
+
+def _in_own_language(label: str) -> str:
+    """Translate the name of a field, to which a form gave a capital letter."""
+    found = gettext(label)
+    return found if found != label else gettext(label[:1].lower() + label[1:])
 
 
 def _placed(added: Sequence[Any] = (), removed: Sequence[Any] = ()) -> str:
