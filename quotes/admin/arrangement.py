@@ -15,7 +15,8 @@ from quotes.admin.first_error import Fault, of_fields
 from quotes.codes import code_of
 from quotes.models import Alias, Symbol
 from quotes.staff.arranging import Edit, Place, arranged
-from quotes.staff.words import list_of
+from quotes.staff.facts import Fact
+from quotes.staff.words import few, list_of
 
 
 class AddForm(forms.Form):
@@ -158,14 +159,14 @@ class Arrangement:
             self.add.add_error("after", text)
         return not self.add.errors
 
-    def summary(self) -> str:
-        """Return what the operator changes, as sentences with the new numbers."""
+    def summary(self) -> Fact:
+        """Return what the operator changes, with the new numbers."""
         edit, codes = self.edit, {row.place.symbol: row.place.code for row in self.rows}
         codes |= {symbol.pk: symbol.code for symbol in self.add.cleaned_data["codes"]}
         numbers = {key: n for n, key in enumerate(arranged(self.places, edit), start=1)}
         parts = {
-            gettext("Added: %(codes)s."): [f"{codes[key]} ({numbers[key]})" for key in edit.added],
-            gettext("Moved: %(codes)s."): [f"{codes[key]} ({numbers[key]})" for key in edit.moved],
-            gettext("Removed: %(codes)s."): [codes[key] for key in codes if key in edit.removed],
+            "added": [f"{codes[key]} ({numbers[key]})" for key in edit.added],
+            "moved": [f"{codes[key]} ({numbers[key]})" for key in edit.moved],
+            "removed": [codes[key] for key in codes if key in edit.removed],
         }
-        return " ".join(words % {"codes": list_of(each)} for words, each in parts.items() if each)
+        return {"placed": {kind: few(each) for kind, each in parts.items() if each}}

@@ -25,6 +25,7 @@ from quotes.models.locks import lock
 from quotes.rules import rule_of
 from quotes.staff import filling
 from quotes.staff.arranging import Place, places_of, save
+from quotes.staff.facts import fact_in_words
 from quotes.staff.history import Line, of_row
 from quotes.staff.words import list_of
 
@@ -72,8 +73,9 @@ class ArrangeView(View):
             valid = entered.is_valid()
             if valid and not changes and entered.edit:
                 save(self.board, entered.places, entered.edit)
-                self.model_admin.log_change(request, self.board, entered.summary())
-                self.model_admin.message_user(request, entered.summary(), messages.SUCCESS)
+                fact = entered.summary()
+                self.model_admin.log_change(request, self.board, [fact])
+                self.model_admin.message_user(request, fact_in_words(fact), messages.SUCCESS)
         if valid and not changes:
             return redirect(request.get_full_path())
         return self._page(request, entered, changes)

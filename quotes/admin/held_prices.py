@@ -89,9 +89,8 @@ class HeldPriceAdmin(MovingList):
         decided, others = deciding.decide(keys, decision, request.user.get_username())
         label = capfirst(HeldPrice.Decision(decision).label)
         for row in decided:
-            words = gettext("“%(decision)s” for the held price %(price)s of %(provider)s.")
-            price = {"price": self.held_last(row), "provider": row.provider}
-            self.log_change(request, row.symbol, words % {"decision": label, **price})
+            fact = {"decision": decision, "price": self.held_last(row), "provider": row.provider}
+            self.log_change(request, row.symbol, [{"decided": fact}])
         if decided:
             words = ngettext(
                 "“%(decision)s” was sent to the feed for %(n)d price.",

@@ -15,6 +15,7 @@ from django.views import View
 
 from quotes.admin.places import SymbolSelect
 from quotes.models import BoardSymbol, Symbol
+from quotes.staff.facts import fact_in_words
 from quotes.staff.merging import Merger
 
 
@@ -71,10 +72,9 @@ class MergeView(View):
         except ValidationError as error:  # another operator merged it before
             form.add_error("into", error)
             return self._page(request, form)
-        words = gettext("“%(source)s” was merged into “%(target)s”, and its code now leads there.")
-        message = words % {"source": code, "target": target.code}
-        self.model_admin.log_change(request, target, message)
-        self.model_admin.message_user(request, message, messages.SUCCESS)
+        fact = {"merged": {"source": code, "target": target.code}}
+        self.model_admin.log_change(request, target, [fact])
+        self.model_admin.message_user(request, fact_in_words(fact), messages.SUCCESS)
         return redirect("admin:quotes_symbol_change", target.pk)
 
     def _form(self, given: Any) -> MergeForm:

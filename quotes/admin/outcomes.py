@@ -10,8 +10,9 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from quotes.catalogue import Outcome
+from quotes.staff.facts import from_to
 from quotes.staff.outcomes import values
-from quotes.staff.words import Values, from_to
+from quotes.staff.words import Values
 
 MAX_SHOWN = 500  # rows of the file
 DONE = {"added": _("added"), "updated": _("updated"), "unchanged": _("unchanged")}

@@ -319,4 +319,5 @@ def of_boards(changing: Collection[Changing]) -> Iterator[HistoryEntry]:
                 codes[board].append(each.code)
     for row in Board.objects.filter(pk__in={*added, *removed}):
         both = (("added", added[row.pk]), ("removed", removed[row.pk]))
-        yield HistoryEntry.of(row, [{name: few(some) for name, some in both if some}])
+        fact = {"placed": {name: few(some) for name, some in both if some}}
+        yield HistoryEntry.of(row, [fact])

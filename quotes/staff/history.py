@@ -35,7 +35,8 @@ from quotes.models import (
 from quotes.models.history import FEED, By
 from quotes.shown import provider_title
 from quotes.staff import held_prices
-from quotes.staff.words import from_to, of_override
+from quotes.staff.facts import fact_in_words, from_to, is_fact
+from quotes.staff.words import of_override
 
 PAGE = 50  # lines
 SAME_MOMENT = 50  # lines of one moment, which are not divided between two pages
@@ -212,10 +213,11 @@ def of_form(action: LogEntry) -> str:
     parts = _parts(action.change_message)
     if parts is None:
         return action.change_message
+    facts = list(map(fact_in_words, filter(is_fact, parts)))
     valued = [part["changed"] for part in parts if part.get("changed", {}).get("values")]
-    others = [part for part in parts if part.get("changed") not in valued]
-    words = _in_djangos_words(others) if others or not valued else ""
-    return " ".join(filter(None, (words, "; ".join(map(_of_values, valued)))))
+    others = [each for each in parts if not is_fact(each) and each.get("changed") not in valued]
+    words = _in_djangos_words(others) if others or not (facts or valued) else ""
+    return " ".join(filter(None, (words, *facts, "; ".join(map(_of_values, valued)))))
 
 
 def _parts(message: str) -> list[Any] | None:

@@ -49,7 +49,7 @@ def keep_history(outcomes: Sequence[Outcome], by: By, file: str, report: Report)
         if each.board:
             placed[each.board].append(each.symbol.code)
     entries += [
-        HistoryEntry.of(board, [{"added": few(placed[board.slug])}])
+        HistoryEntry.of(board, [{"placed": {"added": few(placed[board.slug])}}])
         for board in Board.objects.filter(slug__in=placed)
     ]
     batch = HistoryEntry(what=What.LOADED, reason=file[:MAX_NAME])

@@ -11,7 +11,6 @@ from django.db.models import Model
 from django.forms.models import ModelChoiceField
 from django.utils import timezone
 from django.utils.formats import localize
-from django.utils.text import capfirst
 from django.utils.translation import get_language, gettext, pgettext
 
 from quotes import formats
@@ -19,28 +18,6 @@ from quotes.models import Override
 
 Values = list[Any]  # of each field: label, value before and value after, as `kept` returns them
 MAX_NAMED = 10  # codes in a message; more are counted
-
-
-def from_to(change: Any) -> str:
-    """Return the label of a field with its values before and after, or the codes of a board."""
-    if isinstance(change, dict):
-        return _placed(**change)
-    label, before, after = change
-    known = {"before": as_text(before), "after": as_text(after)}
-    words = gettext("%(field)s: from “%(before)s” to “%(after)s”")
-    return words % {"field": capfirst(_in_own_language(label)), **known}
-
-
-def _in_own_language(label: str) -> str:
-    """Translate the name of a field, to which a form gave a capital letter."""
-    found = gettext(label)
-    return found if found != label else gettext(label[:1].lower() + label[1:])
-
-
-def _placed(added: Sequence[Any] = (), removed: Sequence[Any] = ()) -> str:
-    """Return which symbols were put on a board and removed from it."""
-    sentences = (gettext("Added: %(codes)s."), added), (gettext("Removed: %(codes)s."), removed)
-    return " ".join(text % {"codes": list_of(*codes)} for text, codes in sentences if codes)
 
 
 def as_text(value: Any) -> str:

@@ -339,8 +339,11 @@ def test_nobody_else_sees_the_page(client: Client, shares: Board):
 def test_a_save_is_in_the_history_and_in_a_message(alice: Client, shares: Board):
     response = Tab(alice, shares).save("TSLA", META=1, MSFT=99, AAPL="remove")
     summary = "Added: TSLA (5). Moved: MSFT (4), META (1). Removed: AAPL."
-    assert LogEntry.objects.get().get_change_message() == summary
     assert summary in alice.get(response["Location"]).content.decode()
+    history = f"/admin/quotes/board/{shares.pk}/history/"
+    assert summary in alice.get(history).content.decode()
+    german = "Hinzugefügt: TSLA (5). Verschoben: MSFT (4), META (1). Entfernt: AAPL."
+    assert german in alice.get(history, headers={"accept-language": "de"}).content.decode()
     assert Tab(alice, shares).save().status_code == 302
     assert LogEntry.objects.count() == 1
 

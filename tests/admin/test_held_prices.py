@@ -108,8 +108,11 @@ def test_a_decision_reaches_the_feed_and_the_history(
     assert changed.symbols == {apple.symbol_id, microsoft.symbol_id}
     entry = LogEntry.objects.get(object_id=str(apple.symbol_id))
     assert entry.user.get_username() == "alice"
-    history = text(alice.get(f"/admin/quotes/symbol/{apple.symbol_id}/history/").content.decode())
-    assert f"“{label}” for the held price 27.30 USD of yahoo." in history
+    history = f"/admin/quotes/symbol/{apple.symbol_id}/history/"
+    shown = text(alice.get(history).content.decode())
+    assert f"“{label}” for the held price 27.30 USD of yahoo." in shown
+    german = text(alice.get(history, headers={"accept-language": "de"}).content.decode())
+    assert "“ für den zurückgehaltenen Kurs 27.30 USD von yahoo." in german
     assert "waits for the feed" in text(alice.get(LIST).content.decode())
     other.refresh_from_db()
     assert other.decided_at is None
