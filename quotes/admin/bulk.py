@@ -138,6 +138,8 @@ class ActionPage:
         self.model_admin, self.request, self.wanted = model_admin, request, wanted
         self.symbols: QuerySet[Symbol] = symbols
         self.form = wanted.form(request.POST if "look" in request.POST or self.confirms else None)
+        for field in list(self.form.fields.values())[:1]:
+            field.widget.attrs["autofocus"] = True
 
     @property
     def confirms(self) -> bool:

@@ -124,6 +124,13 @@ def test_symbols_are_switched_off_with_a_reason_that_their_form_and_history_show
     assert "AAPL" in active()
 
 
+def test_whoever_switches_symbols_off_can_type_the_reason_at_once(
+    admin_client: Client, shares: dict[str, Symbol]
+):
+    page = choose(admin_client, "switch_off", "AAPL")
+    assert re.search(r'<input[^>]* name="reason"[^>]* autofocus', page.content.decode())
+
+
 def test_without_a_reason_nothing_is_switched_off(admin_client: Client, shares: dict[str, Symbol]):
     page = confirm(admin_client, choose(admin_client, "switch_off", "AAPL"), reason=" ")
     assert "This field is required." in text(page)
