@@ -29,7 +29,7 @@ class BulkChange(models.Model):
     by = models.CharField(_("user"), max_length=150)  # the name stays after the account
     count = models.PositiveIntegerField(_("symbols"))
     symbols = models.JSONField()  # by key: the code, and the states before and after
-    # deleted before the change, if there are too many entries
+    # its entry, unless that was deleted as one of too many
     history = models.ForeignKey("HistoryEntry", models.SET_NULL, null=True, related_name="+")
     undone_at = models.DateTimeField(_("undone"), null=True, blank=True)
     undone_by = models.CharField(_("undone by"), max_length=150, blank=True)
