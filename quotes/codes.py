@@ -11,8 +11,9 @@ from django.utils.translation import gettext_lazy as _
 from quotes.quote.wire import MAX_WORD
 
 MAX_CODE = MAX_WORD  # characters: a quote carries the code of its symbol
-HIDDEN = ("Cc", "Zl", "Zp")  # categories of characters that end a line or control a terminal
-INVISIBLE = (*HIDDEN, "Cf", "Cs")  # the same, and those that texts may need, but no code
+# categories of characters that end a line, control a terminal, or can't be stored: half of a pair
+HIDDEN = ("Cc", "Zl", "Zp", "Cs")
+INVISIBLE = (*HIDDEN, "Cf")  # the same, and those that texts may need, but no code
 BLANK = "\u115f\u1160\u2800\u3164\uffa0"  # letters and signs that show nothing
 # marks that show nothing: they choose the form of the letter before them, or keep letters apart
 SILENT = re.compile("[\u034f\u17b4\u17b5\u180b-\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]")

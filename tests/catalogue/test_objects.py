@@ -76,6 +76,7 @@ def test_a_file_with_a_byte_order_mark_is_read():
         (of(active="maybe"), "line 3: active: 'maybe' is invalid, must be one of: yes, no"),
         (of(active=1), "line 3: 'active' is a number, must be true or false or a text"),
         (of(tick_size=[]), "line 3: 'tick_size' is a list, must be a number or a text"),
+        (of(name="Bit\ud800coin"), "line 3: name: Remove the character U+D800."),
         (of(name={"en": "x"}), "line 3: 'name' is an object, must be a text"),
         (of(start=float("nan")), "line 3: NaN is not valid JSON: leave the value out"),
         (of(start=float("inf")), "line 3: Infinity is not valid JSON"),
