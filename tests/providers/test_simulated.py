@@ -311,6 +311,15 @@ async def test_a_visitor_sees_prices_change(instrument: Instrument, rate: int) -
     assert max(lasts) < min(lasts) * Decimal("1.1")
 
 
+@pytest.mark.parametrize("seed", range(5))
+async def test_a_price_does_not_rest_for_two_minutes(seed: int) -> None:
+    solana = replace(BTC, symbol="SOL-USD", code="SOL-USD", start=Decimal("184.20"))
+    candles = await simulated(seed).candles(solana, 60, NOON - timedelta(days=2), NOON)
+
+    rests = [candle.high == candle.low for candle in candles]
+    assert not any(map(all, pairwise(rests)))
+
+
 @pytest.mark.parametrize("instrument", ALL, ids=lambda instrument: instrument.kind)
 async def test_the_price_stays_within_factor_three_of_the_start_for_twenty_years(
     instrument: Instrument,

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta, tzinfo
 from functools import lru_cache
 from itertools import accumulate, groupby, pairwise
-from math import exp, log, sqrt
+from math import ceil, exp, floor, log, sqrt
 from random import Random
 from typing import Generic, NamedTuple, TypeVar
 
@@ -72,6 +72,39 @@ class Piece(NamedTuple):
 Number = TypeVar("Number", int, float)
 
 
+class Fold:
+    """Moves prices beyond an end of a bar, so that the farthest one is at its high or low.
+
+    If that is nearer, the others turn back into the bar there, as often as they must. Pressed
+    together, they would be a price that rests for minutes.
+    """
+
+    def __init__(self, farthest: float, reach: int, room: int) -> None:
+        """`reach` is where the farthest price is moved to, `room` how far others may turn back."""
+        self.reach, self.stretch = reach, max(1.0, reach / farthest)
+        beyond = farthest * self.stretch - reach
+        times = ceil(beyond / 2 / (reach + room)) if reach + room else 0
+        self.depth = beyond / 2 / times if times else 0.0  # from one turn to the next
+
+    def __call__(self, distance: float) -> float:
+        """Return where the price at a distance from the end is moved to; below 0 is in the bar."""
+        beyond = distance * self.stretch - self.reach
+        if beyond <= 0:
+            return distance * self.stretch
+        if not self.depth:
+            return self.reach
+        wave = abs((beyond + self.depth) % (2 * self.depth) - self.depth)
+        return self.reach - wave
+
+    def turns(self, near: float, far: float) -> list[float]:
+        """Return the places between two distances where prices turn back, each once."""
+        if not self.depth:
+            return []
+        first, last = ((each * self.stretch - self.reach) / self.depth for each in (near, far))
+        found = range(max(0, ceil(first)), floor(last) + 1)[:2]
+        return [self.reach - self.depth * (each % 2) for each in found]
+
+
 class Path(NamedTuple, Generic[Number]):
     """Prices at the edges of some pieces, and the highest and the lowest price of each."""
 
@@ -104,17 +137,27 @@ class Path(NamedTuple, Generic[Number]):
         return self._each(lambda price: max(1, round(price)))
 
     def within(self, bar: Bar) -> Path[int]:
-        """Return the path, stretched to the high and low of a bar that begins and ends like it."""
+        """Return the path, folded to the high and low of a bar that begins and ends like it."""
         top, bottom = max(bar.open, bar.close), min(bar.open, bar.close)
-        up = (bar.high - top) / (max(self.highs) - top)
-        down = (bottom - bar.low) / (bottom - min(self.lows))
+        above = Fold(max(self.highs) - top, bar.high - top, top - bottom)
+        below = Fold(bottom - min(self.lows), bottom - bar.low, top - bottom)
 
-        def stretched(price: float) -> int:
+        def folded(price: float) -> int:
             if price > top:
-                return round(top + (price - top) * up)
-            return round(bottom - (bottom - price) * down if price < bottom else price)
+                return round(top + above(price - top))
+            return round(bottom - below(bottom - price) if price < bottom else price)
 
-        return self._each(stretched)
+        def between(low: float, high: float) -> Iterator[int]:
+            yield from (folded(each) for each in (low, high, top, bottom) if low <= each <= high)
+            if high > top:
+                yield from (round(top + each) for each in above.turns(low - top, high - top))
+            if low < bottom:
+                turns = below.turns(bottom - high, bottom - low)
+                yield from (round(bottom - each) for each in turns)
+
+        found = [list(between(*each)) for each in zip(self.lows, self.highs, strict=True)]
+        prices = [folded(each) for each in self.prices]
+        return Path(prices, [max(each) for each in found], [min(each) for each in found])
 
     def _each(self, change: Callable[[float], int]) -> Path[int]:
         return Path(*([change(price) for price in prices] for prices in self))
