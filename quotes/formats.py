@@ -12,7 +12,7 @@ from functools import cache
 from typing import NamedTuple
 
 from django.utils import dateformat, timezone, translation
-from django.utils.formats import get_format
+from django.utils.formats import get_format, number_format
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext, pgettext
@@ -69,6 +69,11 @@ def language_of_texts(language: str) -> str:
 def counted(number: int, word: str) -> str:
     """Return a number of things for an operator, in English: "1 row", "2 rows"."""
     return f"{number:,} {word}" + ("" if number == 1 else "s")
+
+
+def grouped(number: int) -> str:
+    """Return a whole number as the reader writes it: 20,000."""
+    return number_format(number, force_grouping=True)
 
 
 def rounded_to(value: Decimal, digits: int) -> Decimal:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -399,6 +400,13 @@ class TestFaults:
             load(HEADER + APPLE.replace("stock", "house") + BITCOIN + BITCOIN)
         lines = str(refused.value).splitlines()
         assert [line.partition(":")[0] for line in lines[1:]] == ["line 2", "line 4"]
+
+    def test_they_are_in_english_on_a_german_site(self, load: Loader, settings: Any):
+        settings.LANGUAGE_CODE = "de"
+        with pytest.raises(CommandError) as refused:
+            load(HEADER + APPLE.replace("Apple,stock", ",shares"))
+        error = "line 2: name: This field cannot be blank; kind: 'shares' is not a valid kind, must"
+        assert str(refused.value).splitlines()[1].startswith(error)
 
     def test_all_errors_of_a_row_are_one_clause_each(self, load: Loader):
         with pytest.raises(CommandError) as refused:

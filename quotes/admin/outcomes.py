@@ -5,11 +5,11 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Any
 
-from django.utils.formats import number_format
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from quotes.catalogue import Outcome
+from quotes.formats import grouped
 from quotes.staff.facts import from_to
 from quotes.staff.outcomes import values
 from quotes.staff.words import Values
@@ -34,11 +34,6 @@ def summary(counts: dict[str, int]) -> str:
     total = sum(done.values())
     rows = ngettext("%(n)s row", "%(n)s rows", total) % {"n": grouped(total)}
     return f"{rows}: {', '.join(words)}"
-
-
-def grouped(number: int) -> str:
-    """Return a number as the reader writes it: 20,000."""
-    return number_format(number, force_grouping=True)
 
 
 def described(outcomes: list[Outcome]) -> dict[str, Any]:

@@ -10,12 +10,13 @@ from typing import Any
 
 from django.conf import settings
 from django.utils import translation
+from django.utils.translation import gettext, ngettext
 
 from quotes.catalogue.sheet import Row, name_of
-from quotes.formats import counted
+from quotes.catalogue.words import at_line, quoted
+from quotes.formats import grouped
 from quotes.models import Symbol
 from quotes.providers import REGISTRY
-from quotes.quote.texts import short
 
 FILLED = ("symbol", "name", "kind", "currency")  # in every row
 REQUIRED = ("symbol", "name", "kind", "exchange", "currency")
@@ -66,33 +67,36 @@ class Columns:
 
     def errors(self, rows: Iterable[Row]) -> Iterator[str]:
         """Yield all that is wrong with the first row, and with cells that have no column."""
-        yield from (f"line {self.header.line}: {error}" for error in self._names())
+        yield from (at_line(self.header.line, error) for error in self._names())
         unnamed = {place for place, cell in enumerate(self.header.cells) if not cell}
         for row in rows:
             for place in sorted(place for place in unnamed if row.cell(place)):
                 unnamed.remove(place)
-                yield (
-                    f"line {row.line}: {short(row.cell(place))} is in column {place + 1}, which "
-                    f"has no name on line {self.header.line}"
+                words = gettext(
+                    "%(cell)s is in column %(column)d, which has no name on line %(line)d"
                 )
+                named = {"cell": quoted(row.cell(place)), "column": place + 1}
+                yield at_line(row.line, words % {**named, "line": self.header.line})
 
     def _names(self) -> Iterator[str]:
-        if missing := [repr(name) for name in REQUIRED if name not in self.places]:
-            words = (
-                f"columns {', '.join(missing)} are" if missing[1:] else f"column {missing[0]} is"
+        if missing := [quoted(name) for name in REQUIRED if name not in self.places]:
+            words = ngettext(
+                "column %(missing)s is missing, the required columns are: %(required)s",
+                "columns %(missing)s are missing, the required columns are: %(required)s",
+                len(missing),
             )
-            yield f"{words} missing, the required columns are: {', '.join(REQUIRED)}"
+            yield words % {"missing": ", ".join(missing), "required": ", ".join(REQUIRED)}
         for place, cell in enumerate(self.header.cells):
             name = column_of(cell)
             if name and name not in ALLOWED:
-                yield f"unknown column {short(cell)}, must be one of: {', '.join(ALLOWED)}"
+                words = gettext("unknown column %(column)s, must be one of: %(allowed)s")
+                yield words % {"column": quoted(cell), "allowed": ", ".join(ALLOWED)}
             elif name and self.places[name] != place:
-                other = short(self.heading(name))
-                same = name_of(cell) == name_of(self.heading(name))
-                if same:
-                    yield f"column {short(cell)} appears twice"
-                else:
-                    yield f"columns {short(cell)} and {other} are both the column {name}"
+                other = self.heading(name)
+                twice = gettext("column %(column)s appears twice")
+                both = gettext("columns %(column)s and %(other)s are both the column %(name)s")
+                words = twice if name_of(cell) == name_of(other) else both
+                yield words % {"column": quoted(cell), "other": quoted(other), "name": name}
 
     def cells(self, row: Row) -> dict[str, str]:
         """Return the cells of a row by their columns; raise ValueError for too many or too few.
@@ -107,6 +111,9 @@ class Columns:
         return {name: row.cell(place) for name, place in self.places.items()}
 
     def _miscounted(self, count: int) -> ValueError:
-        return ValueError(
-            f"has {counted(count, 'cell')}, must have as many as line {self.header.line}"
+        words = ngettext(
+            "has %(n)s cell, must have as many as line %(line)d",
+            "has %(n)s cells, must have as many as line %(line)d",
+            count,
         )
+        return ValueError(words % {"n": grouped(count), "line": self.header.line})

@@ -6,10 +6,18 @@ import re
 from collections.abc import Iterable
 from decimal import Decimal
 
-from quotes.quote.texts import short
+from django.utils.formats import get_format
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from quotes.catalogue.words import quoted
 from quotes.quote.values import price
 
-MARKS = {".": "decimal point", ",": "decimal comma"}
+MARKS = {".": _("decimal point"), ",": _("decimal comma")}
+FITS = {  # by the mark of the file
+    ",": _("%(text)s fits a decimal point, the file has a decimal comma"),
+    ".": _("%(text)s fits a decimal comma, the file has a decimal point"),
+}
 OTHER = {".": ",", ",": "."}
 SPACES = r"\s\u2009'’"  # or quotation marks, between thousands
 
@@ -51,9 +59,10 @@ def number(text: str, mark: str) -> Decimal:
     found = readings(text)
     values = sorted(set(found.values()))
     if not values:
-        raise ValueError(f"{short(text)} is invalid, must be a number above 0")
+        words = gettext("%(text)s is invalid, must be a number above 0")
+        raise ValueError(words % {"text": quoted(text)})
     if mark and mark not in found:
-        raise ValueError(f"{short(text)} fits a {MARKS[OTHER[mark]]}, the file has a {MARKS[mark]}")
+        raise ValueError(FITS[mark] % {"text": quoted(text)})
     if len(values) == 1:
         return values[0]
     if mark and mark in text:
@@ -61,4 +70,7 @@ def number(text: str, mark: str) -> Decimal:
     small, large = values
     used = "." if "." in text else ","
     clear = str(small).replace(".", mark) if mark else f"{small}0".replace(".", used)
-    raise ValueError(f"{short(text)} may be {small} or {large}: write {clear} or {large}")
+    words = gettext("%(text)s may be %(small)s or %(large)s: write %(clear)s or %(large)s")
+    shown = str(small).replace(".", get_format("DECIMAL_SEPARATOR"))
+    named = {"text": quoted(text), "small": shown, "large": large, "clear": clear}
+    raise ValueError(words % named)

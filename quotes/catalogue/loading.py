@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, models, transaction
 from django.db.models import Q
 from django.db.models.signals import post_save
-from django.utils.translation import gettext_noop
+from django.utils.translation import gettext, gettext_noop
 
 from quotes.catalogue.progress import AT_ONCE, Report, Step, in_parts, unseen
 from quotes.catalogue.reading import Entry
@@ -80,7 +80,9 @@ def load(
             else:
                 loading.write(report)
     except IntegrityError as error:
-        words = "another process added symbols or boards at the same time: load the file again"
+        words = gettext(
+            "another process added symbols or boards at the same time: load the file again"
+        )
         raise InvalidCatalogue([words]) from error
     return outcomes
 

@@ -12,16 +12,18 @@ from unicodedata import normalize
 
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from quotes.catalogue import decimals
 from quotes.catalogue.columns import NUMBERS, PROVIDERS, Columns, names
 from quotes.catalogue.objects import is_json, read_objects
 from quotes.catalogue.progress import Report, Step, in_parts, unseen
 from quotes.catalogue.sheet import Format, InvalidCatalogue, Row, read_text, sheet_of
+from quotes.catalogue.words import at_line, quoted
 from quotes.codes import invisible
-from quotes.formats import counted
+from quotes.formats import counted, grouped
 from quotes.models import ProviderSymbol, Symbol
-from quotes.quote.texts import short
 from quotes.quote.values import Unit, is_currency, unit_of
 
 MAX_CELL = 200  # characters
@@ -30,10 +32,16 @@ MONTHS = "Jan|Feb|Mar|Mär|Apr|May|Mai|Jun|Jul|Aug|Sep|Oct|Okt|Nov|Dec|Dez"
 SECONDS = re.compile(r"[1-9][0-9]{0,8}")
 YES_OR_NO = {"yes": True, "no": False, "true": True, "false": False, "1": True, "0": False}
 REPLACEMENTS = {  # of codes in cells that are not formatted as text
-    "a number": re.compile(r"\d(?:[.,]\d+)?E[+-]\d\d+"),
-    "a date": re.compile(
+    re.compile(r"\d(?:[.,]\d+)?E[+-]\d\d+"): _(
+        "%(cell)s is a number that a spreadsheet made of a code: format the column as text, and "
+        "type the code again"
+    ),
+    re.compile(
         r"\d{4}-\d\d-\d\d|\d{1,2}([./])\d{1,2}\1\d{2,4}"
         rf"|\d{{1,2}}[-. ]+(?:{MONTHS})|(?:{MONTHS})[- ]\d\d"
+    ): _(
+        "%(cell)s is a date that a spreadsheet made of a code: format the column as text, and "
+        "type the code again"
     ),
 }
 
@@ -72,7 +80,8 @@ def read(file: BinaryIO, report: Report = unseen) -> Catalogue:
     if errors := list(columns.errors(rows)):
         raise InvalidCatalogue(errors, sheet.format)
     if not rows:
-        raise InvalidCatalogue([f"the file has no rows below line {header.line}"], sheet.format)
+        words = gettext("the file has no rows below line %(line)d") % {"line": header.line}
+        raise InvalidCatalogue([words], sheet.format)
     mark = "" if as_json else _mark(rows, columns)
     found = replace(sheet.format, mark=mark)
     # numbers between commas have a decimal point, unless one of them shows a comma
@@ -102,8 +111,9 @@ def _entries(
             found.append(str(error))
         code = normalize("NFC", row.cell(columns.places["symbol"]))
         if code and (first := lines.setdefault(code, row.line)) != row.line:
-            found.append(f"symbol {short(code)} is already on line {first}")
-        errors += [f"line {row.line}: {'; '.join(found)}"] if found else []
+            words = gettext("symbol %(code)s is already on line %(line)d")
+            found.append(words % {"code": quoted(code), "line": first})
+        errors += [at_line(row.line, "; ".join(found))] if found else []
     return entries, errors
 
 
@@ -160,12 +170,14 @@ def _states(cells: Mapping[str, str]) -> tuple[dict[str, int | bool], dict[str, 
         if SECONDS.fullmatch(given):
             found["stale_after"] = int(given)
         else:
-            errors["stale_after"] = f"{short(given)} is invalid, must be whole seconds above 0"
+            words = gettext("%(given)s is invalid, must be whole seconds above 0")
+            errors["stale_after"] = words % {"given": quoted(given)}
     if given := cells.get("active"):
         if given.lower() in YES_OR_NO:
             found["active"] = YES_OR_NO[given.lower()]
         else:
-            errors["active"] = f"{short(given)} is invalid, must be one of: {', '.join(YES_OR_NO)}"
+            words = gettext("%(given)s is invalid, must be one of: %(allowed)s")
+            errors["active"] = words % {"given": quoted(given), "allowed": ", ".join(YES_OR_NO)}
     return found, errors
 
 
@@ -173,23 +185,20 @@ def _damaged(cells: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Yield the columns whose cells hold no text that a person typed, with an error."""
     for name, cell in cells.items():
         if len(cell) > MAX_CELL:
-            yield name, f"has {len(cell):,} characters, must have at most {MAX_CELL}"
+            words = gettext("has %(n)s characters, must have at most %(most)d")
+            yield name, words % {"n": grouped(len(cell)), "most": MAX_CELL}
         elif FAILED_FORMULA.fullmatch(cell):
-            yield name, f"{cell!r} is the error of a formula: type the text in its place"
+            words = gettext("%(cell)s is the error of a formula: type the text in its place")
+            yield name, words % {"cell": quoted(cell)}
         elif name != "name" and (hidden := invisible(cell)):
-            yield name, f"remove the invisible character U+{ord(hidden):04X}"
-        elif (name == "symbol" or name in PROVIDERS) and (what := _replacement(cell)):
-            yield (
-                name,
-                (
-                    f"{short(cell)} is {what} that a spreadsheet made of a code: format the column "
-                    "as text, and type the code again"
-                ),
-            )
+            words = gettext("remove the invisible character %(character)s")
+            yield name, words % {"character": f"U+{ord(hidden):04X}"}
+        elif (name == "symbol" or name in PROVIDERS) and (words := _replacement(cell)):
+            yield name, words % {"cell": quoted(cell)}
 
 
-def _replacement(cell: str) -> str | None:
-    return next((what for what, form in REPLACEMENTS.items() if form.fullmatch(cell)), None)
+def _replacement(cell: str) -> str:
+    return next((str(words) for form, words in REPLACEMENTS.items() if form.fullmatch(cell)), "")
 
 
 def _invalid(row: models.Model, columns: Mapping[str, str]) -> dict[str, str]:
@@ -199,8 +208,9 @@ def _invalid(row: models.Model, columns: Mapping[str, str]) -> dict[str, str]:
     except ValidationError as error:
         texts = error.message_dict
         if isinstance(row, Symbol) and "kind" in texts:
+            words = gettext("%(kind)s is not a valid kind, must be one of: %(kinds)s")
             kinds = ", ".join(Symbol.Kind.values)
-            texts["kind"] = [f"{short(row.kind)} is not a valid kind, must be one of: {kinds}"]
+            texts["kind"] = [words % {"kind": quoted(row.kind), "kinds": kinds}]
         return {
             columns.get(name, name): " ".join(found).removesuffix(".")
             for name, found in texts.items()

@@ -12,7 +12,12 @@ from itertools import islice
 from typing import BinaryIO
 from unicodedata import normalize
 
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+
 from quotes.catalogue.decimals import MARKS
+from quotes.catalogue.words import at_line
+from quotes.formats import grouped
 from quotes.quote.texts import one_line
 
 MAX_BYTES = 20 * 2**20
@@ -21,7 +26,7 @@ MAX_LINES = 1_100_000  # a sheet of Excel has 1,048,576 rows, and most of them m
 MAX_CELLS = 50  # in a row
 MAX_LINE = 50_000  # characters
 MAX_SHOWN = 50  # errors
-SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+SEPARATORS = {",": _("commas"), ";": _("semicolons"), "\t": _("tabs")}
 JSON = "JSON"  # in place of a separator
 UTF_8, UTF_16, WINDOWS = "UTF-8", "UTF-16", "Windows-1252"
 UTF_16_CODECS = {  # by the first bytes; without a mark, the first two characters are ASCII
@@ -34,14 +39,14 @@ SEP = re.compile(r'\s*"?sep=(.)', re.IGNORECASE)  # Excel reads the separator fr
 FORMULA = ("=", "+", "-", "@")  # a spreadsheet computes a cell that begins so
 SPACES = str.maketrans("\xa0\u2007\u202f", "   ")  # do not break a line
 OTHER_FILES = {
-    b"PK\x03\x04": "a spreadsheet (such as .xlsx or .ods) or another zip file",
-    b"\xd0\xcf\x11\xe0": "an old spreadsheet (.xls)",
-    b"%PDF-": "a PDF",
+    b"PK\x03\x04": _("a spreadsheet (such as .xlsx or .ods) or another zip file"),
+    b"\xd0\xcf\x11\xe0": _("an old spreadsheet (.xls)"),
+    b"%PDF-": _("a PDF"),
 }
 QUOTES = {  # words of Python's csv: ours
-    "unexpected end of data": "a cell begins with a quotation mark and has none at its end",
-    "field larger than": "a cell is too long; is there a quotation mark at its end?",
-    "expected after": "text follows a quotation mark; inside a cell, double the mark",
+    "unexpected end of data": _("a cell begins with a quotation mark and has none at its end"),
+    "field larger than": _("a cell is too long; is there a quotation mark at its end?"),
+    "expected after": _("text follows a quotation mark; inside a cell, double the mark"),
 }
 
 
@@ -55,7 +60,7 @@ class Format:
 
     def __str__(self) -> str:
         words = (self.encoding, SEPARATORS.get(self.separator, JSON), MARKS.get(self.mark))
-        return ", ".join(filter(None, words))
+        return ", ".join(str(word) for word in words if word)
 
 
 class InvalidCatalogue(Exception):
@@ -70,7 +75,10 @@ class InvalidCatalogue(Exception):
     def shown(self) -> list[str]:
         """The first errors, and the number of the others."""
         more = len(self.errors) - MAX_SHOWN
-        return self.errors[:MAX_SHOWN] + ([f"… and {more:,} more"] if more > 0 else [])
+        if more <= 0:
+            return self.errors
+        words = ngettext("… and %(n)s more", "… and %(n)s more", more)
+        return [*self.errors[:MAX_SHOWN], words % {"n": grouped(more)}]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,25 +124,27 @@ def sheet_of(text: str, encoding: str, names: Collection[str]) -> Sheet:
     if SEP.match(text):
         del rows[0]
     if len(rows) > MAX_ROWS + 1:
-        raise InvalidCatalogue(
-            [f"the file has more than {MAX_ROWS:,} rows: divide it into several files"]
-        )
+        raise too_many_rows()
     if not rows:
-        raise InvalidCatalogue(["the file is empty"])
+        raise InvalidCatalogue([gettext("the file is empty")])
     return Sheet(Format(encoding, separator), rows)
+
+
+def too_many_rows() -> InvalidCatalogue:
+    """Return the error of a file that is too long."""
+    words = gettext("the file has more than %(most)s rows: divide it into several files")
+    return InvalidCatalogue([words % {"most": grouped(MAX_ROWS)}])
 
 
 def _content(file: BinaryIO) -> bytes:
     content = file.read(MAX_BYTES + 1)
     for start, what in OTHER_FILES.items():
         if content.startswith(start):
-            raise InvalidCatalogue(
-                [f"the file is {what}, must be CSV: open it and save it as “CSV UTF-8”"]
-            )
+            words = gettext("the file is %(what)s, must be CSV: open it and save it as “CSV UTF-8”")
+            raise InvalidCatalogue([words % {"what": what}])
     if len(content) > MAX_BYTES:
-        raise InvalidCatalogue(
-            [f"the file has more than {MAX_BYTES // 2**20} MB: divide it into several files"]
-        )
+        words = gettext("the file has more than %(most)d MB: divide it into several files")
+        raise InvalidCatalogue([words % {"most": MAX_BYTES // 2**20}])
     return content
 
 
@@ -153,7 +163,7 @@ def _decode(content: bytes) -> tuple[str, str]:
     try:
         return content.decode("cp1252"), WINDOWS
     except UnicodeDecodeError as error:
-        raise _not("UTF-8 or Windows-1252", error) from error
+        raise _not(gettext("UTF-8 or Windows-1252"), error) from error
 
 
 def _some_utf_8(content: bytes) -> bool:
@@ -173,17 +183,17 @@ def _some_utf_8(content: bytes) -> bool:
 def _not(name: str, error: UnicodeDecodeError) -> InvalidCatalogue:
     before = error.object[: error.start].replace(b"\0", b"").replace(b"\r\n", b"\n")
     line = 1 + before.replace(b"\r", b"\n").count(b"\n")
-    return InvalidCatalogue(
-        [f"line {line}: is not {name}: {error.reason}; save the file as “CSV UTF-8”"]
-    )
+    words = gettext("is not %(encoding)s: %(reason)s; save the file as “CSV UTF-8”")
+    named = {"encoding": name, "reason": gettext(error.reason)}
+    return InvalidCatalogue([at_line(line, words % named)])
 
 
 def _separator(text: str, names: Collection[str]) -> str:
     """Return the separator that the first line states, or under which most names are found."""
     if stated := SEP.match(text):
         if stated[1] not in SEPARATORS:
-            allowed = "a comma, a semicolon or a tab"
-            raise InvalidCatalogue([f"line 1: sep={stated[1]} is not valid, must be {allowed}"])
+            words = gettext("sep=%(given)s is not valid, must be a comma, a semicolon or a tab")
+            raise InvalidCatalogue([at_line(1, words % {"given": stated[1]})])
         return stated[1]
 
     def found(separator: str) -> tuple[int, int]:
@@ -223,11 +233,11 @@ def name_of(heading: str) -> str:
 def _lines(text: str) -> Iterator[str]:
     for number, line in enumerate(StringIO(text, newline=""), 1):  # they end with LF, CR or both
         if len(line) > MAX_LINE:
-            raise InvalidCatalogue([f"line {number}: has more than {MAX_LINE:,} characters"])
+            words = gettext("has more than %(most)s characters") % {"most": grouped(MAX_LINE)}
+            raise InvalidCatalogue([at_line(number, words)])
         if number > MAX_LINES:
-            raise InvalidCatalogue(
-                [f"the file has more than {MAX_LINES:,} lines: remove empty ones"]
-            )
+            words = gettext("the file has more than %(most)s lines: remove empty ones")
+            raise InvalidCatalogue([words % {"most": grouped(MAX_LINES)}])
         yield line
 
 
@@ -237,12 +247,14 @@ def _rows(text: str, separator: str) -> Iterator[Row]:
     try:
         for cells in reader:
             if any(cells[MAX_CELLS:]):
-                raise InvalidCatalogue([f"line {line}: has more than {MAX_CELLS} cells"])
+                words = gettext("has more than %(most)d cells") % {"most": MAX_CELLS}
+                raise InvalidCatalogue([at_line(line, words)])
             texts = map(plain, cells[:MAX_CELLS])
             row = Row(line, [*map(unescaped, texts)])
             if any(row.cells):
                 yield row
             line = reader.line_num + 1
     except csv.Error as error:
-        words = next((ours for theirs, ours in QUOTES.items() if theirs in str(error)), str(error))
-        raise InvalidCatalogue([f"line {line}: invalid CSV: {words}"]) from error
+        cause = next((ours for theirs, ours in QUOTES.items() if theirs in str(error)), str(error))
+        words = gettext("invalid CSV: %(cause)s") % {"cause": cause}
+        raise InvalidCatalogue([at_line(line, words)]) from error

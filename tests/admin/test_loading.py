@@ -226,6 +226,61 @@ def test_a_file_with_an_error_is_refused_with_its_line_and_changes_nothing(
     assert not Symbol.objects.exists()
 
 
+FAULTY = """Symbol;Name;Art;Börse;Währung;Kursschritt;Aktiv;kraken
+AAPL;Apple;stonk;;USD;0,01;ja;
+msft;;stock;;$;klein;;2026-11-30
+AAPL;Apple;stock;;USD;1.5;;
+X
+"""
+FAULTY_IN_GERMAN = """
+Zeile 2: Art: „stonk“ ist keine gültige Art, möglich sind: crypto, stock, etf, index, fund, bond,
+currency, future; Aktiv: „ja“ ist ungültig, möglich sind: yes, no, true, false, 1, 0
+Zeile 3: Symbol: Schreiben Sie „MSFT“ statt „msft“; Name: Dieses Feld darf nicht leer sein; Währung:
+„$“ ist keine gültige Währung: erlaubt sind Kürzel wie USD, EUR oder USDT, und GBP für Kurse in
+Pence; Kursschritt: „klein“ ist ungültig, möglich ist eine Zahl über 0; kraken: „2026-11-30“ ist ein
+Datum, das eine Tabellenkalkulation aus einem Code gemacht hat: Formatieren Sie die Spalte als Text,
+und geben Sie den Code noch einmal ein
+Zeile 4: Kursschritt: „1.5“ passt zu einem Dezimalpunkt, die Datei hat ein Dezimalkomma; „AAPL“
+steht schon in Zeile 2
+Zeile 5: hat 1 Zelle, muss so viele haben wie Zeile 1
+"""
+FAULTY_JSON = """[
+{"symbol": "AAPL", "name": 5},
+{"symbol": "MSFT", "tick_size": []}
+]
+"""
+FAULTY_JSON_IN_GERMAN = """
+Zeile 2: „name“ ist eine Zahl, muss ein Text sein
+Zeile 3: „tick_size“ ist eine Liste, muss eine Zahl oder ein Text sein
+"""
+
+
+def in_german(client: Client, content: str) -> Any:
+    client.defaults["HTTP_ACCEPT_LANGUAGE"] = "de"
+    return send(client, content)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [(FAULTY, FAULTY_IN_GERMAN), (FAULTY_JSON, FAULTY_JSON_IN_GERMAN)],
+    ids=["CSV", "JSON"],
+)
+def test_a_german_page_states_all_errors_of_a_file_in_german(
+    admin_client: Client, content: str, expected: str
+):
+    page = in_german(admin_client, content).content.decode()
+    [errors] = re.findall('<ul class="errorlist">(.*?)</ul>', page, re.DOTALL)
+    shown = re.findall("<li>(.*?)</li>", unescape(errors))
+    assert " ".join(shown).split() == expected.split()
+
+
+def test_a_german_page_states_the_form_of_a_file_in_german(admin_client: Client):
+    assert "UTF-8, Kommas. 2 Zeilen: 2 hinzugefügt" in text(in_german(admin_client, FILE))
+    row = "AAPL;Apple;stock;;USD;0,01\n"
+    semicolons = "symbol;name;kind;exchange;currency;tick_size\n" + row
+    assert "UTF-8, Semikolons, Dezimalkomma. 1 Zeile" in text(in_german(admin_client, semicolons))
+
+
 def test_only_those_who_may_add_and_change_symbols_may_load(client: Client):
     make_groups()
     for name, allowed in (("viewer", False), ("editor", True), ("operator", True)):

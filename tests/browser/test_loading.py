@@ -179,6 +179,20 @@ def test_a_small_file_shows_no_progress(desk: Site, tab: OpenTab):
     assert len(pages) == 2  # the request, and the report to which it leads
 
 
+def test_errors_are_in_the_language_of_the_operator(desk: Site, tab: OpenTab):
+    page = tab().page
+    sign_in(page, desk.url + LOAD)
+    page.set_extra_http_headers({"Accept-Language": "de"})
+    page.reload()
+    content = many_shares(3).replace("stock", "stonk").encode()
+    file = {"name": "many.csv", "mimeType": "text/csv", "buffer": content}
+    page.get_by_label("Datei").set_input_files(file)
+    page.get_by_role("button", name="Laden", exact=True).click()
+    expect(page.get_by_text("„many.csv“ kann nicht geladen werden.")).to_be_visible()
+    errors = page.locator(".errorlist li")
+    expect(errors).to_contain_text([f"Zeile {line}: kind: „stonk“ ist keine" for line in (2, 3, 4)])
+
+
 def test_another_process_shows_the_progress_and_cancels(
     postgres_server: Postgres, tmp_path: Path, tab: OpenTab
 ):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -106,6 +107,13 @@ def test_an_invalid_row_is_named_with_its_reason(
     listed: None, tmp_path: Path, text: str, error: str
 ):
     assert refusal(tmp_path, text) == [error]
+
+
+def test_errors_are_in_english_on_a_german_site(listed: None, tmp_path: Path, settings: Any):
+    settings.LANGUAGE_CODE = "de"
+    assert refusal(tmp_path, "FB,A//B\n")[0].startswith("line 1: No part of “A//B” between slashes")
+    assert refusal(tmp_path, "%PDF-1.7")[0].startswith("the file is a PDF, must be CSV")
+    assert refusal(tmp_path, "FB,AAPL\n")[0].startswith("line 1: “AAPL” is the code of another")
 
 
 def test_a_chain_of_renames_ends_at_the_last_code(listed: None, tmp_path: Path):

@@ -12,6 +12,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
+from django.utils.translation import override
 
 from quotes import catalogue, sessions
 from quotes.formats import counted
@@ -53,6 +54,7 @@ class Command(BaseCommand):
             "--dry-run", action="store_true", help="print what would be done, and change nothing"
         )
 
+    @override("en")  # errors in the file would be in the language of the site
     def handle(self, *args: Any, **options: Any) -> None:
         """Check everything, then load everything, unless CONTROL-C stops it."""
         if options["if_empty"] and Symbol.objects.exists():

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
+from django.utils.translation import override
 
 from quotes.catalogue import InvalidCatalogue
 from quotes.formats import counted
@@ -36,6 +37,7 @@ class Command(BaseCommand):
             "--dry-run", action="store_true", help="print what would be done, and change nothing"
         )
 
+    @override("en")  # errors in the file would be in the language of the site
     def handle(self, *args: Any, **options: Any) -> None:
         """Check everything, then rename everything."""
         path = options["file"]
