@@ -958,6 +958,8 @@ class TestNotes:
         fragments.store.outages = {"simulated": NOON}
         notes = fragments.notes(watch(row=["AAPL", "BTC-USD"]))
         assert read(notes).count("Prices from Simulated market unavailable since 12:00:00") == 1
+        german = read(fragments.notes(watch("de", row=["AAPL", "BTC-USD"])))
+        assert german.count("Kurse von Simulierter Markt nicht verfügbar seit 12:00:00") == 1
         fragments.store.outages = {}
         assert "unavailable" not in fragments.notes(watch(row=["AAPL", "BTC-USD"]))
 

@@ -48,7 +48,7 @@ class BoardForm(MeanwhileForm):
             self._choose(name, {each: each for each in values if each}, wrong)
         names = dict.fromkeys((*conf.get("PROVIDERS"), *sorted(REGISTRY)))
         wrong = gettext("There is no provider “%(value)s”. Choose one from the list.")
-        self._choose("source", {each: gettext(provider_title(each)) for each in names}, wrong)
+        self._choose("source", {each: provider_title(each) for each in names}, wrong)
 
     def _choose(self, name: str, choices: dict[str, str], wrong: str) -> None:
         """Let a field be empty, one of these values, or what it is now."""

@@ -385,7 +385,7 @@ class Shown(dict[str, Any]):
                 "No provider has sent a price of this symbol. It appears here as soon as one does."
             )
         name, since = self.state.outage
-        title = gettext(provider_title(name, self.symbol.kind))
+        title = provider_title(name, self.symbol.kind)
         words = gettext("Prices from %(title)s unavailable since %(since)s")
         return words % {"title": title, "since": formats.clock(since)}
 
@@ -464,7 +464,7 @@ class Shown(dict[str, Any]):
             return ""
         if self.has_fixed_price:
             return gettext("This site")
-        return gettext(provider_title(self.quote.provider, self.symbol.kind))
+        return provider_title(self.quote.provider, self.symbol.kind)
 
 
 def since_in_english(quotes: Iterable[Quote | None]) -> str:
@@ -544,7 +544,7 @@ def _translated(text: str, language: str) -> str:
 
 
 def provider_title(name: str, kind: str = "") -> str:
-    """Return a provider's title for visitors, or its name if it is unknown.
+    """Return a provider's title in the active language, or its name if it is unknown.
 
     For the symbols of a kind, it may name a part of the provider: "Alpaca (IEX)".
     """
@@ -552,4 +552,4 @@ def provider_title(name: str, kind: str = "") -> str:
         return name
     provider = provider_class(name)
     options = conf.get("PROVIDER_OPTIONS").get(name, {})
-    return provider.title_for(kind, options) if kind else provider.title
+    return gettext(provider.title_for(kind, options) if kind else provider.title)

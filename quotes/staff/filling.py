@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 
 from django.db import DEFAULT_DB_ALIAS, transaction
 from django.utils.text import capfirst
-from django.utils.translation import gettext
 
 from quotes.boards import BoardView, Listed, load_stored
 from quotes.live import changes, current
@@ -48,7 +47,7 @@ def places_of(rule: Rule) -> list[Place]:
 def in_words(board: Board) -> list[tuple[str, str]]:
     """Return how a board fills itself: what it shows, and each condition with its name."""
     kinds = dict(Symbol.Kind.choices)
-    source = gettext(provider_title(board.source)) if board.source else ""
+    source = provider_title(board.source) if board.source else ""
     number = board.number if rule_of(board) and board.filling != board.Filling.ALL else None
     values = {
         "filling": board.get_filling_display(),

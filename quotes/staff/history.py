@@ -247,7 +247,7 @@ def _of_held_prices(wanted: Wanted) -> Iterator[Line]:
     for each in wanted.of_feed(HeldPrice, "at", rows):
         words = gettext("%(price)s from %(provider)s held back: %(reason)s")
         known = {"price": held_prices.price(each), "reason": held_prices.reason(each)}
-        text = words % {**known, "provider": gettext(provider_title(each.provider))}
+        text = words % {**known, "provider": provider_title(each.provider)}
         outcome = held_prices.outcome(each)
         yield Line(each.at, FEED, text, HeldPrice, each.pk, each.symbol.code, outcome)
 
@@ -274,7 +274,7 @@ def _of_lists(wanted: Wanted) -> Iterator[Line]:
         return
     rows = InstrumentList.objects.filter(tried_at__isnull=False)
     for each in wanted.of_feed(InstrumentList, "tried_at", rows):
-        name = gettext(provider_title(each.provider))
+        name = provider_title(each.provider)
         count = number_format(each.count, force_grouping=True)
         text = gettext("List of instruments read: %(count)s in it") % {"count": count}
         if each.error:

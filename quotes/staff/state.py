@@ -57,7 +57,7 @@ def providers() -> Iterator[Verdict]:
     failing = sorted(live.store.outages.items()) if live else []
     for name, since in failing:
         text = gettext("Prices from %(title)s unavailable since %(since)s")
-        named = {"title": gettext(provider_title(name)), "since": written(since)}
+        named = {"title": provider_title(name), "since": written(since)}
         yield Verdict(text % named, good=False)
     if live and live.beat.heard_at and not live.store.stopped_at and not failing:
         yield Verdict(gettext("All providers work"))

@@ -71,7 +71,9 @@ def of_override(override: Override) -> str:
     words = [override.get_kind_display()]
     if override.price is not None:
         words += [price_of(override), override.symbol.currency]
-    return " ".join([*words, *([f"“{override.label}”"] if override.label else [])])
+    if override.label:
+        words.append(gettext("“%(label)s”") % {"label": override.label})
+    return " ".join(words)
 
 
 def price_of(override: Override) -> str:

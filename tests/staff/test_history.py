@@ -103,6 +103,8 @@ def test_what_the_feed_did_is_in_the_order_of_time(admin_client: Client, apple: 
         "the feed Split AAPL Split 4:1 of June 10, 2026 confirmed by the price 27.30",
     ]
     assert history_of(admin_client, apple) == all_changes(admin_client)
+    german = history_of(admin_client, apple, accept_language="de")
+    assert german[1].endswith("Überschreibung beendet: fester Kurs 54,20 USD „Takeover“")
 
 
 def test_the_newest_reading_of_a_list_of_instruments_is_a_change(admin_client: Client):
