@@ -373,7 +373,8 @@ def test_the_list_of_loads_leads_to_the_report_of_each(admin_client: Client):
     assert "symbols.csv 2 rows: 2 added, 0 updated, 0 unchanged" in text(shown)
     [report] = set(re.findall(rf'href="({LOAD}\d+/)"', shown.content.decode()))
     page = text(admin_client.get(report))
-    assert re.search(r"admin loaded “symbols.csv” \([A-Za-z.]+ \d{1,2}, \d{4} [0-9:]{8} UTC\)", page)
+    moment = r"\([A-Za-z.]+ \d{1,2}, \d{4} [0-9:]{8} UTC\)"
+    assert re.search(f"admin loaded “symbols.csv” {moment}", page)
     assert "2 BTC-USD added crypto" in text(admin_client.get(report))
 
 
