@@ -12,6 +12,7 @@ from django.core.exceptions import ValidationError
 from django.http import QueryDict
 from django.utils.translation import gettext
 
+from quotes.staff.history import changed_by
 from quotes.staff.words import written
 
 
@@ -49,9 +50,11 @@ class MeanwhileForm(forms.ModelForm):
             cleaned[name] = getattr(self.instance, name)
         elif field.has_changed(now, bound.data) and name not in self.errors:
             words = gettext(
-                "Meanwhile somebody changed this to “%(now)s”. Save again to replace that."
+                "Meanwhile %(who)s changed this to “%(now)s”. Save again to replace that."
             )
-            self.add_error(name, ValidationError(words, params={"now": written(field, now)}))
+            who = changed_by(self.instance, str(field.label)) or gettext("somebody")
+            known = {"who": who, "now": written(field, now)}
+            self.add_error(name, ValidationError(words, params=known))
             self._carry(name, now)
 
     def _is_carried(self, name: str) -> bool:

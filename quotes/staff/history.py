@@ -107,6 +107,13 @@ def of_row(
     return newest(of_symbols(Wanted(models, until=until), [row]))
 
 
+def changed_by(row: Model, label: str) -> By | None:
+    """Return who changed a field of a row last, or None if its newest lines do not have it."""
+    words = f"{capfirst(label)}: "
+    lines = (line for line in of_row(row, visible=[type(row)]) if words in line.text)
+    return next((line.by for line in lines), None)
+
+
 def of_symbols(wanted: Wanted, symbols: Collection[Symbol], *codes: str) -> Wanted:
     """Limit what is wanted to some symbols, and to deleted ones that had one of these codes."""
     keys = [each.pk for each in symbols]

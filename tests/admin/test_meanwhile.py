@@ -90,6 +90,22 @@ def test_a_field_that_both_changed_is_shown_and_saved_the_second_time(
     assert apple.name == "Apple Inc."
 
 
+@pytest.mark.parametrize(
+    ("language", "expected"), [("en", "bob changed this to “B”"), ("de", "hat bob dies in „B“")]
+)
+def test_the_second_editor_reads_who_changed_that_field(
+    admin_client: Client, apple: Symbol, path: str, language: str, expected: str
+):
+    form = opened(admin_client, path)
+    others = Client()
+    for name, change in (("bob", {"name": "B"}), ("carol", {"exchange": "NYSE"})):
+        others.force_login(User.objects.create_superuser(name))
+        assert errors(others.post(path, opened(others, path) | change)) == {}
+    sent, headers = form | {"name": "A"}, {"accept-language": language}
+    [[text]] = errors(admin_client.post(path, sent, headers=headers)).values()
+    assert expected in text
+
+
 def test_the_same_change_by_both_is_no_error(admin_client: Client, apple: Symbol, path: str):
     form = opened(admin_client, path)
     Symbol.objects.update(name="Apple Inc.")
