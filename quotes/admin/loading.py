@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from io import BytesIO
 from typing import Any
 
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.db import OperationalError, transaction
+from django.db import OperationalError
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -17,16 +16,14 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views import View
 
-from quotes import catalogue
 from quotes.admin.loads import address, may_load
-from quotes.admin.outcomes import DONE, described, seal, summary, texts
-from quotes.catalogue import InvalidCatalogue, Step
+from quotes.admin.outcomes import DONE, summary, texts
+from quotes.catalogue import Step
 from quotes.catalogue.sheet import MAX_BYTES
 from quotes.models import Board, Load, Symbol, Upload
-from quotes.models.history import user_of
 from quotes.staff import loading
-from quotes.staff.loading import Busy, Run
-from quotes.staff.outcomes import counts_of, keep_history
+from quotes.staff.files import waiting, work_on
+from quotes.staff.loading import Busy
 
 State = Load.State
 BUSY = _("Another file is being loaded. Wait for its end, then load this one.")
@@ -137,47 +134,6 @@ class LoadView(LoadPage):
     def _form(self, request: HttpRequest, form: LoadForm, **more: Any) -> HttpResponse:
         more["other"] = loading.in_progress()
         return self.page(request, "quotes/admin/load.html", form, **more)
-
-
-def waiting(by: str) -> Load | None:
-    """Return what a user looked at or cancelled, if its file is still kept and can be loaded."""
-    looked = Q(state=State.SHOWN) | Q(state=State.RUNNING, is_preview=True)
-    loads = Load.objects.filter(looked | Q(state=State.CANCELLED), by=by).defer("report")
-    load = loads.filter(upload__isnull=False).first()
-    return load if load and load.upload_id and Upload.of(by, load.upload_id) else None
-
-
-def work_on(run: Run, content: bytes, user: Any) -> None:
-    """Load the file of a run, or find what that would do."""
-    load = run.load
-    try:
-        found = catalogue.read(BytesIO(content), run.report)
-    except InvalidCatalogue:
-        forget_file(load)
-        raise
-    with transaction.atomic():
-        outcomes = catalogue.load(
-            found.entries, load.board, dry_run=load.is_preview, report=run.report
-        )
-        report = {"format": str(found.format), **described(outcomes)}
-        result = {"seal": seal(outcomes), "counts": counts_of(outcomes), "report": report}
-        differs = load.seal not in ("", result["seal"])
-        if load.is_preview:
-            run.end(State.SHOWN, **result)
-        elif differs:
-            transaction.set_rollback(True)
-        else:
-            keep_history(outcomes, user_of(user), load.name, run.report)
-            forget_file(load)
-            run.end(State.DONE, **result)
-    if differs:
-        run.end(State.REFUSED, **result)
-
-
-def forget_file(load: Load) -> None:
-    """Delete the kept file of a load."""
-    if load.upload:
-        load.upload.delete()
 
 
 class LoadedView(LoadPage):
