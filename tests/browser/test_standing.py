@@ -43,7 +43,9 @@ from quotes.models import Board, LastQuote, Symbol
 from quotes.quote import Quote
 from quotes.quote.wire import to_wire
 board = Board.objects.get(slug="crypto")
-Symbol.objects.filter(code__in=("BTC-USD", "ETH-USD", "AAPL", "BHP.AX")).update(stale_after=86400)
+Symbol.objects.filter(code__in=("BTC-USD", "ETH-USD", "AAPL", "BHP.AX")).update(
+    active=True, stale_after=86400
+)
 Symbol.objects.filter(code="SOL-USD").update(stale_after=1)
 Symbol.objects.exclude(code__in=("BTC-USD", "ETH-USD", "SOL-USD", "{share}")).delete()
 share = Symbol.objects.get(code="{share}")
