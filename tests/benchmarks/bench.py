@@ -74,7 +74,6 @@ class Bench:
     folder: Path
     quick: bool = False
     figures: Figures = field(default_factory=Figures)
-    databases: dict[int, Path] = field(default_factory=dict)
 
     def seconds(self, wanted: float) -> float:
         """Return the seconds for a measurement: a quick run only checks that it works."""
@@ -97,15 +96,18 @@ class Bench:
             self.say(f"failed: {error!r}")
             self.figures.fail(name, repr(error))
 
-    def database(self, symbols: int) -> Path:
+    def database(self, symbols: int, *, coded: bool = False) -> Path:
         """Return a database with this many symbols, all on one board."""
-        if symbols not in self.databases:
-            self.databases[symbols] = path = self.folder / f"{symbols}.sqlite3"
-            self.fill(symbols, DATABASE_URL=f"sqlite:///{path}")
-        return self.databases[symbols]
+        path = self.folder / f"{symbols}{'-coded' * coded}.sqlite3"
+        if not path.exists():
+            self.fill(symbols, coded=coded, DATABASE_URL=f"sqlite:///{path}")
+        return path
 
-    def fill(self, symbols: int, **env: str) -> None:
-        """Fill an empty database with this many symbols, all on one board."""
+    def fill(self, symbols: int, *, coded: bool = False, **env: str) -> None:
+        """Fill an empty database with this many symbols, all on one board.
+
+        With `coded`, their provider is an exchange; else they are simulated.
+        """
         rows = self.folder / f"{symbols}.csv"
         with rows.open("w", newline="") as file:
             writer = csv.writer(file)
@@ -114,13 +116,22 @@ class Bench:
                 start = f"{100 + number * 7.77:.2f}"
                 name = f"Coin number {number}"
                 code = f"S{number:03}-USD"
-                writer.writerow([code, name, "crypto", "", "USD", code, "0.01", start])
+                at_exchange = code if coded else ""
+                writer.writerow([code, name, "crypto", "", "USD", at_exchange, "0.01", start])
         manage("migrate", "--verbosity", "0", **env)
         manage("loadcatalogue", str(rows), "--board", "bench", "--verbosity", "0", **env)
 
-    def ours(self, symbols: int, rate: float, server: type[Ours] = Uvicorn, **env: str) -> Ours:
+    def ours(
+        self,
+        symbols: int,
+        rate: float,
+        server: type[Ours] = Uvicorn,
+        *,
+        coded: bool = False,
+        **env: str,
+    ) -> Ours:
         """Return our site with a board of symbols that tick at a rate per minute each."""
-        return server(self.folder, self.database(symbols), rate, **env)
+        return server(self.folder, self.database(symbols, coded=coded), rate, **env)
 
     @contextmanager
     def scene(self, server: Server, sockets: int) -> Iterator[Scene]:

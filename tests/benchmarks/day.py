@@ -6,11 +6,12 @@ from playwright.sync_api import sync_playwright
 
 from tests.benchmarks import browser
 from tests.benchmarks.bench import Bench
+from tests.benchmarks.large import READY_WITHIN, ticks
 from tests.benchmarks.servers import Uvicorn
 from tests.browser.conftest import STAFF, Exchange
 from tests.browser.day import Day, sources
 from tests.browser.tab import Tab
-from tests.servers import manage
+from tests.servers import eventually, manage
 
 RATES = {300: 60, 5_000: 12, 20_000: 3}  # ticks a minute and symbol: 300 to 1,000 a second in all
 
@@ -29,6 +30,7 @@ def seconds_of_edits(bench: Bench, symbols: int, rate: float) -> dict[str, float
     try:
         env = browser.ENV | STAFF | sources(exchange)
         with bench.ours(symbols, rate, Uvicorn, **env) as server, sync_playwright() as playwright:
+            eventually(lambda: ticks(server) >= 2 * symbols, "the start is over", READY_WITHIN)
             manage("createsuperuser", "--noinput", **server.env)
             chromium = playwright.chromium.launch(
                 executable_path=browser.chromium_path(), args=browser.FLAGS

@@ -40,7 +40,9 @@ def large(bench: Bench) -> None:
             bench.attempt(f"{symbols:,} symbols on {name}") as title,
             database(bench, symbols) as env,
             exchange() as stub,
-            bench.ours(symbols, RATE, Uvicorn, **(WITHOUT_PAST | stub.settings | env)) as server,
+            bench.ours(
+                symbols, RATE, Uvicorn, coded=True, **(WITHOUT_PAST | stub.settings | env)
+            ) as server,
         ):
             eventually(lambda: ticks(server) >= symbols, "each symbol ticks", READY_WITHIN)
             before = counts(server, stub)
@@ -98,7 +100,7 @@ def postgres(bench: Bench, symbols: int) -> Iterator[dict[str, str]]:
         server.start()
         try:
             env = {"DATABASE_URL": server.url}
-            bench.fill(symbols, **env)
+            bench.fill(symbols, coded=True, **env)
             yield env
         finally:
             server.stop()

@@ -98,7 +98,8 @@ class Day:
     def refuse_a_duplicate(self) -> None:
         """Try to add a symbol that is there under a code that only looks unlike it."""
         self.go("symbol/add/?code=TINY.USD&name=Tiny&kind=crypto&exchange=CRYPTO&currency=USD")
-        self.press("Save")
+        with self.desk.expect_navigation():  # the form shows the same before it is saved
+            self.press("Save")
         shown = self.desk.get_by_role("region", name="What contradicts this symbol")
         expect(shown).to_contain_text("TINY-USD")
 
