@@ -126,7 +126,9 @@ def test_an_optional_name_may_be_empty() -> None:
     validate_text("")
 
 
-others = st.characters(exclude_categories=["Cc", "Zl", "Zp"], exclude_characters=TURNING + BLANK)
+others = st.characters(
+    exclude_categories=["Cc", "Zl", "Zp", "Cs"], exclude_characters=TURNING + BLANK
+)
 
 
 @given(st.text(others).map(lambda text: f"A{text}"))
