@@ -57,7 +57,7 @@ class HistoryEntry(models.Model):
     by = models.CharField(max_length=150, blank=True)  # a user or a command
     what = models.CharField(max_length=20, choices=[*What.choices, *BulkChange.Action.choices])
     reason = models.TextField(blank=True)
-    values = models.JSONField(default=list)  # what changed, as staff.words reads it
+    values = models.JSONField(default=list)  # what changed, as staff.facts reads it
     # the row, which may be deleted since; an entry of many rows has none
     model = models.CharField(max_length=30, blank=True)
     key = models.BigIntegerField(null=True)

@@ -134,7 +134,7 @@ class Path(NamedTuple, Generic[Number]):
 
     def rounded(self) -> Path[int]:
         """Return the path in whole ticks, none of them below 1."""
-        return self._each(lambda price: max(1, round(price)))
+        return Path(*([max(1, round(price)) for price in prices] for prices in self))
 
     def within(self, bar: Bar) -> Path[int]:
         """Return the path, folded to the high and low of a bar that begins and ends like it."""
@@ -158,9 +158,6 @@ class Path(NamedTuple, Generic[Number]):
         found = [list(between(*each)) for each in zip(self.lows, self.highs, strict=True)]
         prices = [folded(each) for each in self.prices]
         return Path(prices, [max(each) for each in found], [min(each) for each in found])
-
-    def _each(self, change: Callable[[float], int]) -> Path[int]:
-        return Path(*([change(price) for price in prices] for prices in self))
 
 
 def excess(rng: Random, first: float, last: float, variance: float) -> float:
