@@ -7,7 +7,7 @@ import gc
 import os
 import shutil
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -43,6 +43,17 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that wait longest, so that none of them begins at the end."""
     items.sort(key=lambda item: [not item.get_closest_marker(m) for m in ("browser", "server")])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Add to the report of a failure the ends of its servers' logs."""
+    report = yield
+    if report.failed:
+        values = getattr(item, "funcargs", {}).values()
+        sites = [each for each in values if isinstance(each, Site)]
+        report.sections.extend((f"end of {each.log}", each.end_of_log()) for each in sites)
+    return report
 
 
 def lacking(what: str, package: str) -> None:

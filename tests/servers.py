@@ -161,6 +161,11 @@ class Site:
         with urllib.request.urlopen(request, timeout=10) as response:
             return response.read().decode()
 
+    def end_of_log(self) -> str:
+        """Return the last lines of its log, without those of files that never change."""
+        lines = self.log.read_text(errors="replace").splitlines()
+        return "\n".join([line for line in lines if "GET /static/" not in line][-40:])
+
     def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run manage.py on its database."""
         return manage(*arguments, **self.env)

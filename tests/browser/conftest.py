@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,16 @@ class Exchange:
 
 OpenTab = Callable[..., Tab]
 expect.set_options(timeout=PATIENCE * 1000)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Add to the report of a failure what the open pages show at that moment."""
+    report = yield
+    if report.failed:
+        tabs = Tab.of_open_pages()
+        report.sections.extend((f"page {each.page.url}", each.evidence()) for each in tabs)
+    return report
 
 
 # Not of the session: while Playwright runs, this thread has a running event loop, which the

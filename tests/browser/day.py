@@ -90,8 +90,7 @@ class Day:
             expect(places.get_by_role("heading", name=self.use("Boards"))).to_be_visible()
             places.locator("select").first.select_option(self.title)
             places.get_by_label("Position").first.fill("1")  # the board is longer than its page
-            with self.shown("add by name"):
-                self.press("Save", beside=True)
+            with self.shown("add by name", "Save", beside=True):
                 self.board.row("TINY-USD").wait_for()
         self.wait_for_price(self.board, "TINY-USD", "0.0000123400")
 
@@ -116,8 +115,7 @@ class Day:
             self.send(COLUMNS + GOOD)
             self.press("Show what would be done")
             expect(self.desk.locator("#outcomes")).to_contain_text("SOL-USD")
-            with self.shown("load a file"):
-                self.press("Load")
+            with self.shown("load a file", "Load"):
                 for code in ("DOGE-USD", "SOL-USD"):
                     self.found.row(code).wait_for()
 
@@ -147,8 +145,7 @@ class Day:
         with self.task("How do I rename a symbol?"):
             self.open("TINY-USD")
             self.field("Symbol").fill("LITTLE-USD")
-            with self.shown("rename"):
-                self.press("Save")
+            with self.shown("rename", "Save"):
                 self.board.row("LITTLE-USD").wait_for()
         expect(self.board.row("TINY-USD")).to_have_count(0)
 
@@ -164,13 +161,11 @@ class Day:
             ends = self.desk.locator(".field-ends", has_text=self.use("Ends"))
             ends.locator("input").first.fill("2099-12-31")
             ends.locator("input").last.fill("12:00")
-            with self.shown("override"):
-                self.press("Save")
+            with self.shown("override", "Save"):
                 self.wait_for_price(self.board, "LITTLE-USD", "7.5")
             self.desk.locator("#action-toggle").check()
             self.act("End now")
-            with self.shown("end of an override"):
-                self.press("Go")
+            with self.shown("end of an override", "Go"):
                 self.wait_for_price(self.board, "LITTLE-USD", "0.0000123400")
 
     def merge(self) -> None:
@@ -180,8 +175,7 @@ class Day:
             self.follow("Merge into another symbol")
             self.choose("SOL-USD")
             self.press("Show what will move")
-            with self.shown("merge"):
-                self.press("Merge", " DOGE-USD into SOL-USD")
+            with self.shown("merge", "Merge", " DOGE-USD into SOL-USD"):
                 self.found.row("DOGE-USD").wait_for(state="detached")
 
     def accept(self) -> None:
@@ -195,8 +189,7 @@ class Day:
             row.locator("input[type=checkbox]").check()
             self.act("Accept")
             self.use("Reject")
-            with self.shown("accept a held price"):
-                self.press("Go")
+            with self.shown("accept a held price", "Go"):
                 self.wait_for_price(self.board, "LITTLE-USD", "0.0000400000")
 
     def enter_a_split(self) -> None:
@@ -210,8 +203,7 @@ class Day:
             row.get_by_label(self.use("Day")).fill(f"{datetime.now(UTC).date()}")
             row.get_by_label(self.use("New shares")).fill("4")
             row.get_by_label(self.use("Old shares")).fill("1")
-            with self.shown("enter a split"):
-                self.press("Save")
+            with self.shown("enter a split", "Save"):
                 self.exchange.tick("TINY-USD", "0.0000100000")
                 self.wait_for_price(self.board, "LITTLE-USD", "0.0000100000")
 
@@ -224,12 +216,10 @@ class Day:
             self.act("Switch off")
             self.press("Go")
             self.field("Reason").fill("Delisted")
-            with self.shown("deactivate"):
-                self.press("Switch off", ": 1 symbol")
+            with self.shown("deactivate", "Switch off", ": 1 symbol"):
                 self.board.row("LITTLE-USD").wait_for(state="detached")
             self.desk.locator(".messagelist").get_by_role("link", name=self.use("Undo")).click()
-            with self.shown("undo"):
-                self.press("Undo")
+            with self.shown("undo", "Undo"):
                 self.board.row("LITTLE-USD").wait_for()
 
     # The means of the operator
@@ -275,11 +265,14 @@ class Day:
         """Follow a link whose name begins like that in the document, and ends with the rest."""
         self.desk.locator("#content").get_by_role("link", name=self.use(link) + rest).first.click()
 
-    def press(self, button: str, rest: str = "", *, beside: bool = False) -> None:
-        """Press a button, without waiting for what it does; `beside` the steps of the document."""
+    def button(self, button: str, rest: str = "", *, beside: bool = False) -> Locator:
+        """Return a button; `beside` the steps of the document."""
         name = (button if beside else self.use(button)) + rest
-        found = self.desk.get_by_role("button", name=name, exact=True)
-        found.first.click(no_wait_after=True)
+        return self.desk.get_by_role("button", name=name, exact=True).first
+
+    def press(self, button: str, *, beside: bool = False) -> None:
+        """Press a button, without waiting for what it does."""
+        self.button(button, beside=beside).click(no_wait_after=True)
 
     def field(self, label: str) -> Locator:
         """Return a field of the form."""
@@ -299,10 +292,15 @@ class Day:
         self.field("Board").select_option(self.title)
 
     @contextmanager
-    def shown(self, edit: str) -> Iterator[None]:
-        """Note the seconds that an edit takes until the board shows it."""
+    def shown(
+        self, edit: str, button: str, rest: str = "", *, beside: bool = False
+    ) -> Iterator[None]:
+        """Press a button, and note the seconds until the board shows the edit."""
+        pressed = self.button(button, rest, beside=beside)
+        pressed.wait_for()  # else its page, which still loads, would be taken for the next one
         with self.desk.expect_navigation():  # else the next task would interrupt it
             begun = time.monotonic()
+            pressed.click(no_wait_after=True)
             yield
             self.seconds[edit] = time.monotonic() - begun
 

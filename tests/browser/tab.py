@@ -6,10 +6,11 @@ import re
 import time
 from collections.abc import Callable
 from itertools import starmap
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
+from weakref import WeakSet
 
-from playwright.sync_api import BrowserContext, Locator, Route, WebSocket, expect
+from playwright.sync_api import BrowserContext, Error, Locator, Route, WebSocket, expect
 
 from tests.servers import PATIENCE
 
@@ -60,8 +61,11 @@ MOVED = re.compile(r"<(?:tr|span|section)[^>]*data-symbol=\"([^\"]+)\"[^>]*>")
 class Tab:
     """One page, listened to from its beginning."""
 
+    _all: ClassVar[WeakSet[Tab]] = WeakSet()
+
     def __init__(self, context: BrowserContext) -> None:
         self.page = context.new_page()
+        self._all.add(self)
         self.page.set_default_timeout(PATIENCE * 1000)
         self.sockets: list[str] = []  # addresses, as they were opened
         self.frames: list[str] = []  # all that came through any socket
@@ -77,6 +81,21 @@ class Tab:
         self.page.on("request", self._asked)
         self.page.on("load", lambda _: self._loaded())
         self.page.add_init_script(WATCH)
+
+    @classmethod
+    def of_open_pages(cls) -> list[Tab]:
+        """Return the tabs whose pages are open now."""
+        return [each for each in cls._all if not each.page.is_closed()]
+
+    def evidence(self) -> str:
+        """Return what explains a failure: what came through sockets, complaints, and the text."""
+        try:
+            text = self.page.inner_text("body", timeout=2_000)
+        except Error as error:
+            text = str(error)
+        frames = [each[:200] for each in self.frames[-5:]]
+        heard = f"{len(self.frames)} frames through {self.sockets}, the last: {frames}"
+        return f"{heard}\ncomplaints: {self.complaints}\n{text[:2_000]}"
 
     def open(self, url: str) -> Tab:
         """Go to an address."""
