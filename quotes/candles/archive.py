@@ -19,9 +19,9 @@ from quotes import conf, providers, sessions
 from quotes.candles import adjusting, invented
 from quotes.candles.adjusting import Adjustment
 from quotes.candles.growing import DAY, STEPS, Row
-from quotes.fields import to_text
+from quotes.fields import from_text, to_text
 from quotes.models import Candle, CandleSpan, FeedLease, Symbol
-from quotes.models.statements import parts
+from quotes.models.statements import at_once, parts
 from quotes.quote.values import EPOCH
 
 MAX_ROWS = 1000  # written or deleted in one statement
@@ -36,6 +36,7 @@ COLUMNS = {
 # As JSON, 1000 rows are one value to bind in place of 14,000. This is four times as fast.
 CELLS = {"sqlite": "json_extract(value, '$[{}]')", "postgresql": "(value ->> {})::{}"}
 ARRAY = {"sqlite": "json_each(%s)", "postgresql": "json_array_elements(%s::json)"}
+TEXTS = {"sqlite": "json_each(%s)", "postgresql": "json_array_elements_text(%s::json)"}
 # A candle is written many times: by this feed, by the feed before it, and from providers. In any
 # order of these writes, the result has the first open, the highest high, the lowest low and the
 # last close. Of two quotes at the same time, that of the newer feed is the later one.
@@ -77,6 +78,11 @@ ON CONFLICT (symbol_id, step, start) DO UPDATE SET
         THEN excluded.epoch ELSE quotes_candle.epoch END
 """
 
+EXTEND = """
+UPDATE quotes_candlespan SET until = %s WHERE until >= %s AND until < %s AND symbol_id IN (
+    SELECT id FROM quotes_symbol WHERE code IN (SELECT value FROM {texts})
+)
+"""
 SPAN = """
 INSERT INTO quotes_candlespan (symbol_id, step, since, until) VALUES (%s, %s, %s, %s)
 ON CONFLICT (symbol_id, step) DO UPDATE SET since = excluded.since, until = excluded.until
@@ -169,13 +175,14 @@ def load_closes(
     found: dict[str, dict[datetime, tuple[datetime, Decimal]]] = {}  # by start of the candle
     first = since - timedelta(seconds=step)
     rows = Candle.objects.filter(symbol_id__in=names, step=step, start__gte=first)
-    values: Any = rows.order_by("start").values_list(
-        "symbol_id", "start", "closed", "close", "as_of"
-    )
     splits = adjusting.load(codes)
-    for pk, start, closed, close, as_of in values:
+    for pk, began, closed, last, sent in at_once(
+        rows, "symbol_id", "start", "closed", "close", "as_of"
+    ):
+        start, close = _moment(began), from_text(last)
+        as_of = None if sent is None else _moment(sent)
         for split in adjusting.applied(splits.get(names[pk], ()), start, as_of, step):
-            close = split.price(close)  # noqa: PLW2901
+            close = split.price(close)
         closes = found.setdefault(names[pk], {})
         closes[start] = start + timedelta(microseconds=closed), close
     for code, candles in invented.make(codes, step, first, now).items():
@@ -201,7 +208,7 @@ def load_newest(step: int, now: datetime, among: Collection[str] | None = None) 
 
 def load_zones(among: Collection[str] | None = None) -> dict[str, tzinfo]:
     """Return the time zones of the markets of these active symbols, or of all, if known."""
-    listed = _active(among).values_list("code", "exchange", "kind")
+    listed = at_once(_active(among), "code", "exchange", "kind")
     zones = ((code, sessions.zone(exchange, kind)) for code, exchange, kind in listed)
     return {code: zone for code, zone in zones if zone}
 
@@ -223,8 +230,11 @@ class Span(NamedTuple):
 
 def load_spans() -> dict[tuple[str, int], Span]:
     """Return the spans of all active symbols, by code and step."""
-    found = CandleSpan.objects.filter(symbol__active=True).select_related("symbol")
-    return {(each.symbol.code, each.step): Span(each.since, each.until) for each in found}
+    active = CandleSpan.objects.filter(symbol__active=True)
+    return {
+        (code, step): Span(_moment(since), _moment(until))
+        for code, step, since, until in at_once(active, "symbol__code", "step", "since", "until")
+    }
 
 
 def save_with_span(rows: Sequence[Row], symbol: str, step: int, span: Span) -> None:
@@ -258,8 +268,10 @@ def _drop_unadjusted(rows: Sequence[Row], symbol: str, step: int) -> None:
 
 def extend_spans(symbols: Collection[str], after: datetime, now: datetime) -> None:
     """Extend the spans that reached to `after` up to now, because the feed ran since then."""
-    ids = _ids(symbols).values()
-    CandleSpan.objects.filter(symbol_id__in=ids, until__gte=after, until__lt=now).update(until=now)
+    until, since = int(now.timestamp()), int(after.timestamp())
+    with connection.cursor() as cursor:
+        extend = EXTEND.format(texts=TEXTS[connection.vendor])
+        cursor.execute(extend, [until, since, until, json.dumps(list(symbols))])
 
 
 def current_epoch() -> int:
@@ -274,7 +286,7 @@ Pruning = tuple[list[int], int, int]  # ids of symbols, step, and seconds since 
 
 def prunings(now: datetime) -> list[Pruning]:
     """Return the arguments of all calls of `prune` that are due."""
-    ids = list(Symbol.objects.values_list("pk", flat=True))
+    ids = sorted(pk for (pk,) in at_once(Symbol.objects.all(), "pk"))
     return [
         (some, step, int((now - kept(step)).timestamp()))
         for step in STEPS
@@ -297,4 +309,9 @@ def kept(step: int) -> timedelta:
 
 
 def _ids(symbols: Collection[str]) -> dict[str, int]:
-    return dict(Symbol.objects.filter(code__in=symbols).values_list("code", "pk"))
+    rows: list[Any] = at_once(Symbol.objects.filter(code__in=symbols), "code", "pk")
+    return dict(rows)
+
+
+def _moment(seconds: int) -> datetime:
+    return EPOCH + timedelta(seconds=seconds)

@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.db import connection, transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, TextField
+from django.db.models.functions import Cast
 
 from quotes import models
 from quotes.feed.held import ACCEPTED, CROSSED, REJECTED, SPLIT, Decision, Held
@@ -19,6 +20,7 @@ from quotes.feed.splits import Split
 from quotes.models import Alias, HeldPrice, HistoryEntry, LastQuote, ProviderUse, Symbol
 from quotes.models.history import FEED, record
 from quotes.models.locks import begin_to_write
+from quotes.models.statements import at_once
 from quotes.quote import Quote, utc_now
 from quotes.quote.wire import from_wire, to_wire
 
@@ -69,11 +71,12 @@ def load_newer_quotes(than: Version) -> list[tuple[Version, Quote]]:
 
 def _quotes(wanted: Q) -> list[tuple[Version, Quote]]:
     found = []
-    for row in LastQuote.objects.filter(wanted, symbol__active=True):
+    rows = LastQuote.objects.filter(wanted, symbol__active=True)
+    for key, epoch, batch, wire in at_once(rows, "pk", "epoch", "batch", Cast("wire", TextField())):
         try:
-            found.append(((row.epoch, row.batch), row.quote))
+            found.append(((epoch, batch), from_wire(json.loads(wire))))
         except ValueError as error:  # another release wrote it; the feed will replace it
-            logger.warning("leaving out the last quote of symbol %s: %s", row.pk, error)
+            logger.warning("leaving out the last quote of symbol %s: %s", key, error)
     return found
 
 
