@@ -10,6 +10,7 @@ from typing import Any
 from django.utils.safestring import SafeString
 
 from quotes.conf import renamed
+from quotes.fragments.ready import Ready
 from quotes.models import Symbol
 from quotes.watch import Edition
 
@@ -22,6 +23,7 @@ class Templates:
 
     renders: Counter[str] = field(default_factory=Counter)  # by template
     remembered: dict[tuple[Hashable, ...], SafeString] = field(default_factory=dict)
+    ready: dict[str, Ready] = field(default_factory=dict)  # by template
 
     def render_once(
         self, template: str, edition: Edition, context: dict[str, Hashable]
@@ -48,5 +50,13 @@ class Templates:
         """
         self.renders[template] += 1
         with edition.written(symbol):
-            html = renamed.template(template).render(context).strip()
+            html = self._ready(template).render(context).strip()
         return SafeString(html.encode("ascii", "xmlcharrefreplace").decode())
+
+    def _ready(self, name: str) -> Ready:
+        """Return a template, or that of the site in its place, ready to be rendered."""
+        template = renamed.template(name).template
+        known = self.ready.get(name)
+        if known is None or known.template is not template:  # with DEBUG, each is read again
+            known = self.ready[name] = Ready(template)
+        return known
