@@ -18,7 +18,7 @@ from django.utils.translation import gettext
 from django.views import View
 
 from quotes.admin.arrangement import AddForm, Arrangement, RowForm
-from quotes.admin.history import moment
+from quotes.admin.parameters import moment
 from quotes.codes import comparable
 from quotes.models import Board, Symbol
 from quotes.models.locks import lock

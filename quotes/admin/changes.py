@@ -23,11 +23,12 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from quotes.admin.history import UNTIL, key_of, moment, page, visible
+from quotes.admin.history import UNTIL, page, visible
 from quotes.admin.lists import MAX_SEARCH, ReadOnlyAdmin
+from quotes.admin.parameters import key_of, moment
 from quotes.codes import code_of
 from quotes.models import HistoryEntry, Symbol
-from quotes.models.history import FEED, By
+from quotes.models.history import FEED, Author
 from quotes.staff.history import PAGE, Role, Wanted, newest, of_entry, of_symbols
 
 MAX_FOUND = 20  # symbols whose code begins with a text
@@ -88,14 +89,14 @@ def symbols(text: str) -> list[Symbol]:
     return list(exact) or list(Symbol.objects.filter(code__istartswith=code)[:MAX_FOUND])
 
 
-def authors() -> Iterator[By]:
+def authors() -> Iterator[Author]:
     """Yield the feed, the commands, and the users that changed something."""
     yield FEED
     keys = LogEntry.objects.order_by().values_list("user", flat=True).distinct()
     users = get_user_model().objects.filter(pk__in=list(keys))
     entries = HistoryEntry.objects.exclude(role=Role.FEED).order_by()
-    found = {By(*each) for each in entries.values_list("role", "by").distinct()}
-    yield from sorted(found | {By(Role.USER, each.get_username()) for each in users})
+    found = {Author(*each) for each in entries.values_list("role", "by").distinct()}
+    yield from sorted(found | {Author(Role.USER, each.get_username()) for each in users})
 
 
 @admin.register(HistoryEntry)

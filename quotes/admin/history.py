@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any, NamedTuple
 
 from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
-from django.utils import timezone, translation
+from django.utils import translation
 
+from quotes.admin.parameters import key_of, moment
 from quotes.models import InstrumentList, Split, Symbol
 from quotes.staff import history
 from quotes.staff.history import MODELS, PAGE, Line
 from quotes.staff.words import Values, kept
 
 UNTIL = "until"  # the parameter of a page: all of its lines are older
-MAX_KEY = 18  # digits that every database can compare
 
 
 class Row(NamedTuple):
@@ -71,20 +70,6 @@ def visible(request: HttpRequest) -> list[type[Model]]:
             for action in ("view", "change")
         )
     ]
-
-
-def moment(text: str) -> datetime | None:
-    """Return the moment in a parameter of ours; None if somebody changed it."""
-    with suppress(ValueError, OverflowError):
-        found = datetime.fromisoformat(text)
-        return found.astimezone(UTC) if timezone.is_aware(found) else None
-    return None
-
-
-def key_of(text: Any) -> int:
-    """Return the key that a text has; 0 for any other text, and for none."""
-    key = str(text)
-    return int(key) if key.isdecimal() and len(key) <= MAX_KEY else 0
 
 
 def page(lines: list[Line], of: Model | None = None) -> dict[str, Any]:

@@ -13,9 +13,10 @@ from django.utils.formats import number_format
 
 from quotes.admin.deleting import taken_along
 from quotes.admin.first_error import first_error
-from quotes.admin.history import KeepsHistory, key_of
+from quotes.admin.history import KeepsHistory
 from quotes.admin.labels import LabelledRows
 from quotes.admin.meanwhile import MeanwhileForm
+from quotes.admin.parameters import key_of
 from quotes.models.locks import lock
 from quotes.staff.words import decimals
 

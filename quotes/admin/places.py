@@ -11,8 +11,8 @@ from django.http import HttpRequest
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from quotes.admin.history import key_of
 from quotes.admin.labels import LabelledInlineRows
+from quotes.admin.parameters import key_of
 from quotes.models import BoardSymbol
 
 

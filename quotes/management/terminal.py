@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from django.core.management.base import OutputWrapper
@@ -36,11 +36,13 @@ class ProgressLine:
 
 
 @contextmanager
-def stops_on_control_c(progress: ProgressLine, errors: OutputWrapper, text: str) -> Iterator[None]:
+def stops_on_control_c(
+    progress: ProgressLine, errors: OutputWrapper, text: str | Callable[[], str]
+) -> Iterator[None]:
     """Print a text and exit with INTERRUPTED if CONTROL-C, or a cancelled task, ends the block."""
     try:
         yield
     except (KeyboardInterrupt, asyncio.CancelledError):
         progress.clear()
-        errors.write(text)
+        errors.write(text if isinstance(text, str) else text())
         sys.exit(INTERRUPTED)

@@ -17,7 +17,7 @@ AT_ONCE = 500  # rows in a statement
 MAX_NAME = 200  # characters
 
 
-class By(NamedTuple):
+class Author(NamedTuple):
     """Somebody or something that changes rows."""
 
     role: str
@@ -90,7 +90,7 @@ class HistoryEntry(models.Model):
 
 
 def record(
-    by: By,
+    by: Author,
     entries: Iterable[HistoryEntry],
     batch: HistoryEntry | None = None,
     divided: Callable[[list[HistoryEntry]], Iterable[Sequence[HistoryEntry]]] = lambda rows: [rows],
@@ -123,14 +123,14 @@ def _delete_oldest() -> None:
         HistoryEntry.objects.filter(pk__lte=oldest).delete()
 
 
-FEED = By(HistoryEntry.Role.FEED)
+FEED = Author(HistoryEntry.Role.FEED)
 
 
-def command(name: str) -> By:
+def command(name: str) -> Author:
     """Return a command of manage.py."""
-    return By(HistoryEntry.Role.COMMAND, name)
+    return Author(HistoryEntry.Role.COMMAND, name)
 
 
-def user_of(given: Any) -> By:
+def user_of(given: Any) -> Author:
     """Return a user, whose name stays when the account is deleted."""
-    return By(HistoryEntry.Role.USER, given.get_username())
+    return Author(HistoryEntry.Role.USER, given.get_username())

@@ -20,7 +20,7 @@ from django.utils.translation import gettext
 from quotes.live import changes
 from quotes.models import Board, BulkChange, HistoryEntry, Symbol
 from quotes.models.bulk import KEPT
-from quotes.models.history import By, record, user_of
+from quotes.models.history import Author, record, user_of
 from quotes.models.locks import begin_to_write, lock, lock_all
 from quotes.models.statements import parts
 from quotes.staff.aspects import (
@@ -286,7 +286,7 @@ def lock_rows(action: str, keys: Any) -> None:
 
 
 def write(
-    aspect: Aspect, changing: Collection[Changing], by: By, batch: HistoryEntry
+    aspect: Aspect, changing: Collection[Changing], by: Author, batch: HistoryEntry
 ) -> HistoryEntry | None:
     """Write new states, notify every process, and return what the history has of it."""
     before = {each.key: each.before for each in changing}

@@ -32,7 +32,7 @@ from quotes.models import (
     Split,
     Symbol,
 )
-from quotes.models.history import FEED, By
+from quotes.models.history import FEED, Author
 from quotes.shown import provider_title
 from quotes.staff import held_prices
 from quotes.staff.facts import fact_in_words, from_to, is_fact
@@ -53,7 +53,7 @@ class Line(NamedTuple):
     """A change, as pages show it."""
 
     at: datetime
-    by: By
+    by: Author
     text: str
     model: type[Model] | None = None  # of the row that changed; None for many rows
     key: Any = None  # of a split the key of its symbol, whose form has it
@@ -73,7 +73,7 @@ class Wanted:
     """The changes that are wanted: of some models, and perhaps of some rows, users and times."""
 
     models: Collection[type[Model]]
-    by: By | None = None
+    by: Author | None = None
     symbols: Collection[int] | None = None  # their keys; None for all
     codes: Collection[str] = ()  # of these symbols, now and before
     row: Model | None = None  # the only one, which is not a symbol
@@ -107,7 +107,7 @@ def of_row(
     return newest(of_symbols(Wanted(models, until=until), [row]))
 
 
-def changed_by(row: Model, label: str) -> By | None:
+def changed_by(row: Model, label: str) -> Author | None:
     """Return who changed a field of a row last, or None if its newest lines do not have it."""
     words = f"{capfirst(label)}: "
     lines = (line for line in of_row(row, visible=[type(row)]) if words in line.text)
@@ -144,7 +144,7 @@ def _of_forms(wanted: Wanted) -> Iterator[Line]:
     for model, kind in ContentType.objects.get_for_models(*wanted.models).items():
         of_kind = rows.filter(_logged(wanted, model), content_type=kind)
         for each in wanted.newest_of(of_kind, "action_time"):
-            by = By(Role.USER, each.user.get_username())
+            by = Author(Role.USER, each.user.get_username())
             place = model, each.object_id, each.object_repr
             yield Line(each.action_time, by, of_form(each), *place)
 
@@ -194,7 +194,7 @@ def _of_entries(wanted: Wanted) -> Iterator[Line]:
 
 def of_entry(entry: HistoryEntry) -> Line:
     """Return an entry as a line. The lines of a batch and of its parts lead to all parts."""
-    by = By(entry.role, entry.by)
+    by = Author(entry.role, entry.by)
     if not entry.model:
         return Line(entry.at, by, title(entry), batch=entry.pk, size=entry.count)
     values = "; ".join(map(from_to, entry.values))

@@ -12,7 +12,7 @@ from django.utils.translation import override
 
 from quotes.catalogue import Outcome, Report, Step, in_parts
 from quotes.models import Board, HistoryEntry, Symbol
-from quotes.models.history import MAX_NAME, By, record
+from quotes.models.history import MAX_NAME, Author, record
 from quotes.staff.words import Values, few, kept
 
 What = HistoryEntry.What
@@ -38,7 +38,7 @@ def counts_of(outcomes: Sequence[Outcome]) -> Counter[str]:
     return counts
 
 
-def keep_history(outcomes: Sequence[Outcome], by: By, file: str, report: Report) -> None:
+def keep_history(outcomes: Sequence[Outcome], by: Author, file: str, report: Report) -> None:
     """Write into the history of each symbol and board what a file did with it."""
     placed: dict[str, list[str]] = defaultdict(list)
     entries = []

@@ -65,9 +65,12 @@ def carry_out(renames: list[Rename], file: str, *, codes: bool = False) -> Itera
     with transaction.atomic():
         for each in renames:
             try:
-                done.append(f"line {each.line}: {_carry_out(each, entries, codes=codes)}")
+                text, entry = _carry_out(each, codes=codes)
             except ValidationError as error:
                 errors.append(f"line {each.line}: {' '.join(error.messages)}")
+            else:
+                done.append(f"line {each.line}: {text}")
+                entries += [entry] if entry else []
         if errors:
             raise InvalidCatalogue(errors)
         batch = HistoryEntry(what=HistoryEntry.What.RENAMED, reason=file[:MAX_NAME])
@@ -108,22 +111,23 @@ def _day(given: str) -> date:
     return day
 
 
-def _carry_out(each: Rename, entries: list[HistoryEntry], *, codes: bool) -> str:
+def _carry_out(each: Rename, *, codes: bool) -> tuple[str, HistoryEntry | None]:
+    """Return what was done, and its entry in the history, if something was."""
     symbol = Symbol.objects.filter(code=each.old).first()
     if symbol is None:
         if Alias.objects.filter(code=each.old, symbol__code=each.new).exists():
-            return f"{each.old} is {each.new} already"
+            return f"{each.old} is {each.new} already", None
         raise ValidationError(f"there is no symbol {short(each.old)}")
     renaming.rename(symbol, each.new, each.until)
     rows = symbol.provider_symbols.filter(code=each.old, provider__in=_real())
     equal = list(rows) if codes else []
     also = "".join(f", its code at {row.provider} too" for row in equal)
     changed = [(name, each.old, each.new) for name in ("symbol", *(row.provider for row in equal))]
-    entries.append(HistoryEntry.of(symbol, changed))
+    entry = HistoryEntry.of(symbol, changed)
     for row in equal:
         row.code = each.new
         row.save(update_fields=["code"])
-    return f"{each.old} renamed to {each.new}{also}"
+    return f"{each.old} renamed to {each.new}{also}", entry
 
 
 def _real() -> list[str]:

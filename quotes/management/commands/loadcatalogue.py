@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import ArgumentParser
 from collections.abc import Iterable
 from functools import partial
@@ -16,7 +15,7 @@ from django.utils.translation import override
 
 from quotes import catalogue, sessions
 from quotes.formats import counted
-from quotes.management.terminal import INTERRUPTED, ProgressLine
+from quotes.management.terminal import ProgressLine, stops_on_control_c
 from quotes.models import Board, Symbol
 from quotes.models.history import command
 from quotes.staff.outcomes import counts_of, keep_history
@@ -61,13 +60,13 @@ class Command(BaseCommand):
             return
         self.progress = ProgressLine(self.stderr)
         self.committed: list[bool] = []
-        try:
+        with stops_on_control_c(self.progress, self.stderr, self.stopped):
             self.run(**options)
-        except KeyboardInterrupt:
-            self.progress.clear()
-            done = "all of the file was loaded" if self.committed else "nothing was changed"
-            self.stderr.write(f"Stopped: {done}.")
-            sys.exit(INTERRUPTED)
+
+    def stopped(self) -> str:
+        """Return what a command that CONTROL-C stopped has done."""
+        done = "all of the file was loaded" if self.committed else "nothing was changed"
+        return f"Stopped: {done}."
 
     def run(self, **options: Any) -> None:
         """Check everything, then load everything."""
