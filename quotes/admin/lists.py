@@ -35,6 +35,10 @@ def as_read(field: Any, empty: Any) -> Callable[[Any], str]:
     return shown
 
 
+class RowForm(MeanwhileForm):
+    """What can be edited of a row in its list."""
+
+
 class ListAdmin(KeepsHistory):
     """A model with our list and form. Its `search_help_text` is the label of the search."""
 
@@ -80,9 +84,20 @@ class ListAdmin(KeepsHistory):
             list(lock(self.model._default_manager.filter(pk=key_of(object_id))))
         return super().get_object(request, object_id, from_field)
 
+    def get_changelist_form(self, request: HttpRequest, **options: Any) -> Any:
+        """Return the form of a row in the list."""
+        return super().get_changelist_form(request, form=RowForm, **options)
+
     def get_changelist_formset(self, request: HttpRequest, **options: Any) -> Any:
         """Return the formset of the list, with labels."""
         return super().get_changelist_formset(request, formset=LabelledRows, **options)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """Save a row; from a list, only what was edited there."""
+        if isinstance(form, RowForm):
+            obj.save(update_fields=form.changed_data)
+        else:
+            super().save_model(request, obj, form, change)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """Return what a deletion takes along, as a list or, where that is long, as numbers."""

@@ -35,6 +35,7 @@ def decide(
 @transaction.atomic
 def delete(keys: Iterable[int]) -> None:
     """Delete held prices. The feed then ends the rejections among them."""
+    begin_to_write()
     rows = HeldPrice.objects.filter(pk__in=list(keys))
     symbols = set(rows.order_by().values_list("symbol", flat=True))
     rows.delete()

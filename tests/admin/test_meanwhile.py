@@ -206,6 +206,47 @@ def test_a_board_that_another_editor_renamed_keeps_its_title(admin_client: Clien
     assert (board.title, board.position) == ("Technology", 3)
 
 
+def test_a_list_keeps_what_another_editor_switched_off(admin_client: Client, apple: Symbol):
+    other = Symbol.objects.create(code="MSFT", name="Microsoft", kind="stock")
+    path = "/admin/quotes/symbol/"
+    sent = opened(admin_client, path)
+    Symbol.objects.filter(pk=apple.pk).update(active=False, reason="Delisted")
+    [row] = [name for name, value in sent.items() if "-id" in name and value == str(other.pk)]
+    del sent[row.replace("-id", "-active")]
+    admin_client.post(path, sent | {"_save": "Save"})
+    assert not Symbol.objects.filter(active=True).exists()
+    apple.refresh_from_db()
+    assert apple.reason == "Delisted"
+
+
+def test_a_list_names_a_place_that_both_editors_changed(admin_client: Client):
+    board = Board.objects.create(slug="bonds", title="Bonds", position=1)
+    path = "/admin/quotes/board/"
+    sent = opened(admin_client, path) | {"form-0-position": "3", "_save": "Save"}
+    Board.objects.update(position=2)
+    response = admin_client.post(path, sent)
+    assert "changed this to “2”. Save again to replace that." in response.content.decode()
+    board.refresh_from_db()
+    assert board.position == 2
+
+
+def test_a_list_writes_only_what_is_edited_there(admin_client: Client):
+    board = Board.objects.create(slug="bonds", title="Bonds", position=1)
+    path = "/admin/quotes/board/"
+    sent = opened(admin_client, path) | {"form-0-position": "3", "_save": "Save"}
+
+    def rename(sender: Any, instance: Board, **given: Any) -> None:
+        Board.objects.filter(pk=board.pk).update(title="Debts")
+
+    pre_save.connect(rename, sender=Board)
+    try:
+        admin_client.post(path, sent)
+    finally:
+        pre_save.disconnect(rename, sender=Board)
+    board.refresh_from_db()
+    assert (board.title, board.position) == ("Debts", 3)
+
+
 def test_a_save_that_another_one_comes_before_is_checked_again(
     admin_client: Client, apple: Symbol, path: str
 ):
