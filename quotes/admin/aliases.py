@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from django import forms
 from django.contrib import admin
 
 from quotes.admin.code_field import CodeField
 from quotes.admin.labels import LabelledInlineRows
+from quotes.admin.meanwhile import MeanwhileForm
 from quotes.models import Alias
 
 
-class AliasForm(forms.ModelForm):
+class AliasForm(MeanwhileForm):
     """A former code."""
 
     class Meta:

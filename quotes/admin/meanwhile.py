@@ -47,7 +47,7 @@ class MeanwhileForm(forms.ModelForm):
         if not field.has_changed(now, opened):
             return
         if name not in self.changed_data:
-            cleaned[name] = getattr(self.instance, name)
+            cleaned[name] = getattr(self.instance, name, now)
         elif field.has_changed(now, bound.data) and name not in self.errors:
             words = gettext(
                 "Meanwhile %(who)s changed this to “%(now)s”. Save again to replace that."

@@ -12,6 +12,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from quotes.admin.labels import LabelledInlineRows
+from quotes.admin.meanwhile import MeanwhileForm
 from quotes.admin.parameters import key_of
 from quotes.models import BoardSymbol
 
@@ -34,6 +35,7 @@ class BoardsInline(admin.TabularInline):
     """The boards of a symbol."""
 
     model = BoardSymbol
+    form = MeanwhileForm
     formset = LabelledInlineRows
     template = "quotes/admin/tabular.html"
     extra = 1

@@ -14,12 +14,13 @@ from django.utils.translation import gettext_lazy as _
 
 from quotes import sessions
 from quotes.admin.labels import LabelledInlineRows
+from quotes.admin.meanwhile import MeanwhileForm
 from quotes.feed.splits import is_over
 from quotes.models import Split, Symbol
 from quotes.staff.held_prices import in_own_digits
 
 
-class SplitForm(forms.ModelForm):
+class SplitForm(MeanwhileForm):
     """A split. If its day or its ratio changes, another price or an operator must confirm it."""
 
     confirmed = forms.BooleanField(
@@ -50,7 +51,7 @@ class SplitForm(forms.ModelForm):
         """Save the split."""
         if {"day", "new", "old"} & set(self.changed_data):
             self.instance.confirmed_at, self.instance.price = None, ""
-        if "confirmed" in self.changed_data:
+        if "confirmed" in self.changed_data and self.cleaned_data["confirmed"]:
             self.instance.confirmed_at = timezone.now()
         return super().save(commit)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from datetime import date
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from django.db.models.signals import pre_save
 from django.test import Client
 from django.utils import timezone
 
-from quotes.models import Board, Override, ProviderSymbol, Symbol
+from quotes.models import Board, BoardSymbol, Override, ProviderSymbol, Symbol
 
 pytestmark = pytest.mark.django_db
 
@@ -217,6 +218,63 @@ def test_a_list_keeps_what_another_editor_switched_off(admin_client: Client, app
     assert not Symbol.objects.filter(active=True).exists()
     apple.refresh_from_db()
     assert apple.reason == "Delisted"
+
+
+def rows_of(apple: Symbol) -> dict[str, tuple[Any, str, Any, Any]]:
+    """Return a row of each kind in the form of a symbol, a field of it, and two other values."""
+    board = Board.objects.create(slug="bonds", title="Bonds", position=1)
+    return {
+        "places-0-position": (
+            BoardSymbol.objects.create(board=board, symbol=apple),
+            "position",
+            5,
+            6,
+        ),
+        "splits-0-new": (apple.splits.create(day=date(2026, 3, 2), new=4, old=1), "new", 5, 6),
+        "aliases-0-code": (apple.aliases.create(code="APC"), "code", "APPL", "APP"),
+    }
+
+
+ROWS = ("places-0-position", "splits-0-new", "aliases-0-code")
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_row_that_only_another_editor_changed_keeps_that_value(
+    admin_client: Client, apple: Symbol, path: str, name: str
+):
+    row, field, others, _ = rows_of(apple)[name]
+    sent = opened(admin_client, path) | {"name": "Apple Inc."}
+    type(row).objects.filter(pk=row.pk).update(**{field: others})
+    assert admin_client.post(path, sent).status_code == 302
+    row.refresh_from_db()
+    apple.refresh_from_db()
+    assert (getattr(row, field), apple.name) == (others, "Apple Inc.")
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_row_that_both_changed_is_shown_and_saved_the_second_time(
+    admin_client: Client, apple: Symbol, path: str, name: str
+):
+    row, field, others, own = rows_of(apple)[name]
+    sent = opened(admin_client, path) | {name: str(own)}
+    type(row).objects.filter(pk=row.pk).update(**{field: others})
+    response = admin_client.post(path, sent)
+    assert f"changed this to “{others}”" in response.content.decode()
+    again = sent | {f"initial-{name}": str(others)}
+    assert admin_client.post(path, again).status_code == 302
+    row.refresh_from_db()
+    assert getattr(row, field) == own
+
+
+def test_a_split_that_another_editor_corrected_is_not_confirmed_by_an_earlier_form(
+    admin_client: Client, apple: Symbol, path: str
+):
+    split = apple.splits.create(day=date(2026, 3, 2), new=4, old=1, confirmed_at=timezone.now())
+    sent = opened(admin_client, path)
+    apple.splits.update(new=5, confirmed_at=None)
+    assert admin_client.post(path, sent).status_code == 302
+    split.refresh_from_db()
+    assert (split.new, split.confirmed_at) == (5, None)
 
 
 def test_a_list_names_a_place_that_both_editors_changed(admin_client: Client):
