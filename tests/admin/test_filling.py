@@ -233,7 +233,12 @@ async def test_a_symbol_that_was_deleted_a_moment_ago_is_not_kept(live_parts: Li
     for code in ("AAPL", "MSFT"):
         await Symbol.objects.acreate(code=code, name=code, kind="stock", currency="USD")
     board = await Board.objects.acreate(slug="shares", title="Shares", filling="all")
-    await until(lambda: "shares" in live_parts.listed.boards)
+
+    def is_known() -> bool:
+        view = live_parts.listed.boards.get("shares")
+        return view is not None and view.codes == ("AAPL", "MSFT")
+
+    await until(is_known)  # the board may be read before the second symbol is
     gone = Symbol.objects.filter(code="AAPL")
     await sync_to_async(gone._raw_delete)("default")  # which this process has not heard of
     page = await sync_to_async(lists)()

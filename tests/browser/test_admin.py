@@ -46,7 +46,7 @@ def switch(staff: Page, house: Site, code: str, *, active: bool) -> None:
     """Switch a symbol on or off in the list of symbols."""
     staff.goto(f"{house.url}/admin/quotes/symbol/?q={code}")
     row = staff.locator("tr", has=staff.get_by_role("link", name=code, exact=True))
-    row.locator("input[name$='-active']").set_checked(active)
+    row.locator("input[type=checkbox][name$='-active']").set_checked(active)
     save(staff)
 
 
