@@ -45,6 +45,11 @@ def from_text(text: str) -> Decimal:
     return Decimal((negative, tuple(map(int, digits)), power - len(digits) + 1))
 
 
+def from_seconds(seconds: int) -> datetime:
+    """Return whole seconds since 1970 as aware UTC."""
+    return EPOCH + timedelta(seconds=seconds)
+
+
 class ExactField(Text):
     """A Decimal, such as a price or an amount."""
 
@@ -62,7 +67,7 @@ class SecondsField(Integer):
 
     def from_db_value(self, value: int | None, *args: Any) -> datetime | None:
         """Return the stored seconds since 1970 as aware UTC."""
-        return None if value is None else EPOCH + timedelta(seconds=value)
+        return None if value is None else from_seconds(value)
 
     def get_prep_value(self, value: Any) -> int | None:
         """Return an aware time as whole seconds since 1970."""

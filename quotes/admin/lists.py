@@ -35,7 +35,7 @@ def as_read(field: Any, empty: Any) -> Callable[[Any], str]:
     return shown
 
 
-class RowForm(MeanwhileForm):
+class ListForm(MeanwhileForm):
     """What can be edited of a row in its list."""
 
 
@@ -86,7 +86,7 @@ class ListAdmin(KeepsHistory):
 
     def get_changelist_form(self, request: HttpRequest, **options: Any) -> Any:
         """Return the form of a row in the list."""
-        return super().get_changelist_form(request, form=RowForm, **options)
+        return super().get_changelist_form(request, form=ListForm, **options)
 
     def get_changelist_formset(self, request: HttpRequest, **options: Any) -> Any:
         """Return the formset of the list, with labels."""
@@ -94,7 +94,7 @@ class ListAdmin(KeepsHistory):
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Save a row; from a list, only what was edited there."""
-        if isinstance(form, RowForm):
+        if isinstance(form, ListForm):
             obj.save(update_fields=form.changed_data)
         else:
             super().save_model(request, obj, form, change)

@@ -19,10 +19,9 @@ from quotes import conf, providers, sessions
 from quotes.candles import adjusting, invented
 from quotes.candles.adjusting import Adjustment
 from quotes.candles.growing import DAY, STEPS, Row
-from quotes.fields import from_text, to_text
+from quotes.fields import from_seconds, from_text, to_text
 from quotes.models import Candle, CandleSpan, FeedLease, Symbol
 from quotes.models.statements import at_once, parts
-from quotes.quote.values import EPOCH
 
 MAX_ROWS = 1000  # written or deleted in one statement
 MAX_SYMBOLS = 50  # searched for old candles in one statement
@@ -179,8 +178,8 @@ def load_closes(
     for pk, began, closed, last, sent in at_once(
         rows, "symbol_id", "start", "closed", "close", "as_of"
     ):
-        start, close = _moment(began), from_text(last)
-        as_of = None if sent is None else _moment(sent)
+        start, close = from_seconds(began), from_text(last)
+        as_of = None if sent is None else from_seconds(sent)
         for split in adjusting.applied(splits.get(names[pk], ()), start, as_of, step):
             close = split.price(close)
         closes = found.setdefault(names[pk], {})
@@ -232,7 +231,7 @@ def load_spans() -> dict[tuple[str, int], Span]:
     """Return the spans of all active symbols, by code and step."""
     active = CandleSpan.objects.filter(symbol__active=True)
     return {
-        (code, step): Span(_moment(since), _moment(until))
+        (code, step): Span(from_seconds(since), from_seconds(until))
         for code, step, since, until in at_once(active, "symbol__code", "step", "since", "until")
     }
 
@@ -259,10 +258,10 @@ def _drop_unadjusted(rows: Sequence[Row], symbol: str, step: int) -> None:
             for row in rows
             if row.as_of is not None
             and row.as_of >= split.since.timestamp()
-            and split.concerns(EPOCH + timedelta(seconds=row.start), None, step)
+            and split.concerns(from_seconds(row.start), None, step)
         ]
         if sent:
-            first, last = (EPOCH + timedelta(seconds=each(sent)) for each in (min, max))
+            first, last = (from_seconds(each(sent)) for each in (min, max))
             raw.filter(symbol__code=symbol, step=step, start__gte=first, start__lte=last).delete()
 
 
@@ -311,7 +310,3 @@ def kept(step: int) -> timedelta:
 def _ids(symbols: Collection[str]) -> dict[str, int]:
     rows: list[Any] = at_once(Symbol.objects.filter(code__in=symbols), "code", "pk")
     return dict(rows)
-
-
-def _moment(seconds: int) -> datetime:
-    return EPOCH + timedelta(seconds=seconds)

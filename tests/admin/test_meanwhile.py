@@ -223,13 +223,9 @@ def test_a_list_keeps_what_another_editor_switched_off(admin_client: Client, app
 def rows_of(apple: Symbol) -> dict[str, tuple[Any, str, Any, Any]]:
     """Return a row of each kind in the form of a symbol, a field of it, and two other values."""
     board = Board.objects.create(slug="bonds", title="Bonds", position=1)
+    place = BoardSymbol.objects.create(board=board, symbol=apple)
     return {
-        "places-0-position": (
-            BoardSymbol.objects.create(board=board, symbol=apple),
-            "position",
-            5,
-            6,
-        ),
+        "places-0-position": (place, "position", 5, 6),
         "splits-0-new": (apple.splits.create(day=date(2026, 3, 2), new=4, old=1), "new", 5, 6),
         "aliases-0-code": (apple.aliases.create(code="APC"), "code", "APPL", "APP"),
     }

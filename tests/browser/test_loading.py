@@ -131,13 +131,14 @@ def test_a_server_that_ends_stops_its_load_in_time(
         sign_in(page, running.url + LOAD)
         choose(page)
         expect(page.get_by_role("status")).to_have_text(re.compile("Writing"))
+        progress = page.url
+        page.goto("about:blank")  # asyncio logs what Django raises in a request that Daphne cuts
         assert running.stop()
         running.start()
+        page.goto(progress)
         expect(page.get_by_text("“many.csv” has no result")).to_be_visible()
         assert count(running) == 0
-        log = running.log.read_text()
-        # Daphne cuts the request for the progress, and asyncio logs what Django then raises
-        assert log.count("Traceback") == log.count("exceptions.RequestAborted")
+        assert "Traceback" not in running.log.read_text()
 
 
 def test_a_load_is_followed_and_cancelled_without_javascript(desk: Site, tab: OpenTab):
